@@ -1,0 +1,40 @@
+//! The words of njia: what an amount, an account, a transaction and a journal record are.
+//!
+//! # Contract
+//! Plain values with checked constructors. A value that exists is valid.
+//!
+//! # Never contains
+//! A clock, a socket, a runtime, a random source, a logger, or any wire format.
+//!
+//! # Entry points
+//! [`Request`], [`Record`], [`Amount`], [`Pan`], [`ResponseCode`].
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(
+    missing_docs,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm
+)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod amount;
+pub mod bytes;
+pub mod currency;
+pub mod error;
+pub mod ids;
+pub mod pan;
+pub mod record;
+pub mod request;
+pub mod response_code;
+pub mod time;
+
+pub use amount::Amount;
+pub use pan::Pan;
+pub use record::Record;
+pub use request::Request;
+pub use response_code::ResponseCode;

@@ -1,0 +1,211 @@
+//! What each journal record says. Its bytes belong to `persistence`; what must be durable before what
+//! is in `docs/journal-format.md`.
+
+use crate::amount::Amount;
+use crate::ids::{AcquirerId, IssuerId, Slot, TransactionId};
+use crate::request::{Answer, DuplicateKey, Facts, IssuerLeg, OriginalReference, TraceKey};
+use crate::response_code::ResponseCode;
+use crate::time::WallTime;
+
+/// One record of a shard's journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record<'a> {
+    /// A request is about to leave for an issuer. Durable before its first byte does.
+    Intent(Intent),
+    /// Declined in the switch, nothing left for an issuer. Durable before the answer.
+    Refused(Refused),
+    /// How an intent ended. Durable before the answer.
+    Outcome(Outcome<'a>),
+    /// A reversal is owed. Durable before the answer that it stands for.
+    SafOwed(SafOwed),
+    /// An owed reversal has ended. Nothing waits for it.
+    SafDone(SafDone),
+    /// A reversal came before its original. Durable before its acknowledgement.
+    Tombstone(Tombstone),
+    /// An answer came after its transaction had timed out. Nothing waits for it.
+    LateResponse(LateResponse),
+}
+
+impl Record<'_> {
+    /// The transaction that the record belongs to.
+    #[must_use]
+    pub const fn transaction(&self) -> TransactionId {
+        match self {
+            Self::Intent(record) => record.transaction,
+            Self::Refused(record) => record.transaction,
+            Self::Outcome(record) => record.transaction,
+            Self::SafOwed(record) => record.transaction,
+            Self::SafDone(record) => record.transaction,
+            Self::Tombstone(record) => record.transaction,
+            Self::LateResponse(record) => record.transaction,
+        }
+    }
+}
+
+/// A request is about to leave. A second intent of the same transaction follows only an outcome
+/// [`OutcomeKind::NotSent`]: the next candidate is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// When it was admitted.
+    pub admitted: WallTime,
+    /// What was asked.
+    pub facts: Facts,
+    /// Where it goes.
+    pub leg: IssuerLeg,
+}
+
+/// A decline made in the switch: the whole life of the transaction in one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// When it was admitted.
+    pub admitted: WallTime,
+    /// What was asked.
+    pub facts: Facts,
+    /// What the acquirer is told.
+    pub code: ResponseCode,
+    /// Who declined, and why.
+    pub reason: RefusalReason,
+}
+
+/// Why the switch declined on its own. A closed set: it becomes a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum RefusalReason {
+    /// Block list (62).
+    BlockList = 1,
+    /// Single amount above the limit (61).
+    AmountLimit = 2,
+    /// Sum over a window above the limit (61).
+    VelocityAmount = 3,
+    /// Number in a window above the limit (65).
+    VelocityCount = 4,
+    /// Score or rule (59).
+    Fraud = 5,
+    /// No route is configured (92).
+    NoRoute = 6,
+    /// Routes exist, none admits (91).
+    NoneAdmits = 7,
+}
+
+/// How an intent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome<'a> {
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// When it was decided.
+    pub decided: WallTime,
+    /// How it ended.
+    pub kind: OutcomeKind,
+    /// What the acquirer and every copy is told.
+    pub answer: Answer<'a>,
+    /// DE39 as the issuer sent it, when that is not what the acquirer is told.
+    pub issuer_code: Option<ResponseCode>,
+}
+
+/// The one transition out of SENT (semantics.md §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum OutcomeKind {
+    /// The issuer answered in time, with an approval or a decline.
+    Answered = 1,
+    /// No answer by the route's deadline; a reversal is owed in the same batch.
+    TimedOut = 2,
+    /// The answer belongs to it but cannot be used; a reversal is owed in the same batch.
+    Invalid = 3,
+    /// Provably nothing left for the issuer; no reversal is owed.
+    NotSent = 4,
+    /// The acquirer's reversal came first; the request's own answer is never sent.
+    AcquirerReversed = 5,
+}
+
+/// A reversal is owed to the issuer of the transaction's latest intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SafOwed {
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// When it was decided.
+    pub decided: WallTime,
+    /// Why.
+    pub cause: ReversalCause,
+    /// Names the acquirer's reversal and its copies; zero when the switch itself owes it.
+    pub key: DuplicateKey,
+    /// The amount that stays, for a partial reversal.
+    pub replacement: Option<Amount>,
+}
+
+/// Why a reversal is owed. A closed set: it becomes a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ReversalCause {
+    /// No answer by the deadline.
+    Timeout = 1,
+    /// The acquirer asked for it.
+    Requested = 2,
+    /// The answer could not be used.
+    InvalidAnswer = 3,
+    /// A restart found the intent without outcome.
+    Restart = 4,
+}
+
+/// An owed reversal has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SafDone {
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// When.
+    pub decided: WallTime,
+    /// How.
+    pub result: SafResult,
+    /// The last DE39 of the issuer, if it ever answered.
+    pub code: Option<ResponseCode>,
+    /// Transmissions in all.
+    pub attempts: u32,
+}
+
+/// How an owed reversal ended. A closed set: it becomes a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum SafResult {
+    /// The issuer took it, or never had the original.
+    Acknowledged = 1,
+    /// The issuer refused it three times: an exception for people.
+    Refused = 2,
+    /// Its time ran out: an exception for people.
+    Expired = 3,
+}
+
+/// A reversal whose original is not known here: the original, should it still come, is not forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// An id of its own.
+    pub transaction: TransactionId,
+    /// When the reversal came.
+    pub decided: WallTime,
+    /// Whose session it came on.
+    pub acquirer: AcquirerId,
+    /// Where the original would live.
+    pub slot: Slot,
+    /// Where the original would be looked for.
+    pub trace_key: TraceKey,
+    /// Names the reversal and its copies.
+    pub key: DuplicateKey,
+    /// What the reversal says of its original.
+    pub original: OriginalReference,
+}
+
+/// An answer that came after the transaction had ended. The reversal stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LateResponse {
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// When it came.
+    pub received: WallTime,
+    /// From whom.
+    pub issuer: IssuerId,
+    /// What it said.
+    pub code: ResponseCode,
+}
