@@ -1,1 +1,12 @@
-//! Under construction.
+//! Helpers of the suites: the house rules.
+//!
+//! # Contract
+//! What a suite in `tests/tests/` needs and a second suite needs too.
+//!
+//! # Never contains
+//! Code of the product; anything that the product depends on.
+//!
+//! # Entry points
+//! [`tidy::Tree`].
+
+pub mod tidy;
