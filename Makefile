@@ -1,0 +1,27 @@
+# Entry points. What each does is in scripts/; `make` alone lists them.
+.POSIX:
+.PHONY: help demo test limit bench clean-demo
+
+help:
+	@echo "make demo        build, run 10,000 transactions per second for 20 s, verify, clean up"
+	@echo "                 KEEP=1 keeps the folder; DATABASE_URL=... also verifies PostgreSQL"
+	@echo "make test        everything that must hold: format, lints, documents, tests"
+	@echo "make limit       the switch against a bare relay on the same sockets"
+	@echo "make bench       the benches of the parts, see benches/README.md"
+	@echo "make clean-demo  remove folders that KEEP=1 left"
+
+demo:
+	@sh scripts/demo.sh
+
+test:
+	@sh scripts/test.sh
+
+limit:
+	@sh scripts/limit.sh $(LIMIT_ARGS)
+
+bench:
+	@sh scripts/need.sh
+	cargo bench --locked -p njia-benches
+
+clean-demo:
+	rm -rf $${CARGO_TARGET_DIR:-target}/njia-demo*

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Everything that must hold, cheapest first. Needs no network but for cargo and apt.
+set -eu
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
+started=$(date +%s)
+
+step() {
+    printf '\n== %s (%s s)\n' "$*" "$(($(date +%s) - started))"
+}
+
+sh scripts/need.sh
+sh scripts/postgres.sh
+
+step "format"
+cargo fmt --all --check
+
+step "lints"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+step "documents"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+if command -v cargo-deny >/dev/null 2>&1; then
+    step "licences and advisories"
+    cargo deny --workspace check
+else
+    step "licences and advisories: NOT CHECKED, cargo-deny is not installed"
+fi
+
+# The crash tests need a switch that answers too early and must be caught. It differs in one
+# feature of one crate, so it is built in the same place and put aside.
+step "binaries: the one that must fail"
+cargo build --release --locked -p switch --features reply-before-journal
+mkdir -p "$target/null-control/release"
+cp "$target/release/njia" "$target/null-control/release/njia"
+
+step "binaries: the real ones"
+cargo build --release --locked -p switch -p loadgen
+
+step "tests"
+bin_dir=$(cd "$target/release" && pwd)
+null_dir=$(cd "$target/null-control/release" && pwd)
+NJIA_BIN_DIR=$bin_dir NJIA_NULL_CONTROL_DIR=$null_dir cargo test --workspace --locked
+
+step "all green"
