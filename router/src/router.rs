@@ -1,0 +1,277 @@
+//! The router of one shard: the shared route table, and for each issuer its breaker, its bulkhead and
+//! the number of its links.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use domain::ids::IssuerId;
+use domain::time::Instant;
+
+use crate::breaker::{Breaker, BreakerState};
+use crate::bulkhead::Bulkhead;
+use crate::error::RouterError;
+use crate::policy::IssuerPolicy;
+use crate::selection::{CallOutcome, Permit, Query, Selection, SkipReason, Skipped, Transition};
+use crate::table::RouteTable;
+pub use crate::window::CallCounts;
+
+/// Chooses issuers for one shard.
+#[derive(Debug)]
+pub struct Router {
+    table: Arc<RouteTable>,
+    issuers: Vec<Issuer>,
+    /// Bounded by its capacity: one call makes at most one transition per issuer.
+    transitions: VecDeque<Transition>,
+    transitions_max: usize,
+}
+
+impl Router {
+    /// A router with all breakers Closed, nothing in flight and no link up. The position of a policy is
+    /// the number of its issuer.
+    ///
+    /// # Errors
+    /// All policies out of bounds and all candidates without a policy.
+    pub fn new(
+        table: Arc<RouteTable>,
+        policies: Vec<IssuerPolicy>,
+    ) -> Result<Self, Vec<RouterError>> {
+        let mut errors = Vec::new();
+        if u16::try_from(policies.len()).is_err() {
+            errors.push(RouterError::Issuers {
+                count: policies.len(),
+            });
+        }
+        for (issuer, policy) in (0..=u16::MAX).map(IssuerId).zip(&policies) {
+            policy.errors(issuer, &mut errors);
+        }
+        unknown_issuers(&table, policies.len(), &mut errors);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let transitions_max = policies.len().saturating_mul(2).max(16);
+        Ok(Self {
+            table,
+            issuers: policies.into_iter().map(Issuer::new).collect(),
+            transitions: VecDeque::with_capacity(transitions_max),
+            transitions_max,
+        })
+    }
+
+    /// Chooses the first candidate of the account's route that may be asked now. Bit *n* of `tried`
+    /// passes over candidate *n*.
+    pub fn select(&mut self, query: Query<'_>, tried: u8, now: Instant) -> Selection {
+        let table = Arc::clone(&self.table);
+        let Some(route) = table.find(query) else {
+            return Selection::NoRoute;
+        };
+        let mut skipped = Skipped::default();
+        for (candidate, issuer) in (0_u8..).zip(route.candidates().iter().copied()) {
+            let reason = if tried & bit(candidate) == 0 {
+                match self.admit(issuer, now) {
+                    Ok(permit) => {
+                        return Selection::Chosen {
+                            route: route.id(),
+                            candidate,
+                            issuer,
+                            permit,
+                            deadline: route.deadline(),
+                            skipped,
+                        };
+                    }
+                    Err(reason) => reason,
+                }
+            } else {
+                SkipReason::Tried
+            };
+            skipped.push(issuer, reason);
+        }
+        Selection::NoneAdmits {
+            route: route.id(),
+            skipped,
+        }
+    }
+
+    /// Takes a permit back. `latency` is the time from sending to the end of the call; it is not
+    /// looked at when nothing was sent.
+    pub fn finish(
+        &mut self,
+        permit: Permit,
+        outcome: CallOutcome,
+        latency: Duration,
+        now: Instant,
+    ) {
+        let Permit { issuer, ticket } = permit;
+        let Some(entry) = self.issuers.get_mut(usize::from(issuer.0)) else {
+            debug_assert!(false, "a permit names an issuer of its router");
+            return;
+        };
+        entry.bulkhead.release();
+        let moved = match outcome {
+            CallOutcome::Success => entry.breaker.record(ticket, false, latency, now),
+            CallOutcome::Failure => entry.breaker.record(ticket, true, latency, now),
+            CallOutcome::NotCalled => {
+                entry.breaker.forgo(ticket);
+                None
+            }
+        };
+        self.report(issuer, moved);
+    }
+
+    /// Says how many links of an issuer are up and signed on. Without any it is never chosen.
+    pub fn set_links_up(&mut self, issuer: IssuerId, count: u32) {
+        if let Some(entry) = self.issuers.get_mut(usize::from(issuer.0)) {
+            entry.links_up = count;
+        }
+    }
+
+    /// Routes from here on by another table. Breakers and permits stay as they are.
+    ///
+    /// # Errors
+    /// All candidates that this router has no issuer for; then nothing changes.
+    pub fn replace_table(&mut self, table: Arc<RouteTable>) -> Result<(), Vec<RouterError>> {
+        let mut errors = Vec::new();
+        unknown_issuers(&table, self.issuers.len(), &mut errors);
+        if errors.is_empty() {
+            self.table = table;
+            return Ok(());
+        }
+        Err(errors)
+    }
+
+    /// Moves the breakers whose time has come. Nothing depends on it but the promptness of
+    /// [`Router::poll_transition`]: a selection moves what it meets by itself.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for number in 0..self.issuers.len() {
+            let Some(entry) = self.issuers.get_mut(number) else {
+                return;
+            };
+            let moved = entry.breaker.refresh(now);
+            let issuer = IssuerId(u16::try_from(number).unwrap_or(u16::MAX));
+            self.report(issuer, moved);
+        }
+    }
+
+    /// When [`Router::handle_timeout`] has something to do next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.issuers
+            .iter()
+            .filter_map(|issuer| issuer.breaker.due())
+            .min()
+    }
+
+    /// The next transition that was not reported yet. To be drained after every mutation.
+    pub fn poll_transition(&mut self) -> Option<Transition> {
+        self.transitions.pop_front()
+    }
+
+    /// What a call to `issuer` at `now` would meet; `None` for an issuer that is not configured.
+    #[must_use]
+    pub fn state(&self, issuer: IssuerId, now: Instant) -> Option<BreakerState> {
+        self.issuer(issuer).map(|entry| entry.breaker.state(now))
+    }
+
+    /// Calls in flight to `issuer` from this shard; zero for an issuer that is not configured.
+    #[must_use]
+    pub fn inflight(&self, issuer: IssuerId) -> u32 {
+        self.issuer(issuer)
+            .map_or(0, |entry| entry.bulkhead.inflight())
+    }
+
+    /// What the breaker of `issuer` has counted in its window.
+    #[must_use]
+    pub fn counts(&self, issuer: IssuerId, now: Instant) -> CallCounts {
+        self.issuer(issuer)
+            .map_or(CallCounts::ZERO, |entry| entry.breaker.counts(now))
+    }
+
+    /// The table in use.
+    #[must_use]
+    pub const fn table(&self) -> &Arc<RouteTable> {
+        &self.table
+    }
+
+    /// Asserts what must always hold, in debug builds.
+    pub fn check_invariants(&self) {
+        debug_assert!(self.transitions.len() <= self.transitions_max);
+        for issuer in &self.issuers {
+            issuer.breaker.check_invariants();
+        }
+    }
+
+    fn admit(&mut self, issuer: IssuerId, now: Instant) -> Result<Permit, SkipReason> {
+        let Some(entry) = self.issuers.get_mut(usize::from(issuer.0)) else {
+            debug_assert!(false, "candidates were checked when the table was taken");
+            return Err(SkipReason::LinksDown);
+        };
+        if entry.links_up == 0 {
+            return Err(SkipReason::LinksDown);
+        }
+        let moved = entry.breaker.refresh(now);
+        let ticket = entry.admit(now);
+        self.report(issuer, moved);
+        ticket.map(|ticket| Permit { issuer, ticket })
+    }
+
+    fn report(&mut self, issuer: IssuerId, moved: Option<BreakerState>) {
+        let Some(to) = moved else { return };
+        let room = self.transitions.len() < self.transitions_max;
+        debug_assert!(room, "transitions are drained after every mutation");
+        if room {
+            self.transitions.push_back(Transition { issuer, to });
+        }
+    }
+
+    fn issuer(&self, issuer: IssuerId) -> Option<&Issuer> {
+        self.issuers.get(usize::from(issuer.0))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Issuer {
+    breaker: Breaker,
+    bulkhead: Bulkhead,
+    links_up: u32,
+}
+
+impl Issuer {
+    fn new(policy: IssuerPolicy) -> Self {
+        Self {
+            breaker: Breaker::new(policy.breaker),
+            bulkhead: Bulkhead::new(policy.inflight_max),
+            links_up: 0,
+        }
+    }
+
+    fn admit(&mut self, now: Instant) -> Result<crate::breaker::Ticket, SkipReason> {
+        let rejected = SkipReason::of_breaker(self.breaker.state(now));
+        if !self.breaker.admits() {
+            return Err(rejected);
+        }
+        if self.bulkhead.is_full() {
+            return Err(SkipReason::BulkheadFull);
+        }
+        let ticket = self.breaker.admit(now).ok_or(rejected)?;
+        self.bulkhead.acquire();
+        Ok(ticket)
+    }
+}
+
+fn unknown_issuers(table: &RouteTable, issuers: usize, errors: &mut Vec<RouterError>) {
+    for route in table.routes() {
+        let unknown = route
+            .candidates()
+            .iter()
+            .filter(|issuer| usize::from(issuer.0) >= issuers);
+        errors.extend(unknown.map(|issuer| RouterError::UnknownIssuer {
+            route: route.id(),
+            issuer: *issuer,
+        }));
+    }
+}
+
+fn bit(candidate: u8) -> u8 {
+    1_u8.checked_shl(u32::from(candidate)).unwrap_or(0)
+}

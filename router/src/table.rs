@@ -1,0 +1,159 @@
+//! The route table: which issuers may answer for an account.
+//!
+//! Among all entries that claim an account and whose class and currency fit, the narrowest wins: for
+//! prefixes that is the longest one. Of entries with the very same accounts, one with conditions wins
+//! over one with fewer. Where that leaves two, the table is refused.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use domain::Pan;
+use domain::currency::Currency;
+use domain::ids::{IssuerId, RouteId};
+use domain::request::MessageClass;
+
+use crate::error::TableError;
+use crate::prefix::{PrefixRange, padded, unit_of};
+use crate::selection::Query;
+
+mod build;
+
+use build::Rule;
+
+/// A route as it is configured.
+#[derive(Clone, Debug)]
+pub struct RouteSpec {
+    /// The accounts it claims; at least one entry.
+    pub prefixes: Vec<PrefixRange>,
+    /// Only for messages of this class; `None` for all.
+    pub class: Option<MessageClass>,
+    /// Only for amounts in this currency; `None` for all.
+    pub currency: Option<Currency>,
+    /// Whom to ask, the preferred one first: 1 to 8 different issuers.
+    pub candidates: Vec<IssuerId>,
+    /// How long an issuer may take; above zero.
+    pub deadline: Duration,
+}
+
+/// All routes, laid out for look-up. Immutable: a reload builds another one.
+///
+/// The 10^19 possible account numbers are cut into segments in which the same entries apply; each
+/// segment leads to its rules, the winner first. An index by leading digits finds the few segments to
+/// search. A million prefixes take some 40 MB.
+#[derive(Debug)]
+pub struct RouteTable {
+    routes: Vec<Route>,
+    /// Ascending by start; the first one starts at 0.
+    segments: Vec<Segment>,
+    /// Lists of rules, each ended by a rule that is marked as the last.
+    rules: Vec<Rule>,
+    /// For each value of the leading digits, the segment that holds the smallest such account; one
+    /// more at the end.
+    index: Vec<u32>,
+    /// An account divided by this gives its leading digits.
+    index_unit: u64,
+}
+
+impl RouteTable {
+    /// Candidates of a route at most.
+    pub const CANDIDATES_MAX: usize = 8;
+    /// Entries that may claim one account at most, which bounds the work of a look-up.
+    pub const OVERLAPS_MAX: usize = 64;
+    /// Routes at most.
+    pub const ROUTES_MAX: usize = 65_535;
+    /// Prefixes of all routes together at most.
+    pub const PREFIXES_MAX: usize = 16_000_000;
+
+    /// Checks and lays out `routes`; the position of a route is its number.
+    ///
+    /// # Errors
+    /// All faults of all routes, each prefix named at most once.
+    pub fn build(routes: Vec<RouteSpec>) -> Result<Self, Vec<TableError>> {
+        build::build(routes)
+    }
+
+    /// The route of an account; `None` when no entry claims it.
+    #[must_use]
+    pub fn find(&self, query: Query<'_>) -> Option<&Route> {
+        if query.account.len() < Pan::LEN_MIN {
+            return None;
+        }
+        let (account, _) = padded(query.account).ok()?;
+        let first = usize::try_from(self.segment(account)?.rules).ok()?;
+        for rule in self.rules.get(first..)? {
+            if rule.fits(&query) {
+                return self.routes.get(usize::from(rule.route.0));
+            }
+            if rule.is_last {
+                break;
+            }
+        }
+        None
+    }
+
+    /// All routes, by number.
+    #[must_use]
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// The last segment that starts at or before `account`.
+    fn segment(&self, account: u64) -> Option<&Segment> {
+        let leading = usize::try_from(account.checked_div(self.index_unit)?).ok()?;
+        let from = usize::try_from(*self.index.get(leading)?).ok()?;
+        let to = usize::try_from(*self.index.get(leading.saturating_add(1))?).ok()?;
+        let near = self.segments.get(from..=to)?;
+        let after = near.partition_point(|segment| segment.start <= account);
+        debug_assert!(
+            after > 0,
+            "the index names a segment at or before the account"
+        );
+        near.get(after.checked_sub(1)?)
+    }
+}
+
+/// A route in a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    id: RouteId,
+    count: u8,
+    candidates: [IssuerId; RouteTable::CANDIDATES_MAX],
+    deadline: Duration,
+}
+
+impl Route {
+    /// Its number.
+    #[must_use]
+    pub const fn id(&self) -> RouteId {
+        self.id
+    }
+
+    /// Whom to ask, the preferred one first.
+    #[must_use]
+    pub fn candidates(&self) -> &[IssuerId] {
+        self.candidates
+            .get(..usize::from(self.count))
+            .unwrap_or_default()
+    }
+
+    /// How long an issuer may take.
+    #[must_use]
+    pub const fn deadline(&self) -> Duration {
+        self.deadline
+    }
+}
+
+/// Accounts from `start` to the next segment, to which the same rules apply.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    start: u64,
+    /// Where its rules begin; [`Segment::NO_RULES`] when no entry claims it.
+    rules: u32,
+}
+
+impl Segment {
+    const NO_RULES: u32 = u32::MAX;
+}
+
+#[cfg(test)]
+mod tests;
