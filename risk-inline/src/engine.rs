@@ -1,0 +1,161 @@
+//! The rules in their fixed order.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use domain::request::Facts;
+use domain::time::Instant;
+
+use crate::account::{AccountKey, Widths};
+use crate::error::PolicyError;
+use crate::list::List;
+use crate::policy::{Limits, Policy, VelocityWindow};
+use crate::ring::BucketWidth;
+use crate::velocity::{Movement, VelocityTable};
+use crate::verdict::Verdict;
+
+/// The risk rules of one shard, with the counters of the accounts whose home it is.
+#[derive(Debug)]
+pub struct RiskEngine {
+    rules: Rules,
+    velocity: VelocityTable,
+    seed: u64,
+}
+
+impl RiskEngine {
+    /// Accounts at most.
+    pub const ACCOUNTS_MAX: usize = 1 << 30;
+
+    /// An engine that remembers up to `accounts_max` accounts, one per currency they move money in. Each
+    /// takes 260 bytes: address space is reserved at once, memory is used as accounts appear.
+    ///
+    /// # Errors
+    /// All that is wrong with the policy, or `accounts_max` zero or above [`RiskEngine::ACCOUNTS_MAX`].
+    pub fn new(policy: Policy, accounts_max: usize, seed: u64) -> Result<Self, Vec<PolicyError>> {
+        if !(1..=Self::ACCOUNTS_MAX).contains(&accounts_max) {
+            let mut errors = vec![PolicyError::Accounts { accounts_max }];
+            errors.extend(Rules::new(policy, seed).err().unwrap_or_default());
+            return Err(errors);
+        }
+        let rules = Rules::new(policy, seed)?;
+        let velocity = VelocityTable::new(accounts_max, rules.widths, rules.idle_max, seed);
+        Ok(Self {
+            rules,
+            velocity,
+            seed,
+        })
+    }
+
+    /// May this request go to an issuer? Counts it if it may.
+    pub fn assess(&mut self, facts: &Facts, now: Instant) -> Verdict {
+        let rules = &self.rules;
+        if rules.block.contains(&facts.account) {
+            return Verdict::BLOCKED;
+        }
+        if rules.allow.contains(&facts.account) {
+            return Verdict::Accept;
+        }
+        let Some(limits) = rules.limits.of(facts) else {
+            return Verdict::Accept;
+        };
+        if !limits.admits(facts.amount) {
+            return Verdict::AMOUNT_LIMIT;
+        }
+        match limits.windows() {
+            Some(windows) => self.velocity.assess(movement(facts), windows, now),
+            None => Verdict::Accept,
+        }
+    }
+
+    /// Counts a request that was accepted before a restart, without a verdict. `at` is when that was,
+    /// on the present clock: its zero must lie so far back that the longest window fits before it.
+    /// Requests may come in any order; those that have left all windows change nothing.
+    pub fn observe(&mut self, facts: &Facts, at: Instant) {
+        if self.rules.allow.contains(&facts.account) {
+            return;
+        }
+        let limits = self.rules.limits.of(facts);
+        if limits.is_some_and(|limits| limits.windows().is_some()) {
+            self.velocity.observe(movement(facts), at);
+        }
+    }
+
+    /// Goes by another policy from here on. Counters are kept if the windows have the same lengths, and
+    /// begin anew otherwise. Allocates.
+    ///
+    /// # Errors
+    /// All that is wrong with the policy; then nothing changes.
+    pub fn replace_policy(&mut self, policy: Policy) -> Result<(), Vec<PolicyError>> {
+        let rules = Rules::new(policy, self.seed)?;
+        if rules.widths != self.rules.widths {
+            self.velocity.restart(rules.widths, rules.idle_max);
+        }
+        self.rules = rules;
+        Ok(())
+    }
+
+    /// Forgets at most `steps_max` accounts that have been idle for longer than any window, and says
+    /// how many. Nothing depends on it but [`RiskEngine::accounts`].
+    pub fn expire(&mut self, steps_max: usize, now: Instant) -> usize {
+        self.velocity.expire(steps_max, now)
+    }
+
+    /// Accounts that have counters.
+    #[must_use]
+    pub const fn accounts(&self) -> usize {
+        self.velocity.used()
+    }
+
+    /// Accounts forgotten for want of room while some window still held them. If this rises, limits are
+    /// not kept: `accounts_max` is too small.
+    #[must_use]
+    pub const fn evicted(&self) -> u64 {
+        self.velocity.evicted()
+    }
+}
+
+/// A policy, laid out for look-up.
+#[derive(Debug)]
+struct Rules {
+    block: List,
+    allow: List,
+    limits: Limits,
+    widths: Widths,
+    idle_max: Duration,
+}
+
+impl Rules {
+    fn new(policy: Policy, seed: u64) -> Result<Self, Vec<PolicyError>> {
+        let limits = Limits::new(&policy)?;
+        let mut widths = [BucketWidth::of(VelocityWindow::LENGTH_MAX); Policy::WINDOWS_MAX];
+        for (width, window) in widths.iter_mut().zip(&policy.windows) {
+            *width = BucketWidth::of(window.length);
+        }
+        let longest = policy.windows.iter().map(|window| window.length).max();
+        let longest = longest.unwrap_or_default();
+        Ok(Self {
+            block: List::new(policy.block, seed),
+            allow: List::new(policy.allow, seed),
+            limits,
+            widths,
+            // A request counts for an eighth more than the window at most, one bucket, rounded up.
+            idle_max: longest.saturating_add(longest.checked_div(4).unwrap_or_default()),
+        })
+    }
+}
+
+const fn movement(facts: &Facts) -> Movement {
+    Movement {
+        key: AccountKey {
+            token: facts.account.token,
+            currency: facts.amount.currency(),
+        },
+        minor: facts.amount.minor(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
