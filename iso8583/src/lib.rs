@@ -1,1 +1,47 @@
-//! Under construction.
+//! Bytes ⇄ messages: ISO 8583 dialects as rows of data, and the framing around them.
+//!
+//! # Contract
+//! One pass over the bytes validates every field and fills a table of offsets; a field is a slice of
+//! the caller's buffer. A message is written into the caller's buffer, and the writer says when it is
+//! full. Bytes of a peer can make an error that names field and offset; they can never make a panic.
+//! Nothing is allocated.
+//!
+//! # Never contains
+//! A clock, a socket, a runtime, a random source, a logger; a decision about money; key material.
+//! Only [`translate`] knows the words of `domain`.
+//!
+//! # Entry points
+//! [`Dialect::parse`], [`MessageRef`], [`Writer`], [`Framing`], [`translate`], [`describe::describe`].
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(
+    missing_docs,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm
+)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod bitmap;
+pub mod class;
+pub mod describe;
+pub mod dialect;
+mod dialects;
+pub mod error;
+pub mod field;
+pub mod frame;
+mod hex;
+pub mod message;
+pub mod mti;
+mod reader;
+pub mod translate;
+pub mod writer;
+
+pub use dialect::Dialect;
+pub use frame::Framing;
+pub use message::{FieldIndex, MessageRef};
+pub use mti::Mti;
+pub use writer::Writer;

@@ -1,0 +1,3 @@
+//! The built-in dialects: tables only.
+
+pub(crate) mod iso87;

@@ -1,0 +1,116 @@
+//! What can be wrong with bytes, messages and frames. Field numbers and offsets, never bytes.
+
+use thiserror::Error;
+
+/// Why bytes are not a message of the dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("field {field} at offset {offset}: {kind}")]
+pub struct ParseError {
+    /// The field; 0 is the MTI, 1 any bitmap.
+    pub field: u8,
+    /// Bytes from the start of the message: the length prefix when that is wrong or too large, the
+    /// first byte of the value when the value is cut or ill-formed, the first surplus byte when
+    /// something follows the last field.
+    pub offset: u32,
+    /// What is wrong.
+    pub kind: ParseErrorKind,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ParseErrorKind {
+    /// The message ends inside it.
+    #[error("the message ends inside it")]
+    Truncated,
+    /// The MTI is not four digits.
+    #[error("the type indicator is not four digits")]
+    Mti,
+    /// The bitmap is not hexadecimal.
+    #[error("the bitmap is not hexadecimal")]
+    Bitmap,
+    /// Bit 65 announces a third bitmap, which the dialect does not have.
+    #[error("a tertiary bitmap is announced")]
+    Tertiary,
+    /// The dialect does not define the field, so its length is unknown.
+    #[error("the dialect does not define it")]
+    Undefined,
+    /// The length prefix is not decimal digits.
+    #[error("the length prefix is not numeric")]
+    Prefix,
+    /// The length prefix names more than the field's maximum.
+    #[error("the length is above the maximum")]
+    AboveMaximum,
+    /// A character is outside the field's class.
+    #[error("a character is outside its class")]
+    Content,
+    /// Bytes follow the last field.
+    #[error("bytes follow the last field")]
+    Trailing,
+    /// Longer than any frame may be.
+    #[error("longer than 65535 bytes")]
+    TooLong,
+}
+
+/// Why a message cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum WriteError {
+    /// The buffer is too small.
+    #[error("the buffer is full")]
+    Full,
+    /// Fields must be put in ascending order.
+    #[error("field {0} is out of order")]
+    Order(u8),
+    /// The dialect does not define the field.
+    #[error("field {0} is not defined in the dialect")]
+    Undefined(u8),
+    /// The value's length is not the field's, or above its maximum.
+    #[error("field {0} does not have its length")]
+    Length(u8),
+    /// A character is outside the field's class.
+    #[error("field {0} has a character outside its class")]
+    Content(u8),
+    /// The message is of a type that is never answered.
+    #[error("a message of this type is never answered")]
+    NotAnswerable,
+}
+
+/// Why a well-formed message does not say what its type must say. Answered with 30.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("field {field} is missing or cannot be used")]
+pub struct FormatError {
+    /// The field; 0 when the message type is not the one asked for.
+    pub field: u8,
+}
+
+/// Why a frame is refused: the connection is closed, without a search for the next frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum FrameError {
+    /// The length prefix is above the cap.
+    #[error("a frame of {len} bytes is above the maximum of {frame_len_max}")]
+    TooLong {
+        /// The announced length.
+        len: usize,
+        /// The cap.
+        frame_len_max: usize,
+    },
+    /// The length prefix is below the shortest message.
+    #[error("a frame of {len} bytes is shorter than any message")]
+    TooShort {
+        /// The announced length.
+        len: usize,
+    },
+}
+
+/// Why rows do not make a dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DialectError {
+    /// Data fields are 2 to 128, and not 65.
+    #[error("field {0} cannot be defined")]
+    Number(u8),
+    /// Rows must ascend, one per field.
+    #[error("field {0} is out of order or defined twice")]
+    Order(u8),
+    /// A length of zero, or above what the prefix can say.
+    #[error("field {0} has an impossible length")]
+    Length(u8),
+}

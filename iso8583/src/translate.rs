@@ -1,0 +1,24 @@
+//! Between messages and the words of `domain`: the only module that knows both.
+//!
+//! Reading: [`request`], [`reversal`] on the acquirer's side, [`response_code`], [`issuer_answer`] on
+//! the issuer's, [`network`] on both. Writing: [`write_answer`], [`write_refusal`] toward the acquirer,
+//! [`write_issuer_request`], [`write_reversal`] toward the issuer, [`write_network`],
+//! [`write_network_answer`] on both.
+
+mod answer_fields;
+mod network;
+mod original;
+mod read;
+mod scrub;
+mod write;
+
+pub use network::{NetworkKind, network, write_network, write_network_answer};
+pub use read::{
+    RequestFields, ReversalFields, can_be_refused, issuer_answer, request, response_code, reversal,
+    stan, trace,
+};
+pub use scrub::scrub_sad;
+pub use write::{
+    IssuerReversal, write_acknowledgement, write_answer, write_issuer_request, write_refusal,
+    write_reversal,
+};

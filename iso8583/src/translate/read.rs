@@ -1,0 +1,280 @@
+//! From a message to what it says.
+
+use core::fmt;
+
+use domain::amount::Amount;
+use domain::bytes::Text;
+use domain::currency::Currency;
+use domain::ids::Stan;
+use domain::pan::Pan;
+use domain::request::{Answer, MessageClass, OriginalReference, Trace, Transmission};
+use domain::response_code::ResponseCode;
+use domain::time::TransmissionTime;
+
+use super::answer_fields;
+use super::original::{OriginalData, replacement};
+use crate::error::FormatError;
+use crate::message::MessageRef;
+use crate::mti::{Class, Function, Mti, Version};
+
+/// What an 0100 or 0200 says.
+#[derive(Clone, Copy)]
+pub struct RequestFields<'a> {
+    /// Authorisation or financial.
+    pub class: MessageClass,
+    /// First sending or a repeat.
+    pub transmission: Transmission,
+    /// The account's digits in the clear: DE2, else out of DE35. 8 to 19 of them.
+    pub account: &'a [u8],
+    /// DE4 in DE49.
+    pub amount: Amount,
+    /// DE3, six digits.
+    pub processing_code: Text<6>,
+    /// DE18, four digits; empty when absent.
+    pub merchant_category: Text<4>,
+    /// DE22, three digits; empty when absent.
+    pub entry_mode: Text<3>,
+    /// What names it.
+    pub trace: Trace,
+}
+
+impl fmt::Debug for RequestFields<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestFields")
+            .field("class", &self.class)
+            .field("transmission", &self.transmission)
+            .field("account", &Masked(self.account))
+            .field("amount", &self.amount)
+            .field("trace", &self.trace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an 0400 or 0420 says.
+#[derive(Clone, Copy)]
+pub struct ReversalFields<'a> {
+    /// First sending or a repeat.
+    pub transmission: Transmission,
+    /// The account's digits in the clear, when DE2 or DE35 is there: a check.
+    pub account: Option<&'a [u8]>,
+    /// DE4 in DE49: the original amount.
+    pub amount: Amount,
+    /// DE95: the amount really completed; `None` reverses all of it.
+    pub replacement: Option<Amount>,
+    /// What it reverses: DE90, else its own STAN.
+    pub original: OriginalReference,
+    /// What names the reversal itself.
+    pub trace: Trace,
+}
+
+impl fmt::Debug for ReversalFields<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReversalFields")
+            .field("transmission", &self.transmission)
+            .field("account", &self.account.map(Masked))
+            .field("amount", &self.amount)
+            .field("replacement", &self.replacement)
+            .field("original", &self.original)
+            .field("trace", &self.trace)
+            .finish()
+    }
+}
+
+/// Reads an 0100, 0101, 0200 or 0201 (other origins alike). Mandatory: DE3, 4, 7, 11, 41, 49, and 2
+/// or 35; when both are there the accounts must be equal.
+///
+/// # Errors
+/// The field that is missing or cannot be used; 0 when the message is no such request.
+pub fn request(message: MessageRef<'_>) -> Result<RequestFields<'_>, FormatError> {
+    let mti = message.mti();
+    let class = match (mti.version(), mti.class(), mti.function()) {
+        (Version::Iso1987, Class::Authorisation, Function::Request) => MessageClass::Authorisation,
+        (Version::Iso1987, Class::Financial, Function::Request) => MessageClass::Financial,
+        _ => return Err(FormatError { field: 0 }),
+    };
+    Ok(RequestFields {
+        class,
+        transmission: transmission(mti),
+        account: account(message)?.ok_or(FormatError { field: 2 })?,
+        amount: amount(message)?,
+        processing_code: mandatory(message, 3)?,
+        merchant_category: optional(message, 18)?,
+        entry_mode: optional(message, 22)?,
+        trace: trace(message)?,
+    })
+}
+
+/// Reads an 0400, 0401, 0420 or 0421 (other origins alike). Mandatory: DE4, 7, 11, 41, 49. A DE90 that
+/// is not as its layout says names nothing; then the reversal means the original of its own STAN.
+///
+/// # Errors
+/// The field that is missing or cannot be used; 0 when the message is no reversal.
+pub fn reversal(message: MessageRef<'_>) -> Result<ReversalFields<'_>, FormatError> {
+    let mti = message.mti();
+    let is_request = matches!(mti.function(), Function::Request | Function::Advice);
+    if mti.version() != Version::Iso1987 || mti.class() != Class::Reversal || !is_request {
+        return Err(FormatError { field: 0 });
+    }
+    let amount = amount(message)?;
+    let replacement = match message.field(95) {
+        Some(field) => replacement(field, amount.currency())?,
+        None => None,
+    };
+    let trace = trace(message)?;
+    let named = message.field(90).and_then(OriginalData::read);
+    Ok(ReversalFields {
+        transmission: transmission(mti),
+        account: account(message)?,
+        amount,
+        replacement,
+        original: OriginalReference {
+            stan: named.map_or(trace.stan, |original| original.stan),
+            class: named.map(|original| original.class),
+            transmitted: named.and_then(|original| original.transmitted),
+            rrn: trace.rrn,
+        },
+        trace,
+    })
+}
+
+/// What names a message: DE7, 11 and 41 are mandatory, DE12, 13, 32, 37, 42 may be absent.
+///
+/// # Errors
+/// The field that is missing or cannot be used.
+pub fn trace(message: MessageRef<'_>) -> Result<Trace, FormatError> {
+    Ok(Trace {
+        stan: stan(message)?,
+        transmitted: read(message, 7, TransmissionTime::from_digits)?,
+        local_time: optional(message, 12)?,
+        local_date: optional(message, 13)?,
+        rrn: optional(message, 37)?,
+        terminal: mandatory(message, 41)?,
+        merchant: optional(message, 42)?,
+        institution: optional(message, 32)?,
+    })
+}
+
+/// DE11.
+///
+/// # Errors
+/// It is missing.
+pub fn stan(message: MessageRef<'_>) -> Result<Stan, FormatError> {
+    read(message, 11, Stan::from_digits)
+}
+
+/// DE39.
+///
+/// # Errors
+/// It is missing or not two letters or digits.
+pub fn response_code(message: MessageRef<'_>) -> Result<ResponseCode, FormatError> {
+    read(message, 39, ResponseCode::new)
+}
+
+/// What an issuer answers, without what belongs to its leg: DE39, DE38, DE4 in DE49, and the fields
+/// that the dialect replays. Card data and authentication data are left out, and so is what does not
+/// fit into [`Answer::FIELDS_LEN_MAX`] or `scratch`.
+///
+/// # Errors
+/// DE39 or DE38 cannot be used; DE4 is there without a DE49 that says what it means.
+pub fn issuer_answer<'a>(
+    message: MessageRef<'_>,
+    scratch: &'a mut [u8],
+) -> Result<Answer<'a>, FormatError> {
+    let code = response_code(message)?;
+    let amount = match message.field(4) {
+        Some(_) => Some(amount(message)?),
+        None => None,
+    };
+    Ok(Answer {
+        code,
+        authorisation: optional(message, 38)?,
+        amount,
+        fields: answer_fields::collect(message, scratch),
+    })
+}
+
+/// Whether a message that cannot be processed can at least be told so: its type has an answer, and
+/// DE11 and DE41 are readable. Otherwise the connection is closed.
+#[must_use]
+pub fn can_be_refused(message: MessageRef<'_>) -> bool {
+    let present = message.present();
+    message.mti().response().is_some() && present.contains(11) && present.contains(41)
+}
+
+const fn transmission(mti: Mti) -> Transmission {
+    if mti.is_repeat() {
+        Transmission::Repeat
+    } else {
+        Transmission::First
+    }
+}
+
+/// DE2, else the account in DE35; when both are there they must agree.
+fn account(message: MessageRef<'_>) -> Result<Option<&[u8]>, FormatError> {
+    let of_track = match message.field(35) {
+        Some(track) => Some(checked_account(35, account_of_track(track))?),
+        None => None,
+    };
+    let Some(field) = message.field(2) else {
+        return Ok(of_track);
+    };
+    let account = checked_account(2, field)?;
+    match of_track {
+        Some(other) if other != account => Err(FormatError { field: 2 }),
+        _ => Ok(Some(account)),
+    }
+}
+
+/// The digits before the separator, `=` or `D`; nothing when there is none.
+fn account_of_track(track: &[u8]) -> &[u8] {
+    let end = track.iter().position(|byte| !byte.is_ascii_digit());
+    end.and_then(|end| track.get(..end)).unwrap_or_default()
+}
+
+fn checked_account(field: u8, account: &[u8]) -> Result<&[u8], FormatError> {
+    if (Pan::LEN_MIN..=Pan::LEN_MAX).contains(&account.len()) {
+        Ok(account)
+    } else {
+        Err(FormatError { field })
+    }
+}
+
+fn amount(message: MessageRef<'_>) -> Result<Amount, FormatError> {
+    let currency = read(message, 49, Currency::from_digits)?;
+    read(message, 4, |digits| Amount::from_digits(digits, currency))
+}
+
+fn mandatory<const N: usize>(message: MessageRef<'_>, field: u8) -> Result<Text<N>, FormatError> {
+    read(message, field, |bytes| Text::new("field", bytes))
+}
+
+fn optional<const N: usize>(message: MessageRef<'_>, field: u8) -> Result<Text<N>, FormatError> {
+    match message.field(field) {
+        Some(bytes) => Text::new("field", bytes).map_err(|_| FormatError { field }),
+        None => Ok(Text::EMPTY),
+    }
+}
+
+fn read<'a, T, E>(
+    message: MessageRef<'a>,
+    field: u8,
+    value: impl FnOnce(&'a [u8]) -> Result<T, E>,
+) -> Result<T, FormatError> {
+    let bytes = message.field(field).ok_or(FormatError { field })?;
+    value(bytes).map_err(|_| FormatError { field })
+}
+
+/// An account that may be printed.
+struct Masked<'a>(&'a [u8]);
+
+impl fmt::Debug for Masked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Pan::new(self.0) {
+            Ok(pan) => fmt::Display::fmt(&pan, f),
+            Err(_) => f.write_str("[masked]"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

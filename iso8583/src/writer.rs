@@ -1,0 +1,209 @@
+//! Writing a message into the caller's buffer.
+
+use core::fmt;
+
+use crate::bitmap::Bitmap;
+use crate::dialect::{BitmapForm, Dialect};
+use crate::error::WriteError;
+use crate::field::{Encoding, Rule};
+use crate::hex;
+use crate::message::MessageRef;
+use crate::mti::Mti;
+
+/// Writes one message: fields in ascending order, then [`Writer::finish`].
+///
+/// ```text
+/// out:  MTI │ primary │ (secondary, opened by the first field above 64) │ fields …
+/// ```
+pub struct Writer<'b> {
+    dialect: &'static Dialect,
+    mti: Mti,
+    out: &'b mut [u8],
+    at: usize,
+    present: Bitmap,
+    last: u8,
+}
+
+impl<'b> Writer<'b> {
+    /// Starts a message. A buffer that is too small shows at the first field or at the end.
+    #[must_use]
+    pub const fn new(dialect: &'static Dialect, mti: Mti, out: &'b mut [u8]) -> Self {
+        let at = MTI_LEN.saturating_add(dialect.bitmap().wire_len());
+        Self {
+            dialect,
+            mti,
+            out,
+            at,
+            present: Bitmap::EMPTY,
+            last: 1,
+        }
+    }
+
+    /// Puts a field: text as characters, binary as bytes in every dialect. A field that fails leaves
+    /// the message as it was.
+    ///
+    /// # Errors
+    /// The field is out of order or undefined; the value has a wrong length or character; the buffer is
+    /// full.
+    pub fn put(&mut self, number: u8, value: &[u8]) -> Result<(), WriteError> {
+        let rule = self.next(number)?;
+        if !rule.has_length(value.len()) {
+            return Err(WriteError::Length(number));
+        }
+        if !rule.admits_value(value) {
+            return Err(WriteError::Content(number));
+        }
+        let prefix_len = usize::from(rule.prefix_len);
+        let wire_len = rule.wire_len(value.len()).saturating_add(prefix_len);
+        let room = self.reserve(number, wire_len)?;
+        let (prefix, room) = room
+            .split_at_mut_checked(prefix_len)
+            .ok_or(WriteError::Full)?;
+        put_prefix(value.len(), prefix);
+        match rule.encoding {
+            Encoding::Ascii | Encoding::Binary => room.copy_from_slice(value),
+            Encoding::Hex => hex::encode(value, room),
+        }
+        Ok(())
+    }
+
+    /// As [`Writer::put`], with spaces after a text that is shorter than its fixed length.
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn put_padded(&mut self, number: u8, value: &[u8]) -> Result<(), WriteError> {
+        let rule = self.dialect.rule(number);
+        let len = usize::from(rule.units_max);
+        if rule.prefix_len != 0 || value.len() >= len {
+            return self.put(number, value);
+        }
+        let mut padded = [b' '; SCRATCH_LEN];
+        for (slot, byte) in padded.iter_mut().zip(value) {
+            *slot = *byte;
+        }
+        match padded.get(..len) {
+            Some(padded) => self.put(number, padded),
+            None => Err(WriteError::Length(number)),
+        }
+    }
+
+    /// Puts a field of another message, if it has it: byte for byte where both are of one dialect.
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn copy(&mut self, number: u8, from: MessageRef<'_>) -> Result<(), WriteError> {
+        if !core::ptr::eq(self.dialect, from.dialect()) {
+            let mut scratch = [0; SCRATCH_LEN];
+            return match from.decode(number, &mut scratch) {
+                Some(value) => self.put(number, value),
+                None => Ok(()),
+            };
+        }
+        let Some(wire) = from.wire(number) else {
+            return Ok(());
+        };
+        self.next(number)?;
+        self.reserve(number, wire.len())?.copy_from_slice(wire);
+        Ok(())
+    }
+
+    /// Writes MTI and bitmap, and says how long the message is.
+    ///
+    /// # Errors
+    /// The buffer is full.
+    pub fn finish(self) -> Result<usize, WriteError> {
+        let (primary, secondary) = self.present.halves();
+        let primary = if secondary == 0 {
+            primary
+        } else {
+            primary | FIRST_BIT
+        };
+        let bitmap_len = self.dialect.bitmap().wire_len();
+        let (mti, rest) = self
+            .out
+            .split_first_chunk_mut::<MTI_LEN>()
+            .ok_or(WriteError::Full)?;
+        *mti = *self.mti.as_bytes();
+        let (first, rest) = rest
+            .split_at_mut_checked(bitmap_len)
+            .ok_or(WriteError::Full)?;
+        put_bitmap(self.dialect.bitmap(), primary, first);
+        if secondary != 0 {
+            let second = rest.get_mut(..bitmap_len).ok_or(WriteError::Full)?;
+            put_bitmap(self.dialect.bitmap(), secondary, second);
+        }
+        Ok(self.at)
+    }
+
+    /// The rule of a field that may come next.
+    #[inline]
+    fn next(&self, number: u8) -> Result<Rule, WriteError> {
+        let rule = self.dialect.rule(number);
+        if !rule.defined {
+            return Err(WriteError::Undefined(number));
+        }
+        if number <= self.last {
+            return Err(WriteError::Order(number));
+        }
+        Ok(rule)
+    }
+
+    /// Room for a field, which is in the message from then on.
+    #[inline]
+    fn reserve(&mut self, number: u8, len: usize) -> Result<&mut [u8], WriteError> {
+        if number > 64 && self.last <= 64 {
+            self.open_secondary(len)?;
+        }
+        let end = self.at.saturating_add(len);
+        let room = self.out.get_mut(self.at..end).ok_or(WriteError::Full)?;
+        self.at = end;
+        self.last = number;
+        self.present = self.present.with(number);
+        Ok(room)
+    }
+
+    /// Moves the fields that are written to make room for the secondary bitmap, when there is room for
+    /// the first field above 64 as well.
+    fn open_secondary(&mut self, len: usize) -> Result<(), WriteError> {
+        let bitmap_len = self.dialect.bitmap().wire_len();
+        let fields = MTI_LEN.saturating_add(bitmap_len);
+        let end = self.at.saturating_add(bitmap_len);
+        if end.saturating_add(len) > self.out.len() {
+            return Err(WriteError::Full);
+        }
+        let moved = self.out.get_mut(fields..end).ok_or(WriteError::Full)?;
+        moved.rotate_right(bitmap_len);
+        self.at = end;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Writer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} {} bytes", self.mti, self.dialect, self.at)
+    }
+}
+
+#[inline]
+fn put_prefix(units: usize, out: &mut [u8]) {
+    let mut rest = units;
+    for digit in out.iter_mut().rev() {
+        *digit = u8::try_from(rest % 10).unwrap_or(0).wrapping_add(b'0');
+        rest /= 10;
+    }
+}
+
+fn put_bitmap(form: BitmapForm, bits: u64, out: &mut [u8]) {
+    match form {
+        BitmapForm::Binary => out.copy_from_slice(&bits.to_be_bytes()),
+        BitmapForm::Hex => out.copy_from_slice(&hex::digits(bits)),
+    }
+}
+
+const MTI_LEN: usize = 4;
+const FIRST_BIT: u64 = 1 << 63;
+/// The longest value of any field: three digits of length.
+const SCRATCH_LEN: usize = 999;
+
+#[cfg(test)]
+mod tests;
