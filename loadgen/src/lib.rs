@@ -1,1 +1,24 @@
-//! Under construction.
+//! njia-loadgen: offers load to a payment switch and proves that nothing was lost.
+//!
+//! # Contract
+//! Open loop: what is sent when is computed before the run from a seed, and a target that stalls
+//! cannot slow its own measurement down. Every answer is checked; nothing is omitted.
+//!
+//! # Never contains
+//! The engine that it judges: of njia it knows the words, the codec and the journal's reader.
+//!
+//! # Entry points
+//! [`runner::run`] plays acquirers, [`issuer::IssuerHost`] plays issuers, [`verify::audit`] compares
+//! what was acknowledged with the journal, the issuers and PostgreSQL, [`demo`] does all of it.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod distribution;
+pub mod numeric;
+pub mod profile;
+pub mod random;
+pub mod recorder;
+pub mod schedule;
+pub mod threshold;
+pub mod units;
+pub mod verdict;
