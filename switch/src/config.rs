@@ -1,0 +1,344 @@
+//! The configuration: TOML and environment in, one checked value out.
+//!
+//! What exists as a [`Config`] is valid: names are resolved to ids, numbers are within their bounds,
+//! secrets are read. All faults of a file are told at once, each with its place. There is no
+//! `Default`: what a key means when it is left out stands beside its bounds in `config/load.rs`, and
+//! `njia.example.toml`, which a test compares with it, says it to people.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use domain::Amount;
+use domain::currency::Currency;
+use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, NodeId, RouteId};
+use domain::pan::PanToken;
+use domain::request::MessageClass;
+
+mod document;
+mod endpoints;
+mod keys;
+mod load;
+mod prefix;
+mod report;
+mod risk;
+mod secret;
+mod section;
+#[cfg(test)]
+mod tests;
+
+pub use document::Environment;
+pub use keys::{KeyFileError, create_missing_keys};
+pub use load::{EXAMPLE, Source};
+pub use prefix::PrefixRange;
+pub use report::{ConfigErrors, Problem};
+pub use secret::{SecretKey, SecretText};
+
+/// A checked configuration. Shared as one `Arc`; never changed in place.
+#[derive(Debug)]
+pub struct Config {
+    /// This machine.
+    pub node: Node,
+    /// Bounds of tables, queues and frames.
+    pub limits: Limits,
+    /// The journal on local disk.
+    pub journal: Journal,
+    /// Keys for tokens, envelopes and hashes.
+    pub keys: Keys,
+    /// Metrics and health for operators.
+    pub admin: Admin,
+    /// Where the applier copies the journal to; `None` runs on the journal alone.
+    pub postgres: Option<Postgres>,
+    /// Repeats and duplicates.
+    pub duplicates: Duplicates,
+    /// Reversals that are owed to issuers.
+    pub saf: Saf,
+    /// Inline risk.
+    pub risk: Risk,
+    /// By [`AcquirerId`].
+    pub acquirers: Vec<Acquirer>,
+    /// Where acquirers connect, in the order of the file.
+    pub listeners: Vec<Listener>,
+    /// By [`IssuerId`].
+    pub issuers: Vec<Issuer>,
+    /// By [`RouteId`].
+    pub routes: Vec<Route>,
+}
+
+/// This machine.
+#[derive(Debug)]
+pub struct Node {
+    /// 0 to 1023; part of every transaction id.
+    pub id: NodeId,
+    /// Executors; zero means one per core that the process may use.
+    pub shards: u16,
+    /// Cores to pin to, in order; empty takes those of the process's affinity.
+    pub cpus: Vec<u16>,
+    /// Holds keys and, unless it has a place of its own, the journal.
+    pub state_dir: PathBuf,
+    /// How long a drain waits for transactions in flight.
+    pub drain: Duration,
+}
+
+/// Bounds of tables, queues and frames.
+#[derive(Debug)]
+pub struct Limits {
+    /// Transactions remembered per node, in flight and finished, over all shards.
+    pub transactions_max: usize,
+    /// Transactions in flight per shard; beyond it new ones are refused with 96.
+    pub inflight_max: usize,
+    /// Requests of one session without an answer; beyond it the session is not read.
+    pub session_inflight_max: u32,
+    /// Acquirer sessions per node.
+    pub sessions_max: usize,
+    /// Requests per shard that wait for their turn.
+    pub request_queue_max: usize,
+    /// Bytes waiting to be written to one session or link; beyond it the connection is closed.
+    pub out_queue_bytes_max: usize,
+    /// Bytes of one frame without its header.
+    pub frame_len_max: usize,
+    /// From the first byte of a frame to its last.
+    pub frame_deadline: Duration,
+    /// Framed but malformed messages per session and minute; beyond it the session is closed.
+    pub bad_frames_per_minute_max: u32,
+}
+
+/// The journal on local disk.
+#[derive(Debug)]
+pub struct Journal {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Size of a segment file; a multiple of 4096.
+    pub segment_bytes: u64,
+    /// Bytes that one shard's segments may use.
+    pub bytes_max: u64,
+    /// Longest wait for more records before a batch is written; zero writes at once.
+    pub batch_wait: Duration,
+    /// Accept file systems that were not tested for durability.
+    pub allow_any_filesystem: bool,
+}
+
+/// Keys for tokens, envelopes and hashes. All masked when printed, zeroed when dropped.
+#[derive(Debug)]
+pub struct Keys {
+    /// HMAC-SHA-256 of account numbers.
+    pub token_key: SecretKey,
+    /// Wraps the data keys under which account numbers are sealed.
+    pub pan_key: SecretKey,
+    /// Names `pan_key` in the journal.
+    pub pan_key_id: u32,
+    /// Keyed hashes of slots, duplicate keys and contents.
+    pub hash_key: SecretKey,
+}
+
+/// Metrics and health for operators.
+#[derive(Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// The database that the journal is copied to.
+#[derive(Debug)]
+pub struct Postgres {
+    /// Connection string; holds a password.
+    pub url: SecretText,
+    /// Schema of the tables.
+    pub schema: String,
+    /// Create and upgrade the tables at start.
+    pub migrate: bool,
+    /// Rows of one transaction.
+    pub batch_rows_max: usize,
+}
+
+/// Repeats and duplicates.
+#[derive(Debug)]
+pub struct Duplicates {
+    /// How long a finished transaction answers its copies.
+    pub window: Duration,
+    /// What a copy gets that is not marked as a repeat but says the same.
+    pub same_content: SameContent,
+}
+
+/// What an unmarked copy of a finished request gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameContent {
+    /// The stored answer.
+    Replay,
+    /// 94.
+    Reject,
+}
+
+/// Reversals that are owed to issuers.
+#[derive(Debug)]
+pub struct Saf {
+    /// Owed reversals per shard.
+    pub entries_max: usize,
+    /// Reversals on their way per issuer and shard.
+    pub inflight_max: u32,
+    /// Wait after the first transmission without an answer; doubles from there.
+    pub backoff_first: Duration,
+    /// Where the doubling stops.
+    pub backoff_max: Duration,
+    /// When an entry becomes an exception for people.
+    pub expiry: Duration,
+}
+
+/// Inline risk.
+#[derive(Debug)]
+pub struct Risk {
+    /// Accounts with velocity state per shard; the longest idle one gives way.
+    pub accounts_max: usize,
+    /// Largest single amount, one per currency; other currencies have none.
+    pub amount_limits: Vec<Amount>,
+    /// Count and sum per account over sliding windows.
+    pub windows: Vec<Window>,
+    /// Declined with 62.
+    pub block: AccountList,
+    /// Accepted without a look at velocity.
+    pub allow: AccountList,
+}
+
+/// One sliding window per account.
+#[derive(Debug)]
+pub struct Window {
+    /// Its length.
+    pub span: Duration,
+    /// Transactions in it; `None` counts without limit.
+    pub count_max: Option<u32>,
+    /// Sum in it, one per currency; other currencies have none.
+    pub amount_max: Vec<Amount>,
+}
+
+/// Accounts by the digits they begin with, or one by one.
+#[derive(Debug, Default)]
+pub struct AccountList {
+    /// By leading digits.
+    pub prefixes: Vec<PrefixRange>,
+    /// By token.
+    pub tokens: Vec<PanToken>,
+}
+
+/// Who sends requests.
+#[derive(Debug)]
+pub struct Acquirer {
+    /// Its position in the file.
+    pub id: AcquirerId,
+    /// Unique among acquirers; a metric label.
+    pub name: String,
+}
+
+/// Where an acquirer connects.
+#[derive(Debug)]
+pub struct Listener {
+    /// Unique among listeners; a metric label.
+    pub name: String,
+    /// Port 0 takes a free one, told in the ready file.
+    pub address: SocketAddr,
+    /// How messages are cut out of the stream.
+    pub framing: Framing,
+    /// Name of the message dialect.
+    pub dialect: String,
+    /// Whose sessions these are.
+    pub acquirer: AcquirerId,
+}
+
+/// How messages are cut out of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Two bytes of length, big-endian, without themselves.
+    Be16,
+}
+
+/// Who is asked.
+#[derive(Debug)]
+pub struct Issuer {
+    /// Its position in the file.
+    pub id: IssuerId,
+    /// Unique among issuers; a metric label.
+    pub name: String,
+    /// Where its links connect to, in turn.
+    pub addresses: Vec<SocketAddr>,
+    /// Connections over all shards.
+    pub links: u16,
+    /// Its links are numbered from here.
+    pub first_link: LinkId,
+    /// Requests in flight over all shards.
+    pub inflight_max: u32,
+    /// When it is left alone for a while.
+    pub breaker: Breaker,
+    /// Its first STAN; the links share `stan_base..stan_base + stan_size` evenly.
+    pub stan_base: u32,
+    /// How many STANs.
+    pub stan_size: u32,
+    /// Say 0800/001 before any request.
+    pub sign_on: bool,
+    /// Silence on a link after which an echo is sent.
+    pub echo_idle: Duration,
+    /// DE33 of what is forwarded.
+    pub institution: InstitutionId,
+    /// How messages are cut out of the stream.
+    pub framing: Framing,
+    /// Name of the message dialect.
+    pub dialect: String,
+    /// For one connection attempt.
+    pub connect_timeout: Duration,
+    /// How long a reversal waits for its 0410/0430, and a network message for its answer.
+    pub reversal_timeout: Duration,
+}
+
+impl Issuer {
+    /// Its links, each with its position among them.
+    pub fn link_ids(&self) -> impl Iterator<Item = LinkId> + '_ {
+        (0..self.links).map(|position| LinkId(self.first_link.0.saturating_add(position)))
+    }
+}
+
+/// When an issuer is left alone for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// Opens at this share of failed calls in the window, per cent.
+    pub failure_percent: u8,
+    /// Opens at this share of slow calls in the window, per cent.
+    pub slow_percent: u8,
+    /// A call is slow from here.
+    pub slow: Duration,
+    /// The window.
+    pub window: Duration,
+    /// Calls in the window before it may open.
+    pub calls_min: u32,
+    /// How long it stays open the first time; doubles from there.
+    pub open: Duration,
+    /// Where the doubling stops.
+    pub open_max: Duration,
+    /// Calls that it admits half open.
+    pub probes: u32,
+}
+
+/// Which issuers are asked for which accounts.
+#[derive(Debug)]
+pub struct Route {
+    /// Its position in the file.
+    pub id: RouteId,
+    /// Unique among routes; a metric label.
+    pub name: String,
+    /// Leading digits of its accounts; the longest match over all routes wins.
+    pub prefixes: Vec<PrefixRange>,
+    /// In order of preference, at most eight.
+    pub candidates: Vec<IssuerId>,
+    /// From the request to its answer; then 91, and a reversal is owed.
+    pub deadline: Duration,
+    /// Only this class; `None` takes both.
+    pub class: Option<MessageClass>,
+    /// Only this currency; `None` takes all.
+    pub currency: Option<Currency>,
+}
+
+impl Config {
+    /// Links over all issuers; their ids are dense below it.
+    #[must_use]
+    pub fn links(&self) -> usize {
+        let each = self.issuers.iter().map(|issuer| usize::from(issuer.links));
+        each.sum()
+    }
+}

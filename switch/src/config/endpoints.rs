@@ -1,0 +1,292 @@
+//! Acquirers, listeners, issuers and routes: names become ids.
+
+use std::net::SocketAddr;
+
+use domain::currency::Currency;
+use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, RouteId, Stan};
+use domain::request::MessageClass;
+
+use super::prefix::PrefixRange;
+use super::section::{Section, nearest};
+use super::{Acquirer, Breaker, Framing, Issuer, Listener, Route};
+use crate::limits::{CANDIDATES_MAX, DIALECTS, LABELS_MAX, LINKS_MAX};
+
+pub(super) fn acquirers(root: &Section<'_>) -> Vec<Acquirer> {
+    let sections = root.tables("acquirer");
+    unique_names(root, "acquirer", &sections);
+    let acquirer = |(id, section): (u16, Section<'_>)| {
+        let acquirer = Acquirer {
+            id: AcquirerId(id),
+            name: name(&section),
+        };
+        section.finish();
+        acquirer
+    };
+    (0..).zip(sections).map(acquirer).collect()
+}
+
+pub(super) fn listeners(root: &Section<'_>, acquirers: &[Acquirer]) -> Vec<Listener> {
+    let sections = root.tables("listener");
+    unique_names(root, "listener", &sections);
+    let names: Vec<&str> = acquirers.iter().map(|known| known.name.as_str()).collect();
+    let listener = |section: Section<'_>| {
+        let acquirer = section.required("acquirer", |text| position(text, &names));
+        let listener = Listener {
+            name: name(&section),
+            address: section
+                .required("address", address)
+                .unwrap_or_else(unused_address),
+            framing: framing(&section),
+            dialect: dialect(&section),
+            acquirer: AcquirerId(acquirer.unwrap_or(0)),
+        };
+        section.finish();
+        listener
+    };
+    sections.into_iter().map(listener).collect()
+}
+
+pub(super) fn issuers(root: &Section<'_>) -> Vec<Issuer> {
+    let sections = root.tables("issuer");
+    unique_names(root, "issuer", &sections);
+    let mut first_link = 0_u16;
+    let mut issuers = Vec::with_capacity(sections.len());
+    for (id, section) in (0..).zip(sections) {
+        let issuer = issuer(section, IssuerId(id), LinkId(first_link));
+        first_link = first_link.saturating_add(issuer.links);
+        issuers.push(issuer);
+    }
+    if first_link > LINKS_MAX {
+        root.fault(format!(
+            "all issuers together have {first_link} links, at most {LINKS_MAX} are possible"
+        ));
+    }
+    issuers
+}
+
+fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId) -> Issuer {
+    let institution = section.required("institution", |text| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        InstitutionId::new("DE33", text.as_bytes())
+            .ok()
+            .filter(|_| digits)
+            .ok_or_else(|| "takes 1 to 11 digits (DE33)".to_owned())
+    });
+    let issuer = Issuer {
+        id,
+        name: name(&section),
+        addresses: section.required_list("addresses", address),
+        links: section.number("links", 1..=256, 4),
+        first_link,
+        inflight_max: section.number("inflight_max", 1..=500_000, 20_000),
+        breaker: breaker(section.section("breaker")),
+        stan_base: section.number("stan_base", 1..=Stan::MAX, 1),
+        stan_size: section.number("stan_size", 1_000..=Stan::MAX, Stan::MAX),
+        sign_on: section.flag("sign_on", true),
+        echo_idle: section.seconds("echo_idle_s", 1..=3_600, 30),
+        institution: institution.unwrap_or(InstitutionId::EMPTY),
+        framing: framing(&section),
+        dialect: dialect(&section),
+        connect_timeout: section.millis("connect_timeout_ms", 10..=60_000, 2_000),
+        reversal_timeout: section.millis("reversal_timeout_ms", 100..=120_000, 5_000),
+    };
+    check_stans(&section, &issuer);
+    section.finish();
+    issuer
+}
+
+/// semantics: an in-flight cap above half the slice is refused, since numbers in the late table are
+/// not free either.
+fn check_stans(section: &Section<'_>, issuer: &Issuer) {
+    if issuer.stan_base.saturating_add(issuer.stan_size) > Stan::MAX + 1 {
+        section.fault_at(
+            "stan_size",
+            "`stan_base` + `stan_size` goes beyond STAN 999999",
+        );
+    }
+    if issuer.inflight_max > issuer.stan_size / 2 {
+        section.fault_at(
+            "inflight_max",
+            format!(
+                "`inflight_max` is above half of the {} STANs of this issuer",
+                issuer.stan_size
+            ),
+        );
+    }
+}
+
+fn breaker(section: Section<'_>) -> Breaker {
+    let breaker = Breaker {
+        failure_percent: section.number("failure_percent", 1..=100, 50),
+        slow_percent: section.number("slow_percent", 1..=100, 80),
+        slow: section.millis("slow_ms", 1..=120_000, 1_500),
+        window: section.seconds("window_s", 1..=300, 5),
+        calls_min: section.number("calls_min", 1..=1_000_000, 20),
+        open: section.millis("open_ms", 10..=3_600_000, 2_000),
+        open_max: section.millis("open_max_ms", 10..=3_600_000, 10_000),
+        probes: section.number("probes", 1..=1_000, 3),
+    };
+    if breaker.open > breaker.open_max {
+        section.fault_at("open_ms", "`open_ms` is above `open_max_ms`");
+    }
+    section.finish();
+    breaker
+}
+
+/// What makes two routes compete for the same account.
+type Claim = (PrefixRange, Option<MessageClass>, Option<Currency>);
+
+pub(super) fn routes(root: &Section<'_>, issuers: &[Issuer]) -> Vec<Route> {
+    let sections = root.tables("route");
+    unique_names(root, "route", &sections);
+    let names: Vec<&str> = issuers.iter().map(|known| known.name.as_str()).collect();
+    let mut claims: Vec<(Claim, String)> = Vec::new();
+    let mut routes = Vec::with_capacity(sections.len());
+    for (id, section) in (0..).zip(sections) {
+        let route = route(&section, RouteId(id), &names);
+        check_claims(&section, &route, &mut claims);
+        section.finish();
+        routes.push(route);
+    }
+    if routes.is_empty() {
+        root.fault("there is no [[route]]: every request would be refused with 92");
+    }
+    routes
+}
+
+fn route(section: &Section<'_>, id: RouteId, issuers: &[&str]) -> Route {
+    let candidates = section.required_list("candidates", |text| position(text, issuers));
+    let class = section.parsed("class", |text| match text {
+        "any" => Ok(None),
+        "authorisation" => Ok(Some(MessageClass::Authorisation)),
+        "financial" => Ok(Some(MessageClass::Financial)),
+        _ => Err("takes \"any\", \"authorisation\" or \"financial\"".to_owned()),
+    });
+    let currency = section.parsed("currency", |text| match text {
+        "any" => Ok(None),
+        code => currency(code).map(Some),
+    });
+    let route = Route {
+        id,
+        name: name(section),
+        prefixes: section.required_list("prefixes", PrefixRange::parse),
+        candidates: candidates.into_iter().map(IssuerId).collect(),
+        deadline: section.millis("deadline_ms", 50..=120_000, 2_000),
+        class: class.flatten(),
+        currency: currency.flatten(),
+    };
+    let mut distinct = route.candidates.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    if distinct.len() < route.candidates.len() {
+        section.fault_at("candidates", "`candidates` names an issuer twice");
+    }
+    if route.candidates.len() > CANDIDATES_MAX {
+        section.fault_at(
+            "candidates",
+            format!("`candidates` takes at most {CANDIDATES_MAX} issuers"),
+        );
+    }
+    route
+}
+
+/// The same prefix in two routes would leave the choice to chance.
+fn check_claims(section: &Section<'_>, route: &Route, claims: &mut Vec<(Claim, String)>) {
+    for prefix in &route.prefixes {
+        let claim = (*prefix, route.class, route.currency);
+        let place = section.place_of("prefixes");
+        match claims.iter().find(|(known, _)| *known == claim) {
+            Some((_, other)) => section.fault_at(
+                "prefixes",
+                format!("prefix {prefix} stands in another route too, at {other}"),
+            ),
+            None => claims.push((claim, place)),
+        }
+    }
+}
+
+/// Refuses two tables of one name, and more than become labels.
+fn unique_names(root: &Section<'_>, kind: &str, sections: &[Section<'_>]) {
+    let mut known: Vec<(String, String)> = Vec::with_capacity(sections.len());
+    for section in sections {
+        let Some((name, _)) = section.text("name") else {
+            continue;
+        };
+        match known.iter().find(|(other, _)| *other == name) {
+            Some((_, place)) => section.fault_at(
+                "name",
+                format!("another {kind} is named `{name}` too, at {place}"),
+            ),
+            None => known.push((name, section.place_of("name"))),
+        }
+    }
+    if sections.len() > LABELS_MAX {
+        root.fault(format!(
+            "there are {} [[{kind}]] tables, at most {LABELS_MAX} are possible",
+            sections.len()
+        ));
+    }
+}
+
+fn name(section: &Section<'_>) -> String {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let name = section.required("name", |text| {
+        if (1..=32).contains(&text.len()) && text.bytes().all(legal) {
+            return Ok(text.to_owned());
+        }
+        Err("takes 1 to 32 characters of a-z, 0-9 and `-`: it becomes a metric label".to_owned())
+    });
+    name.unwrap_or_default()
+}
+
+/// The position of a name among those that exist.
+fn position(text: &str, names: &[&str]) -> Result<u16, String> {
+    let position = names.iter().position(|name| *name == text);
+    if let Some(position) = position.and_then(|position| u16::try_from(position).ok()) {
+        return Ok(position);
+    }
+    Err(match nearest(text, names) {
+        Some(near) => format!("names `{text}`, which does not exist; did you mean `{near}`?"),
+        None => format!(
+            "names `{text}`, which does not exist; known: {}",
+            names.join(", ")
+        ),
+    })
+}
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "takes addresses like 127.0.0.1:8583 or [::1]:8583".to_owned())
+}
+
+fn unused_address() -> SocketAddr {
+    // Stands in for a missing address, which refuses the configuration.
+    ([127, 0, 0, 1], 0).into()
+}
+
+fn framing(section: &Section<'_>) -> Framing {
+    let framing = section.parsed("framing", |text| match text {
+        "be16" => Ok(Framing::Be16),
+        _ => Err("takes \"be16\"".to_owned()),
+    });
+    framing.unwrap_or(Framing::Be16)
+}
+
+fn dialect(section: &Section<'_>) -> String {
+    let known = |text: &str| {
+        if DIALECTS.contains(&text) {
+            return Ok(text.to_owned());
+        }
+        Err(format!("takes one of {}", DIALECTS.join(", ")))
+    };
+    let dialect = section.parsed("dialect", known);
+    dialect.unwrap_or_else(|| "iso87-ascii".to_owned())
+}
+
+/// A currency by its three letters or its three digits.
+pub(super) fn currency(text: &str) -> Result<Currency, String> {
+    let letters = text.to_ascii_uppercase();
+    Currency::from_alphabetic(&letters)
+        .or_else(|| Currency::from_digits(text.as_bytes()).ok())
+        .ok_or_else(|| format!("names the currency `{text}`; write KES or 404 (ISO 4217)"))
+}

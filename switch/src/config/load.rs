@@ -1,0 +1,291 @@
+//! From text to [`Config`]: every key with its bounds and what it means when it is left out.
+
+use std::path::{Path, PathBuf};
+
+use domain::ids::NodeId;
+
+use super::document::{self, Environment, Node as RawNode, Table, Value};
+use super::report::{ConfigErrors, Origin, Report};
+use super::secret::{self, SecretKey, SecretText, Vault};
+use super::section::Section;
+use super::{
+    Admin, Config, Duplicates, Journal, Keys, Limits, Node, Postgres, Saf, SameContent, endpoints,
+    risk,
+};
+
+/// The commented default, as it stands in the repository.
+pub const EXAMPLE: &str = include_str!("../../../njia.example.toml");
+
+/// Where a configuration comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// A file.
+    File(&'a Path),
+    /// [`EXAMPLE`], with its state kept in this folder.
+    Default {
+        /// Takes the place of `node.state_dir`.
+        state_dir: &'a Path,
+    },
+}
+
+impl Config {
+    /// Reads and checks everything: syntax, keys, bounds, references, secrets.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn load(source: Source<'_>, environment: &Environment) -> Result<Self, ConfigErrors> {
+        match source {
+            Source::File(path) => {
+                let name = path.display().to_string();
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    ConfigErrors::whole(&name, format!("cannot be read: {error}"))
+                })?;
+                Self::parse(&name, &text, environment)
+            }
+            Source::Default { state_dir } => {
+                let argument = state_dir.to_str().ok_or_else(|| {
+                    ConfigErrors::whole("argument --state-dir", "is not UTF-8".to_owned())
+                })?;
+                let state_dir = RawNode {
+                    origin: Origin::Argument("--state-dir"),
+                    value: Value::Text(argument.to_owned()),
+                };
+                Self::read(
+                    "default configuration",
+                    EXAMPLE,
+                    environment,
+                    Some(state_dir),
+                )
+            }
+        }
+    }
+
+    /// Checks `text`, called `name` in faults.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn parse(name: &str, text: &str, environment: &Environment) -> Result<Self, ConfigErrors> {
+        Self::read(name, text, environment, None)
+    }
+
+    fn read(
+        name: &str,
+        text: &str,
+        environment: &Environment,
+        state_dir: Option<RawNode>,
+    ) -> Result<Self, ConfigErrors> {
+        let report = Report::new(name, text);
+        let mut root = document::parse(text, &report);
+        document::overlay(&mut root, environment, &report);
+        if let Some(node) = state_dir {
+            let path = ["node".to_owned(), "state_dir".to_owned()];
+            document::set(&mut root, &path, node, &report);
+        }
+        let config = config(&root, environment, &report);
+        report.finish()?;
+        Ok(config)
+    }
+}
+
+fn config(root: &Table, environment: &Environment, report: &Report) -> Config {
+    let root = Section::root(root, report);
+    let node = node(root.section("node"));
+    let vault = Vault {
+        environment,
+        state_dir: &node.state_dir,
+    };
+    let acquirers = endpoints::acquirers(&root);
+    let issuers = endpoints::issuers(&root);
+    let config = Config {
+        limits: limits(root.section("limits")),
+        journal: journal(root.section("journal"), &node.state_dir),
+        keys: keys(root.section("keys"), &vault),
+        admin: admin(root.section("admin")),
+        postgres: root
+            .optional_section("postgres")
+            .map(|section| postgres(section, &vault)),
+        duplicates: duplicates(root.section("duplicates")),
+        saf: saf(root.section("saf")),
+        risk: risk::risk(root.section("risk")),
+        listeners: endpoints::listeners(&root, &acquirers),
+        routes: endpoints::routes(&root, &issuers),
+        acquirers,
+        issuers,
+        node,
+    };
+    root.finish();
+    config
+}
+
+fn node(section: Section<'_>) -> Node {
+    let node = Node {
+        id: NodeId(section.number("id", 0..=1023, 1)),
+        shards: section.number("shards", 0..=64, 0),
+        cpus: section.list("cpus", |text| {
+            let number = text.parse::<u16>().ok().filter(|cpu| *cpu < 1024);
+            number.ok_or_else(|| "takes numbers of cores, 0 to 1023".to_owned())
+        }),
+        state_dir: section.required("state_dir", absolute).unwrap_or_default(),
+        drain: section.seconds("drain_s", 1..=3600, 30),
+    };
+    if !node.cpus.is_empty() && usize::from(node.shards) > node.cpus.len() {
+        section.fault_at("cpus", "`cpus` names fewer cores than `shards` asks for");
+    }
+    section.finish();
+    node
+}
+
+fn limits(section: Section<'_>) -> Limits {
+    let limits = Limits {
+        transactions_max: section.number("transactions_max", 1_000..=100_000_000, 2_000_000),
+        inflight_max: section.number("inflight_max", 100..=1_000_000, 20_000),
+        session_inflight_max: section.number("session_inflight_max", 1..=65_536, 256),
+        sessions_max: section.number("sessions_max", 1..=100_000, 10_000),
+        request_queue_max: section.number("request_queue_max", 16..=1_000_000, 4_096),
+        out_queue_bytes_max: section.number("out_queue_bytes_max", 16_384..=16_777_216, 262_144),
+        frame_len_max: section.number("frame_len_max", 512..=65_535, 8_192),
+        frame_deadline: section.millis("frame_deadline_ms", 100..=60_000, 5_000),
+        bad_frames_per_minute_max: section.number("bad_frames_per_minute_max", 1..=10_000, 20),
+    };
+    if limits.inflight_max > limits.transactions_max {
+        section.fault_at(
+            "inflight_max",
+            "`inflight_max` is above `transactions_max`: what is in flight is remembered too",
+        );
+    }
+    if limits.frame_len_max * 2 > limits.out_queue_bytes_max {
+        section.fault_at(
+            "out_queue_bytes_max",
+            "`out_queue_bytes_max` must hold two frames of `frame_len_max`",
+        );
+    }
+    section.finish();
+    limits
+}
+
+fn journal(section: Section<'_>, state_dir: &Path) -> Journal {
+    let dir = section.parsed("dir", absolute);
+    let journal = Journal {
+        dir: dir.unwrap_or_else(|| state_dir.join("journal")),
+        segment_bytes: section.number("segment_bytes", 8 << 20..=4 << 30, 64 << 20),
+        bytes_max: section.number("bytes_max", 32 << 20..=1 << 50, 16 << 30),
+        batch_wait: section.micros("batch_wait_us", 0..=100_000, 0),
+        allow_any_filesystem: section.flag("allow_any_filesystem", false),
+    };
+    if !journal.segment_bytes.is_multiple_of(4096) {
+        section.fault_at(
+            "segment_bytes",
+            "`segment_bytes` must be a multiple of 4096",
+        );
+    }
+    if journal.bytes_max / 4 < journal.segment_bytes {
+        section.fault_at("bytes_max", "`bytes_max` must hold at least four segments");
+    }
+    section.finish();
+    journal
+}
+
+fn keys(section: Section<'_>, vault: &Vault<'_>) -> Keys {
+    let key = |name| {
+        let key = section.required(name, |reference| vault.key(reference));
+        // Never used: a missing key refuses the configuration.
+        key.unwrap_or_else(|| SecretKey::new([0; SecretKey::LEN]))
+    };
+    let keys = Keys {
+        token_key: key("token_key"),
+        pan_key: key("pan_key"),
+        pan_key_id: section.number("pan_key_id", 1..=u32::MAX, 1),
+        hash_key: key("hash_key"),
+    };
+    section.finish();
+    keys
+}
+
+fn admin(section: Section<'_>) -> Admin {
+    let address = section.parsed("address", endpoints::address);
+    let admin = Admin {
+        address: address.unwrap_or_else(|| ([127, 0, 0, 1], 9600).into()),
+    };
+    section.finish();
+    admin
+}
+
+fn postgres(section: Section<'_>, vault: &Vault<'_>) -> Postgres {
+    let schema = section.parsed("schema", schema_name);
+    let postgres = Postgres {
+        url: postgres_url(&section, vault).unwrap_or_else(|| secret::from_variable("")),
+        schema: schema.unwrap_or_else(|| "njia".to_owned()),
+        migrate: section.flag("migrate", false),
+        batch_rows_max: section.number("batch_rows_max", 1..=10_000, 2_000),
+    };
+    section.finish();
+    postgres
+}
+
+/// A variable `NJIA__POSTGRES__URL` holds the secret itself: the environment is where it is kept.
+fn postgres_url(section: &Section<'_>, vault: &Vault<'_>) -> Option<SecretText> {
+    let (text, origin) = section.required_text("url")?;
+    if matches!(origin, Origin::Environment(_)) && !secret::is_reference(&text) {
+        return Some(secret::from_variable(&text));
+    }
+    match vault.text(&text) {
+        Ok(url) => Some(url),
+        Err(fault) => {
+            section.fault_at("url", format!("`url` {fault}"));
+            None
+        }
+    }
+}
+
+fn duplicates(section: Section<'_>) -> Duplicates {
+    let same_content = section.parsed("same_content", |text| match text {
+        "replay" => Ok(SameContent::Replay),
+        "reject" => Ok(SameContent::Reject),
+        _ => Err("takes \"replay\" or \"reject\"".to_owned()),
+    });
+    let duplicates = Duplicates {
+        window: section.seconds("window_s", 10..=86_400, 600),
+        same_content: same_content.unwrap_or(SameContent::Replay),
+    };
+    section.finish();
+    duplicates
+}
+
+fn saf(section: Section<'_>) -> Saf {
+    let saf = Saf {
+        entries_max: section.number("entries_max", 100..=10_000_000, 200_000),
+        inflight_max: section.number("inflight_max", 1..=10_000, 64),
+        backoff_first: section.millis("backoff_first_ms", 10..=60_000, 1_000),
+        backoff_max: section.seconds("backoff_max_s", 1..=3_600, 300),
+        expiry: section.seconds("expiry_s", 60..=2_592_000, 604_800),
+    };
+    if saf.backoff_first > saf.backoff_max {
+        section.fault_at(
+            "backoff_first_ms",
+            "`backoff_first_ms` is above `backoff_max_s`",
+        );
+    }
+    section.finish();
+    saf
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err("takes an absolute path".to_owned())
+    }
+}
+
+fn schema_name(text: &str) -> Result<String, String> {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let first = text
+        .bytes()
+        .next()
+        .is_some_and(|byte| !byte.is_ascii_digit());
+    if first && text.len() <= 63 && text.bytes().all(legal) {
+        return Ok(text.to_owned());
+    }
+    Err("takes a name of letters a-z, digits and `_`, at most 63".to_owned())
+}

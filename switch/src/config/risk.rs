@@ -1,0 +1,122 @@
+//! Inline risk: limits, windows, lists.
+
+use std::path::Path;
+use std::time::Duration;
+
+use domain::Amount;
+use domain::pan::PanToken;
+
+use super::endpoints::currency;
+use super::prefix::PrefixRange;
+use super::section::Section;
+use super::{AccountList, Risk, Window};
+use crate::limits::{RISK_ACCOUNTS_LISTED_MAX, RISK_WINDOWS_MAX};
+
+pub(super) fn risk(section: Section<'_>) -> Risk {
+    let windows = section.tables("window");
+    if windows.len() > RISK_WINDOWS_MAX {
+        section.fault(format!(
+            "at most {RISK_WINDOWS_MAX} [[risk.window]] are possible"
+        ));
+    }
+    let risk = Risk {
+        accounts_max: section.number("accounts_max", 1_000..=100_000_000, 500_000),
+        amount_limits: amounts(section.section("amount_limits")),
+        windows: windows.into_iter().map(window).collect(),
+        block: list(section.section("block")),
+        allow: list(section.section("allow")),
+    };
+    section.finish();
+    risk
+}
+
+fn window(section: Section<'_>) -> Window {
+    let window = Window {
+        span: section.seconds("span_s", 1..=2_592_000, 0),
+        count_max: section
+            .has("count_max")
+            .then(|| section.number("count_max", 1..=u32::MAX, u32::MAX)),
+        amount_max: amounts(section.section("amount_max")),
+    };
+    if window.span == Duration::ZERO && !section.has("span_s") {
+        section.fault("`span_s` is missing in [[risk.window]]");
+    }
+    if window.count_max.is_none() && window.amount_max.is_empty() {
+        section.fault("a [[risk.window]] without `count_max` and `amount_max` limits nothing");
+    }
+    // Known also where it is not written.
+    section.number("count_max", 1..=u32::MAX, u32::MAX);
+    section.finish();
+    window
+}
+
+/// A table of minor units by currency.
+fn amounts(section: Section<'_>) -> Vec<Amount> {
+    let mut amounts: Vec<Amount> = Vec::new();
+    for (key, node) in section.entries() {
+        let minor = section.number_in(node, key, &(1..=Amount::MINOR_MAX));
+        let currency = currency(key).map_err(|fault| section.fault_at(key, fault));
+        let (Some(minor), Ok(currency)) = (minor, currency) else {
+            continue;
+        };
+        if amounts.iter().any(|known| known.currency() == currency) {
+            section.fault_at(key, format!("the currency `{key}` stands here twice"));
+        }
+        amounts.extend(Amount::new(minor, currency).ok());
+    }
+    amounts
+}
+
+fn list(section: Section<'_>) -> AccountList {
+    let mut list = AccountList {
+        prefixes: section.list("prefixes", PrefixRange::parse),
+        tokens: section.list("tokens", token),
+    };
+    let file = section.parsed("file", |path| read_list(Path::new(path)));
+    if let Some(more) = file {
+        list.prefixes.extend(more.prefixes);
+        list.tokens.extend(more.tokens);
+    }
+    section.finish();
+    list
+}
+
+/// One prefix, range or token per line; `#` begins a comment.
+fn read_list(path: &Path) -> Result<AccountList, String> {
+    let shown = path.display();
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let mut list = AccountList::default();
+    for (number, line) in (1..).zip(text.lines()) {
+        let entry = line.split('#').next().unwrap_or_default().trim();
+        if entry.is_empty() {
+            continue;
+        }
+        // A token has more characters than the longest account number, so neither passes for the
+        // other.
+        if entry.len() == TOKEN_DIGITS {
+            list.tokens
+                .push(token(entry).map_err(|fault| format!("{shown}:{number} {fault}"))?);
+        } else {
+            list.prefixes.push(
+                PrefixRange::parse(entry).map_err(|fault| format!("{shown}:{number} {fault}"))?,
+            );
+        }
+        if list.tokens.len() + list.prefixes.len() > RISK_ACCOUNTS_LISTED_MAX {
+            return Err(format!(
+                "{shown} has more than {RISK_ACCOUNTS_LISTED_MAX} entries"
+            ));
+        }
+    }
+    Ok(list)
+}
+
+const TOKEN_DIGITS: usize = 32;
+
+fn token(text: &str) -> Result<PanToken, String> {
+    let number = u128::from_str_radix(text, 16).ok();
+    number
+        .filter(|_| text.len() == TOKEN_DIGITS)
+        .map(|number| PanToken(number.to_be_bytes()))
+        .ok_or_else(|| "takes account tokens of 32 hexadecimal digits".to_owned())
+}

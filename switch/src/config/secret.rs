@@ -1,0 +1,149 @@
+//! Secrets by reference: what they are, and how they are read. A literal secret is refused.
+
+use std::fmt;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::document::Environment;
+
+/// A 256-bit key. Shows nothing of itself; zeroed when dropped; not `Clone`.
+pub struct SecretKey(Zeroizing<[u8; Self::LEN]>);
+
+impl SecretKey {
+    /// Bytes of a key.
+    pub const LEN: usize = 32;
+
+    /// Takes the bytes.
+    #[must_use]
+    pub fn new(bytes: [u8; Self::LEN]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes, for `crypto.rs` and nobody else.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
+    /// Reads 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// What is wrong; never the text itself.
+    pub(crate) fn from_hex(text: &str) -> Result<Self, String> {
+        let refused = || "must hold 64 hexadecimal digits (32 bytes)".to_owned();
+        let text = text.trim().as_bytes();
+        if text.len() != Self::LEN * 2 {
+            return Err(refused());
+        }
+        let mut key = Self::new([0; Self::LEN]);
+        for (byte, pair) in key.0.iter_mut().zip(text.chunks_exact(2)) {
+            let pair = str::from_utf8(pair).map_err(|_| refused())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| refused())?;
+        }
+        Ok(key)
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey(set)")
+    }
+}
+
+/// A secret text. Shows nothing of itself; zeroed when dropped; not `Clone`.
+pub struct SecretText(Zeroizing<String>);
+
+impl SecretText {
+    /// The text, for the one who connects with it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(set)")
+    }
+}
+
+/// Reads what references name.
+#[derive(Debug)]
+pub(crate) struct Vault<'a> {
+    pub(crate) environment: &'a Environment,
+    /// Relative `file:` references begin here.
+    pub(crate) state_dir: &'a Path,
+}
+
+impl Vault<'_> {
+    /// The key that `reference` names.
+    pub(crate) fn key(&self, reference: &str) -> Result<SecretKey, String> {
+        let text = self.text(reference)?;
+        SecretKey::from_hex(text.expose()).map_err(|fault| format!("({reference}) {fault}"))
+    }
+
+    /// The text that `reference` names, without the line feed at its end.
+    pub(crate) fn text(&self, reference: &str) -> Result<SecretText, String> {
+        let text = match reference.split_once(':') {
+            Some(("file", path)) => self.file(&self.state_dir.join(path))?,
+            Some(("env", name)) => self.variable(name)?,
+            Some(("credential", name)) => self.file(&self.credential(name)?)?,
+            _ => {
+                // The text may be the secret: it is not repeated.
+                return Err("is a literal secret; write file:PATH, env:NAME or \
+                            credential:NAME"
+                    .to_owned());
+            }
+        };
+        let trimmed = text.trim_end_matches(['\r', '\n']).to_owned();
+        if trimmed.is_empty() {
+            return Err(format!("({reference}) is empty"));
+        }
+        Ok(SecretText(Zeroizing::new(trimmed)))
+    }
+
+    fn variable(&self, name: &str) -> Result<Zeroizing<String>, String> {
+        let value = self.environment.value(name);
+        let value = value.ok_or_else(|| format!("names env:{name}, which is not set"))?;
+        Ok(Zeroizing::new(value.to_owned()))
+    }
+
+    fn credential(&self, name: &str) -> Result<PathBuf, String> {
+        let folder = self.environment.value("CREDENTIALS_DIRECTORY");
+        let folder = folder.ok_or_else(|| {
+            format!("names credential:{name}, but systemd passed none (LoadCredential=)")
+        })?;
+        Ok(Path::new(folder).join(name))
+    }
+
+    fn file(&self, path: &Path) -> Result<Zeroizing<String>, String> {
+        let shown = path.display();
+        let unreadable = |error: std::io::Error| format!("cannot read {shown}: {error}");
+        let mode = std::fs::metadata(path)
+            .map_err(unreadable)?
+            .permissions()
+            .mode();
+        if mode & 0o077 != 0 {
+            return Err(format!(
+                "{shown} can be read by others (mode {:04o}); run: chmod 0400 {shown}",
+                mode & 0o7777
+            ));
+        }
+        std::fs::read_to_string(path)
+            .map(Zeroizing::new)
+            .map_err(unreadable)
+    }
+}
+
+/// A connection string out of an `NJIA__…` variable, which is itself a reference to a secret.
+pub(crate) fn from_variable(text: &str) -> SecretText {
+    SecretText(Zeroizing::new(text.to_owned()))
+}
+
+/// Whether `text` has the form of a reference.
+pub(crate) fn is_reference(text: &str) -> bool {
+    let kind = text.split_once(':').map(|(kind, _)| kind);
+    matches!(kind, Some("file" | "env" | "credential"))
+}
