@@ -169,3 +169,12 @@ fn each_metric_has_a_line_in_the_docs() {
         &tree().read("docs/metrics.md"),
     ));
 }
+
+#[test]
+fn citations_name_rules_that_exist() {
+    let page = tree().read("docs/rules.md");
+    expect_none(&lexicon::unknown_rules(&page, &tree().sources));
+    for rule in lexicon::uncited_rules(&page, &tree().sources) {
+        println!("{rule}");
+    }
+}
