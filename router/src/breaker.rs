@@ -296,3 +296,6 @@ pub enum BreakerState {
 
 /// Enough for any pair of open times: 2^31 × 1 ms is 24 days.
 const DOUBLINGS_MAX: u32 = 31;
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,8 @@ pub use crate::window::CallCounts;
 pub struct Router {
     table: Arc<RouteTable>,
     issuers: Vec<Issuer>,
-    /// Bounded by its capacity: one call makes at most one transition per issuer.
+    /// Bounded: one call makes at most one transition per issuer, and what the caller leaves standing
+    /// beyond `transitions_max` is dropped.
     transitions: VecDeque<Transition>,
     transitions_max: usize,
 }
@@ -62,8 +63,7 @@ impl Router {
     /// Chooses the first candidate of the account's route that may be asked now. Bit *n* of `tried`
     /// passes over candidate *n*.
     pub fn select(&mut self, query: Query<'_>, tried: u8, now: Instant) -> Selection {
-        let table = Arc::clone(&self.table);
-        let Some(route) = table.find(query) else {
+        let Some(route) = self.table.find(query).copied() else {
             return Selection::NoRoute;
         };
         let mut skipped = Skipped::default();
@@ -275,3 +275,6 @@ fn unknown_issuers(table: &RouteTable, issuers: usize, errors: &mut Vec<RouterEr
 fn bit(candidate: u8) -> u8 {
     1_u8.checked_shl(u32::from(candidate)).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;
