@@ -10,7 +10,7 @@ pub(crate) fn hash(token: PanToken, apart: u16, seed: u64) -> u64 {
     let value = u128::from_le_bytes(token.0);
     let low = u64::try_from(value & u128::from(u64::MAX)).unwrap_or(0);
     let high = u64::try_from(value >> 64).unwrap_or(0);
-    finish(low ^ finish(high ^ seed ^ u64::from(apart)))
+    finish(low ^ u64::from(apart) ^ finish(high ^ seed))
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): each bit of `value` moves half of the result.
