@@ -1,113 +1,170 @@
 //! Which fields a message has: 128 bits in wire order.
 
-/// A set of field numbers from 1 to 128. Field 1 is the most significant bit, as on the wire.
+/// A set of field numbers from 1 to 128. In each half the lowest number is the most significant bit, as
+/// on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Bitmap(u128);
+pub struct Bitmap {
+    /// 1 to 64.
+    primary: u64,
+    /// 65 to 128.
+    secondary: u64,
+}
 
 impl Bitmap {
     /// No field.
-    pub const EMPTY: Self = Self(0);
+    pub const EMPTY: Self = Self::from_halves(0, 0);
 
     /// From the two halves as they stand on the wire.
     #[must_use]
     pub(crate) const fn from_halves(primary: u64, secondary: u64) -> Self {
-        Self(((primary as u128) << 64) | secondary as u128)
+        Self { primary, secondary }
     }
 
     /// The two halves as they stand on the wire.
     #[must_use]
     pub(crate) const fn halves(self) -> (u64, u64) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "each half is cut out on purpose"
-        )]
-        ((self.0 >> 64) as u64, self.0 as u64)
+        (self.primary, self.secondary)
     }
 
     /// This set and `number`; unchanged when the number is not from 1 to 128.
     #[must_use]
+    #[inline]
     pub const fn with(self, number: u8) -> Self {
-        Self(self.0 | Self::bit(number))
+        self.union(Self::only(number))
     }
 
     /// This set without `number`.
     #[must_use]
+    #[inline]
     pub const fn without(self, number: u8) -> Self {
-        Self(self.0 & !Self::bit(number))
+        let only = Self::only(number);
+        Self::from_halves(
+            self.primary & !only.primary,
+            self.secondary & !only.secondary,
+        )
+    }
+
+    /// The numbers of this set below `number`.
+    #[must_use]
+    pub const fn below(self, number: u8) -> Self {
+        match number {
+            0 | 1 => Self::EMPTY,
+            2..=64 => Self::from_halves(self.primary & !(u64::MAX >> bit(number)), 0),
+            65..=128 => {
+                Self::from_halves(self.primary, self.secondary & !(u64::MAX >> bit(number)))
+            }
+            _ => self,
+        }
     }
 
     /// Whether `number` is in the set.
     #[must_use]
+    #[inline]
     pub const fn contains(self, number: u8) -> bool {
-        self.0 & Self::bit(number) != 0
+        !self.intersection(Self::only(number)).is_empty()
     }
 
     /// What is in this set, in the other, or in both.
     #[must_use]
+    #[inline]
     pub const fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        Self::from_halves(
+            self.primary | other.primary,
+            self.secondary | other.secondary,
+        )
     }
 
     /// What is in both sets.
     #[must_use]
+    #[inline]
     pub const fn intersection(self, other: Self) -> Self {
-        Self(self.0 & other.0)
+        Self::from_halves(
+            self.primary & other.primary,
+            self.secondary & other.secondary,
+        )
     }
 
     /// Whether no field is in the set.
     #[must_use]
+    #[inline]
     pub const fn is_empty(self) -> bool {
-        self.0 == 0
+        self.primary | self.secondary == 0
     }
 
     /// How many fields are in the set.
     #[must_use]
     pub const fn count(self) -> u32 {
-        self.0.count_ones()
+        self.primary
+            .count_ones()
+            .saturating_add(self.secondary.count_ones())
     }
 
     /// The numbers, ascending.
     #[must_use]
+    #[inline]
     pub const fn iter(self) -> Numbers {
-        Numbers(self.0)
+        Numbers {
+            primary: self.primary.reverse_bits(),
+            secondary: self.secondary.reverse_bits(),
+        }
     }
 
-    const fn bit(number: u8) -> u128 {
+    #[inline]
+    const fn only(number: u8) -> Self {
         match number {
-            1..=128 => TOP >> number.wrapping_sub(1),
-            _ => 0,
+            1..=64 => Self::from_halves(TOP >> bit(number), 0),
+            65..=128 => Self::from_halves(0, TOP >> bit(number)),
+            _ => Self::EMPTY,
         }
     }
 }
 
-const TOP: u128 = 1 << 127;
+/// The place of a number in its half, from the most significant bit, 0 to 63.
+#[inline]
+const fn bit(number: u8) -> u8 {
+    number.wrapping_sub(1) & 63
+}
+
+const TOP: u64 = 1 << 63;
 
 impl IntoIterator for Bitmap {
     type Item = u8;
     type IntoIter = Numbers;
 
+    #[inline]
     fn into_iter(self) -> Numbers {
         self.iter()
     }
 }
 
-/// The numbers of a [`Bitmap`], ascending.
+/// The numbers of a [`Bitmap`], ascending. Holds them lowest bit first, which makes a step cheaper.
 #[derive(Clone, Debug)]
-pub struct Numbers(u128);
+pub struct Numbers {
+    primary: u64,
+    secondary: u64,
+}
 
 impl Iterator for Numbers {
     type Item = u8;
 
     #[inline]
     fn next(&mut self) -> Option<u8> {
-        if self.0 == 0 {
-            return None;
+        if let Some(place) = take_lowest(&mut self.primary) {
+            return Some(place.wrapping_add(1));
         }
-        let lead = self.0.leading_zeros();
-        self.0 &= !(TOP >> lead);
-        // At most 127, so that the number fits.
-        u8::try_from(lead).ok().map(|lead| lead.wrapping_add(1))
+        take_lowest(&mut self.secondary).map(|place| place.wrapping_add(65))
     }
+}
+
+#[inline]
+fn take_lowest(half: &mut u64) -> Option<u8> {
+    if *half == 0 {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "at most 63")]
+    let place = half.trailing_zeros() as u8;
+    *half &= half.wrapping_sub(1);
+    Some(place)
 }
 
 #[cfg(test)]
@@ -131,6 +188,15 @@ mod tests {
         for number in [0, 129, 255] {
             assert!(Bitmap::EMPTY.with(number).is_empty());
             assert!(!Bitmap::from_halves(u64::MAX, u64::MAX).contains(number));
+        }
+    }
+
+    #[test]
+    fn below_keeps_what_is_smaller() {
+        let all = Bitmap::from_halves(u64::MAX, u64::MAX);
+        for number in 0..=255_u8 {
+            let expected = usize::from(number.min(129).saturating_sub(1));
+            assert_eq!(all.below(number).iter().count(), expected, "{number}");
         }
     }
 

@@ -22,36 +22,101 @@ pub enum Class {
 }
 
 impl Class {
-    /// What each byte must have in [`ASCII`]: the first byte, the others. 0 admits every byte.
-    pub(crate) const fn masks(self) -> (u8, u8) {
+    /// What every character must be, the first one of [`Class::Xn`] apart; `None` where every byte is
+    /// admitted.
+    pub(crate) const fn check(self) -> Option<Check> {
         match self {
-            Self::N => (DIGIT, DIGIT),
-            Self::A => (ALPHABETIC, ALPHABETIC),
-            Self::An => (ALPHANUMERIC, ALPHANUMERIC),
-            Self::Ns => (NUMERIC_SPECIAL, NUMERIC_SPECIAL),
-            Self::Ans => (PRINTABLE, PRINTABLE),
-            Self::Z => (TRACK, TRACK),
-            Self::Xn => (SIGN, DIGIT),
-            Self::B => (0, 0),
+            Self::N | Self::Xn => Some(Check::new(DIGIT, b'0', b'9')),
+            Self::A => Some(Check::new(ALPHABETIC, b' ', b' ')),
+            Self::An => Some(Check::new(ALPHANUMERIC, b'0', b'9')),
+            Self::Ns => Some(Check::new(NUMERIC_SPECIAL, b' ', b'@')),
+            Self::Ans => Some(Check::new(PRINTABLE, b' ', b'~')),
+            Self::Z => Some(Check::new(TRACK, b'0', b'9')),
+            Self::B => None,
         }
     }
 }
 
-/// Whether all of `bytes` have `mask` in `table`.
-#[inline]
-pub(crate) fn all(table: &[u8; 256], bytes: &[u8], mask: u8) -> bool {
-    // Every bit of the mask survives the AND over all bytes exactly when every byte has it.
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    let of = |byte: &u8| table.get(usize::from(*byte)).copied().unwrap_or(0);
-    let mut common = u8::MAX;
-    for [a, b, c, d, e, f, g, h] in chunks {
-        common &= of(a) & of(b) & of(c) & of(d) & of(e) & of(f) & of(g) & of(h);
-    }
-    for byte in rest {
-        common &= of(byte);
-    }
-    common & mask == mask
+/// A class as the passes over bytes check it, eight bytes at a time: first by arithmetic on a word,
+/// which admits the range of characters that is commonest in the class; only a word that it does not
+/// admit is looked up byte by byte. The table is the rule, the range a shortcut within it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Check {
+    /// In each lane what brings the end of the range to 0x7F.
+    above: u64,
+    /// In each lane the start of the range.
+    below: u64,
+    /// The bit of the class in the table.
+    mask: u8,
 }
+
+impl Check {
+    /// No character of the range may be outside the class; `tests` see to it.
+    const fn new(mask: u8, first: u8, last: u8) -> Self {
+        Self {
+            above: LANES.wrapping_mul(0x7F_u8.wrapping_sub(last) as u64),
+            below: LANES.wrapping_mul(first as u64),
+            mask,
+        }
+    }
+
+    /// Whether the first `len` of `bytes` are in the class. What follows them is not judged; where
+    /// seven bytes or more follow, the last word is read whole and is as cheap as the others.
+    #[inline]
+    pub(crate) fn admits(self, bytes: &[u8], len: usize) -> bool {
+        let mut ahead = bytes;
+        let mut left = len;
+        while let Some((chunk, tail)) = ahead.split_first_chunk::<8>() {
+            let strange = self.strange(u64::from_le_bytes(*chunk));
+            if left <= 8 {
+                return left == 0
+                    || strange << (64_usize.wrapping_sub(left.wrapping_mul(8))) == 0
+                    || self.admits_slowly(chunk, left);
+            }
+            if strange != 0 && !self.admits_slowly(chunk, 8) {
+                return false;
+            }
+            left = left.wrapping_sub(8);
+            ahead = tail;
+        }
+        self.admits_slowly(ahead, left)
+    }
+
+    /// Nonzero from the lane of the first byte outside the range on; lanes after it mean nothing.
+    #[inline]
+    const fn strange(self, word: u64) -> u64 {
+        (word | word.wrapping_add(self.above) | word.wrapping_sub(self.below)) & HIGH_BITS
+    }
+
+    #[cold]
+    fn admits_slowly(self, bytes: &[u8], len: usize) -> bool {
+        bytes
+            .iter()
+            .take(len)
+            .all(|byte| classes(*byte) & self.mask != 0)
+    }
+}
+
+/// Whether the first `len` of `bytes` are hexadecimal digits, in either case.
+pub(crate) fn are_hex(bytes: &[u8], len: usize) -> bool {
+    let common = bytes
+        .iter()
+        .take(len)
+        .fold(HEX, |common, byte| common & classes(*byte));
+    common != 0
+}
+
+/// Whether `byte` may begin a value of [`Class::Xn`].
+pub(crate) fn is_sign(byte: u8) -> bool {
+    classes(byte) & SIGN != 0
+}
+
+fn classes(byte: u8) -> u8 {
+    ASCII.get(usize::from(byte)).copied().unwrap_or(0)
+}
+
+const LANES: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 const DIGIT: u8 = 1;
 const ALPHABETIC: u8 = 2;
@@ -60,9 +125,10 @@ const NUMERIC_SPECIAL: u8 = 8;
 const PRINTABLE: u8 = 16;
 const TRACK: u8 = 32;
 const SIGN: u8 = 64;
+const HEX: u8 = 128;
 
 /// The classes of each byte in ASCII.
-pub(crate) static ASCII: [u8; 256] = ascii();
+static ASCII: [u8; 256] = ascii();
 
 const fn ascii() -> [u8; 256] {
     let mut table = [0_u8; 256];
@@ -92,7 +158,8 @@ const fn classes_of(byte: u8) -> u8 {
         b'!'..=b'~' => NUMERIC_SPECIAL | PRINTABLE,
         _ => 0,
     };
-    sign | track | kind
+    let hex = if byte.is_ascii_hexdigit() { HEX } else { 0 };
+    sign | track | kind | hex
 }
 
 #[cfg(test)]
@@ -125,20 +192,23 @@ mod tests {
             (Class::Ns, b'/'),
             (Class::Ans, b'~'),
             (Class::Z, b'='),
-            (Class::B, 0),
         ];
         for (class, filler) in classes {
-            let (_, mask) = class.masks();
+            let check = class.check().unwrap();
             for len in [1_usize, 3, 7, 8, 9, 16, 21] {
                 for place in 0..len {
                     for byte in 0..=255_u8 {
                         let mut bytes: Vec<u8> = std::vec![filler; len];
                         bytes[place] = byte;
-                        assert_eq!(
-                            all(&ASCII, &bytes, mask),
-                            admits(class, false, byte),
-                            "{class:?} {byte:02x} at {place} of {len}"
-                        );
+                        let expected = admits(class, false, byte);
+                        let what = || std::format!("{class:?} {byte:02x} at {place} of {len}");
+                        assert_eq!(check.admits(&bytes, len), expected, "{}", what());
+                        // What follows is not judged, whatever it is.
+                        for follower in [0, 0xFF, b'0'] {
+                            let mut longer = bytes.clone();
+                            longer.extend([follower; 9]);
+                            assert_eq!(check.admits(&longer, len), expected, "{}", what());
+                        }
                     }
                 }
             }
@@ -146,11 +216,18 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_is_c_or_d() {
-        let (head, tail) = Class::Xn.masks();
+    fn hexadecimal_digits_in_either_case() {
         for byte in 0..=255_u8 {
-            assert_eq!(all(&ASCII, &[byte], head), admits(Class::Xn, true, byte));
-            assert_eq!(all(&ASCII, &[byte], tail), admits(Class::Xn, false, byte));
+            assert_eq!(are_hex(&[b'0', byte, 0xFF], 2), byte.is_ascii_hexdigit());
+        }
+    }
+
+    #[test]
+    fn a_sign_is_c_or_d() {
+        let digits = Class::Xn.check().unwrap();
+        for byte in 0..=255_u8 {
+            assert_eq!(is_sign(byte), admits(Class::Xn, true, byte));
+            assert_eq!(digits.admits(&[byte; 9], 9), admits(Class::Xn, false, byte));
         }
     }
 }

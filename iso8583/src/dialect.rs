@@ -129,10 +129,10 @@ impl Dialect {
     }
 
     #[inline]
-    pub(crate) fn rule(&self, number: u8) -> Rule {
+    pub(crate) fn rule(&self, number: u8) -> &Rule {
         match self.rules.get(usize::from(number)) {
-            Some(rule) => *rule,
-            None => Rule::UNDEFINED,
+            Some(rule) => rule,
+            None => &Rule::UNDEFINED,
         }
     }
 }
@@ -207,7 +207,7 @@ mod tests {
                 "{number}"
             );
             assert_eq!(
-                Dialect::ISO87_ASCII.rule(number).defined,
+                Dialect::ISO87_ASCII.rule(number).is_defined(),
                 defined,
                 "{number}"
             );

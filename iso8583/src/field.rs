@@ -63,26 +63,26 @@ impl FieldSpec {
 
     /// The row as the passes over bytes read it.
     pub(crate) const fn rule(&self) -> Result<Rule, DialectError> {
-        let (prefix_len, units_max, prefix_max) = match self.length {
-            Length::Fixed(len) => (0, len, MAX_UNITS),
-            Length::L(max) => (1, max, 9),
-            Length::Ll(max) => (2, max, 99),
-            Length::Lll(max) => (3, max, 999),
+        let (prefix, units_max, prefix_max) = match self.length {
+            Length::Fixed(len) => (PrefixLen::None, len, UNITS_MAX),
+            Length::L(max) => (PrefixLen::One, max, 9),
+            Length::Ll(max) => (PrefixLen::Two, max, 99),
+            Length::Lll(max) => (PrefixLen::Three, max, UNITS_MAX),
         };
         if units_max == 0 || units_max > prefix_max {
             return Err(DialectError::Length(self.number));
         }
-        let (head, tail) = match self.encoding {
-            Encoding::Ascii => self.class.masks(),
-            Encoding::Binary | Encoding::Hex => (0, 0),
+        let content = match (self.encoding, self.class, self.class.check()) {
+            (Encoding::Hex, _, _) => Content::Hex,
+            (Encoding::Binary, _, _) | (Encoding::Ascii, _, None) => Content::Any,
+            (Encoding::Ascii, Class::Xn, Some(check)) => Content::Signed(check),
+            (Encoding::Ascii, _, Some(check)) => Content::All(check),
         };
         Ok(Rule {
+            content,
             units_max,
-            prefix_len,
+            prefix,
             encoding: self.encoding,
-            head,
-            tail,
-            defined: true,
         })
     }
 }
@@ -141,37 +141,42 @@ pub enum Relay {
     Never,
 }
 
-/// A row as the passes over bytes read it: eight bytes.
+/// A row as the passes over bytes read it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rule {
+    content: Content,
     /// The length, or the maximum where there is a prefix.
-    pub(crate) units_max: u16,
-    /// Digits of the length prefix; 0 for a fixed length.
-    pub(crate) prefix_len: u8,
+    units_max: u16,
+    /// How many digits of length come before the value.
+    pub(crate) prefix: PrefixLen,
     /// How the value is written.
     pub(crate) encoding: Encoding,
-    /// What the first byte must have in the table of its character set.
-    head: u8,
-    /// What the other bytes must have.
-    tail: u8,
-    /// Whether there is a row at all.
-    pub(crate) defined: bool,
 }
 
 impl Rule {
     /// Stands where the dialect has no row.
     pub(crate) const UNDEFINED: Self = Self {
+        content: Content::Any,
         units_max: 0,
-        prefix_len: 0,
+        prefix: PrefixLen::Undefined,
         encoding: Encoding::Binary,
-        head: 0,
-        tail: 0,
-        defined: false,
     };
+
+    /// Whether the dialect has a row.
+    #[inline]
+    pub(crate) const fn is_defined(&self) -> bool {
+        !matches!(self.prefix, PrefixLen::Undefined)
+    }
+
+    /// The length, or the maximum where there is a prefix.
+    #[inline]
+    pub(crate) fn units_max(&self) -> usize {
+        usize::from(self.units_max)
+    }
 
     /// Bytes on the wire of a value of `units`.
     #[inline]
-    pub(crate) const fn wire_len(self, units: usize) -> usize {
+    pub(crate) const fn wire_len(&self, units: usize) -> usize {
         match self.encoding {
             Encoding::Ascii | Encoding::Binary => units,
             Encoding::Hex => units.saturating_mul(2),
@@ -180,38 +185,78 @@ impl Rule {
 
     /// Whether a value may have this many units.
     #[inline]
-    pub(crate) fn has_length(self, units: usize) -> bool {
-        let max = usize::from(self.units_max);
-        if self.prefix_len == 0 {
+    pub(crate) fn has_length(&self, units: usize) -> bool {
+        let max = self.units_max();
+        if matches!(self.prefix, PrefixLen::None) {
             units == max
         } else {
             units <= max
         }
     }
 
-    /// Whether a value, not yet encoded, is in its class.
+    /// Whether the first `len` of `wire` are a value in its class. What follows is not judged, and
+    /// makes the check faster.
     #[inline]
-    pub(crate) fn admits_value(self, value: &[u8]) -> bool {
-        matches!(self.encoding, Encoding::Hex) || self.admits(value)
-    }
-
-    /// Whether the wire bytes of a value are in its class.
-    #[inline]
-    pub(crate) fn admits(self, wire: &[u8]) -> bool {
-        if self.head == self.tail {
-            return match self.encoding {
-                Encoding::Ascii => self.tail == 0 || class::all(&class::ASCII, wire, self.tail),
-                Encoding::Binary => true,
-                Encoding::Hex => wire.iter().all(u8::is_ascii_hexdigit),
-            };
+    pub(crate) fn admits(&self, wire: &[u8], len: usize) -> bool {
+        match &self.content {
+            Content::All(check) => check.admits(wire, len),
+            Content::Any => true,
+            Content::Signed(check) => admits_signed(*check, wire, len),
+            Content::Hex => class::are_hex(wire, len),
         }
-        wire.split_at_checked(1).is_none_or(|(head, tail)| {
-            class::all(&class::ASCII, head, self.head) && class::all(&class::ASCII, tail, self.tail)
-        })
     }
 }
 
-const MAX_UNITS: u16 = 9999;
+fn admits_signed(check: class::Check, wire: &[u8], len: usize) -> bool {
+    match (wire.split_first(), len.checked_sub(1)) {
+        (Some((sign, digits)), Some(len)) => class::is_sign(*sign) && check.admits(digits, len),
+        _ => len == 0,
+    }
+}
+
+/// What the bytes of a value must be.
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    /// All in one class.
+    All(class::Check),
+    /// Anything.
+    Any,
+    /// A sign, then all in one class.
+    Signed(class::Check),
+    /// Hexadecimal digits.
+    Hex,
+}
+
+/// How many digits of length come before a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PrefixLen {
+    /// The length is fixed.
+    None = 0,
+    /// L.
+    One = 1,
+    /// LL.
+    Two = 2,
+    /// LLL.
+    Three = 3,
+    /// There is no such field.
+    Undefined,
+}
+
+impl PrefixLen {
+    /// Bytes of the prefix.
+    #[inline]
+    pub(crate) const fn len(self) -> usize {
+        match self {
+            Self::None | Self::Undefined => 0,
+            Self::One => 1,
+            Self::Two => 2,
+            Self::Three => 3,
+        }
+    }
+}
+
+/// What the longest prefix can say, and the longest value of any field.
+pub(crate) const UNITS_MAX: u16 = 999;
 
 #[cfg(test)]
 mod tests {
@@ -238,7 +283,7 @@ mod tests {
         let rule = FieldSpec::new(28, "fee", Class::Xn, Length::Fixed(9))
             .rule()
             .unwrap();
-        let check = |value: &[u8], admitted: bool| assert_eq!(rule.admits(value), admitted);
+        let check = |value: &[u8], admitted: bool| assert_eq!(rule.admits(value, 9), admitted);
         check(b"C00000100", true);
         check(b"D00000100", true);
         check(b"000000100", false);

@@ -5,7 +5,7 @@ use core::fmt;
 use crate::bitmap::{Bitmap, Numbers};
 use crate::dialect::{BitmapForm, Dialect, TERTIARY_BIT};
 use crate::error::{ParseError, ParseErrorKind};
-use crate::field::{Encoding, Rule};
+use crate::field::{Encoding, PrefixLen, Rule};
 use crate::hex;
 use crate::mti::Mti;
 use crate::reader::Reader;
@@ -17,7 +17,7 @@ pub struct FieldIndex {
     present: Bitmap,
     dialect: &'static Dialect,
     mti: Mti,
-    spans: [Span; 129],
+    spans: Spans,
 }
 
 impl FieldIndex {
@@ -65,14 +65,6 @@ impl FieldIndex {
         self.dialect = dialect;
         self.mti = Mti::UNREAD;
     }
-
-    #[inline]
-    fn insert(&mut self, number: u8, span: Span) {
-        if let Some(slot) = self.spans.get_mut(usize::from(number)) {
-            *slot = span;
-            self.present = self.present.with(number);
-        }
-    }
 }
 
 impl Default for FieldIndex {
@@ -87,6 +79,9 @@ impl fmt::Debug for FieldIndex {
         f.debug_set().entries(self.present).finish()
     }
 }
+
+/// By field number; places 0 and 1 stay empty.
+type Spans = [Span; 129];
 
 /// A value on the wire, without its length prefix.
 #[derive(Clone, Copy)]
@@ -124,15 +119,18 @@ impl Dialect {
         };
         index.mti = read_mti(&mut reader)?;
         let fields = self.read_bitmaps(&mut reader)?;
+        index.present = fields;
         let mut first_fault = None;
         let mut last = 1;
         for number in fields {
             last = number;
-            if let Err(fault) = self.read_field(number, &mut reader, index) {
+            if let Err(fault) = self.read_field(number, &mut reader, &mut index.spans) {
                 let first = *first_fault.get_or_insert(fault);
                 if fault.kind != ParseErrorKind::Content {
+                    index.present = index.present.below(number);
                     return Err(first);
                 }
+                index.present = index.present.without(number);
             }
         }
         if !reader.is_done() && first_fault.is_none() {
@@ -146,19 +144,27 @@ impl Dialect {
         &self,
         number: u8,
         reader: &mut Reader<'_>,
-        index: &mut FieldIndex,
+        spans: &mut Spans,
     ) -> Result<(), ParseError> {
         let rule = self.rule(number);
-        let len = read_len(rule, reader).map_err(|kind| fault(number, reader.at(), kind))?;
-        let start = reader.at();
-        let Some(value) = reader.take(len) else {
-            return Err(fault(number, start, ParseErrorKind::Truncated));
+        let len = match read_len(rule, reader) {
+            Ok(len) => len,
+            Err(kind) => return Err(fault(number, reader.at(), kind)),
         };
-        if !rule.admits(value) {
+        let start = reader.at();
+        let ahead = reader.rest();
+        if reader.take(len).is_none() {
+            return Err(fault(number, start, ParseErrorKind::Truncated));
+        }
+        if !rule.admits(ahead, len) {
             return Err(fault(number, start, ParseErrorKind::Content));
         }
-        let len = reader.at().wrapping_sub(start);
-        index.insert(number, Span { start, len });
+        if let Some(span) = spans.get_mut(usize::from(number)) {
+            *span = Span {
+                start,
+                len: reader.at().wrapping_sub(start),
+            };
+        }
         Ok(())
     }
 
@@ -201,32 +207,36 @@ fn read_mti(reader: &mut Reader<'_>) -> Result<Mti, ParseError> {
 
 /// Bytes of the value that follows. On an error the reader stays before the prefix.
 #[inline]
-fn read_len(rule: Rule, reader: &mut Reader<'_>) -> Result<usize, ParseErrorKind> {
-    if rule.prefix_len == 0 {
-        return if rule.defined {
-            Ok(rule.wire_len(usize::from(rule.units_max)))
-        } else {
-            Err(ParseErrorKind::Undefined)
-        };
-    }
+fn read_len(rule: &Rule, reader: &mut Reader<'_>) -> Result<usize, ParseErrorKind> {
     let mut ahead = *reader;
-    let digits = ahead
-        .take(usize::from(rule.prefix_len))
-        .ok_or(ParseErrorKind::Truncated)?;
-    let mut units = 0_u16;
-    for digit in digits {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return Err(ParseErrorKind::Prefix);
-        }
-        // At most three digits.
-        units = units.wrapping_mul(10).wrapping_add(u16::from(digit));
-    }
-    if units > rule.units_max {
+    let units = match rule.prefix {
+        PrefixLen::None => return Ok(rule.wire_len(rule.units_max())),
+        PrefixLen::One => decimal(ahead.take_array::<1>()),
+        PrefixLen::Two => decimal(ahead.take_array::<2>()),
+        PrefixLen::Three => decimal(ahead.take_array::<3>()),
+        PrefixLen::Undefined => Err(ParseErrorKind::Undefined),
+    }?;
+    if units > rule.units_max() {
         return Err(ParseErrorKind::AboveMaximum);
     }
     *reader = ahead;
-    Ok(rule.wire_len(usize::from(units)))
+    Ok(rule.wire_len(units))
+}
+
+/// At most three digits.
+#[inline]
+fn decimal<const N: usize>(digits: Option<&[u8; N]>) -> Result<usize, ParseErrorKind> {
+    let mut value = 0_usize;
+    let mut largest = 0;
+    for digit in digits.ok_or(ParseErrorKind::Truncated)? {
+        let digit = digit.wrapping_sub(b'0');
+        largest = digit.max(largest);
+        value = value.wrapping_mul(10).wrapping_add(usize::from(digit));
+    }
+    if largest > 9 {
+        return Err(ParseErrorKind::Prefix);
+    }
+    Ok(value)
 }
 
 #[cold]
@@ -329,9 +339,9 @@ impl<'a> MessageRef<'a> {
     /// Length prefix and value as they stand on the wire.
     pub(crate) fn wire(self, number: u8) -> Option<&'a [u8]> {
         let span = self.index.span(number)?;
-        let prefix_len = self.index.dialect.rule(number).prefix_len;
+        let prefix_len = self.index.dialect.rule(number).prefix.len();
         let value = usize::from(span.start);
-        let start = value.checked_sub(usize::from(prefix_len))?;
+        let start = value.checked_sub(prefix_len)?;
         self.bytes
             .get(start..value.saturating_add(usize::from(span.len)))
     }

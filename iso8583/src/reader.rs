@@ -27,6 +27,12 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
+    /// Every byte that is left.
+    #[inline]
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The next `len` bytes; `None`, and nothing read, when fewer are left.
     #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Option<&'a [u8]> {

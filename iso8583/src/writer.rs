@@ -5,7 +5,7 @@ use core::fmt;
 use crate::bitmap::Bitmap;
 use crate::dialect::{BitmapForm, Dialect};
 use crate::error::WriteError;
-use crate::field::{Encoding, Rule};
+use crate::field::{Encoding, PrefixLen, Rule, UNITS_MAX};
 use crate::hex;
 use crate::message::MessageRef;
 use crate::mti::Mti;
@@ -22,6 +22,8 @@ pub struct Writer<'b> {
     at: usize,
     present: Bitmap,
     last: u8,
+    /// Whether the secondary bitmap has its room.
+    secondary: bool,
 }
 
 impl<'b> Writer<'b> {
@@ -36,6 +38,7 @@ impl<'b> Writer<'b> {
             at,
             present: Bitmap::EMPTY,
             last: 1,
+            secondary: false,
         }
     }
 
@@ -50,20 +53,23 @@ impl<'b> Writer<'b> {
         if !rule.has_length(value.len()) {
             return Err(WriteError::Length(number));
         }
-        if !rule.admits_value(value) {
-            return Err(WriteError::Content(number));
-        }
-        let prefix_len = usize::from(rule.prefix_len);
-        let wire_len = rule.wire_len(value.len()).saturating_add(prefix_len);
-        let room = self.reserve(number, wire_len)?;
+        let wire_len = rule.wire_len(value.len());
+        let prefix_len = rule.prefix.len();
+        self.begin(number, wire_len.saturating_add(prefix_len))?;
+        let room = self.out.get_mut(self.at..).ok_or(WriteError::Full)?;
         let (prefix, room) = room
             .split_at_mut_checked(prefix_len)
             .ok_or(WriteError::Full)?;
         put_prefix(value.len(), prefix);
         match rule.encoding {
-            Encoding::Ascii | Encoding::Binary => room.copy_from_slice(value),
+            Encoding::Ascii | Encoding::Binary => copy(value, room),
             Encoding::Hex => hex::encode(value, room),
         }
+        // Judged where it has been written: what the buffer holds behind it makes the check faster.
+        if !rule.admits(room, wire_len) {
+            return Err(WriteError::Content(number));
+        }
+        self.end(number, wire_len.saturating_add(prefix_len));
         Ok(())
     }
 
@@ -73,8 +79,8 @@ impl<'b> Writer<'b> {
     /// As [`Writer::put`].
     pub fn put_padded(&mut self, number: u8, value: &[u8]) -> Result<(), WriteError> {
         let rule = self.dialect.rule(number);
-        let len = usize::from(rule.units_max);
-        if rule.prefix_len != 0 || value.len() >= len {
+        let len = rule.units_max();
+        if rule.prefix != PrefixLen::None || value.len() >= len {
             return self.put(number, value);
         }
         let mut padded = [b' '; SCRATCH_LEN];
@@ -103,7 +109,9 @@ impl<'b> Writer<'b> {
             return Ok(());
         };
         self.next(number)?;
-        self.reserve(number, wire.len())?.copy_from_slice(wire);
+        self.begin(number, wire.len())?;
+        copy(wire, self.out.get_mut(self.at..).ok_or(WriteError::Full)?);
+        self.end(number, wire.len());
         Ok(())
     }
 
@@ -111,8 +119,11 @@ impl<'b> Writer<'b> {
     ///
     /// # Errors
     /// The buffer is full.
-    pub fn finish(self) -> Result<usize, WriteError> {
+    pub fn finish(mut self) -> Result<usize, WriteError> {
         let (primary, secondary) = self.present.halves();
+        if self.secondary && secondary == 0 {
+            self.close_secondary()?;
+        }
         let primary = if secondary == 0 {
             primary
         } else {
@@ -137,9 +148,9 @@ impl<'b> Writer<'b> {
 
     /// The rule of a field that may come next.
     #[inline]
-    fn next(&self, number: u8) -> Result<Rule, WriteError> {
+    fn next(&self, number: u8) -> Result<&'static Rule, WriteError> {
         let rule = self.dialect.rule(number);
-        if !rule.defined {
+        if !rule.is_defined() {
             return Err(WriteError::Undefined(number));
         }
         if number <= self.last {
@@ -148,32 +159,44 @@ impl<'b> Writer<'b> {
         Ok(rule)
     }
 
-    /// Room for a field, which is in the message from then on.
+    /// Sees to it that there is room for a field of `len` bytes.
     #[inline]
-    fn reserve(&mut self, number: u8, len: usize) -> Result<&mut [u8], WriteError> {
-        if number > 64 && self.last <= 64 {
-            self.open_secondary(len)?;
+    fn begin(&mut self, number: u8, len: usize) -> Result<(), WriteError> {
+        if number > 64 && !self.secondary {
+            self.open_secondary()?;
         }
-        let end = self.at.saturating_add(len);
-        let room = self.out.get_mut(self.at..end).ok_or(WriteError::Full)?;
-        self.at = end;
-        self.last = number;
-        self.present = self.present.with(number);
-        Ok(room)
+        if self.at.saturating_add(len) > self.out.len() {
+            return Err(WriteError::Full);
+        }
+        Ok(())
     }
 
-    /// Moves the fields that are written to make room for the secondary bitmap, when there is room for
-    /// the first field above 64 as well.
-    fn open_secondary(&mut self, len: usize) -> Result<(), WriteError> {
+    #[inline]
+    fn end(&mut self, number: u8, len: usize) {
+        self.at = self.at.saturating_add(len);
+        self.last = number;
+        self.present = self.present.with(number);
+    }
+
+    /// Moves the fields that are written to make room for the secondary bitmap.
+    fn open_secondary(&mut self) -> Result<(), WriteError> {
         let bitmap_len = self.dialect.bitmap().wire_len();
         let fields = MTI_LEN.saturating_add(bitmap_len);
         let end = self.at.saturating_add(bitmap_len);
-        if end.saturating_add(len) > self.out.len() {
-            return Err(WriteError::Full);
-        }
         let moved = self.out.get_mut(fields..end).ok_or(WriteError::Full)?;
         moved.rotate_right(bitmap_len);
         self.at = end;
+        self.secondary = true;
+        Ok(())
+    }
+
+    /// Takes that room back: the field that it was for did not follow.
+    fn close_secondary(&mut self) -> Result<(), WriteError> {
+        let bitmap_len = self.dialect.bitmap().wire_len();
+        let fields = MTI_LEN.saturating_add(bitmap_len);
+        let moved = self.out.get_mut(fields..self.at).ok_or(WriteError::Full)?;
+        moved.rotate_left(bitmap_len);
+        self.at = self.at.saturating_sub(bitmap_len);
         Ok(())
     }
 }
@@ -187,9 +210,42 @@ impl fmt::Debug for Writer<'_> {
 #[inline]
 fn put_prefix(units: usize, out: &mut [u8]) {
     let mut rest = units;
-    for digit in out.iter_mut().rev() {
-        *digit = u8::try_from(rest % 10).unwrap_or(0).wrapping_add(b'0');
+    for slot in out.iter_mut().rev() {
+        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
+        let digit = (rest % 10) as u8;
+        *slot = digit.wrapping_add(b'0');
         rest /= 10;
+    }
+}
+
+/// Copies `from` to the start of `to`, which is long enough. The short values, which are most, are
+/// copied as one or two words, without a call.
+#[inline]
+fn copy(from: &[u8], to: &mut [u8]) {
+    let Some(to) = to.get_mut(..from.len()) else {
+        return;
+    };
+    match from.len() {
+        4..=8 => copy_ends::<4>(from, to),
+        9..=16 => copy_ends::<8>(from, to),
+        17..=32 => copy_ends::<16>(from, to),
+        0..=3 => {
+            for (slot, byte) in to.iter_mut().zip(from) {
+                *slot = *byte;
+            }
+        }
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// Both are of one length, from `N` to twice `N`.
+#[inline]
+fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8]) {
+    if let (Some(slot), Some(chunk)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
+        *slot = *chunk;
+    }
+    if let (Some(slot), Some(chunk)) = (to.last_chunk_mut::<N>(), from.last_chunk::<N>()) {
+        *slot = *chunk;
     }
 }
 
@@ -202,8 +258,8 @@ fn put_bitmap(form: BitmapForm, bits: u64, out: &mut [u8]) {
 
 const MTI_LEN: usize = 4;
 const FIRST_BIT: u64 = 1 << 63;
-/// The longest value of any field: three digits of length.
-const SCRATCH_LEN: usize = 999;
+/// Holds the longest value of any field.
+const SCRATCH_LEN: usize = UNITS_MAX as usize;
 
 #[cfg(test)]
 mod tests;
