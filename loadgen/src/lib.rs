@@ -12,13 +12,22 @@
 //! what was acknowledged with the journal, the issuers and PostgreSQL, [`demo`] does all of it.
 #![forbid(unsafe_code)]
 
+pub mod acks;
+pub mod calendar;
+pub mod cards;
+pub mod chip;
 pub mod clock;
 pub mod distribution;
+pub mod message;
 pub mod numeric;
 pub mod profile;
 pub mod random;
 pub mod recorder;
+pub mod scenario;
 pub mod schedule;
+pub mod terminals;
 pub mod threshold;
+pub mod trace_id;
+pub mod traffic;
 pub mod units;
 pub mod verdict;

@@ -27,6 +27,7 @@ enum Metric {
     ErrorRate,
     DeclinesUnexpected,
     Achieved,
+    Approved,
 }
 
 /// A threshold and how far the run stayed from it.
@@ -66,7 +67,10 @@ impl Threshold {
             Metric::Quantile(_) | Metric::Max => {
                 Some(Duration::from_micros(crate::numeric::whole(self.bound)))
             }
-            Metric::ErrorRate | Metric::DeclinesUnexpected | Metric::Achieved => None,
+            Metric::ErrorRate
+            | Metric::DeclinesUnexpected
+            | Metric::Achieved
+            | Metric::Approved => None,
         }
     }
 
@@ -81,7 +85,7 @@ impl Threshold {
             .with_context(|| format!("`{self}` names an item that is not in the scenario"))?;
         let value = self.metric.value(record);
         let met = match self.metric {
-            Metric::Achieved => value >= self.bound,
+            Metric::Achieved | Metric::Approved => value >= self.bound,
             Metric::Quantile(_) | Metric::Max | Metric::ErrorRate | Metric::DeclinesUnexpected => {
                 value < self.bound
             }
@@ -117,6 +121,7 @@ impl Metric {
             Self::ErrorRate => share(tally.errors(), tally.scheduled),
             Self::DeclinesUnexpected => share(tally.of(Outcome::Unexpected), tally.answered()),
             Self::Achieved => share(tally.answered(), tally.scheduled),
+            Self::Approved => share(tally.of(Outcome::Approved), tally.answered()),
         }
     }
 
@@ -125,7 +130,7 @@ impl Metric {
             Self::Quantile(_) | Self::Max => {
                 show_duration(Duration::from_micros(crate::numeric::whole(value)))
             }
-            Self::ErrorRate | Self::DeclinesUnexpected | Self::Achieved => {
+            Self::ErrorRate | Self::DeclinesUnexpected | Self::Achieved | Self::Approved => {
                 format!("{:.3}%", value * 100.0)
             }
         }
@@ -145,9 +150,8 @@ impl FromStr for Threshold {
             (None, Some((name, bound))) => (name.trim(), false, bound),
             (None, None) => bail!("`{text}` compares nothing: write p99<400ms or achieved>=99%"),
         };
-        let time = |bound| -> Result<f64> {
-            Ok(real(u64::try_from(parse_duration(bound)?.as_micros())?))
-        };
+        let time =
+            |bound| -> Result<f64> { Ok(real(u64::try_from(parse_duration(bound)?.as_micros())?)) };
         let (metric, bound) = match (name, above) {
             ("p50", false) => (Metric::Quantile(0.5), time(bound)?),
             ("p90", false) => (Metric::Quantile(0.9), time(bound)?),
@@ -157,9 +161,10 @@ impl FromStr for Threshold {
             ("error_rate", false) => (Metric::ErrorRate, parse_share(bound)?),
             ("declines_unexpected", false) => (Metric::DeclinesUnexpected, parse_share(bound)?),
             ("achieved", true) => (Metric::Achieved, parse_share(bound)?),
+            ("approved", true) => (Metric::Approved, parse_share(bound)?),
             _ => bail!(
                 "`{text}` is not a threshold: p50, p90, p99, p99.9 or max < TIME, error_rate or \
-                 declines_unexpected < SHARE, achieved >= SHARE"
+                 declines_unexpected < SHARE, achieved or approved >= SHARE"
             ),
         };
         Ok(Self {
@@ -182,6 +187,7 @@ impl fmt::Display for Threshold {
             Metric::ErrorRate => write!(f, "error_rate<{bound}")?,
             Metric::DeclinesUnexpected => write!(f, "declines_unexpected<{bound}")?,
             Metric::Achieved => write!(f, "achieved>={bound}")?,
+            Metric::Approved => write!(f, "approved>={bound}")?,
         }
         match &self.item {
             Some(item) => write!(f, "@{item}"),

@@ -1,0 +1,152 @@
+//! Messages against the codec's own reading of them.
+
+use iso8583::{FieldIndex, translate};
+
+use super::*;
+use crate::cards::{CardSet, Skew};
+
+const WIRE: Wire = Wire {
+    dialect: Dialect::ISO87_ASCII,
+    framing: Framing::Be16,
+};
+
+fn draft() -> Draft {
+    let skew = Skew {
+        exponent: 0.0,
+        shift: 1.0,
+    };
+    let cards = CardSet::new(&["411111".to_owned()], 10, skew).unwrap();
+    Draft {
+        mti: Mti::FINANCIAL_REQUEST,
+        echo: Echo {
+            card: cards.card(3),
+            processing_code: *b"000000",
+            amount: *b"000000012345",
+            transmitted: *b"0115101500",
+            stan: *b"000042",
+            local_time: *b"131500",
+            local_date: *b"0115",
+            institution: InstitutionId::new("DE32", b"628123").unwrap(),
+            rrn: *b"601510000042",
+            terminal: *b"KE000007",
+            merchant: *b"KE5411000000001",
+            currency: *b"404",
+        },
+        category: *b"5411",
+        place: *b"BARAKA SUPERMARKET       NAIROBI      KE",
+        chip: Some(99),
+        track2: true,
+    }
+}
+
+fn read(frame: &[u8], index: &mut FieldIndex) {
+    let header = WIRE.framing.header_len();
+    WIRE.dialect.parse(&frame[header..], index).unwrap();
+}
+
+#[test]
+fn a_request_is_what_the_codec_reads() {
+    for (chip, track2) in [
+        (None, false),
+        (None, true),
+        (Some(1), false),
+        (Some(1), true),
+    ] {
+        let draft = Draft {
+            chip,
+            track2,
+            ..draft()
+        };
+        let mut frame = Vec::new();
+        draft.write(WIRE, &mut frame).unwrap();
+        let mut index = FieldIndex::new();
+        read(&frame, &mut index);
+        let message = MessageRef::new(&frame[2..], &index);
+        let fields = translate::request(message).unwrap();
+        assert_eq!(fields.account, draft.echo.card.digits());
+        assert_eq!(fields.amount.minor(), 12_345);
+        assert_eq!(message.field(35).is_some(), track2);
+        assert_eq!(message.field(55).is_some(), chip.is_some());
+    }
+}
+
+#[test]
+fn a_reversal_names_its_original() {
+    let draft = draft();
+    let reversal = ReversalDraft {
+        echo: Echo {
+            stan: *b"000043",
+            ..draft.echo
+        },
+        original_mti: draft.mti,
+        original_stan: draft.echo.stan,
+        original_transmitted: draft.echo.transmitted,
+        category: draft.category,
+    };
+    let mut frame = Vec::new();
+    reversal.write(WIRE, &mut frame).unwrap();
+    let mut index = FieldIndex::new();
+    read(&frame, &mut index);
+    let message = MessageRef::new(&frame[2..], &index);
+    let fields = translate::reversal(message).unwrap();
+    assert_eq!(fields.original.stan.number(), 42);
+    assert_eq!(fields.trace.stan.number(), 43);
+    assert_eq!(
+        fields.original.transmitted.unwrap().digits(),
+        *b"0115101500"
+    );
+    assert_eq!(fields.replacement, None);
+}
+
+#[test]
+fn a_repeat_differs_in_one_digit() {
+    let mut frame = Vec::new();
+    draft().write(WIRE, &mut frame).unwrap();
+    let first = frame.clone();
+    mark_repeat(WIRE, &mut frame);
+    let differing: Vec<usize> = (0..frame.len())
+        .filter(|place| frame[*place] != first[*place])
+        .collect();
+    assert_eq!(differing, [5]);
+    assert_eq!(&frame[2..6], b"0201");
+}
+
+#[test]
+fn an_answer_that_changes_an_echoed_field_is_seen() {
+    let draft = draft();
+    let mut frame = Vec::new();
+    draft.write(WIRE, &mut frame).unwrap();
+    let mut index = FieldIndex::new();
+    read(&frame, &mut index);
+    let answer = |change: Option<(u8, &[u8])>, leave_out: Option<u8>| {
+        let request = MessageRef::new(&frame[2..], &index);
+        let mut out = vec![0; 512];
+        let mut writer = Writer::new(WIRE.dialect, Mti::FINANCIAL_RESPONSE, &mut out);
+        for number in [2, 3, 4, 7, 11, 12, 13, 32, 37, 39, 41, 42, 49] {
+            match change {
+                Some((changed, value)) if changed == number => {
+                    writer.put(number, value).unwrap();
+                }
+                _ if leave_out == Some(number) => {}
+                _ if number == 39 => writer.put(39, b"00").unwrap(),
+                _ => writer.copy(number, request).unwrap(),
+            }
+        }
+        let len = writer.finish().unwrap();
+        out.truncate(len);
+        out
+    };
+    let check = |change, leave_out, partial, differs: Option<u8>| {
+        let bytes = answer(change, leave_out);
+        let mut index = FieldIndex::new();
+        WIRE.dialect.parse(&bytes, &mut index).unwrap();
+        let view = MessageRef::new(&bytes, &index);
+        assert_eq!(draft.echo.differs(view, partial), differs);
+    };
+    check(None, None, false, None);
+    check(Some((37, b"601510000043")), None, false, Some(37));
+    check(Some((4, b"000000012346")), None, false, Some(4));
+    check(None, Some(49), false, Some(49));
+    check(None, Some(49), true, None);
+    check(None, Some(41), true, Some(41));
+}
