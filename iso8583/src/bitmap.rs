@@ -57,6 +57,24 @@ impl Bitmap {
         }
     }
 
+    /// The numbers of this set above `number`.
+    #[must_use]
+    pub const fn above(self, number: u8) -> Self {
+        let not = self.below(number).with(number);
+        Self::from_halves(self.primary & !not.primary, self.secondary & !not.secondary)
+    }
+
+    /// The largest number of the set.
+    #[must_use]
+    pub const fn last(self) -> Option<u8> {
+        #[expect(clippy::cast_possible_truncation, reason = "at most 63")]
+        match (self.primary, self.secondary) {
+            (0, 0) => None,
+            (primary, 0) => Some(64_u8.wrapping_sub(primary.trailing_zeros() as u8)),
+            (_, secondary) => Some(128_u8.wrapping_sub(secondary.trailing_zeros() as u8)),
+        }
+    }
+
     /// Whether `number` is in the set.
     #[must_use]
     #[inline]
@@ -107,6 +125,15 @@ impl Bitmap {
             primary: self.primary.reverse_bits(),
             secondary: self.secondary.reverse_bits(),
         }
+    }
+
+    /// Both halves, lowest number in the lowest bit, each with its lowest number.
+    #[inline]
+    pub(crate) const fn numbered_halves(self) -> [(u32, u64); 2] {
+        [
+            (1, self.primary.reverse_bits()),
+            (65, self.secondary.reverse_bits()),
+        ]
     }
 
     #[inline]
@@ -197,6 +224,16 @@ mod tests {
         for number in 0..=255_u8 {
             let expected = usize::from(number.min(129).saturating_sub(1));
             assert_eq!(all.below(number).iter().count(), expected, "{number}");
+            let above = all.above(number);
+            assert_eq!(
+                above.iter().count(),
+                usize::from(128 - number.min(128)),
+                "{number}"
+            );
+            assert_eq!(
+                all.below(number).last(),
+                (2..).contains(&number).then(|| number.min(129) - 1)
+            );
         }
     }
 

@@ -22,17 +22,16 @@ pub enum Class {
 }
 
 impl Class {
-    /// What every character must be, the first one of [`Class::Xn`] apart; `None` where every byte is
-    /// admitted.
-    pub(crate) const fn check(self) -> Option<Check> {
+    /// What every character must be, the first one of [`Class::Xn`] apart.
+    pub(crate) const fn check(self) -> Check {
         match self {
-            Self::N | Self::Xn => Some(Check::new(DIGIT, b'0', b'9')),
-            Self::A => Some(Check::new(ALPHABETIC, b' ', b' ')),
-            Self::An => Some(Check::new(ALPHANUMERIC, b'0', b'9')),
-            Self::Ns => Some(Check::new(NUMERIC_SPECIAL, b' ', b'@')),
-            Self::Ans => Some(Check::new(PRINTABLE, b' ', b'~')),
-            Self::Z => Some(Check::new(TRACK, b'0', b'9')),
-            Self::B => None,
+            Self::N | Self::Xn => Check::new(DIGIT, b'0', b'9'),
+            Self::A => Check::new(ALPHABETIC, b' ', b' '),
+            Self::An => Check::new(ALPHANUMERIC, b'0', b'9'),
+            Self::Ns => Check::new(NUMERIC_SPECIAL, b' ', b'@'),
+            Self::Ans => Check::new(PRINTABLE, b' ', b'~'),
+            Self::Z => Check::new(TRACK, b'0', b'9'),
+            Self::B => Check::NONE,
         }
     }
 }
@@ -51,6 +50,13 @@ pub(crate) struct Check {
 }
 
 impl Check {
+    /// Admits nothing; for what is not checked by character.
+    pub(crate) const NONE: Self = Self {
+        above: u64::MAX,
+        below: u64::MAX,
+        mask: 0,
+    };
+
     /// No character of the range may be outside the class; `tests` see to it.
     const fn new(mask: u8, first: u8, last: u8) -> Self {
         Self {
@@ -62,34 +68,39 @@ impl Check {
 
     /// Whether the first `len` of `bytes` are in the class. What follows them is not judged; where
     /// seven bytes or more follow, the last word is read whole and is as cheap as the others.
-    #[inline]
-    pub(crate) fn admits(self, bytes: &[u8], len: usize) -> bool {
+    #[inline(always)]
+    pub(crate) fn admits(&self, bytes: &[u8], len: usize) -> bool {
         let mut ahead = bytes;
         let mut left = len;
-        while let Some((chunk, tail)) = ahead.split_first_chunk::<8>() {
-            let strange = self.strange(u64::from_le_bytes(*chunk));
-            if left <= 8 {
-                return left == 0
-                    || strange << (64_usize.wrapping_sub(left.wrapping_mul(8))) == 0
-                    || self.admits_slowly(chunk, left);
-            }
-            if strange != 0 && !self.admits_slowly(chunk, 8) {
+        while left > 8 {
+            let Some((chunk, tail)) = ahead.split_first_chunk::<8>() else {
+                return self.admits_slowly(ahead, left);
+            };
+            if self.strange(u64::from_le_bytes(*chunk)) != 0 && !self.admits_slowly(chunk, 8) {
                 return false;
             }
             left = left.wrapping_sub(8);
             ahead = tail;
         }
-        self.admits_slowly(ahead, left)
+        let Some(chunk) = ahead.first_chunk::<8>() else {
+            return self.admits_slowly(ahead, left);
+        };
+        // The lanes that are not judged go out at the top: eight bits each, in two halves, because
+        // none may be left and a shift by 64 is none.
+        let unjudged = 8_usize.wrapping_sub(left).wrapping_mul(4);
+        let strange = self.strange(u64::from_le_bytes(*chunk));
+        (strange << unjudged) << unjudged == 0 || self.admits_slowly(chunk, left)
     }
 
     /// Nonzero from the lane of the first byte outside the range on; lanes after it mean nothing.
     #[inline]
-    const fn strange(self, word: u64) -> u64 {
+    const fn strange(&self, word: u64) -> u64 {
         (word | word.wrapping_add(self.above) | word.wrapping_sub(self.below)) & HIGH_BITS
     }
 
     #[cold]
-    fn admits_slowly(self, bytes: &[u8], len: usize) -> bool {
+    #[inline(never)]
+    fn admits_slowly(&self, bytes: &[u8], len: usize) -> bool {
         bytes
             .iter()
             .take(len)
@@ -194,7 +205,7 @@ mod tests {
             (Class::Z, b'='),
         ];
         for (class, filler) in classes {
-            let check = class.check().unwrap();
+            let check = class.check();
             for len in [1_usize, 3, 7, 8, 9, 16, 21] {
                 for place in 0..len {
                     for byte in 0..=255_u8 {
@@ -224,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_sign_is_c_or_d() {
-        let digits = Class::Xn.check().unwrap();
+        let digits = Class::Xn.check();
         for byte in 0..=255_u8 {
             assert_eq!(is_sign(byte), admits(Class::Xn, true, byte));
             assert_eq!(digits.admits(&[byte; 9], 9), admits(Class::Xn, false, byte));

@@ -128,9 +128,13 @@ impl Dialect {
         self.sad
     }
 
-    #[inline]
     pub(crate) fn rule(&self, number: u8) -> &Rule {
-        match self.rules.get(usize::from(number)) {
+        self.rule_at(u32::from(number))
+    }
+
+    #[inline]
+    pub(crate) fn rule_at(&self, number: u32) -> &Rule {
+        match self.rules.get(number as usize) {
             Some(rule) => rule,
             None => &Rule::UNDEFINED,
         }

@@ -72,14 +72,16 @@ impl FieldSpec {
         if units_max == 0 || units_max > prefix_max {
             return Err(DialectError::Length(self.number));
         }
-        let content = match (self.encoding, self.class, self.class.check()) {
-            (Encoding::Hex, _, _) => Content::Hex,
-            (Encoding::Binary, _, _) | (Encoding::Ascii, _, None) => Content::Any,
-            (Encoding::Ascii, Class::Xn, Some(check)) => Content::Signed(check),
-            (Encoding::Ascii, _, Some(check)) => Content::All(check),
+        let content = match (self.encoding, self.class) {
+            (Encoding::Hex, _) => Content::Hex,
+            (Encoding::Binary, _) | (Encoding::Ascii, Class::B) => Content::Any,
+            (Encoding::Ascii, Class::Xn) => Content::Signed,
+            (Encoding::Ascii, _) => Content::All,
         };
         Ok(Rule {
+            check: self.class.check(),
             content,
+            wire_len_max: self.encoding.wire_len(units_max),
             units_max,
             prefix,
             encoding: self.encoding,
@@ -118,6 +120,16 @@ pub enum Encoding {
     Hex,
 }
 
+impl Encoding {
+    /// Bytes on the wire of a value of `units`.
+    const fn wire_len(self, units: u16) -> u16 {
+        match self {
+            Self::Ascii | Self::Binary => units,
+            Self::Hex => units.saturating_mul(2),
+        }
+    }
+}
+
 /// Who may see a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sensitivity {
@@ -144,7 +156,10 @@ pub enum Relay {
 /// A row as the passes over bytes read it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rule {
+    check: class::Check,
     content: Content,
+    /// Bytes of the longest value.
+    wire_len_max: u16,
     /// The length, or the maximum where there is a prefix.
     units_max: u16,
     /// How many digits of length come before the value.
@@ -156,7 +171,9 @@ pub(crate) struct Rule {
 impl Rule {
     /// Stands where the dialect has no row.
     pub(crate) const UNDEFINED: Self = Self {
+        check: class::Check::NONE,
         content: Content::Any,
+        wire_len_max: 0,
         units_max: 0,
         prefix: PrefixLen::Undefined,
         encoding: Encoding::Binary,
@@ -174,13 +191,19 @@ impl Rule {
         usize::from(self.units_max)
     }
 
+    /// Bytes on the wire of the longest value, or of each where the length is fixed.
+    #[inline]
+    pub(crate) fn wire_len_max(&self) -> usize {
+        usize::from(self.wire_len_max)
+    }
+
     /// Bytes on the wire of a value of `units`.
     #[inline]
     pub(crate) const fn wire_len(&self, units: usize) -> usize {
-        match self.encoding {
-            Encoding::Ascii | Encoding::Binary => units,
-            Encoding::Hex => units.saturating_mul(2),
+        if matches!(self.encoding, Encoding::Hex) {
+            return units.saturating_mul(2);
         }
+        units
     }
 
     /// Whether a value may have this many units.
@@ -196,33 +219,40 @@ impl Rule {
 
     /// Whether the first `len` of `wire` are a value in its class. What follows is not judged, and
     /// makes the check faster.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn admits(&self, wire: &[u8], len: usize) -> bool {
-        match &self.content {
-            Content::All(check) => check.admits(wire, len),
+        if self.content == Content::All {
+            return self.check.admits(wire, len);
+        }
+        self.admits_special(wire, len)
+    }
+
+    /// Apart, so that the commonest case is not one leg of a jump table.
+    #[inline(never)]
+    fn admits_special(&self, wire: &[u8], len: usize) -> bool {
+        match self.content {
             Content::Any => true,
-            Content::Signed(check) => admits_signed(*check, wire, len),
+            Content::All => self.check.admits(wire, len),
+            Content::Signed => match (wire.split_first(), len.checked_sub(1)) {
+                (Some((sign, digits)), Some(len)) => {
+                    class::is_sign(*sign) && self.check.admits(digits, len)
+                }
+                _ => len == 0,
+            },
             Content::Hex => class::are_hex(wire, len),
         }
     }
 }
 
-fn admits_signed(check: class::Check, wire: &[u8], len: usize) -> bool {
-    match (wire.split_first(), len.checked_sub(1)) {
-        (Some((sign, digits)), Some(len)) => class::is_sign(*sign) && check.admits(digits, len),
-        _ => len == 0,
-    }
-}
-
 /// What the bytes of a value must be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
     /// All in one class.
-    All(class::Check),
+    All,
     /// Anything.
     Any,
     /// A sign, then all in one class.
-    Signed(class::Check),
+    Signed,
     /// Hexadecimal digits.
     Hex,
 }
@@ -247,10 +277,8 @@ impl PrefixLen {
     #[inline]
     pub(crate) const fn len(self) -> usize {
         match self {
-            Self::None | Self::Undefined => 0,
-            Self::One => 1,
-            Self::Two => 2,
-            Self::Three => 3,
+            Self::Undefined => 0,
+            Self::None | Self::One | Self::Two | Self::Three => self as usize,
         }
     }
 }

@@ -36,7 +36,6 @@ pub mod frame;
 mod hex;
 pub mod message;
 pub mod mti;
-mod reader;
 pub mod translate;
 pub mod writer;
 

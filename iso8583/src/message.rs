@@ -8,7 +8,6 @@ use crate::error::{ParseError, ParseErrorKind};
 use crate::field::{Encoding, PrefixLen, Rule};
 use crate::hex;
 use crate::mti::Mti;
-use crate::reader::Reader;
 
 /// Where each field of a message lies. Plain data without a lifetime, so that it can be kept beside an
 /// owned buffer and move with it between threads.
@@ -28,7 +27,7 @@ impl FieldIndex {
             present: Bitmap::EMPTY,
             dialect: Dialect::ISO87_ASCII,
             mti: Mti::UNREAD,
-            spans: [Span { start: 0, len: 0 }; 129],
+            spans: [Span::EMPTY; 129],
         }
     }
 
@@ -83,23 +82,39 @@ impl fmt::Debug for FieldIndex {
 /// By field number; places 0 and 1 stay empty.
 type Spans = [Span; 129];
 
-/// A value on the wire, without its length prefix.
+/// A value on the wire, without its length prefix: where it starts, and how long it is.
 #[derive(Clone, Copy)]
-pub(crate) struct Span {
-    pub(crate) start: u16,
-    pub(crate) len: u16,
-}
+pub(crate) struct Span(u32);
 
 impl Span {
+    const EMPTY: Self = Self(0);
+
+    /// Both are bounded by the longest message, 65,535 bytes.
+    #[expect(clippy::cast_possible_truncation, reason = "16 bits each")]
+    const fn new(start: usize, len: usize) -> Self {
+        Self((start as u32) << 16 | len as u32)
+    }
+
     #[inline]
     pub(crate) fn of(self, bytes: &[u8]) -> Option<&[u8]> {
-        let start = usize::from(self.start);
-        bytes.get(start..start.saturating_add(usize::from(self.len)))
+        let (start, len) = self.parts();
+        bytes.get(start..start.saturating_add(len))
     }
 
     pub(crate) fn of_mut(self, bytes: &mut [u8]) -> Option<&mut [u8]> {
-        let start = usize::from(self.start);
-        bytes.get_mut(start..start.saturating_add(usize::from(self.len)))
+        let (start, len) = self.parts();
+        bytes.get_mut(start..start.saturating_add(len))
+    }
+
+    /// The value and `prefix_len` bytes before it.
+    fn with_prefix(self, prefix_len: usize, bytes: &[u8]) -> Option<&[u8]> {
+        let (start, len) = self.parts();
+        bytes.get(start.checked_sub(prefix_len)?..start.saturating_add(len))
+    }
+
+    #[inline]
+    const fn parts(self) -> (usize, usize) {
+        ((self.0 >> 16) as usize, (self.0 & 0xFFFF) as usize)
     }
 }
 
@@ -114,121 +129,177 @@ impl Dialect {
     /// The first fault. Nothing of a message with a fault may be forwarded.
     pub fn parse(&'static self, bytes: &[u8], index: &mut FieldIndex) -> Result<(), ParseError> {
         index.begin(self);
-        let Some(mut reader) = Reader::new(bytes) else {
+        if bytes.len() > MESSAGE_LEN_MAX {
             return Err(fault(0, 0, ParseErrorKind::TooLong));
-        };
-        index.mti = read_mti(&mut reader)?;
-        let fields = self.read_bitmaps(&mut reader)?;
-        index.present = fields;
-        let mut first_fault = None;
-        let mut last = 1;
-        for number in fields {
-            last = number;
-            if let Err(fault) = self.read_field(number, &mut reader, &mut index.spans) {
-                let first = *first_fault.get_or_insert(fault);
-                if fault.kind != ParseErrorKind::Content {
-                    index.present = index.present.below(number);
-                    return Err(first);
-                }
-                index.present = index.present.without(number);
-            }
         }
-        if !reader.is_done() && first_fault.is_none() {
-            first_fault = Some(fault(last, reader.at(), ParseErrorKind::Trailing));
+        index.mti = read_mti(bytes)?;
+        let (fields, mut at) = self.read_bitmaps(bytes)?;
+        index.present = fields;
+        let mut rest = fields;
+        let mut first_fault = None;
+        while let Err(stop) = self.read_fields(bytes, &mut at, rest, &mut index.spans) {
+            let first = *first_fault.get_or_insert(stop);
+            if stop.kind != ParseErrorKind::Content {
+                index.present = index.present.below(stop.field);
+                return Err(first);
+            }
+            index.present = index.present.without(stop.field);
+            rest = rest.above(stop.field);
+        }
+        if at != bytes.len() && first_fault.is_none() {
+            first_fault = Some(fault(
+                fields.last().unwrap_or(1),
+                at,
+                ParseErrorKind::Trailing,
+            ));
         }
         first_fault.map_or(Ok(()), Err)
     }
 
-    #[inline]
-    fn read_field(
+    /// Reads `fields` up to the first fault, and leaves `at` behind the last one that was read, also
+    /// when its content is at fault.
+    ///
+    /// Warning to the next editor: this is the hot loop of the crate. What it works on fits the
+    /// registers; measure (`benches/benches/codec.rs`, and instructions) before and after.
+    fn read_fields(
         &self,
-        number: u8,
-        reader: &mut Reader<'_>,
+        bytes: &[u8],
+        at: &mut usize,
+        fields: Bitmap,
         spans: &mut Spans,
     ) -> Result<(), ParseError> {
-        let rule = self.rule(number);
-        let len = match read_len(rule, reader) {
-            Ok(len) => len,
-            Err(kind) => return Err(fault(number, reader.at(), kind)),
-        };
-        let start = reader.at();
-        let ahead = reader.rest();
-        if reader.take(len).is_none() {
-            return Err(fault(number, start, ParseErrorKind::Truncated));
+        let mut here = *at;
+        for (first, half) in fields.numbered_halves() {
+            let mut bits = half;
+            while bits != 0 {
+                let number = first.wrapping_add(bits.trailing_zeros());
+                bits &= bits.wrapping_sub(1);
+                let field = read_field(self.rule_at(number), bytes, here);
+                here = field.end();
+                if let Some(kind) = field.fault {
+                    *at = here;
+                    return Err(fault_at(number, field.start, kind));
+                }
+                if let Some(span) = spans.get_mut(number as usize) {
+                    *span = Span::new(field.start, field.len);
+                }
+            }
         }
-        if !rule.admits(ahead, len) {
-            return Err(fault(number, start, ParseErrorKind::Content));
-        }
-        if let Some(span) = spans.get_mut(usize::from(number)) {
-            *span = Span {
-                start,
-                len: reader.at().wrapping_sub(start),
-            };
-        }
+        *at = here;
         Ok(())
     }
 
-    /// The fields that the bitmaps announce, without the bits that announce bitmaps.
-    fn read_bitmaps(&self, reader: &mut Reader<'_>) -> Result<Bitmap, ParseError> {
-        let primary = self.read_bitmap(reader)?;
+    /// The fields that the bitmaps announce, without the bits that announce bitmaps, and where the
+    /// first field begins.
+    fn read_bitmaps(&self, bytes: &[u8]) -> Result<(Bitmap, usize), ParseError> {
+        let bitmap_len = self.bitmap().wire_len();
+        let second = MTI_LEN.saturating_add(bitmap_len);
+        let primary = self.read_bitmap(bytes, MTI_LEN)?;
         if primary & FIRST_BIT == 0 {
-            return Ok(Bitmap::from_halves(primary, 0));
+            return Ok((Bitmap::from_halves(primary, 0), second));
         }
-        let secondary = self.read_bitmap(reader)?;
+        let secondary = self.read_bitmap(bytes, second)?;
         let fields = Bitmap::from_halves(primary & !FIRST_BIT, secondary);
+        let end = second.saturating_add(bitmap_len);
         if fields.contains(TERTIARY_BIT) {
-            return Err(fault(1, reader.at(), ParseErrorKind::Tertiary));
+            return Err(fault(1, end, ParseErrorKind::Tertiary));
         }
-        Ok(fields)
+        Ok((fields, end))
     }
 
-    fn read_bitmap(&self, reader: &mut Reader<'_>) -> Result<u64, ParseError> {
-        let start = reader.at();
+    fn read_bitmap(&self, bytes: &[u8], at: usize) -> Result<u64, ParseError> {
+        let ahead = bytes.get(at..).unwrap_or_default();
         let bits = match self.bitmap() {
-            BitmapForm::Binary => reader
-                .take_array::<8>()
+            BitmapForm::Binary => ahead
+                .first_chunk()
                 .map(|bytes| Some(u64::from_be_bytes(*bytes))),
-            BitmapForm::Hex => reader.take_array::<16>().map(hex::word),
+            BitmapForm::Hex => ahead.first_chunk().map(hex::word),
         };
         match bits {
             Some(Some(bits)) => Ok(bits),
-            Some(None) => Err(fault(1, start, ParseErrorKind::Bitmap)),
-            None => Err(fault(1, start, ParseErrorKind::Truncated)),
+            Some(None) => Err(fault(1, at, ParseErrorKind::Bitmap)),
+            None => Err(fault(1, at, ParseErrorKind::Truncated)),
         }
     }
 }
 
-fn read_mti(reader: &mut Reader<'_>) -> Result<Mti, ParseError> {
-    let digits = reader
-        .take_array::<4>()
-        .ok_or_else(|| fault(0, 0, ParseErrorKind::Truncated))?;
+fn read_mti(bytes: &[u8]) -> Result<Mti, ParseError> {
+    let Some(digits) = bytes.first_chunk() else {
+        return Err(fault(0, 0, ParseErrorKind::Truncated));
+    };
     Mti::new(*digits).ok_or_else(|| fault(0, 0, ParseErrorKind::Mti))
 }
 
-/// Bytes of the value that follows. On an error the reader stays before the prefix.
-#[inline]
-fn read_len(rule: &Rule, reader: &mut Reader<'_>) -> Result<usize, ParseErrorKind> {
-    let mut ahead = *reader;
-    let units = match rule.prefix {
-        PrefixLen::None => return Ok(rule.wire_len(rule.units_max())),
-        PrefixLen::One => decimal(ahead.take_array::<1>()),
-        PrefixLen::Two => decimal(ahead.take_array::<2>()),
-        PrefixLen::Three => decimal(ahead.take_array::<3>()),
-        PrefixLen::Undefined => Err(ParseErrorKind::Undefined),
-    }?;
-    if units > rule.units_max() {
-        return Err(ParseErrorKind::AboveMaximum);
+/// What was read at one place.
+struct Field {
+    /// Where the value starts; with a fault, where the fault is.
+    start: usize,
+    /// Bytes of the value; 0 when the fault does not let them be known.
+    len: usize,
+    fault: Option<ParseErrorKind>,
+}
+
+impl Field {
+    const fn faulty(start: usize, kind: ParseErrorKind) -> Self {
+        Self {
+            start,
+            len: 0,
+            fault: Some(kind),
+        }
     }
-    *reader = ahead;
-    Ok(rule.wire_len(units))
+
+    const fn end(&self) -> usize {
+        self.start.wrapping_add(self.len)
+    }
+}
+
+#[inline(always)]
+fn read_field(rule: &Rule, bytes: &[u8], at: usize) -> Field {
+    let (start, len) = if rule.prefix == PrefixLen::None {
+        (at, rule.wire_len_max())
+    } else {
+        let (len, fault) = read_prefix(rule, bytes.get(at..).unwrap_or_default());
+        if let Some(kind) = fault {
+            return Field::faulty(at, kind);
+        }
+        (at.wrapping_add(rule.prefix.len()), len)
+    };
+    let ahead = bytes.get(start..).unwrap_or_default();
+    if ahead.len() < len {
+        return Field::faulty(start, ParseErrorKind::Truncated);
+    }
+    let fault = if rule.admits(ahead, len) {
+        None
+    } else {
+        Some(ParseErrorKind::Content)
+    };
+    Field { start, len, fault }
+}
+
+/// Bytes of the value behind the prefix that `ahead` begins with. Apart, so that a fixed length is not
+/// one leg of a jump table; a pair, because that is returned in registers.
+#[inline(never)]
+fn read_prefix(rule: &Rule, ahead: &[u8]) -> (usize, Option<ParseErrorKind>) {
+    let units = match rule.prefix {
+        PrefixLen::One => decimal::<1>(ahead),
+        PrefixLen::Two => decimal::<2>(ahead),
+        PrefixLen::Three => decimal::<3>(ahead),
+        PrefixLen::None | PrefixLen::Undefined => return (0, Some(ParseErrorKind::Undefined)),
+    };
+    match units {
+        Ok(units) if units <= rule.units_max() => (rule.wire_len(units), None),
+        Ok(_) => (0, Some(ParseErrorKind::AboveMaximum)),
+        Err(kind) => (0, Some(kind)),
+    }
 }
 
 /// At most three digits.
 #[inline]
-fn decimal<const N: usize>(digits: Option<&[u8; N]>) -> Result<usize, ParseErrorKind> {
+fn decimal<const N: usize>(ahead: &[u8]) -> Result<usize, ParseErrorKind> {
+    let digits = ahead.first_chunk::<N>().ok_or(ParseErrorKind::Truncated)?;
     let mut value = 0_usize;
     let mut largest = 0;
-    for digit in digits.ok_or(ParseErrorKind::Truncated)? {
+    for digit in digits {
         let digit = digit.wrapping_sub(b'0');
         largest = digit.max(largest);
         value = value.wrapping_mul(10).wrapping_add(usize::from(digit));
@@ -240,8 +311,8 @@ fn decimal<const N: usize>(digits: Option<&[u8; N]>) -> Result<usize, ParseError
 }
 
 #[cold]
-fn fault(field: u8, offset: u16, kind: ParseErrorKind) -> ParseError {
-    let offset = u32::from(offset);
+fn fault(field: u8, offset: usize, kind: ParseErrorKind) -> ParseError {
+    let offset = u32::try_from(offset).unwrap_or(u32::MAX);
     ParseError {
         field,
         offset,
@@ -249,6 +320,14 @@ fn fault(field: u8, offset: u16, kind: ParseErrorKind) -> ParseError {
     }
 }
 
+#[cold]
+fn fault_at(number: u32, offset: usize, kind: ParseErrorKind) -> ParseError {
+    fault(u8::try_from(number).unwrap_or(u8::MAX), offset, kind)
+}
+
+const MTI_LEN: usize = 4;
+/// No frame may be longer; offsets are kept in 16 bits.
+const MESSAGE_LEN_MAX: usize = u16::MAX as usize;
 const FIRST_BIT: u64 = 1 << 63;
 
 /// A message that has been read: fields are slices of its bytes.
@@ -338,12 +417,8 @@ impl<'a> MessageRef<'a> {
 
     /// Length prefix and value as they stand on the wire.
     pub(crate) fn wire(self, number: u8) -> Option<&'a [u8]> {
-        let span = self.index.span(number)?;
         let prefix_len = self.index.dialect.rule(number).prefix.len();
-        let value = usize::from(span.start);
-        let start = value.checked_sub(prefix_len)?;
-        self.bytes
-            .get(start..value.saturating_add(usize::from(span.len)))
+        self.index.span(number)?.with_prefix(prefix_len, self.bytes)
     }
 }
 
