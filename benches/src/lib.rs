@@ -7,6 +7,7 @@
 //! An assertion about speed; code of the product.
 //!
 //! # Entry points
-//! [`relay::Relay`].
+//! [`relay::Relay`], [`limit::run`].
 
+pub mod limit;
 pub mod relay;
