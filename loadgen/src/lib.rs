@@ -18,6 +18,8 @@ pub mod cards;
 pub mod chip;
 pub mod clock;
 pub mod distribution;
+pub mod generator;
+pub mod inflight;
 pub mod message;
 pub mod numeric;
 pub mod profile;

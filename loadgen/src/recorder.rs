@@ -370,6 +370,14 @@ impl Recorder {
         self.record_mut(item, intended).tally.late += 1;
     }
 
+    /// Something came that belongs to no message in flight.
+    pub fn stray(&mut self, outcome: Outcome, at: u64) {
+        self.record_mut(0, at).tally.add_outcome(outcome);
+        if let Some(second) = self.second_mut(at) {
+            second.tally.add_outcome(outcome);
+        }
+    }
+
     /// A message ended.
     pub fn ended(&mut self, ending: &Ending) {
         let elapsed = ending.ended.saturating_sub(ending.intended);

@@ -1,0 +1,354 @@
+//! One generator thread without its sockets: what is due, what an answer means, what is given up.
+
+mod follow_up;
+mod judge;
+mod plan;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use anyhow::Result;
+use domain::time::{Instant, WallTime};
+use hashbrown::HashMap;
+use iso8583::{FieldIndex, MessageRef};
+
+use crate::acks::{AckLine, AckLog};
+use crate::clock::Clock;
+use crate::inflight::{Entry, Inflight, Role};
+use crate::message::Wire;
+use crate::recorder::{Ending, Outcome, Recorder, Window};
+use crate::scenario::Scenario;
+use crate::schedule::Schedule;
+use crate::terminals::trace_number;
+use crate::traffic::{Drawn, Planned, Traffic};
+use judge::Finding;
+use plan::{Plan, PlanKind};
+
+/// Sends what is due and checks what comes back. Times are nanoseconds of the run's clock.
+#[derive(Debug)]
+pub struct Generator {
+    wire: Wire,
+    clock: Clock,
+    timeout: u64,
+    start: u64,
+    traffic: Traffic,
+    schedule: Schedule,
+    next: usize,
+    /// When something is to follow, and for which original.
+    follow_ups: BinaryHeap<Reverse<(u64, u64)>>,
+    plans: HashMap<u64, Plan>,
+    inflight: Inflight,
+    recorder: Recorder,
+    acks: AckLog,
+    items: usize,
+    problem: Option<anyhow::Error>,
+}
+
+/// What a generator is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// How messages stand on the connections.
+    pub wire: Wire,
+    /// The clock whose nanoseconds are given to it.
+    pub clock: Clock,
+    /// When its schedule begins.
+    pub start: Instant,
+    /// Its messages.
+    pub traffic: Traffic,
+    /// Its times.
+    pub schedule: Schedule,
+    /// What counts.
+    pub window: Window,
+    /// Where it writes what it was told.
+    pub acks: AckLog,
+}
+
+impl Generator {
+    /// A generator that has sent nothing.
+    #[must_use]
+    pub fn new(parts: Parts, scenario: &Scenario) -> Self {
+        let items = scenario.items.len();
+        Self {
+            wire: parts.wire,
+            clock: parts.clock,
+            timeout: u64::try_from(parts.window.timeout.as_nanos()).unwrap_or(u64::MAX),
+            start: parts.start.as_nanos(),
+            traffic: parts.traffic,
+            schedule: parts.schedule,
+            next: 0,
+            follow_ups: BinaryHeap::new(),
+            plans: HashMap::new(),
+            inflight: Inflight::default(),
+            recorder: Recorder::new(items + 2, parts.window),
+            acks: parts.acks,
+            items,
+            problem: None,
+        }
+    }
+
+    /// Sends the next message that is due at `now`, if one is: appends its frame to `out`. Without a
+    /// connection it ends as disconnected, and `out` stays as it was.
+    pub fn send_next(&mut self, now: u64, line: Option<u16>, out: &mut Vec<u8>) -> bool {
+        let original = self.next_original();
+        let follow_up = self.next_follow_up();
+        match (original, follow_up) {
+            (Some(due), other) if due <= now && other.is_none_or(|other| due <= other) => {
+                self.send_original(due, now, line, out);
+            }
+            (_, Some(due)) if due <= now => self.send_follow_up(due, now, line, out),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Takes an answer: one message without its frame. `index` is scratch.
+    pub fn answer(&mut self, bytes: &[u8], now: u64, index: &mut FieldIndex) {
+        let parsed = self.wire.dialect.parse(bytes, index);
+        let view = MessageRef::new(bytes, index);
+        if view.mti().class() == iso8583::mti::Class::Network {
+            return;
+        }
+        let number = match (view.field(41), view.field(11)) {
+            (Some(terminal), Some(stan)) => trace_number(terminal, stan),
+            _ => None,
+        };
+        let Some(number) = number else {
+            self.recorder.stray(Outcome::Protocol, now);
+            return;
+        };
+        match self.inflight.take(number) {
+            Some(entry) => {
+                let mut finding = Finding::of(&entry, view, parsed.is_ok());
+                if self.is_other_answer_to_repeat(&entry, bytes) && finding.outcome.is_answer() {
+                    finding.outcome = Outcome::Mismatched;
+                }
+                self.keep_first_answer(&entry, bytes);
+                self.end(&entry, &finding, now);
+            }
+            None => self.unmatched(number, view, parsed.is_ok(), now),
+        }
+    }
+
+    /// Gives up what has waited too long.
+    pub fn expire(&mut self, now: u64) {
+        while let Some((_, entry)) = self.inflight.take_expired(now) {
+            self.give_up(&entry, now);
+        }
+    }
+
+    /// A connection was lost: its answers will not come.
+    pub fn line_lost(&mut self, line: u16, now: u64) {
+        for entry in self.inflight.take_line(line) {
+            self.end(&entry, &Finding::without_answer(Outcome::Disconnected), now);
+        }
+    }
+
+    /// Bytes of messages stayed behind because their connection was full.
+    pub fn blocked(&mut self, messages: u64, now: u64) {
+        self.recorder.blocked(now, messages);
+    }
+
+    /// Ends the run: what still waits is given up.
+    ///
+    /// # Errors
+    /// A message could not be written, or the log of acknowledgements could not.
+    pub fn finish(mut self, now: u64) -> Result<Recorder> {
+        while let Some((_, entry)) = self.inflight.take_expired(u64::MAX) {
+            self.give_up(&entry, now);
+        }
+        self.acks.flush()?;
+        match self.problem {
+            Some(problem) => Err(problem),
+            None => Ok(self.recorder),
+        }
+    }
+
+    /// When something is to be done next, if nothing comes in.
+    #[must_use]
+    pub fn next_event(&self) -> Option<u64> {
+        let times = [
+            self.next_original(),
+            self.next_follow_up(),
+            self.inflight.next_deadline(),
+        ];
+        times.into_iter().flatten().min()
+    }
+
+    /// Everything was sent, and nothing waits.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.next_original().is_none() && self.follow_ups.is_empty() && self.inflight.is_empty()
+    }
+
+    /// A message could not be written; the run cannot go on.
+    #[must_use]
+    pub const fn has_problem(&self) -> bool {
+        self.problem.is_some()
+    }
+
+    /// Messages that wait.
+    #[must_use]
+    pub fn inflight(&self) -> usize {
+        self.inflight.len()
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub const fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    fn next_original(&self) -> Option<u64> {
+        self.schedule
+            .times()
+            .get(self.next)
+            .map(|time| self.start + time)
+    }
+
+    fn next_follow_up(&self) -> Option<u64> {
+        self.follow_ups.peek().map(|Reverse((due, _))| *due)
+    }
+
+    fn send_original(&mut self, due: u64, now: u64, line: Option<u16>, out: &mut Vec<u8>) {
+        self.next += 1;
+        let Some(drawn) = self.traffic.draw(self.wall(now)) else {
+            return;
+        };
+        let start = out.len();
+        if let Err(problem) = drawn.draft.write(self.wire, out) {
+            self.problem = Some(problem);
+            return;
+        }
+        let echo = drawn.draft.echo;
+        let Some(number) = trace_number(&echo.terminal, &echo.stan) else {
+            return;
+        };
+        let mut entry = Entry {
+            mti: drawn.draft.mti,
+            echo,
+            item: drawn.item,
+            intended: due,
+            attempted: now,
+            deadline: now.saturating_add(self.timeout),
+            line: line.unwrap_or(0),
+            role: Role::Original,
+            plan: None,
+            attached: None,
+            cancelled: false,
+        };
+        let frame = out.get(start..).unwrap_or_default();
+        entry.plan = self.plan(&drawn, number, &entry, frame);
+        if line.is_none() {
+            out.truncate(start);
+        }
+        self.dispatch(number, entry, line.is_some());
+    }
+
+    fn plan(&mut self, drawn: &Drawn, number: u64, entry: &Entry, frame: &[u8]) -> Option<u64> {
+        let (after, kind) = match drawn.follow_up? {
+            Planned::Repeat { after } => (after, PlanKind::repeat(*entry, frame)),
+            Planned::Reversal { after, stan } => (after, PlanKind::reversal(&drawn.draft, stan)),
+        };
+        self.plans.insert(number, Plan::new(kind));
+        let due = entry.intended.saturating_add(after);
+        self.follow_ups.push(Reverse((due, number)));
+        Some(number)
+    }
+
+    /// A message is on its way, or ends at once for want of a connection.
+    fn dispatch(&mut self, number: u64, entry: Entry, connected: bool) {
+        self.recorder.offered(entry.item, entry.intended);
+        self.recorder
+            .sent(entry.item, entry.intended, entry.attempted);
+        if connected {
+            self.inflight.insert(number, entry);
+        } else {
+            let finding = Finding::without_answer(Outcome::Disconnected);
+            self.end(&entry, &finding, entry.attempted);
+        }
+    }
+
+    fn give_up(&mut self, entry: &Entry, now: u64) {
+        let outcome = if entry.cancelled {
+            Outcome::Reversed
+        } else {
+            Outcome::Timeout
+        };
+        self.end(entry, &Finding::without_answer(outcome), now);
+    }
+
+    /// The end of a message is known: counts it, writes it down, and tells its plan.
+    fn end(&mut self, entry: &Entry, finding: &Finding, now: u64) {
+        let ending = Ending {
+            item: entry.item,
+            outcome: finding.outcome,
+            intended: entry.intended,
+            attempted: Some(entry.attempted),
+            ended: now,
+        };
+        self.recorder.ended(&ending);
+        if let Some((intended, attempted)) = entry.attached {
+            self.recorder.ended(&Ending {
+                item: self.repeat_item(),
+                intended,
+                attempted: Some(attempted),
+                ..ending
+            });
+        }
+        self.acknowledge(entry, finding, now);
+        self.tell_plan(entry, finding.outcome, now);
+    }
+
+    /// An answer that nothing waits for: the second one to a request and its repeat, a late one, or one
+    /// too many.
+    fn unmatched(&mut self, number: u64, view: MessageRef<'_>, readable: bool, now: u64) {
+        if let Some(equal) = self.take_second_answer(number, view.bytes()) {
+            if !equal {
+                self.recorder.stray(Outcome::Mismatched, now);
+            }
+        } else if let Some(entry) = self.inflight.take_given_up(number) {
+            let finding = Finding::of(&entry, view, readable);
+            self.recorder.late(entry.item, entry.intended);
+            if finding.outcome.is_breach() {
+                self.recorder.stray(finding.outcome, now);
+            }
+            self.acknowledge(&entry, &finding, now);
+        } else {
+            self.recorder.stray(Outcome::Duplicate, now);
+        }
+    }
+
+    fn acknowledge(&mut self, entry: &Entry, finding: &Finding, now: u64) {
+        let original = match &entry.role {
+            Role::Original | Role::Repeat => None,
+            Role::Reversal { stan, transmitted } => Some((stan, transmitted)),
+        };
+        let line = AckLine {
+            mti: entry.mti,
+            echo: &entry.echo,
+            outcome: finding.outcome,
+            code: finding.code.as_ref().map(<[u8; 2]>::as_slice),
+            authorisation: finding.authorisation.as_ref().map(<[u8; 6]>::as_slice),
+            at: self.wall(now),
+            original,
+        };
+        if let Err(problem) = self.acks.write(&line) {
+            self.problem = Some(problem);
+        }
+    }
+
+    const fn repeat_item(&self) -> usize {
+        self.items
+    }
+
+    const fn reversal_item(&self) -> usize {
+        self.items + 1
+    }
+
+    fn wall(&self, now: u64) -> WallTime {
+        self.clock.wall(Instant::from_nanos(now))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! Repeats and reversals: when they are sent, and what their answers are held against.
+//!
+//! | original | repeat | reversal |
+//! |---|---|---|
+//! | waits | sent; one answer for both, to the newest copy | sent; the original is owed no answer any more |
+//! | approved | sent; the same answer byte for byte | sent |
+//! | declined | sent; the same answer byte for byte | not sent |
+//! | refused (96) | sent; it is new to the switch | not sent |
+//! | unanswered | sent | sent |
+//!
+//! A reversal is sent again, as a repeat, until it is acknowledged.
+
+use std::cmp::Reverse;
+
+use iso8583::Mti;
+
+use super::Generator;
+use super::plan::{Fate, PlanKind};
+use crate::inflight::{Entry, Role};
+use crate::message::mark_repeat;
+use crate::recorder::Outcome;
+use crate::terminals::trace_number;
+
+/// The circumstances of a sending.
+#[derive(Clone, Copy)]
+struct Sending {
+    due: u64,
+    now: u64,
+    line: Option<u16>,
+}
+
+impl Generator {
+    pub(super) fn send_follow_up(
+        &mut self,
+        due: u64,
+        now: u64,
+        line: Option<u16>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(Reverse((_, number))) = self.follow_ups.pop() else {
+            return;
+        };
+        let sending = Sending { due, now, line };
+        let start = out.len();
+        match self.plans.get(&number).map(|plan| &plan.kind) {
+            Some(PlanKind::Repeat(_)) => self.send_repeat(number, sending, out),
+            Some(PlanKind::Reversal(_)) => self.send_reversal(number, sending, out),
+            None => {}
+        }
+        if line.is_none() {
+            out.truncate(start);
+        }
+    }
+
+    fn send_repeat(&mut self, number: u64, sending: Sending, out: &mut Vec<u8>) {
+        let item = self.repeat_item();
+        let Some(plan) = self.plans.get_mut(&number) else {
+            return;
+        };
+        let PlanKind::Repeat(repeat) = &mut plan.kind else {
+            return;
+        };
+        if plan.sent > 0 {
+            self.plans.remove(&number);
+            return;
+        }
+        plan.sent = 1;
+        append_repeat(self.wire, &repeat.frame, out);
+        let Sending { due, now, line } = sending;
+        // Kept for as long as an answer may come.
+        let forget = now.saturating_add(self.timeout);
+        self.follow_ups.push(Reverse((forget, number)));
+        let original = repeat.entry;
+        let waiting = self.inflight.waiting(number);
+        if let (Some(waiting), Some(line)) = (waiting, line) {
+            repeat.second_allowed = true;
+            waiting.attached = Some((due, now));
+            waiting.line = line;
+            self.recorder.offered(item, due);
+            self.recorder.sent(item, due, now);
+            return;
+        }
+        let entry = Entry {
+            item,
+            intended: due,
+            attempted: now,
+            deadline: now.saturating_add(self.timeout),
+            line: line.unwrap_or(0),
+            role: Role::Repeat,
+            plan: Some(number),
+            ..original
+        };
+        self.dispatch(number, entry, line.is_some());
+    }
+
+    fn send_reversal(&mut self, number: u64, sending: Sending, out: &mut Vec<u8>) {
+        let Sending { due, now, line } = sending;
+        let item = self.reversal_item();
+        let stamp = self.traffic.stamp(self.wall(now));
+        let Some(plan) = self.plans.get_mut(&number) else {
+            return;
+        };
+        if plan.sent == 0 && !plan.wants_reversal() {
+            self.plans.remove(&number);
+            return;
+        }
+        let PlanKind::Reversal(reversal) = &mut plan.kind else {
+            return;
+        };
+        plan.sent += 1;
+        let draft = &mut reversal.draft;
+        if reversal.frame.is_empty() {
+            draft.echo.transmitted = stamp.transmitted;
+            draft.echo.local_time = stamp.local_time;
+            draft.echo.local_date = stamp.local_date;
+            if let Err(problem) = draft.write(self.wire, &mut reversal.frame) {
+                self.problem = Some(problem);
+                return;
+            }
+            out.extend_from_slice(&reversal.frame);
+        } else {
+            append_repeat(self.wire, &reversal.frame, out);
+        }
+        let entry = Entry {
+            mti: Mti::REVERSAL_ADVICE,
+            echo: draft.echo,
+            item,
+            intended: due,
+            attempted: now,
+            deadline: now.saturating_add(self.timeout),
+            line: line.unwrap_or(0),
+            role: Role::Reversal {
+                stan: draft.original_stan,
+                transmitted: draft.original_transmitted,
+            },
+            plan: Some(number),
+            attached: None,
+            cancelled: false,
+        };
+        if let Some(waiting) = self.inflight.waiting(number) {
+            waiting.cancelled = true;
+        }
+        if let Some(own) = trace_number(&entry.echo.terminal, &entry.echo.stan) {
+            self.dispatch(own, entry, line.is_some());
+        }
+    }
+
+    /// Tells the plan of a message how it ended.
+    pub(super) fn tell_plan(&mut self, entry: &Entry, outcome: Outcome, now: u64) {
+        let Some(number) = entry.plan else {
+            return;
+        };
+        let Some(plan) = self.plans.get_mut(&number) else {
+            return;
+        };
+        let answered = outcome.is_answer();
+        match entry.role {
+            Role::Original if answered => plan.fate = Fate::Answered(outcome),
+            Role::Original => plan.fate = Fate::Unanswered,
+            Role::Repeat => {}
+            Role::Reversal { .. } if answered && outcome != Outcome::Refused => {
+                self.plans.remove(&number);
+            }
+            Role::Reversal { .. } => {
+                if plan.sent < REVERSAL_SENDINGS_MAX {
+                    let again = now.saturating_add(REVERSAL_PAUSE);
+                    self.follow_ups.push(Reverse((again, number)));
+                }
+            }
+        }
+    }
+
+    /// Whether this answers a repeat otherwise than its original was answered. A refused original was
+    /// never taken in, so its repeat is new.
+    pub(super) fn is_other_answer_to_repeat(&self, entry: &Entry, bytes: &[u8]) -> bool {
+        if entry.role != Role::Repeat {
+            return false;
+        }
+        let plan = entry.plan.and_then(|number| self.plans.get(&number));
+        match plan.map(|plan| (&plan.kind, plan.fate)) {
+            Some((_, Fate::Answered(Outcome::Refused))) => false,
+            Some((PlanKind::Repeat(repeat), _)) => {
+                repeat.first.as_ref().is_some_and(|first| first != bytes)
+            }
+            _ => false,
+        }
+    }
+
+    /// Keeps the answer to an original that will be repeated.
+    pub(super) fn keep_first_answer(&mut self, entry: &Entry, bytes: &[u8]) {
+        if entry.role != Role::Original {
+            return;
+        }
+        let plan = entry.plan.and_then(|number| self.plans.get_mut(&number));
+        if let Some(PlanKind::Repeat(repeat)) = plan.map(|plan| &mut plan.kind) {
+            repeat.first = Some(bytes.to_vec());
+        }
+    }
+
+    /// The answer that the other one of a request and its repeat got: whether it is equal; `None` when
+    /// none is expected.
+    pub(super) fn take_second_answer(&mut self, number: u64, bytes: &[u8]) -> Option<bool> {
+        let plan = self.plans.get_mut(&number)?;
+        let refused = plan.fate == Fate::Answered(Outcome::Refused);
+        let PlanKind::Repeat(repeat) = &mut plan.kind else {
+            return None;
+        };
+        if !repeat.second_allowed {
+            return None;
+        }
+        repeat.second_allowed = false;
+        Some(refused || repeat.first.as_ref().is_some_and(|first| first == bytes))
+    }
+}
+
+fn append_repeat(wire: crate::message::Wire, frame: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(frame);
+    mark_repeat(wire, out.get_mut(start..).unwrap_or_default());
+}
+
+/// An acquirer that is not acknowledged after this many sendings leaves it to people.
+const REVERSAL_SENDINGS_MAX: u32 = 8;
+/// Nanoseconds between a sending that failed and the next.
+const REVERSAL_PAUSE: u64 = 1_000_000_000;
