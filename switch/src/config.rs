@@ -57,7 +57,7 @@ pub struct Config {
     pub risk: Risk,
     /// By [`AcquirerId`].
     pub acquirers: Vec<Acquirer>,
-    /// Where acquirers connect, in the order of the file.
+    /// By [`ListenerId`].
     pub listeners: Vec<Listener>,
     /// By [`IssuerId`].
     pub issuers: Vec<Issuer>,
@@ -204,10 +204,19 @@ pub struct Risk {
 pub struct Window {
     /// Its length.
     pub span: Duration,
-    /// Transactions in it; `None` counts without limit.
+    /// At most one per currency; other currencies have none.
+    pub limits: Vec<WindowLimit>,
+}
+
+/// What one account may do in one window and one currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowLimit {
+    /// Applies to amounts in this currency.
+    pub currency: Currency,
+    /// Transactions; `None` for any number.
     pub count_max: Option<u32>,
-    /// Sum in it, one per currency; other currencies have none.
-    pub amount_max: Vec<Amount>,
+    /// Minor units, all together; `None` for any sum.
+    pub amount_max: Option<u64>,
 }
 
 /// Accounts by the digits they begin with, or one by one.
@@ -228,9 +237,15 @@ pub struct Acquirer {
     pub name: String,
 }
 
+/// A configured listener, by its position in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerId(pub u16);
+
 /// Where an acquirer connects.
 #[derive(Debug)]
 pub struct Listener {
+    /// Its position in the file.
+    pub id: ListenerId,
     /// Unique among listeners; a metric label.
     pub name: String,
     /// Port 0 takes a free one, told in the ready file.

@@ -14,9 +14,6 @@ pub const LINKS_MAX: u16 = 1_024;
 pub const SHARDS_MAX: u16 = 64;
 const _: () = assert!(SHARDS_MAX <= 1_024, "a transaction id has no room for more");
 
-/// Sliding windows per account.
-pub const RISK_WINDOWS_MAX: usize = 8;
-
 /// Entries of one block or allow file.
 pub const RISK_ACCOUNTS_LISTED_MAX: usize = 10_000_000;
 

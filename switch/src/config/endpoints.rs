@@ -8,7 +8,7 @@ use domain::request::MessageClass;
 
 use super::prefix::PrefixRange;
 use super::section::{Section, nearest};
-use super::{Acquirer, Breaker, Framing, Issuer, Listener, Route};
+use super::{Acquirer, Breaker, Framing, Issuer, Listener, ListenerId, Route};
 use crate::limits::{CANDIDATES_MAX, DIALECTS, LABELS_MAX, LINKS_MAX};
 
 pub(super) fn acquirers(root: &Section<'_>) -> Vec<Acquirer> {
@@ -29,9 +29,10 @@ pub(super) fn listeners(root: &Section<'_>, acquirers: &[Acquirer]) -> Vec<Liste
     let sections = root.tables("listener");
     unique_names(root, "listener", &sections);
     let names: Vec<&str> = acquirers.iter().map(|known| known.name.as_str()).collect();
-    let listener = |section: Section<'_>| {
+    let listener = |(id, section): (u16, Section<'_>)| {
         let acquirer = section.required("acquirer", |text| position(text, &names));
         let listener = Listener {
+            id: ListenerId(id),
             name: name(&section),
             address: section
                 .required("address", address)
@@ -43,7 +44,7 @@ pub(super) fn listeners(root: &Section<'_>, acquirers: &[Acquirer]) -> Vec<Liste
         section.finish();
         listener
     };
-    sections.into_iter().map(listener).collect()
+    (0..).zip(sections).map(listener).collect()
 }
 
 pub(super) fn issuers(root: &Section<'_>) -> Vec<Issuer> {

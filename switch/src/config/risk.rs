@@ -1,22 +1,24 @@
 //! Inline risk: limits, windows, lists.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
-use std::time::Duration;
 
 use domain::Amount;
 use domain::pan::PanToken;
+use risk_inline::policy::{Policy, VelocityLimit, VelocityWindow};
 
 use super::endpoints::currency;
 use super::prefix::PrefixRange;
 use super::section::Section;
-use super::{AccountList, Risk, Window};
-use crate::limits::{RISK_ACCOUNTS_LISTED_MAX, RISK_WINDOWS_MAX};
+use super::{AccountList, Risk, Window, WindowLimit};
+use crate::limits::RISK_ACCOUNTS_LISTED_MAX;
 
 pub(super) fn risk(section: Section<'_>) -> Risk {
     let windows = section.tables("window");
-    if windows.len() > RISK_WINDOWS_MAX {
+    if windows.len() > Policy::WINDOWS_MAX {
         section.fault(format!(
-            "at most {RISK_WINDOWS_MAX} [[risk.window]] are possible"
+            "at most {} [[risk.window]] are possible",
+            Policy::WINDOWS_MAX
         ));
     }
     let risk = Risk {
@@ -32,23 +34,47 @@ pub(super) fn risk(section: Section<'_>) -> Risk {
 
 fn window(section: Section<'_>) -> Window {
     let window = Window {
-        span: section.seconds("span_s", 1..=2_592_000, 0),
-        count_max: section
-            .has("count_max")
-            .then(|| section.number("count_max", 1..=u32::MAX, u32::MAX)),
-        amount_max: amounts(section.section("amount_max")),
+        span: section.seconds("span_s", SPAN, *SPAN.start()),
+        limits: window_limits(section.section("limits")),
     };
-    if window.span == Duration::ZERO && !section.has("span_s") {
+    if !section.has("span_s") {
         section.fault("`span_s` is missing in [[risk.window]]");
     }
-    if window.count_max.is_none() && window.amount_max.is_empty() {
-        section.fault("a [[risk.window]] without `count_max` and `amount_max` limits nothing");
+    if window.limits.is_empty() {
+        section.fault("a [[risk.window]] without `limits` limits nothing");
     }
-    // Known also where it is not written.
-    section.number("count_max", 1..=u32::MAX, u32::MAX);
     section.finish();
     window
 }
+
+/// A table of limits by currency.
+fn window_limits(section: Section<'_>) -> Vec<WindowLimit> {
+    let mut limits: Vec<WindowLimit> = Vec::new();
+    for (key, below) in section.tables_by_key() {
+        let limit = |name, max| below.optional_number(name, 1..=max);
+        let count_max = limit("count_max", u64::from(VelocityLimit::COUNT_MAX));
+        let amount_max = limit("amount_max", VelocityLimit::AMOUNT_MAX);
+        if count_max.is_none() && amount_max.is_none() {
+            below.fault(format!("`{key}` has neither `count_max` nor `amount_max`"));
+        }
+        below.finish();
+        let currency = currency(key).map_err(|fault| section.fault_at(key, fault));
+        let Ok(currency) = currency else { continue };
+        if limits.iter().any(|known| known.currency == currency) {
+            section.fault_at(key, format!("the currency `{key}` stands here twice"));
+        }
+        limits.push(WindowLimit {
+            currency,
+            count_max: count_max.and_then(|count| u32::try_from(count).ok()),
+            amount_max,
+        });
+    }
+    limits
+}
+
+/// What a window can span, as `risk-inline` has it.
+const SPAN: RangeInclusive<u64> =
+    VelocityWindow::LENGTH_MIN.as_secs()..=VelocityWindow::LENGTH_MAX.as_secs();
 
 /// A table of minor units by currency.
 fn amounts(section: Section<'_>) -> Vec<Amount> {

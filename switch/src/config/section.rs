@@ -76,6 +76,28 @@ impl<'a> Section<'a> {
         table.map(|(key, node)| (key.as_str(), node)).collect()
     }
 
+    /// The tables of a table whose keys are data.
+    pub(crate) fn tables_by_key(&self) -> Vec<(&'a str, Self)> {
+        let table = |(key, node): (&'a str, &'a Node)| {
+            let section = self.below(self.path_of(key), node);
+            if section.is_none() {
+                self.wrong(node, key, "a table");
+            }
+            Some((key, section?))
+        };
+        self.entries().into_iter().filter_map(table).collect()
+    }
+
+    /// An integer within `bounds`, when it was written.
+    pub(crate) fn optional_number(
+        &self,
+        key: &'static str,
+        bounds: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let node = self.node(key)?;
+        self.number_in(node, key, &bounds)
+    }
+
     /// An integer within `bounds`.
     pub(crate) fn number<T>(&self, key: &'static str, bounds: RangeInclusive<T>, default: T) -> T
     where

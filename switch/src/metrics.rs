@@ -1,0 +1,343 @@
+//! Counting on a shard without a lock, and adding up when somebody scrapes.
+//!
+//! Each shard owns one block of numbers and is its only writer; the control plane has one more per
+//! shard for what it knows of it. A scrape reads all of them with relaxed loads and waits for nobody,
+//! so it works while a shard is stuck, which is when it is needed most.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ids::IssuerId;
+
+mod block;
+mod exposition;
+mod fold;
+pub mod labels;
+pub mod names;
+mod observe;
+mod openmetrics;
+mod process;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use exposition::{Exposition, Labels};
+pub use labels::{
+    AcceptError, BreakerLabel, CloseReason, DeclineReason, ExceptionReason, Ingress, IssuerResult,
+    JournalOp, LinkState, LogDropCause, Origin, Outcome, ParseReason, RejectReason, RepeatResult,
+    ReversalCauseLabel, ReversalResultLabel, RiskVerdict, Side, Stage, TransactionType,
+    UnmatchedReason,
+};
+pub use observe::ShardGauges;
+
+use crate::config::ListenerId;
+use crate::limits::LABELS_MAX;
+use block::{BOUNDS, Block, OFFSETS};
+use names::FamilyId;
+
+/// One writer's counters. Cheap to clone within its writer; never shared between threads that count.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    block: Arc<Block>,
+}
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// A request or a reversal was read from an acquirer.
+    Requests,
+    /// A copy was recognised.
+    Repeats(RepeatResult),
+    /// A request made no transaction.
+    Rejected(RejectReason),
+    /// A transaction was decided.
+    Transactions(TransactionType, Outcome),
+    /// A transaction was declined.
+    Declines(Origin, DeclineReason),
+    /// A connection could not be accepted.
+    AcceptErrors(AcceptError),
+    /// A frame was no message, or its meaning was not clear.
+    ParseErrors(Side, ParseReason),
+    /// A call of an issuer ended.
+    IssuerRequests(IssuerId, IssuerResult),
+    /// A connection to an issuer was lost and is made again.
+    LinkReconnects(IssuerId),
+    /// An answer belongs to nothing that waits.
+    Unmatched(IssuerId, UnmatchedReason),
+    /// A breaker changed its state.
+    BreakerTransitions(IssuerId, BreakerLabel),
+    /// An issuer was passed over because of its breaker.
+    BreakerRejected(IssuerId),
+    /// An issuer took a request that another one stood before it for.
+    Failovers(IssuerId),
+    /// A reversal is owed or has ended.
+    Reversals(ReversalCauseLabel, ReversalResultLabel),
+    /// People have to look at something.
+    Exceptions(ExceptionReason),
+    /// Risk accepted.
+    RiskAllowed,
+    /// Risk declined.
+    RiskDeclined,
+    /// Bytes were written to the journal; use [`Metrics::add`].
+    JournalBytes,
+    /// The journal failed.
+    JournalErrors(JournalOp),
+    /// Nanoseconds inside turns; use [`Metrics::add`].
+    ShardBusy,
+    /// A turn of the loop.
+    ShardTurns,
+    /// A turn longer than 10 ms.
+    ShardStalls,
+    /// A request was refused because its owner shard was behind.
+    MeshRefused,
+    /// A log line was not written.
+    LogLinesDropped(LogDropCause),
+}
+
+/// Something that is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gauge {
+    /// Transactions not decided yet.
+    Inflight,
+    /// Calls of an issuer in flight.
+    IssuerInflight(IssuerId),
+    /// Calls of an issuer that may be in flight.
+    IssuerInflightLimit(IssuerId),
+    /// Connections to an issuer in a state.
+    Links(IssuerId, LinkState),
+    /// Reversals owed and not ended.
+    SafDepth,
+    /// Records not durable yet.
+    JournalUnsynced,
+    /// Segment files.
+    JournalSegments,
+    /// Bytes of segment files.
+    JournalUsedBytes,
+    /// Bytes that one shard's segments may use.
+    JournalLimitBytes,
+    /// Transactions remembered.
+    DuplicateEntries,
+    /// Messages to other shards that wait.
+    MeshDepth,
+}
+
+/// Something that has a size, in nanoseconds unless it says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Histogram {
+    /// Request read to first answer.
+    Transaction(Outcome),
+    /// The same without the wait for an issuer.
+    Own,
+    /// One step.
+    Stage(Stage),
+    /// One call of an issuer.
+    Issuer(IssuerId),
+    /// One assessment.
+    Risk,
+    /// One flush of the journal.
+    JournalSync,
+    /// Records that one flush made durable.
+    JournalBatchRecords,
+}
+
+impl Metrics {
+    /// A writer of its own.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            block: Block::new(),
+        }
+    }
+
+    /// Counts one.
+    pub fn count(&self, counter: Counter) {
+        self.block.add(counter.slot(), 1);
+    }
+
+    /// Counts many.
+    pub fn add(&self, counter: Counter, count: u64) {
+        self.block.add(counter.slot(), count);
+    }
+
+    /// States a value.
+    pub fn set(&self, gauge: Gauge, value: u64) {
+        self.block.set(gauge.slot(), value);
+    }
+
+    /// Sorts a size into its bucket.
+    pub fn observe(&self, histogram: Histogram, value: u64) {
+        let (slot, bounds) = histogram.slot();
+        self.block.observe(slot, bounds, value);
+    }
+
+    /// Sorts a time into its bucket.
+    pub fn observe_duration(&self, histogram: Histogram, value: Duration) {
+        self.observe(
+            histogram,
+            u64::try_from(value.as_nanos()).unwrap_or(u64::MAX),
+        );
+    }
+
+    /// States a breaker's state.
+    pub fn set_breaker(&self, issuer: IssuerId, state: BreakerLabel) {
+        self.block.set(
+            offset(FamilyId::BreakerState) + of_issuer(issuer),
+            state.index() as u64,
+        );
+    }
+
+    /// A session was accepted.
+    pub fn session_opened(&self, listener: ListenerId) {
+        let listener = of_listener(listener);
+        self.block
+            .add(offset(FamilyId::SessionAccepts) + listener, 1);
+        self.block.add(offset(FamilyId::Sessions) + listener, 1);
+    }
+
+    /// A session that was accepted has ended.
+    pub fn session_closed(&self, listener: ListenerId, reason: CloseReason) {
+        self.block
+            .subtract_one(offset(FamilyId::Sessions) + of_listener(listener));
+        self.session_refused(listener, reason);
+    }
+
+    /// A session was closed before it began.
+    pub fn session_refused(&self, listener: ListenerId, reason: CloseReason) {
+        let position = pair(of_listener(listener), reason.index(), CloseReason::VALUES);
+        self.block
+            .add(offset(FamilyId::SessionCloses) + position, 1);
+    }
+
+    pub(crate) fn block(&self) -> &Block {
+        &self.block
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Counter {
+    const fn slot(self) -> usize {
+        use FamilyId as F;
+        let (family, position) = match self {
+            Self::Requests => (F::Requests, 0),
+            Self::Repeats(result) => (F::Repeats, result.index()),
+            Self::Rejected(reason) => (F::Rejected, reason.index()),
+            Self::Transactions(kind, outcome) => (
+                F::Transactions,
+                pair(kind.index(), outcome.index(), Outcome::VALUES),
+            ),
+            Self::Declines(origin, reason) => (
+                F::Declines,
+                pair(origin.index(), reason.index(), DeclineReason::VALUES),
+            ),
+            Self::AcceptErrors(reason) => (F::AcceptErrors, reason.index()),
+            Self::ParseErrors(side, reason) => (
+                F::ParseErrors,
+                pair(side.index(), reason.index(), ParseReason::VALUES),
+            ),
+            Self::IssuerRequests(issuer, result) => {
+                let position = pair(of_issuer(issuer), result.index(), IssuerResult::VALUES);
+                (F::IssuerRequests, position)
+            }
+            Self::LinkReconnects(issuer) => (F::LinkReconnects, of_issuer(issuer)),
+            Self::Unmatched(issuer, reason) => {
+                let position = pair(of_issuer(issuer), reason.index(), UnmatchedReason::VALUES);
+                (F::UnmatchedAnswers, position)
+            }
+            Self::BreakerTransitions(issuer, to) => {
+                let position = pair(of_issuer(issuer), to.index(), BreakerLabel::VALUES);
+                (F::BreakerTransitions, position)
+            }
+            Self::BreakerRejected(issuer) => (F::BreakerRejected, of_issuer(issuer)),
+            Self::Failovers(issuer) => (F::Failovers, of_issuer(issuer)),
+            Self::Reversals(cause, result) => (
+                F::Reversals,
+                pair(cause.index(), result.index(), ReversalResultLabel::VALUES),
+            ),
+            Self::Exceptions(reason) => (F::Exceptions, reason.index()),
+            Self::RiskAllowed => (F::RiskVerdicts, RiskVerdict::Allow.index()),
+            Self::RiskDeclined => (F::RiskVerdicts, RiskVerdict::Decline.index()),
+            Self::JournalBytes => (F::JournalBytes, 0),
+            Self::JournalErrors(op) => (F::JournalErrors, op.index()),
+            Self::ShardBusy => (F::ShardBusy, 0),
+            Self::ShardTurns => (F::ShardTurns, 0),
+            Self::ShardStalls => (F::ShardStalls, 0),
+            Self::MeshRefused => (F::MeshRefused, 0),
+            Self::LogLinesDropped(cause) => (F::LogLinesDropped, cause.index()),
+        };
+        OFFSETS[family as usize] + position
+    }
+}
+
+impl Gauge {
+    const fn slot(self) -> usize {
+        use FamilyId as F;
+        let (family, position) = match self {
+            Self::Inflight => (F::Inflight, 0),
+            Self::IssuerInflight(issuer) => (F::IssuerInflight, of_issuer(issuer)),
+            Self::IssuerInflightLimit(issuer) => (F::IssuerInflightLimit, of_issuer(issuer)),
+            Self::Links(issuer, state) => (
+                F::Links,
+                pair(of_issuer(issuer), state.index(), LinkState::VALUES),
+            ),
+            Self::SafDepth => (F::SafDepth, 0),
+            Self::JournalUnsynced => (F::JournalUnsynced, 0),
+            Self::JournalSegments => (F::JournalSegments, 0),
+            Self::JournalUsedBytes => (F::JournalUsed, 0),
+            Self::JournalLimitBytes => (F::JournalLimit, 0),
+            Self::DuplicateEntries => (F::DuplicateEntries, 0),
+            Self::MeshDepth => (F::MeshDepth, 0),
+        };
+        OFFSETS[family as usize] + position
+    }
+}
+
+impl Histogram {
+    /// Where it begins, and the bounds of its buckets.
+    const fn slot(self) -> (usize, &'static [u64]) {
+        use FamilyId as F;
+        let (family, position) = match self {
+            Self::Transaction(outcome) => (F::TransactionDuration, outcome.index()),
+            Self::Own => (F::OwnDuration, 0),
+            Self::Stage(stage) => (F::StageDuration, stage.index()),
+            Self::Issuer(issuer) => (F::IssuerDuration, of_issuer(issuer)),
+            Self::Risk => (F::RiskDuration, 0),
+            Self::JournalSync => (F::JournalSyncDuration, 0),
+            Self::JournalBatchRecords => (F::JournalBatchRecords, 0),
+        };
+        let bounds = BOUNDS[family as usize];
+        (
+            OFFSETS[family as usize] + position * (bounds.len() + 2),
+            bounds,
+        )
+    }
+}
+
+const fn pair(first: usize, second: usize, of_second: &[&str]) -> usize {
+    first * of_second.len() + second
+}
+
+/// A configuration with more issuers than labels is refused, so none is folded into another.
+const fn of_issuer(issuer: IssuerId) -> usize {
+    below_max(issuer.0 as usize)
+}
+
+const fn of_listener(listener: ListenerId) -> usize {
+    below_max(listener.0 as usize)
+}
+
+const fn below_max(position: usize) -> usize {
+    if position < LABELS_MAX {
+        position
+    } else {
+        LABELS_MAX - 1
+    }
+}
+
+const fn offset(family: FamilyId) -> usize {
+    OFFSETS[family as usize]
+}

@@ -1,0 +1,357 @@
+//! The values of labels: closed sets, one type each. What is not in a set has no counter.
+
+/// A closed set of label values whose position is its discriminant.
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$value_doc])* $value,)+
+        }
+
+        impl $name {
+            /// As they stand in the exposition, by position.
+            pub const VALUES: &'static [&'static str] = &[$($text),+];
+            /// All of them, by position.
+            pub const ALL: &'static [Self] = &[$(Self::$value),+];
+
+            /// Its position.
+            #[must_use]
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+label! {
+    /// How requests come in.
+    Ingress {
+        /// ISO 8583 sessions.
+        Iso = "iso",
+    }
+}
+label! {
+    /// What became of a copy of a request.
+    RepeatResult {
+        /// The stored answer was given.
+        Stored = "stored",
+        /// It waits for the answer of the first one.
+        Attached = "attached",
+        /// Refused with 94: same content, not marked as a repeat.
+        Rejected = "rejected",
+        /// Refused with 94: same key, other content.
+        Conflict = "conflict",
+        /// Its transaction has been reversed.
+        Reversed = "reversed",
+    }
+}
+label! {
+    /// Why a request made no transaction.
+    RejectReason {
+        /// It could not be read, or does not say what its type must say.
+        Malformed = "malformed",
+        /// A message type that is not served.
+        Unsupported = "unsupported",
+        /// The shard had no time for it.
+        Overloaded = "overloaded",
+        /// The owner shard had no time for it.
+        MeshFull = "mesh_full",
+        /// The process is stopping.
+        Draining = "draining",
+        /// The journal is near its bound.
+        JournalUnavailable = "journal_unavailable",
+        /// No room to remember it.
+        TableFull = "table_full",
+        /// Too many in flight.
+        InflightFull = "inflight_full",
+        /// No room to promise its reversal.
+        SafFull = "saf_full",
+        /// Its DE7 lies outside of the duplicate window.
+        OutsideWindow = "outside_window",
+        /// Its reversal came first.
+        Tombstone = "tombstone",
+        /// Risk or route did not answer in time.
+        Undecided = "undecided",
+    }
+}
+label! {
+    /// What kind of transaction it is.
+    TransactionType {
+        /// 0100.
+        Authorisation = "authorisation",
+        /// 0200.
+        Financial = "financial",
+        /// 0400 or 0420 from an acquirer.
+        Reversal = "reversal",
+    }
+}
+label! {
+    /// How a transaction ended.
+    Outcome {
+        /// In the approval set.
+        Approved = "approved",
+        /// By an issuer, by risk, or for want of a route.
+        Declined = "declined",
+        /// The issuer's answer could not be used.
+        Failed = "failed",
+        /// Reversed before it was answered.
+        Expired = "expired",
+        /// No answer by the deadline.
+        TimedOut = "timed_out",
+    }
+}
+label! {
+    /// A step of a transaction inside the switch.
+    Stage {
+        /// Bytes to fields.
+        Parse = "parse",
+        /// Is it a copy?
+        Duplicate = "duplicate",
+        /// Velocity, limits and lists.
+        Risk = "risk",
+        /// Choice of issuer, link and STAN.
+        Route = "route",
+        /// Until the intent is durable.
+        IntentSync = "intent_sync",
+        /// Until the outcome is durable.
+        OutcomeSync = "outcome_sync",
+        /// Encoding and writing of the answer.
+        Reply = "reply",
+    }
+}
+label! {
+    /// Who declined.
+    Origin {
+        /// The issuer.
+        Issuer = "issuer",
+        /// Inline risk.
+        Risk = "risk",
+        /// The switch: it found nobody to ask.
+        Switch = "switch",
+    }
+}
+label! {
+    /// Why it was declined.
+    DeclineReason {
+        /// 51.
+        InsufficientFunds = "insufficient_funds",
+        /// 05.
+        DoNotHonour = "do_not_honour",
+        /// 54.
+        ExpiredCard = "expired_card",
+        /// 55, 75.
+        Pin = "pin",
+        /// 62, also by a block list of ours.
+        RestrictedCard = "restricted_card",
+        /// 61, also by a limit of ours.
+        AmountLimit = "amount_limit",
+        /// Sum over a window of ours.
+        VelocityAmount = "velocity_amount",
+        /// 65, also by a window of ours.
+        VelocityCount = "velocity_count",
+        /// 59, 34.
+        Fraud = "fraud",
+        /// 91, 96, 68: the issuer itself is in trouble.
+        IssuerFailure = "issuer_failure",
+        /// No route is configured.
+        NoRoute = "no_route",
+        /// Routes exist, none admits.
+        NoneAdmits = "none_admits",
+        /// Any other code.
+        Other = "other",
+    }
+}
+label! {
+    /// Why a session ended.
+    CloseReason {
+        /// The acquirer closed it.
+        Peer = "peer",
+        /// A frame that cannot be one, or too many bad ones.
+        Frame = "frame",
+        /// A frame did not end in time.
+        Deadline = "deadline",
+        /// The acquirer does not read its answers.
+        SlowReader = "slow_reader",
+        /// Too many sessions.
+        Limit = "limit",
+        /// The process is stopping.
+        Drain = "drain",
+        /// The connection broke.
+        Error = "error",
+    }
+}
+label! {
+    /// Why a connection could not be accepted.
+    AcceptError {
+        /// The process is out of descriptors.
+        FdLimit = "fd_limit",
+        /// Anything else.
+        Other = "other",
+    }
+}
+label! {
+    /// Whose message it is.
+    Side {
+        /// An acquirer's.
+        Acquirer = "acquirer",
+        /// An issuer's.
+        Issuer = "issuer",
+    }
+}
+label! {
+    /// Why bytes were no message.
+    ParseReason {
+        /// The length in front of a frame.
+        Frame = "frame",
+        /// The message ends inside a field.
+        Truncated = "truncated",
+        /// The type indicator.
+        Mti = "mti",
+        /// A bitmap.
+        Bitmap = "bitmap",
+        /// A field that the dialect does not know.
+        Undefined = "undefined",
+        /// A field's length.
+        Length = "length",
+        /// A character outside of a field's class.
+        Content = "content",
+        /// Bytes after the last field.
+        Trailing = "trailing",
+        /// Well-formed, but a field that its type needs is missing or wrong.
+        Meaning = "meaning",
+    }
+}
+label! {
+    /// How a call of an issuer ended.
+    IssuerResult {
+        /// In the approval set.
+        Approved = "approved",
+        /// Any other code.
+        Declined = "declined",
+        /// No answer by the deadline.
+        Timeout = "timeout",
+        /// An answer that could not be used, or one that says that the issuer is in trouble.
+        Error = "error",
+        /// Provably nothing left for it.
+        NotSent = "not_sent",
+    }
+}
+label! {
+    /// A connection to an issuer.
+    LinkState {
+        /// Not connected.
+        Down = "down",
+        /// Connected, not signed on.
+        Connected = "connected",
+        /// Takes financial traffic.
+        Up = "up",
+        /// Takes no new traffic.
+        Draining = "draining",
+    }
+}
+label! {
+    /// Why an answer of an issuer belongs to nothing that waits.
+    UnmatchedReason {
+        /// Its request has timed out.
+        Late = "late",
+        /// Nobody knows it.
+        Unknown = "unknown",
+        /// Its STAN is in flight, other fields differ.
+        Mismatch = "mismatch",
+        /// Its request was answered before.
+        Duplicate = "duplicate",
+    }
+}
+label! {
+    /// An issuer's breaker, in order of gravity: over the shards the gravest counts.
+    BreakerLabel {
+        /// Admits.
+        Closed = "closed",
+        /// Probes.
+        HalfOpen = "half_open",
+        /// Rejects.
+        Open = "open",
+    }
+}
+label! {
+    /// Why a reversal is owed.
+    ReversalCauseLabel {
+        /// No answer by the deadline.
+        Timeout = "timeout",
+        /// The acquirer asked for it.
+        Requested = "requested",
+        /// The answer could not be used.
+        InvalidAnswer = "invalid_answer",
+        /// A restart found the intent without outcome.
+        Restart = "restart",
+    }
+}
+label! {
+    /// What became of an owed reversal.
+    ReversalResultLabel {
+        /// It is owed.
+        Owed = "owed",
+        /// The issuer took it.
+        Acknowledged = "acknowledged",
+        /// The issuer refused it three times.
+        Refused = "refused",
+        /// Its time ran out.
+        Expired = "expired",
+    }
+}
+label! {
+    /// What people have to look at.
+    ExceptionReason {
+        /// A reversal was refused three times.
+        ReversalRefused = "reversal_refused",
+        /// A reversal's time ran out.
+        ReversalExpired = "reversal_expired",
+        /// A second answer of an issuer contradicts its first.
+        AnswerConflict = "answer_conflict",
+        /// A request bears the key of another one and says something else.
+        CopyConflict = "copy_conflict",
+        /// A reversal's original may have been forgotten for want of room.
+        OriginalForgotten = "original_forgotten",
+    }
+}
+label! {
+    /// What risk said.
+    RiskVerdict {
+        /// May go to an issuer.
+        Allow = "allow",
+        /// Declined.
+        Decline = "decline",
+    }
+}
+label! {
+    /// What the journal was doing when it failed.
+    JournalOp {
+        /// Writing a batch.
+        Write = "write",
+        /// Making it durable.
+        Sync = "sync",
+        /// Preparing a segment.
+        Prepare = "prepare",
+    }
+}
+label! {
+    /// What became of a record in PostgreSQL.
+    ApplierRow {
+        /// Its rows were committed.
+        Inserted = "inserted",
+        /// It was there already.
+        Duplicate = "duplicate",
+        /// The tables refused it.
+        Quarantined = "quarantined",
+    }
+}
+label! {
+    /// Why a log line was dropped.
+    LogDropCause {
+        /// The writer was behind.
+        Queue = "queue",
+        /// Too many of its kind.
+        Rate = "rate",
+    }
+}

@@ -1,0 +1,416 @@
+//! Every metric: its name, what it counts, its labels. `docs/metrics.md` is compared with this table.
+
+use super::labels::{
+    AcceptError, ApplierRow, BreakerLabel, CloseReason, DeclineReason, ExceptionReason, Ingress,
+    IssuerResult, JournalOp, LinkState, LogDropCause, Origin, Outcome, ParseReason, RejectReason,
+    RepeatResult, ReversalCauseLabel, ReversalResultLabel, RiskVerdict, Side, Stage,
+    TransactionType, UnmatchedReason,
+};
+use crate::limits::LABELS_MAX;
+
+/// One metric.
+#[derive(Debug)]
+pub struct Family {
+    /// As it stands in the text form: with its unit, and `_total` when it is a counter.
+    pub name: &'static str,
+    /// What its values are.
+    pub unit: Unit,
+    /// How it behaves.
+    pub kind: Kind,
+    /// In the order of their appearance.
+    pub labels: &'static [Label],
+    /// One sentence for operators.
+    pub help: &'static str,
+}
+
+/// What values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Things.
+    None,
+    /// Kept in nanoseconds, shown in seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+}
+
+/// How a metric behaves, and how the shards' values become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows; the sum.
+    Counter,
+    /// Goes both ways; the sum.
+    Gauge,
+    /// A position in the set of its last label; the greatest. Shown as 1 for it and 0 for the others.
+    State,
+    /// Counts per bucket and a sum; the sums.
+    Histogram(Buckets),
+}
+
+/// Upper bounds of buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Buckets {
+    /// Latencies; 0.4 s is the promise.
+    Latency,
+    /// Short times.
+    Short,
+    /// Numbers of things.
+    Count,
+}
+
+impl Buckets {
+    /// The bounds, in nanoseconds or in things.
+    #[must_use]
+    pub const fn bounds(self) -> &'static [u64] {
+        match self {
+            Self::Latency => &LATENCY,
+            Self::Short => &SHORT,
+            Self::Count => &COUNT,
+        }
+    }
+}
+
+const MICRO: u64 = 1_000;
+const MILLI: u64 = 1_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+const LATENCY: [u64; 18] = [
+    500 * MICRO,
+    MILLI,
+    2 * MILLI,
+    5 * MILLI,
+    10 * MILLI,
+    20 * MILLI,
+    50 * MILLI,
+    100 * MILLI,
+    200 * MILLI,
+    300 * MILLI,
+    400 * MILLI,
+    500 * MILLI,
+    750 * MILLI,
+    SECOND,
+    2 * SECOND,
+    5 * SECOND,
+    10 * SECOND,
+    30 * SECOND,
+];
+const SHORT: [u64; 17] = [
+    10 * MICRO,
+    20 * MICRO,
+    50 * MICRO,
+    100 * MICRO,
+    200 * MICRO,
+    500 * MICRO,
+    MILLI,
+    2 * MILLI,
+    5 * MILLI,
+    10 * MILLI,
+    20 * MILLI,
+    50 * MILLI,
+    100 * MILLI,
+    400 * MILLI,
+    SECOND,
+    5 * SECOND,
+    10 * SECOND,
+];
+const COUNT: [u64; 12] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
+
+/// A label and where its values come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Label {
+    /// As it stands in the exposition.
+    pub name: &'static str,
+    /// Its values.
+    pub values: Values,
+}
+
+/// Where a label's values come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Values {
+    /// This set.
+    Words(&'static [&'static str]),
+    /// Names of issuers.
+    Issuers,
+    /// Names of listeners.
+    Listeners,
+    /// The number of the shard that counts; such a metric is not added up.
+    Shard,
+    /// One value, made at start.
+    Free,
+}
+
+impl Values {
+    /// Slots that a block keeps for it.
+    #[must_use]
+    pub const fn capacity(self) -> usize {
+        match self {
+            Self::Words(words) => words.len(),
+            Self::Issuers | Self::Listeners => LABELS_MAX,
+            Self::Shard | Self::Free => 1,
+        }
+    }
+}
+
+impl Family {
+    /// The name without `_total` and without its unit: the OpenMetrics encoder adds both.
+    #[must_use]
+    pub fn bare_name(&self) -> &'static str {
+        let name = self.name.strip_suffix("_total").unwrap_or(self.name);
+        name.strip_suffix(self.unit_suffix()).unwrap_or(name)
+    }
+
+    /// `_seconds`, `_bytes` or nothing.
+    #[must_use]
+    pub const fn unit_suffix(&self) -> &'static str {
+        match self.unit {
+            Unit::None => "",
+            Unit::Seconds => "_seconds",
+            Unit::Bytes => "_bytes",
+        }
+    }
+
+    /// `counter`, `gauge` or `histogram`.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge | Kind::State => "gauge",
+            Kind::Histogram(_) => "histogram",
+        }
+    }
+
+    /// Slots of one combination of labels: a histogram has its buckets, the infinite one and its sum.
+    #[must_use]
+    pub const fn width(&self) -> usize {
+        match self.kind {
+            Kind::Counter | Kind::Gauge | Kind::State => 1,
+            Kind::Histogram(buckets) => buckets.bounds().len() + 2,
+        }
+    }
+
+    /// Slots that a block keeps for it.
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        let mut slots = self.width();
+        let mut rest = self.labels;
+        while let Some((label, others)) = rest.split_first() {
+            // The set of a state is not counted out: the slot holds the position.
+            if !(others.is_empty() && matches!(self.kind, Kind::State)) {
+                slots *= label.values.capacity();
+            }
+            rest = others;
+        }
+        slots
+    }
+}
+
+const fn words(name: &'static str, words: &'static [&'static str]) -> Label {
+    Label {
+        name,
+        values: Values::Words(words),
+    }
+}
+
+const INGRESS: Label = words("ingress", Ingress::VALUES);
+const ISSUER: Label = Label {
+    name: "issuer",
+    values: Values::Issuers,
+};
+const LISTENER: Label = Label {
+    name: "listener",
+    values: Values::Listeners,
+};
+const SHARD: Label = Label {
+    name: "shard",
+    values: Values::Shard,
+};
+
+const fn free(name: &'static str) -> Label {
+    Label {
+        name,
+        values: Values::Free,
+    }
+}
+
+macro_rules! families {
+    ($($id:ident: $kind:expr, $unit:ident, $name:literal, [$($label:expr),*], $help:literal;)+) => {
+        /// A metric, by its position in [`FAMILIES`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum FamilyId {
+            $($id),+
+        }
+
+        impl FamilyId {
+            /// All of them, by position.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$id),+];
+
+            /// What it is.
+            pub(crate) const fn family(self) -> &'static Family {
+                &FAMILIES[self as usize]
+            }
+        }
+
+        /// All metrics, in the order of the exposition.
+        pub const FAMILIES: &[Family] = &[
+            $(Family {
+                name: $name,
+                unit: Unit::$unit,
+                kind: $kind,
+                labels: &[$($label),*],
+                help: $help,
+            }),+
+        ];
+    };
+}
+
+const COUNTER: Kind = Kind::Counter;
+const GAUGE: Kind = Kind::Gauge;
+const STATE: Kind = Kind::State;
+const LATENCIES: Kind = Kind::Histogram(Buckets::Latency);
+const SHORT_TIMES: Kind = Kind::Histogram(Buckets::Short);
+const COUNTS: Kind = Kind::Histogram(Buckets::Count);
+
+families! {
+    BuildInfo: GAUGE, None, "njia_build_info", [free("version"), free("commit")],
+        "Always 1; which njia this is.";
+    ConfigInfo: GAUGE, None, "njia_config_info", [free("sha256")],
+        "Always 1; the hash of the configuration file in force.";
+    Requests: COUNTER, None, "njia_requests_total", [INGRESS],
+        "Requests and reversals read from acquirers.";
+    Inflight: GAUGE, None, "njia_inflight_transactions", [INGRESS],
+        "Transactions that are not decided yet.";
+    Repeats: COUNTER, None, "njia_repeats_total", [INGRESS, words("result", RepeatResult::VALUES)],
+        "Copies of requests and of reversals, by what became of them.";
+    Rejected: COUNTER, None, "njia_rejected_total", [INGRESS, words("reason", RejectReason::VALUES)],
+        "Requests refused before anything was remembered of them.";
+    Transactions: COUNTER, None, "njia_transactions_total",
+        [INGRESS, words("type", TransactionType::VALUES), words("outcome", Outcome::VALUES)],
+        "Transactions decided.";
+    TransactionDuration: LATENCIES, Seconds, "njia_transaction_duration_seconds",
+        [INGRESS, words("outcome", Outcome::VALUES)],
+        "First byte of the request read to the first answer queued for writing; not finer than a turn.";
+    OwnDuration: SHORT_TIMES, Seconds, "njia_own_duration_seconds", [INGRESS],
+        "The same without the wait for an issuer.";
+    StageDuration: SHORT_TIMES, Seconds, "njia_stage_duration_seconds",
+        [words("stage", Stage::VALUES)],
+        "Time in one step; not finer than a turn.";
+    Declines: COUNTER, None, "njia_declines_total",
+        [words("origin", Origin::VALUES), words("reason", DeclineReason::VALUES)],
+        "Declined transactions, by who declined and why.";
+    Sessions: GAUGE, None, "njia_sessions", [LISTENER], "Open acquirer sessions.";
+    SessionAccepts: COUNTER, None, "njia_session_accepts_total", [LISTENER],
+        "Acquirer sessions accepted.";
+    SessionCloses: COUNTER, None, "njia_session_closes_total",
+        [LISTENER, words("reason", CloseReason::VALUES)],
+        "Acquirer sessions ended, or refused for the limit.";
+    AcceptErrors: COUNTER, None, "njia_accept_errors_total", [words("reason", AcceptError::VALUES)],
+        "Connections that could not be accepted.";
+    ParseErrors: COUNTER, None, "njia_parse_errors_total",
+        [words("side", Side::VALUES), words("reason", ParseReason::VALUES)],
+        "Frames that were no message of their dialect, or did not say what their type must say.";
+    IssuerRequests: COUNTER, None, "njia_issuer_requests_total",
+        [ISSUER, words("result", IssuerResult::VALUES)],
+        "Calls of an issuer, by how they ended.";
+    IssuerDuration: LATENCIES, Seconds, "njia_issuer_duration_seconds", [ISSUER],
+        "Request handed to a link to its answer or deadline; not finer than a turn.";
+    IssuerInflight: GAUGE, None, "njia_issuer_inflight", [ISSUER],
+        "Calls of an issuer that are not answered yet.";
+    IssuerInflightLimit: GAUGE, None, "njia_issuer_inflight_limit", [ISSUER],
+        "Calls of an issuer that may be in flight.";
+    Links: GAUGE, None, "njia_links", [ISSUER, words("state", LinkState::VALUES)],
+        "Connections to an issuer, by state.";
+    LinkReconnects: COUNTER, None, "njia_link_reconnects_total", [ISSUER],
+        "Connections to an issuer that were lost and are made again.";
+    UnmatchedAnswers: COUNTER, None, "njia_unmatched_answers_total",
+        [ISSUER, words("reason", UnmatchedReason::VALUES)],
+        "Answers of an issuer that belong to nothing that waits.";
+    BreakerState: STATE, None, "njia_breaker_state",
+        [ISSUER, words("state", BreakerLabel::VALUES)],
+        "1 for the present state of an issuer's breaker; the gravest over the shards.";
+    BreakerTransitions: COUNTER, None, "njia_breaker_transitions_total",
+        [ISSUER, words("to", BreakerLabel::VALUES)],
+        "Changes of a breaker's state, summed over the shards.";
+    BreakerRejected: COUNTER, None, "njia_breaker_rejected_total", [ISSUER],
+        "Times that an issuer was passed over because its breaker did not admit.";
+    Failovers: COUNTER, None, "njia_failovers_total", [ISSUER],
+        "Requests that this issuer took although another one stood before it.";
+    Reversals: COUNTER, None, "njia_reversals_total",
+        [
+            words("cause", ReversalCauseLabel::VALUES),
+            words("result", ReversalResultLabel::VALUES)
+        ],
+        "Reversals owed to issuers, and how they ended.";
+    SafDepth: GAUGE, None, "njia_saf_depth", [], "Reversals that are owed and not ended.";
+    Exceptions: COUNTER, None, "njia_exceptions_total", [words("reason", ExceptionReason::VALUES)],
+        "What people have to look at.";
+    RiskDuration: SHORT_TIMES, Seconds, "njia_risk_duration_seconds", [],
+        "Time of one assessment.";
+    RiskVerdicts: COUNTER, None, "njia_risk_verdicts_total", [words("verdict", RiskVerdict::VALUES)],
+        "What risk said.";
+    JournalSyncDuration: SHORT_TIMES, Seconds, "njia_journal_sync_duration_seconds", [],
+        "Time of one flush of a batch to disk.";
+    JournalBatchRecords: COUNTS, None, "njia_journal_batch_records", [],
+        "Records that one flush made durable.";
+    JournalBytes: COUNTER, Bytes, "njia_journal_bytes_total", [], "Bytes written to the journal.";
+    JournalErrors: COUNTER, None, "njia_journal_errors_total", [words("op", JournalOp::VALUES)],
+        "Failures of the journal; the first write or sync error ends the process.";
+    JournalUnsynced: GAUGE, None, "njia_journal_unsynced_records", [SHARD],
+        "Records that are not durable yet.";
+    JournalSegments: GAUGE, None, "njia_journal_segments", [SHARD], "Segment files.";
+    JournalUsed: GAUGE, Bytes, "njia_journal_used_bytes", [SHARD], "Bytes of all segment files.";
+    JournalLimit: GAUGE, Bytes, "njia_journal_limit_bytes", [],
+        "Bytes that one shard's segments may use.";
+    JournalDiskFree: GAUGE, Bytes, "njia_journal_disk_free_bytes", [],
+        "Bytes free on the file system of the journal.";
+    JournalDiskSize: GAUGE, Bytes, "njia_journal_disk_size_bytes", [],
+        "Size of the file system of the journal.";
+    DuplicateEntries: GAUGE, None, "njia_duplicate_entries", [SHARD],
+        "Transactions that are remembered, in flight and finished.";
+    ApplierLagRecords: GAUGE, None, "njia_applier_lag_records", [SHARD],
+        "Durable records that are not in PostgreSQL.";
+    ApplierLag: GAUGE, Seconds, "njia_applier_lag_seconds", [SHARD],
+        "Age of the oldest record that is not in PostgreSQL.";
+    ApplierBatchDuration: LATENCIES, Seconds, "njia_applier_batch_duration_seconds", [],
+        "Time of one transaction in PostgreSQL.";
+    ApplierBatchRows: COUNTS, None, "njia_applier_batch_rows", [],
+        "Records of one transaction in PostgreSQL.";
+    ApplierRows: COUNTER, None, "njia_applier_rows_total", [words("result", ApplierRow::VALUES)],
+        "Records applied to PostgreSQL.";
+    ApplierFailures: COUNTER, None, "njia_applier_failures_total",
+        [words("class", APPLIER_FAILURES)],
+        "Failures of the applier, by class.";
+    ApplierConnected: GAUGE, None, "njia_applier_connected", [],
+        "1 while the applier is connected to PostgreSQL and owns its watermarks.";
+    ShardBusy: COUNTER, Seconds, "njia_shard_busy_seconds_total", [SHARD],
+        "Time that a shard spent in its turns.";
+    ShardTurns: COUNTER, None, "njia_shard_turns_total", [SHARD], "Turns of a shard's loop.";
+    ShardStalls: COUNTER, None, "njia_shard_stalls_total", [SHARD], "Turns longer than 10 ms.";
+    MeshDepth: GAUGE, None, "njia_mesh_depth", [SHARD],
+        "Messages to other shards that wait for room.";
+    MeshRefused: COUNTER, None, "njia_mesh_refused_total", [SHARD],
+        "Requests refused because the owner shard was behind.";
+    LogLinesDropped: COUNTER, None, "njia_log_lines_dropped_total",
+        [words("cause", LogDropCause::VALUES)],
+        "Log lines that were not written.";
+    ProcessCpu: COUNTER, Seconds, "process_cpu_seconds_total", [], "Processor time, user and system.";
+    ProcessOpenFds: GAUGE, None, "process_open_fds", [], "Open descriptors.";
+    ProcessMaxFds: GAUGE, None, "process_max_fds", [], "Descriptors that may be open.";
+    ProcessResident: GAUGE, Bytes, "process_resident_memory_bytes", [], "Resident memory.";
+    ProcessStart: GAUGE, Seconds, "process_start_time_seconds", [],
+        "Start of the process since the Unix epoch.";
+}
+
+/// The classes that `persistence` gives to failures of the applier, by position.
+pub(crate) const APPLIER_FAILURES: &[&str] = &[
+    "08",
+    "22",
+    "23",
+    "25",
+    "28",
+    "40",
+    "42",
+    "53",
+    "57",
+    "not_synchronous",
+    "other",
+];

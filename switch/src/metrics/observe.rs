@@ -1,0 +1,322 @@
+//! What the pure crates say, in the words of the metrics.
+
+use std::time::Duration;
+
+use domain::ResponseCode;
+use domain::ids::IssuerId;
+use domain::record::{
+    Outcome as OutcomeRecord, OutcomeKind, Record, RefusalReason, ReversalCause, SafResult,
+};
+use domain::request::{IssuerLeg, MessageClass};
+use iso8583::error::ParseErrorKind;
+use router::breaker::BreakerState;
+use router::selection::Transition;
+use transaction::output::{CopyResult, Event, LegEnding, NotAdmitted, ReversalResult};
+
+use super::labels::{
+    BreakerLabel, DeclineReason, ExceptionReason, IssuerResult, Origin, Outcome, ParseReason,
+    RejectReason, RepeatResult, ReversalCauseLabel, ReversalResultLabel, TransactionType,
+};
+use super::{Counter, Gauge, Histogram, Metrics};
+
+/// What a shard states of itself from time to time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShardGauges {
+    /// Transactions not decided yet.
+    pub inflight: usize,
+    /// Transactions remembered.
+    pub duplicate_entries: usize,
+    /// Reversals owed and not ended.
+    pub saf_depth: usize,
+    /// Records not durable yet.
+    pub journal_unsynced: u64,
+    /// Segment files.
+    pub journal_segments: u64,
+    /// Their bytes.
+    pub journal_used_bytes: u64,
+    /// Messages to other shards that wait.
+    pub mesh_depth: usize,
+}
+
+impl Metrics {
+    /// Counts what the engine says.
+    pub fn count_event(&self, event: Event) {
+        match event {
+            Event::Copy(result) => self.count_copy(result),
+            Event::NotAdmitted(reason) => self.count(Counter::Rejected(reason.into())),
+            Event::Reversal(result) => self.count_reversal(result),
+            Event::SafOwed { cause } => {
+                self.count(Counter::Reversals(cause.into(), ReversalResultLabel::Owed));
+            }
+            Event::SafEnded { cause, result } => {
+                self.count(Counter::Reversals(cause.into(), result.into()));
+                match result {
+                    SafResult::Acknowledged => {}
+                    SafResult::Refused => self.except(ExceptionReason::ReversalRefused),
+                    SafResult::Expired => self.except(ExceptionReason::ReversalExpired),
+                }
+            }
+            Event::SecondAnswer { conflict: true } => self.except(ExceptionReason::AnswerConflict),
+            // Late and second answers are counted where they are matched, with their issuer; the rest
+            // has no metric of its own.
+            Event::SecondAnswer { conflict: false }
+            | Event::LateResponse
+            | Event::Stray
+            | Event::SafRetry
+            | Event::AnswerCut => {}
+        }
+    }
+
+    /// Counts what a record decides: each transaction has exactly one that does.
+    pub fn count_record(&self, class: MessageClass, record: &Record<'_>) {
+        match record {
+            Record::Refused(refused) => {
+                self.count(Counter::Transactions(class.into(), Outcome::Declined));
+                let (origin, reason) = of_refusal(refused.reason);
+                self.count(Counter::Declines(origin, reason));
+            }
+            Record::Outcome(outcome) => {
+                let ended = Outcome::of(outcome);
+                self.count(Counter::Transactions(class.into(), ended));
+                if let Some((origin, reason)) = of_outcome(outcome) {
+                    self.count(Counter::Declines(origin, reason));
+                }
+            }
+            Record::Intent(_)
+            | Record::SafOwed(_)
+            | Record::SafDone(_)
+            | Record::Tombstone(_)
+            | Record::LateResponse(_) => {}
+        }
+    }
+
+    /// Counts the end of a call of an issuer.
+    pub fn count_leg(&self, leg: &IssuerLeg, ending: LegEnding, elapsed: Duration) {
+        self.count(Counter::IssuerRequests(leg.issuer, ending.into()));
+        if ending != LegEnding::Unsent {
+            self.observe_duration(Histogram::Issuer(leg.issuer), elapsed);
+        }
+    }
+
+    /// Counts an answer to an acquirer: since its request was read, and how much of it was ours.
+    pub fn observe_answer(&self, outcome: Outcome, elapsed: Duration, at_issuer: Duration) {
+        self.observe_duration(Histogram::Transaction(outcome), elapsed);
+        self.observe_duration(Histogram::Own, elapsed.saturating_sub(at_issuer));
+    }
+
+    /// Counts a turn of the loop.
+    pub fn count_turn(&self, busy: Duration) {
+        self.count(Counter::ShardTurns);
+        self.add(
+            Counter::ShardBusy,
+            u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX),
+        );
+        if busy > STALL {
+            self.count(Counter::ShardStalls);
+        }
+    }
+
+    /// Counts a change of a breaker.
+    pub fn count_transition(&self, transition: Transition) {
+        self.count(Counter::BreakerTransitions(
+            transition.issuer,
+            transition.to.into(),
+        ));
+    }
+
+    /// States the calls of an issuer in flight from this shard.
+    pub fn set_issuer_inflight(&self, issuer: IssuerId, inflight: u32) {
+        self.set(Gauge::IssuerInflight(issuer), u64::from(inflight));
+    }
+
+    /// States what a shard knows of itself.
+    pub fn set_shard_gauges(&self, gauges: &ShardGauges) {
+        let number = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+        self.set(Gauge::Inflight, number(gauges.inflight));
+        self.set(Gauge::DuplicateEntries, number(gauges.duplicate_entries));
+        self.set(Gauge::SafDepth, number(gauges.saf_depth));
+        self.set(Gauge::JournalUnsynced, gauges.journal_unsynced);
+        self.set(Gauge::JournalSegments, gauges.journal_segments);
+        self.set(Gauge::JournalUsedBytes, gauges.journal_used_bytes);
+        self.set(Gauge::MeshDepth, number(gauges.mesh_depth));
+    }
+
+    fn count_copy(&self, result: CopyResult) {
+        let result = match result {
+            CopyResult::Stored => RepeatResult::Stored,
+            CopyResult::Attached => RepeatResult::Attached,
+            CopyResult::Rejected => RepeatResult::Rejected,
+            CopyResult::Reversed => RepeatResult::Reversed,
+            CopyResult::Conflict => {
+                self.except(ExceptionReason::CopyConflict);
+                RepeatResult::Conflict
+            }
+        };
+        self.count(Counter::Repeats(result));
+    }
+
+    /// A reversal is a request too, so each ends in exactly one of the three: a copy, refused
+    /// before anything is remembered, or decided.
+    fn count_reversal(&self, result: ReversalResult) {
+        let decided = |outcome| Counter::Transactions(TransactionType::Reversal, outcome);
+        if result == ReversalResult::Forgotten {
+            self.except(ExceptionReason::OriginalForgotten);
+        }
+        self.count(match result {
+            ReversalResult::Accepted
+            | ReversalResult::InFlight
+            | ReversalResult::NotSent
+            | ReversalResult::NothingOwed
+            | ReversalResult::Unknown
+            | ReversalResult::Forgotten => decided(Outcome::Approved),
+            ReversalResult::TooMuch => decided(Outcome::Declined),
+            ReversalResult::Copy => Counter::Repeats(RepeatResult::Stored),
+            ReversalResult::Full => Counter::Rejected(RejectReason::SafFull),
+        });
+    }
+
+    fn except(&self, reason: ExceptionReason) {
+        self.count(Counter::Exceptions(reason));
+    }
+}
+
+impl Outcome {
+    /// How a transaction ended, out of the record that says it.
+    #[must_use]
+    pub const fn of(record: &OutcomeRecord<'_>) -> Self {
+        match record.kind {
+            OutcomeKind::Answered if record.answer.code.is_approval() => Self::Approved,
+            OutcomeKind::Answered | OutcomeKind::NotSent => Self::Declined,
+            OutcomeKind::TimedOut => Self::TimedOut,
+            OutcomeKind::Invalid => Self::Failed,
+            OutcomeKind::AcquirerReversed => Self::Expired,
+        }
+    }
+}
+
+/// Who declined and why, when an outcome is a decline.
+fn of_outcome(record: &OutcomeRecord<'_>) -> Option<(Origin, DeclineReason)> {
+    match record.kind {
+        OutcomeKind::Answered if !record.answer.code.is_approval() => {
+            Some((Origin::Issuer, of_code(record.answer.code)))
+        }
+        OutcomeKind::NotSent => Some((Origin::Switch, DeclineReason::NoneAdmits)),
+        OutcomeKind::Answered
+        | OutcomeKind::TimedOut
+        | OutcomeKind::Invalid
+        | OutcomeKind::AcquirerReversed => None,
+    }
+}
+
+const fn of_refusal(reason: RefusalReason) -> (Origin, DeclineReason) {
+    match reason {
+        RefusalReason::BlockList => (Origin::Risk, DeclineReason::RestrictedCard),
+        RefusalReason::AmountLimit => (Origin::Risk, DeclineReason::AmountLimit),
+        RefusalReason::VelocityAmount => (Origin::Risk, DeclineReason::VelocityAmount),
+        RefusalReason::VelocityCount => (Origin::Risk, DeclineReason::VelocityCount),
+        RefusalReason::Fraud => (Origin::Risk, DeclineReason::Fraud),
+        RefusalReason::NoRoute => (Origin::Switch, DeclineReason::NoRoute),
+        RefusalReason::NoneAdmits => (Origin::Switch, DeclineReason::NoneAdmits),
+    }
+}
+
+const fn of_code(code: ResponseCode) -> DeclineReason {
+    match code.as_bytes() {
+        b"51" => DeclineReason::InsufficientFunds,
+        b"05" => DeclineReason::DoNotHonour,
+        b"54" => DeclineReason::ExpiredCard,
+        b"55" | b"75" => DeclineReason::Pin,
+        b"62" => DeclineReason::RestrictedCard,
+        b"61" => DeclineReason::AmountLimit,
+        b"65" => DeclineReason::VelocityCount,
+        b"59" | b"34" => DeclineReason::Fraud,
+        b"91" | b"96" | b"68" => DeclineReason::IssuerFailure,
+        _ => DeclineReason::Other,
+    }
+}
+
+impl From<MessageClass> for TransactionType {
+    fn from(class: MessageClass) -> Self {
+        match class {
+            MessageClass::Authorisation => Self::Authorisation,
+            MessageClass::Financial => Self::Financial,
+        }
+    }
+}
+
+impl From<NotAdmitted> for RejectReason {
+    fn from(reason: NotAdmitted) -> Self {
+        match reason {
+            NotAdmitted::Shed => Self::Overloaded,
+            NotAdmitted::TableFull => Self::TableFull,
+            NotAdmitted::InflightFull => Self::InflightFull,
+            NotAdmitted::SafFull => Self::SafFull,
+            NotAdmitted::OutsideWindow => Self::OutsideWindow,
+            NotAdmitted::Tombstone => Self::Tombstone,
+            NotAdmitted::Undecided => Self::Undecided,
+        }
+    }
+}
+
+impl From<LegEnding> for IssuerResult {
+    fn from(ending: LegEnding) -> Self {
+        match ending {
+            LegEnding::Answered(code) if code.is_approval() => Self::Approved,
+            LegEnding::Answered(code) if code.is_issuer_failure() => Self::Error,
+            LegEnding::Answered(_) => Self::Declined,
+            LegEnding::TimedOut => Self::Timeout,
+            LegEnding::Unusable => Self::Error,
+            LegEnding::Unsent => Self::NotSent,
+        }
+    }
+}
+
+impl From<BreakerState> for BreakerLabel {
+    fn from(state: BreakerState) -> Self {
+        match state {
+            BreakerState::Closed => Self::Closed,
+            BreakerState::HalfOpen => Self::HalfOpen,
+            BreakerState::Open => Self::Open,
+        }
+    }
+}
+
+impl From<ReversalCause> for ReversalCauseLabel {
+    fn from(cause: ReversalCause) -> Self {
+        match cause {
+            ReversalCause::Timeout => Self::Timeout,
+            ReversalCause::Requested => Self::Requested,
+            ReversalCause::InvalidAnswer => Self::InvalidAnswer,
+            ReversalCause::Restart => Self::Restart,
+        }
+    }
+}
+
+impl From<SafResult> for ReversalResultLabel {
+    fn from(result: SafResult) -> Self {
+        match result {
+            SafResult::Acknowledged => Self::Acknowledged,
+            SafResult::Refused => Self::Refused,
+            SafResult::Expired => Self::Expired,
+        }
+    }
+}
+
+impl From<ParseErrorKind> for ParseReason {
+    fn from(kind: ParseErrorKind) -> Self {
+        match kind {
+            ParseErrorKind::Truncated => Self::Truncated,
+            ParseErrorKind::Mti => Self::Mti,
+            ParseErrorKind::Bitmap | ParseErrorKind::Tertiary => Self::Bitmap,
+            ParseErrorKind::Undefined => Self::Undefined,
+            ParseErrorKind::Prefix | ParseErrorKind::AboveMaximum | ParseErrorKind::TooLong => {
+                Self::Length
+            }
+            ParseErrorKind::Content => Self::Content,
+            ParseErrorKind::Trailing => Self::Trailing,
+        }
+    }
+}
+
+/// A turn longer than this is a stall: it is what every message of the shard waited.
+const STALL: Duration = Duration::from_millis(10);
