@@ -1,0 +1,239 @@
+//! One batch, one PostgreSQL transaction: fence and watermark first, rows, COMMIT.
+
+use std::io::Cursor;
+use std::pin::pin;
+
+use domain::ids::Lsn;
+use futures_sink::Sink;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, CopyInSink};
+
+use super::attach::{Key, int2, int8};
+use super::batch::{Batch, Poison};
+use super::event::shard_key;
+use super::failure::{Failure, FailureClass, Remedy};
+use super::lane::Claim;
+use super::sql::Sql;
+use super::status::Counts;
+use crate::identity::JournalUuid;
+
+/// Why a batch did not land, or may not have.
+#[derive(Debug)]
+pub(crate) enum ApplyError {
+    /// Not committed, for certain.
+    Refused(Failure),
+    /// Nobody knows whether it is committed: the watermark says.
+    Unknown(Failure),
+    /// The compare-and-set found another fence or another LSN.
+    Fenced,
+    /// PostgreSQL has the records of this batch, at least in part.
+    Replay,
+    /// PostgreSQL has other records under these LSNs.
+    Forked,
+}
+
+impl From<tokio_postgres::Error> for ApplyError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<Failure> for ApplyError {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
+}
+
+/// Applies `batch`. On an error the transaction is open or gone: [`roll_back`].
+pub(crate) async fn apply(
+    client: &Client,
+    sql: &Sql,
+    claim: &Claim,
+    batch: Batch,
+) -> Result<Counts, ApplyError> {
+    client.batch_execute(&sql.begin).await?;
+    advance(client, sql, claim, (batch.from, batch.to)).await?;
+    let records = batch.records();
+    let inserted = if claim.replays {
+        replay_events(client, sql, batch.events).await?
+    } else {
+        copy_events(client, sql, batch.events).await?
+    };
+    let mut counts = Counts {
+        inserted,
+        duplicate: records.saturating_sub(inserted),
+        ..Counts::default()
+    };
+    if batch.staged_rows > 0 {
+        copy(client, &sql.stage_copy, batch.staged).await?;
+        let rows = (batch.staged_rows, batch.requests);
+        project(client, sql, rows, &mut counts).await?;
+        if batch.reversals_failed > 0 {
+            client.execute_typed(&sql.exception_reversal, &[]).await?;
+        }
+    }
+    commit(client).await?;
+    Ok(counts)
+}
+
+/// Moves the watermark past one record that the tables refuse, and keeps the record aside.
+pub(crate) async fn quarantine(
+    client: &Client,
+    sql: &Sql,
+    claim: &Claim,
+    poison: &Poison,
+    why: &Failure,
+) -> Result<Counts, ApplyError> {
+    client.batch_execute(&sql.begin_plain).await?;
+    advance(client, sql, claim, (claim.watermark, poison.lsn)).await?;
+    let key = Key::of(claim);
+    let transaction = JournalUuid(poison.transaction.0.to_be_bytes()).to_string();
+    let table = why.server().and_then(|server| server.table());
+    let constraint = why.server().and_then(|server| server.constraint());
+    let parameters: [(&(dyn ToSql + Sync), Type); 10] = [
+        (&int2(shard_key(poison.transaction).0), Type::INT2),
+        (&key.journal, Type::TEXT),
+        (&key.shard, Type::INT4),
+        (&int8(poison.lsn), Type::INT8),
+        (&transaction, Type::TEXT),
+        (&poison.kind, Type::TEXT),
+        (&why.sqlstate(), Type::TEXT),
+        (&table, Type::TEXT),
+        (&constraint, Type::TEXT),
+        (&poison.sealed, Type::BYTEA),
+    ];
+    client
+        .execute_typed(&sql.quarantine_insert, &parameters)
+        .await?;
+    commit(client).await?;
+    Ok(Counts {
+        quarantined: 1,
+        ..Counts::default()
+    })
+}
+
+/// Leaves the session without a transaction; whether it can be used further.
+pub(crate) async fn roll_back(client: &Client) -> bool {
+    client.batch_execute("ROLLBACK").await.is_ok()
+}
+
+/// The compare-and-set: from where this applier left the watermark, under the fence that it raised.
+async fn advance(
+    client: &Client,
+    sql: &Sql,
+    claim: &Claim,
+    (from, to): (Lsn, Lsn),
+) -> Result<(), ApplyError> {
+    let key = Key::of(claim);
+    let fence = claim.fence.unwrap_or(-1);
+    let rows = client
+        .query_typed(
+            &sql.watermark_advance,
+            &[
+                (&key.shard_key, Type::INT2),
+                (&key.journal, Type::TEXT),
+                (&key.shard, Type::INT4),
+                (&int8(to), Type::INT8),
+                (&claim.ends_at(to), Type::BOOL),
+                (&int8(from), Type::INT8),
+                (&fence, Type::INT8),
+            ],
+        )
+        .await?;
+    let [row] = rows.as_slice() else {
+        return Err(ApplyError::Fenced);
+    };
+    // A reload of the server's configuration may turn it off under an open connection.
+    if row.try_get::<_, &str>(0)? == "off" {
+        return Err(ApplyError::Refused(Failure::not_synchronous()));
+    }
+    Ok(())
+}
+
+async fn copy_events(client: &Client, sql: &Sql, events: Vec<u8>) -> Result<u64, ApplyError> {
+    match copy(client, &sql.event_copy, events).await {
+        Ok(rows) => Ok(rows),
+        Err(failure) if is_event_key(&failure) => Err(ApplyError::Replay),
+        Err(failure) => Err(ApplyError::Refused(failure)),
+    }
+}
+
+/// A record is in `event` already: the watermark was moved back without its rows.
+fn is_event_key(failure: &Failure) -> bool {
+    failure.server().is_some_and(|server| {
+        server.code().code() == "23505"
+            && server
+                .constraint()
+                .is_some_and(|name| name.starts_with("event_pkey"))
+    })
+}
+
+async fn replay_events(client: &Client, sql: &Sql, events: Vec<u8>) -> Result<u64, ApplyError> {
+    client.batch_execute(&sql.event_stage).await?;
+    copy(client, &sql.event_stage_copy, events).await?;
+    let row = client.query_typed_one(&sql.event_forks, &[]).await?;
+    if row.try_get::<_, i64>(0)? != 0 {
+        return Err(ApplyError::Forked);
+    }
+    Ok(client.execute_typed(&sql.event_from_stage, &[]).await?)
+}
+
+/// Lays the staged rows over `transaction`: first those seen for the first time, which is nearly
+/// all; the others only when the numbers do not add up.
+async fn project(
+    client: &Client,
+    sql: &Sql,
+    (staged, requests): (u64, u64),
+    counts: &mut Counts,
+) -> Result<(), ApplyError> {
+    let mut placed = 0;
+    if requests > 0 {
+        placed += client.execute_typed(&sql.transaction_insert, &[]).await?;
+    }
+    if placed == staged {
+        return Ok(());
+    }
+    let inserted = placed;
+    placed += client.execute_typed(&sql.transaction_merge, &[]).await?;
+    if inserted < requests {
+        counts.doubles = client.execute_typed(&sql.transaction_double, &[]).await?;
+        placed += counts.doubles;
+        if counts.doubles > 0 {
+            client.execute_typed(&sql.exception_double, &[]).await?;
+        }
+    }
+    if placed < staged {
+        counts.orphans = client.execute_typed(&sql.exception_orphan, &[]).await?;
+    }
+    Ok(())
+}
+
+/// Sends `data`, a whole COPY stream.
+async fn copy(client: &Client, statement: &str, data: Vec<u8>) -> Result<u64, Failure> {
+    let sink: CopyInSink<Cursor<Vec<u8>>> = client.copy_in(statement).await?;
+    let mut sink = pin!(sink);
+    // A sink that is closed early says why in `finish`.
+    let ready = std::future::poll_fn(|context| sink.as_mut().poll_ready(context)).await;
+    if ready.is_ok() {
+        sink.as_mut().start_send(Cursor::new(data))?;
+    }
+    Ok(sink.as_mut().finish().await?)
+}
+
+/// Only an error that the server itself reports, before it ends the session, proves that nothing was
+/// committed; and of these only one that it can decide on before it commits.
+async fn commit(client: &Client) -> Result<(), ApplyError> {
+    match client.batch_execute("COMMIT").await {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let failure = Failure::from(error);
+            let decided =
+                failure.remedy() == Remedy::Bisect || failure.class == FailureClass::Rollback;
+            if decided && !failure.connection_lost {
+                Err(ApplyError::Refused(failure))
+            } else {
+                Err(ApplyError::Unknown(failure))
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The records of one PostgreSQL transaction, encoded.
+
+use domain::ids::{Lsn, TransactionId};
+use domain::time::WallTime;
+
+use super::copy::CopyBuffer;
+use super::event::{self, Place, record_time};
+use super::lane::Lane;
+use super::projection::Projection;
+use super::settings::{Names, Payload};
+use super::source::SourceError;
+use super::{stage, words};
+use crate::reader::Entry;
+
+/// Records `(from, to]` of one lane.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) from: Lsn,
+    pub(crate) to: Lsn,
+    /// When the first record was made.
+    pub(crate) oldest: WallTime,
+    /// Rows of `event`, a COPY stream.
+    pub(crate) events: Vec<u8>,
+    /// Staged rows of `transaction`, a COPY stream.
+    pub(crate) staged: Vec<u8>,
+    pub(crate) staged_rows: u64,
+    /// Staged rows that carry a request.
+    pub(crate) requests: u64,
+    pub(crate) reversals_failed: u64,
+}
+
+impl Batch {
+    /// Reads and encodes the next records of `lane`, at most `max`.
+    pub(crate) fn build(
+        lane: &mut Lane,
+        max: usize,
+        payload: Payload,
+        names: &Names,
+    ) -> Result<Self, SourceError> {
+        const EVENT_BYTES: usize = 1024;
+        let from = lane.watermark();
+        let place = lane.place(from);
+        let mut to = from;
+        let mut oldest = None;
+        let mut events = CopyBuffer::new(max.saturating_mul(EVENT_BYTES));
+        let mut projection = Projection::default();
+        let mut fault = None;
+        lane.read(max, &mut |&Entry { lsn, record, bytes }| {
+            if fault.is_some() || lsn != to.next() {
+                fault.get_or_insert_with(|| format!("record {lsn} came after {to}"));
+                return;
+            }
+            let payload = (payload == Payload::Keep).then_some(bytes);
+            event::write(&mut events, Place { lsn, ..place }, &record, payload);
+            projection.fold(lsn, &record);
+            oldest = oldest.or_else(|| Some(record_time(&record)));
+            to = lsn;
+        })?;
+        if let Some(fault) = fault {
+            return Err(fault.into());
+        }
+        let staged = stage::write(&projection, place, names);
+        Ok(Self {
+            from,
+            to,
+            oldest: oldest.unwrap_or_default(),
+            events: events.finish(),
+            staged_rows: staged.rows(),
+            staged: staged.finish(),
+            requests: projection.requests(),
+            reversals_failed: projection.reversals_failed(),
+        })
+    }
+
+    /// Records in it.
+    pub(crate) const fn records(&self) -> u64 {
+        self.to.0.saturating_sub(self.from.0)
+    }
+}
+
+/// One record that the tables refuse, for `quarantine`.
+#[derive(Debug)]
+pub(crate) struct Poison {
+    pub(crate) lsn: Lsn,
+    pub(crate) transaction: TransactionId,
+    pub(crate) kind: &'static str,
+    pub(crate) sealed: Vec<u8>,
+}
+
+impl Poison {
+    /// The record after the lane's watermark.
+    pub(crate) fn read(lane: &mut Lane) -> Result<Self, SourceError> {
+        let mut found = None;
+        lane.read(1, &mut |entry| {
+            found = Some(Self {
+                lsn: entry.lsn,
+                transaction: entry.record.transaction(),
+                kind: words::kind(&entry.record),
+                sealed: entry.bytes.to_vec(),
+            });
+        })?;
+        found.ok_or_else(|| "the record that was refused cannot be read again".into())
+    }
+}

@@ -1,0 +1,65 @@
+//! Brings a schema up to this program's version.
+
+use refinery::{Report, Runner};
+use tokio_postgres::Client;
+
+use super::error::ApplierError;
+use super::session::{ConnectError, Session};
+use super::settings::Server;
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// Creates the schema if it is absent and applies the migrations that it lacks. Waits for another
+/// process that does the same. Needs a connection of its own, not a pooler in transaction mode.
+/// Returns the versions that were applied.
+///
+/// # Errors
+/// [`ApplierError::Away`], [`ApplierError::Misconfigured`], [`ApplierError::Migration`].
+pub async fn migrate(server: &Server) -> Result<Vec<i32>, ApplierError> {
+    let mut session = Session::open(server, "njia migrate")
+        .await
+        .map_err(ConnectError::into_error)?;
+    let outcome = locked(&mut session.client, server).await;
+    // The end of the session frees the lock, also when a migration has failed.
+    session.close().await;
+    let report = outcome?;
+    let applied = report.applied_migrations().iter();
+    Ok(applied.map(refinery::Migration::version).collect())
+}
+
+async fn locked(client: &mut Client, server: &Server) -> Result<Report, ApplierError> {
+    let schema = server.schema.as_str();
+    let prepare = format!(
+        "SELECT pg_advisory_lock(hashtextextended('njia migrate {schema}', 0)); \
+         CREATE SCHEMA IF NOT EXISTS {schema}; SET search_path TO {schema};"
+    );
+    client
+        .batch_execute(&prepare)
+        .await
+        .map_err(|error| ApplierError::Migration(error.into()))?;
+    runner()
+        .run_async(client)
+        .await
+        .map_err(|error| ApplierError::Migration(error.into()))
+}
+
+/// Each migration in a transaction of its own; one that was applied and differs now is refused.
+fn runner() -> Runner {
+    embedded::migrations::runner()
+        .set_abort_divergent(true)
+        .set_abort_missing(true)
+}
+
+impl ConnectError {
+    pub(crate) fn into_error(self) -> ApplierError {
+        match self {
+            Self::Failed(failure) => ApplierError::Away {
+                class: failure.class,
+                source: failure.source,
+            },
+            Self::Settings(error) => error,
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The fold of one batch: per transaction, what its records of this batch set.
+//!
+//! A transaction's columns fall into groups. Each record sets one or more groups whole, so the last
+//! record that touches a group decides it, and the fold of a batch can be laid over the fold of all
+//! records before it: `transaction = f(all records)` holds batch by batch, and laying the same batch
+//! over twice changes nothing.
+//!
+//! | record | groups it sets |
+//! |---|---|
+//! | intent | request, leg, outcome (to `sent`) |
+//! | refused | request, outcome |
+//! | outcome | outcome |
+//! | saf-owed | owed, ended (to `owed`) |
+//! | saf-done | ended |
+//! | late response | late |
+//! | tombstone | none: it is no transaction, its row is in `event` alone |
+
+use std::collections::HashMap;
+
+use domain::ids::{AuthorisationId, Lsn, TransactionId};
+use domain::record::{
+    Intent, LateResponse, Outcome, OutcomeKind, Record, Refused, SafDone, SafOwed, SafResult,
+};
+use domain::request::{Facts, IssuerLeg};
+use domain::time::WallTime;
+use domain::{Amount, ResponseCode};
+
+use super::words;
+
+/// Which groups of columns a staged row sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Touched(u16);
+
+impl Touched {
+    pub(crate) const REQUEST: Self = Self(1);
+    pub(crate) const LEG: Self = Self(2);
+    pub(crate) const OUTCOME: Self = Self(4);
+    pub(crate) const OWED: Self = Self(8);
+    pub(crate) const ENDED: Self = Self(16);
+    pub(crate) const LATE: Self = Self(32);
+
+    /// As it stands in the staging table.
+    pub(crate) const fn bits(self) -> u16 {
+        self.0
+    }
+
+    const fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// What a batch sets of one transaction.
+#[derive(Clone, Debug)]
+pub(crate) struct Staged {
+    pub(crate) transaction: TransactionId,
+    /// The first record of the batch that names it: doubles inside one batch are won by the lowest.
+    pub(crate) first_lsn: Lsn,
+    /// The last one.
+    pub(crate) lsn: Lsn,
+    pub(crate) touched: Touched,
+    pub(crate) request: Option<Asked>,
+    pub(crate) leg: Option<IssuerLeg>,
+    pub(crate) outcome: Ending,
+    pub(crate) owed: Option<SafOwed>,
+    pub(crate) ended: Option<ReversalState>,
+    pub(crate) late: Option<LateResponse>,
+}
+
+/// What was asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) admitted: WallTime,
+    pub(crate) facts: Facts,
+}
+
+/// How it ended, so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending {
+    pub(crate) state: &'static str,
+    pub(crate) approved: bool,
+    pub(crate) code: Option<ResponseCode>,
+    pub(crate) issuer_code: Option<ResponseCode>,
+    pub(crate) refusal: Option<&'static str>,
+    pub(crate) authorisation: AuthorisationId,
+    pub(crate) amount: Option<Amount>,
+    pub(crate) decided: Option<WallTime>,
+}
+
+impl Ending {
+    const SENT: Self = Self {
+        state: words::SENT,
+        approved: false,
+        code: None,
+        issuer_code: None,
+        refusal: None,
+        authorisation: AuthorisationId::EMPTY,
+        amount: None,
+        decided: None,
+    };
+}
+
+/// How far the reversal is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReversalState {
+    pub(crate) state: &'static str,
+    pub(crate) code: Option<ResponseCode>,
+    pub(crate) attempts: Option<u32>,
+    pub(crate) ended: Option<WallTime>,
+}
+
+/// The fold of one batch, in the order in which its transactions first appear.
+#[derive(Debug, Default)]
+pub(crate) struct Projection {
+    rows: Vec<Staged>,
+    index: HashMap<TransactionId, usize>,
+    reversals_failed: u64,
+}
+
+impl Projection {
+    /// Lays `record` over what the batch has set so far.
+    pub(crate) fn fold(&mut self, lsn: Lsn, record: &Record<'_>) {
+        match record {
+            Record::Intent(intent) => self.row(lsn, intent.transaction).intent(intent),
+            Record::Refused(refused) => self.row(lsn, refused.transaction).refused(refused),
+            Record::Outcome(outcome) => self.row(lsn, outcome.transaction).outcome(outcome),
+            Record::SafOwed(owed) => self.row(lsn, owed.transaction).saf_owed(*owed),
+            Record::SafDone(done) => {
+                let failed = done.result != SafResult::Acknowledged;
+                self.reversals_failed += u64::from(failed);
+                self.row(lsn, done.transaction).saf_done(done);
+            }
+            Record::LateResponse(late) => self.row(lsn, late.transaction).late(*late),
+            Record::Tombstone(_) => {}
+        }
+    }
+
+    /// The rows, in the order in which their transactions first appear.
+    pub(crate) fn rows(&self) -> &[Staged] {
+        &self.rows
+    }
+
+    /// Rows that carry a request: an intent or a refusal was in the batch.
+    pub(crate) fn requests(&self) -> u64 {
+        let with = |row: &&Staged| row.touched.has(Touched::REQUEST);
+        u64::try_from(self.rows.iter().filter(with).count()).unwrap_or(u64::MAX)
+    }
+
+    /// Reversals that ended without the issuer taking them.
+    pub(crate) const fn reversals_failed(&self) -> u64 {
+        self.reversals_failed
+    }
+
+    fn row(&mut self, lsn: Lsn, transaction: TransactionId) -> &mut Staged {
+        let next = self.rows.len();
+        let at = *self.index.entry(transaction).or_insert(next);
+        if at == next {
+            self.rows.push(Staged::new(lsn, transaction));
+        }
+        #[expect(clippy::expect_used, reason = "the index holds positions in rows only")]
+        let row = self
+            .rows
+            .get_mut(at)
+            .expect("invariant: an indexed row exists");
+        row.lsn = lsn;
+        row
+    }
+}
+
+impl Staged {
+    const fn new(lsn: Lsn, transaction: TransactionId) -> Self {
+        Self {
+            transaction,
+            first_lsn: lsn,
+            lsn,
+            touched: Touched(0),
+            request: None,
+            leg: None,
+            outcome: Ending::SENT,
+            owed: None,
+            ended: None,
+            late: None,
+        }
+    }
+
+    const fn intent(&mut self, intent: &Intent) {
+        self.ask(intent.admitted, intent.facts);
+        self.touched.add(Touched::LEG);
+        self.leg = Some(intent.leg);
+        self.outcome = Ending::SENT;
+    }
+
+    const fn refused(&mut self, refused: &Refused) {
+        self.ask(refused.admitted, refused.facts);
+        self.outcome = Ending {
+            state: words::REFUSED,
+            code: Some(refused.code),
+            refusal: Some(words::refusal(refused.reason)),
+            decided: Some(refused.admitted),
+            ..Ending::SENT
+        };
+    }
+
+    /// Sets the request and clears the outcome, which belongs to an earlier leg if there is one.
+    const fn ask(&mut self, admitted: WallTime, facts: Facts) {
+        self.touched.add(Touched::REQUEST);
+        self.touched.add(Touched::OUTCOME);
+        self.request = Some(Asked { admitted, facts });
+    }
+
+    fn outcome(&mut self, outcome: &Outcome<'_>) {
+        let answered = outcome.kind == OutcomeKind::Answered;
+        self.touched.add(Touched::OUTCOME);
+        self.outcome = Ending {
+            state: words::outcome(outcome.kind),
+            approved: answered && outcome.answer.code.is_approval(),
+            code: Some(outcome.answer.code),
+            issuer_code: outcome.issuer_code,
+            refusal: None,
+            authorisation: outcome.answer.authorisation,
+            amount: outcome.answer.amount,
+            decided: Some(outcome.decided),
+        };
+    }
+
+    const fn saf_owed(&mut self, owed: SafOwed) {
+        self.touched.add(Touched::OWED);
+        self.owed = Some(owed);
+        self.end_reversal(ReversalState {
+            state: words::OWED,
+            code: None,
+            attempts: None,
+            ended: None,
+        });
+    }
+
+    const fn saf_done(&mut self, done: &SafDone) {
+        self.end_reversal(ReversalState {
+            state: words::saf_result(done.result),
+            code: done.code,
+            attempts: Some(done.attempts),
+            ended: Some(done.decided),
+        });
+    }
+
+    const fn end_reversal(&mut self, state: ReversalState) {
+        self.touched.add(Touched::ENDED);
+        self.ended = Some(state);
+    }
+
+    const fn late(&mut self, late: LateResponse) {
+        self.touched.add(Touched::LATE);
+        self.late = Some(late);
+    }
+}
