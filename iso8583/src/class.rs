@@ -22,23 +22,33 @@ pub enum Class {
 }
 
 impl Class {
-    /// What every character must be, the first one of [`Class::Xn`] apart.
-    pub(crate) const fn check(self) -> Check {
+    /// The range of characters that is commonest in the class; none where no range is common enough.
+    const fn range(self) -> Option<(u8, u8)> {
         match self {
-            Self::N | Self::Xn => Check::new(DIGIT, b'0', b'9'),
-            Self::A => Check::new(ALPHABETIC, b' ', b' '),
-            Self::An => Check::new(ALPHANUMERIC, b'0', b'9'),
-            Self::Ns => Check::new(NUMERIC_SPECIAL, b' ', b'@'),
-            Self::Ans => Check::new(PRINTABLE, b' ', b'~'),
-            Self::Z => Check::new(TRACK, b'0', b'9'),
-            Self::B => Check::NONE,
+            Self::N | Self::An | Self::Xn => Some((b'0', b'9')),
+            Self::Ns => Some((b' ', b'@')),
+            Self::Ans => Some((b' ', b'~')),
+            Self::A | Self::Z | Self::B => None,
+        }
+    }
+
+    /// The bit of the class in the table; of [`Class::Xn`] that of the characters behind the sign.
+    const fn mask(self) -> u8 {
+        match self {
+            Self::N | Self::Xn => DIGIT,
+            Self::A => ALPHABETIC,
+            Self::An => ALPHANUMERIC,
+            Self::Ns => NUMERIC_SPECIAL,
+            Self::Ans => PRINTABLE,
+            Self::Z => TRACK,
+            Self::B => 0,
         }
     }
 }
 
-/// A class as the passes over bytes check it, eight bytes at a time: first by arithmetic on a word,
-/// which admits the range of characters that is commonest in the class; only a word that it does not
-/// admit is looked up byte by byte. The table is the rule, the range a shortcut within it.
+/// A class as the passes over bytes check it. The table is the rule. Before it comes a shortcut within
+/// it: arithmetic on eight bytes at a time, which admits a range of characters; only a value with
+/// another character is looked up byte by byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Check {
     /// In each lane what brings the end of the range to 0x7F.
@@ -50,46 +60,39 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    /// Admits nothing; for what is not checked by character.
-    pub(crate) const NONE: Self = Self {
-        above: u64::MAX,
-        below: u64::MAX,
-        mask: 0,
-    };
-
-    /// No character of the range may be outside the class; `tests` see to it.
-    const fn new(mask: u8, first: u8, last: u8) -> Self {
+    /// The check of a class. Without a range the shortcut admits nothing.
+    pub(crate) const fn of(class: Class) -> Self {
+        let (first, last) = match class.range() {
+            Some(range) => range,
+            None => (0x7F, 0),
+        };
         Self {
             above: LANES.wrapping_mul(0x7F_u8.wrapping_sub(last) as u64),
             below: LANES.wrapping_mul(first as u64),
-            mask,
+            mask: class.mask(),
         }
     }
 
-    /// Whether the first `len` of `bytes` are in the class. What follows them is not judged; where
-    /// seven bytes or more follow, the last word is read whole and is as cheap as the others.
+    /// Whether the check of a class has a shortcut.
+    pub(crate) const fn is_quick(class: Class) -> bool {
+        class.range().is_some()
+    }
+
+    /// Whether all of `value` is in the class.
     #[inline(always)]
-    pub(crate) fn admits(&self, bytes: &[u8], len: usize) -> bool {
-        let mut ahead = bytes;
-        let mut left = len;
-        while left > 8 {
-            let Some((chunk, tail)) = ahead.split_first_chunk::<8>() else {
-                return self.admits_slowly(ahead, left);
-            };
-            if self.strange(u64::from_le_bytes(*chunk)) != 0 && !self.admits_slowly(chunk, 8) {
-                return false;
-            }
-            left = left.wrapping_sub(8);
-            ahead = tail;
+    pub(crate) fn admits(&self, value: &[u8]) -> bool {
+        // The last word overlaps the one before it: to judge a byte twice is cheaper than to judge the
+        // odd bytes apart.
+        let (mut ahead, mut strange) = (value, 0);
+        while let Some((chunk, rest @ [_, ..])) = ahead.split_first_chunk::<8>() {
+            strange |= self.strange(u64::from_le_bytes(*chunk));
+            ahead = rest;
         }
-        let Some(chunk) = ahead.first_chunk::<8>() else {
-            return self.admits_slowly(ahead, left);
+        strange |= match value.last_chunk::<8>() {
+            Some(chunk) => self.strange(u64::from_le_bytes(*chunk)),
+            None => self.strange(spread(value)),
         };
-        // The lanes that are not judged go out at the top: eight bits each, in two halves, because
-        // none may be left and a shift by 64 is none.
-        let unjudged = 8_usize.wrapping_sub(left).wrapping_mul(4);
-        let strange = self.strange(u64::from_le_bytes(*chunk));
-        (strange << unjudged) << unjudged == 0 || self.admits_slowly(chunk, left)
+        strange == 0 || self.admits_slowly(value)
     }
 
     /// Nonzero from the lane of the first byte outside the range on; lanes after it mean nothing.
@@ -98,23 +101,47 @@ impl Check {
         (word | word.wrapping_add(self.above) | word.wrapping_sub(self.below)) & HIGH_BITS
     }
 
-    #[cold]
+    /// [`Check::admits`] by the table alone.
     #[inline(never)]
-    fn admits_slowly(&self, bytes: &[u8], len: usize) -> bool {
-        bytes
-            .iter()
-            .take(len)
-            .all(|byte| classes(*byte) & self.mask != 0)
+    pub(crate) fn admits_slowly(&self, value: &[u8]) -> bool {
+        all_have(self.mask, value)
     }
 }
 
-/// Whether the first `len` of `bytes` are hexadecimal digits, in either case.
-pub(crate) fn are_hex(bytes: &[u8], len: usize) -> bool {
-    let common = bytes
-        .iter()
-        .take(len)
-        .fold(HEX, |common, byte| common & classes(*byte));
-    common != 0
+/// A word that has each byte of a value of one to seven, and nothing else. Of none, zeros.
+#[inline(always)]
+fn spread(value: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (value.first_chunk::<4>(), value.last_chunk::<4>()) {
+        return (u64::from(u32::from_le_bytes(*first)) << 32)
+            | u64::from(u32::from_le_bytes(*last));
+    }
+    if let (Some(first), Some(last)) = (value.first_chunk::<2>(), value.last_chunk::<2>()) {
+        let half =
+            (u32::from(u16::from_le_bytes(*first)) << 16) | u32::from(u16::from_le_bytes(*last));
+        return u64::from(half).wrapping_mul(BOTH_HALVES);
+    }
+    value
+        .first()
+        .map_or(0, |byte| LANES.wrapping_mul(u64::from(*byte)))
+}
+
+/// Whether `bytes` are hexadecimal digits, in either case.
+pub(crate) fn are_hex(bytes: &[u8]) -> bool {
+    all_have(HEX, bytes)
+}
+
+/// One load per byte, no branch: a bit survives the AND over all bytes exactly when each has it.
+#[inline(always)]
+fn all_have(mask: u8, bytes: &[u8]) -> bool {
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    let mut common = mask;
+    for [a, b, c, d, e, f, g, h] in chunks {
+        common &= classes(*a) & classes(*b) & classes(*c) & classes(*d);
+        common &= classes(*e) & classes(*f) & classes(*g) & classes(*h);
+    }
+    rest.iter()
+        .fold(common, |common, byte| common & classes(*byte))
+        == mask
 }
 
 /// Whether `byte` may begin a value of [`Class::Xn`].
@@ -122,11 +149,13 @@ pub(crate) fn is_sign(byte: u8) -> bool {
     classes(byte) & SIGN != 0
 }
 
+#[inline(always)]
 fn classes(byte: u8) -> u8 {
     ASCII.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
 const LANES: u64 = 0x0101_0101_0101_0101;
+const BOTH_HALVES: u64 = 0x0000_0001_0000_0001;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 const DIGIT: u8 = 1;
@@ -205,40 +234,36 @@ mod tests {
             (Class::Z, b'='),
         ];
         for (class, filler) in classes {
-            let check = class.check();
-            for len in [1_usize, 3, 7, 8, 9, 16, 21] {
+            let check = Check::of(class);
+            for len in [1_usize, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 21] {
                 for place in 0..len {
                     for byte in 0..=255_u8 {
                         let mut bytes: Vec<u8> = std::vec![filler; len];
                         bytes[place] = byte;
                         let expected = admits(class, false, byte);
                         let what = || std::format!("{class:?} {byte:02x} at {place} of {len}");
-                        assert_eq!(check.admits(&bytes, len), expected, "{}", what());
-                        // What follows is not judged, whatever it is.
-                        for follower in [0, 0xFF, b'0'] {
-                            let mut longer = bytes.clone();
-                            longer.extend([follower; 9]);
-                            assert_eq!(check.admits(&longer, len), expected, "{}", what());
-                        }
+                        assert_eq!(check.admits(&bytes), expected, "{}", what());
+                        assert_eq!(check.admits_slowly(&bytes), expected, "{}", what());
                     }
                 }
             }
+            assert!(check.admits(b""));
         }
     }
 
     #[test]
     fn hexadecimal_digits_in_either_case() {
         for byte in 0..=255_u8 {
-            assert_eq!(are_hex(&[b'0', byte, 0xFF], 2), byte.is_ascii_hexdigit());
+            assert_eq!(are_hex(&[b'0', byte]), byte.is_ascii_hexdigit());
         }
     }
 
     #[test]
     fn a_sign_is_c_or_d() {
-        let digits = Class::Xn.check();
+        let digits = Check::of(Class::Xn);
         for byte in 0..=255_u8 {
             assert_eq!(is_sign(byte), admits(Class::Xn, true, byte));
-            assert_eq!(digits.admits(&[byte; 9], 9), admits(Class::Xn, false, byte));
+            assert_eq!(digits.admits(&[byte; 9]), admits(Class::Xn, false, byte));
         }
     }
 }

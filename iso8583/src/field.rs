@@ -76,10 +76,11 @@ impl FieldSpec {
             (Encoding::Hex, _) => Content::Hex,
             (Encoding::Binary, _) | (Encoding::Ascii, Class::B) => Content::Any,
             (Encoding::Ascii, Class::Xn) => Content::Signed,
-            (Encoding::Ascii, _) => Content::All,
+            (Encoding::Ascii, class) if class::Check::is_quick(class) => Content::Quick,
+            (Encoding::Ascii, _) => Content::Looked,
         };
         Ok(Rule {
-            check: self.class.check(),
+            check: class::Check::of(self.class),
             content,
             wire_len_max: self.encoding.wire_len(units_max),
             units_max,
@@ -171,7 +172,7 @@ pub(crate) struct Rule {
 impl Rule {
     /// Stands where the dialect has no row.
     pub(crate) const UNDEFINED: Self = Self {
-        check: class::Check::NONE,
+        check: class::Check::of(Class::B),
         content: Content::Any,
         wire_len_max: 0,
         units_max: 0,
@@ -206,6 +207,12 @@ impl Rule {
         units
     }
 
+    /// Whether a value that is not yet encoded is in its class.
+    #[inline(always)]
+    pub(crate) fn admits_value(&self, value: &[u8]) -> bool {
+        self.content == Content::Hex || self.admits(value)
+    }
+
     /// Whether a value may have this many units.
     #[inline]
     pub(crate) fn has_length(&self, units: usize) -> bool {
@@ -217,29 +224,27 @@ impl Rule {
         }
     }
 
-    /// Whether the first `len` of `wire` are a value in its class. What follows is not judged, and
-    /// makes the check faster.
+    /// Whether the wire bytes of a value are in its class.
     #[inline(always)]
-    pub(crate) fn admits(&self, wire: &[u8], len: usize) -> bool {
-        if self.content == Content::All {
-            return self.check.admits(wire, len);
+    pub(crate) fn admits(&self, wire: &[u8]) -> bool {
+        if self.content == Content::Quick {
+            return self.check.admits(wire);
         }
-        self.admits_special(wire, len)
+        self.content == Content::Any || self.admits_special(wire)
     }
 
     /// Apart, so that the commonest case is not one leg of a jump table.
     #[inline(never)]
-    fn admits_special(&self, wire: &[u8], len: usize) -> bool {
+    fn admits_special(&self, wire: &[u8]) -> bool {
         match self.content {
             Content::Any => true,
-            Content::All => self.check.admits(wire, len),
-            Content::Signed => match (wire.split_first(), len.checked_sub(1)) {
-                (Some((sign, digits)), Some(len)) => {
-                    class::is_sign(*sign) && self.check.admits(digits, len)
-                }
-                _ => len == 0,
+            Content::Quick => self.check.admits(wire),
+            Content::Looked => self.check.admits_slowly(wire),
+            Content::Signed => match wire.split_first() {
+                Some((sign, digits)) => class::is_sign(*sign) && self.check.admits(digits),
+                None => true,
             },
-            Content::Hex => class::are_hex(wire, len),
+            Content::Hex => class::are_hex(wire),
         }
     }
 }
@@ -247,8 +252,10 @@ impl Rule {
 /// What the bytes of a value must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
-    /// All in one class.
-    All,
+    /// All in a class that has a shortcut.
+    Quick,
+    /// All in a class of the table.
+    Looked,
     /// Anything.
     Any,
     /// A sign, then all in one class.
@@ -311,7 +318,7 @@ mod tests {
         let rule = FieldSpec::new(28, "fee", Class::Xn, Length::Fixed(9))
             .rule()
             .unwrap();
-        let check = |value: &[u8], admitted: bool| assert_eq!(rule.admits(value, 9), admitted);
+        let check = |value: &[u8], admitted: bool| assert_eq!(rule.admits(value), admitted);
         check(b"C00000100", true);
         check(b"D00000100", true);
         check(b"000000100", false);

@@ -264,11 +264,10 @@ fn read_field(rule: &Rule, bytes: &[u8], at: usize) -> Field {
         }
         (at.wrapping_add(rule.prefix.len()), len)
     };
-    let ahead = bytes.get(start..).unwrap_or_default();
-    if ahead.len() < len {
+    let Some(value) = bytes.get(start..start.wrapping_add(len)) else {
         return Field::faulty(start, ParseErrorKind::Truncated);
-    }
-    let fault = if rule.admits(ahead, len) {
+    };
+    let fault = if rule.admits(value) {
         None
     } else {
         Some(ParseErrorKind::Content)
@@ -276,38 +275,52 @@ fn read_field(rule: &Rule, bytes: &[u8], at: usize) -> Field {
     Field { start, len, fault }
 }
 
-/// Bytes of the value behind the prefix that `ahead` begins with. Apart, so that a fixed length is not
-/// one leg of a jump table; a pair, because that is returned in registers.
-#[inline(never)]
+/// Bytes of the value behind the prefix that `ahead` begins with. A pair, because that is returned in
+/// registers.
+#[inline(always)]
 fn read_prefix(rule: &Rule, ahead: &[u8]) -> (usize, Option<ParseErrorKind>) {
-    let units = match rule.prefix {
-        PrefixLen::One => decimal::<1>(ahead),
-        PrefixLen::Two => decimal::<2>(ahead),
-        PrefixLen::Three => decimal::<3>(ahead),
-        PrefixLen::None | PrefixLen::Undefined => return (0, Some(ParseErrorKind::Undefined)),
+    let (true, Some(chunk)) = (rule.is_defined(), ahead.first_chunk::<4>()) else {
+        return read_short_prefix(rule, ahead);
     };
-    match units {
-        Ok(units) if units <= rule.units_max() => (rule.wire_len(units), None),
-        Ok(_) => (0, Some(ParseErrorKind::AboveMaximum)),
-        Err(kind) => (0, Some(kind)),
+    match decimal(u32::from_le_bytes(*chunk), rule.prefix.len()) {
+        Some(units) if units <= rule.units_max() => (rule.wire_len(units), None),
+        Some(_) => (0, Some(ParseErrorKind::AboveMaximum)),
+        None => (0, Some(ParseErrorKind::Prefix)),
     }
 }
 
-/// At most three digits.
-#[inline]
-fn decimal<const N: usize>(ahead: &[u8]) -> Result<usize, ParseErrorKind> {
-    let digits = ahead.first_chunk::<N>().ok_or(ParseErrorKind::Truncated)?;
-    let mut value = 0_usize;
-    let mut largest = 0;
-    for digit in digits {
-        let digit = digit.wrapping_sub(b'0');
-        largest = digit.max(largest);
-        value = value.wrapping_mul(10).wrapping_add(usize::from(digit));
+/// The same with fewer than four bytes left, or without a row.
+#[cold]
+#[inline(never)]
+fn read_short_prefix(rule: &Rule, ahead: &[u8]) -> (usize, Option<ParseErrorKind>) {
+    let len = rule.prefix.len();
+    if !rule.is_defined() {
+        return (0, Some(ParseErrorKind::Undefined));
     }
-    if largest > 9 {
-        return Err(ParseErrorKind::Prefix);
+    if ahead.len() < len {
+        return (0, Some(ParseErrorKind::Truncated));
     }
-    Ok(value)
+    let mut padded = [b'0'; 4];
+    for (slot, byte) in padded.iter_mut().zip(ahead) {
+        *slot = *byte;
+    }
+    read_prefix(rule, &padded)
+}
+
+/// The number that the first `len` characters of four say, at most three; `None` when one of them is
+/// no digit.
+#[inline(always)]
+const fn decimal(word: u32, len: usize) -> Option<usize> {
+    // The characters become digits, and those that are not asked for go out at the top.
+    let digits = (word ^ 0x3030_3030) << (4_usize.wrapping_sub(len) & 3).wrapping_mul(8);
+    if (digits | digits.wrapping_add(0x7676_7676)) & 0x8080_8080 != 0 {
+        return None;
+    }
+    let [_, hundreds, tens, ones] = digits.to_le_bytes();
+    let tens = (hundreds as usize)
+        .wrapping_mul(10)
+        .wrapping_add(tens as usize);
+    Some(tens.wrapping_mul(10).wrapping_add(ones as usize))
 }
 
 #[cold]

@@ -22,8 +22,6 @@ pub struct Writer<'b> {
     at: usize,
     present: Bitmap,
     last: u8,
-    /// Whether the secondary bitmap has its room.
-    secondary: bool,
 }
 
 impl<'b> Writer<'b> {
@@ -38,7 +36,6 @@ impl<'b> Writer<'b> {
             at,
             present: Bitmap::EMPTY,
             last: 1,
-            secondary: false,
         }
     }
 
@@ -53,10 +50,12 @@ impl<'b> Writer<'b> {
         if !rule.has_length(value.len()) {
             return Err(WriteError::Length(number));
         }
-        let wire_len = rule.wire_len(value.len());
+        if !rule.admits_value(value) {
+            return Err(WriteError::Content(number));
+        }
         let prefix_len = rule.prefix.len();
-        self.begin(number, wire_len.saturating_add(prefix_len))?;
-        let room = self.out.get_mut(self.at..).ok_or(WriteError::Full)?;
+        let len = rule.wire_len(value.len()).saturating_add(prefix_len);
+        let room = self.reserve(number, len)?;
         let (prefix, room) = room
             .split_at_mut_checked(prefix_len)
             .ok_or(WriteError::Full)?;
@@ -65,11 +64,6 @@ impl<'b> Writer<'b> {
             Encoding::Ascii | Encoding::Binary => copy(value, room),
             Encoding::Hex => hex::encode(value, room),
         }
-        // Judged where it has been written: what the buffer holds behind it makes the check faster.
-        if !rule.admits(room, wire_len) {
-            return Err(WriteError::Content(number));
-        }
-        self.end(number, wire_len.saturating_add(prefix_len));
         Ok(())
     }
 
@@ -109,9 +103,7 @@ impl<'b> Writer<'b> {
             return Ok(());
         };
         self.next(number)?;
-        self.begin(number, wire.len())?;
-        copy(wire, self.out.get_mut(self.at..).ok_or(WriteError::Full)?);
-        self.end(number, wire.len());
+        copy(wire, self.reserve(number, wire.len())?);
         Ok(())
     }
 
@@ -119,11 +111,8 @@ impl<'b> Writer<'b> {
     ///
     /// # Errors
     /// The buffer is full.
-    pub fn finish(mut self) -> Result<usize, WriteError> {
+    pub fn finish(self) -> Result<usize, WriteError> {
         let (primary, secondary) = self.present.halves();
-        if self.secondary && secondary == 0 {
-            self.close_secondary()?;
-        }
         let primary = if secondary == 0 {
             primary
         } else {
@@ -159,44 +148,33 @@ impl<'b> Writer<'b> {
         Ok(rule)
     }
 
-    /// Sees to it that there is room for a field of `len` bytes.
+    /// Room for a field, which is in the message from then on.
     #[inline]
-    fn begin(&mut self, number: u8, len: usize) -> Result<(), WriteError> {
-        if number > 64 && !self.secondary {
-            self.open_secondary()?;
+    fn reserve(&mut self, number: u8, len: usize) -> Result<&mut [u8], WriteError> {
+        if number > 64 && self.last <= 64 {
+            self.open_secondary(len)?;
         }
-        if self.at.saturating_add(len) > self.out.len() {
-            return Err(WriteError::Full);
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn end(&mut self, number: u8, len: usize) {
-        self.at = self.at.saturating_add(len);
+        let end = self.at.saturating_add(len);
+        let room = self.out.get_mut(self.at..end).ok_or(WriteError::Full)?;
+        self.at = end;
         self.last = number;
         self.present = self.present.with(number);
+        Ok(room)
     }
 
-    /// Moves the fields that are written to make room for the secondary bitmap.
-    fn open_secondary(&mut self) -> Result<(), WriteError> {
+    /// Moves the fields that are written to make room for the secondary bitmap, when there is room for
+    /// the first field above 64 as well.
+    #[cold]
+    fn open_secondary(&mut self, len: usize) -> Result<(), WriteError> {
         let bitmap_len = self.dialect.bitmap().wire_len();
         let fields = MTI_LEN.saturating_add(bitmap_len);
         let end = self.at.saturating_add(bitmap_len);
+        if end.saturating_add(len) > self.out.len() {
+            return Err(WriteError::Full);
+        }
         let moved = self.out.get_mut(fields..end).ok_or(WriteError::Full)?;
         moved.rotate_right(bitmap_len);
         self.at = end;
-        self.secondary = true;
-        Ok(())
-    }
-
-    /// Takes that room back: the field that it was for did not follow.
-    fn close_secondary(&mut self) -> Result<(), WriteError> {
-        let bitmap_len = self.dialect.bitmap().wire_len();
-        let fields = MTI_LEN.saturating_add(bitmap_len);
-        let moved = self.out.get_mut(fields..self.at).ok_or(WriteError::Full)?;
-        moved.rotate_left(bitmap_len);
-        self.at = self.at.saturating_sub(bitmap_len);
         Ok(())
     }
 }
@@ -208,23 +186,20 @@ impl fmt::Debug for Writer<'_> {
 }
 
 #[inline]
-fn put_prefix(units: usize, out: &mut [u8]) {
-    let mut rest = units;
-    for slot in out.iter_mut().rev() {
+fn put_prefix(units: usize, prefix: &mut [u8]) {
+    let mut rest = u16::try_from(units).unwrap_or(0);
+    for slot in prefix.iter_mut().rev() {
         #[expect(clippy::cast_possible_truncation, reason = "a digit")]
         let digit = (rest % 10) as u8;
-        *slot = digit.wrapping_add(b'0');
+        *slot = digit | b'0';
         rest /= 10;
     }
 }
 
-/// Copies `from` to the start of `to`, which is long enough. The short values, which are most, are
-/// copied as one or two words, without a call.
+/// Both are of one length. The short values, which are most, are copied as one or two words, without
+/// a call.
 #[inline]
 fn copy(from: &[u8], to: &mut [u8]) {
-    let Some(to) = to.get_mut(..from.len()) else {
-        return;
-    };
     match from.len() {
         4..=8 => copy_ends::<4>(from, to),
         9..=16 => copy_ends::<8>(from, to),
@@ -234,7 +209,8 @@ fn copy(from: &[u8], to: &mut [u8]) {
                 *slot = *byte;
             }
         }
-        _ => to.copy_from_slice(from),
+        _ if from.len() == to.len() => to.copy_from_slice(from),
+        _ => {}
     }
 }
 
