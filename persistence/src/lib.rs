@@ -1,1 +1,35 @@
-//! Under construction.
+//! What njia remembers: the journal on local disk, which is the truth, and its copy in PostgreSQL.
+//!
+//! # Contract
+//! A record is durable only when the position that the writer publishes has passed it. What is read
+//! back is exactly what was written, or an error that names file and offset: never a guess.
+//!
+//! # Never contains
+//! Cryptography (keys pass through wrapped), a clock of its own, or a decision about money.
+//!
+//! # Entry points
+//! [`Manifest`], [`journal::Journal`] (feature `journal`), [`ShardReader`], [`DurablePosition`],
+//! `applier` (feature `applier`). The formats are described in `docs/journal-format.md`.
+
+#[cfg(feature = "applier")]
+pub mod applier;
+pub mod batch;
+pub mod error;
+pub mod identity;
+#[cfg(feature = "journal")]
+pub mod journal;
+pub mod layout;
+pub mod manifest;
+pub mod position;
+pub mod reader;
+pub mod record;
+pub mod recovery;
+pub mod segment_header;
+pub mod sink;
+#[cfg(feature = "journal")]
+mod sys;
+
+pub use error::JournalError;
+pub use manifest::Manifest;
+pub use position::DurablePosition;
+pub use reader::ShardReader;

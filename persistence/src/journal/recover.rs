@@ -1,0 +1,243 @@
+//! Reads a shard's segments, carries out what [`crate::recovery`] decides, and opens the segment in
+//! which the journal goes on.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use domain::ids::Lsn;
+use domain::record::Record;
+
+use super::directory::Directory;
+use super::segment::{ActiveSegment, Spare};
+use super::settings::JournalSettings;
+use super::shared::Span;
+use super::writer::header;
+use crate::batch::BLOCK;
+use crate::error::JournalError;
+use crate::layout;
+use crate::manifest::sync_dir;
+use crate::reader::segment_numbers;
+use crate::recovery::{self, Found, Place, Refusal, SegmentEnd, Tail, Torn};
+use crate::segment_header::{SegmentHeader, WrappedKey};
+
+/// Longest segment that any settings allow.
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// Copies of torn tails at one place: each crash during recovery may leave one more.
+const BROKEN_MAX: u32 = 1_000;
+
+/// What was found on disk, and how the journal goes on.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// For the checks against PostgreSQL, which may come later.
+    pub found: Found,
+    /// The position that the next record gets.
+    pub next_lsn: Lsn,
+    /// Records that were read.
+    pub records: u64,
+    /// The wrapped data keys of all segments, each once.
+    pub wrapped_keys: Vec<WrappedKey>,
+}
+
+pub(super) struct Recovery {
+    pub(super) report: Recovered,
+    pub(super) dir: PathBuf,
+    pub(super) tail: Tail,
+    pub(super) spans: Vec<Span>,
+    last: Option<LastSegment>,
+}
+
+struct LastSegment {
+    header: SegmentHeader,
+    end: SegmentEnd,
+}
+
+/// Judges all segments; cuts off a torn tail.
+pub(super) async fn recover(
+    settings: &JournalSettings,
+    directory: &Directory,
+    on_record: &mut dyn FnMut(Lsn, &Record<'_>),
+) -> Result<Recovery, JournalError> {
+    let dir = &directory.path;
+    let numbers = segment_numbers(dir)?;
+    let refused = |refusal| JournalError::refused(dir, refusal);
+    recovery::judge_numbers(&numbers).map_err(refused)?;
+    let mut judge = recovery::Recovery::new(settings.identity, settings.watermark);
+    let mut walk = Walk::default();
+    let mut bytes = Vec::new();
+    for (index, number) in numbers.iter().enumerate() {
+        let place = if index + 1 < numbers.len() {
+            Place::Earlier
+        } else {
+            Place::Last
+        };
+        let path = dir.join(layout::segment_name(*number));
+        read_synced(&path, &mut bytes)?;
+        let mut counted = |lsn: Lsn, record: &Record<'_>| {
+            walk.records += 1;
+            on_record(lsn, record);
+        };
+        let (header, end) = judge
+            .segment(*number, &bytes, place, &mut counted)
+            .map_err(|refusal| JournalError::refused(&path, refusal))?;
+        if let SegmentEnd::Torn { offset, end } = end {
+            walk.torn = Some(Torn {
+                segment: *number,
+                offset,
+                lsn: judge.tail().next_lsn,
+            });
+            cut(dir, *number, &bytes, offset, end)?;
+        }
+        walk.pass(header, end);
+        // Reading a gigabyte must not starve what else was started on this executor.
+        glommio::executor().yield_task_queue_now().await;
+    }
+    Ok(walk.finish(settings, dir, &judge))
+}
+
+/// What is gathered on the way through the segments.
+#[derive(Default)]
+struct Walk {
+    records: u64,
+    torn: Option<Torn>,
+    keys: Vec<WrappedKey>,
+    spans: Vec<Span>,
+    last: Option<LastSegment>,
+}
+
+impl Walk {
+    fn pass(&mut self, header: SegmentHeader, end: SegmentEnd) {
+        for key in &header.keys {
+            if !self.keys.contains(key) {
+                self.keys.push(*key);
+            }
+        }
+        self.spans.push(Span {
+            number: header.number,
+            first_lsn: header.first_lsn,
+            bytes: header.segment_bytes,
+        });
+        self.last = Some(LastSegment { header, end });
+    }
+
+    fn finish(
+        self,
+        settings: &JournalSettings,
+        dir: &Path,
+        judge: &recovery::Recovery,
+    ) -> Recovery {
+        let tail = judge.tail();
+        Recovery {
+            report: Recovered {
+                found: Found {
+                    journal: settings.identity.journal,
+                    first: judge.first_lsn(),
+                    last: Lsn(tail.next_lsn.0.saturating_sub(1)),
+                    torn: self.torn,
+                },
+                next_lsn: tail.next_lsn,
+                records: self.records,
+                wrapped_keys: self.keys,
+            },
+            dir: dir.to_owned(),
+            tail,
+            spans: self.spans,
+            last: self.last,
+        }
+    }
+}
+
+/// Opens the last segment where it ends, or begins a new one: when there is none, when its tail was
+/// torn, or when it was made under other settings or for other keys. One that holds nothing is
+/// replaced under its own number, so that restarts without work do not fill the disk.
+pub(super) async fn resume(
+    settings: &JournalSettings,
+    directory: &Directory,
+    recovered: &Recovery,
+) -> Result<ActiveSegment, JournalError> {
+    let dir = &directory.path;
+    let number = match &recovered.last {
+        None => 1,
+        Some(last) => match last.end {
+            SegmentEnd::Clean { offset } if last.suits(settings) => {
+                let path = dir.join(layout::segment_name(last.header.number));
+                return ActiveSegment::open(path, last.header.clone(), offset).await;
+            }
+            SegmentEnd::Clean { offset } if offset == BLOCK as u64 => last.header.number,
+            SegmentEnd::Clean { .. } | SegmentEnd::Torn { .. } => last.header.number + 1,
+        },
+    };
+    let spare = Spare::make(dir, 0, settings.segment_bytes).await?;
+    let header = header(settings, number, recovered.tail);
+    spare.activate(dir, header).await
+}
+
+impl LastSegment {
+    fn suits(&self, settings: &JournalSettings) -> bool {
+        let keys = &self.header.keys;
+        self.header.segment_bytes == settings.segment_bytes
+            && self.header.batch_bytes_max as usize == settings.batch_bytes_max
+            && settings.keys.iter().all(|key| keys.contains(key))
+    }
+}
+
+/// Syncs the file before a byte of it is believed: what the last process wrote may be in a cache
+/// that the next loss of power empties.
+fn read_synced(path: &Path, into: &mut Vec<u8>) -> Result<(), JournalError> {
+    let failed = |operation| move |error| JournalError::io(operation, path, error);
+    let mut file = File::open(path).map_err(failed("open"))?;
+    file.sync_all().map_err(failed("sync"))?;
+    let len = file.metadata().map_err(failed("look at"))?.len();
+    if len > SEGMENT_BYTES_MAX {
+        let refusal = Refusal::Elsewhere {
+            segment: 0,
+            what: "length",
+        };
+        return Err(JournalError::refused(path, refusal));
+    }
+    into.clear();
+    file.read_to_end(into).map_err(failed("read"))?;
+    Ok(())
+}
+
+/// J14: keeps a copy of the torn tail, then zeroes it, so that it can never come back.
+fn cut(dir: &Path, number: u64, bytes: &[u8], offset: u64, end: u64) -> Result<(), JournalError> {
+    let range = usize::try_from(offset).unwrap_or(0)..usize::try_from(end).unwrap_or(0);
+    let tail = bytes.get(range).unwrap_or_default();
+    tracing::warn!(
+        segment = number,
+        offset,
+        bytes = tail.len(),
+        "torn tail is cut off"
+    );
+    keep_copy(dir, &format!("{number:08}-{offset}"), tail)?;
+    let path = dir.join(layout::segment_name(number));
+    let zeroed = (|| {
+        let file = File::options().write(true).open(&path)?;
+        file.write_all_at(&vec![0; tail.len()], offset)?;
+        file.sync_data()
+    })();
+    zeroed.map_err(|error| JournalError::io("zero the torn tail of", &path, error))
+}
+
+/// Writes `<stem>.broken`, or `<stem>-2.broken` and so on when there is one: a start that died
+/// while it zeroed the tail has left a better copy than this one.
+fn keep_copy(dir: &Path, stem: &str, tail: &[u8]) -> Result<(), JournalError> {
+    let part = dir.join(format!("{stem}.broken.part"));
+    let failed = |error: io::Error| JournalError::io("write", &part, error);
+    let mut file = File::create(&part).map_err(failed)?;
+    file.write_all(tail).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    let names = (1..=BROKEN_MAX).map(|copy| match copy {
+        1 => dir.join(format!("{stem}.broken")),
+        copy => dir.join(format!("{stem}-{copy}.broken")),
+    });
+    for name in names {
+        if !name.exists() {
+            fs::rename(&part, &name).map_err(failed)?;
+            return sync_dir(dir);
+        }
+    }
+    Err(failed(io::Error::from(io::ErrorKind::AlreadyExists)))
+}

@@ -1,0 +1,90 @@
+//! Where the files of a journal lie and what they are called.
+
+use std::path::{Path, PathBuf};
+
+use domain::ids::ShardId;
+
+/// The manifest of a journal directory.
+pub const MANIFEST: &str = "manifest";
+/// A manifest that is being written; becomes [`MANIFEST`] by rename.
+pub const MANIFEST_NEW: &str = "manifest.new";
+
+/// What a name in a shard's directory stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// `00000001.seg`: a segment with a good header.
+    Segment(u64),
+    /// `spare-*.zero`: pre-written zeros, or what is left of making them; holds no record.
+    Spare,
+    /// `*.broken`: the copy of a torn tail, for people.
+    Broken,
+    /// `probe-*.tmp`: what is left of the test whether the directory can be written.
+    Probe,
+    /// Not ours; left alone.
+    Foreign,
+}
+
+/// Says what `name` stands for. Only the exact spelling that the writer gives is a segment.
+#[must_use]
+pub fn classify(name: &str) -> Entry {
+    if let Some(digits) = name.strip_suffix(".seg") {
+        return match digits.parse::<u64>() {
+            Ok(number) if number > 0 && segment_name(number) == name => Entry::Segment(number),
+            _ => Entry::Foreign,
+        };
+    }
+    if name.starts_with("spare-") && name.ends_with(".zero") {
+        Entry::Spare
+    } else if name.ends_with(".broken") || name.ends_with(".broken.part") {
+        Entry::Broken
+    } else if name.starts_with("probe-") && name.ends_with(".tmp") {
+        Entry::Probe
+    } else {
+        Entry::Foreign
+    }
+}
+
+/// The name of segment `number`, counted from 1.
+#[must_use]
+pub fn segment_name(number: u64) -> String {
+    format!("{number:08}.seg")
+}
+
+/// The directory of a generation below the journal's `root`.
+#[must_use]
+pub fn generation_dir(root: &Path, generation: u32) -> PathBuf {
+    root.join(generation.to_string())
+}
+
+/// The directory of one shard below the journal's `root`.
+#[must_use]
+pub fn shard_dir(root: &Path, generation: u32, shard: ShardId) -> PathBuf {
+    generation_dir(root, generation).join(shard.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_writers_own_spelling_is_a_segment() {
+        let check = |name: &str, entry| assert_eq!(classify(name), entry, "{name}");
+        check("00000001.seg", Entry::Segment(1));
+        check("123456789.seg", Entry::Segment(123_456_789));
+        check("1.seg", Entry::Foreign);
+        check("00000000.seg", Entry::Foreign);
+        check("+0000001.seg", Entry::Foreign);
+        check("00000001.seg.orig", Entry::Foreign);
+        check("spare-3.zero", Entry::Spare);
+        check("00000001-4096.broken", Entry::Broken);
+        check("00000001-4096.broken.part", Entry::Broken);
+        check("probe-1.tmp", Entry::Probe);
+        check("lost+found", Entry::Foreign);
+    }
+
+    #[test]
+    fn a_shard_lives_below_its_generation() {
+        let dir = shard_dir(Path::new("/j"), 2, ShardId(13));
+        assert_eq!(dir, Path::new("/j/2/13"));
+    }
+}

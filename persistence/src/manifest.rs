@@ -1,0 +1,306 @@
+//! The one file that says which journal a directory holds, and how often it was started.
+//!
+//! ```text
+//! njia-journal 1
+//! node 1
+//! journal 5f0c9a3e-…
+//! generation 1
+//! shards 2
+//! slot_hash 1
+//! start 17
+//! crc32c 1a2b3c4d
+//! ```
+//! Replaced as a whole: written aside, synced, renamed, and the directory synced. Read strictly: a
+//! manifest that is not exactly this refuses the start (J05).
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use domain::ids::{NodeId, ShardId};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::JournalError;
+use crate::identity::{Identity, JournalUuid};
+use crate::layout::{MANIFEST, MANIFEST_NEW};
+use crate::recovery::Refusal;
+
+/// The version of the hash that deals transactions to slots.
+pub const SLOT_HASH_VERSION: u16 = 1;
+/// Attempts at a lock that another process holds, and the pause between them: together they bridge
+/// the 250 ms in which a killed process may still be ending.
+pub(crate) const LOCK_ATTEMPTS: u32 = 5;
+pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+const FORMAT: u16 = 1;
+const LEN_MAX: u64 = 4096;
+
+/// An opened journal directory. Holds the lock that keeps other processes out: keep it until the
+/// process ends.
+#[derive(Debug)]
+pub struct Manifest {
+    root: PathBuf,
+    content: Content,
+    is_new: bool,
+    _lock: File,
+}
+
+/// What the file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The machine.
+    pub node: NodeId,
+    /// The journal.
+    pub journal: JournalUuid,
+    /// Rises by one when the slots are dealt anew.
+    pub generation: u32,
+    /// Shards of this generation.
+    pub shards: u16,
+    /// The version of the slot hash.
+    pub slot_hash: u16,
+    /// Starts so far, this one included. Part of every transaction id and of every nonce.
+    pub start: u32,
+}
+
+impl Manifest {
+    /// Opens the journal below `root`, or makes one when the directory is empty, and counts the
+    /// start: the new counter is on disk when this returns. Blocks; once per process, before any
+    /// executor.
+    ///
+    /// # Errors
+    /// [`JournalError::InUse`]; [`JournalError::Refused`] when the manifest cannot be believed or is
+    /// missing beside segments; [`JournalError::OtherNode`], [`JournalError::ShardCount`]; or a
+    /// failed operation.
+    pub fn open_or_create(root: &Path, node: NodeId, shards: u16) -> Result<Self, JournalError> {
+        if shards == 0 {
+            return Err(JournalError::Misconfigured {
+                key: "shards",
+                what: "must be at least 1",
+            });
+        }
+        fs::create_dir_all(root).map_err(|error| JournalError::io("create", root, error))?;
+        let lock = File::open(root).map_err(|error| JournalError::io("open", root, error))?;
+        lock_blocking(&lock, root)?;
+        let found = read(root)?;
+        let is_new = found.is_none();
+        let mut content = match found {
+            Some(content) => content,
+            None => fresh(root, node, shards)?,
+        };
+        check(root, &content, node, shards)?;
+        content.start = content.start.checked_add(1).ok_or_else(|| {
+            let what = "the start counter has reached its end";
+            JournalError::refused(root, Refusal::Manifest { what })
+        })?;
+        write(root, &content)?;
+        Ok(Self {
+            root: root.to_owned(),
+            content,
+            is_new,
+            _lock: lock,
+        })
+    }
+
+    /// Reads the manifest below `root` and changes nothing: for readers.
+    ///
+    /// # Errors
+    /// [`JournalError::Refused`] when there is none or it cannot be believed; or a failed operation.
+    pub fn read(root: &Path) -> Result<Content, JournalError> {
+        read(root)?.ok_or_else(|| {
+            let what = "there is none";
+            JournalError::refused(&root.join(MANIFEST), Refusal::Manifest { what })
+        })
+    }
+
+    /// The directory that holds it.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What it says.
+    #[must_use]
+    pub const fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// Whether this start has made the journal: then nothing was found on disk (J03, J04).
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Where files of `shard` belong.
+    #[must_use]
+    pub const fn identity(&self, shard: ShardId) -> Identity {
+        self.content.identity(shard)
+    }
+}
+
+impl Content {
+    /// Where files of `shard` belong.
+    #[must_use]
+    pub const fn identity(&self, shard: ShardId) -> Identity {
+        Identity {
+            journal: self.journal,
+            node: self.node,
+            generation: self.generation,
+            shard,
+            shards: self.shards,
+        }
+    }
+
+    fn encode(&self) -> String {
+        let text = format!(
+            "njia-journal {FORMAT}\nnode {}\njournal {}\ngeneration {}\nshards {}\nslot_hash {}\n\
+             start {}\n",
+            self.node, self.journal, self.generation, self.shards, self.slot_hash, self.start
+        );
+        let checksum = crc32c::crc32c(text.as_bytes());
+        format!("{text}crc32c {checksum:08x}\n")
+    }
+
+    fn decode(text: &str) -> Result<Self, &'static str> {
+        let body_len = text.rfind("crc32c ").ok_or("it has no checksum")?;
+        let (body, checksum) = text.split_at_checked(body_len).ok_or("it is cut short")?;
+        if checksum != format!("crc32c {:08x}\n", crc32c::crc32c(body.as_bytes())) {
+            return Err("its checksum does not fit");
+        }
+        let mut lines = body.lines();
+        let mut next = |key: &str| {
+            let line = lines.next()?;
+            line.strip_prefix(key)?.strip_prefix(' ')
+        };
+        let format = next("njia-journal").ok_or("it has no format")?;
+        if format != FORMAT.to_string() {
+            return Err("its format is not one that this program reads");
+        }
+        let content = (|| {
+            Some(Self {
+                node: NodeId(next("node")?.parse().ok()?),
+                journal: JournalUuid::parse(next("journal")?)?,
+                generation: next("generation")?.parse().ok()?,
+                shards: next("shards")?.parse().ok()?,
+                slot_hash: next("slot_hash")?.parse().ok()?,
+                start: next("start")?.parse().ok()?,
+            })
+        })();
+        let content = content.ok_or("a line is missing or holds no number")?;
+        if content.shards == 0 || content.encode() != text {
+            return Err("it is not written as this program writes it");
+        }
+        Ok(content)
+    }
+}
+
+fn check(root: &Path, content: &Content, node: NodeId, shards: u16) -> Result<(), JournalError> {
+    let path = || root.to_owned();
+    if content.node != node {
+        return Err(JournalError::OtherNode {
+            path: path(),
+            recorded: content.node.0,
+            configured: node.0,
+        });
+    }
+    if content.slot_hash != SLOT_HASH_VERSION {
+        let what = "its slot hash is not one that this program computes";
+        return Err(JournalError::refused(root, Refusal::Manifest { what }));
+    }
+    if content.shards != shards {
+        return Err(JournalError::ShardCount {
+            path: path(),
+            recorded: content.shards,
+            configured: shards,
+        });
+    }
+    Ok(())
+}
+
+/// A manifest for an empty directory. Segments without a manifest are a journal that has lost its
+/// name: refused.
+fn fresh(root: &Path, node: NodeId, shards: u16) -> Result<Content, JournalError> {
+    let content = Content {
+        node,
+        journal: JournalUuid::random(),
+        generation: 1,
+        shards,
+        slot_hash: SLOT_HASH_VERSION,
+        start: 0,
+    };
+    let entries = fs::read_dir(root).map_err(|error| JournalError::io("list", root, error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| JournalError::io("list", root, error))?;
+        let name = entry.file_name();
+        let generation = name
+            .to_str()
+            .is_some_and(|name| name.parse::<u32>().is_ok());
+        if generation {
+            let what = "there is none, but there are segments";
+            return Err(JournalError::refused(root, Refusal::Manifest { what }));
+        }
+    }
+    Ok(content)
+}
+
+fn read(root: &Path) -> Result<Option<Content>, JournalError> {
+    let path = root.join(MANIFEST);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(JournalError::io("open", &path, error)),
+    };
+    let mut text = String::new();
+    let refused = |what| JournalError::refused(&path, Refusal::Manifest { what });
+    std::io::Read::read_to_string(&mut std::io::Read::take(file, LEN_MAX), &mut text).map_err(
+        |error| match error.kind() {
+            std::io::ErrorKind::InvalidData => refused("it is not text"),
+            _ => JournalError::io("read", &path, error),
+        },
+    )?;
+    Content::decode(&text).map(Some).map_err(refused)
+}
+
+fn write(root: &Path, content: &Content) -> Result<(), JournalError> {
+    let new = root.join(MANIFEST_NEW);
+    let path = root.join(MANIFEST);
+    let io = |operation, error| JournalError::io(operation, &new, error);
+    let mut file = File::create(&new).map_err(|error| io("create", error))?;
+    file.write_all(content.encode().as_bytes())
+        .map_err(|error| io("write", error))?;
+    file.sync_all().map_err(|error| io("sync", error))?;
+    fs::rename(&new, &path).map_err(|error| io("rename", error))?;
+    sync_dir(root)
+}
+
+/// Makes the names in `dir` durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), JournalError> {
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|error| JournalError::io("sync", dir, error))
+}
+
+/// One attempt at the exclusive lock on `file`.
+pub(crate) fn try_lock(file: &File, path: &Path) -> Result<bool, JournalError> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(JournalError::io("lock", path, error.into())),
+    }
+}
+
+/// For the time before any executor runs, when waiting in place harms nobody.
+fn lock_blocking(file: &File, path: &Path) -> Result<(), JournalError> {
+    for _ in 0..LOCK_ATTEMPTS {
+        if try_lock(file, path)? {
+            return Ok(());
+        }
+        std::thread::park_timeout(LOCK_PAUSE);
+    }
+    Err(JournalError::InUse {
+        path: path.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! The bytes of one record: a header of our own, then a payload whose layout is named by its version.
+//!
+//! Pure: no file, no clock. Offsets are in `docs/journal-format.md`. The header is not rkyv, so that
+//! a payload is found by type and version before anything is believed about its layout; a payload is
+//! checked by CRC32C, by length and by bytecheck before a field of it is read.
+
+mod payload;
+
+use domain::ids::{Lsn, TransactionId};
+use domain::record::Record;
+use thiserror::Error;
+
+/// Length of a record header. A multiple of 8, so that a payload is aligned as its record is.
+pub const RECORD_HEADER_LEN: usize = 40;
+/// No record is longer, header and padding included.
+pub const RECORD_BYTES_MAX: usize = 64 * 1024;
+/// Every record starts and ends at a multiple of this.
+pub const RECORD_ALIGN: usize = 8;
+
+const MAGIC: [u8; 2] = *b"jR";
+/// The payload version that is written, for every type.
+const PAYLOAD_VERSION: u16 = 1;
+
+/// What a record is, as its header says. The numbers are on disk: never reused, never changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum RecordType {
+    /// [`domain::record::Intent`]
+    Intent = 1,
+    /// [`domain::record::Refused`]
+    Refused = 2,
+    /// [`domain::record::Outcome`]
+    Outcome = 3,
+    /// [`domain::record::SafOwed`]
+    SafOwed = 4,
+    /// [`domain::record::SafDone`]
+    SafDone = 5,
+    /// [`domain::record::Tombstone`]
+    Tombstone = 6,
+    /// [`domain::record::LateResponse`]
+    LateResponse = 7,
+}
+
+impl RecordType {
+    /// The type of `record`.
+    #[must_use]
+    pub const fn of(record: &Record<'_>) -> Self {
+        match record {
+            Record::Intent(_) => Self::Intent,
+            Record::Refused(_) => Self::Refused,
+            Record::Outcome(_) => Self::Outcome,
+            Record::SafOwed(_) => Self::SafOwed,
+            Record::SafDone(_) => Self::SafDone,
+            Record::Tombstone(_) => Self::Tombstone,
+            Record::LateResponse(_) => Self::LateResponse,
+        }
+    }
+
+    const fn from_number(number: u16) -> Option<Self> {
+        match number {
+            1 => Some(Self::Intent),
+            2 => Some(Self::Refused),
+            3 => Some(Self::Outcome),
+            4 => Some(Self::SafOwed),
+            5 => Some(Self::SafDone),
+            6 => Some(Self::Tombstone),
+            7 => Some(Self::LateResponse),
+            _ => None,
+        }
+    }
+}
+
+/// Why a record cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum EncodeError {
+    /// The buffer is too short for it; nothing of use was written.
+    #[error("no room for the record")]
+    NoRoom,
+    /// The replayable fields of an answer are over their bound.
+    #[error("the record is longer than a record may be")]
+    TooLong,
+}
+
+/// Why bytes are not a record. Names the fault, never a byte of the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RecordError {
+    /// Fewer bytes than the header needs or than it names.
+    #[error("record is cut short")]
+    Short,
+    /// The record does not begin as one, or a field that must be zero is not.
+    #[error("not a record header")]
+    Header,
+    /// A type or payload version that this program does not know.
+    #[error("record type {kind} with payload version {version} is not known")]
+    Unknown {
+        /// The type as it stands in the header.
+        kind: u16,
+        /// The payload version as it stands in the header.
+        version: u16,
+    },
+    /// The checksum of the payload does not fit.
+    #[error("record checksum does not fit")]
+    Checksum,
+    /// The payload is not as long as its type and version demand.
+    #[error("record payload has the wrong length")]
+    Length,
+    /// A field holds a value that its type does not admit.
+    #[error("record field {0} holds an impossible value")]
+    Value(&'static str),
+}
+
+/// A record that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decoded<'a> {
+    /// Its position.
+    pub lsn: Lsn,
+    /// What it says.
+    pub record: Record<'a>,
+    /// Bytes that it takes, padding included: the next record begins there.
+    pub len: usize,
+}
+
+/// Bytes that `record` takes, header and padding included.
+#[must_use]
+pub fn encoded_len(record: &Record<'_>) -> usize {
+    (RECORD_HEADER_LEN + payload::len(record)).next_multiple_of(RECORD_ALIGN)
+}
+
+/// Writes `record` to the front of `out` and returns the bytes it took. Does not allocate.
+///
+/// # Errors
+/// [`EncodeError`]; `out` may then hold a part of the record.
+pub fn encode(record: &Record<'_>, lsn: Lsn, out: &mut [u8]) -> Result<usize, EncodeError> {
+    let payload_len = payload::len(record);
+    let len = (RECORD_HEADER_LEN + payload_len).next_multiple_of(RECORD_ALIGN);
+    if len > RECORD_BYTES_MAX {
+        return Err(EncodeError::TooLong);
+    }
+    let out = out.get_mut(..len).ok_or(EncodeError::NoRoom)?;
+    let (header, rest) = out
+        .split_at_mut_checked(RECORD_HEADER_LEN)
+        .ok_or(EncodeError::NoRoom)?;
+    let (body, padding) = rest
+        .split_at_mut_checked(payload_len)
+        .ok_or(EncodeError::NoRoom)?;
+    payload::write(record, body)?;
+    padding.fill(0);
+    Header {
+        version: PAYLOAD_VERSION,
+        kind: RecordType::of(record) as u16,
+        payload_len: u32::try_from(payload_len).map_err(|_| EncodeError::TooLong)?,
+        checksum: crc32c::crc32c(body),
+        lsn,
+        transaction: record.transaction(),
+    }
+    .write(header);
+    Ok(len)
+}
+
+/// Reads the record at the front of `bytes`.
+///
+/// # Errors
+/// [`RecordError`]; nothing of the record was believed then.
+pub fn decode(bytes: &[u8]) -> Result<Decoded<'_>, RecordError> {
+    let (header, rest) = bytes
+        .split_first_chunk::<RECORD_HEADER_LEN>()
+        .ok_or(RecordError::Short)?;
+    let header = Header::read(header)?;
+    let payload_len = usize::try_from(header.payload_len).map_err(|_| RecordError::Short)?;
+    if payload_len > RECORD_BYTES_MAX {
+        return Err(RecordError::Length);
+    }
+    let len = (RECORD_HEADER_LEN + payload_len).next_multiple_of(RECORD_ALIGN);
+    let body = rest.get(..payload_len).ok_or(RecordError::Short)?;
+    let padding = rest
+        .get(payload_len..len - RECORD_HEADER_LEN)
+        .ok_or(RecordError::Short)?;
+    if crc32c::crc32c(body) != header.checksum {
+        return Err(RecordError::Checksum);
+    }
+    if padding.iter().any(|byte| *byte != 0) {
+        return Err(RecordError::Header);
+    }
+    let unknown = RecordError::Unknown {
+        kind: header.kind,
+        version: header.version,
+    };
+    let kind = RecordType::from_number(header.kind).ok_or(unknown)?;
+    if header.version != PAYLOAD_VERSION {
+        return Err(unknown);
+    }
+    Ok(Decoded {
+        lsn: header.lsn,
+        record: payload::read(kind, header.transaction, body)?,
+        len,
+    })
+}
+
+/// Position and length of the record at the front of `bytes`, which were checked as part of a
+/// batch; `None` at their end.
+pub(crate) fn peek(bytes: &[u8]) -> Option<(Lsn, usize)> {
+    let header = Header::read(bytes.first_chunk::<RECORD_HEADER_LEN>()?).ok()?;
+    let payload_len = usize::try_from(header.payload_len).ok()?;
+    let len = RECORD_HEADER_LEN.checked_add(payload_len)?;
+    Some((header.lsn, len.checked_next_multiple_of(RECORD_ALIGN)?))
+}
+
+struct Header {
+    version: u16,
+    kind: u16,
+    payload_len: u32,
+    checksum: u32,
+    lsn: Lsn,
+    transaction: TransactionId,
+}
+
+impl Header {
+    /// `out` holds [`RECORD_HEADER_LEN`] bytes.
+    fn write(&self, out: &mut [u8]) {
+        let parts: [&[u8]; 8] = [
+            &MAGIC,
+            &self.version.to_le_bytes(),
+            &self.kind.to_le_bytes(),
+            &[0, 0],
+            &self.payload_len.to_le_bytes(),
+            &self.checksum.to_le_bytes(),
+            &self.lsn.0.to_le_bytes(),
+            &self.transaction.0.to_be_bytes(),
+        ];
+        let bytes = parts.iter().flat_map(|part| part.iter());
+        for (target, byte) in out.iter_mut().zip(bytes) {
+            *target = *byte;
+        }
+    }
+
+    fn read(bytes: &[u8; RECORD_HEADER_LEN]) -> Result<Self, RecordError> {
+        let [m0, m1, v0, v1, k0, k1, f0, f1, rest @ ..] = bytes;
+        let [l0, l1, l2, l3, c0, c1, c2, c3, rest @ ..] = rest;
+        let (lsn, transaction) = rest.split_first_chunk::<8>().ok_or(RecordError::Short)?;
+        let transaction = transaction.first_chunk::<16>().ok_or(RecordError::Short)?;
+        if [*m0, *m1] != MAGIC || [*f0, *f1] != [0, 0] {
+            return Err(RecordError::Header);
+        }
+        Ok(Self {
+            version: u16::from_le_bytes([*v0, *v1]),
+            kind: u16::from_le_bytes([*k0, *k1]),
+            payload_len: u32::from_le_bytes([*l0, *l1, *l2, *l3]),
+            checksum: u32::from_le_bytes([*c0, *c1, *c2, *c3]),
+            lsn: Lsn(u64::from_le_bytes(*lsn)),
+            transaction: TransactionId(u128::from_be_bytes(*transaction)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

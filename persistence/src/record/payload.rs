@@ -1,0 +1,138 @@
+//! The payload of a record: one archived struct of fixed size, then, for an outcome, the fields to
+//! replay as they are.
+
+mod v1;
+
+use domain::ids::TransactionId;
+use domain::record::{Outcome, Record};
+use domain::request::Answer;
+use rkyv::api::low;
+use rkyv::bytecheck::CheckBytes;
+use rkyv::de::pooling::Unpool;
+use rkyv::rancor::{Failure, Strategy};
+use rkyv::ser::allocator::SubAllocator;
+use rkyv::ser::writer::Buffer;
+use rkyv::{Archive, Deserialize, Serialize};
+
+use super::{EncodeError, RecordError, RecordType};
+
+/// Longest fixed part of any payload.
+const FIXED_MAX: usize = 256;
+
+/// Bytes on the alignment that an archive needs; records lie where the file has them.
+#[repr(align(16))]
+struct Aligned([u8; FIXED_MAX]);
+
+/// Bytes of the payload of `record`.
+pub(super) const fn len(record: &Record<'_>) -> usize {
+    match record {
+        Record::Intent(_) => v1::INTENT_LEN,
+        Record::Refused(_) => v1::REFUSED_LEN,
+        Record::Outcome(outcome) => v1::OUTCOME_LEN + outcome.answer.fields.len(),
+        Record::SafOwed(_) => v1::SAF_OWED_LEN,
+        Record::SafDone(_) => v1::SAF_DONE_LEN,
+        Record::Tombstone(_) => v1::TOMBSTONE_LEN,
+        Record::LateResponse(_) => v1::LATE_RESPONSE_LEN,
+    }
+}
+
+/// Fills `out`, which has exactly the length that [`len`] gave.
+pub(super) fn write(record: &Record<'_>, out: &mut [u8]) -> Result<(), EncodeError> {
+    match record {
+        Record::Intent(intent) => archive(&v1::IntentV1::from(intent), out),
+        Record::Refused(refused) => archive(&v1::RefusedV1::from(refused), out),
+        Record::Outcome(outcome) => write_outcome(outcome, out),
+        Record::SafOwed(owed) => archive(&v1::SafOwedV1::from(owed), out),
+        Record::SafDone(done) => archive(&v1::SafDoneV1::from(done), out),
+        Record::Tombstone(tombstone) => archive(&v1::TombstoneV1::from(tombstone), out),
+        Record::LateResponse(late) => archive(&v1::LateResponseV1::from(late), out),
+    }
+}
+
+/// Reads a payload of `kind`; `bytes` must be all of it.
+pub(super) fn read(
+    kind: RecordType,
+    transaction: TransactionId,
+    bytes: &[u8],
+) -> Result<Record<'_>, RecordError> {
+    Ok(match kind {
+        RecordType::Intent => Record::Intent(exact::<v1::IntentV1>(bytes)?.intent(transaction)?),
+        RecordType::Refused => {
+            Record::Refused(exact::<v1::RefusedV1>(bytes)?.refused(transaction)?)
+        }
+        RecordType::Outcome => Record::Outcome(read_outcome(transaction, bytes)?),
+        RecordType::SafOwed => {
+            Record::SafOwed(exact::<v1::SafOwedV1>(bytes)?.saf_owed(transaction)?)
+        }
+        RecordType::SafDone => {
+            Record::SafDone(exact::<v1::SafDoneV1>(bytes)?.saf_done(transaction)?)
+        }
+        RecordType::Tombstone => {
+            Record::Tombstone(exact::<v1::TombstoneV1>(bytes)?.tombstone(transaction)?)
+        }
+        RecordType::LateResponse => {
+            Record::LateResponse(exact::<v1::LateResponseV1>(bytes)?.late_response(transaction)?)
+        }
+    })
+}
+
+fn write_outcome(outcome: &Outcome<'_>, out: &mut [u8]) -> Result<(), EncodeError> {
+    if outcome.answer.fields.len() > Answer::FIELDS_LEN_MAX {
+        return Err(EncodeError::TooLong);
+    }
+    let (fixed, fields) = out
+        .split_at_mut_checked(v1::OUTCOME_LEN)
+        .ok_or(EncodeError::NoRoom)?;
+    archive(&v1::OutcomeV1::from(outcome), fixed)?;
+    if fields.len() != outcome.answer.fields.len() {
+        return Err(EncodeError::NoRoom);
+    }
+    fields.copy_from_slice(outcome.answer.fields);
+    Ok(())
+}
+
+fn read_outcome(transaction: TransactionId, bytes: &[u8]) -> Result<Outcome<'_>, RecordError> {
+    let (fixed, fields) = bytes
+        .split_at_checked(v1::OUTCOME_LEN)
+        .ok_or(RecordError::Length)?;
+    if fields.len() > Answer::FIELDS_LEN_MAX {
+        return Err(RecordError::Length);
+    }
+    exact::<v1::OutcomeV1>(fixed)?.outcome(transaction, fields)
+}
+
+type Serializer<'a> = Strategy<rkyv::ser::Serializer<Buffer<'a>, SubAllocator<'a>, ()>, Failure>;
+
+fn archive<'a, T>(value: &T, out: &'a mut [u8]) -> Result<(), EncodeError>
+where
+    T: Serialize<Serializer<'a>>,
+{
+    let len = out.len();
+    let written = low::to_bytes_in_with_alloc::<_, _, Failure>(
+        value,
+        Buffer::from(out),
+        SubAllocator::empty(),
+    )
+    .map_err(|_| EncodeError::NoRoom)?;
+    debug_assert_eq!(written.len(), len, "a payload has the length of its type");
+    Ok(())
+}
+
+/// Reads `bytes` as one archived `T` and nothing more.
+fn exact<T>(bytes: &[u8]) -> Result<T, RecordError>
+where
+    T: Archive,
+    T::Archived: for<'a> CheckBytes<low::LowValidator<'a, Failure>>
+        + Deserialize<T, Strategy<Unpool, Failure>>,
+{
+    if bytes.len() != size_of::<T::Archived>() {
+        return Err(RecordError::Length);
+    }
+    let mut aligned = Aligned([0; FIXED_MAX]);
+    let copy = aligned
+        .0
+        .get_mut(..bytes.len())
+        .ok_or(RecordError::Length)?;
+    copy.copy_from_slice(bytes);
+    low::from_bytes::<T, Failure>(copy).map_err(|_| RecordError::Value("layout"))
+}
