@@ -1,0 +1,448 @@
+//! The engine of one shard: takes inputs, gives outputs, and owns everything in between.
+//!
+//! Work that one input sets free (a flush that covers a thousand records, a thousand deadlines in one
+//! instant) is not piled up: [`Engine::poll_output`] pulls it piece by piece.
+
+mod act;
+mod admit;
+mod owed;
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::VecDeque;
+
+use domain::ids::{IssuerId, Lsn};
+use domain::record::{LateResponse, Outcome, Record, SafDone, SafOwed};
+use domain::request::{Answer, Facts, FrameId, IssuerLeg};
+use domain::time::Instant;
+use domain::{Amount, ResponseCode};
+
+use crate::clock::Clock;
+use crate::error::RecoverError;
+use crate::input::{Handle, Input};
+use crate::output::{EntryKind, Event, JournalEntry, Output, OwedReversal};
+use crate::replay::Replay;
+use crate::saf::Saf;
+use crate::settings::Settings;
+use crate::state::State;
+use crate::table::Table;
+use crate::timers::{Deadlines, Timer};
+
+/// All transactions of one shard.
+///
+/// Three kinds of method: `handle_*` tells, `poll_*` asks, the rest reads. After each `handle_*`,
+/// [`Engine::poll_output`] is drained to `None` before the next.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) table: Table,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) saf: Saf,
+    pub(crate) load: Load,
+    /// What waits for a record to become durable, in the order of the journal.
+    pub(crate) waiting: VecDeque<Waiting>,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) next_lsn: Lsn,
+    pub(crate) durable: Lsn,
+    pub(crate) shed: bool,
+    pub(crate) serial: u32,
+    /// Deadlines up to here have been called out.
+    pub(crate) expire_until: Instant,
+    pub(crate) replay: Option<Replay>,
+}
+
+/// How much is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Without a durable outcome.
+    pub(crate) inflight: usize,
+    /// May still come to owe a reversal that no room is taken for.
+    pub(crate) exposed: usize,
+}
+
+/// Something that a durable record sets free.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) lsn: Lsn,
+    pub(crate) effect: Effect,
+}
+
+/// What a durable record sets free.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Effect {
+    /// The request may leave.
+    Intent(Handle),
+    /// The answer may leave.
+    Outcome(Handle),
+    /// The reversal may leave.
+    Owed { saf: u32, generation: u32 },
+    /// The acknowledgement may leave.
+    Acknowledge { frame: FrameId, code: ResponseCode },
+}
+
+/// Numbers for gauges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Entries in the table, finished ones and tombstones included.
+    pub entries: usize,
+    /// Transactions without a durable outcome.
+    pub inflight: usize,
+    /// Owed reversals.
+    pub saf: usize,
+    /// Effects that wait for the disk.
+    pub waiting: usize,
+}
+
+impl Engine {
+    /// An engine that knows nothing. Before its first input it may be told the journal.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let waiting_max = waiting_max(&settings);
+        Self {
+            settings,
+            clock: Clock::new(settings.wall_at_zero),
+            table: Table::new(&settings),
+            deadlines: Deadlines::new(settings.deadlines_max),
+            saf: Saf::new(
+                settings.saf_max,
+                settings.issuers,
+                settings.saf,
+                settings.seed,
+            ),
+            load: Load::default(),
+            waiting: VecDeque::with_capacity(waiting_max),
+            outputs: VecDeque::with_capacity(OUTPUTS_MAX),
+            next_lsn: settings.next_lsn,
+            durable: Lsn(settings.next_lsn.0.saturating_sub(1)),
+            shed: false,
+            serial: 0,
+            expire_until: Instant::ZERO,
+            replay: None,
+        }
+    }
+
+    /// Tells it what has happened.
+    pub fn handle_input(&mut self, input: Input<'_>, now: Instant) {
+        debug_assert!(
+            self.replay.is_none(),
+            "recovery ends before the first input"
+        );
+        self.clock.advance(now);
+        match input {
+            Input::Request(request) => self.on_request(&request),
+            Input::Reversal(reversal) => self.on_reversal(&reversal),
+            Input::Assessed { handle, assessment } => self.on_assessed(handle, assessment),
+            Input::Selected { handle, selection } => self.on_selected(handle, selection),
+            Input::Durable { lsn } => self.durable = self.durable.max(lsn),
+            Input::Unsent { handle, stan } => self.on_unsent(handle, stan),
+            Input::Response {
+                handle,
+                stan,
+                answer,
+            } => self.on_response(handle, stan, &answer),
+            Input::Unusable { handle, stan } => self.on_unusable(handle, stan),
+            Input::ReversalResponse { handle, code } => self.on_reversal_response(handle, code),
+            Input::ReversalUnsent { handle } => self.on_reversal_unsent(handle),
+            Input::IssuerUp { issuer } => self.saf.issuer_up(issuer),
+            Input::Wall { wall } => self.clock.anchor(wall),
+            Input::Shed(shed) => self.shed = shed,
+        }
+        self.debug_invariants();
+    }
+
+    /// Tells it that time has passed. May be called late, early or twice.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.clock.advance(now);
+        self.expire_until = self.expire_until.max(now);
+        self.debug_invariants();
+    }
+
+    /// The next thing to do; `None` when there is nothing left.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            if !self.step() {
+                self.debug_invariants();
+                return None;
+            }
+        }
+    }
+
+    /// When [`Engine::handle_timeout`] is next of use.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let deadline = self.deadlines.earliest(&self.table);
+        let saf = self.saf.earliest();
+        [deadline, saf].into_iter().flatten().min()
+    }
+
+    /// Feeds one record of the journal, in the order in which they were written, before the first
+    /// input. `now` is the instant that `wall_at_zero` plus `now` makes the present.
+    ///
+    /// # Errors
+    /// What is live does not fit, or names an issuer that is not configured: the shard must not start.
+    pub fn recover(&mut self, record: &Record<'_>, now: Instant) -> Result<(), RecoverError> {
+        self.clock.advance(now);
+        self.replay_record(record)
+    }
+
+    /// Says where the journal that was fed ends: the next record that this engine writes is `next_lsn`.
+    /// For a shell that learns it only by reading the journal to its end.
+    pub fn resume_at(&mut self, next_lsn: Lsn) {
+        debug_assert!(self.outputs.is_empty(), "nothing was journaled before");
+        self.next_lsn = next_lsn;
+        self.durable = Lsn(next_lsn.0.saturating_sub(1));
+    }
+
+    /// The journal has been fed. Closes the intents that it left open: they become outputs, and are to
+    /// be durable before a listener opens.
+    ///
+    /// # Errors
+    /// More reversals are owed than there is room for: the shard must not start.
+    pub fn recovered(&mut self, now: Instant) -> Result<(), RecoverError> {
+        self.clock.advance(now);
+        self.end_replay()
+    }
+
+    /// The record that an entry of this turn stands for.
+    #[must_use]
+    pub fn record(&self, entry: &JournalEntry) -> Record<'_> {
+        #[expect(
+            clippy::expect_used,
+            reason = "a lost record is lost money: never go on"
+        )]
+        self.compose(entry)
+            .expect("invariant: what is journaled in a turn is in the table until the next input")
+    }
+
+    /// What the request said.
+    #[must_use]
+    pub fn facts(&self, handle: Handle) -> Option<&Facts> {
+        Some(&self.table.transaction(handle)?.facts)
+    }
+
+    /// The transaction's id.
+    #[must_use]
+    pub fn transaction_id(&self, handle: Handle) -> Option<domain::ids::TransactionId> {
+        Some(self.table.transaction(handle)?.id)
+    }
+
+    /// The latest leg.
+    #[must_use]
+    pub fn leg(&self, handle: Handle) -> Option<&IssuerLeg> {
+        self.table.transaction(handle)?.leg.as_ref()
+    }
+
+    /// What the acquirer and every copy is told.
+    #[must_use]
+    pub fn answer(&self, handle: Handle) -> Option<Answer<'_>> {
+        let transaction = self.table.transaction(handle)?;
+        Some(transaction.answer(&self.table.arena))
+    }
+
+    /// The oldest reversal that the transaction owes.
+    #[must_use]
+    pub fn reversal(&self, handle: Handle) -> Option<OwedReversal> {
+        let transaction = self.table.transaction(handle)?;
+        let entry = self.saf.get(transaction.saf_head)?;
+        let currency = transaction.facts.amount.currency();
+        Some(OwedReversal {
+            leg: transaction.leg?,
+            decided: entry.decided,
+            replacement: entry
+                .replacement
+                .and_then(|minor| Amount::new(minor, currency).ok()),
+            cause: entry.cause,
+            attempts: entry.attempts,
+        })
+    }
+
+    /// The amount that stays after the oldest reversal owed; `None` when all is reversed.
+    #[must_use]
+    pub fn replacement(&self, handle: Handle) -> Option<Amount> {
+        self.reversal(handle)?.replacement
+    }
+
+    /// Legs whose STAN is taken: after a recovery, for [`crate::matching::StanAllocator::claim`].
+    pub fn busy_legs(&self) -> impl Iterator<Item = (Handle, &IssuerLeg)> {
+        let len = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
+        (0..len).filter_map(|index| {
+            let transaction = self.table.at(index)?;
+            let leg = transaction.leg.as_ref()?;
+            let handle = self.table.handle(index)?;
+            transaction.stan_held.then_some((handle, leg))
+        })
+    }
+
+    /// Numbers for gauges.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            entries: self.table.count(),
+            inflight: self.load.inflight,
+            saf: self.saf.count(),
+            waiting: self.waiting.len(),
+        }
+    }
+
+    /// Owed reversals in flight to this issuer.
+    #[must_use]
+    pub fn saf_inflight(&self, issuer: IssuerId) -> u32 {
+        self.saf.inflight(issuer)
+    }
+
+    /// The position of the next record.
+    #[must_use]
+    pub const fn next_lsn(&self) -> Lsn {
+        self.next_lsn
+    }
+
+    /// Does one piece of the work that is due. `false` when there is none.
+    fn step(&mut self) -> bool {
+        if self.replay_step() || self.durable_step() {
+            return true;
+        }
+        let until = self.expire_until;
+        if let Some(Timer::Deadline(handle)) = self.deadlines.expired(&self.table, until) {
+            self.on_deadline(handle);
+            return true;
+        }
+        self.saf_step()
+    }
+
+    fn durable_step(&mut self) -> bool {
+        let durable = self.durable;
+        let Some(Waiting { effect, .. }) =
+            self.waiting.pop_front_if(|waiting| waiting.lsn <= durable)
+        else {
+            return false;
+        };
+        match effect {
+            Effect::Intent(handle) => self.on_intent_durable(handle),
+            Effect::Outcome(handle) => self.on_outcome_durable(handle),
+            Effect::Owed { saf, generation } => self.on_owed_durable(saf, generation),
+            Effect::Acknowledge { frame, code } => self.acknowledge_now(frame, code),
+        }
+        true
+    }
+
+    pub(crate) fn emit(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(crate) fn count(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Asks for a record; returns its position.
+    pub(crate) fn journal(&mut self, handle: Handle, kind: EntryKind) -> Lsn {
+        let lsn = self.next_lsn;
+        self.next_lsn = lsn.next();
+        let decided = self.clock.wall();
+        let entry = JournalEntry {
+            handle,
+            decided,
+            kind,
+        };
+        self.emit(Output::Journal { lsn, entry });
+        lsn
+    }
+
+    /// Holds an effect back until everything journaled so far is durable.
+    pub(crate) fn wait(&mut self, effect: Effect) {
+        let lsn = Lsn(self.next_lsn.0.saturating_sub(1));
+        debug_assert!(
+            self.waiting.back().is_none_or(|last| last.lsn <= lsn),
+            "effects wait in the order of the journal"
+        );
+        self.waiting.push_back(Waiting { lsn, effect });
+    }
+
+    pub(crate) fn moved(&mut self, before: State, after: State) {
+        let load = &mut self.load;
+        match (before.is_settled(), after.is_settled()) {
+            (false, true) => load.inflight = load.inflight.saturating_sub(1),
+            (true, false) => load.inflight = load.inflight.saturating_add(1),
+            (false, false) | (true, true) => {}
+        }
+        match (before.is_exposed(), after.is_exposed()) {
+            (true, false) => load.exposed = load.exposed.saturating_sub(1),
+            (false, true) => load.exposed = load.exposed.saturating_add(1),
+            (false, false) | (true, true) => {}
+        }
+    }
+
+    fn compose(&self, entry: &JournalEntry) -> Option<Record<'_>> {
+        if entry.kind == EntryKind::Tombstone {
+            return self
+                .table
+                .tombstone(entry.handle)
+                .copied()
+                .map(Record::Tombstone);
+        }
+        let transaction = self.table.transaction(entry.handle)?;
+        let (id, decided) = (transaction.id, entry.decided);
+        Some(match entry.kind {
+            EntryKind::Tombstone => return None,
+            EntryKind::Intent => Record::Intent(transaction.intent()?),
+            EntryKind::Refused { reason } => Record::Refused(transaction.refused(reason)),
+            EntryKind::Outcome { kind, issuer_code } => Record::Outcome(Outcome {
+                transaction: id,
+                decided,
+                kind,
+                answer: transaction.answer(&self.table.arena),
+                issuer_code,
+            }),
+            EntryKind::SafOwed { saf } => {
+                let owed = self.saf.get(saf)?;
+                let currency = transaction.facts.amount.currency();
+                let amount = |minor| Amount::new(minor, currency).ok();
+                Record::SafOwed(SafOwed {
+                    transaction: id,
+                    decided: owed.decided,
+                    cause: owed.cause,
+                    key: owed.key,
+                    replacement: owed.replacement.and_then(amount),
+                })
+            }
+            EntryKind::SafDone {
+                result,
+                code,
+                attempts,
+            } => Record::SafDone(SafDone {
+                transaction: id,
+                decided,
+                result,
+                code,
+                attempts,
+            }),
+            EntryKind::LateResponse { code } => Record::LateResponse(LateResponse {
+                transaction: id,
+                received: decided,
+                issuer: transaction.leg?.issuer,
+                code,
+            }),
+        })
+    }
+}
+
+/// Outputs that one input makes at once, at most; what follows from it is pulled by `poll_output`.
+const OUTPUTS_MAX: usize = 64;
+
+/// Intents and outcomes in flight, owed reversals, and as much again for acknowledgements.
+pub(crate) const fn waiting_max(settings: &Settings) -> usize {
+    waiting_reserve(settings)
+        .saturating_mul(2)
+        .saturating_add(1024)
+}
+
+/// What acknowledgements leave free for intents, outcomes and owed reversals.
+pub(crate) const fn waiting_reserve(settings: &Settings) -> usize {
+    settings
+        .inflight_max
+        .saturating_mul(2)
+        .saturating_add(settings.saf_max)
+}

@@ -1,0 +1,394 @@
+//! One transaction advances: a signal moves its state, the action does what that calls for.
+
+use core::time::Duration;
+
+use domain::ResponseCode;
+use domain::ids::Stan;
+use domain::record::{OutcomeKind, RefusalReason, ReversalCause};
+use domain::request::{Answer, IssuerLeg};
+
+use crate::engine::{Effect, Engine};
+use crate::input::{Assessment, Handle, Selection};
+use crate::output::{EntryKind, Event, LegEnding, NotAdmitted, Output, Reply, StanReuse};
+use crate::state::{Action, Signal, State, Unusable, WhyUnsent};
+use crate::transaction::{StoredAnswer, Transaction};
+
+impl Engine {
+    pub(crate) fn on_assessed(&mut self, handle: Handle, assessment: Assessment) {
+        let signal = match assessment {
+            Assessment::Accept => Signal::Accepted,
+            Assessment::Decline { code, reason } => Signal::Declined { code, reason },
+        };
+        self.advance(handle, signal);
+    }
+
+    pub(crate) fn on_selected(&mut self, handle: Handle, selection: Selection) {
+        let signal = match selection {
+            Selection::Leg { leg, deadline } => Signal::Routed { leg, deadline },
+            Selection::None { code, reason } => Signal::Unrouted { code, reason },
+        };
+        self.advance(handle, signal);
+    }
+
+    pub(crate) fn on_unsent(&mut self, handle: Handle, stan: Stan) {
+        self.advance_leg(handle, stan, Signal::Unsent);
+    }
+
+    pub(crate) fn on_unusable(&mut self, handle: Handle, stan: Stan) {
+        let what = Unusable {
+            told: ResponseCode::MALFUNCTION,
+            code: None,
+        };
+        self.advance_leg(handle, stan, Signal::Unusable(what));
+    }
+
+    pub(crate) fn on_response(&mut self, handle: Handle, stan: Stan, answer: &Answer<'_>) {
+        let Some(transaction) = self.table.transaction(handle) else {
+            return self.count(Event::Stray);
+        };
+        let signal = judge(transaction, answer);
+        self.advance_leg(handle, stan, signal);
+    }
+
+    pub(crate) fn on_deadline(&mut self, handle: Handle) {
+        self.deadlines.clear(&mut self.table, handle);
+        self.advance(handle, Signal::Deadline);
+    }
+
+    pub(crate) fn on_intent_durable(&mut self, handle: Handle) {
+        let state = self.table.transaction(handle).map(|found| found.state);
+        // Closed or reversed meanwhile: its outcome says so, and nothing leaves.
+        if state == Some(State::Intended) {
+            self.advance(handle, Signal::IntentDurable);
+        }
+    }
+
+    pub(crate) fn on_outcome_durable(&mut self, handle: Handle) {
+        self.advance(handle, Signal::OutcomeDurable);
+    }
+
+    /// A signal about one leg: of no use when the transaction has gone on to another.
+    fn advance_leg(&mut self, handle: Handle, stan: Stan, signal: Signal<'_>) {
+        let leg = self.table.transaction(handle).and_then(|found| found.leg);
+        if leg.is_some_and(|leg| leg.stan == stan) {
+            self.advance(handle, signal);
+        } else {
+            self.count(Event::Stray);
+        }
+    }
+
+    /// The one place where a state changes.
+    pub(crate) fn advance(&mut self, handle: Handle, signal: Signal<'_>) {
+        let Some(transaction) = self.table.transaction_mut(handle) else {
+            if let Signal::Routed { leg, .. } = signal {
+                self.return_leg(handle, leg);
+            }
+            return self.count(Event::Stray);
+        };
+        let before = transaction.state;
+        let (after, action) = before.on(signal);
+        transaction.state = after;
+        self.moved(before, after);
+        if !after.has_deadline() {
+            self.deadlines.clear(&mut self.table, handle);
+        }
+        self.act(handle, action);
+    }
+
+    fn act(&mut self, handle: Handle, action: Action<'_>) {
+        match action {
+            Action::Ignore => self.count(Event::Stray),
+            Action::ReturnLeg(leg) => self.return_leg(handle, leg),
+            Action::SelectRoute => self.select_route(handle),
+            Action::Refuse { code, reason } => self.refuse(handle, code, reason),
+            Action::Abandon => self.abandon(handle),
+            Action::Withdraw => self.withdraw(handle),
+            Action::Intend { leg, deadline } => {
+                self.set_deadline(handle, deadline);
+                self.intend(handle, leg);
+            }
+            Action::Reintend { leg } => {
+                self.outcome_not_sent(handle, ResponseCode::ISSUER_INOPERATIVE);
+                self.intend(handle, leg);
+            }
+            Action::Send => self.send(handle),
+            Action::NextCandidate => self.next_candidate(handle),
+            Action::CloseUnsent { why } => self.close_unsent(handle, why),
+            Action::Answer(answer) => self.answered(handle, &answer),
+            Action::TimeOut => self.time_out(handle),
+            Action::Invalidate(what) => self.invalidate(handle, what),
+            Action::Reply => self.reply(handle),
+            Action::ReverseInFlight(what) => self.reverse_in_flight(handle, what),
+            Action::ReverseApproved(what) => self.reverse_approved(handle, what),
+            Action::ReleaseHeld { answered } => self.release_held(handle, answered),
+            Action::DropHeld { answered } => self.drop_held(handle, answered),
+            Action::Late { code } => self.late(handle, code),
+        }
+    }
+
+    fn select_route(&mut self, handle: Handle) {
+        let Some(transaction) = self.table.transaction(handle) else {
+            return;
+        };
+        let tried = transaction.tried;
+        let Some(frame) = transaction.frame else {
+            debug_assert!(false, "whoever asks for a route has a frame to send");
+            return;
+        };
+        self.emit(Output::SelectRoute {
+            handle,
+            frame,
+            tried,
+        });
+    }
+
+    fn refuse(&mut self, handle: Handle, code: ResponseCode, reason: RefusalReason) {
+        self.store_code(handle, code);
+        self.journal(handle, EntryKind::Refused { reason });
+        self.wait(Effect::Outcome(handle));
+    }
+
+    /// Nothing was decided in time: shed, and no trace is left.
+    fn abandon(&mut self, handle: Handle) {
+        let frame = self.forget(handle);
+        if let Some(frame) = frame {
+            self.not_admitted(frame, ResponseCode::MALFUNCTION, NotAdmitted::Undecided);
+        }
+    }
+
+    fn withdraw(&mut self, handle: Handle) {
+        if let Some(frame) = self.forget(handle) {
+            self.emit(Output::Discard { frame });
+        }
+    }
+
+    /// Takes an undecided transaction out of the table; returns its frame.
+    fn forget(&mut self, handle: Handle) -> Option<domain::request::FrameId> {
+        self.deadlines.clear(&mut self.table, handle);
+        let transaction = self.table.transaction_mut(handle)?;
+        let (state, frame) = (transaction.state, transaction.frame);
+        debug_assert!(transaction.leg.is_none(), "nothing was journaled");
+        debug_assert!(state.is_exposed(), "undecided ones are exposed");
+        self.load.inflight = self.load.inflight.saturating_sub(1);
+        self.load.exposed = self.load.exposed.saturating_sub(1);
+        self.table.remove(handle.index);
+        frame
+    }
+
+    fn intend(&mut self, handle: Handle, leg: IssuerLeg) {
+        let now = self.clock.now();
+        if let Some(transaction) = self.table.transaction_mut(handle) {
+            debug_assert!(!transaction.leg_open, "one leg at a time");
+            transaction.leg = Some(leg);
+            transaction.leg_open = true;
+            transaction.stan_held = true;
+            transaction.started = now;
+        }
+        self.journal(handle, EntryKind::Intent);
+        self.wait(Effect::Intent(handle));
+    }
+
+    fn send(&mut self, handle: Handle) {
+        let now = self.clock.now();
+        let Some(transaction) = self.table.transaction_mut(handle) else {
+            return;
+        };
+        transaction.started = now;
+        let (Some(frame), Some(leg)) = (transaction.frame, transaction.leg) else {
+            debug_assert!(false, "an intended transaction has frame and leg");
+            return;
+        };
+        self.emit(Output::Send { handle, frame, leg });
+    }
+
+    fn next_candidate(&mut self, handle: Handle) {
+        if let Some(transaction) = self.table.transaction_mut(handle) {
+            let candidate = transaction.leg.map_or(0, |leg| u32::from(leg.candidate));
+            transaction.tried |= 1_u8.checked_shl(candidate).unwrap_or(0);
+        }
+        self.end_leg(handle, LegEnding::Unsent);
+        self.release_stan(handle, StanReuse::AtOnce);
+        self.select_route(handle);
+    }
+
+    fn close_unsent(&mut self, handle: Handle, why: WhyUnsent) {
+        self.end_leg(handle, LegEnding::Unsent);
+        self.release_stan(handle, StanReuse::AtOnce);
+        let code = match why {
+            WhyUnsent::Unrouted(code) => code,
+            WhyUnsent::Deadline => ResponseCode::MALFUNCTION,
+            WhyUnsent::Reversed => self.settings.reversed_original_answer,
+        };
+        if why == WhyUnsent::Reversed {
+            self.discard_frame(handle);
+        }
+        self.outcome_not_sent(handle, code);
+        self.wait(Effect::Outcome(handle));
+    }
+
+    fn outcome_not_sent(&mut self, handle: Handle, code: ResponseCode) {
+        self.store_code(handle, code);
+        self.journal_outcome(handle, OutcomeKind::NotSent, None);
+    }
+
+    fn answered(&mut self, handle: Handle, answer: &Answer<'_>) {
+        let Some((transaction, arena)) = self.table.with_arena(handle) else {
+            return;
+        };
+        let whole = transaction.store_answer(answer, arena);
+        if answer.code.is_approval() {
+            transaction.left = transaction.facts.amount.minor();
+        }
+        if !whole {
+            self.count(Event::AnswerCut);
+        }
+        self.end_leg(handle, LegEnding::Answered(answer.code));
+        self.release_stan(handle, StanReuse::AtOnce);
+        self.journal_outcome(handle, OutcomeKind::Answered, None);
+        self.wait(Effect::Outcome(handle));
+    }
+
+    fn time_out(&mut self, handle: Handle) {
+        self.end_leg(handle, LegEnding::TimedOut);
+        self.store_code(handle, self.settings.timeout_answer);
+        self.journal_outcome(handle, OutcomeKind::TimedOut, None);
+        let cause = match self.replay {
+            Some(_) => ReversalCause::Restart,
+            None => ReversalCause::Timeout,
+        };
+        self.owe(handle, cause);
+        self.wait(Effect::Outcome(handle));
+    }
+
+    fn invalidate(&mut self, handle: Handle, what: Unusable) {
+        self.end_leg(handle, LegEnding::Unusable);
+        self.store_code(handle, what.told);
+        self.journal_outcome(handle, OutcomeKind::Invalid, what.code);
+        self.owe(handle, ReversalCause::InvalidAnswer);
+        self.wait(Effect::Outcome(handle));
+    }
+
+    fn reply(&mut self, handle: Handle) {
+        let transaction = self.table.transaction_mut(handle);
+        let frame = transaction.and_then(|transaction| transaction.frame.take());
+        if let Some(frame) = frame {
+            let reply = Reply::Answer(handle);
+            self.emit(Output::Reply { frame, reply });
+        }
+        self.finish_if_done(handle);
+    }
+
+    /// An answer after the end: journaled once, changes nothing.
+    fn late(&mut self, handle: Handle, code: Option<ResponseCode>) {
+        let Some(transaction) = self.table.transaction_mut(handle) else {
+            return;
+        };
+        let second = transaction.was_answered();
+        let conflict = code != Some(transaction.answer.code);
+        let worth = code.filter(|_| !transaction.late_seen && (conflict || !second));
+        transaction.late_seen |= worth.is_some();
+        self.count(if second {
+            Event::SecondAnswer { conflict }
+        } else {
+            Event::LateResponse
+        });
+        if let Some(code) = worth {
+            self.journal(handle, EntryKind::LateResponse { code });
+        }
+    }
+
+    /// A leg that came for a transaction that has no use for it.
+    fn return_leg(&mut self, handle: Handle, leg: IssuerLeg) {
+        self.emit(Output::LegEnded {
+            handle,
+            leg,
+            ending: LegEnding::Unsent,
+            elapsed: Duration::ZERO,
+        });
+        let reuse = StanReuse::AtOnce;
+        self.emit(Output::ReleaseStan { leg, reuse });
+    }
+
+    /// Gives the leg's permit back; once.
+    pub(crate) fn end_leg(&mut self, handle: Handle, ending: LegEnding) {
+        let now = self.clock.now();
+        let Some(transaction) = self.table.transaction_mut(handle) else {
+            return;
+        };
+        if !core::mem::take(&mut transaction.leg_open) {
+            return;
+        }
+        let elapsed = now.since(transaction.started);
+        if let Some(leg) = transaction.leg {
+            self.emit(Output::LegEnded {
+                handle,
+                leg,
+                ending,
+                elapsed,
+            });
+        }
+    }
+
+    /// Gives the leg's STAN back; once.
+    pub(crate) fn release_stan(&mut self, handle: Handle, reuse: StanReuse) {
+        let Some(transaction) = self.table.transaction_mut(handle) else {
+            return;
+        };
+        if !core::mem::take(&mut transaction.stan_held) {
+            return;
+        }
+        if let Some(leg) = transaction.leg {
+            self.emit(Output::ReleaseStan { leg, reuse });
+        }
+    }
+
+    pub(crate) fn discard_frame(&mut self, handle: Handle) {
+        let transaction = self.table.transaction_mut(handle);
+        if let Some(frame) = transaction.and_then(|transaction| transaction.frame.take()) {
+            self.emit(Output::Discard { frame });
+        }
+    }
+
+    pub(crate) fn set_deadline(&mut self, handle: Handle, length: Duration) {
+        let at = self.clock.now().after(length);
+        self.deadlines.clear(&mut self.table, handle);
+        self.deadlines.set(&mut self.table, handle, at, length);
+    }
+
+    pub(crate) fn journal_outcome(
+        &mut self,
+        handle: Handle,
+        kind: OutcomeKind,
+        issuer_code: Option<ResponseCode>,
+    ) {
+        self.journal(handle, EntryKind::Outcome { kind, issuer_code });
+    }
+
+    pub(crate) fn store_code(&mut self, handle: Handle, code: ResponseCode) {
+        if let Some(transaction) = self.table.transaction_mut(handle) {
+            debug_assert!(
+                transaction.answer.fields.is_empty(),
+                "a stored answer is not replaced"
+            );
+            transaction.answer = StoredAnswer::of(code);
+        }
+    }
+}
+
+/// What an issuer's answer is good for (semantics R8, F56).
+fn judge<'a>(transaction: &Transaction, answer: &Answer<'a>) -> Signal<'a> {
+    let code = Some(answer.code);
+    if !answer.code.is_approval() {
+        return Signal::Decline(*answer);
+    }
+    if answer.code == ResponseCode::PARTIAL_APPROVAL {
+        let told = ResponseCode::DO_NOT_HONOUR;
+        return Signal::Unusable(Unusable { told, code });
+    }
+    let asked = transaction.facts.amount;
+    if answer.amount.is_some_and(|amount| amount != asked) {
+        let told = ResponseCode::MALFUNCTION;
+        return Signal::Unusable(Unusable { told, code });
+    }
+    Signal::Approval(*answer)
+}

@@ -1,0 +1,175 @@
+//! A request arrives: is it a copy, may it come in?
+
+use domain::ResponseCode;
+use domain::ids::{Origin, Slot, TransactionId};
+use domain::request::{FrameId, Request};
+
+use crate::duplicate::{Decision, Found, Seen, decide};
+use crate::engine::Engine;
+use crate::input::Handle;
+use crate::output::{CopyResult, Event, NotAdmitted, Output, Reply};
+use crate::settings::OutsideWindow;
+use crate::table::Body;
+use crate::transaction::{Transaction, is_buried};
+
+impl Engine {
+    pub(crate) fn on_request(&mut self, request: &Request) {
+        let found = self.look_up(request);
+        let policy = self.settings.duplicate_same_content;
+        let frame = request.frame;
+        match decide(found.seen, request.transmission, policy) {
+            Decision::Process => self.admit(request),
+            Decision::Replay => self.reply_stored(found.handle, frame),
+            Decision::Attach => self.attach(found.handle, frame),
+            Decision::Reject => self.refuse_copy(frame, CopyResult::Rejected),
+            Decision::Conflict => self.refuse_copy(frame, CopyResult::Conflict),
+            Decision::Reversed => self.refuse_copy(frame, CopyResult::Reversed),
+            Decision::Buried => self.not_admitted(
+                frame,
+                self.settings.reversed_original_answer,
+                NotAdmitted::Tombstone,
+            ),
+        }
+    }
+
+    /// Looks for the transaction with this key, else for a tombstone that buries it.
+    fn look_up(&self, request: &Request) -> Found {
+        let facts = &request.facts;
+        let mut found = Found::NOTHING;
+        for index in self.table.sharing(facts.trace_key) {
+            match self.table.body(index) {
+                Some(Body::Transaction(transaction)) if transaction.facts.key == facts.key => {
+                    return Found {
+                        seen: Seen::of(transaction, facts.content),
+                        handle: self.table.handle(index),
+                    };
+                }
+                Some(Body::Tombstone(tombstone)) if is_buried(tombstone, facts) => {
+                    found.seen = Seen::Tombstone;
+                }
+                Some(Body::Transaction(_) | Body::Tombstone(_) | Body::Vacant) | None => {}
+            }
+        }
+        found
+    }
+
+    fn admit(&mut self, request: &Request) {
+        let frame = request.frame;
+        if let Err((code, reason)) = self.may_admit(request) {
+            return self.not_admitted(frame, code, reason);
+        }
+        let wall = self.clock.wall();
+        let id = self.next_id(request.facts.slot);
+        let body = Body::Transaction(Transaction::admit(request, id, wall));
+        let Some(handle) = self.table.insert(request.facts.trace_key, body) else {
+            debug_assert!(false, "there was room a moment ago");
+            return;
+        };
+        self.load.inflight = self.load.inflight.saturating_add(1);
+        self.load.exposed = self.load.exposed.saturating_add(1);
+        self.set_deadline(handle, self.settings.decision_timeout);
+        self.emit(Output::Assess { handle, frame });
+    }
+
+    fn may_admit(&mut self, request: &Request) -> Result<(), (ResponseCode, NotAdmitted)> {
+        let full = |reason| Err((ResponseCode::MALFUNCTION, reason));
+        if !self.is_inside_window(request) {
+            return Err((ResponseCode::DUPLICATE, NotAdmitted::OutsideWindow));
+        }
+        if self.shed {
+            return full(NotAdmitted::Shed);
+        }
+        if self.load.inflight >= self.settings.inflight_max {
+            return full(NotAdmitted::InflightFull);
+        }
+        // A tenth stays free for the reversals of the acquirers (F31).
+        let saf_max = self
+            .settings
+            .saf_max
+            .saturating_sub(self.settings.saf_max / 10);
+        if self.saf.count().saturating_add(self.load.exposed) >= saf_max {
+            return full(NotAdmitted::SafFull);
+        }
+        if !self.make_room() {
+            return full(NotAdmitted::TableFull);
+        }
+        Ok(())
+    }
+
+    /// Whether there is a place in the table, and room for the answers of all in flight.
+    pub(crate) fn make_room(&mut self) -> bool {
+        let wall = self.clock.wall();
+        let inflight = self.load.inflight;
+        while !self.table.has_room(inflight) {
+            if !self.table.forget_oldest(wall) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether its DE7 is near enough for a copy to be recognised (semantics §4, F63).
+    fn is_inside_window(&self, request: &Request) -> bool {
+        if self.settings.outside_window == OutsideWindow::Admit {
+            return true;
+        }
+        let wall = self.clock.wall();
+        let window = self.settings.duplicate_window;
+        let sent = request.facts.trace.transmitted.resolve(wall);
+        sent.is_some_and(|sent| sent >= wall.before(window) && sent <= wall.after(window))
+    }
+
+    pub(crate) fn next_id(&mut self, slot: Slot) -> TransactionId {
+        let shard = u32::from(self.settings.shard.0 & 0xFF);
+        let serial = self.serial.wrapping_shl(8) | shard;
+        self.serial = self.serial.wrapping_add(1);
+        let origin = Origin {
+            node: self.settings.node,
+            start: self.settings.start,
+            serial,
+        };
+        TransactionId::new(self.clock.wall().unix_millis(), slot, origin)
+    }
+
+    fn reply_stored(&mut self, handle: Option<Handle>, frame: FrameId) {
+        let Some(handle) = handle else {
+            debug_assert!(false, "what is replayed was found");
+            return;
+        };
+        self.count(Event::Copy(CopyResult::Stored));
+        let reply = Reply::Answer(handle);
+        self.emit(Output::Reply { frame, reply });
+    }
+
+    /// The newest copy waits for the answer; the one before it waits no longer.
+    fn attach(&mut self, handle: Option<Handle>, frame: FrameId) {
+        let transaction = handle.and_then(|handle| self.table.transaction_mut(handle));
+        let Some(transaction) = transaction else {
+            debug_assert!(false, "what is attached to was found");
+            return;
+        };
+        if let Some(frame) = transaction.frame.replace(frame) {
+            self.emit(Output::Discard { frame });
+        }
+        self.count(Event::Copy(CopyResult::Attached));
+    }
+
+    fn refuse_copy(&mut self, frame: FrameId, result: CopyResult) {
+        self.count(Event::Copy(result));
+        let code = match result {
+            CopyResult::Reversed => self.settings.reversed_original_answer,
+            CopyResult::Rejected
+            | CopyResult::Conflict
+            | CopyResult::Stored
+            | CopyResult::Attached => ResponseCode::DUPLICATE,
+        };
+        let reply = Reply::Code(code);
+        self.emit(Output::Reply { frame, reply });
+    }
+
+    pub(crate) fn not_admitted(&mut self, frame: FrameId, code: ResponseCode, why: NotAdmitted) {
+        self.count(Event::NotAdmitted(why));
+        let reply = Reply::Code(code);
+        self.emit(Output::Reply { frame, reply });
+    }
+}

@@ -1,0 +1,249 @@
+//! Owed reversals: from their record to their end.
+
+use core::time::Duration;
+
+use domain::ResponseCode;
+use domain::record::{ReversalCause, SafResult};
+use domain::request::DuplicateKey;
+use domain::response_code::ReversalEnding;
+use domain::time::WallTime;
+
+use crate::engine::{Effect, Engine};
+use crate::input::Handle;
+use crate::output::{EntryKind, Event, Output, StanReuse};
+use crate::saf::{SafEntry, Status};
+use crate::state::{Requested, State};
+use crate::table::NONE;
+
+impl Engine {
+    /// Owes a reversal of the whole on the switch's own account.
+    pub(crate) fn owe(&mut self, handle: Handle, cause: ReversalCause) {
+        let nobody = Requested {
+            key: DuplicateKey(0),
+            replacement: None,
+        };
+        self.owe_requested(handle, cause, nobody);
+    }
+
+    /// Owes a reversal; it may leave when its record is durable.
+    pub(crate) fn owe_requested(&mut self, handle: Handle, cause: ReversalCause, what: Requested) {
+        let Some(transaction) = self.table.transaction(handle) else {
+            return;
+        };
+        let Some(leg) = transaction.leg else {
+            debug_assert!(false, "only what was sent is reversed");
+            return;
+        };
+        let decided = self.second_of_its_own(transaction.reversed_at);
+        let mut entry = SafEntry::new(handle, leg.issuer, cause);
+        entry.key = what.key;
+        entry.replacement = what.replacement;
+        entry.decided = decided;
+        let Some(saf) = self.saf.insert(entry, Duration::ZERO, self.clock.now()) else {
+            debug_assert!(false, "room for every reversal is taken at admission");
+            return;
+        };
+        self.chain_owed(handle, saf);
+        self.journal(handle, EntryKind::SafOwed { saf });
+        self.count(Event::SafOwed { cause });
+        let generation = self.saf.generation(saf);
+        self.wait(Effect::Owed { saf, generation });
+    }
+
+    /// The DE7 of a reversal names it together with its STAN: two of one transaction never share one.
+    fn second_of_its_own(&self, last: WallTime) -> WallTime {
+        let after_last = match last.unix_millis() {
+            0 => last,
+            _ => last.after(Duration::from_secs(1)),
+        };
+        self.clock.wall().max(after_last)
+    }
+
+    /// Appends to what the transaction owes; it lives until that is settled.
+    pub(crate) fn chain_owed(&mut self, handle: Handle, saf: u32) {
+        self.table.unfinish(handle.index);
+        let decided = self.saf.get(saf).map(|entry| entry.decided);
+        let Some(transaction) = self.table.transaction_mut(handle) else {
+            return;
+        };
+        transaction.reversed_at = decided.unwrap_or_default();
+        let tail = core::mem::replace(&mut transaction.saf_tail, saf);
+        if transaction.saf_head == NONE {
+            transaction.saf_head = saf;
+        }
+        if let Some(last) = self.saf.get_mut(tail) {
+            last.next = saf;
+        }
+    }
+
+    pub(crate) fn on_owed_durable(&mut self, saf: u32, generation: u32) {
+        if self.saf.generation(saf) == generation {
+            self.saf.set_status(saf, Status::Held);
+            self.release_if_first(saf);
+        }
+    }
+
+    /// Lets a durable reversal go, unless its leg is open or an older one goes first.
+    pub(crate) fn release_if_first(&mut self, saf: u32) {
+        let Some(entry) = self.saf.get(saf).copied() else {
+            return;
+        };
+        let owner = self.table.transaction(entry.handle);
+        let free = owner.is_some_and(|transaction| {
+            transaction.saf_head == saf && transaction.state != State::Reversing
+        });
+        if !free || entry.status != Status::Held {
+            return;
+        }
+        if self.saf.is_expired(saf) {
+            self.end_owed(saf, SafResult::Expired);
+        } else {
+            self.saf.make_ready(saf);
+        }
+    }
+
+    /// One piece of the work on owed reversals.
+    pub(crate) fn saf_step(&mut self) -> bool {
+        let (now, until) = (self.clock.now(), self.expire_until);
+        if let Some(saf) = self.saf.due(until) {
+            self.on_saf_due(saf);
+            return true;
+        }
+        if let Some(saf) = self.saf.expired(until) {
+            self.end_owed(saf, SafResult::Expired);
+            return true;
+        }
+        let Some(saf) = self.saf.next_to_send(now) else {
+            return false;
+        };
+        if let Some(entry) = self.saf.get(saf) {
+            let handle = entry.handle;
+            let transmission = entry.transmission();
+            self.emit(Output::SendReversal {
+                handle,
+                transmission,
+            });
+        }
+        true
+    }
+
+    /// Its response deadline or its pause has passed.
+    fn on_saf_due(&mut self, saf: u32) {
+        match self.saf.get(saf).map(|entry| entry.status) {
+            Some(Status::InFlight) => self.try_later(saf),
+            Some(Status::Paused) => self.saf.make_ready(saf),
+            Some(Status::Vacant | Status::Appended | Status::Held | Status::Ready) | None => {
+                debug_assert!(false, "only what is in flight or paused is due");
+            }
+        }
+    }
+
+    pub(crate) fn on_reversal_response(&mut self, handle: Handle, code: ResponseCode) {
+        let Some(saf) = self.first_owed(handle) else {
+            return self.count(Event::Stray);
+        };
+        let Some(entry) = self.saf.get_mut(saf) else {
+            return;
+        };
+        // An answer to an earlier transmission is as good as one to the latest.
+        if entry.attempts == 0 {
+            return self.count(Event::Stray);
+        }
+        entry.code = Some(code);
+        match code.reversal_ending() {
+            ReversalEnding::Settled => self.end_owed(saf, SafResult::Acknowledged),
+            ReversalEnding::Retry => self.try_later(saf),
+            ReversalEnding::Refused => {
+                entry.refusals = entry.refusals.saturating_add(1);
+                if entry.refusals >= REFUSALS_MAX {
+                    self.end_owed(saf, SafResult::Refused);
+                } else {
+                    self.try_later(saf);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn on_reversal_unsent(&mut self, handle: Handle) {
+        let saf = self.first_owed(handle);
+        let status = saf
+            .and_then(|saf| self.saf.get(saf))
+            .map(|entry| entry.status);
+        if let (Some(saf), Some(Status::InFlight)) = (saf, status) {
+            self.saf.uncount_attempt(saf);
+            self.try_later(saf);
+        } else {
+            self.count(Event::Stray);
+        }
+    }
+
+    fn try_later(&mut self, saf: u32) {
+        if self.saf.is_expired(saf) {
+            return self.end_owed(saf, SafResult::Expired);
+        }
+        self.count(Event::SafRetry);
+        self.saf.pause(saf, self.clock.now());
+    }
+
+    fn first_owed(&self, handle: Handle) -> Option<u32> {
+        let first = self.table.transaction(handle)?.saf_head;
+        (first != NONE).then_some(first)
+    }
+
+    /// Journals the end of the oldest reversal of its transaction, and lets the next one go.
+    pub(crate) fn end_owed(&mut self, saf: u32, result: SafResult) {
+        let Some(entry) = self.saf.get(saf).copied() else {
+            return;
+        };
+        let handle = entry.handle;
+        self.journal(
+            handle,
+            EntryKind::SafDone {
+                result,
+                code: entry.code,
+                attempts: entry.attempts,
+            },
+        );
+        let cause = entry.cause;
+        self.count(Event::SafEnded { cause, result });
+        self.unchain_owed(handle, saf);
+    }
+
+    /// Takes the oldest reversal of a transaction off it.
+    fn unchain_owed(&mut self, handle: Handle, saf: u32) {
+        let next = self.drop_owed(handle, saf);
+        if next == NONE {
+            self.release_stan(handle, StanReuse::AfterLateWindow);
+            self.finish_if_done(handle);
+        } else {
+            self.release_if_first(next);
+        }
+    }
+
+    /// Takes an ended reversal out of both tables; returns the next one of its transaction.
+    pub(crate) fn drop_owed(&mut self, handle: Handle, saf: u32) -> u32 {
+        let next = self.saf.get(saf).map_or(NONE, |entry| entry.next);
+        self.saf.remove(saf);
+        if let Some(transaction) = self.table.transaction_mut(handle) {
+            debug_assert_eq!(transaction.saf_head, saf, "reversals end in their order");
+            transaction.saf_head = next;
+            if next == NONE {
+                transaction.saf_tail = NONE;
+            }
+        }
+        next
+    }
+
+    /// Lets the table forget it in time, when the outcome is durable and nothing is owed.
+    pub(crate) fn finish_if_done(&mut self, handle: Handle) {
+        let done = self.table.transaction(handle).is_some_and(|transaction| {
+            transaction.state.is_settled() && transaction.saf_head == NONE
+        });
+        if done {
+            self.table.finish(handle.index);
+        }
+    }
+}
+
+/// After so many refusals the entry goes to people.
+const REFUSALS_MAX: u8 = 3;

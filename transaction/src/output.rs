@@ -1,0 +1,275 @@
+//! What the engine asks for. Ids and small copies; the bytes are composed by the shell.
+
+use core::time::Duration;
+
+use domain::ids::Lsn;
+use domain::record::{OutcomeKind, RefusalReason, ReversalCause, SafResult};
+use domain::request::{FrameId, IssuerLeg, Transmission};
+use domain::time::WallTime;
+use domain::{Amount, ResponseCode};
+
+use crate::input::Handle;
+
+/// One thing for the shell to do, in the order given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Ask risk; answer with [`crate::input::Input::Assessed`].
+    Assess {
+        /// The transaction.
+        handle: Handle,
+        /// Its frame.
+        frame: FrameId,
+    },
+    /// Ask the router; answer with [`crate::input::Input::Selected`].
+    SelectRoute {
+        /// The transaction.
+        handle: Handle,
+        /// Its frame.
+        frame: FrameId,
+        /// Bit per candidate position that was tried and provably not sent to.
+        tried: u8,
+    },
+    /// Append this record, in this order. [`crate::Engine::record`] composes it, until the next input.
+    Journal {
+        /// Its position: dense, one more than the record before.
+        lsn: Lsn,
+        /// What to compose.
+        entry: JournalEntry,
+    },
+    /// The intent is durable: send the request to the issuer.
+    Send {
+        /// The transaction.
+        handle: Handle,
+        /// The acquirer's frame that leg B is written from.
+        frame: FrameId,
+        /// How it travels.
+        leg: IssuerLeg,
+    },
+    /// The leg's call is over: return its permit, tell the breaker. Exactly one per leg that was
+    /// given with [`crate::input::Selection::Leg`].
+    LegEnded {
+        /// The transaction.
+        handle: Handle,
+        /// The leg.
+        leg: IssuerLeg,
+        /// How it ended. After [`LegEnding::TimedOut`] the link moves its key to the late ones.
+        ending: LegEnding,
+        /// Since it was sent, or since it was selected when it never was.
+        elapsed: Duration,
+    },
+    /// Nothing refers to the leg's STAN any more.
+    ReleaseStan {
+        /// The leg.
+        leg: IssuerLeg,
+        /// When the number may be given out again.
+        reuse: StanReuse,
+    },
+    /// Answer this frame.
+    Reply {
+        /// The frame.
+        frame: FrameId,
+        /// What it is told.
+        reply: Reply,
+    },
+    /// This frame gets no answer: a newer copy has taken its place, or its reversal has.
+    Discard {
+        /// The frame.
+        frame: FrameId,
+    },
+    /// Send the reversal that [`crate::Engine::reversal`] describes.
+    SendReversal {
+        /// The transaction.
+        handle: Handle,
+        /// Whether the origin digit is odd.
+        transmission: Transmission,
+    },
+    /// Something to count.
+    Event(Event),
+}
+
+/// What a frame is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The stored answer, [`crate::Engine::answer`].
+    Answer(Handle),
+    /// A code and nothing else, to a request that makes no transaction.
+    Code(ResponseCode),
+    /// The answer to a reversal.
+    Acknowledge {
+        /// DE39.
+        code: ResponseCode,
+    },
+}
+
+/// How a leg ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegEnding {
+    /// The issuer answered with this code.
+    Answered(ResponseCode),
+    /// No answer by the deadline.
+    TimedOut,
+    /// An answer that cannot be used.
+    Unusable,
+    /// Nothing left for the issuer.
+    Unsent,
+}
+
+/// When a released STAN may be given out again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StanReuse {
+    /// Its answer has come, or it was never sent.
+    AtOnce,
+    /// An answer may still come: after the late window.
+    AfterLateWindow,
+}
+
+/// Names a record that is to be journaled. Composed by [`crate::Engine::record`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalEntry {
+    pub(crate) handle: Handle,
+    pub(crate) decided: WallTime,
+    pub(crate) kind: EntryKind,
+}
+
+impl JournalEntry {
+    /// The table's entry that it is composed from.
+    #[must_use]
+    pub const fn handle(&self) -> Handle {
+        self.handle
+    }
+}
+
+/// Which record, with what the table does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EntryKind {
+    Intent,
+    Refused {
+        reason: RefusalReason,
+    },
+    Outcome {
+        kind: OutcomeKind,
+        issuer_code: Option<ResponseCode>,
+    },
+    SafOwed {
+        saf: u32,
+    },
+    SafDone {
+        result: SafResult,
+        code: Option<ResponseCode>,
+        attempts: u32,
+    },
+    Tombstone,
+    LateResponse {
+        code: ResponseCode,
+    },
+}
+
+/// A reversal that is owed to an issuer, as [`Output::SendReversal`] sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwedReversal {
+    /// How the original travelled.
+    pub leg: IssuerLeg,
+    /// When it was decided. Its DE7, the same in every transmission: no two reversals of one
+    /// transaction share a second.
+    pub decided: WallTime,
+    /// The amount that stays; `None` reverses all.
+    pub replacement: Option<Amount>,
+    /// Why.
+    pub cause: ReversalCause,
+    /// Transmissions so far.
+    pub attempts: u32,
+}
+
+/// Something to count. A closed set: each becomes a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A copy of a request was recognised.
+    Copy(CopyResult),
+    /// A request was not admitted.
+    NotAdmitted(NotAdmitted),
+    /// A reversal of an acquirer was decided.
+    Reversal(ReversalResult),
+    /// An answer came after its transaction had ended.
+    LateResponse,
+    /// A second answer to an answered transaction.
+    SecondAnswer {
+        /// Its code differs from the first one's.
+        conflict: bool,
+    },
+    /// An input named an entry that is gone, or came in a state that does not wait for it.
+    Stray,
+    /// A reversal is owed.
+    SafOwed {
+        /// Why.
+        cause: ReversalCause,
+    },
+    /// An owed reversal was not acknowledged and is tried again later.
+    SafRetry,
+    /// An owed reversal has ended.
+    SafEnded {
+        /// Why it was owed.
+        cause: ReversalCause,
+        /// How it ended.
+        result: SafResult,
+    },
+    /// The answer's further fields did not fit the store; the answer goes without them.
+    AnswerCut,
+}
+
+/// What became of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyResult {
+    /// The stored answer was given.
+    Stored,
+    /// It waits for the answer of the transaction in flight.
+    Attached,
+    /// Refused by `duplicate_same_content`.
+    Rejected,
+    /// Same key, other content: 94 and an alarm.
+    Conflict,
+    /// Its transaction has been reversed (R9).
+    Reversed,
+}
+
+/// Why a request was not admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// Shed mode.
+    Shed,
+    /// No free entry: all are in flight, owe a reversal or lie inside the window.
+    TableFull,
+    /// Too many in flight.
+    InflightFull,
+    /// Too many reversals are owed for another one to be promised.
+    SafFull,
+    /// DE7 lies outside the duplicate window.
+    OutsideWindow,
+    /// Its reversal came first.
+    Tombstone,
+    /// Risk or route did not answer in time.
+    Undecided,
+}
+
+/// What became of an acquirer's reversal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReversalResult {
+    /// A reversal is owed to the issuer.
+    Accepted,
+    /// The original was in flight.
+    InFlight,
+    /// The original was not sent, and is not going to be.
+    NotSent,
+    /// Nothing is owed: declined, not sent, or reversed already.
+    NothingOwed,
+    /// A copy of an accepted one.
+    Copy,
+    /// No original: a tombstone stands.
+    Unknown,
+    /// No original, but the table has had to forget transactions of its time: a tombstone stands, and
+    /// a person should look.
+    Forgotten,
+    /// More than is left.
+    TooMuch,
+    /// No room to promise it: 96, the acquirer repeats it.
+    Full,
+}

@@ -1,0 +1,322 @@
+//! Folds the journal into the table after a restart (journal.md §6).
+//!
+//! | row | found | becomes |
+//! |---|---|---|
+//! | P01 | intent without outcome | timed out, a reversal owed, in one turn |
+//! | P02 | outcome "timed out", "invalid" or "reversed by the acquirer", no reversal owed | owed |
+//! | P03 | outcome without reply | kept: a repeat gets it |
+//! | P04 | reversal owed, not done | queued, its next transmission is a repeat |
+//! | P05 | reversal owed and done | nothing more is owed |
+//! | P06 | outcome "not sent", then another intent | the other intent decides |
+//! | P07 | tombstone, refusal | kept |
+
+use domain::Amount;
+use domain::ids::TransactionId;
+use domain::record::{Intent, Outcome, OutcomeKind, Record, Refused, ReversalCause, SafOwed};
+use domain::request::TraceKey;
+
+use crate::engine::Engine;
+use crate::error::RecoverError;
+use crate::index::KeyIndex;
+use crate::input::Handle;
+use crate::random::mix;
+use crate::saf::{SafEntry, Status};
+use crate::state::{Ending, Requested, Signal, State};
+use crate::table::{Body, NONE};
+use crate::transaction::Transaction;
+
+/// What only a recovery needs.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    /// From a transaction's id to its position.
+    by_id: KeyIndex,
+    /// The next position to close; `None` while the journal is being fed.
+    cursor: Option<u32>,
+}
+
+impl Engine {
+    pub(crate) fn replay_record(&mut self, record: &Record<'_>) -> Result<(), RecoverError> {
+        match record {
+            Record::Intent(intent) => self.replay_intent(intent),
+            Record::Refused(refused) => self.replay_refused(refused),
+            Record::Outcome(outcome) => {
+                self.replay_outcome(outcome);
+                Ok(())
+            }
+            Record::SafOwed(owed) => self.replay_owed(owed),
+            Record::SafDone(done) => {
+                self.replay_done(done.transaction);
+                Ok(())
+            }
+            Record::Tombstone(tombstone) => {
+                let body = Body::Tombstone(*tombstone);
+                let handle = self.replay_insert(tombstone.trace_key, body)?;
+                self.table.finish(handle.index);
+                Ok(())
+            }
+            Record::LateResponse(late) => {
+                if let Some(found) = self.replayed(late.transaction) {
+                    self.with_replayed(found, |transaction| transaction.late_seen = true);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn end_replay(&mut self) -> Result<(), RecoverError> {
+        let len = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
+        let unowed = (0..len).filter_map(|index| self.table.at(index));
+        let unowed = unowed.filter(|transaction| must_owe(transaction)).count();
+        if self.saf.count().saturating_add(unowed) > self.settings.saf_max {
+            return Err(RecoverError::SafExhausted);
+        }
+        let by_id = KeyIndex::new(0, 0);
+        let cursor = Some(0);
+        self.replay = Some(Replay { by_id, cursor });
+        Ok(())
+    }
+
+    /// Closes the next transaction that the crash left open. `false` when all are closed.
+    pub(crate) fn replay_step(&mut self) -> bool {
+        let Some(cursor) = self.replay.as_ref().and_then(|replay| replay.cursor) else {
+            return false;
+        };
+        let len = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
+        let open = (cursor..len).find(|index| {
+            let transaction = self.table.at(*index);
+            transaction.is_some_and(|found| must_owe(found) || found.saf_head != NONE)
+        });
+        let handle = open.and_then(|index| self.table.handle(index));
+        let (Some(index), Some(handle)) = (open, handle) else {
+            self.replay = None;
+            return false;
+        };
+        self.close_replayed(handle);
+        if let Some(replay) = &mut self.replay {
+            replay.cursor = Some(index.saturating_add(1));
+        }
+        true
+    }
+
+    fn close_replayed(&mut self, handle: Handle) {
+        let Some(transaction) = self.table.transaction(handle) else {
+            return;
+        };
+        if transaction.state == State::Sent {
+            self.advance(handle, Signal::Deadline);
+        } else if must_owe(transaction) {
+            self.owe(handle, ReversalCause::Restart);
+        } else {
+            self.release_if_first(transaction.saf_head);
+        }
+    }
+
+    fn replay_intent(&mut self, intent: &Intent) -> Result<(), RecoverError> {
+        let Some(found) = self.replayed(intent.transaction) else {
+            let transaction = Transaction::recovered_intent(intent);
+            let handle = self.replay_transaction(transaction)?;
+            self.moved(State::Settled(Ending::NotSent), State::Sent);
+            debug_assert!(self.table.transaction(handle).is_some());
+            return Ok(());
+        };
+        self.table.unfinish(found.index);
+        self.replay_state(found, State::Sent);
+        self.with_replayed(found, |transaction| {
+            transaction.leg = Some(intent.leg);
+            transaction.stan_held = true;
+        });
+        Ok(())
+    }
+
+    fn replay_refused(&mut self, refused: &Refused) -> Result<(), RecoverError> {
+        let transaction = Transaction::recovered_refusal(refused);
+        let handle = self.replay_transaction(transaction)?;
+        self.table.finish(handle.index);
+        Ok(())
+    }
+
+    fn replay_outcome(&mut self, outcome: &Outcome<'_>) {
+        let Some(found) = self.replayed(outcome.transaction) else {
+            return;
+        };
+        let approved = outcome.answer.code.is_approval();
+        let ending = match outcome.kind {
+            OutcomeKind::Answered if approved => Ending::Approved,
+            OutcomeKind::Answered => Ending::Declined,
+            OutcomeKind::TimedOut => Ending::TimedOut,
+            OutcomeKind::Invalid => Ending::Invalid,
+            OutcomeKind::NotSent => Ending::NotSent,
+            OutcomeKind::AcquirerReversed => Ending::AcquirerReversed,
+        };
+        let need = outcome.answer.fields.len().saturating_add(ARENA_SLACK);
+        while self.table.arena.free() < need && self.replay_forget() {}
+        self.replay_state(found, State::Settled(ending));
+        if let Some((transaction, arena)) = self.table.with_arena(found) {
+            transaction.store_answer(&outcome.answer, arena);
+            transaction.settle_replayed(ending);
+        }
+        match ending {
+            Ending::Approved | Ending::Declined | Ending::NotSent => {
+                self.table.finish(found.index);
+            }
+            Ending::TimedOut
+            | Ending::Invalid
+            | Ending::AcquirerReversed
+            | Ending::Refused
+            | Ending::Reversed
+            | Ending::PartlyReversed => {}
+        }
+    }
+
+    fn replay_owed(&mut self, owed: &SafOwed) -> Result<(), RecoverError> {
+        let orphan = RecoverError::Orphan(owed.transaction);
+        let found = self.replayed(owed.transaction).ok_or(orphan)?;
+        let original = self.table.transaction(found).copied().ok_or(orphan)?;
+        let leg = original.leg.ok_or(orphan)?;
+        if !self.saf.knows_issuer(leg.issuer) {
+            return Err(RecoverError::UnknownIssuer(leg.issuer.0));
+        }
+        let what = Requested {
+            key: owed.key,
+            replacement: owed.replacement.map(Amount::minor),
+        };
+        let mut entry = SafEntry::new(found, leg.issuer, owed.cause);
+        entry.key = what.key;
+        entry.replacement = what.replacement;
+        entry.decided = owed.decided;
+        entry.found = true;
+        entry.status = Status::Held;
+        let age = self.clock.wall().unix_millis();
+        let age = age.saturating_sub(owed.decided.unix_millis());
+        let age = core::time::Duration::from_millis(age);
+        let now = self.clock.now();
+        let saf = self.saf.insert(entry, age, now);
+        let saf = saf.ok_or(RecoverError::SafExhausted)?;
+        self.chain_owed(found, saf);
+        if let Some(ending) = original
+            .state
+            .ending()
+            .and_then(|ending| ending.reversed(what))
+        {
+            self.replay_state(found, State::Settled(ending));
+        }
+        if let Some((transaction, arena)) = self.table.with_arena(found) {
+            transaction.owed_once = true;
+            transaction.stan_held = true;
+            if what.key.0 != 0 {
+                transaction.take_back(what, arena);
+            }
+        }
+        Ok(())
+    }
+
+    fn replay_done(&mut self, id: TransactionId) {
+        let Some(found) = self.replayed(id) else {
+            return;
+        };
+        let Some(transaction) = self.table.transaction(found) else {
+            return;
+        };
+        let oldest = transaction.saf_head;
+        if oldest != NONE {
+            self.drop_owed(found, oldest);
+            self.with_replayed(found, |transaction| {
+                transaction.stan_held = transaction.saf_head != NONE;
+            });
+            self.finish_if_done(found);
+        }
+    }
+
+    fn replay_transaction(&mut self, transaction: Transaction) -> Result<Handle, RecoverError> {
+        let id = transaction.id;
+        let trace_key = transaction.facts.trace_key;
+        let handle = self.replay_insert(trace_key, Body::Transaction(transaction))?;
+        let entries_max = self.settings.transactions_max;
+        let seed = self.settings.seed;
+        let replay = self.replay.get_or_insert_with(|| Replay {
+            by_id: KeyIndex::new(entries_max, seed),
+            cursor: None,
+        });
+        let indexed = replay.by_id.insert(id_key(id), handle.index);
+        debug_assert!(indexed, "it holds as many ids as there are entries");
+        Ok(handle)
+    }
+
+    fn replay_insert(&mut self, trace_key: TraceKey, body: Body) -> Result<Handle, RecoverError> {
+        while self.table.count() >= self.settings.transactions_max {
+            if !self.replay_forget() {
+                return Err(RecoverError::TableExhausted);
+            }
+        }
+        let inserted = self.table.insert(trace_key, body);
+        inserted.ok_or(RecoverError::TableExhausted)
+    }
+
+    /// Forgets the oldest finished entry, if it lies outside the window.
+    fn replay_forget(&mut self) -> bool {
+        let oldest = self.table.finished.head;
+        let id = self.table.at(oldest).map(|transaction| transaction.id);
+        let forgotten = self.table.forget_oldest(self.clock.wall());
+        if let (true, Some(id), Some(replay)) = (forgotten, id, &mut self.replay) {
+            replay.by_id.remove(id_key(id), oldest);
+        }
+        forgotten
+    }
+
+    fn replayed(&self, id: TransactionId) -> Option<Handle> {
+        let by_id = &self.replay.as_ref()?.by_id;
+        let is_it = |index| self.table.at(index).is_some_and(|found| found.id == id);
+        by_id
+            .find(id_key(id), is_it)
+            .and_then(|index| self.table.handle(index))
+    }
+
+    fn replay_state(&mut self, found: Handle, state: State) {
+        if let Some(transaction) = self.table.transaction_mut(found) {
+            let before = core::mem::replace(&mut transaction.state, state);
+            self.moved(before, state);
+        }
+    }
+
+    fn with_replayed(&mut self, found: Handle, change: impl FnOnce(&mut Transaction)) {
+        if let Some(transaction) = self.table.transaction_mut(found) {
+            change(transaction);
+        }
+    }
+}
+
+/// P01, P02: it may have moved money, and nobody has taken that back.
+fn must_owe(transaction: &Transaction) -> bool {
+    match transaction.state {
+        State::Sent => true,
+        State::Settled(Ending::TimedOut | Ending::Invalid | Ending::AcquirerReversed) => {
+            !transaction.owed_once
+        }
+        State::Settled(
+            Ending::Refused
+            | Ending::NotSent
+            | Ending::Declined
+            | Ending::Approved
+            | Ending::PartlyReversed
+            | Ending::Reversed,
+        )
+        | State::Assessing
+        | State::Routing
+        | State::Intended
+        | State::Rerouting
+        | State::Reversing
+        | State::Settling(_) => false,
+    }
+}
+
+fn id_key(id: TransactionId) -> u64 {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = id.0.to_be_bytes();
+    let high = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let low = u64::from_be_bytes([i, j, k, l, m, n, o, p]);
+    mix(high) ^ low
+}
+
+/// A block's header and padding, and what a wrap of the ring may skip.
+const ARENA_SLACK: usize = 1040;

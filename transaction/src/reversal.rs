@@ -1,0 +1,287 @@
+//! What becomes of a reversal that an acquirer sends (semantics §3.3).
+//!
+//! | row | original | reversal | answer | toward the issuer |
+//! |---|---|---|---|---|
+//! | V01 | unknown | any | 00, tombstone durable first | nothing |
+//! | V02 | a tombstone of this very reversal | any copy | 00 | nothing |
+//! | V03 | undecided, nothing journaled | any | as V01; the original is withdrawn | nothing |
+//! | V04 | intended, provably not sent | any | 00; closed as not sent | nothing |
+//! | V05 | sent | any | 00 | owed if it approves or stays silent |
+//! | V06 | declined, refused, not sent | any | 00 | nothing |
+//! | V07 | timed out, invalid, reversed | any | 00 | no second reversal |
+//! | V08 | approved | a copy of an accepted one | 00 | no second reversal |
+//! | V09 | approved | above the original or what is left | 13 | nothing |
+//! | V10 | approved | in full | 00 | owed in full |
+//! | V11 | approved | in part | 00 | owed in part, the rest stays |
+//! | V12 | approved | in part, and it changes nothing | 00 | nothing |
+
+use domain::record::{OutcomeKind, ReversalCause, SafResult, Tombstone};
+use domain::request::{FrameId, Reversal};
+use domain::time::WallTime;
+use domain::{Amount, ResponseCode};
+
+use crate::engine::{Effect, Engine, waiting_max, waiting_reserve};
+use crate::input::Handle;
+use crate::output::{EntryKind, Event, LegEnding, Output, Reply, ReversalResult, StanReuse};
+use crate::state::{Ending, Requested, Signal, State};
+use crate::table::{Body, NONE};
+use crate::transaction::Transaction;
+
+/// What the table says of a known original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// V03.
+    Withdraw,
+    /// V04.
+    CloseUnsent,
+    /// V05.
+    WhileSent(Requested),
+    /// V06, V12.
+    NothingOwed,
+    /// V07, V08.
+    Copy,
+    /// V09.
+    TooMuch,
+    /// V10, V11.
+    Accept(Requested),
+}
+
+impl Engine {
+    pub(crate) fn on_reversal(&mut self, reversal: &Reversal) {
+        let frame = reversal.frame;
+        if self.waiting.len() >= self.acknowledgements_until() {
+            return self.refuse_reversal(frame);
+        }
+        let Some(handle) = self.find_original(reversal) else {
+            return self.bury(reversal);
+        };
+        let Some(original) = self.table.transaction(handle) else {
+            return;
+        };
+        match verdict(original, reversal) {
+            Verdict::Withdraw => {
+                self.advance(handle, Signal::Reversal(requested(reversal)));
+                self.bury(reversal);
+            }
+            Verdict::CloseUnsent => {
+                self.advance(handle, Signal::Reversal(requested(reversal)));
+                self.acknowledge(frame, ReversalResult::NotSent);
+            }
+            Verdict::WhileSent(what) => {
+                self.advance(handle, Signal::Reversal(what));
+                self.acknowledge(frame, ReversalResult::InFlight);
+            }
+            Verdict::Accept(what) => self.accept_reversal(handle, frame, what),
+            Verdict::NothingOwed => self.acknowledge(frame, ReversalResult::NothingOwed),
+            Verdict::Copy => self.acknowledge(frame, ReversalResult::Copy),
+            Verdict::TooMuch => {
+                self.count(Event::Reversal(ReversalResult::TooMuch));
+                self.acknowledge_now(frame, ResponseCode::INVALID_AMOUNT);
+            }
+        }
+    }
+
+    fn accept_reversal(&mut self, handle: Handle, frame: FrameId, what: Requested) {
+        let promised = self.saf.count().saturating_add(self.load.exposed);
+        if promised >= self.settings.saf_max {
+            return self.refuse_reversal(frame);
+        }
+        self.advance(handle, Signal::Reversal(what));
+        self.acknowledge(frame, ReversalResult::Accepted);
+    }
+
+    /// The newest transaction that the reversal can mean.
+    fn find_original(&self, reversal: &Reversal) -> Option<Handle> {
+        let meant = |index: &u32| {
+            let transaction = self.table.at(*index);
+            transaction.is_some_and(|transaction| transaction.is_meant_by(reversal))
+        };
+        let mut sharing = self.table.sharing(reversal.trace_key);
+        sharing
+            .find(meant)
+            .and_then(|index| self.table.handle(index))
+    }
+
+    /// V01, V02: the original, should it still come, is not forwarded.
+    fn bury(&mut self, reversal: &Reversal) {
+        let frame = reversal.frame;
+        let is_copy = self.table.sharing(reversal.trace_key).any(|index| {
+            matches!(
+                self.table.body(index),
+                Some(Body::Tombstone(tombstone)) if tombstone.key == reversal.key
+            )
+        });
+        if is_copy {
+            self.count(Event::Reversal(ReversalResult::Copy));
+            return self.acknowledge_when_durable(frame, self.settings.unknown_original);
+        }
+        let tombstone = Tombstone {
+            transaction: self.next_id(reversal.slot),
+            decided: self.clock.wall(),
+            acquirer: reversal.acquirer,
+            slot: reversal.slot,
+            trace_key: reversal.trace_key,
+            key: reversal.key,
+            original: reversal.original,
+        };
+        if !self.make_room() {
+            return self.refuse_reversal(frame);
+        }
+        let body = Body::Tombstone(tombstone);
+        let Some(handle) = self.table.insert(reversal.trace_key, body) else {
+            return self.refuse_reversal(frame);
+        };
+        self.journal(handle, EntryKind::Tombstone);
+        self.table.finish(handle.index);
+        let sent = reversal.original.transmitted;
+        let sent = sent.and_then(|sent| sent.resolve(self.clock.wall()));
+        let forgotten = sent.is_some_and(|sent: WallTime| self.table.may_have_forgotten(sent));
+        self.count(Event::Reversal(if forgotten {
+            ReversalResult::Forgotten
+        } else {
+            ReversalResult::Unknown
+        }));
+        self.acknowledge_when_durable(frame, self.settings.unknown_original);
+    }
+
+    /// V05: no answer to the original any more. The reversal is journaled at once, so that a restart
+    /// knows what stays; it is held until the issuer has answered or its deadline has passed.
+    pub(crate) fn reverse_in_flight(&mut self, handle: Handle, what: Requested) {
+        self.discard_frame(handle);
+        self.store_code(handle, self.settings.reversed_original_answer);
+        self.journal_outcome(handle, OutcomeKind::AcquirerReversed, None);
+        self.owe_requested(handle, ReversalCause::Requested, what);
+        if let Some(transaction) = self.table.transaction_mut(handle) {
+            transaction.remember_reversal(what.key);
+        }
+    }
+
+    /// V10, V11. An approval that was not told yet is never told (S4).
+    pub(crate) fn reverse_approved(&mut self, handle: Handle, what: Requested) {
+        self.discard_frame(handle);
+        if let Some((transaction, arena)) = self.table.with_arena(handle) {
+            transaction.take_back(what, arena);
+        }
+        self.owe_requested(handle, ReversalCause::Requested, what);
+    }
+
+    /// The issuer approved, or may have: the held reversal goes.
+    pub(crate) fn release_held(&mut self, handle: Handle, answered: Option<ResponseCode>) {
+        let ending = answered.map_or(LegEnding::TimedOut, LegEnding::Answered);
+        self.end_leg(handle, ending);
+        if let Some(code) = answered {
+            self.count(Event::LateResponse);
+            self.journal(handle, EntryKind::LateResponse { code });
+            if let Some(transaction) = self.table.transaction_mut(handle) {
+                transaction.late_seen = true;
+            }
+        }
+        let held = self.table.transaction(handle).map(|found| found.saf_head);
+        self.release_if_first(held.unwrap_or(NONE));
+    }
+
+    /// The issuer moved nothing: the held reversal ends without having been sent.
+    pub(crate) fn drop_held(&mut self, handle: Handle, answered: Option<ResponseCode>) {
+        let ending = answered.map_or(LegEnding::Unsent, LegEnding::Answered);
+        self.end_leg(handle, ending);
+        self.release_stan(handle, StanReuse::AtOnce);
+        let held = self.table.transaction(handle).map(|found| found.saf_head);
+        let held = held.unwrap_or(NONE);
+        if let Some(entry) = self.saf.get_mut(held) {
+            entry.code = answered;
+        }
+        self.end_owed(held, SafResult::Acknowledged);
+    }
+
+    fn acknowledge(&mut self, frame: FrameId, result: ReversalResult) {
+        self.count(Event::Reversal(result));
+        self.acknowledge_when_durable(frame, ResponseCode::APPROVED);
+    }
+
+    /// Whatever the acknowledgement stands for has been journaled before.
+    fn acknowledge_when_durable(&mut self, frame: FrameId, code: ResponseCode) {
+        if self.durable.next() >= self.next_lsn {
+            self.acknowledge_now(frame, code);
+        } else {
+            self.wait(Effect::Acknowledge { frame, code });
+        }
+    }
+
+    pub(crate) fn acknowledge_now(&mut self, frame: FrameId, code: ResponseCode) {
+        let reply = Reply::Acknowledge { code };
+        self.emit(Output::Reply { frame, reply });
+    }
+
+    /// No room to promise anything: the acquirer repeats it.
+    fn refuse_reversal(&mut self, frame: FrameId) {
+        self.count(Event::Reversal(ReversalResult::Full));
+        self.acknowledge_now(frame, ResponseCode::MALFUNCTION);
+    }
+
+    const fn acknowledgements_until(&self) -> usize {
+        let reserve = waiting_reserve(&self.settings);
+        waiting_max(&self.settings).saturating_sub(reserve)
+    }
+}
+
+/// The table above, for a known original.
+fn verdict(original: &Transaction, reversal: &Reversal) -> Verdict {
+    match original.state {
+        State::Assessing | State::Routing => Verdict::Withdraw,
+        State::Intended | State::Rerouting => Verdict::CloseUnsent,
+        State::Sent => verdict_on_sent(original, reversal),
+        State::Reversing => Verdict::Copy,
+        State::Settling(ending) | State::Settled(ending) => match ending {
+            Ending::Refused | Ending::NotSent | Ending::Declined => Verdict::NothingOwed,
+            Ending::TimedOut | Ending::Invalid | Ending::Reversed | Ending::AcquirerReversed => {
+                Verdict::Copy
+            }
+            Ending::Approved | Ending::PartlyReversed => verdict_on_approved(original, reversal),
+        },
+    }
+}
+
+fn verdict_on_sent(original: &Transaction, reversal: &Reversal) -> Verdict {
+    let asked = original.facts.amount;
+    if is_above(reversal, asked, asked) {
+        return Verdict::TooMuch;
+    }
+    Verdict::WhileSent(requested(reversal))
+}
+
+fn verdict_on_approved(original: &Transaction, reversal: &Reversal) -> Verdict {
+    if original.knows_reversal(reversal.key) {
+        return Verdict::Copy;
+    }
+    let currency = original.facts.amount.currency();
+    let Ok(left) = Amount::new(original.left, currency) else {
+        return Verdict::TooMuch;
+    };
+    if is_above(reversal, original.facts.amount, left) {
+        return Verdict::TooMuch;
+    }
+    let what = requested(reversal);
+    if what.replacement == Some(original.left) {
+        return Verdict::NothingOwed;
+    }
+    Verdict::Accept(what)
+}
+
+/// DE4 names the original amount, DE95 what stays of it.
+fn is_above(reversal: &Reversal, asked: Amount, left: Amount) -> bool {
+    let stays_too_much = reversal
+        .replacement
+        .is_some_and(|stays| left.checked_sub(stays).is_none());
+    asked.checked_sub(reversal.amount).is_none() || stays_too_much
+}
+
+/// A replacement of nothing is a reversal of all.
+fn requested(reversal: &Reversal) -> Requested {
+    Requested {
+        key: reversal.key,
+        replacement: reversal
+            .replacement
+            .map(Amount::minor)
+            .filter(|minor| *minor > 0),
+    }
+}

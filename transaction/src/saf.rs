@@ -1,0 +1,468 @@
+//! What is owed to the issuers: every reversal from its record until it has ended.
+//!
+//! In order per original, parallel across originals, with a bounded window per issuer. Nothing here
+//! is ever dropped: an entry leaves when its end is journaled.
+
+mod heap;
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use domain::ResponseCode;
+use domain::ids::IssuerId;
+use domain::record::ReversalCause;
+use domain::request::{DuplicateKey, Transmission};
+use domain::time::{Instant, WallTime};
+
+use crate::input::Handle;
+use crate::random::Random;
+use crate::saf::heap::DueHeap;
+use crate::settings::SafPolicy;
+use crate::table::NONE;
+
+/// All owed reversals of the shard.
+#[derive(Debug)]
+pub(crate) struct Saf {
+    entries: Vec<SafEntry>,
+    entries_max: usize,
+    free: u32,
+    count: usize,
+    issuers: Vec<Issuer>,
+    /// Some issuer may have something ready and room for it.
+    runnable: bool,
+    /// Response deadlines and ends of pauses.
+    due: DueHeap,
+    /// All entries by age; the head expires first.
+    aging: Ends,
+    policy: SafPolicy,
+    random: Random,
+}
+
+/// One owed reversal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SafEntry {
+    pub(crate) handle: Handle,
+    pub(crate) issuer: IssuerId,
+    pub(crate) cause: ReversalCause,
+    /// Names the acquirer's reversal; zero when the switch itself owes it.
+    pub(crate) key: DuplicateKey,
+    /// Minor units that stay; `None` reverses all.
+    pub(crate) replacement: Option<u64>,
+    pub(crate) decided: WallTime,
+    /// Found in the journal at the start: it may have been sent before.
+    pub(crate) found: bool,
+    pub(crate) attempts: u32,
+    pub(crate) refusals: u8,
+    /// The last DE39 of the issuer.
+    pub(crate) code: Option<ResponseCode>,
+    pub(crate) status: Status,
+    /// The next one of the same transaction.
+    pub(crate) next: u32,
+    expires: Instant,
+    expired: bool,
+    generation: u32,
+    links: [Links; 2],
+}
+
+/// Where an owed reversal stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// The place is free.
+    Vacant,
+    /// Its record is not durable.
+    Appended,
+    /// Durable; waits for its leg to end or for an older reversal of its transaction.
+    Held,
+    /// Waits for room in the issuer's window.
+    Ready,
+    /// Sent; its response deadline runs.
+    InFlight,
+    /// Waits before it is sent again.
+    Paused,
+}
+
+/// One issuer's window.
+#[derive(Clone, Copy, Debug)]
+struct Issuer {
+    up: bool,
+    inflight: u32,
+    ready: Ends,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Links {
+    prev: u32,
+    next: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    head: u32,
+    tail: u32,
+}
+
+/// Which of an entry's links.
+#[derive(Clone, Copy, Debug)]
+#[repr(usize)]
+enum Chain {
+    Ready = 0,
+    Aging = 1,
+}
+
+impl Ends {
+    const EMPTY: Self = Self {
+        head: NONE,
+        tail: NONE,
+    };
+}
+
+impl SafEntry {
+    /// A reversal that is to be sent for `handle`.
+    pub(crate) const fn new(handle: Handle, issuer: IssuerId, cause: ReversalCause) -> Self {
+        let unlinked = Links {
+            prev: NONE,
+            next: NONE,
+        };
+        Self {
+            handle,
+            issuer,
+            cause,
+            key: DuplicateKey(0),
+            replacement: None,
+            decided: WallTime::from_unix_millis(0),
+            found: false,
+            attempts: 0,
+            refusals: 0,
+            code: None,
+            status: Status::Appended,
+            next: NONE,
+            expires: Instant::FAR_FUTURE,
+            expired: false,
+            generation: 0,
+            links: [unlinked; 2],
+        }
+    }
+
+    /// The origin digit of its latest transmission.
+    pub(crate) const fn transmission(&self) -> Transmission {
+        if self.found || self.attempts > 1 {
+            Transmission::Repeat
+        } else {
+            Transmission::First
+        }
+    }
+}
+
+impl Saf {
+    pub(crate) fn new(entries_max: usize, issuers: usize, policy: SafPolicy, seed: u64) -> Self {
+        let issuer = Issuer {
+            up: false,
+            inflight: 0,
+            ready: Ends::EMPTY,
+        };
+        Self {
+            entries: Vec::with_capacity(entries_max),
+            entries_max,
+            free: NONE,
+            count: 0,
+            issuers: vec![issuer; issuers],
+            runnable: false,
+            due: DueHeap::new(entries_max),
+            aging: Ends::EMPTY,
+            policy,
+            random: Random::new(seed),
+        }
+    }
+
+    /// Takes a reversal in; it expires `age` later than one that is decided at `now`.
+    pub(crate) fn insert(&mut self, entry: SafEntry, age: Duration, now: Instant) -> Option<u32> {
+        let position = self.vacant()?;
+        let generation = self.get(position).map_or(0, |old| old.generation);
+        let expires = now.after(self.policy.expiry.saturating_sub(age));
+        let place = usize::try_from(position).ok()?;
+        *self.entries.get_mut(place)? = SafEntry {
+            generation,
+            expires,
+            ..entry
+        };
+        self.count = self.count.saturating_add(1);
+        let mut aging = self.aging;
+        self.push_back(Chain::Aging, &mut aging, position);
+        self.aging = aging;
+        Some(position)
+    }
+
+    /// Takes an ended reversal out.
+    pub(crate) fn remove(&mut self, position: u32) {
+        self.withdraw(position);
+        let Some(entry) = self.get(position) else {
+            return;
+        };
+        if !entry.expired {
+            let mut aging = self.aging;
+            self.unlink(Chain::Aging, &mut aging, position);
+            self.aging = aging;
+        }
+        let free = self.free;
+        if let Some(entry) = self.get_mut(position) {
+            entry.status = Status::Vacant;
+            entry.generation = entry.generation.wrapping_add(1);
+            entry.next = free;
+            self.free = position;
+            self.count = self.count.saturating_sub(1);
+        }
+    }
+
+    /// Lets a held reversal go as soon as its issuer has room.
+    pub(crate) fn make_ready(&mut self, position: u32) {
+        self.withdraw(position);
+        let Some(number) = self.get(position).map(|entry| usize::from(entry.issuer.0)) else {
+            return;
+        };
+        let Some(issuer) = self.issuers.get(number) else {
+            return;
+        };
+        let mut ready = issuer.ready;
+        self.push_back(Chain::Ready, &mut ready, position);
+        if let Some(issuer) = self.issuers.get_mut(number) {
+            issuer.ready = ready;
+        }
+        self.set_status(position, Status::Ready);
+        self.runnable = true;
+    }
+
+    /// The next reversal that may leave; its attempt is counted and its response deadline runs.
+    pub(crate) fn next_to_send(&mut self, now: Instant) -> Option<u32> {
+        if !self.runnable {
+            return None;
+        }
+        let window = self.policy.inflight_max;
+        let open =
+            |issuer: &Issuer| issuer.up && issuer.inflight < window && issuer.ready.head != NONE;
+        let Some(position) = self.issuers.iter().find(|issuer| open(issuer)) else {
+            self.runnable = false;
+            return None;
+        };
+        let position = position.ready.head;
+        self.withdraw(position);
+        self.set_status(position, Status::InFlight);
+        self.adjust_inflight(position, 1);
+        let due = now.after(self.policy.response_timeout);
+        let entry = self.get_mut(position)?;
+        entry.attempts = entry.attempts.saturating_add(1);
+        self.due.set(position, due);
+        Some(position)
+    }
+
+    /// Waits before the next transmission: the longer, the more went unanswered.
+    pub(crate) fn pause(&mut self, position: u32, now: Instant) {
+        let attempts = self.get(position).map_or(0, |entry| entry.attempts);
+        self.withdraw(position);
+        self.set_status(position, Status::Paused);
+        let pause = self.pause_after(attempts);
+        self.due.set(position, now.after(pause));
+    }
+
+    /// The transmission did not happen: its attempt does not count.
+    pub(crate) fn uncount_attempt(&mut self, position: u32) {
+        if let Some(entry) = self.get_mut(position) {
+            entry.attempts = entry.attempts.saturating_sub(1);
+        }
+    }
+
+    /// An entry whose response deadline or pause has passed.
+    pub(crate) fn due(&self, now: Instant) -> Option<u32> {
+        let (at, position) = self.due.earliest()?;
+        (at <= now).then_some(position)
+    }
+
+    /// An entry whose time has run out. One in flight is marked and ends with its answer or its
+    /// response deadline; one that is held, when its turn comes.
+    pub(crate) fn expired(&mut self, now: Instant) -> Option<u32> {
+        loop {
+            let position = self.aging.head;
+            let entry = self.get(position)?;
+            if entry.expires > now || entry.status == Status::Appended {
+                return None;
+            }
+            let ends_later = matches!(entry.status, Status::InFlight | Status::Held);
+            let mut aging = self.aging;
+            self.unlink(Chain::Aging, &mut aging, position);
+            self.aging = aging;
+            if let Some(entry) = self.get_mut(position) {
+                entry.expired = true;
+            }
+            if !ends_later {
+                return Some(position);
+            }
+        }
+    }
+
+    /// The issuer can be reached.
+    pub(crate) fn issuer_up(&mut self, issuer: IssuerId) {
+        if let Some(issuer) = self.issuers.get_mut(usize::from(issuer.0)) {
+            issuer.up = true;
+            self.runnable = true;
+        }
+    }
+
+    /// When something here is next due.
+    pub(crate) fn earliest(&self) -> Option<Instant> {
+        let due = self.due.earliest().map(|(at, _)| at);
+        let aging = self.get(self.aging.head);
+        let expiry = aging
+            .filter(|entry| entry.status != Status::Appended)
+            .map(|entry| entry.expires);
+        [due, expiry].into_iter().flatten().min()
+    }
+
+    pub(crate) fn get(&self, position: u32) -> Option<&SafEntry> {
+        self.entries.get(usize::try_from(position).ok()?)
+    }
+
+    pub(crate) fn get_mut(&mut self, position: u32) -> Option<&mut SafEntry> {
+        self.entries.get_mut(usize::try_from(position).ok()?)
+    }
+
+    pub(crate) fn set_status(&mut self, position: u32, status: Status) {
+        if let Some(entry) = self.get_mut(position) {
+            entry.status = status;
+        }
+    }
+
+    pub(crate) fn is_expired(&self, position: u32) -> bool {
+        self.get(position).is_some_and(|entry| entry.expired)
+    }
+
+    /// Tells an entry from the next tenant of its position.
+    pub(crate) fn generation(&self, position: u32) -> u32 {
+        self.get(position).map_or(0, |entry| entry.generation)
+    }
+
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn knows_issuer(&self, issuer: IssuerId) -> bool {
+        usize::from(issuer.0) < self.issuers.len()
+    }
+
+    /// Entries that are taken, with their positions.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &SafEntry)> {
+        (0_u32..)
+            .zip(&self.entries)
+            .filter(|(_, entry)| entry.status != Status::Vacant)
+    }
+
+    pub(crate) fn inflight(&self, issuer: IssuerId) -> u32 {
+        let issuer = self.issuers.get(usize::from(issuer.0));
+        issuer.map_or(0, |issuer| issuer.inflight)
+    }
+
+    /// Takes an entry out of the place that its status names: ready queue, window or heap.
+    fn withdraw(&mut self, position: u32) {
+        let Some(entry) = self.get(position) else {
+            return;
+        };
+        let number = usize::from(entry.issuer.0);
+        match entry.status {
+            Status::Ready => {
+                let Some(issuer) = self.issuers.get(number) else {
+                    return;
+                };
+                let mut ready = issuer.ready;
+                self.unlink(Chain::Ready, &mut ready, position);
+                if let Some(issuer) = self.issuers.get_mut(number) {
+                    issuer.ready = ready;
+                }
+            }
+            Status::InFlight => {
+                self.due.clear(position);
+                self.adjust_inflight(position, -1);
+                self.runnable = true;
+            }
+            Status::Paused => self.due.clear(position),
+            Status::Vacant | Status::Appended | Status::Held => {}
+        }
+        self.set_status(position, Status::Held);
+    }
+
+    fn adjust_inflight(&mut self, position: u32, by: i32) {
+        let number = self.get(position).map(|entry| usize::from(entry.issuer.0));
+        if let Some(issuer) = number.and_then(|number| self.issuers.get_mut(number)) {
+            let changed = issuer.inflight.checked_add_signed(by);
+            debug_assert!(changed.is_some(), "the window never goes below zero");
+            issuer.inflight = changed.unwrap_or(0);
+        }
+    }
+
+    /// First pause × 2 per attempt, at most the longest, and up to a fifth more or less.
+    fn pause_after(&mut self, attempts: u32) -> Duration {
+        let doublings = attempts.saturating_sub(1).min(31);
+        let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+        let pause = self.policy.backoff_first.saturating_mul(factor);
+        let pause = pause.min(self.policy.backoff_max);
+        let nanos = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+        let fifth = nanos / 5;
+        let spread = fifth.saturating_mul(2).saturating_add(1);
+        let jitter = self.random.draw().checked_rem(spread).unwrap_or(0);
+        Duration::from_nanos(nanos.saturating_sub(fifth).saturating_add(jitter))
+    }
+
+    fn vacant(&mut self) -> Option<u32> {
+        if let Some(entry) = self.get(self.free) {
+            let position = self.free;
+            self.free = entry.next;
+            return Some(position);
+        }
+        if self.entries.len() >= self.entries_max {
+            return None;
+        }
+        let position = u32::try_from(self.entries.len()).ok()?;
+        let nobody = Handle {
+            index: NONE,
+            generation: 0,
+        };
+        let blank = SafEntry::new(nobody, IssuerId(0), ReversalCause::Timeout);
+        self.entries.push(blank);
+        Some(position)
+    }
+
+    fn push_back(&mut self, chain: Chain, ends: &mut Ends, position: u32) {
+        let tail = ends.tail;
+        if let Some(links) = self.links_mut(chain, position) {
+            links.prev = tail;
+            links.next = NONE;
+        }
+        match self.links_mut(chain, tail) {
+            Some(last) => last.next = position,
+            None => ends.head = position,
+        }
+        ends.tail = position;
+    }
+
+    fn unlink(&mut self, chain: Chain, ends: &mut Ends, position: u32) {
+        let Some(links) = self.links_mut(chain, position) else {
+            return;
+        };
+        let Links { prev, next } = *links;
+        match self.links_mut(chain, prev) {
+            Some(before) => before.next = next,
+            None => ends.head = next,
+        }
+        match self.links_mut(chain, next) {
+            Some(after) => after.prev = prev,
+            None => ends.tail = prev,
+        }
+    }
+
+    fn links_mut(&mut self, chain: Chain, position: u32) -> Option<&mut Links> {
+        let entry = self.get_mut(position)?;
+        let [ready, aging] = &mut entry.links;
+        Some(match chain {
+            Chain::Ready => ready,
+            Chain::Aging => aging,
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! What an engine is built with. All bounds are known here; nothing grows past them.
+
+use core::time::Duration;
+
+use domain::ResponseCode;
+use domain::ids::{Lsn, NodeId, ShardId};
+use domain::time::WallTime;
+
+/// Construction parameters of an [`crate::Engine`].
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// This machine.
+    pub node: NodeId,
+    /// This shard; at most 255.
+    pub shard: ShardId,
+    /// The node's start counter.
+    pub start: u32,
+    /// Entries in all: in flight, owing, and finished ones that are kept for repeats and reversals.
+    /// About 450 bytes each, allocated as they are first needed.
+    pub transactions_max: usize,
+    /// Transactions without a durable outcome, at most.
+    pub inflight_max: usize,
+    /// Reversals owed, at most. A tenth is kept back for the acquirers' own.
+    pub saf_max: usize,
+    /// Bytes for the further fields of stored answers, beyond what those in flight may need.
+    pub answer_bytes_max: usize,
+    /// Lengths of route deadlines that differ, at most; further ones work, but slower.
+    pub deadlines_max: usize,
+    /// Issuers; their ids are below.
+    pub issuers: usize,
+    /// How long a finished transaction is kept at least.
+    pub duplicate_window: Duration,
+    /// What a request is told whose DE7 lies outside the window.
+    pub outside_window: OutsideWindow,
+    /// What a duplicate (even origin) with equal content gets.
+    pub duplicate_same_content: SameContent,
+    /// What the acquirer is told when the issuer was silent: 91 or 68.
+    pub timeout_answer: ResponseCode,
+    /// What an original is told after its reversal: 94 or 12 (R9).
+    pub reversed_original_answer: ResponseCode,
+    /// What a reversal is told whose original is unknown: 00 or 25.
+    pub unknown_original: ResponseCode,
+    /// How long risk and route may take before the request is shed.
+    pub decision_timeout: Duration,
+    /// How owed reversals are sent.
+    pub saf: SafPolicy,
+    /// The position of the first record that this engine writes.
+    pub next_lsn: Lsn,
+    /// The wall time at [`domain::time::Instant::ZERO`].
+    pub wall_at_zero: WallTime,
+    /// Seeds the jitter and the hash of the index.
+    pub seed: u64,
+    /// When the table's chunks are allocated.
+    pub chunks: Chunks,
+}
+
+/// How owed reversals are sent.
+#[derive(Clone, Copy, Debug)]
+pub struct SafPolicy {
+    /// How long the issuer may take to acknowledge.
+    pub response_timeout: Duration,
+    /// Pause after the first transmission without success; doubles.
+    pub backoff_first: Duration,
+    /// The longest pause.
+    pub backoff_max: Duration,
+    /// After this the entry goes to people.
+    pub expiry: Duration,
+    /// Owed reversals in flight to one issuer, at most.
+    pub inflight_max: u32,
+}
+
+/// What a duplicate (even origin) with equal content gets (R5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameContent {
+    /// Treated as a repeat.
+    Replay,
+    /// 94.
+    Reject,
+}
+
+/// What happens to a request whose DE7 lies outside the duplicate window (F63).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutsideWindow {
+    /// 94: it may be a copy of one that is no longer remembered.
+    Refuse,
+    /// It is processed: for sessions whose clock cannot be trusted; they need a longer window.
+    Admit,
+}
+
+/// When the table's chunks are allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunks {
+    /// As they are first needed.
+    Lazy,
+    /// All at construction.
+    Preallocated,
+}

@@ -1,0 +1,433 @@
+//! The states of one transaction and the only transitions between them.
+
+use core::time::Duration;
+
+use domain::ResponseCode;
+use domain::record::RefusalReason;
+use domain::request::{Answer, DuplicateKey, IssuerLeg};
+
+/// Where a transaction stands.
+///
+/// ```text
+///            accept            leg              durable        answer, deadline, unusable
+/// Assessing ───────► Routing ───────► Intended ─────────► Sent ───────────────► Settling(e)
+///   │ decline          │ no leg        │ deadline          │ │                    │ durable
+///   │                  │               │ reversal   unsent │ │ reversal           ▼
+///   │                  │               │      ┌────────────┘ └─────► Reversing  Settled(e)
+///   │                  │               │      ▼      leg                │ answer, deadline, unsent
+///   │                  │               │  Rerouting ─────► Intended     ▼
+///   └──────────────────┴───────────────┴──────┴──► Settling(e)       Settled(AcquirerReversed)
+///                                          no leg, deadline, reversal
+/// ```
+///
+/// An approval that is reversed stays where it is; its ending changes. `Assessing` and `Routing` can
+/// also be given up: at their deadline, or when the reversal comes first; no trace is left then but
+/// the reversal's tombstone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Risk is asked. Nothing is journaled.
+    Assessing,
+    /// The router is asked. Nothing is journaled.
+    Routing,
+    /// The intent is appended and not yet durable. Nothing has left.
+    Intended,
+    /// The request may have left.
+    Sent,
+    /// The request provably did not leave; the router is asked for another candidate.
+    Rerouting,
+    /// The acquirer's reversal came while the request was out. What the issuer says decides whether
+    /// the reversal is owed.
+    Reversing,
+    /// The outcome is appended and not yet durable; its answer waits.
+    Settling(Ending),
+    /// The outcome is durable.
+    Settled(Ending),
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Declined in the switch.
+    Refused,
+    /// Provably nothing left.
+    NotSent,
+    /// The issuer declined.
+    Declined,
+    /// The issuer approved.
+    Approved,
+    /// Approved, then reversed in part: the rest stays.
+    PartlyReversed,
+    /// Approved, then reversed in full.
+    Reversed,
+    /// No answer by the deadline; reversed.
+    TimedOut,
+    /// The answer could not be used; reversed.
+    Invalid,
+    /// The acquirer's reversal came before the answer.
+    AcquirerReversed,
+}
+
+/// What happens to one transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Signal<'a> {
+    Accepted,
+    Declined {
+        code: ResponseCode,
+        reason: RefusalReason,
+    },
+    Routed {
+        leg: IssuerLeg,
+        deadline: Duration,
+    },
+    Unrouted {
+        code: ResponseCode,
+        reason: RefusalReason,
+    },
+    IntentDurable,
+    Unsent,
+    Approval(Answer<'a>),
+    Decline(Answer<'a>),
+    Unusable(Unusable),
+    Deadline,
+    OutcomeDurable,
+    /// An acquirer's reversal that its original does not rule out.
+    Reversal(Requested),
+}
+
+/// An answer that cannot be passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unusable {
+    /// What the acquirer is told.
+    pub(crate) told: ResponseCode,
+    /// DE39 as it came, if it was legible.
+    pub(crate) code: Option<ResponseCode>,
+}
+
+/// An acquirer's reversal, as far as the issuer has to hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Requested {
+    /// Names it and its copies.
+    pub(crate) key: DuplicateKey,
+    /// Minor units that stay; `None` takes all back.
+    pub(crate) replacement: Option<u64>,
+}
+
+/// What the engine has to do for a transition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Action<'a> {
+    /// The pair is not legal: count it, change nothing.
+    Ignore,
+    /// As `Ignore`, and the leg that came too late goes back.
+    ReturnLeg(IssuerLeg),
+    /// Ask the router.
+    SelectRoute,
+    /// Journal the refusal.
+    Refuse {
+        code: ResponseCode,
+        reason: RefusalReason,
+    },
+    /// Forget it: 96, no trace.
+    Abandon,
+    /// Forget it without an answer: its reversal has come.
+    Withdraw,
+    /// Journal the intent.
+    Intend { leg: IssuerLeg, deadline: Duration },
+    /// Close the intent that was not sent, then journal another.
+    Reintend { leg: IssuerLeg },
+    /// Let the request leave.
+    Send,
+    /// Give the leg back and ask for another one.
+    NextCandidate,
+    /// Close the intent: nothing left for the issuer.
+    CloseUnsent { why: WhyUnsent },
+    /// Store the answer and journal the outcome.
+    Answer(Answer<'a>),
+    /// Journal a timed-out outcome and the reversal owed.
+    TimeOut,
+    /// Journal an invalid outcome and the reversal owed.
+    Invalidate(Unusable),
+    /// Tell the acquirer.
+    Reply,
+    /// Journal that the acquirer's reversal came first; hold the reversal until the leg ends.
+    ReverseInFlight(Requested),
+    /// Journal the reversal of an approval.
+    ReverseApproved(Requested),
+    /// The held reversal is owed.
+    ReleaseHeld { answered: Option<ResponseCode> },
+    /// The held reversal is not owed: the issuer moved nothing.
+    DropHeld { answered: Option<ResponseCode> },
+    /// An answer after the end.
+    Late { code: Option<ResponseCode> },
+}
+
+/// Why an intent is closed as not sent; decides what the acquirer is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhyUnsent {
+    /// No further candidate.
+    Unrouted(ResponseCode),
+    /// The deadline passed before anything could leave.
+    Deadline,
+    /// The acquirer's reversal came first.
+    Reversed,
+}
+
+impl State {
+    /// The only way a state changes. Illegal pairs change nothing.
+    pub(crate) fn on(self, signal: Signal<'_>) -> (Self, Action<'_>) {
+        match self {
+            Self::Assessing => self.on_assessing(signal),
+            Self::Routing => self.on_routing(signal),
+            Self::Intended => self.on_intended(signal),
+            Self::Sent => self.on_sent(signal),
+            Self::Rerouting => self.on_rerouting(signal),
+            Self::Reversing => self.on_reversing(signal),
+            Self::Settling(ending) | Self::Settled(ending) => self.on_ended(ending, signal),
+        }
+    }
+
+    fn on_assessing(self, signal: Signal<'_>) -> (Self, Action<'_>) {
+        match signal {
+            Signal::Accepted => (Self::Routing, Action::SelectRoute),
+            Signal::Declined { code, reason } => refused(code, reason),
+            Signal::Deadline => (self, Action::Abandon),
+            Signal::Reversal(_) => (self, Action::Withdraw),
+            Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
+            Signal::Unrouted { .. }
+            | Signal::IntentDurable
+            | Signal::Unsent
+            | Signal::Approval(_)
+            | Signal::Decline(_)
+            | Signal::Unusable(_)
+            | Signal::OutcomeDurable => (self, Action::Ignore),
+        }
+    }
+
+    fn on_routing(self, signal: Signal<'_>) -> (Self, Action<'_>) {
+        match signal {
+            Signal::Routed { leg, deadline } => (Self::Intended, Action::Intend { leg, deadline }),
+            Signal::Unrouted { code, reason } => refused(code, reason),
+            Signal::Deadline => (self, Action::Abandon),
+            Signal::Reversal(_) => (self, Action::Withdraw),
+            Signal::Accepted
+            | Signal::Declined { .. }
+            | Signal::IntentDurable
+            | Signal::Unsent
+            | Signal::Approval(_)
+            | Signal::Decline(_)
+            | Signal::Unusable(_)
+            | Signal::OutcomeDurable => (self, Action::Ignore),
+        }
+    }
+
+    fn on_intended(self, signal: Signal<'_>) -> (Self, Action<'_>) {
+        match signal {
+            Signal::IntentDurable => (Self::Sent, Action::Send),
+            Signal::Deadline => unsent(WhyUnsent::Deadline),
+            Signal::Reversal(_) => unsent(WhyUnsent::Reversed),
+            Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
+            Signal::Accepted
+            | Signal::Declined { .. }
+            | Signal::Unrouted { .. }
+            | Signal::Unsent
+            | Signal::Approval(_)
+            | Signal::Decline(_)
+            | Signal::Unusable(_)
+            | Signal::OutcomeDurable => (self, Action::Ignore),
+        }
+    }
+
+    fn on_sent(self, signal: Signal<'_>) -> (Self, Action<'_>) {
+        match signal {
+            Signal::Approval(answer) => (Self::Settling(Ending::Approved), Action::Answer(answer)),
+            Signal::Decline(answer) => (Self::Settling(Ending::Declined), Action::Answer(answer)),
+            Signal::Unusable(what) => (Self::Settling(Ending::Invalid), Action::Invalidate(what)),
+            Signal::Deadline => (Self::Settling(Ending::TimedOut), Action::TimeOut),
+            Signal::Unsent => (Self::Rerouting, Action::NextCandidate),
+            Signal::Reversal(what) => (Self::Reversing, Action::ReverseInFlight(what)),
+            Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
+            Signal::Accepted
+            | Signal::Declined { .. }
+            | Signal::Unrouted { .. }
+            | Signal::IntentDurable
+            | Signal::OutcomeDurable => (self, Action::Ignore),
+        }
+    }
+
+    fn on_rerouting(self, signal: Signal<'_>) -> (Self, Action<'_>) {
+        match signal {
+            Signal::Routed { leg, .. } => (Self::Intended, Action::Reintend { leg }),
+            Signal::Unrouted { code, .. } => unsent(WhyUnsent::Unrouted(code)),
+            Signal::Deadline => unsent(WhyUnsent::Deadline),
+            Signal::Reversal(_) => unsent(WhyUnsent::Reversed),
+            Signal::Accepted
+            | Signal::Declined { .. }
+            | Signal::IntentDurable
+            | Signal::Unsent
+            | Signal::Approval(_)
+            | Signal::Decline(_)
+            | Signal::Unusable(_)
+            | Signal::OutcomeDurable => (self, Action::Ignore),
+        }
+    }
+
+    fn on_reversing(self, signal: Signal<'_>) -> (Self, Action<'_>) {
+        let done = Self::Settled(Ending::AcquirerReversed);
+        let owed = |answered| (done, Action::ReleaseHeld { answered });
+        match signal {
+            Signal::Approval(answer) => owed(Some(answer.code)),
+            Signal::Unusable(what) => owed(what.code),
+            Signal::Deadline => owed(None),
+            Signal::Decline(answer) => {
+                let answered = Some(answer.code);
+                (done, Action::DropHeld { answered })
+            }
+            Signal::Unsent => (done, Action::DropHeld { answered: None }),
+            Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
+            Signal::Accepted
+            | Signal::Declined { .. }
+            | Signal::Unrouted { .. }
+            | Signal::IntentDurable
+            | Signal::OutcomeDurable
+            | Signal::Reversal(_) => (self, Action::Ignore),
+        }
+    }
+
+    /// Before and after the outcome is durable: the difference is whether the answer may go.
+    fn on_ended(self, ending: Ending, signal: Signal<'_>) -> (Self, Action<'_>) {
+        match signal {
+            Signal::OutcomeDurable => match self {
+                Self::Settling(_) => (Self::Settled(ending), Action::Reply),
+                Self::Settled(_)
+                | Self::Assessing
+                | Self::Routing
+                | Self::Intended
+                | Self::Sent
+                | Self::Rerouting
+                | Self::Reversing => (self, Action::Ignore),
+            },
+            Signal::Reversal(what) => match ending.reversed(what) {
+                Some(ending) => (self.with_ending(ending), Action::ReverseApproved(what)),
+                None => (self, Action::Ignore),
+            },
+            Signal::Approval(answer) | Signal::Decline(answer) => {
+                let code = Some(answer.code);
+                (self, Action::Late { code })
+            }
+            Signal::Unusable(what) => (self, Action::Late { code: what.code }),
+            Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
+            Signal::Accepted
+            | Signal::Declined { .. }
+            | Signal::Unrouted { .. }
+            | Signal::IntentDurable
+            | Signal::Unsent
+            | Signal::Deadline => (self, Action::Ignore),
+        }
+    }
+
+    const fn with_ending(self, ending: Ending) -> Self {
+        if self.is_settled() {
+            Self::Settled(ending)
+        } else {
+            Self::Settling(ending)
+        }
+    }
+
+    /// Whether the outcome is durable.
+    pub(crate) const fn is_settled(self) -> bool {
+        matches!(self, Self::Settled(_))
+    }
+
+    /// Whether it may still come to owe a reversal that no room is taken for.
+    pub(crate) const fn is_exposed(self) -> bool {
+        match self {
+            Self::Assessing | Self::Routing | Self::Intended | Self::Sent | Self::Rerouting => true,
+            Self::Reversing | Self::Settling(_) | Self::Settled(_) => false,
+        }
+    }
+
+    /// How it ended, if it has.
+    pub(crate) const fn ending(self) -> Option<Ending> {
+        match self {
+            Self::Settling(ending) | Self::Settled(ending) => Some(ending),
+            Self::Assessing
+            | Self::Routing
+            | Self::Intended
+            | Self::Sent
+            | Self::Rerouting
+            | Self::Reversing => None,
+        }
+    }
+
+    /// Whether its route deadline or decision deadline runs.
+    pub(crate) const fn has_deadline(self) -> bool {
+        match self {
+            Self::Assessing
+            | Self::Routing
+            | Self::Intended
+            | Self::Sent
+            | Self::Rerouting
+            | Self::Reversing => true,
+            Self::Settling(_) | Self::Settled(_) => false,
+        }
+    }
+
+    /// Whether a reversal of the acquirer has been accepted for it (R9).
+    pub(crate) const fn is_reversed(self) -> bool {
+        match self {
+            Self::Reversing => true,
+            Self::Settling(ending) | Self::Settled(ending) => match ending {
+                Ending::Reversed | Ending::PartlyReversed | Ending::AcquirerReversed => true,
+                Ending::Refused
+                | Ending::NotSent
+                | Ending::Declined
+                | Ending::Approved
+                | Ending::TimedOut
+                | Ending::Invalid => false,
+            },
+            Self::Assessing | Self::Routing | Self::Intended | Self::Sent | Self::Rerouting => {
+                false
+            }
+        }
+    }
+}
+
+impl Ending {
+    /// What an approval becomes; `None` when there is no approval to reverse.
+    pub(crate) const fn reversed(self, what: Requested) -> Option<Self> {
+        match self {
+            Self::Approved | Self::PartlyReversed => match what.replacement {
+                None => Some(Self::Reversed),
+                Some(_) => Some(Self::PartlyReversed),
+            },
+            Self::Refused
+            | Self::NotSent
+            | Self::Declined
+            | Self::Reversed
+            | Self::TimedOut
+            | Self::Invalid
+            | Self::AcquirerReversed => None,
+        }
+    }
+
+    /// Whether the issuer's answer was passed on, or was about to be.
+    pub(crate) const fn is_answered(self) -> bool {
+        match self {
+            Self::Declined | Self::Approved | Self::PartlyReversed | Self::Reversed => true,
+            Self::Refused
+            | Self::NotSent
+            | Self::TimedOut
+            | Self::Invalid
+            | Self::AcquirerReversed => false,
+        }
+    }
+}
+
+fn refused<'a>(code: ResponseCode, reason: RefusalReason) -> (State, Action<'a>) {
+    let action = Action::Refuse { code, reason };
+    (State::Settling(Ending::Refused), action)
+}
+
+fn unsent<'a>(why: WhyUnsent) -> (State, Action<'a>) {
+    let action = Action::CloseUnsent { why };
+    (State::Settling(Ending::NotSent), action)
+}

@@ -1,0 +1,448 @@
+//! All transactions and tombstones of the shard: a slab in chunks, an index by trace key, and the
+//! finished ones in the order in which they may be forgotten.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use domain::record::Tombstone;
+use domain::request::TraceKey;
+use domain::time::WallTime;
+
+use crate::arena::Arena;
+use crate::index::KeyIndex;
+use crate::input::Handle;
+use crate::settings::{Chunks, Settings};
+use crate::transaction::Transaction;
+
+/// No position.
+pub(crate) const NONE: u32 = u32::MAX;
+
+const CHUNK: usize = 1024;
+
+/// The slab with its index and its lists.
+#[derive(Debug)]
+pub(crate) struct Table {
+    chunks: Vec<Vec<Entry>>,
+    entries_max: usize,
+    /// What a running engine fills. A recovery may take the rest: so it never has to forget what the
+    /// engine before it still knew.
+    live_max: usize,
+    len: usize,
+    /// Linked through [`Entry::next`].
+    free: u32,
+    count: usize,
+    index: KeyIndex,
+    /// Settled, owing nothing: the head may go first.
+    pub(crate) finished: List,
+    pub(crate) arena: Arena,
+    window: Duration,
+    /// The latest admission that was forgotten.
+    forgotten: WallTime,
+}
+
+/// One position of the slab.
+#[derive(Debug)]
+struct Entry {
+    generation: u32,
+    /// The next entry with the same trace key.
+    same_trace: u32,
+    prev: u32,
+    next: u32,
+    is_finished: bool,
+    body: Body,
+}
+
+/// What lies at a position.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "entries lie in place: a box would be an allocation per transaction"
+)]
+pub(crate) enum Body {
+    Vacant,
+    Transaction(Transaction),
+    Tombstone(Tombstone),
+}
+
+/// A doubly linked list through the entries. An entry is in one list at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct List {
+    pub(crate) head: u32,
+    pub(crate) tail: u32,
+}
+
+impl List {
+    pub(crate) const EMPTY: Self = Self {
+        head: NONE,
+        tail: NONE,
+    };
+}
+
+impl Table {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let entries_max = settings.transactions_max.min(NONE as usize);
+        let reserve = settings
+            .inflight_max
+            .saturating_add(1)
+            .saturating_mul(ANSWER_BYTES_MAX);
+        let mut table = Self {
+            chunks: Vec::with_capacity(entries_max.div_ceil(CHUNK)),
+            entries_max,
+            live_max: entries_max.saturating_sub(entries_max / 16),
+            len: 0,
+            free: NONE,
+            count: 0,
+            index: KeyIndex::new(entries_max, settings.seed),
+            finished: List::EMPTY,
+            arena: Arena::new(settings.answer_bytes_max.saturating_add(reserve)),
+            window: settings.duplicate_window,
+            forgotten: WallTime::default(),
+        };
+        if settings.chunks == Chunks::Preallocated {
+            while table.chunks.len() < table.chunks.capacity() {
+                table.chunks.push(Vec::with_capacity(CHUNK));
+            }
+        }
+        table
+    }
+
+    /// Puts `body` into the table under its trace key. `None` when it is full.
+    pub(crate) fn insert(&mut self, trace_key: TraceKey, body: Body) -> Option<Handle> {
+        let index = self.vacant()?;
+        let first = self.first(trace_key);
+        let entry = self.entry_mut(index)?;
+        entry.body = body;
+        entry.same_trace = first.unwrap_or(NONE);
+        entry.prev = NONE;
+        entry.next = NONE;
+        entry.is_finished = false;
+        let generation = entry.generation;
+        match first {
+            Some(first) => self.index.replace(trace_key.0, first, index),
+            None => {
+                let inserted = self.index.insert(trace_key.0, index);
+                debug_assert!(
+                    inserted,
+                    "the index holds as many keys as there are entries"
+                );
+            }
+        }
+        self.count = self.count.saturating_add(1);
+        Some(Handle { index, generation })
+    }
+
+    /// Takes an entry out. It is in no list.
+    pub(crate) fn remove(&mut self, index: u32) {
+        let Some(trace_key) = self.trace_key(index) else {
+            debug_assert!(false, "only what was inserted is removed");
+            return;
+        };
+        self.unchain(trace_key, index);
+        if let Some(transaction) = self.at(index) {
+            let fields = transaction.answer.fields;
+            self.arena.free_span(fields);
+        }
+        let free = self.free;
+        if let Some(entry) = self.entry_mut(index) {
+            debug_assert!(!entry.is_finished, "it has left its list");
+            entry.body = Body::Vacant;
+            entry.generation = entry.generation.wrapping_add(1);
+            entry.next = free;
+            self.free = index;
+            self.count = self.count.saturating_sub(1);
+        }
+    }
+
+    /// Whether a further entry fits, with the answers of `inflight` others still to come.
+    pub(crate) fn has_room(&self, inflight: usize) -> bool {
+        let answers = inflight.saturating_add(1).saturating_mul(ANSWER_BYTES_MAX);
+        self.count < self.live_max && self.arena.free() >= answers
+    }
+
+    /// Makes room by forgetting the oldest finished entry, if it lies outside the window.
+    pub(crate) fn forget_oldest(&mut self, wall: WallTime) -> bool {
+        let oldest = self.finished.head;
+        let Some(until) = self.kept_until(oldest) else {
+            return false;
+        };
+        if until >= wall {
+            return false;
+        }
+        let admitted = self.at(oldest).map(|transaction| transaction.admitted);
+        self.forgotten = self.forgotten.max(admitted.unwrap_or_default());
+        self.unfinish(oldest);
+        self.remove(oldest);
+        true
+    }
+
+    /// Until when a copy could still be taken for an original: the window after its admission or its
+    /// DE7, whichever is later. For a tombstone twice the window, as its original's DE7 may lie ahead.
+    fn kept_until(&self, index: u32) -> Option<WallTime> {
+        match &self.entry(index)?.body {
+            Body::Vacant => None,
+            Body::Transaction(transaction) => {
+                let admitted = transaction.admitted;
+                let sent = transaction.facts.trace.transmitted.resolve(admitted);
+                Some(admitted.max(sent.unwrap_or(admitted)).after(self.window))
+            }
+            Body::Tombstone(tombstone) => {
+                Some(tombstone.decided.after(self.window).after(self.window))
+            }
+        }
+    }
+
+    /// Marks an entry as one that may be forgotten when its time comes.
+    pub(crate) fn finish(&mut self, index: u32) {
+        let mut list = self.finished;
+        match self.entry_mut(index) {
+            Some(entry) if !entry.is_finished => entry.is_finished = true,
+            Some(_) | None => return,
+        }
+        self.push_back(&mut list, index);
+        self.finished = list;
+    }
+
+    /// The entry lives again: a reversal is owed.
+    pub(crate) fn unfinish(&mut self, index: u32) {
+        let mut list = self.finished;
+        match self.entry_mut(index) {
+            Some(entry) if entry.is_finished => entry.is_finished = false,
+            Some(_) | None => return,
+        }
+        self.unlink(&mut list, index);
+        self.finished = list;
+    }
+
+    /// Appends to a list that the entry is not in.
+    pub(crate) fn push_back(&mut self, list: &mut List, index: u32) {
+        let tail = list.tail;
+        if let Some(entry) = self.entry_mut(index) {
+            entry.prev = tail;
+            entry.next = NONE;
+        }
+        match self.entry_mut(tail) {
+            Some(last) => last.next = index,
+            None => list.head = index,
+        }
+        list.tail = index;
+    }
+
+    /// Takes an entry out of the list that it is in.
+    pub(crate) fn unlink(&mut self, list: &mut List, index: u32) {
+        let Some(entry) = self.entry_mut(index) else {
+            return;
+        };
+        let (prev, next) = (entry.prev, entry.next);
+        entry.prev = NONE;
+        entry.next = NONE;
+        match self.entry_mut(prev) {
+            Some(before) => before.next = next,
+            None => list.head = next,
+        }
+        match self.entry_mut(next) {
+            Some(after) => after.prev = prev,
+            None => list.tail = prev,
+        }
+    }
+
+    /// Puts `index` behind `place`, or first when `place` is none; not behind the tail.
+    pub(crate) fn insert_after(&mut self, list: &mut List, index: u32, place: u32) {
+        let next = self.entry(place).map_or(list.head, |before| before.next);
+        if let Some(entry) = self.entry_mut(index) {
+            entry.prev = place;
+            entry.next = next;
+        }
+        match self.entry_mut(place) {
+            Some(before) => before.next = index,
+            None => list.head = index,
+        }
+        if let Some(after) = self.entry_mut(next) {
+            after.prev = index;
+        }
+    }
+
+    /// The entry before `index` in its list.
+    pub(crate) fn previous_in_list(&self, index: u32) -> u32 {
+        self.entry(index).map_or(NONE, |entry| entry.prev)
+    }
+
+    /// Positions that share this trace key, the newest first.
+    pub(crate) fn sharing(&self, trace_key: TraceKey) -> Sharing<'_> {
+        let next = self.first(trace_key).unwrap_or(NONE);
+        Sharing { table: self, next }
+    }
+
+    pub(crate) fn transaction(&self, handle: Handle) -> Option<&Transaction> {
+        match &self.live(handle)?.body {
+            Body::Transaction(transaction) => Some(transaction),
+            Body::Vacant | Body::Tombstone(_) => None,
+        }
+    }
+
+    pub(crate) fn transaction_mut(&mut self, handle: Handle) -> Option<&mut Transaction> {
+        let entry = self.entry_mut(handle.index)?;
+        match &mut entry.body {
+            Body::Transaction(transaction) if entry.generation == handle.generation => {
+                Some(transaction)
+            }
+            Body::Transaction(_) | Body::Vacant | Body::Tombstone(_) => None,
+        }
+    }
+
+    pub(crate) fn tombstone(&self, handle: Handle) -> Option<&Tombstone> {
+        match &self.live(handle)?.body {
+            Body::Tombstone(tombstone) => Some(tombstone),
+            Body::Vacant | Body::Transaction(_) => None,
+        }
+    }
+
+    /// The transaction at a position, if one lies there.
+    pub(crate) fn at(&self, index: u32) -> Option<&Transaction> {
+        match &self.entry(index)?.body {
+            Body::Transaction(transaction) => Some(transaction),
+            Body::Vacant | Body::Tombstone(_) => None,
+        }
+    }
+
+    /// What lies at a position.
+    pub(crate) fn body(&self, index: u32) -> Option<&Body> {
+        self.entry(index).map(|entry| &entry.body)
+    }
+
+    /// The handle of whatever lies at a position.
+    pub(crate) fn handle(&self, index: u32) -> Option<Handle> {
+        let generation = self.entry(index)?.generation;
+        Some(Handle { index, generation })
+    }
+
+    /// The transaction and the arena that its answer goes to.
+    pub(crate) fn with_arena(&mut self, handle: Handle) -> Option<(&mut Transaction, &mut Arena)> {
+        let chunk = self.chunks.get_mut(handle.index as usize / CHUNK)?;
+        let entry = chunk.get_mut(handle.index as usize % CHUNK)?;
+        match &mut entry.body {
+            Body::Transaction(transaction) if entry.generation == handle.generation => {
+                Some((transaction, &mut self.arena))
+            }
+            Body::Transaction(_) | Body::Vacant | Body::Tombstone(_) => None,
+        }
+    }
+
+    /// Entries that are taken.
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Positions that were ever taken.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether a transaction of that time may have been forgotten.
+    pub(crate) fn may_have_forgotten(&self, sent: WallTime) -> bool {
+        sent <= self.forgotten
+    }
+
+    pub(crate) fn is_finished(&self, index: u32) -> bool {
+        self.entry(index).is_some_and(|entry| entry.is_finished)
+    }
+
+    fn live(&self, handle: Handle) -> Option<&Entry> {
+        self.entry(handle.index)
+            .filter(|entry| entry.generation == handle.generation)
+    }
+
+    fn first(&self, trace_key: TraceKey) -> Option<u32> {
+        self.index.find(trace_key.0, |index| {
+            self.trace_key(index) == Some(trace_key)
+        })
+    }
+
+    fn trace_key(&self, index: u32) -> Option<TraceKey> {
+        match &self.entry(index)?.body {
+            Body::Vacant => None,
+            Body::Transaction(transaction) => Some(transaction.facts.trace_key),
+            Body::Tombstone(tombstone) => Some(tombstone.trace_key),
+        }
+    }
+
+    fn unchain(&mut self, trace_key: TraceKey, index: u32) {
+        let next = self.entry(index).map_or(NONE, |entry| entry.same_trace);
+        let first = self.first(trace_key).unwrap_or(NONE);
+        if first == index {
+            if next == NONE {
+                self.index.remove(trace_key.0, index);
+            } else {
+                self.index.replace(trace_key.0, index, next);
+            }
+            return;
+        }
+        let before = self.sharing(trace_key).find(|other| {
+            self.entry(*other)
+                .is_some_and(|entry| entry.same_trace == index)
+        });
+        if let Some(entry) = before.and_then(|before| self.entry_mut(before)) {
+            entry.same_trace = next;
+        }
+    }
+
+    /// A vacant position, out of the free list or at the end.
+    fn vacant(&mut self) -> Option<u32> {
+        if let Some(entry) = self.entry(self.free) {
+            let index = self.free;
+            self.free = entry.next;
+            return Some(index);
+        }
+        if self.len >= self.entries_max {
+            return None;
+        }
+        let index = u32::try_from(self.len).ok()?;
+        if self.len / CHUNK >= self.chunks.len() {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        self.chunks.get_mut(self.len / CHUNK)?.push(Entry::VACANT);
+        self.len = self.len.saturating_add(1);
+        Some(index)
+    }
+
+    fn entry(&self, index: u32) -> Option<&Entry> {
+        let index = index as usize;
+        self.chunks.get(index / CHUNK)?.get(index % CHUNK)
+    }
+
+    fn entry_mut(&mut self, index: u32) -> Option<&mut Entry> {
+        let index = index as usize;
+        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
+    }
+}
+
+impl Entry {
+    const VACANT: Self = Self {
+        generation: 0,
+        same_trace: NONE,
+        prev: NONE,
+        next: NONE,
+        is_finished: false,
+        body: Body::Vacant,
+    };
+}
+
+/// Walks the entries of one trace key.
+#[derive(Debug)]
+pub(crate) struct Sharing<'a> {
+    table: &'a Table,
+    next: u32,
+}
+
+impl Iterator for Sharing<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let index = self.next;
+        self.next = self.table.entry(index)?.same_trace;
+        Some(index)
+    }
+}
+
+/// Room that one answer may take in the arena, with its header and what a wrap may skip.
+const ANSWER_BYTES_MAX: usize = 1024 + 8;
+const _: () = assert!(ANSWER_BYTES_MAX >= domain::request::Answer::FIELDS_LEN_MAX + 4);

@@ -1,0 +1,441 @@
+//! A rig for the tests: an engine, a clock, a journal, and a shell that does what it is told to.
+
+use core::time::Duration;
+use std::boxed::Box;
+use std::vec::Vec;
+
+use domain::bytes::Text;
+use domain::currency::Currency;
+use domain::ids::{
+    AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan,
+};
+use domain::pan::{Account, PanToken, SealedPan};
+use domain::record::{Outcome, Record, RefusalReason};
+use domain::request::{
+    Answer, ContentHash, DuplicateKey, Facts, FrameId, IssuerLeg, MessageClass, OriginalReference,
+    Request, Reversal, Trace, TraceKey, Transmission,
+};
+use domain::time::{Instant, TransmissionTime, WallTime};
+use domain::{Amount, Pan, ResponseCode};
+
+use crate::input::{Assessment, Handle, Input, Selection};
+use crate::output::{Event, LegEnding, Output, Reply};
+use crate::settings::{Chunks, OutsideWindow, SafPolicy, SameContent, Settings};
+use crate::{Engine, error::RecoverError};
+
+/// 2026-01-01T12:00:00Z.
+pub(crate) const NOON: WallTime = WallTime::from_unix_millis(1_767_268_800_000);
+
+/// How long a test's route waits.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        node: NodeId(1),
+        shard: ShardId(0),
+        start: 1,
+        transactions_max: 64,
+        inflight_max: 16,
+        saf_max: 32,
+        answer_bytes_max: 4096,
+        deadlines_max: 8,
+        issuers: 2,
+        duplicate_window: Duration::from_secs(600),
+        outside_window: OutsideWindow::Refuse,
+        duplicate_same_content: SameContent::Replay,
+        timeout_answer: ResponseCode::ISSUER_INOPERATIVE,
+        reversed_original_answer: ResponseCode::DUPLICATE,
+        unknown_original: ResponseCode::APPROVED,
+        decision_timeout: Duration::from_millis(500),
+        saf: SafPolicy {
+            response_timeout: Duration::from_secs(5),
+            backoff_first: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(300),
+            expiry: Duration::from_secs(7 * 86_400),
+            inflight_max: 4,
+        },
+        next_lsn: Lsn(1),
+        wall_at_zero: NOON,
+        seed: 7,
+        chunks: Chunks::Lazy,
+    }
+}
+
+pub(crate) fn code(digits: &[u8; 2]) -> ResponseCode {
+    ResponseCode::new(digits).unwrap()
+}
+
+pub(crate) fn kes(minor: u64) -> Amount {
+    Amount::new(minor, Currency::KES).unwrap()
+}
+
+fn account(number: u64) -> Account {
+    let digits = domain::time::digits_of::<16>(4_111_110_000_000_000 + number);
+    Account {
+        token: PanToken(u128::from(number).to_be_bytes()),
+        masked: Pan::new(&digits).unwrap().masked(),
+        sealed: SealedPan {
+            key_id: 1,
+            nonce: [0; 12],
+            ciphertext: [0; 20],
+            tag: [0; 16],
+        },
+    }
+}
+
+/// What request `number` says: 100.00 KES, sent at noon.
+pub(crate) fn facts(number: u32) -> Facts {
+    let stan = Stan::new(number).unwrap();
+    Facts {
+        acquirer: AcquirerId(1),
+        class: MessageClass::Financial,
+        slot: Slot(7),
+        key: DuplicateKey(u128::from(number) << 8),
+        content: ContentHash(u64::from(number)),
+        trace_key: TraceKey(u64::from(number)),
+        account: account(u64::from(number)),
+        amount: kes(10_000),
+        processing_code: Text::new("DE3", b"000000").unwrap(),
+        merchant_category: Text::EMPTY,
+        entry_mode: Text::EMPTY,
+        trace: Trace {
+            stan,
+            transmitted: TransmissionTime::at(NOON),
+            local_time: Text::EMPTY,
+            local_date: Text::EMPTY,
+            rrn: Text::new("DE37", &domain::time::digits_of::<12>(u64::from(number))).unwrap(),
+            terminal: Text::new("DE41", b"TERM0001").unwrap(),
+            merchant: Text::EMPTY,
+            institution: Text::EMPTY,
+        },
+    }
+}
+
+/// What reversal `frame` of request `number` says.
+pub(crate) fn reversal(number: u32, frame: u32) -> Reversal {
+    let facts = facts(number);
+    Reversal {
+        frame: FrameId(frame),
+        transmission: Transmission::First,
+        acquirer: facts.acquirer,
+        slot: facts.slot,
+        trace_key: facts.trace_key,
+        key: DuplicateKey((u128::from(number) << 8) | 1),
+        original: OriginalReference {
+            stan: facts.trace.stan,
+            class: Some(facts.class),
+            transmitted: Some(facts.trace.transmitted),
+            rrn: facts.trace.rrn,
+        },
+        token: Some(facts.account.token),
+        amount: facts.amount,
+        replacement: None,
+    }
+}
+
+pub(crate) fn approval() -> Answer<'static> {
+    Answer {
+        code: ResponseCode::APPROVED,
+        authorisation: AuthorisationId::new("DE38", b"A1B2C3").unwrap(),
+        amount: Some(kes(10_000)),
+        fields: b"\x37\x00\x03abc",
+    }
+}
+
+pub(crate) fn decline() -> Answer<'static> {
+    Answer::of(ResponseCode::INSUFFICIENT_FUNDS)
+}
+
+/// What the rig's shell does on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Auto {
+    /// Nothing: the test answers.
+    Nothing,
+    /// Accepts and routes.
+    Decide,
+    /// Also flushes after every input.
+    Flush,
+}
+
+/// An engine with its shell.
+#[derive(Debug)]
+pub(crate) struct Rig {
+    pub(crate) engine: Engine,
+    pub(crate) now: Instant,
+    pub(crate) auto: Auto,
+    /// Everything since the last look.
+    pub(crate) seen: Vec<Output>,
+    pub(crate) journal: Vec<Record<'static>>,
+    next_stan: u32,
+}
+
+impl Rig {
+    pub(crate) fn new(auto: Auto) -> Self {
+        Self::with(settings(), auto)
+    }
+
+    pub(crate) fn with(settings: Settings, auto: Auto) -> Self {
+        let mut rig = Self {
+            engine: Engine::new(settings),
+            now: Instant::ZERO,
+            auto,
+            seen: Vec::new(),
+            journal: Vec::new(),
+            next_stan: 900_000,
+        };
+        for issuer in [IssuerId(0), IssuerId(1)] {
+            rig.give(Input::IssuerUp { issuer });
+        }
+        rig.seen.clear();
+        rig
+    }
+
+    /// A new engine out of the first `kept` records; all that it does is flushed.
+    pub(crate) fn restart(&mut self, kept: usize) -> Result<(), RecoverError> {
+        self.journal.truncate(kept);
+        self.seen.clear();
+        let mut settings = self.engine.settings;
+        settings.next_lsn = Lsn(kept as u64 + 1);
+        settings.start += 1;
+        self.engine = Engine::new(settings);
+        for record in &self.journal {
+            self.engine.recover(record, self.now)?;
+        }
+        self.engine.recovered(self.now)?;
+        self.drain();
+        self.flush();
+        for issuer in [IssuerId(0), IssuerId(1)] {
+            self.give(Input::IssuerUp { issuer });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn give(&mut self, input: Input<'_>) {
+        self.engine.handle_input(input, self.now);
+        self.drain();
+        if self.auto == Auto::Flush {
+            self.flush();
+        }
+    }
+
+    /// Lets time pass, stopping at each deadline.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now.after(time);
+        while let Some(next) = self.engine.poll_timeout().filter(|next| *next <= end) {
+            self.now = self.now.max(next);
+            self.engine.handle_timeout(self.now);
+            self.drain();
+            if self.auto == Auto::Flush {
+                self.flush();
+            }
+        }
+        self.now = end;
+        self.engine.handle_timeout(self.now);
+        self.drain();
+        if self.auto == Auto::Flush {
+            self.flush();
+        }
+    }
+
+    /// Everything journaled so far is on disk.
+    pub(crate) fn flush(&mut self) {
+        loop {
+            let lsn = Lsn(self.journal.len() as u64);
+            self.engine.handle_input(Input::Durable { lsn }, self.now);
+            self.drain();
+            if self.journal.len() as u64 == lsn.0 {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn request(&mut self, number: u32, frame: u32) {
+        self.request_as(facts(number), frame, Transmission::First);
+    }
+
+    pub(crate) fn repeat(&mut self, number: u32, frame: u32) {
+        self.request_as(facts(number), frame, Transmission::Repeat);
+    }
+
+    pub(crate) fn request_as(&mut self, facts: Facts, frame: u32, transmission: Transmission) {
+        self.give(Input::Request(Request {
+            frame: FrameId(frame),
+            transmission,
+            facts,
+        }));
+    }
+
+    pub(crate) fn reverse(&mut self, number: u32, frame: u32) {
+        self.give(Input::Reversal(reversal(number, frame)));
+    }
+
+    /// The issuer answers the latest leg that was sent.
+    pub(crate) fn respond(&mut self, answer: Answer<'_>) {
+        let (handle, leg) = self.sent();
+        let stan = leg.stan;
+        self.give(Input::Response {
+            handle,
+            stan,
+            answer,
+        });
+    }
+
+    /// The issuer answers the latest reversal that was sent.
+    pub(crate) fn respond_to_reversal(&mut self, code: ResponseCode) {
+        let handle = self.reversal_sent().0;
+        self.give(Input::ReversalResponse { handle, code });
+    }
+
+    /// The latest leg that was sent since the last look.
+    #[track_caller]
+    pub(crate) fn sent(&self) -> (Handle, IssuerLeg) {
+        let sent = self.seen.iter().rev().find_map(|output| match output {
+            Output::Send { handle, leg, .. } => Some((*handle, *leg)),
+            _ => None,
+        });
+        sent.expect("a request was sent")
+    }
+
+    /// The latest reversal that was sent since the last look.
+    #[track_caller]
+    pub(crate) fn reversal_sent(&self) -> (Handle, Transmission) {
+        self.reversals_sent().pop().expect("a reversal was sent")
+    }
+
+    pub(crate) fn reversals_sent(&self) -> Vec<(Handle, Transmission)> {
+        let sent = self.seen.iter().filter_map(|output| match output {
+            Output::SendReversal {
+                handle,
+                transmission,
+            } => Some((*handle, *transmission)),
+            _ => None,
+        });
+        sent.collect()
+    }
+
+    /// What frame was told, as (code, DE38 length); `None` without an answer so far.
+    pub(crate) fn told(&self, frame: u32) -> Option<ResponseCode> {
+        let mut told = self.seen.iter().filter_map(|output| match output {
+            Output::Reply { frame: to, reply } if to.0 == frame => Some(match reply {
+                Reply::Answer(handle) => self.engine.answer(*handle).unwrap().code,
+                Reply::Code(code) | Reply::Acknowledge { code } => *code,
+            }),
+            _ => None,
+        });
+        let first = told.next();
+        assert_eq!(told.next(), None, "a frame is answered once");
+        first
+    }
+
+    pub(crate) fn discarded(&self, frame: u32) -> bool {
+        let frame = FrameId(frame);
+        self.seen.contains(&Output::Discard { frame })
+    }
+
+    pub(crate) fn events(&self) -> Vec<Event> {
+        let events = self.seen.iter().filter_map(|output| match output {
+            Output::Event(event) => Some(*event),
+            _ => None,
+        });
+        events.collect()
+    }
+
+    pub(crate) fn leg_endings(&self) -> Vec<LegEnding> {
+        let endings = self.seen.iter().filter_map(|output| match output {
+            Output::LegEnded { ending, .. } => Some(*ending),
+            _ => None,
+        });
+        endings.collect()
+    }
+
+    /// The names of the records so far.
+    pub(crate) fn records(&self) -> Vec<&'static str> {
+        self.journal.iter().map(name).collect()
+    }
+
+    pub(crate) fn drain(&mut self) {
+        while let Some(output) = self.engine.poll_output() {
+            self.seen.push(output);
+            match output {
+                Output::Journal { lsn, entry } => {
+                    assert_eq!(lsn.0, self.journal.len() as u64 + 1, "lsns are dense");
+                    self.journal.push(owned(self.engine.record(&entry)));
+                }
+                Output::Assess { handle, .. } if self.auto != Auto::Nothing => {
+                    self.decide(Input::Assessed {
+                        handle,
+                        assessment: Assessment::Accept,
+                    });
+                }
+                Output::SelectRoute { handle, tried, .. } if self.auto != Auto::Nothing => {
+                    let selection = self.select(tried);
+                    self.decide(Input::Selected { handle, selection });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn decide(&mut self, input: Input<'_>) {
+        self.engine.handle_input(input, self.now);
+    }
+
+    /// Two candidates, then none.
+    pub(crate) fn select(&mut self, tried: u8) -> Selection {
+        let candidate = u8::try_from(tried.trailing_ones()).unwrap();
+        if candidate > 1 {
+            return Selection::None {
+                code: ResponseCode::ISSUER_INOPERATIVE,
+                reason: RefusalReason::NoneAdmits,
+            };
+        }
+        self.next_stan += 1;
+        Selection::Leg {
+            leg: IssuerLeg {
+                route: RouteId(0),
+                candidate,
+                issuer: IssuerId(u16::from(candidate)),
+                link: LinkId(0),
+                stan: Stan::new(self.next_stan).unwrap(),
+                transmitted: TransmissionTime::at(NOON),
+            },
+            deadline: DEADLINE,
+        }
+    }
+}
+
+pub(crate) fn name(record: &Record<'_>) -> &'static str {
+    match record {
+        Record::Intent(_) => "intent",
+        Record::Refused(_) => "refused",
+        Record::Outcome(_) => "outcome",
+        Record::SafOwed(_) => "saf-owed",
+        Record::SafDone(_) => "saf-done",
+        Record::Tombstone(_) => "tombstone",
+        Record::LateResponse(_) => "late",
+    }
+}
+
+/// A record that outlives the engine; its fields are leaked.
+fn owned(record: Record<'_>) -> Record<'static> {
+    match record {
+        Record::Outcome(outcome) => Record::Outcome(Outcome {
+            transaction: outcome.transaction,
+            decided: outcome.decided,
+            kind: outcome.kind,
+            issuer_code: outcome.issuer_code,
+            answer: Answer {
+                code: outcome.answer.code,
+                authorisation: outcome.answer.authorisation,
+                amount: outcome.answer.amount,
+                fields: Box::leak(outcome.answer.fields.to_vec().into_boxed_slice()),
+            },
+        }),
+        Record::Intent(record) => Record::Intent(record),
+        Record::Refused(record) => Record::Refused(record),
+        Record::SafOwed(record) => Record::SafOwed(record),
+        Record::SafDone(record) => Record::SafDone(record),
+        Record::Tombstone(record) => Record::Tombstone(record),
+        Record::LateResponse(record) => Record::LateResponse(record),
+    }
+}

@@ -1,0 +1,245 @@
+//! One transaction: what it captured at admission, and what it has come to since.
+
+use domain::ids::{AuthorisationId, TransactionId};
+use domain::record::{Intent, RefusalReason, Refused, Tombstone};
+use domain::request::{Answer, DuplicateKey, Facts, FrameId, IssuerLeg, OriginalReference};
+use domain::request::{Request, Reversal};
+use domain::time::{Instant, WallTime};
+use domain::{Amount, ResponseCode};
+
+use crate::arena::{Arena, Span};
+use crate::state::{Ending, Requested, State};
+use crate::table::NONE;
+
+/// What the table holds of one transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Transaction {
+    pub(crate) id: TransactionId,
+    pub(crate) facts: Facts,
+    pub(crate) admitted: WallTime,
+    /// Moved by value through [`State::on`].
+    pub(crate) state: State,
+    /// The newest copy's frame that still waits for the answer.
+    pub(crate) frame: Option<FrameId>,
+    /// The latest leg.
+    pub(crate) leg: Option<IssuerLeg>,
+    /// The leg's permit is still out.
+    pub(crate) leg_open: bool,
+    /// The leg's STAN is still taken.
+    pub(crate) stan_held: bool,
+    /// A late or second answer was journaled; one is enough.
+    pub(crate) late_seen: bool,
+    /// During recovery: a reversal was owed at some time.
+    pub(crate) owed_once: bool,
+    /// Candidate positions that were tried and not sent to.
+    pub(crate) tried: u8,
+    /// Which deadline queue it stands in.
+    pub(crate) queue: u8,
+    /// When the decision or the route's deadline passes.
+    pub(crate) deadline: Instant,
+    /// When the leg was selected, then when it was sent.
+    pub(crate) started: Instant,
+    pub(crate) answer: StoredAnswer,
+    /// What is approved and not reversed, in minor units.
+    pub(crate) left: u64,
+    /// The latest accepted reversals of the acquirer, to know their copies.
+    pub(crate) reversals: [u64; 3],
+    /// When its latest reversal was decided; zero before the first.
+    pub(crate) reversed_at: WallTime,
+    /// Owed reversals in order, by position in the SAF.
+    pub(crate) saf_head: u32,
+    pub(crate) saf_tail: u32,
+}
+
+/// An answer with its further fields in the arena.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoredAnswer {
+    pub(crate) code: ResponseCode,
+    pub(crate) authorisation: AuthorisationId,
+    /// In the currency of the request; `u64::MAX` when absent.
+    amount: u64,
+    pub(crate) fields: Span,
+}
+
+impl StoredAnswer {
+    /// A code and nothing else.
+    pub(crate) const fn of(code: ResponseCode) -> Self {
+        Self {
+            code,
+            authorisation: AuthorisationId::EMPTY,
+            amount: u64::MAX,
+            fields: Span::EMPTY,
+        }
+    }
+}
+
+impl Transaction {
+    /// Admits a request.
+    pub(crate) fn admit(request: &Request, id: TransactionId, admitted: WallTime) -> Self {
+        let mut transaction = Self::new(id, admitted, request.facts, State::Assessing);
+        transaction.frame = Some(request.frame);
+        transaction
+    }
+
+    fn new(id: TransactionId, admitted: WallTime, facts: Facts, state: State) -> Self {
+        Self {
+            id,
+            facts,
+            admitted,
+            state,
+            frame: None,
+            leg: None,
+            leg_open: false,
+            stan_held: false,
+            late_seen: false,
+            owed_once: false,
+            tried: 0,
+            queue: u8::MAX,
+            deadline: Instant::FAR_FUTURE,
+            started: Instant::ZERO,
+            answer: StoredAnswer::of(ResponseCode::MALFUNCTION),
+            left: 0,
+            reversals: [0; 3],
+            reversed_at: WallTime::from_unix_millis(0),
+            saf_head: NONE,
+            saf_tail: NONE,
+        }
+    }
+
+    /// Found in the journal: an intent that nothing has closed so far.
+    pub(crate) fn recovered_intent(intent: &Intent) -> Self {
+        let mut transaction = Self::new(
+            intent.transaction,
+            intent.admitted,
+            intent.facts,
+            State::Sent,
+        );
+        transaction.leg = Some(intent.leg);
+        transaction.stan_held = true;
+        transaction
+    }
+
+    /// Found in the journal: declined in the switch.
+    pub(crate) fn recovered_refusal(refused: &Refused) -> Self {
+        let state = State::Settled(Ending::Refused);
+        let mut transaction =
+            Self::new(refused.transaction, refused.admitted, refused.facts, state);
+        transaction.answer = StoredAnswer::of(refused.code);
+        transaction
+    }
+
+    /// Stores what the acquirer is told. `false` when the further fields found no room.
+    pub(crate) fn store_answer(&mut self, answer: &Answer<'_>, arena: &mut Arena) -> bool {
+        let currency = self.facts.amount.currency();
+        let amount = answer.amount.filter(|amount| amount.currency() == currency);
+        let fields = arena.store(answer.fields);
+        self.answer = StoredAnswer {
+            code: answer.code,
+            authorisation: answer.authorisation,
+            amount: amount.map_or(u64::MAX, Amount::minor),
+            fields: fields.unwrap_or(Span::EMPTY),
+        };
+        fields.is_some()
+    }
+
+    /// What the acquirer and every copy is told.
+    pub(crate) fn answer<'a>(&self, arena: &'a Arena) -> Answer<'a> {
+        Answer {
+            code: self.answer.code,
+            authorisation: self.answer.authorisation,
+            amount: Amount::new(self.answer.amount, self.facts.amount.currency()).ok(),
+            fields: arena.get(self.answer.fields),
+        }
+    }
+
+    /// An approval is reversed: what stays of it, and no stored answer any more (R9).
+    pub(crate) fn take_back(&mut self, what: Requested, arena: &mut Arena) {
+        self.left = what.replacement.unwrap_or(0);
+        self.remember_reversal(what.key);
+        let fields = core::mem::replace(&mut self.answer.fields, Span::EMPTY);
+        arena.free_span(fields);
+    }
+
+    /// During recovery: the leg of an ended transaction needs its STAN only for a reversal.
+    pub(crate) fn settle_replayed(&mut self, ending: Ending) {
+        self.stan_held = match ending {
+            Ending::TimedOut | Ending::Invalid | Ending::AcquirerReversed => true,
+            Ending::Refused
+            | Ending::NotSent
+            | Ending::Declined
+            | Ending::Approved
+            | Ending::PartlyReversed
+            | Ending::Reversed => false,
+        };
+        if ending == Ending::Approved {
+            self.left = self.facts.amount.minor();
+        }
+    }
+
+    /// Remembers an accepted reversal of the acquirer.
+    pub(crate) const fn remember_reversal(&mut self, key: DuplicateKey) {
+        let [first, second, _] = self.reversals;
+        self.reversals = [short(key), first, second];
+    }
+
+    /// Whether `key` names a reversal that was accepted before.
+    pub(crate) fn knows_reversal(&self, key: DuplicateKey) -> bool {
+        self.reversals.contains(&short(key))
+    }
+
+    /// Whether the issuer's answer was passed on, or was about to be.
+    pub(crate) fn was_answered(&self) -> bool {
+        self.state.ending().is_some_and(Ending::is_answered)
+    }
+
+    /// Whether a reversal with this reference and account can mean this transaction.
+    pub(crate) fn is_meant_by(&self, reversal: &Reversal) -> bool {
+        let account = self.facts.account.token;
+        self.facts.acquirer == reversal.acquirer
+            && is_meant(&self.facts, &reversal.original)
+            && reversal.token.is_none_or(|token| token == account)
+    }
+
+    /// The record of its latest intent.
+    pub(crate) fn intent(&self) -> Option<Intent> {
+        Some(Intent {
+            transaction: self.id,
+            admitted: self.admitted,
+            facts: self.facts,
+            leg: self.leg?,
+        })
+    }
+
+    /// The record of its refusal.
+    pub(crate) const fn refused(&self, reason: RefusalReason) -> Refused {
+        Refused {
+            transaction: self.id,
+            admitted: self.admitted,
+            facts: self.facts,
+            code: self.answer.code,
+            reason,
+        }
+    }
+}
+
+/// Whether a tombstone stands in the way of this request.
+pub(crate) fn is_buried(tombstone: &Tombstone, facts: &Facts) -> bool {
+    tombstone.acquirer == facts.acquirer && is_meant(facts, &tombstone.original)
+}
+
+/// Compares what both sides carry; the trace key has compared DE41 and DE42.
+fn is_meant(facts: &Facts, original: &OriginalReference) -> bool {
+    let trace = &facts.trace;
+    trace.stan == original.stan
+        && original.class.is_none_or(|class| class == facts.class)
+        && original
+            .transmitted
+            .is_none_or(|time| time == trace.transmitted)
+        && (original.rrn.is_empty() || trace.rrn.is_empty() || original.rrn == trace.rrn)
+}
+
+/// Half of a keyed hash, never zero: enough to tell the reversals of one transaction apart.
+const fn short(key: DuplicateKey) -> u64 {
+    let [_, _, _, _, _, _, _, _, a, b, c, d, e, f, g, h] = key.0.to_be_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h]) | 1
+}
