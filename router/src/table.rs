@@ -79,22 +79,33 @@ impl RouteTable {
             return None;
         }
         let (account, _) = padded(query.account).ok()?;
-        let first = usize::try_from(self.segment(account)?.rules).ok()?;
-        for rule in self.rules.get(first..)? {
-            if rule.fits(&query) {
-                return self.routes.get(usize::from(rule.route.0));
-            }
-            if rule.is_last {
-                break;
-            }
-        }
-        None
+        let segment = self.segment(account)?;
+        let route = if query.account.len() >= usize::from(segment.winner_digits) {
+            segment.winner
+        } else {
+            self.walk(segment, &query)?
+        };
+        self.routes.get(usize::from(route.0))
     }
 
     /// All routes, by number.
     #[must_use]
     pub fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// The first rule of the segment that fits.
+    fn walk(&self, segment: &Segment, query: &Query<'_>) -> Option<RouteId> {
+        let first = usize::try_from(segment.rules).ok()?;
+        for rule in self.rules.get(first..)? {
+            if rule.fits(query) {
+                return Some(rule.route);
+            }
+            if rule.is_last {
+                break;
+            }
+        }
+        None
     }
 
     /// The last segment that starts at or before `account`.
@@ -149,10 +160,21 @@ struct Segment {
     start: u64,
     /// Where its rules begin; [`Segment::NO_RULES`] when no entry claims it.
     rules: u32,
+    /// Where its first rule leads, if that has no condition: spares most look-ups the way to the rules.
+    winner: RouteId,
+    /// Digits that an account needs for that; [`Segment::NO_WINNER`] when the rules must be asked.
+    winner_digits: u8,
 }
 
 impl Segment {
     const NO_RULES: u32 = u32::MAX;
+    const NO_WINNER: u8 = u8::MAX;
+    const EMPTY: Self = Self {
+        start: 0,
+        rules: Self::NO_RULES,
+        winner: RouteId(0),
+        winner_digits: Self::NO_WINNER,
+    };
 }
 
 #[cfg(test)]

@@ -214,13 +214,9 @@ struct Sweep {
 
 impl Sweep {
     fn new(errors: Vec<TableError>) -> Self {
-        let nothing = Segment {
-            start: 0,
-            rules: Segment::NO_RULES,
-        };
         Self {
             active: Vec::with_capacity(RouteTable::OVERLAPS_MAX),
-            segments: vec![nothing],
+            segments: vec![Segment::EMPTY],
             rules: Vec::new(),
             known: BTreeMap::new(),
             scratch: Vec::new(),
@@ -270,19 +266,37 @@ impl Sweep {
         }
     }
 
-    fn cut(&mut self, point: u64) {
-        let rules = self.list();
+    fn cut(&mut self, start: u64) {
+        let segment = self.segment(start);
         let Some(before) = self.segments.last_mut() else {
             return;
         };
-        if before.rules == rules {
+        if before.rules == segment.rules {
             return;
         }
-        if before.start == point {
-            before.rules = rules;
+        if before.start == start {
+            *before = segment;
         } else {
-            let start = point;
-            self.segments.push(Segment { start, rules });
+            self.segments.push(segment);
+        }
+    }
+
+    /// What begins at `start` under the entries that are active.
+    fn segment(&mut self, start: u64) -> Segment {
+        let rules = self.list();
+        let first = self.active.first().map(|entry| entry.rule);
+        match first {
+            Some(rule) if rule.conditions() == 0 => Segment {
+                start,
+                rules,
+                winner: rule.route,
+                winner_digits: rule.digits,
+            },
+            Some(_) | None => Segment {
+                start,
+                rules,
+                ..Segment::EMPTY
+            },
         }
     }
 
@@ -331,6 +345,9 @@ fn index(segments: &[Segment]) -> (Vec<u32>, u64) {
     }
     (index, unit)
 }
+
+// Four to a cache line.
+const _: () = assert!(size_of::<Segment>() == 16);
 
 // Every place in the list of rules has a number below that of Segment::NO_RULES: each entry has two
 // ends, and at each at most OVERLAPS_MAX rules are listed.
