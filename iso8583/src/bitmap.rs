@@ -33,6 +33,17 @@ impl Bitmap {
         self.union(Self::only(number))
     }
 
+    /// Adds a number from 1 to 128.
+    #[inline]
+    pub(crate) const fn insert(&mut self, number: u8) {
+        debug_assert!(matches!(number, 1..=128));
+        if number <= 64 {
+            self.primary |= TOP >> bit(number);
+        } else {
+            self.secondary |= TOP >> bit(number);
+        }
+    }
+
     /// This set without `number`.
     #[must_use]
     #[inline]

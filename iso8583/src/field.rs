@@ -83,6 +83,10 @@ impl FieldSpec {
             check: class::Check::of(self.class),
             content,
             wire_len_max: self.encoding.wire_len(units_max),
+            units_min: match prefix {
+                PrefixLen::None => units_max,
+                PrefixLen::One | PrefixLen::Two | PrefixLen::Three | PrefixLen::Undefined => 0,
+            },
             units_max,
             prefix,
             encoding: self.encoding,
@@ -161,6 +165,8 @@ pub(crate) struct Rule {
     content: Content,
     /// Bytes of the longest value.
     wire_len_max: u16,
+    /// The length, or 0 where there is a prefix.
+    units_min: u16,
     /// The length, or the maximum where there is a prefix.
     units_max: u16,
     /// How many digits of length come before the value.
@@ -175,6 +181,7 @@ impl Rule {
         check: class::Check::of(Class::B),
         content: Content::Any,
         wire_len_max: 0,
+        units_min: 0,
         units_max: 0,
         prefix: PrefixLen::Undefined,
         encoding: Encoding::Binary,
@@ -216,12 +223,7 @@ impl Rule {
     /// Whether a value may have this many units.
     #[inline]
     pub(crate) fn has_length(&self, units: usize) -> bool {
-        let max = self.units_max();
-        if matches!(self.prefix, PrefixLen::None) {
-            units == max
-        } else {
-            units <= max
-        }
+        units >= usize::from(self.units_min) && units <= self.units_max()
     }
 
     /// Whether the wire bytes of a value are in its class.

@@ -158,7 +158,7 @@ impl<'b> Writer<'b> {
         let room = self.out.get_mut(self.at..end).ok_or(WriteError::Full)?;
         self.at = end;
         self.last = number;
-        self.present = self.present.with(number);
+        self.present.insert(number);
         Ok(room)
     }
 
@@ -189,7 +189,6 @@ impl fmt::Debug for Writer<'_> {
 fn put_prefix(units: usize, prefix: &mut [u8]) {
     let mut rest = u16::try_from(units).unwrap_or(0);
     for slot in prefix.iter_mut().rev() {
-        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
         let digit = (rest % 10) as u8;
         *slot = digit | b'0';
         rest /= 10;
