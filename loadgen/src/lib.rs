@@ -20,6 +20,7 @@ pub mod clock;
 pub mod distribution;
 pub mod generator;
 pub mod inflight;
+pub mod issuer;
 pub mod message;
 pub mod numeric;
 pub mod profile;

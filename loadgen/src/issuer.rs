@@ -1,0 +1,21 @@
+//! Simulated issuers: hosts that approve, decline, stay silent, answer late, twice or garbled, and keep
+//! the truth about every money effect.
+//!
+//! ```text
+//! connection ──► Station (pure): Book decides, Dice chooses how it is told ──► Wheel ──► connection
+//!                                  └─► Ledger: one line per money effect
+//! ```
+
+pub mod behaviour;
+pub mod book;
+pub mod control;
+pub mod host;
+pub mod ledger;
+mod station;
+mod wheel;
+
+pub use behaviour::Behaviour;
+pub use book::Effect;
+pub use control::{Control, Fault, FaultKind};
+pub use host::{IssuerConfig, IssuerHost};
+pub use station::IssuerStats;

@@ -1,0 +1,338 @@
+//! The truth at one issuer: what was approved, what was taken back.
+
+use std::collections::BTreeMap;
+
+use domain::amount::Amount;
+use domain::currency::Currency;
+use domain::ids::{AuthorisationId, Stan};
+use domain::response_code::ResponseCode;
+use hashbrown::HashMap;
+
+use crate::trace_id::TraceId;
+
+/// A change of an account's money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// What was done.
+    pub kind: EffectKind,
+    /// The request, as the issuer saw it.
+    pub id: TraceId,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EffectKind {
+    /// Held or posted.
+    Approve,
+    /// Given back.
+    Reverse,
+}
+
+/// What the issuer tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// DE39.
+    pub code: ResponseCode,
+    /// DE38; empty for a decline.
+    pub authorisation: AuthorisationId,
+}
+
+/// A request that the book is asked to take.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The request.
+    pub id: TraceId,
+    /// Its origin digit is odd.
+    pub repeat: bool,
+    /// DE4 in DE49.
+    pub amount: Amount,
+    /// What it gets if nothing speaks against it.
+    pub told: Told,
+}
+
+/// All requests that one issuer has decided on.
+#[derive(Debug, Default)]
+pub struct Book {
+    entries: HashMap<TraceId, Entry>,
+    /// STANs whose answers are out: they must not be used for something else.
+    open: HashMap<u32, TraceId>,
+    /// Made and not yet written to the ledger.
+    effects: Vec<Effect>,
+    totals: BTreeMap<u16, Money>,
+    /// Oddities in the sender's conduct.
+    pub oddities: Oddities,
+}
+
+/// Sums of one currency in minor units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Money {
+    /// Approved.
+    pub approved: u64,
+    /// Taken back.
+    pub reversed: u64,
+}
+
+/// What a right switch never does, and what it does only when something was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// A request came twice without being marked as a repeat: its money moved twice.
+    pub requests_doubled: u64,
+    /// A STAN was used while its earlier request was unanswered.
+    pub stans_reused: u64,
+    /// A reversal of a request that never came.
+    pub reversals_unknown: u64,
+    /// A reversal of what was reversed already.
+    pub reversals_repeated: u64,
+    /// A request that came after its reversal.
+    pub requests_after_reversal: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    Approved {
+        amount: Amount,
+        told: Told,
+        /// Minor units taken back.
+        taken_back: u64,
+        reversed: bool,
+    },
+    Declined(Told),
+    /// Reversed before it came.
+    Voided,
+}
+
+impl Book {
+    /// Takes a request, and says what it is told.
+    pub fn request(&mut self, asked: &Asked) -> Told {
+        let stan = asked.id.stan.number();
+        if self.open.get(&stan).is_some_and(|open| *open != asked.id) {
+            self.oddities.stans_reused += 1;
+            return Told::decline(ResponseCode::DUPLICATE);
+        }
+        match self.entries.get(&asked.id) {
+            Some(Entry::Voided) => {
+                self.oddities.requests_after_reversal += 1;
+                return Told::decline(ResponseCode::DUPLICATE);
+            }
+            Some(Entry::Approved { told, .. } | Entry::Declined(told)) => {
+                let told = *told;
+                if !asked.repeat {
+                    self.oddities.requests_doubled += 1;
+                    self.approve_if(asked);
+                }
+                return told;
+            }
+            None => {}
+        }
+        self.open.insert(stan, asked.id);
+        let entry = if asked.told.code.is_approval() {
+            Entry::Approved {
+                amount: asked.amount,
+                told: asked.told,
+                taken_back: 0,
+                reversed: false,
+            }
+        } else {
+            Entry::Declined(asked.told)
+        };
+        self.entries.insert(asked.id, entry);
+        self.approve_if(asked);
+        asked.told
+    }
+
+    /// Takes a reversal of `id`; `stays` is the amount that was really completed.
+    pub fn reversal(&mut self, id: &TraceId, stays: Option<Amount>) -> ResponseCode {
+        if self.open.get(&id.stan.number()) == Some(id) {
+            self.open.remove(&id.stan.number());
+        }
+        match self.entries.get_mut(id) {
+            None => {
+                self.oddities.reversals_unknown += 1;
+                self.entries.insert(*id, Entry::Voided);
+                ResponseCode::ORIGINAL_NOT_FOUND
+            }
+            Some(Entry::Voided) => {
+                self.oddities.reversals_repeated += 1;
+                ResponseCode::ORIGINAL_NOT_FOUND
+            }
+            Some(Entry::Declined(_)) => ResponseCode::APPROVED,
+            Some(Entry::Approved { reversed: true, .. }) => {
+                self.oddities.reversals_repeated += 1;
+                ResponseCode::APPROVED
+            }
+            Some(Entry::Approved {
+                amount,
+                taken_back,
+                reversed,
+                ..
+            }) => {
+                let kept = stays.map_or(0, Amount::minor).min(amount.minor());
+                *reversed = true;
+                *taken_back = amount.minor() - kept;
+                let (minor, currency) = (*taken_back, amount.currency());
+                self.effect(EffectKind::Reverse, *id, minor, currency);
+                ResponseCode::APPROVED
+            }
+        }
+    }
+
+    /// The answer has left: the STAN may be used again.
+    pub fn close(&mut self, stan: Stan) {
+        self.open.remove(&stan.number());
+    }
+
+    /// Effects since the last call.
+    pub fn take_effects(&mut self) -> std::vec::Drain<'_, Effect> {
+        self.effects.drain(..)
+    }
+
+    /// Sums per currency.
+    #[must_use]
+    pub const fn totals(&self) -> &BTreeMap<u16, Money> {
+        &self.totals
+    }
+
+    fn approve_if(&mut self, asked: &Asked) {
+        if asked.told.code.is_approval() {
+            let (minor, currency) = (asked.amount.minor(), asked.amount.currency());
+            self.effect(EffectKind::Approve, asked.id, minor, currency);
+        }
+    }
+
+    fn effect(&mut self, kind: EffectKind, id: TraceId, minor: u64, currency: Currency) {
+        let Ok(amount) = Amount::new(minor, currency) else {
+            return;
+        };
+        let total = self.totals.entry(currency.code()).or_default();
+        match kind {
+            EffectKind::Approve => total.approved += minor,
+            EffectKind::Reverse => total.reversed += minor,
+        }
+        self.effects.push(Effect { kind, id, amount });
+    }
+}
+
+impl Told {
+    /// A decline.
+    #[must_use]
+    pub const fn decline(code: ResponseCode) -> Self {
+        Self {
+            code,
+            authorisation: AuthorisationId::EMPTY,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::ids::{Rrn, TerminalId};
+    use domain::time::TransmissionTime;
+
+    fn id(stan: u32) -> TraceId {
+        TraceId {
+            stan: Stan::new(stan).unwrap(),
+            transmitted: TransmissionTime::from_digits(b"0115101500").unwrap(),
+            rrn: Rrn::new("DE37", format!("{stan:012}").as_bytes()).unwrap(),
+            terminal: TerminalId::new("DE41", b"KE000007").unwrap(),
+        }
+    }
+
+    fn asked(stan: u32, minor: u64) -> Asked {
+        Asked {
+            id: id(stan),
+            repeat: false,
+            amount: Amount::new(minor, Currency::KES).unwrap(),
+            told: Told {
+                code: ResponseCode::APPROVED,
+                authorisation: AuthorisationId::new("DE38", b"A1B2C3").unwrap(),
+            },
+        }
+    }
+
+    fn kes(book: &Book) -> (u64, u64) {
+        let money = book.totals()[&404];
+        (money.approved, money.reversed)
+    }
+
+    #[test]
+    fn a_reversal_takes_back_once() {
+        let mut book = Book::default();
+        assert!(book.request(&asked(1, 500)).code.is_approval());
+        assert_eq!(book.reversal(&id(1), None), ResponseCode::APPROVED);
+        assert_eq!(book.reversal(&id(1), None), ResponseCode::APPROVED);
+        assert_eq!(kes(&book), (500, 500));
+        assert_eq!(book.oddities.reversals_repeated, 1);
+        let kinds: Vec<EffectKind> = book.take_effects().map(|effect| effect.kind).collect();
+        assert_eq!(kinds, [EffectKind::Approve, EffectKind::Reverse]);
+        assert_eq!(book.take_effects().count(), 0);
+    }
+
+    #[test]
+    fn a_partial_reversal_leaves_the_rest() {
+        let mut book = Book::default();
+        book.request(&asked(1, 500));
+        let stays = Amount::new(200, Currency::KES).unwrap();
+        assert_eq!(book.reversal(&id(1), Some(stays)), ResponseCode::APPROVED);
+        assert_eq!(kes(&book), (500, 300));
+    }
+
+    #[test]
+    fn a_repeat_is_told_the_same_and_an_unmarked_copy_moves_money_twice() {
+        let mut book = Book::default();
+        let first = book.request(&asked(1, 500));
+        let repeat = Asked {
+            repeat: true,
+            ..asked(1, 500)
+        };
+        assert_eq!(book.request(&repeat), first);
+        assert_eq!(kes(&book), (500, 0));
+        assert_eq!(book.request(&asked(1, 500)), first);
+        assert_eq!(kes(&book), (1_000, 0));
+        assert_eq!(book.oddities.requests_doubled, 1);
+    }
+
+    #[test]
+    fn a_stan_in_flight_is_not_taken_for_something_else() {
+        let mut book = Book::default();
+        book.request(&asked(1, 500));
+        let other = Asked {
+            id: TraceId {
+                rrn: Rrn::new("DE37", b"other").unwrap(),
+                ..id(1)
+            },
+            ..asked(1, 900)
+        };
+        assert_eq!(book.request(&other).code, ResponseCode::DUPLICATE);
+        assert_eq!(kes(&book), (500, 0));
+        assert_eq!(book.oddities.stans_reused, 1);
+        book.close(id(1).stan);
+        assert!(book.request(&other).code.is_approval());
+    }
+
+    #[test]
+    fn a_request_behind_its_reversal_is_not_taken() {
+        let mut book = Book::default();
+        assert_eq!(
+            book.reversal(&id(1), None),
+            ResponseCode::ORIGINAL_NOT_FOUND
+        );
+        assert_eq!(book.request(&asked(1, 500)).code, ResponseCode::DUPLICATE);
+        assert!(book.totals().is_empty());
+        assert_eq!(book.oddities.requests_after_reversal, 1);
+    }
+
+    #[test]
+    fn a_decline_moves_nothing_and_its_reversal_is_accepted() {
+        let mut book = Book::default();
+        let declined = Asked {
+            told: Told::decline(ResponseCode::INSUFFICIENT_FUNDS),
+            ..asked(1, 500)
+        };
+        book.request(&declined);
+        assert_eq!(book.reversal(&id(1), None), ResponseCode::APPROVED);
+        assert!(book.totals().is_empty());
+    }
+}

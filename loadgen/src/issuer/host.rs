@@ -1,0 +1,370 @@
+//! The thread that simulated issuers live in, and their connections.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use hashbrown::HashMap;
+use iso8583::frame::FrameStep;
+use parking_lot::Mutex;
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::behaviour::{Behaviour, Dice};
+use super::control::{Control, Fault, FaultKind};
+use super::ledger::Ledger;
+use super::station::{IssuerStats, Parts, Station};
+use crate::clock::Clock;
+use crate::message::{MESSAGE_LEN_MAX, Wire};
+
+/// One issuer to be simulated.
+#[derive(Clone, Debug)]
+pub struct IssuerConfig {
+    /// Its name in reports.
+    pub name: String,
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How messages stand on its connections.
+    pub wire: Wire,
+    /// What it does how often.
+    pub behaviour: Behaviour,
+    /// Scripted faults.
+    pub faults: Vec<Fault>,
+    /// Where it keeps the truth.
+    pub ledger: Option<PathBuf>,
+    /// Of its dice.
+    pub seed: u64,
+}
+
+/// Simulated issuers in one thread.
+#[derive(Debug)]
+pub struct IssuerHost {
+    issuers: Vec<IssuerHandle>,
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<Result<()>>,
+    clock: Clock,
+}
+
+/// One running issuer.
+#[derive(Debug)]
+struct IssuerHandle {
+    name: String,
+    address: SocketAddr,
+    control: Arc<Control>,
+    room: Arc<Mutex<Room>>,
+}
+
+/// What the tasks of one issuer share. They run on one thread, so the lock is never waited for by
+/// them.
+#[derive(Debug)]
+struct Room {
+    station: Station,
+    lines: HashMap<u32, Line>,
+    next_line: u32,
+    disconnects: u32,
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Line {
+    socket: OwnedWriteHalf,
+    out: Vec<u8>,
+    written: usize,
+}
+
+impl IssuerHost {
+    /// Binds the listeners and starts the thread.
+    ///
+    /// # Errors
+    /// An address that cannot be bound, or a ledger that cannot be created.
+    pub fn start(configs: Vec<IssuerConfig>, clock: Clock) -> Result<Self> {
+        let mut issuers = Vec::with_capacity(configs.len());
+        let mut rooms = Vec::with_capacity(configs.len());
+        for config in configs {
+            let listener = TcpListener::bind(config.listen)
+                .with_context(|| format!("{} cannot be bound", config.listen))?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            let name = config.name.clone();
+            let (control, room) = furnish(config, clock)?;
+            issuers.push(IssuerHandle {
+                name,
+                address,
+                control,
+                room: Arc::clone(&room),
+            });
+            rooms.push((listener, room));
+        }
+        let (stop, stopped) = watch::channel(false);
+        let thread = std::thread::Builder::new()
+            .name("issuers".to_owned())
+            .spawn(move || live(rooms, stopped, clock))?;
+        Ok(Self {
+            issuers,
+            stop,
+            thread,
+            clock,
+        })
+    }
+
+    /// Where the issuer of that place in the configuration listens.
+    ///
+    /// # Panics
+    /// There is no such issuer.
+    #[must_use]
+    pub fn address(&self, place: usize) -> SocketAddr {
+        self.issuers[place].address
+    }
+
+    /// The switches of the issuer of that place.
+    ///
+    /// # Panics
+    /// There is no such issuer.
+    #[must_use]
+    pub fn control(&self, place: usize) -> Arc<Control> {
+        Arc::clone(&self.issuers[place].control)
+    }
+
+    /// What each issuer did so far, with its name.
+    #[must_use]
+    pub fn stats(&self) -> Vec<(String, IssuerStats)> {
+        let stats = |issuer: &IssuerHandle| issuer.room.lock().station.stats();
+        self.issuers
+            .iter()
+            .map(|issuer| (issuer.name.clone(), stats(issuer)))
+            .collect()
+    }
+
+    /// Answers that wait at all issuers.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.issuers
+            .iter()
+            .map(|issuer| issuer.room.lock().station.waiting())
+            .sum()
+    }
+
+    /// Hands all effects so far to the ledgers' files.
+    ///
+    /// # Errors
+    /// A ledger cannot be written.
+    pub fn flush_ledgers(&self) -> Result<()> {
+        let now = self.clock.now().as_nanos();
+        self.issuers
+            .iter()
+            .try_for_each(|issuer| issuer.room.lock().station.write_ledger(now, true))
+    }
+
+    /// Closes everything and completes the ledgers. Says what each issuer did.
+    ///
+    /// # Errors
+    /// The thread failed, or a ledger could not be written.
+    pub fn finish(self) -> Result<Vec<(String, IssuerStats)>> {
+        // Fails only when the thread has ended; joining says why.
+        let told = self.stop.send(true);
+        match self.thread.join() {
+            Ok(result) => result?,
+            Err(_) => bail!("the simulated issuers failed"),
+        }
+        told.context("the simulated issuers ended early")?;
+        let now = self.clock.now().as_nanos();
+        let mut stats = Vec::with_capacity(self.issuers.len());
+        for issuer in self.issuers {
+            let mut room = issuer.room.lock();
+            room.station.write_ledger(now, true)?;
+            if let Some(ledger) = room.station.take_ledger() {
+                ledger.close()?;
+            }
+            stats.push((issuer.name, room.station.stats()));
+        }
+        Ok(stats)
+    }
+}
+
+fn furnish(config: IssuerConfig, clock: Clock) -> Result<(Arc<Control>, Arc<Mutex<Room>>)> {
+    let control = Arc::new(Control::default());
+    let ledger = match &config.ledger {
+        Some(path) => Some(Ledger::create(path)?),
+        None => None,
+    };
+    let station = Station::new(Parts {
+        wire: config.wire,
+        clock,
+        dice: Dice::new(config.behaviour, config.seed),
+        control: Arc::clone(&control),
+        faults: config.faults,
+        ledger,
+    });
+    let room = Room {
+        station,
+        lines: HashMap::new(),
+        next_line: 0,
+        disconnects: 0,
+    };
+    Ok((control, Arc::new(Mutex::new(room))))
+}
+
+fn live(
+    rooms: Vec<(TcpListener, Arc<Mutex<Room>>)>,
+    mut stopped: watch::Receiver<bool>,
+    clock: Clock,
+) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async move {
+        for (listener, room) in rooms {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tokio::spawn(accept(listener, Arc::clone(&room), clock));
+            tokio::spawn(tick(room, clock));
+        }
+        // Ends when told to, and also when nobody is left who could tell.
+        match stopped.wait_for(|stop| *stop).await {
+            Ok(_) | Err(_) => Ok(()),
+        }
+    })
+}
+
+async fn accept(listener: tokio::net::TcpListener, room: Arc<Mutex<Room>>, clock: Clock) {
+    loop {
+        let Ok((socket, _)) = listener.accept().await else {
+            // Out of descriptors: the next try waits for the next tick.
+            tokio::time::sleep(TICK).await;
+            continue;
+        };
+        let now = clock.now().as_nanos();
+        let mut shared = room.lock();
+        if shared.station.is(FaultKind::Disconnect, now) || socket.set_nodelay(true).is_err() {
+            continue;
+        }
+        let (read, write) = socket.into_split();
+        let number = shared.next_line;
+        shared.next_line = number.wrapping_add(1);
+        shared.station.connected();
+        let line = Line {
+            socket: write,
+            out: Vec::new(),
+            written: 0,
+        };
+        shared.lines.insert(number, line);
+        drop(shared);
+        tokio::spawn(listen(read, number, Arc::clone(&room), clock));
+    }
+}
+
+/// Reads one connection until it ends.
+async fn listen(mut socket: OwnedReadHalf, number: u32, room: Arc<Mutex<Room>>, clock: Clock) {
+    let mut buffer = vec![0; READ_LEN];
+    let mut filled = 0;
+    loop {
+        let Some(space) = buffer.get_mut(filled..) else {
+            break;
+        };
+        match socket.read(space).await {
+            Ok(0) | Err(_) => break,
+            Ok(read) => filled += read,
+        }
+        let now = clock.now().as_nanos();
+        let bytes = buffer.get(..filled).unwrap_or_default();
+        let Some(consumed) = room.lock().receive(number, bytes, now) else {
+            break;
+        };
+        buffer.copy_within(consumed..filled, 0);
+        filled -= consumed;
+    }
+    room.lock().lines.remove(&number);
+}
+
+/// Gives answers out at their times.
+async fn tick(room: Arc<Mutex<Room>>, clock: Clock) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut ticks = 0_u32;
+    loop {
+        interval.tick().await;
+        let now = clock.now().as_nanos();
+        ticks = ticks.wrapping_add(1);
+        let mut room = room.lock();
+        room.give_out(now);
+        let flushed = room
+            .station
+            .write_ledger(now, ticks.is_multiple_of(LEDGER_TICKS));
+        if flushed.is_err() {
+            // `IssuerHost::finish` finds the writer's own error.
+            return;
+        }
+    }
+}
+
+impl Room {
+    /// Takes the messages in `bytes`; says how many bytes they were, or `None` when the connection
+    /// must be closed.
+    fn receive(&mut self, line: u32, bytes: &[u8], now: u64) -> Option<usize> {
+        let framing = self.station.framing();
+        let mut consumed = 0;
+        loop {
+            let rest = bytes.get(consumed..)?;
+            match framing.split(rest, MESSAGE_LEN_MAX) {
+                FrameStep::NeedMore { .. } => return Some(consumed),
+                FrameStep::KeepAlive { consumed: empty } => consumed += empty,
+                FrameStep::Refused(_) => return None,
+                FrameStep::Frame { header, len } => {
+                    let message = rest.get(header..header + len)?;
+                    self.station.receive(line, message, now);
+                    consumed += header + len;
+                }
+            }
+        }
+    }
+
+    fn give_out(&mut self, now: u64) {
+        let disconnects = self.station.disconnects();
+        if disconnects != self.disconnects || self.station.is(FaultKind::Disconnect, now) {
+            self.disconnects = disconnects;
+            // Dropping the sending half ends the connection; the peer closes its own half.
+            self.lines.clear();
+        }
+        let lines = &mut self.lines;
+        self.station.give_out(now, |line, frame| {
+            if let Some(line) = lines.get_mut(&line) {
+                line.out.extend_from_slice(frame);
+            }
+        });
+        self.lines.retain(|_, line| line.flush());
+    }
+}
+
+impl Line {
+    /// Writes what the socket takes. `false` when the connection is of no further use.
+    fn flush(&mut self) -> bool {
+        while let Some(rest) = self.out.get(self.written..)
+            && !rest.is_empty()
+        {
+            match self.socket.try_write(rest) {
+                Ok(0) => return false,
+                Ok(written) => self.written += written,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    return self.out.len() < OUT_MAX;
+                }
+                Err(_) => return false,
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        true
+    }
+}
+
+const TICK: Duration = Duration::from_millis(1);
+const LEDGER_TICKS: u32 = 100;
+const READ_LEN: usize = 64 * 1024;
+/// A peer that does not read its answers loses its connection at this many bytes.
+const OUT_MAX: usize = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,414 @@
+//! One simulated issuer without its sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use domain::bytes::Text;
+use domain::ids::AuthorisationId;
+use domain::request::{Answer, Trace};
+use domain::response_code::ResponseCode;
+use domain::time::{Instant, digits_of};
+use iso8583::mti::Class;
+use iso8583::{FieldIndex, MessageRef, translate};
+
+use super::behaviour::{Delivery, Dice};
+use super::book::{Asked, Book, Money, Oddities, Told};
+use super::control::{Control, Fault, FaultKind};
+use super::ledger::Ledger;
+use super::wheel::{Pending, Wheel};
+use crate::clock::Clock;
+use crate::message::{Wire, framed};
+use crate::trace_id::TraceId;
+
+/// What an issuer did so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IssuerStats {
+    /// 0100 and 0200, repeats included.
+    pub requests: u64,
+    /// Of them approved.
+    pub approved: u64,
+    /// 0400 and 0420, repeats included.
+    pub reversals: u64,
+    /// Sign-ons, sign-offs and echoes.
+    pub network: u64,
+    /// Answers that were never given.
+    pub silent: u64,
+    /// Answers that were given late.
+    pub late: u64,
+    /// Answers that were given twice.
+    pub twice: u64,
+    /// Answers that were no messages.
+    pub garbled: u64,
+    /// Messages that could not be read.
+    pub unreadable: u64,
+    /// Connections that were made.
+    pub connections: u64,
+    /// Odd conduct of the sender.
+    pub oddities: Oddities,
+    /// Money per numeric currency code.
+    pub totals: Vec<(u16, Money)>,
+}
+
+/// What a station is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) wire: Wire,
+    pub(super) clock: Clock,
+    pub(super) dice: Dice,
+    pub(super) control: Arc<Control>,
+    pub(super) faults: Vec<Fault>,
+    pub(super) ledger: Option<Ledger>,
+}
+
+/// Takes messages, decides, and gives out answers at their times.
+#[derive(Debug)]
+pub(super) struct Station {
+    parts: Parts,
+    book: Book,
+    wheel: Wheel,
+    index: FieldIndex,
+    stats: IssuerStats,
+    /// When the first request came: scripted faults count from it.
+    first: Option<u64>,
+}
+
+impl Station {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            book: Book::default(),
+            wheel: Wheel::new(),
+            index: FieldIndex::new(),
+            stats: IssuerStats::default(),
+            first: None,
+        }
+    }
+
+    /// Takes one message that came on a connection.
+    pub(super) fn receive(&mut self, line: u32, bytes: &[u8], now: u64) {
+        let mut index = std::mem::take(&mut self.index);
+        let parsed = self.parts.wire.dialect.parse(bytes, &mut index);
+        let message = MessageRef::new(bytes, &index);
+        let taken = match (parsed.is_ok(), message.mti().class()) {
+            (true, Class::Network) => self.network(line, message, now),
+            (true, Class::Authorisation | Class::Financial) => self.request(line, message, now),
+            (true, Class::Reversal) => self.reversal(line, message, now),
+            _ => None,
+        };
+        if taken.is_none() {
+            self.stats.unreadable += 1;
+        }
+        self.index = index;
+    }
+
+    /// Gives out what is due: connection and frame.
+    pub(super) fn give_out(&mut self, now: u64, mut give: impl FnMut(u32, &[u8])) {
+        if self.is(FaultKind::Freeze, now) {
+            return;
+        }
+        let mute = self.is(FaultKind::Mute, now);
+        let (book, stats) = (&mut self.book, &mut self.stats);
+        self.wheel.advance(now, |wheel, pending| {
+            if mute {
+                stats.silent += 1;
+            } else {
+                give(pending.line, &pending.frame);
+                if let Some(stan) = pending.closes {
+                    book.close(stan);
+                }
+            }
+            wheel.recycle(pending.frame);
+        });
+    }
+
+    /// Writes the effects since the last call to the ledger.
+    pub(super) fn write_ledger(&mut self, now: u64, flush: bool) -> Result<()> {
+        let at = self.parts.clock.wall(Instant::from_nanos(now));
+        let effects = self.book.take_effects();
+        let Some(ledger) = &mut self.parts.ledger else {
+            return Ok(());
+        };
+        for effect in effects {
+            ledger.append(&effect, at);
+        }
+        if flush { ledger.flush() } else { Ok(()) }
+    }
+
+    /// Takes the ledger to close it.
+    pub(super) const fn take_ledger(&mut self) -> Option<Ledger> {
+        self.parts.ledger.take()
+    }
+
+    pub(super) fn stats(&self) -> IssuerStats {
+        IssuerStats {
+            oddities: self.book.oddities,
+            totals: self
+                .book
+                .totals()
+                .iter()
+                .map(|(currency, money)| (*currency, *money))
+                .collect(),
+            ..self.stats.clone()
+        }
+    }
+
+    pub(super) const fn connected(&mut self) {
+        self.stats.connections += 1;
+    }
+
+    /// Whether a fault is in force: by hand or by the script.
+    pub(super) fn is(&self, kind: FaultKind, now: u64) -> bool {
+        let control = &self.parts.control;
+        let by_hand = match kind {
+            FaultKind::Mute => control.is_mute(),
+            FaultKind::Freeze => control.is_frozen(),
+            FaultKind::Disconnect => control.refuses(),
+        };
+        let since_first = self.first.map(|first| now.saturating_sub(first));
+        by_hand
+            || since_first.is_some_and(|since| {
+                let since = Duration::from_nanos(since);
+                let mut faults = self.parts.faults.iter();
+                faults.any(|fault| fault.kind == kind && fault.covers(since))
+            })
+    }
+
+    pub(super) const fn framing(&self) -> iso8583::Framing {
+        self.parts.wire.framing
+    }
+
+    /// How often all connections were to be closed.
+    pub(super) fn disconnects(&self) -> u32 {
+        self.parts.control.disconnects()
+    }
+
+    /// Answers that wait.
+    pub(super) const fn waiting(&self) -> usize {
+        self.wheel.len()
+    }
+
+    fn network(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
+        self.stats.network += 1;
+        let wire = self.parts.wire;
+        let mut frame = self.wheel.buffer();
+        framed(wire, &mut frame, |room| {
+            Ok(translate::write_network_answer(
+                wire.dialect,
+                message,
+                room,
+            )?)
+        })
+        .ok()?;
+        self.wheel.insert(
+            now,
+            Pending {
+                line,
+                frame,
+                closes: None,
+            },
+        );
+        Some(())
+    }
+
+    fn request(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
+        let fields = translate::request(message).ok()?;
+        self.first.get_or_insert(now);
+        self.stats.requests += 1;
+        let delivery = self.delivery();
+        if delivery == (Delivery::Silent { processed: false }) {
+            self.stats.silent += 1;
+            return Some(());
+        }
+        let asked = Asked {
+            id: trace_id(&fields.trace),
+            repeat: message.mti().is_repeat(),
+            amount: fields.amount,
+            told: self.wanted(),
+        };
+        let told = self.book.request(&asked);
+        self.stats.approved += u64::from(told.code.is_approval());
+        if matches!(delivery, Delivery::Silent { .. }) {
+            self.stats.silent += 1;
+            return Some(());
+        }
+        let mut further = [0; 64];
+        let answer = Answer {
+            code: told.code,
+            authorisation: told.authorisation,
+            amount: None,
+            fields: further_fields(message, told, &mut further),
+        };
+        self.answer(line, message, &answer, delivery, now)
+    }
+
+    fn reversal(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
+        let fields = translate::reversal(message).ok()?;
+        self.stats.reversals += 1;
+        let id = TraceId {
+            stan: fields.original.stan,
+            transmitted: fields
+                .original
+                .transmitted
+                .unwrap_or(fields.trace.transmitted),
+            ..trace_id(&fields.trace)
+        };
+        let code = self.book.reversal(&id, fields.replacement);
+        let delivery = self.delivery();
+        if matches!(delivery, Delivery::Silent { .. }) {
+            self.stats.silent += 1;
+            return Some(());
+        }
+        self.answer(line, message, &Answer::of(code), delivery, now)
+    }
+
+    /// Writes an answer and puts it on its way.
+    fn answer(
+        &mut self,
+        line: u32,
+        message: MessageRef<'_>,
+        answer: &Answer<'_>,
+        delivery: Delivery,
+        now: u64,
+    ) -> Option<()> {
+        let wire = self.parts.wire;
+        let mut frame = self.wheel.buffer();
+        framed(wire, &mut frame, |room| {
+            Ok(translate::write_answer(
+                wire.dialect,
+                message,
+                answer,
+                room,
+            )?)
+        })
+        .ok()?;
+        let due = now.saturating_add(self.parts.dice.delay(delivery));
+        match delivery {
+            Delivery::Twice => {
+                self.stats.twice += 1;
+                let mut second = self.wheel.buffer();
+                second.extend_from_slice(&frame);
+                let again = due.saturating_add(self.parts.dice.delay(delivery));
+                let closes = None;
+                let pending = Pending {
+                    line,
+                    frame: second,
+                    closes,
+                };
+                self.wheel.insert(again, pending);
+            }
+            Delivery::Garbled => {
+                self.stats.garbled += 1;
+                garble(wire, &mut frame, self.parts.dice.bits());
+            }
+            Delivery::Late => self.stats.late += 1,
+            Delivery::Once | Delivery::Silent { .. } => {}
+        }
+        let closes = translate::stan(message).ok();
+        self.wheel.insert(
+            due,
+            Pending {
+                line,
+                frame,
+                closes,
+            },
+        );
+        Some(())
+    }
+
+    fn delivery(&mut self) -> Delivery {
+        if self.parts.control.take_garble() {
+            Delivery::Garbled
+        } else if self.parts.control.take_silence() {
+            Delivery::Silent { processed: true }
+        } else {
+            self.parts.dice.delivery()
+        }
+    }
+
+    /// What a request gets if nothing speaks against it.
+    fn wanted(&mut self) -> Told {
+        let code = self.parts.dice.code();
+        if !code.is_approval() {
+            return Told::decline(code);
+        }
+        let digits: [u8; 6] = digits_of(self.parts.dice.bits() >> 32);
+        let authorisation = Text::new("DE38", &digits).unwrap_or(AuthorisationId::EMPTY);
+        Told {
+            code,
+            authorisation,
+        }
+    }
+}
+
+fn trace_id(trace: &Trace) -> TraceId {
+    TraceId {
+        stan: trace.stan,
+        transmitted: trace.transmitted,
+        rrn: trace.rrn,
+        terminal: trace.terminal,
+    }
+}
+
+/// DE54, a balance, for cash; DE55, the issuer's cryptogram, for chips. Encoded as
+/// [`Answer::fields`] says.
+fn further_fields<'a>(message: MessageRef<'_>, told: Told, out: &'a mut [u8; 64]) -> &'a [u8] {
+    if told.code != ResponseCode::APPROVED {
+        return &[];
+    }
+    let mut len = 0;
+    let mut put = |number: u8, parts: [&[u8]; 3]| {
+        let size = parts.iter().map(|part| part.len()).sum::<usize>();
+        let head = [number, 0, u8::try_from(size).unwrap_or(0)];
+        let bytes = head.iter().chain(parts.into_iter().flatten());
+        for (slot, byte) in out.iter_mut().skip(len).zip(bytes) {
+            *slot = *byte;
+        }
+        len += head.len() + size;
+    };
+    let currency = message.field(49).unwrap_or(b"404");
+    if message.field(3).is_some_and(|code| code.starts_with(b"01")) {
+        put(54, [b"0002", currency, b"C000001234500"]);
+    }
+    if message.field(55).is_some() {
+        let cryptogram = [0x5A; 8];
+        put(55, [&[0x91, 0x0A], &cryptogram, b"00"]);
+    }
+    out.get(..len).unwrap_or_default()
+}
+
+/// Breaks a message inside its frame in one of four ways.
+fn garble(wire: Wire, frame: &mut Vec<u8>, bits: u64) {
+    let message = wire.framing.header_len();
+    match bits % 4 {
+        // The bitmap announces a field that is not there.
+        0 => {
+            if let Some(byte) = frame.get_mut(message + 4 + 7) {
+                *byte |= 0x01;
+            }
+        }
+        // A length prefix above its maximum: that of DE2.
+        1 => {
+            let prefix = message + 4 + wire.dialect.bitmap().wire_len();
+            if let Some(digits) = frame.get_mut(prefix..prefix + 2) {
+                digits.copy_from_slice(b"99");
+            }
+        }
+        // Characters where digits belong.
+        2 => {
+            for byte in frame.iter_mut().skip(message + 20).take(12) {
+                *byte = b'?';
+            }
+        }
+        // Half of it.
+        _ => {
+            let len = (frame.len() - message) / 2;
+            frame.truncate(message + len);
+            let written = wire.framing.put_header(frame, len);
+            debug_assert!(written.is_ok(), "half a message fits its frame");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
