@@ -88,3 +88,6 @@ pub(crate) const fn decide(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

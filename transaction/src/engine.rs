@@ -11,16 +11,16 @@ mod tests;
 
 use alloc::collections::VecDeque;
 
+use domain::Amount;
 use domain::ids::{IssuerId, Lsn};
 use domain::record::{LateResponse, Outcome, Record, SafDone, SafOwed};
 use domain::request::{Answer, Facts, FrameId, IssuerLeg};
 use domain::time::Instant;
-use domain::{Amount, ResponseCode};
 
 use crate::clock::Clock;
 use crate::error::RecoverError;
 use crate::input::{Handle, Input};
-use crate::output::{EntryKind, Event, JournalEntry, Output, OwedReversal};
+use crate::output::{EntryKind, Event, JournalEntry, Output, OwedReversal, Reply};
 use crate::replay::Replay;
 use crate::saf::Saf;
 use crate::settings::Settings;
@@ -77,8 +77,8 @@ pub(crate) enum Effect {
     Outcome(Handle),
     /// The reversal may leave.
     Owed { saf: u32, generation: u32 },
-    /// The acknowledgement may leave.
-    Acknowledge { frame: FrameId, code: ResponseCode },
+    /// The acknowledgement, or the refusal of a reversed original, may leave.
+    Reply { frame: FrameId, reply: Reply },
 }
 
 /// Numbers for gauges.
@@ -236,10 +236,11 @@ impl Engine {
         self.table.transaction(handle)?.leg.as_ref()
     }
 
-    /// What the acquirer and every copy is told.
+    /// What the acquirer and every copy is told; `None` before it is decided.
     #[must_use]
     pub fn answer(&self, handle: Handle) -> Option<Answer<'_>> {
         let transaction = self.table.transaction(handle)?;
+        transaction.state.ending()?;
         Some(transaction.answer(&self.table.arena))
     }
 
@@ -324,7 +325,7 @@ impl Engine {
             Effect::Intent(handle) => self.on_intent_durable(handle),
             Effect::Outcome(handle) => self.on_outcome_durable(handle),
             Effect::Owed { saf, generation } => self.on_owed_durable(saf, generation),
-            Effect::Acknowledge { frame, code } => self.acknowledge_now(frame, code),
+            Effect::Reply { frame, reply } => self.emit(Output::Reply { frame, reply }),
         }
         true
     }
@@ -349,6 +350,24 @@ impl Engine {
         };
         self.emit(Output::Journal { lsn, entry });
         lsn
+    }
+
+    /// Answers a frame once everything journaled so far is durable; what the answer stands for is among
+    /// it.
+    pub(crate) fn reply_when_durable(&mut self, frame: FrameId, reply: Reply) {
+        if self.durable.next() >= self.next_lsn {
+            self.emit(Output::Reply { frame, reply });
+        } else {
+            self.wait(Effect::Reply { frame, reply });
+        }
+    }
+
+    /// Whether a further frame may wait for the disk without taking the place of an intent, an outcome
+    /// or an owed reversal.
+    pub(crate) fn may_wait(&self) -> bool {
+        let reserve = waiting_reserve(&self.settings);
+        let room = waiting_max(&self.settings).saturating_sub(reserve);
+        self.waiting.len() < room
     }
 
     /// Holds an effect back until everything journaled so far is durable.
@@ -433,14 +452,14 @@ impl Engine {
 const OUTPUTS_MAX: usize = 64;
 
 /// Intents and outcomes in flight, owed reversals, and as much again for acknowledgements.
-pub(crate) const fn waiting_max(settings: &Settings) -> usize {
+const fn waiting_max(settings: &Settings) -> usize {
     waiting_reserve(settings)
         .saturating_mul(2)
         .saturating_add(1024)
 }
 
 /// What acknowledgements leave free for intents, outcomes and owed reversals.
-pub(crate) const fn waiting_reserve(settings: &Settings) -> usize {
+const fn waiting_reserve(settings: &Settings) -> usize {
     settings
         .inflight_max
         .saturating_mul(2)

@@ -20,7 +20,7 @@ use domain::request::{FrameId, Reversal};
 use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
 
-use crate::engine::{Effect, Engine, waiting_max, waiting_reserve};
+use crate::engine::Engine;
 use crate::input::Handle;
 use crate::output::{EntryKind, Event, LegEnding, Output, Reply, ReversalResult, StanReuse};
 use crate::state::{Ending, Requested, Signal, State};
@@ -49,7 +49,7 @@ enum Verdict {
 impl Engine {
     pub(crate) fn on_reversal(&mut self, reversal: &Reversal) {
         let frame = reversal.frame;
-        if self.waiting.len() >= self.acknowledgements_until() {
+        if !self.may_wait() {
             return self.refuse_reversal(frame);
         }
         let Some(handle) = self.find_original(reversal) else {
@@ -124,7 +124,8 @@ impl Engine {
             key: reversal.key,
             original: reversal.original,
         };
-        if !self.make_room() {
+        let crowd = self.table.crowd(reversal.trace_key);
+        if !self.make_room(crowd) {
             return self.refuse_reversal(frame);
         }
         let body = Body::Tombstone(tombstone);
@@ -198,16 +199,11 @@ impl Engine {
         self.acknowledge_when_durable(frame, ResponseCode::APPROVED);
     }
 
-    /// Whatever the acknowledgement stands for has been journaled before.
     fn acknowledge_when_durable(&mut self, frame: FrameId, code: ResponseCode) {
-        if self.durable.next() >= self.next_lsn {
-            self.acknowledge_now(frame, code);
-        } else {
-            self.wait(Effect::Acknowledge { frame, code });
-        }
+        self.reply_when_durable(frame, Reply::Acknowledge { code });
     }
 
-    pub(crate) fn acknowledge_now(&mut self, frame: FrameId, code: ResponseCode) {
+    fn acknowledge_now(&mut self, frame: FrameId, code: ResponseCode) {
         let reply = Reply::Acknowledge { code };
         self.emit(Output::Reply { frame, reply });
     }
@@ -216,11 +212,6 @@ impl Engine {
     fn refuse_reversal(&mut self, frame: FrameId) {
         self.count(Event::Reversal(ReversalResult::Full));
         self.acknowledge_now(frame, ResponseCode::MALFUNCTION);
-    }
-
-    const fn acknowledgements_until(&self) -> usize {
-        let reserve = waiting_reserve(&self.settings);
-        waiting_max(&self.settings).saturating_sub(reserve)
     }
 }
 

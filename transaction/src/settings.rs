@@ -16,7 +16,7 @@ pub struct Settings {
     /// The node's start counter.
     pub start: u32,
     /// Entries in all: in flight, owing, and finished ones that are kept for repeats and reversals.
-    /// About 450 bytes each, allocated as they are first needed.
+    /// 416 bytes each, allocated as they are first needed.
     pub transactions_max: usize,
     /// Transactions without a durable outcome, at most.
     pub inflight_max: usize,

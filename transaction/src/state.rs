@@ -431,3 +431,6 @@ fn unsent<'a>(why: WhyUnsent) -> (State, Action<'a>) {
     let action = Action::CloseUnsent { why };
     (State::Settling(Ending::NotSent), action)
 }
+
+#[cfg(test)]
+mod tests;

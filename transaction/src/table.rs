@@ -161,18 +161,32 @@ impl Table {
 
     /// Makes room by forgetting the oldest finished entry, if it lies outside the window.
     pub(crate) fn forget_oldest(&mut self, wall: WallTime) -> bool {
-        let oldest = self.finished.head;
-        let Some(until) = self.kept_until(oldest) else {
-            return false;
-        };
-        if until >= wall {
+        self.forget(self.finished.head, wall)
+    }
+
+    /// Forgets this entry, if it is finished and lies outside the window.
+    pub(crate) fn forget(&mut self, index: u32, wall: WallTime) -> bool {
+        let until = self.kept_until(index).filter(|until| *until < wall);
+        if until.is_none() || !self.is_finished(index) {
             return false;
         }
-        let admitted = self.at(oldest).map(|transaction| transaction.admitted);
+        let admitted = self.at(index).map(|transaction| transaction.admitted);
         self.forgotten = self.forgotten.max(admitted.unwrap_or_default());
-        self.unfinish(oldest);
-        self.remove(oldest);
+        self.unfinish(index);
+        self.remove(index);
         true
+    }
+
+    /// How many share this trace key. Bounded by [`CROWD_MAX`], as a search walks them all.
+    pub(crate) fn crowd(&self, trace_key: TraceKey) -> Crowd {
+        let nobody = Crowd {
+            count: 0,
+            oldest: NONE,
+        };
+        self.sharing(trace_key).fold(nobody, |crowd, index| Crowd {
+            count: crowd.count.saturating_add(1),
+            oldest: index,
+        })
     }
 
     /// Until when a copy could still be taken for an original: the window after its admission or its
@@ -426,6 +440,17 @@ impl Entry {
     };
 }
 
+/// The entries of one trace key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crowd {
+    pub(crate) count: usize,
+    pub(crate) oldest: u32,
+}
+
+/// Entries that may share a trace key: an acquirer that never changes its STAN is slowed down before
+/// it slows the shard down.
+pub(crate) const CROWD_MAX: usize = 128;
+
 /// Walks the entries of one trace key.
 #[derive(Debug)]
 pub(crate) struct Sharing<'a> {
@@ -446,3 +471,13 @@ impl Iterator for Sharing<'_> {
 /// Room that one answer may take in the arena, with its header and what a wrap may skip.
 const ANSWER_BYTES_MAX: usize = 1024 + 8;
 const _: () = assert!(ANSWER_BYTES_MAX >= domain::request::Answer::FIELDS_LEN_MAX + 4);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_stays_small() {
+        assert!(size_of::<Entry>() <= 416, "{}", size_of::<Entry>());
+    }
+}

@@ -24,6 +24,13 @@ impl Engine {
 
     pub(crate) fn on_selected(&mut self, handle: Handle, selection: Selection) {
         let signal = match selection {
+            Selection::Leg { leg, .. } if !self.saf.knows_issuer(leg.issuer) => {
+                debug_assert!(false, "a route leads to an issuer that is configured");
+                self.return_leg(handle, leg);
+                let code = ResponseCode::ISSUER_INOPERATIVE;
+                let reason = RefusalReason::NoneAdmits;
+                Signal::Unrouted { code, reason }
+            }
             Selection::Leg { leg, deadline } => Signal::Routed { leg, deadline },
             Selection::None { code, reason } => Signal::Unrouted { code, reason },
         };

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::input::Handle;
 use crate::output::{CopyResult, Event, NotAdmitted, Output, Reply};
 use crate::settings::OutsideWindow;
-use crate::table::Body;
+use crate::table::{Body, CROWD_MAX, Crowd};
 use crate::transaction::{Transaction, is_buried};
 
 impl Engine {
@@ -23,12 +23,12 @@ impl Engine {
             Decision::Attach => self.attach(found.handle, frame),
             Decision::Reject => self.refuse_copy(frame, CopyResult::Rejected),
             Decision::Conflict => self.refuse_copy(frame, CopyResult::Conflict),
-            Decision::Reversed => self.refuse_copy(frame, CopyResult::Reversed),
-            Decision::Buried => self.not_admitted(
-                frame,
-                self.settings.reversed_original_answer,
-                NotAdmitted::Tombstone,
-            ),
+            Decision::Reversed => {
+                self.refuse_reversed(frame, Event::Copy(CopyResult::Reversed));
+            }
+            Decision::Buried => {
+                self.refuse_reversed(frame, Event::NotAdmitted(NotAdmitted::Tombstone));
+            }
         }
     }
 
@@ -90,15 +90,19 @@ impl Engine {
         if self.saf.count().saturating_add(self.load.exposed) >= saf_max {
             return full(NotAdmitted::SafFull);
         }
-        if !self.make_room() {
+        let crowd = self.table.crowd(request.facts.trace_key);
+        if !self.make_room(crowd) {
             return full(NotAdmitted::TableFull);
         }
         Ok(())
     }
 
     /// Whether there is a place in the table, and room for the answers of all in flight.
-    pub(crate) fn make_room(&mut self) -> bool {
+    pub(crate) fn make_room(&mut self, crowd: Crowd) -> bool {
         let wall = self.clock.wall();
+        if crowd.count >= CROWD_MAX && !self.table.forget(crowd.oldest, wall) {
+            return false;
+        }
         let inflight = self.load.inflight;
         while !self.table.has_room(inflight) {
             if !self.table.forget_oldest(wall) {
@@ -156,15 +160,19 @@ impl Engine {
 
     fn refuse_copy(&mut self, frame: FrameId, result: CopyResult) {
         self.count(Event::Copy(result));
-        let code = match result {
-            CopyResult::Reversed => self.settings.reversed_original_answer,
-            CopyResult::Rejected
-            | CopyResult::Conflict
-            | CopyResult::Stored
-            | CopyResult::Attached => ResponseCode::DUPLICATE,
-        };
-        let reply = Reply::Code(code);
+        let reply = Reply::Code(ResponseCode::DUPLICATE);
         self.emit(Output::Reply { frame, reply });
+    }
+
+    /// R9. Who is told so may rely on the reversal: it is durable by then.
+    fn refuse_reversed(&mut self, frame: FrameId, event: Event) {
+        if !self.may_wait() {
+            let busy = ResponseCode::MALFUNCTION;
+            return self.not_admitted(frame, busy, NotAdmitted::InflightFull);
+        }
+        self.count(event);
+        let code = self.settings.reversed_original_answer;
+        self.reply_when_durable(frame, Reply::Code(code));
     }
 
     pub(crate) fn not_admitted(&mut self, frame: FrameId, code: ResponseCode, why: NotAdmitted) {

@@ -1,0 +1,249 @@
+use super::*;
+use crate::input::Input;
+use crate::output::{CopyResult, Event, NotAdmitted, Output};
+use crate::settings::{OutsideWindow, Settings};
+use crate::testing::{Auto, NOON, Rig, approval, code, facts, settings};
+use core::time::Duration;
+use domain::ResponseCode;
+use domain::request::{DuplicateKey, MessageClass};
+use domain::time::{Instant, TransmissionTime};
+
+const APPROVED: Option<ResponseCode> = Some(ResponseCode::APPROVED);
+const DUPLICATE: Option<ResponseCode> = Some(ResponseCode::DUPLICATE);
+
+fn rejecting() -> Settings {
+    Settings {
+        duplicate_same_content: SameContent::Reject,
+        ..settings()
+    }
+}
+
+/// Request 1 has been sent and not answered.
+fn in_flight(settings: Settings) -> Rig {
+    let mut rig = Rig::with(settings, Auto::Flush);
+    rig.request(1, 10);
+    rig
+}
+
+/// Request 1 has been approved and told.
+fn finished(settings: Settings) -> Rig {
+    let mut rig = in_flight(settings);
+    rig.respond(approval());
+    assert_eq!(rig.told(10), APPROVED);
+    rig
+}
+
+/// Everything that is sent from here on is more than it should be.
+fn sends(rig: &Rig) -> usize {
+    let sends = rig.seen.iter();
+    sends
+        .filter(|output| matches!(output, Output::Send { .. }))
+        .count()
+}
+
+#[test]
+fn d01_a_repeat_that_was_never_seen_is_the_original() {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.repeat(1, 10);
+    rig.respond(approval());
+    assert_eq!((rig.told(10), sends(&rig)), (APPROVED, 1));
+}
+
+#[test]
+fn d01_another_class_is_another_request() {
+    let mut rig = finished(settings());
+    let mut other = facts(1);
+    other.class = MessageClass::Authorisation;
+    other.key = DuplicateKey(999);
+    rig.request_as(other, 11, Transmission::First);
+    assert_eq!(sends(&rig), 2);
+}
+
+#[test]
+fn d02_an_original_after_its_reversal_is_not_forwarded() {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.reverse(1, 20);
+    assert_eq!(rig.told(20), APPROVED);
+    assert_eq!(rig.records(), ["tombstone"]);
+    rig.request(1, 10);
+    rig.repeat(1, 11);
+    assert_eq!((rig.told(10), rig.told(11)), (DUPLICATE, DUPLICATE));
+    assert_eq!(sends(&rig), 0);
+    let event = Event::NotAdmitted(NotAdmitted::Tombstone);
+    assert!(rig.events().contains(&event));
+    rig.request(2, 12);
+    assert_eq!(sends(&rig), 1, "others are not held up");
+}
+
+#[test]
+fn d02_waits_until_the_tombstone_is_durable() {
+    let mut rig = Rig::new(Auto::Decide);
+    rig.reverse(1, 20);
+    rig.request(1, 10);
+    assert_eq!((rig.told(20), rig.told(10)), (None, None));
+    rig.flush();
+    assert_eq!((rig.told(20), rig.told(10)), (APPROVED, DUPLICATE));
+}
+
+#[test]
+fn d03_other_content_is_refused_in_every_state() {
+    for transmission in [Transmission::First, Transmission::Repeat] {
+        for mut rig in [in_flight(settings()), finished(settings())] {
+            let mut changed = facts(1);
+            changed.content = ContentHash(77);
+            rig.request_as(changed, 11, transmission);
+            assert_eq!((rig.told(11), sends(&rig)), (DUPLICATE, 1));
+            let event = Event::Copy(CopyResult::Conflict);
+            assert!(rig.events().contains(&event));
+        }
+    }
+}
+
+#[test]
+fn d04_a_reversed_transaction_never_yields_an_approval_again() {
+    let mut rig = finished(settings());
+    rig.reverse(1, 20);
+    rig.repeat(1, 11);
+    rig.request(1, 12);
+    assert_eq!((rig.told(11), rig.told(12)), (DUPLICATE, DUPLICATE));
+    assert_eq!(sends(&rig), 1);
+}
+
+#[test]
+fn d04_is_told_only_when_the_reversal_is_durable() {
+    let mut rig = finished(settings());
+    rig.auto = Auto::Decide;
+    rig.reverse(1, 20);
+    rig.repeat(1, 11);
+    assert_eq!((rig.told(20), rig.told(11)), (None, None));
+    rig.flush();
+    assert_eq!((rig.told(20), rig.told(11)), (APPROVED, DUPLICATE));
+}
+
+#[test]
+fn d04_the_answer_follows_the_profile() {
+    let mut rig = finished(Settings {
+        reversed_original_answer: code(b"12"),
+        ..settings()
+    });
+    rig.reverse(1, 20);
+    rig.repeat(1, 11);
+    assert_eq!(rig.told(11), Some(code(b"12")));
+}
+
+#[test]
+fn d05_a_repeat_gets_the_stored_answer() {
+    let mut rig = finished(settings());
+    rig.repeat(1, 11);
+    assert_eq!((rig.told(11), sends(&rig)), (APPROVED, 1));
+    let (handle, _) = rig.sent();
+    assert_eq!(rig.engine.answer(handle), Some(approval()));
+    assert!(rig.events().contains(&Event::Copy(CopyResult::Stored)));
+}
+
+#[test]
+fn d05_holds_under_reject_and_under_shed() {
+    let mut rig = finished(rejecting());
+    rig.give(Input::Shed(true));
+    rig.repeat(1, 11);
+    assert_eq!((rig.told(11), sends(&rig)), (APPROVED, 1));
+}
+
+#[test]
+fn d06_a_duplicate_is_taken_for_a_repeat_or_rejected() {
+    let mut rig = finished(settings());
+    rig.request(1, 11);
+    assert_eq!((rig.told(11), sends(&rig)), (APPROVED, 1));
+    let mut rig = finished(rejecting());
+    rig.request(1, 11);
+    assert_eq!((rig.told(11), sends(&rig)), (DUPLICATE, 1));
+}
+
+#[test]
+fn d07_a_repeat_waits_for_the_one_answer() {
+    for policy in [settings(), rejecting()] {
+        let mut rig = in_flight(policy);
+        rig.repeat(1, 11);
+        rig.repeat(1, 12);
+        assert!(rig.discarded(10) && rig.discarded(11));
+        rig.respond(approval());
+        assert_eq!((rig.told(10), rig.told(11)), (None, None));
+        assert_eq!((rig.told(12), sends(&rig)), (APPROVED, 1));
+    }
+}
+
+#[test]
+fn d07_a_repeat_before_the_outcome_is_durable_waits_too() {
+    let mut rig = in_flight(settings());
+    rig.auto = Auto::Decide;
+    rig.respond(approval());
+    rig.repeat(1, 11);
+    assert_eq!(rig.told(11), None);
+    rig.flush();
+    assert_eq!((rig.told(10), rig.told(11)), (None, APPROVED));
+}
+
+#[test]
+fn d08_a_duplicate_in_flight_waits_or_is_rejected() {
+    let mut rig = in_flight(settings());
+    rig.request(1, 11);
+    rig.respond(approval());
+    assert_eq!((rig.told(11), sends(&rig)), (APPROVED, 1));
+    let mut rig = in_flight(rejecting());
+    rig.request(1, 11);
+    assert_eq!(rig.told(11), DUPLICATE);
+    rig.respond(approval());
+    assert_eq!((rig.told(10), sends(&rig)), (APPROVED, 1));
+}
+
+#[test]
+fn a_request_outside_the_window_is_not_processed() {
+    let hour = Duration::from_secs(3600);
+    for sent in [NOON.before(hour), NOON.after(hour)] {
+        let mut rig = Rig::new(Auto::Flush);
+        let mut old = facts(1);
+        old.trace.transmitted = TransmissionTime::at(sent);
+        rig.request_as(old, 10, Transmission::First);
+        assert_eq!((rig.told(10), sends(&rig)), (DUPLICATE, 0));
+        let mut rig = Rig::with(
+            Settings {
+                outside_window: OutsideWindow::Admit,
+                ..settings()
+            },
+            Auto::Flush,
+        );
+        rig.request_as(old, 10, Transmission::First);
+        assert_eq!(sends(&rig), 1);
+    }
+}
+
+#[test]
+fn a_copy_is_recognised_as_long_as_it_could_be_taken_for_an_original() {
+    // One transaction whose DE7 lies nine minutes ahead, in a table that is full of others.
+    let mut rig = Rig::with(
+        Settings {
+            transactions_max: 4,
+            ..settings()
+        },
+        Auto::Flush,
+    );
+    let mut ahead = facts(1);
+    let nine = Duration::from_secs(540);
+    ahead.trace.transmitted = TransmissionTime::at(NOON.after(nine));
+    rig.request_as(ahead, 10, Transmission::First);
+    rig.respond(approval());
+    for minute in 1..25_u32 {
+        rig.now = Instant::ZERO.after(Duration::from_secs(u64::from(minute) * 60));
+        let mut other = facts(100 + minute);
+        let wall = NOON.after(Duration::from_secs(u64::from(minute) * 60));
+        other.trace.transmitted = TransmissionTime::at(wall);
+        let before = sends(&rig);
+        rig.request_as(other, 100 + minute, Transmission::First);
+        if sends(&rig) > before {
+            rig.respond(approval());
+        }
+        let before = sends(&rig);
+        rig.request_as(ahead, 200 + minute, Transmission::Repeat);
+        assert_eq!(sends(&rig), before, "sent again after {minute} minutes");
+    }
+}
