@@ -143,23 +143,28 @@ impl Generator {
         }
     }
 
+    /// A connection sent bytes that are no frame.
+    pub fn unframed(&mut self, now: u64) {
+        self.recorder.stray(Outcome::Protocol, now);
+    }
+
     /// Bytes of messages stayed behind because their connection was full.
     pub fn blocked(&mut self, messages: u64, now: u64) {
         self.recorder.blocked(now, messages);
     }
 
-    /// Ends the run: what still waits is given up.
+    /// Ends the run: what still waits is given up. The generator is of no further use.
     ///
     /// # Errors
     /// A message could not be written, or the log of acknowledgements could not.
-    pub fn finish(mut self, now: u64) -> Result<Recorder> {
+    pub fn finish(&mut self, now: u64) -> Result<Recorder> {
         while let Some((_, entry)) = self.inflight.take_expired(u64::MAX) {
             self.give_up(&entry, now);
         }
         self.acks.flush()?;
-        match self.problem {
+        match self.problem.take() {
             Some(problem) => Err(problem),
-            None => Ok(self.recorder),
+            None => Ok(self.recorder.take()),
         }
     }
 

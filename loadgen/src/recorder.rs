@@ -338,6 +338,13 @@ impl Recorder {
         }
     }
 
+    /// Takes what was recorded, and leaves a recorder without items.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let empty = Self::new(0, self.window);
+        std::mem::replace(self, empty)
+    }
+
     /// A message fell due.
     pub fn offered(&mut self, item: usize, intended: u64) {
         self.record_mut(item, intended).tally.scheduled += 1;
@@ -408,6 +415,13 @@ impl Recorder {
             second.tally.good += u64::from(good);
             second.response.record(micros(response));
         }
+    }
+
+    /// The last second that is over at `now`.
+    #[must_use]
+    pub fn last_full_second(&self, now: u64) -> Option<&Second> {
+        let present = index(now.checked_sub(self.window.begin)? / 1_000_000_000);
+        self.seconds.get(present.checked_sub(1)?)
     }
 
     fn record_mut(&mut self, item: usize, intended: u64) -> &mut ItemRecord {
