@@ -36,6 +36,9 @@ pub mod frame;
 mod hex;
 pub mod message;
 pub mod mti;
+#[cfg(test)]
+mod testing;
+pub mod tlv;
 pub mod translate;
 pub mod writer;
 

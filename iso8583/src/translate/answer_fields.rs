@@ -4,6 +4,7 @@
 use domain::request::Answer;
 
 use crate::message::MessageRef;
+use crate::tlv;
 
 /// Encodes what the dialect replays into `scratch`, ascending. DE55 gets its room first, because the
 /// terminal needs it to end its dialogue with the card; what then does not fit is left out.
@@ -33,13 +34,58 @@ pub(super) fn collect<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a
     scratch.get(..at).unwrap_or_default()
 }
 
-/// Bytes written; `None` when the field does not fit.
+/// Bytes written; `None` when the field does not fit or nothing of it may be kept.
 fn put(message: MessageRef<'_>, number: u8, out: &mut [u8]) -> Option<usize> {
     let (header, body) = out.split_first_chunk_mut::<HEADER_LEN>()?;
-    let len = message.decode_into(number, body)?;
+    let mut len = message.decode_into(number, body)?;
+    if number == CHIP_DATA {
+        len = keep_storable(body.get_mut(..len)?)?;
+    }
     let [high, low] = u16::try_from(len).ok()?.to_be_bytes();
     *header = [number, high, low];
     len.checked_add(HEADER_LEN)
+}
+
+/// Moves the elements of chip data that may be stored to the front, and says how long they are. `None`
+/// when none is left, or the data is no row of elements: then nobody can tell what it holds.
+fn keep_storable(chip_data: &mut [u8]) -> Option<usize> {
+    let (mut read, mut kept) = (0_usize, 0_usize);
+    while let Some(element) = tlv::elements(chip_data.get(read..)?).next() {
+        let element = element.ok()?;
+        let end = read.checked_add(element.bytes.len())?;
+        if may_be_stored(&element) {
+            chip_data.copy_within(read..end, kept);
+            kept = kept.checked_add(end.checked_sub(read)?)?;
+        }
+        read = end;
+    }
+    (kept > 0).then_some(kept)
+}
+
+/// An element without account number and authentication data, in itself and in all that it holds.
+fn may_be_stored(element: &tlv::Element<'_>) -> bool {
+    if !element.is_constructed() {
+        return !NOT_STORED.contains(&element.tag);
+    }
+    // Elements within elements are looked at in one row: behind the header of a constructed one stands
+    // what it holds.
+    let mut rest = element.value;
+    while let Some(inner) = tlv::elements(rest).next() {
+        let Ok(inner) = inner else {
+            return false;
+        };
+        if NOT_STORED.contains(&inner.tag) {
+            return false;
+        }
+        let opened = if inner.is_constructed() {
+            inner.value.len()
+        } else {
+            0
+        };
+        let passed = inner.bytes.len().saturating_sub(opened);
+        rest = rest.get(passed..).unwrap_or_default();
+    }
+    true
 }
 
 /// Numbers and values in the order in which they stand; ends early where the layout is broken.
@@ -60,3 +106,8 @@ impl<'a> Iterator for AnswerFields<'a> {
 
 const HEADER_LEN: usize = 3;
 const CHIP_DATA: u8 = 55;
+/// Account number, track 1 and 2 equivalents, their discretionary data (security.md §2).
+const NOT_STORED: [u32; 6] = [0x5A, 0x56, 0x57, 0x9F1F, 0x9F20, 0x9F6B];
+
+#[cfg(test)]
+mod tests;

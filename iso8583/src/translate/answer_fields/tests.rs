@@ -1,0 +1,136 @@
+use std::vec::Vec;
+
+use super::*;
+use crate::dialect::Dialect;
+use crate::testing::{Message, purchase_with, written};
+
+const CHIP: &[u8] = &[0x91, 2, 0xAA, 0xBB];
+
+#[track_caller]
+fn collected(message: &Message, room: usize) -> Vec<(u8, Vec<u8>)> {
+    let mut scratch = std::vec![0xEE; room];
+    let fields = collect(message.view(), &mut scratch);
+    AnswerFields(fields)
+        .map(|(number, value)| (number, value.to_vec()))
+        .collect()
+}
+
+/// Fields 55 and 63 of the purchase are left out unless they are given.
+#[track_caller]
+fn check(fields: &[(u8, &[u8])], kept: &[(u8, &[u8])]) {
+    let fields = [&[(55, &b""[..]), (63, b""), (39, b"00")], fields].concat();
+    let last_wins = |n: usize| fields[n + 1..].iter().all(|later| later.0 != fields[n].0);
+    let changes: Vec<_> = (0..fields.len())
+        .filter(|n| last_wins(*n))
+        .map(|n| fields[n])
+        .collect();
+    let kept: Vec<_> = kept
+        .iter()
+        .map(|(number, value)| (*number, value.to_vec()))
+        .collect();
+    assert_eq!(collected(&purchase_with("0210", &changes), 2000), kept);
+}
+
+#[test]
+fn only_what_the_issuer_adds_is_kept() {
+    check(&[], &[]);
+    let added: &[(u8, &[u8])] = &[
+        (15, b"0602"),
+        (44, b"note"),
+        (48, b"a"),
+        (54, b"1002404C000000001500"),
+        (63, b"z"),
+    ];
+    check(added, added);
+    check(
+        &[
+            (36, b"015061001234567890=00"),
+            (45, b"B506100^NAME"),
+            (52, &[9; 8]),
+        ],
+        &[],
+    );
+    check(
+        &[
+            (59, b"echo"),
+            (64, &[1; 8]),
+            (102, b"5061001234567890"),
+            (128, &[1; 8]),
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn chip_data_is_kept_without_card_data() {
+    let script = [0x72, 6, 0x86, 4, 0x84, 0x24, 0, 0];
+    let unknown = [0xDF, 0x81, 0x01, 1, 7];
+    let clean = [CHIP, &script, &unknown].concat();
+    check(&[(55, &clean)], &[(55, &clean)]);
+    for forbidden in [
+        &[0x5A, 2, 0x50, 0x61][..],
+        &[0x56, 1, 9],
+        &[0x57, 2, 0x50, 0x61],
+        &[0x9F, 0x20, 1, 9],
+        &[0x9F, 0x6B, 1, 9],
+        &[0x70, 4, 0x57, 2, 0x50, 0x61],
+        &[0x70, 6, 0x77, 4, 0x57, 2, 0x50, 0x61],
+        &[0x70, 7, 0x91, 1, 0, 0x77, 2, 0x5A, 0],
+        &[0x70, 2, 0x57, 9],
+    ] {
+        check(
+            &[(55, &[CHIP, forbidden, &script].concat())],
+            &[(55, &[CHIP, &script].concat())],
+        );
+        check(&[(55, forbidden)], &[]);
+    }
+    check(&[(55, &[0x91, 9, 0])], &[]);
+    check(&[(55, &[CHIP, &[0x9F]].concat())], &[]);
+}
+
+#[test]
+fn what_does_not_fit_is_left_out_and_chip_data_fits_first() {
+    let fields: [(u8, &[u8]); 4] = [
+        (48, &[b'a'; 900]),
+        (55, CHIP),
+        (62, &[b'b'; 120]),
+        (63, b"z"),
+    ];
+    let message = purchase_with("0210", &fields);
+    let numbers = |room| {
+        collected(&message, room)
+            .iter()
+            .map(|field| field.0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        numbers(2000),
+        [48, 55, 63],
+        "62 is above the bound of an answer"
+    );
+    assert_eq!(numbers(902 + 7), [55, 62, 63]);
+    assert_eq!(numbers(7), [55]);
+    assert_eq!(numbers(6), [0_u8; 0]);
+    assert_eq!(numbers(0), [0_u8; 0]);
+    for room in 0..1100 {
+        assert!(collected(&message, room).len() <= 3);
+    }
+}
+
+#[test]
+fn binary_values_are_kept_as_bytes_of_any_dialect() {
+    let fields: [(u8, &[u8]); 2] = [(39, b"00"), (55, CHIP)];
+    let bytes = written(Dialect::ISO87_ASCII_HEX, "0210", &fields);
+    let message = Message::new(Dialect::ISO87_ASCII_HEX, bytes);
+    assert_eq!(collected(&message, 100), [(55, CHIP.to_vec())]);
+}
+
+#[test]
+fn a_broken_row_of_fields_ends_early() {
+    let check = |bytes: &[u8], expected: &[(u8, &[u8])]| {
+        assert_eq!(AnswerFields(bytes).collect::<Vec<_>>(), expected);
+    };
+    check(&[44, 0, 1, b'a', 48, 0, 2, b'b'], &[(44, b"a")]);
+    check(&[44, 0], &[]);
+    check(&[44, 0xFF, 0xFF, 1], &[]);
+}
