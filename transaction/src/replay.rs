@@ -320,3 +320,6 @@ fn id_key(id: TransactionId) -> u64 {
 
 /// A block's header and padding, and what a wrap of the ring may skip.
 const ARENA_SLACK: usize = 1040;
+
+#[cfg(test)]
+mod tests;

@@ -276,3 +276,6 @@ fn requested(reversal: &Reversal) -> Requested {
             .filter(|minor| *minor > 0),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,6 +166,8 @@ pub(crate) struct Rig {
     /// Everything since the last look.
     pub(crate) seen: Vec<Output>,
     pub(crate) journal: Vec<Record<'static>>,
+    /// No reversal can be sent.
+    pub(crate) links_down: bool,
     next_stan: u32,
 }
 
@@ -181,6 +183,7 @@ impl Rig {
             auto,
             seen: Vec::new(),
             journal: Vec::new(),
+            links_down: false,
             next_stan: 900_000,
         };
         for issuer in [IssuerId(0), IssuerId(1)] {
@@ -289,9 +292,12 @@ impl Rig {
     /// The latest leg that was sent since the last look.
     #[track_caller]
     pub(crate) fn sent(&self) -> (Handle, IssuerLeg) {
-        let sent = self.seen.iter().rev().find_map(|output| match output {
-            Output::Send { handle, leg, .. } => Some((*handle, *leg)),
-            _ => None,
+        let sent = self.seen.iter().rev().find_map(|output| {
+            if let Output::Send { handle, leg, .. } = output {
+                Some((*handle, *leg))
+            } else {
+                None
+            }
         });
         sent.expect("a request was sent")
     }
@@ -302,25 +308,37 @@ impl Rig {
         self.reversals_sent().pop().expect("a reversal was sent")
     }
 
+    /// Reversals sent since the last look.
+    pub(crate) fn attempts(&self) -> u32 {
+        u32::try_from(self.reversals_sent().len()).unwrap()
+    }
+
     pub(crate) fn reversals_sent(&self) -> Vec<(Handle, Transmission)> {
-        let sent = self.seen.iter().filter_map(|output| match output {
-            Output::SendReversal {
+        let sent = self.seen.iter().filter_map(|output| {
+            if let Output::SendReversal {
                 handle,
                 transmission,
-            } => Some((*handle, *transmission)),
-            _ => None,
+            } = output
+            {
+                Some((*handle, *transmission))
+            } else {
+                None
+            }
         });
         sent.collect()
     }
 
     /// What frame was told, as (code, DE38 length); `None` without an answer so far.
     pub(crate) fn told(&self, frame: u32) -> Option<ResponseCode> {
-        let mut told = self.seen.iter().filter_map(|output| match output {
-            Output::Reply { frame: to, reply } if to.0 == frame => Some(match reply {
+        let mut told = self.seen.iter().filter_map(|output| {
+            let Output::Reply { frame: to, reply } = output else {
+                return None;
+            };
+            let code = match reply {
                 Reply::Answer(handle) => self.engine.answer(*handle).unwrap().code,
                 Reply::Code(code) | Reply::Acknowledge { code } => *code,
-            }),
-            _ => None,
+            };
+            (to.0 == frame).then_some(code)
         });
         let first = told.next();
         assert_eq!(told.next(), None, "a frame is answered once");
@@ -333,17 +351,23 @@ impl Rig {
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {
-        let events = self.seen.iter().filter_map(|output| match output {
-            Output::Event(event) => Some(*event),
-            _ => None,
+        let events = self.seen.iter().filter_map(|output| {
+            if let Output::Event(event) = output {
+                Some(*event)
+            } else {
+                None
+            }
         });
         events.collect()
     }
 
     pub(crate) fn leg_endings(&self) -> Vec<LegEnding> {
-        let endings = self.seen.iter().filter_map(|output| match output {
-            Output::LegEnded { ending, .. } => Some(*ending),
-            _ => None,
+        let endings = self.seen.iter().filter_map(|output| {
+            if let Output::LegEnded { ending, .. } = output {
+                Some(*ending)
+            } else {
+                None
+            }
         });
         endings.collect()
     }
@@ -356,23 +380,25 @@ impl Rig {
     pub(crate) fn drain(&mut self) {
         while let Some(output) = self.engine.poll_output() {
             self.seen.push(output);
-            match output {
-                Output::Journal { lsn, entry } => {
-                    assert_eq!(lsn.0, self.journal.len() as u64 + 1, "lsns are dense");
-                    self.journal.push(owned(self.engine.record(&entry)));
-                }
-                Output::Assess { handle, .. } if self.auto != Auto::Nothing => {
-                    self.decide(Input::Assessed {
-                        handle,
-                        assessment: Assessment::Accept,
-                    });
-                }
-                Output::SelectRoute { handle, tried, .. } if self.auto != Auto::Nothing => {
-                    let selection = self.select(tried);
-                    self.decide(Input::Selected { handle, selection });
-                }
-                _ => {}
-            }
+            self.act(output);
+        }
+    }
+
+    fn act(&mut self, output: Output) {
+        let decides = self.auto != Auto::Nothing;
+        if let Output::Journal { lsn, entry } = output {
+            assert_eq!(lsn.0, self.journal.len() as u64 + 1, "lsns are dense");
+            self.journal.push(owned(self.engine.record(&entry)));
+        } else if let (Output::Assess { handle, .. }, true) = (output, decides) {
+            self.decide(Input::Assessed {
+                handle,
+                assessment: Assessment::Accept,
+            });
+        } else if let (Output::SelectRoute { handle, tried, .. }, true) = (output, decides) {
+            let selection = self.select(tried);
+            self.decide(Input::Selected { handle, selection });
+        } else if let (Output::SendReversal { handle, .. }, true) = (output, self.links_down) {
+            self.decide(Input::ReversalUnsent { handle });
         }
     }
 
@@ -437,5 +463,12 @@ fn owned(record: Record<'_>) -> Record<'static> {
         Record::SafDone(record) => Record::SafDone(record),
         Record::Tombstone(record) => Record::Tombstone(record),
         Record::LateResponse(record) => Record::LateResponse(record),
+    }
+}
+
+impl Rig {
+    /// The wall time of the present.
+    pub(crate) fn wall(&self) -> WallTime {
+        NOON.after(self.now.since(Instant::ZERO))
     }
 }

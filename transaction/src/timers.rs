@@ -134,3 +134,62 @@ fn insert_after(table: &mut Table, list: &mut List, index: u32, after: u32) {
         table.insert_after(list, index, after);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Body;
+    use crate::testing::{facts, settings};
+    use crate::transaction::Transaction;
+    use domain::ids::TransactionId;
+    use domain::request::{FrameId, Request, Transmission};
+    use domain::time::WallTime;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    fn entry(table: &mut Table, number: u32) -> Handle {
+        let request = Request {
+            frame: FrameId(number),
+            transmission: Transmission::First,
+            facts: facts(number),
+        };
+        let admitted = Transaction::admit(&request, TransactionId(1), WallTime::default());
+        let body = Body::Transaction(admitted);
+        table.insert(request.facts.trace_key, body).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn deadlines_are_called_out_in_order_whatever_their_length(
+            queues_max in 1_usize..4,
+            lengths in prop::collection::vec((1_u64..6, any::<bool>()), 1..40),
+        ) {
+            let mut table = Table::new(&settings());
+            let mut deadlines = Deadlines::new(queues_max);
+            let mut model: Vec<(Instant, u32)> = Vec::new();
+            for (number, (length, clear)) in (1_u32..).zip(lengths) {
+                let length = Duration::from_millis(length * 100);
+                let at = Instant::from_millis(u64::from(number)).after(length);
+                let handle = entry(&mut table, number);
+                deadlines.set(&mut table, handle, at, length);
+                if clear {
+                    deadlines.clear(&mut table, handle);
+                } else {
+                    model.push((at, handle.index));
+                }
+                let earliest = model.iter().map(|(at, _)| *at).min();
+                prop_assert_eq!(deadlines.earliest(&table), earliest);
+            }
+            model.sort();
+            for (at, _) in model {
+                let before = Instant::from_nanos(at.as_nanos() - 1);
+                prop_assert_eq!(deadlines.expired(&table, before), None);
+                let Some(Timer::Deadline(handle)) = deadlines.expired(&table, at) else {
+                    panic!("it has passed");
+                };
+                deadlines.clear(&mut table, handle);
+            }
+            prop_assert_eq!(deadlines.earliest(&table), None);
+        }
+    }
+}

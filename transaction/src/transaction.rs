@@ -241,5 +241,8 @@ fn is_meant(facts: &Facts, original: &OriginalReference) -> bool {
 /// Half of a keyed hash, never zero: enough to tell the reversals of one transaction apart.
 const fn short(key: DuplicateKey) -> u64 {
     let [_, _, _, _, _, _, _, _, a, b, c, d, e, f, g, h] = key.0.to_be_bytes();
-    u64::from_be_bytes([a, b, c, d, e, f, g, h]) | 1
+    match u64::from_be_bytes([a, b, c, d, e, f, g, h]) {
+        0 => 1,
+        half => half,
+    }
 }

@@ -247,3 +247,6 @@ impl Engine {
 
 /// After so many refusals the entry goes to people.
 const REFUSALS_MAX: u8 = 3;
+
+#[cfg(test)]
+mod tests;

@@ -571,3 +571,6 @@ fn both<V: PartialEq>(one: Option<V>, other: Option<V>) -> Option<bool> {
 fn texts<const N: usize>(one: &Text<N>, other: &Text<N>) -> Option<bool> {
     (!one.is_empty() && !other.is_empty()).then(|| one == other)
 }
+
+#[cfg(test)]
+mod tests;

@@ -212,3 +212,6 @@ impl StanAllocator {
 const fn bit(number: u32) -> u64 {
     1 << (number % 64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+use core::time::Duration;
+use std::vec::Vec;
+
+use domain::record::{Record, SafDone, SafResult};
+use domain::request::Transmission;
+use domain::{ResponseCode, time::Instant};
+
+use crate::input::Input;
+use crate::output::{Event, Output, StanReuse};
+use crate::settings::{SafPolicy, Settings};
+use crate::testing::{Auto, DEADLINE, Rig, approval, code, settings};
+
+/// Request 1 has timed out; its reversal has been sent once.
+fn owing() -> Rig {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    rig.pass(DEADLINE);
+    assert_eq!(rig.reversals_sent().len(), 1);
+    rig
+}
+
+fn done(rig: &Rig) -> Option<SafDone> {
+    let is_done = |record: &Record<'_>| {
+        if let Record::SafDone(done) = record {
+            Some(*done)
+        } else {
+            None
+        }
+    };
+    rig.journal.iter().find_map(is_done)
+}
+
+#[track_caller]
+fn ended(rig: &Rig, result: SafResult, attempts: u32, code: Option<ResponseCode>) {
+    let done = done(rig).expect("the reversal has ended");
+    assert_eq!(
+        (done.result, done.attempts, done.code),
+        (result, attempts, code)
+    );
+    assert_eq!(rig.engine.counts().saf, 0);
+}
+
+#[test]
+fn every_code_that_settles_ends_it() {
+    for digits in [b"00", b"08", b"25", b"94"] {
+        let mut rig = owing();
+        rig.respond_to_reversal(code(digits));
+        ended(&rig, SafResult::Acknowledged, 1, Some(code(digits)));
+        let late = StanReuse::AfterLateWindow;
+        let (_, leg) = rig.sent();
+        let released = Output::ReleaseStan { leg, reuse: late };
+        assert_eq!(
+            rig.seen
+                .iter()
+                .filter(|output| **output == released)
+                .count(),
+            1
+        );
+    }
+}
+
+#[test]
+fn silence_is_followed_by_repeats_with_doubling_pauses() {
+    let mut rig = owing();
+    let policy = settings().saf;
+    let mut before = rig.now;
+    for attempt in 0..12_u32 {
+        rig.seen.clear();
+        while rig.reversals_sent().is_empty() {
+            let next = rig.engine.poll_timeout().unwrap();
+            rig.pass(next.since(rig.now));
+        }
+        assert_eq!(rig.reversals_sent()[0].1, Transmission::Repeat);
+        let pause = rig.now.since(before) - policy.response_timeout;
+        let nominal = policy
+            .backoff_max
+            .min(policy.backoff_first * 2_u32.pow(attempt));
+        assert!(
+            pause >= nominal * 4 / 5 && pause <= nominal * 6 / 5,
+            "{pause:?} {nominal:?}"
+        );
+        before = rig.now;
+    }
+}
+
+#[test]
+fn jitter_comes_from_the_seed() {
+    let schedule = |seed| {
+        let mut rig = Rig::with(Settings { seed, ..settings() }, Auto::Flush);
+        rig.request(1, 10);
+        rig.pass(Duration::from_secs(3600));
+        rig.engine.poll_timeout()
+    };
+    assert_eq!(schedule(1), schedule(1));
+    assert_ne!(schedule(1), schedule(2));
+}
+
+#[test]
+fn a_busy_issuer_is_asked_again() {
+    for digits in [b"91", b"96", b"68", b"90", b"09"] {
+        let mut rig = owing();
+        for _ in 0..5 {
+            rig.respond_to_reversal(code(digits));
+            assert_eq!(done(&rig), None);
+            rig.pass(Duration::from_secs(60));
+        }
+        rig.respond_to_reversal(code(b"00"));
+        ended(
+            &rig,
+            SafResult::Acknowledged,
+            rig.attempts(),
+            Some(code(b"00")),
+        );
+    }
+}
+
+#[test]
+fn three_refusals_hand_it_to_people() {
+    let mut rig = owing();
+    rig.respond_to_reversal(code(b"30"));
+    rig.pass(Duration::from_secs(2));
+    rig.respond_to_reversal(code(b"91"));
+    rig.pass(Duration::from_secs(3));
+    rig.respond_to_reversal(code(b"63"));
+    assert_eq!(done(&rig), None);
+    rig.pass(Duration::from_secs(5));
+    rig.respond_to_reversal(code(b"12"));
+    ended(&rig, SafResult::Refused, 4, Some(code(b"12")));
+    let (cause, result) = (domain::record::ReversalCause::Timeout, SafResult::Refused);
+    assert!(rig.events().contains(&Event::SafEnded { cause, result }));
+}
+
+#[test]
+fn its_time_runs_out_in_the_end() {
+    let mut rig = owing();
+    rig.pass(settings().saf.expiry + Duration::from_secs(600));
+    let attempts = rig.attempts();
+    ended(&rig, SafResult::Expired, attempts, None);
+    rig.respond_to_reversal(code(b"00"));
+    assert_eq!(rig.events().last(), Some(&Event::Stray));
+}
+
+#[test]
+fn one_that_never_could_be_sent_expires_too() {
+    let mut settings = settings();
+    settings.saf.expiry = Duration::from_secs(7200);
+    let mut rig = Rig::with(settings, Auto::Flush);
+    rig.links_down = true;
+    rig.request(1, 10);
+    rig.pass(settings.saf.expiry);
+    assert_eq!(done(&rig), None);
+    let tries = rig.reversals_sent();
+    assert!(tries.iter().all(|(_, sent)| *sent == Transmission::First));
+    rig.pass(Duration::from_secs(600));
+    ended(&rig, SafResult::Expired, 0, None);
+}
+
+#[test]
+fn an_unsent_one_does_not_count_and_stays_a_first_sending() {
+    let mut rig = owing();
+    let (handle, _) = rig.reversal_sent();
+    rig.give(Input::ReversalUnsent { handle });
+    rig.seen.clear();
+    rig.pass(Duration::from_secs(2));
+    assert_eq!(rig.reversals_sent(), [(handle, Transmission::First)]);
+}
+
+#[test]
+fn an_answer_to_an_earlier_transmission_ends_it_during_the_pause() {
+    let mut rig = owing();
+    rig.pass(settings().saf.response_timeout);
+    rig.respond_to_reversal(code(b"00"));
+    ended(&rig, SafResult::Acknowledged, 1, Some(code(b"00")));
+    rig.seen.clear();
+    rig.pass(Duration::from_secs(60));
+    assert!(rig.reversals_sent().is_empty());
+}
+
+#[test]
+fn the_window_of_an_issuer_is_bounded() {
+    let mut rig = Rig::new(Auto::Flush);
+    for number in 1..=10 {
+        rig.request(number, number);
+    }
+    rig.pass(DEADLINE);
+    let window = settings().saf.inflight_max;
+    assert_eq!(rig.attempts(), window);
+    assert_eq!(rig.engine.saf_inflight(domain::ids::IssuerId(0)), window);
+    // Each acknowledgement lets the next one go.
+    for _ in 0..6 {
+        rig.respond_to_reversal(code(b"00"));
+    }
+    assert_eq!(rig.reversals_sent().len(), 10);
+    assert_eq!(rig.engine.counts().saf, 4);
+}
+
+#[test]
+fn nothing_goes_to_an_issuer_that_has_not_come_up() {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    rig.pass(DEADLINE);
+    let kept = rig.journal.len();
+    rig.restart(kept).unwrap();
+    let sent = rig.reversals_sent().len();
+    assert_eq!(sent, 1, "the rig's restart brings the issuers up");
+    let mut engine = crate::Engine::new(settings());
+    for record in &rig.journal[..3] {
+        engine.recover(record, Instant::ZERO).unwrap();
+    }
+    engine.recovered(Instant::ZERO).unwrap();
+    assert_eq!(engine.poll_output(), None);
+}
+
+#[test]
+fn one_silent_original_does_not_hold_the_others_up() {
+    let policy = SafPolicy {
+        inflight_max: 2,
+        ..settings().saf
+    };
+    let mut rig = Rig::with(
+        Settings {
+            saf: policy,
+            ..settings()
+        },
+        Auto::Flush,
+    );
+    for number in 1..=4 {
+        rig.request(number, number);
+    }
+    rig.pass(DEADLINE);
+    let silent = rig.reversals_sent()[0].0;
+    let mut settled = Vec::new();
+    for _ in 0..40 {
+        rig.pass(Duration::from_secs(1));
+        for (handle, _) in rig.reversals_sent() {
+            if handle != silent && !settled.contains(&handle) {
+                settled.push(handle);
+                let code = code(b"00");
+                rig.give(Input::ReversalResponse { handle, code });
+            }
+        }
+    }
+    assert_eq!((settled.len(), rig.engine.counts().saf), (3, 1));
+}
+
+#[test]
+fn a_reversal_of_an_approval_takes_no_stan_back_twice() {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    rig.respond(approval());
+    rig.reverse(1, 20);
+    rig.respond_to_reversal(code(b"00"));
+    let released = rig.seen.iter();
+    let released = released.filter(|output| matches!(output, Output::ReleaseStan { .. }));
+    assert_eq!(released.count(), 1);
+}

@@ -1,0 +1,122 @@
+use super::*;
+use std::collections::HashSet;
+use std::vec::Vec;
+
+const WINDOW: Duration = Duration::from_secs(600);
+
+fn range(base: u32, size: u32) -> StanRange {
+    StanRange {
+        base,
+        size,
+        shards: 1,
+        shard: 0,
+    }
+}
+
+fn stan(number: u32) -> Stan {
+    Stan::new(number).unwrap()
+}
+
+#[test]
+fn the_parts_of_the_shards_are_disjoint_and_name_their_shard() {
+    let whole = StanRange {
+        shards: 8,
+        ..range(1, 999_999)
+    };
+    assert_eq!(whole.share(), 124_999);
+    let third = StanRange { shard: 3, ..whole };
+    assert_eq!(third.first(), 374_998, "the example of the specification");
+    let mut seen = HashSet::new();
+    for shard in 0..8 {
+        let part = StanRange { shard, ..whole };
+        let mut allocator = StanAllocator::new(&part, WINDOW, 100, u64::from(shard));
+        for _ in 0..1000 {
+            let stan = allocator.allocate(Instant::ZERO).unwrap();
+            assert_eq!(whole.shard_of(stan), Some(shard));
+            assert!(seen.insert(stan));
+        }
+    }
+    assert_eq!(whole.shard_of(stan(0)), None);
+    assert_eq!(
+        whole.shard_of(stan(999_999)),
+        None,
+        "the rest of the division is nobody's"
+    );
+}
+
+#[test]
+fn zero_is_never_given_out() {
+    let mut allocator = StanAllocator::new(&range(0, 4), WINDOW, 4, 9);
+    let mut given: Vec<u32> = Vec::new();
+    while let Some(stan) = allocator.allocate(Instant::ZERO) {
+        given.push(stan.number());
+    }
+    given.sort_unstable();
+    assert_eq!(given, [1, 2, 3]);
+}
+
+#[test]
+fn it_goes_round_and_skips_what_is_in_use_or_late() {
+    let mut allocator = StanAllocator::new(&range(1, 130), WINDOW, 130, 0);
+    let first: Vec<_> = (0..130)
+        .map(|_| allocator.allocate(Instant::ZERO).unwrap())
+        .collect();
+    assert_eq!(allocator.allocate(Instant::ZERO), None, "all are in use");
+    allocator.release(first[7], StanReuse::AtOnce, Instant::ZERO);
+    allocator.release(first[9], StanReuse::AfterLateWindow, Instant::ZERO);
+    assert_eq!((allocator.free(), allocator.late()), (1, 1));
+    assert_eq!(allocator.allocate(Instant::ZERO), Some(first[7]));
+    assert_eq!(allocator.allocate(Instant::ZERO), None, "a late one rests");
+    let after = Instant::ZERO.after(WINDOW);
+    assert_eq!(allocator.allocate(after), Some(first[9]));
+}
+
+#[test]
+fn a_number_is_given_out_again_only_after_all_others() {
+    let mut allocator = StanAllocator::new(&range(1, 100), WINDOW, 100, 5);
+    let first = allocator.allocate(Instant::ZERO).unwrap();
+    allocator.release(first, StanReuse::AtOnce, Instant::ZERO);
+    for _ in 0..99 {
+        let next = allocator.allocate(Instant::ZERO).unwrap();
+        assert_ne!(next, first);
+        allocator.release(next, StanReuse::AtOnce, Instant::ZERO);
+    }
+    assert_eq!(allocator.allocate(Instant::ZERO), Some(first));
+}
+
+#[test]
+fn too_many_late_ones_let_the_oldest_go() {
+    let mut allocator = StanAllocator::new(&range(1, 10), WINDOW, 2, 0);
+    let taken: Vec<_> = (0..10)
+        .map(|_| allocator.allocate(Instant::ZERO).unwrap())
+        .collect();
+    for stan in &taken[..3] {
+        allocator.release(*stan, StanReuse::AfterLateWindow, Instant::ZERO);
+    }
+    assert_eq!((allocator.free(), allocator.late()), (1, 2));
+    assert_eq!(allocator.allocate(Instant::ZERO), Some(taken[0]));
+}
+
+#[test]
+fn what_recovery_claims_is_skipped() {
+    let mut allocator = StanAllocator::new(&range(1, 3), WINDOW, 3, 0);
+    assert!(allocator.claim(stan(2)));
+    assert!(!allocator.claim(stan(2)), "it is taken");
+    assert!(!allocator.claim(stan(77)), "it is of another part");
+    let given: Vec<_> = core::iter::from_fn(|| allocator.allocate(Instant::ZERO)).collect();
+    assert_eq!(given.len(), 2);
+    assert!(!given.contains(&stan(2)));
+    allocator.release(stan(77), StanReuse::AtOnce, Instant::ZERO);
+    assert_eq!(allocator.free(), 0);
+}
+
+#[test]
+fn it_begins_where_the_seed_says() {
+    let begin = |seed| {
+        StanAllocator::new(&range(1, 999_999), WINDOW, 1, seed)
+            .allocate(Instant::ZERO)
+            .unwrap()
+    };
+    assert_eq!(begin(3), begin(3));
+    assert_ne!(begin(3), begin(4));
+}
