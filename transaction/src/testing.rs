@@ -334,11 +334,14 @@ impl Rig {
             let Output::Reply { frame: to, reply } = output else {
                 return None;
             };
+            if to.0 != frame {
+                return None;
+            }
             let code = match reply {
                 Reply::Answer(handle) => self.engine.answer(*handle).unwrap().code,
                 Reply::Code(code) | Reply::Acknowledge { code } => *code,
             };
-            (to.0 == frame).then_some(code)
+            Some(code)
         });
         let first = told.next();
         assert_eq!(told.next(), None, "a frame is answered once");
