@@ -37,6 +37,8 @@ pub struct IssuerConfig {
     pub faults: Vec<Fault>,
     /// Where it keeps the truth.
     pub ledger: Option<PathBuf>,
+    /// Ignores requests on connections that have not signed on.
+    pub sign_on: bool,
     /// Of its dice.
     pub seed: u64,
 }
@@ -199,6 +201,7 @@ fn furnish(config: IssuerConfig, clock: Clock) -> Result<(Arc<Control>, Arc<Mute
         control: Arc::clone(&control),
         faults: config.faults,
         ledger,
+        sign_on: config.sign_on,
     });
     let room = Room {
         station,

@@ -9,7 +9,9 @@ use domain::ids::AuthorisationId;
 use domain::request::{Answer, Trace};
 use domain::response_code::ResponseCode;
 use domain::time::{Instant, digits_of};
+use hashbrown::HashSet;
 use iso8583::mti::Class;
+use iso8583::translate::NetworkKind;
 use iso8583::{FieldIndex, MessageRef, translate};
 
 use super::behaviour::{Delivery, Dice};
@@ -42,6 +44,8 @@ pub struct IssuerStats {
     pub garbled: u64,
     /// Messages that could not be read.
     pub unreadable: u64,
+    /// Requests on connections that had not signed on, ignored.
+    pub before_sign_on: u64,
     /// Connections that were made.
     pub connections: u64,
     /// Odd conduct of the sender.
@@ -59,6 +63,8 @@ pub(super) struct Parts {
     pub(super) control: Arc<Control>,
     pub(super) faults: Vec<Fault>,
     pub(super) ledger: Option<Ledger>,
+    /// Whether a connection must sign on first.
+    pub(super) sign_on: bool,
 }
 
 /// Takes messages, decides, and gives out answers at their times.
@@ -69,6 +75,7 @@ pub(super) struct Station {
     wheel: Wheel,
     index: FieldIndex,
     stats: IssuerStats,
+    signed_on: HashSet<u32>,
     /// When the first request came: scripted faults count from it.
     first: Option<u64>,
 }
@@ -81,6 +88,7 @@ impl Station {
             wheel: Wheel::new(),
             index: FieldIndex::new(),
             stats: IssuerStats::default(),
+            signed_on: HashSet::new(),
             first: None,
         }
     }
@@ -92,6 +100,12 @@ impl Station {
         let message = MessageRef::new(bytes, &index);
         let taken = match (parsed.is_ok(), message.mti().class()) {
             (true, Class::Network) => self.network(line, message, now),
+            (true, Class::Authorisation | Class::Financial | Class::Reversal)
+                if self.parts.sign_on && !self.signed_on.contains(&line) =>
+            {
+                self.stats.before_sign_on += 1;
+                Some(())
+            }
             (true, Class::Authorisation | Class::Financial) => self.request(line, message, now),
             (true, Class::Reversal) => self.reversal(line, message, now),
             _ => None,
@@ -190,6 +204,11 @@ impl Station {
 
     fn network(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
         self.stats.network += 1;
+        match translate::network(message).ok()? {
+            NetworkKind::SignOn => self.signed_on.insert(line),
+            NetworkKind::SignOff => self.signed_on.remove(&line),
+            NetworkKind::Echo | NetworkKind::CutOver | NetworkKind::Other => false,
+        };
         let wire = self.parts.wire;
         let mut frame = self.wheel.buffer();
         framed(wire, &mut frame, |room| {

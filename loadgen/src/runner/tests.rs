@@ -24,6 +24,7 @@ fn host(behaviour: Behaviour) -> IssuerHost {
         behaviour,
         faults: Vec::new(),
         ledger: None,
+        sign_on: false,
         seed: 1,
     };
     IssuerHost::start(vec![config], Clock::start()).unwrap()

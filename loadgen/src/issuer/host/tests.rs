@@ -22,6 +22,7 @@ fn config(name: &str, ledger: Option<PathBuf>) -> IssuerConfig {
         behaviour: Behaviour::faithful(Duration::from_millis(2)),
         faults: Vec::new(),
         ledger,
+        sign_on: false,
         seed: 42,
     }
 }

@@ -23,6 +23,7 @@ fn station(behaviour: Behaviour) -> (Station, Arc<Control>) {
         control: Arc::clone(&control),
         faults: Vec::new(),
         ledger: None,
+        sign_on: false,
     });
     (station, control)
 }
@@ -189,4 +190,23 @@ fn what_cannot_be_read_is_counted_and_not_answered() {
     station.receive(0, &request(Mti::FINANCIAL_RESPONSE, 1), 0);
     check(&mut station, 60 * MS, &[]);
     assert_eq!(station.stats().unreadable, 2);
+}
+
+#[test]
+fn a_request_before_the_sign_on_is_ignored_where_it_is_required() {
+    let (mut station, _) = faithful();
+    station.parts.sign_on = true;
+    station.receive(7, &request(Mti::FINANCIAL_REQUEST, 1), 0);
+    check(&mut station, 30 * MS, &[]);
+    let mut out = vec![0; 128];
+    let mut writer = Writer::new(WIRE.dialect, Mti::NETWORK_REQUEST, &mut out);
+    writer.put(7, b"0115101500").unwrap();
+    writer.put(11, b"000001").unwrap();
+    writer.put(70, b"001").unwrap();
+    let len = writer.finish().unwrap();
+    station.receive(7, &out[..len], 30 * MS);
+    station.receive(7, &request(Mti::FINANCIAL_REQUEST, 2), 31 * MS);
+    station.receive(8, &request(Mti::FINANCIAL_REQUEST, 3), 31 * MS);
+    check(&mut station, 60 * MS, &[("0810", "00"), ("0210", "00")]);
+    assert_eq!(station.stats().before_sign_on, 2);
 }

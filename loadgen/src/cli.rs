@@ -1,0 +1,277 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::distribution::Distribution;
+use crate::issuer::Fault;
+use crate::schedule::Arrival;
+use crate::target::Target;
+use crate::threshold::Threshold;
+use crate::units::{parse_duration, parse_share};
+
+/// Offers load to a payment switch and proves that nothing was lost.
+///
+/// Exit codes: 0 PASS, 99 FAIL, 98 INVALID, 2 usage, 1 other error, 130 ended by hand.
+#[derive(Debug, Parser)]
+#[command(name = "njia-loadgen", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Plays an acquirer: offers a schedule of messages and checks every answer.
+    #[command(
+        after_help = "Example:\n  njia-loadgen run 'iso://127.0.0.1:8583?framing=be16' \
+        --rate 10000 --duration 60s --warmup 10s --out run-1"
+    )]
+    Run(Box<RunArgs>),
+    /// Plays the other side.
+    #[command(subcommand)]
+    Sim(SimCommand),
+    /// Compares what was acknowledged with the journal, the issuers and PostgreSQL.
+    #[command(
+        after_help = "Example:\n  njia-loadgen verify --acks run-1/acks.log --journal \
+        state/journal --ledger bank.ledger --ledger momo.ledger"
+    )]
+    Verify(VerifyArgs),
+    /// Shows all of njia in half a minute: issuers, switch, load, an outage, the proof.
+    #[command(after_help = "Example:\n  njia-loadgen demo --rate 10000 --duration 20s")]
+    Demo(DemoArgs),
+    /// Sends one purchase by hand and prints request and answer, masked.
+    #[command(
+        after_help = "Example:\n  njia-loadgen send iso://127.0.0.1:8583 --amount-minor \
+        15000"
+    )]
+    Send(SendArgs),
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// iso://host:port?framing=be16&dialect=iso87-ascii
+    #[arg(required_unless_present = "print_scenario")]
+    pub target: Option<Target>,
+    /// Transactions per second.
+    #[arg(long, default_value_t = 10_000.0)]
+    pub rate: f64,
+    /// The rate over time instead: ramp:1000..15000@60s,hold:12000@120s
+    #[arg(long, conflicts_with_all = ["rate", "duration"])]
+    pub profile: Option<String>,
+    /// poisson, constant or burst:N
+    #[arg(long, default_value = "poisson")]
+    pub arrival: Arrival,
+    /// How long the rate is held.
+    #[arg(long, default_value = "60s", value_parser = parse_duration)]
+    pub duration: Duration,
+    /// Offered before; in no verdict.
+    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    pub warmup: Duration,
+    /// How long answers are waited for at the end.
+    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    pub grace: Duration,
+    /// When an answer is given up.
+    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    pub timeout: Duration,
+    /// Connections over all threads.
+    #[arg(long, default_value_t = 64)]
+    pub connections: usize,
+    /// Generator threads.
+    #[arg(long, default_value_t = 1)]
+    pub threads: u32,
+    /// Messages in flight that end the run.
+    #[arg(long, default_value_t = 200_000)]
+    pub inflight_max: usize,
+    /// The mix of messages (TOML); see --print-scenario.
+    #[arg(long)]
+    pub scenario: Option<PathBuf>,
+    /// Prints the built-in scenario and ends.
+    #[arg(long)]
+    pub print_scenario: bool,
+    /// Of times, messages and amounts.
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// p99<400ms, error_rate<0.1%, achieved>=99%, each also with @item; replaces the defaults.
+    #[arg(long)]
+    pub threshold: Vec<Threshold>,
+    /// Folder for acks.log, summary.json and summary.txt.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// What is printed at the end.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Allows targets that are neither loopback nor private.
+    #[arg(long)]
+    pub allow_remote: bool,
+}
+
+/// What is printed at the end of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// `summary.json`.
+    Json,
+}
+
+/// What to play.
+#[derive(Debug, Subcommand)]
+pub enum SimCommand {
+    /// An ISO 8583 issuer: sign-on, echo, approvals, declines, reversals, and faults.
+    #[command(
+        after_help = "Example:\n  njia-loadgen sim issuer --listen 127.0.0.1:9100 --decline \
+        3% --silent 0.1% --fault mute@10s+3s --ledger bank.ledger"
+    )]
+    Issuer(SimIssuerArgs),
+}
+
+/// Options of `sim issuer`.
+#[derive(Debug, Args)]
+pub struct SimIssuerArgs {
+    /// Address; port 0 takes a free one, which is printed.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// The dialect of its connections.
+    #[arg(long, default_value = "iso87-ascii")]
+    pub dialect: String,
+    /// From a request to its answer.
+    #[arg(long, default_value = "lognormal(20ms,0.4)", value_parser = Distribution::parse_time)]
+    pub latency: Distribution,
+    /// Share that is declined.
+    #[arg(long, default_value = "3%", value_parser = parse_share)]
+    pub decline: f64,
+    /// Share that is never answered; half of it is processed.
+    #[arg(long, default_value = "0%", value_parser = parse_share)]
+    pub silent: f64,
+    /// Share that is answered late.
+    #[arg(long, default_value = "0%", value_parser = parse_share)]
+    pub late: f64,
+    /// From a request to a late answer.
+    #[arg(long, default_value = "uniform(3s,6s)", value_parser = Distribution::parse_time)]
+    pub late_by: Distribution,
+    /// Share that is answered twice.
+    #[arg(long, default_value = "0%", value_parser = parse_share)]
+    pub duplicate: f64,
+    /// Share that is answered with bytes that are no message.
+    #[arg(long, default_value = "0%", value_parser = parse_share)]
+    pub garble: f64,
+    /// A scripted fault, counted from the first request: mute@10s+3s, freeze@…, disconnect@…
+    #[arg(long)]
+    pub fault: Vec<Fault>,
+    /// A file of scripted faults, one a line.
+    #[arg(long)]
+    pub faults: Option<PathBuf>,
+    /// Ignores requests on connections that have not signed on (0800 with DE70 001).
+    #[arg(long)]
+    pub sign_on: bool,
+    /// Where every money effect is written.
+    #[arg(long)]
+    pub ledger: Option<PathBuf>,
+    /// Gets the real address as JSON once it listens.
+    #[arg(long)]
+    pub ready_file: Option<PathBuf>,
+    /// Of its dice.
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// What the acquirer was told.
+    #[arg(long)]
+    pub acks: PathBuf,
+    /// The folder with the journal's manifest.
+    #[arg(long)]
+    pub journal: PathBuf,
+    /// The truth at an issuer; several are possible.
+    #[arg(long)]
+    pub ledger: Vec<PathBuf>,
+    /// PostgreSQL that the journal was applied to.
+    #[arg(long)]
+    pub db: Option<String>,
+    /// Its schema.
+    #[arg(long, default_value = "njia")]
+    pub schema: String,
+    /// Reads again until no reversal is owed any more, for at most this long.
+    #[arg(long, default_value = "0s", value_parser = parse_duration)]
+    pub settle: Duration,
+}
+
+/// Options of `demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Transactions per second.
+    #[arg(long, default_value_t = 10_000.0)]
+    pub rate: f64,
+    /// How long they are offered.
+    #[arg(long, default_value = "20s", value_parser = parse_duration)]
+    pub duration: Duration,
+    /// Offered before; in no verdict.
+    #[arg(long, default_value = "3s", value_parser = parse_duration)]
+    pub warmup: Duration,
+    /// Connections of the acquirer.
+    #[arg(long, default_value_t = 16)]
+    pub connections: usize,
+    /// PostgreSQL to apply to, in a schema of its own.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub db: Option<String>,
+    /// Keeps the folder with journal, ledgers, log and report: a fresh one, or the one named here.
+    /// KEEP=1 in the environment does the same.
+    #[arg(long, num_args = 0..=1, value_name = "DIR")]
+    pub keep: Option<Option<PathBuf>>,
+    /// The switch; otherwise the one beside this program, or on the PATH.
+    #[arg(long)]
+    pub njia: Option<PathBuf>,
+    /// Of times, messages and amounts.
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+}
+
+/// Options of `send`.
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    /// iso://host:port?framing=be16&dialect=iso87-ascii
+    pub target: Target,
+    /// Minor units of Kenyan shillings.
+    #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(1..=99_999_999))]
+    pub amount_minor: u64,
+    /// How long the answer is waited for.
+    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    pub timeout: Duration,
+    /// Prints the framed message in hexadecimal instead of sending it.
+    #[arg(long)]
+    pub hex: bool,
+    /// Allows targets that are neither loopback nor private.
+    #[arg(long)]
+    pub allow_remote: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_are_read() {
+        let read = |line: &str| Cli::try_parse_from(line.split(' '));
+        assert!(read("njia-loadgen run iso://127.0.0.1:1 --rate 500 --threshold p99<1s").is_ok());
+        assert!(read("njia-loadgen run --print-scenario").is_ok());
+        assert!(read("njia-loadgen run").is_err());
+        assert!(read("njia-loadgen sim issuer --latency lognormal(20ms,0.4)").is_ok());
+        assert!(read("njia-loadgen verify --acks a --journal j --ledger l --ledger m").is_ok());
+        assert!(read("njia-loadgen demo --rate 100").is_ok());
+        assert!(read("njia-loadgen run iso://127.0.0.1:1 --threshold p98<1s").is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! What the acquirer was told, by request.
+
+use std::path::Path;
+
+use anyhow::Result;
+use domain::amount::Amount;
+use domain::ids::AuthorisationId;
+use domain::response_code::ResponseCode;
+use hashbrown::HashMap;
+use iso8583::mti::Class;
+
+use crate::acks::Ack;
+use crate::trace_id::TraceId;
+
+/// All requests of one `acks.log`.
+#[derive(Debug, Default)]
+pub struct AcquirerBook {
+    pub(super) told: HashMap<TraceId, Told>,
+    /// Requests that were told two different things.
+    pub(super) contradicted: Vec<TraceId>,
+}
+
+/// What became of one request, as far as the acquirer knows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) amount: Amount,
+    /// The last answer that is not a mere refusal; `None` when there was no answer at all.
+    pub(super) code: Option<ResponseCode>,
+    pub(super) authorisation: AuthorisationId,
+    /// A copy of it was never answered.
+    pub(super) unanswered: bool,
+    pub(super) reversal: Reversal,
+}
+
+/// What is known of its reversal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reversal {
+    None,
+    Unanswered,
+    Acknowledged,
+}
+
+impl AcquirerBook {
+    /// Reads a log.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(path: &Path) -> Result<Self> {
+        let mut book = Self::default();
+        Ack::read_all(path, |ack| book.fold(&ack))?;
+        Ok(book)
+    }
+
+    /// Takes one line.
+    pub fn fold(&mut self, ack: &Ack) {
+        match (ack.mti.class(), ack.original) {
+            (Class::Reversal, Some(original)) => self.fold_reversal(original, ack),
+            (Class::Reversal, None) => {}
+            _ => self.fold_request(ack),
+        }
+    }
+
+    fn fold_request(&mut self, ack: &Ack) {
+        let told = self
+            .told
+            .entry(ack.id)
+            .or_insert_with(|| Told::unknown(ack.amount));
+        let Some(code) = ack.code else {
+            told.unanswered = true;
+            return;
+        };
+        match told.code {
+            Some(before) if before != code => {
+                if before == ResponseCode::MALFUNCTION {
+                    // It was not taken in at first.
+                    told.code = Some(code);
+                    told.authorisation = ack.authorisation;
+                } else if code != ResponseCode::MALFUNCTION {
+                    self.contradicted.push(ack.id);
+                }
+            }
+            Some(_) => {}
+            None => {
+                told.code = Some(code);
+                told.authorisation = ack.authorisation;
+            }
+        }
+    }
+
+    fn fold_reversal(&mut self, original: TraceId, ack: &Ack) {
+        let told = self
+            .told
+            .entry(original)
+            .or_insert_with(|| Told::unknown(ack.amount));
+        if ack.code == Some(ResponseCode::APPROVED) {
+            told.reversal = Reversal::Acknowledged;
+        } else if told.reversal == Reversal::None {
+            told.reversal = Reversal::Unanswered;
+        }
+    }
+}
+
+impl Told {
+    const fn unknown(amount: Amount) -> Self {
+        Self {
+            amount,
+            code: None,
+            authorisation: AuthorisationId::EMPTY,
+            unanswered: false,
+            reversal: Reversal::None,
+        }
+    }
+
+    /// Money as the acquirer knows it, in minor units.
+    pub(super) fn money(&self) -> u64 {
+        let approved = self.code.is_some_and(ResponseCode::is_approval);
+        if approved && self.reversal != Reversal::Acknowledged {
+            self.amount.minor()
+        } else {
+            0
+        }
+    }
+
+    /// Whether it may know less than the journal: an answer to it or to its reversal was lost.
+    pub(super) fn is_uncertain(&self) -> bool {
+        let lost = self.unanswered
+            && self
+                .code
+                .is_none_or(|code| code == ResponseCode::MALFUNCTION);
+        (lost && self.reversal != Reversal::Acknowledged) || self.reversal == Reversal::Unanswered
+    }
+}

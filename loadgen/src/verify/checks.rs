@@ -1,0 +1,320 @@
+//! The comparison itself.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use domain::ids::TransactionId;
+use domain::record::SafResult;
+use domain::response_code::ResponseCode;
+use hashbrown::HashMap;
+
+use super::acquirer::{AcquirerBook, Reversal, Told};
+use super::database::DatabaseBook;
+use super::journal::{Entry, JournalBook};
+use super::ledgers::LedgerBook;
+
+/// What the comparison found.
+#[derive(Clone, Debug, Default)]
+pub struct Audit {
+    /// Each check with what it found; all must have found nothing.
+    pub checks: Vec<Check>,
+    /// Money by numeric currency code.
+    pub sums: BTreeMap<u16, Sums>,
+    /// Transactions in the journal.
+    pub transactions: u64,
+    /// Answers that the acquirer read, one per request.
+    pub acknowledged: u64,
+    /// Requests refused before any work was done for them.
+    pub refused: u64,
+    /// Transactions with a reversal.
+    pub reversed: u64,
+    /// Reversals that have not ended.
+    pub reversals_owed: u64,
+    /// In the journal, and the acquirer was never told: the answer was lost on the way.
+    pub unacknowledged: u64,
+}
+
+/// One thing that must not be.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// What it is.
+    pub name: &'static str,
+    /// How often it was found.
+    pub count: u64,
+    /// The first that were found, by their ids.
+    pub offenders: Vec<String>,
+    kind: Fault,
+}
+
+/// What kind of fault a check looks for, for the line of the verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Lost,
+    Doubled,
+    Other,
+}
+
+/// Money of one currency in minor units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// As the acquirer was told.
+    pub acquirer: i128,
+    /// What the acquirer was not told, by the journal.
+    pub untold: i128,
+    /// By the journal.
+    pub journal: i128,
+    /// By the issuers; `None` when they were not asked.
+    pub issuers: Option<i128>,
+    /// By PostgreSQL; `None` when it was not asked.
+    pub database: Option<i128>,
+}
+
+impl Sums {
+    /// Whether all who were asked agree.
+    #[must_use]
+    pub fn are_equal(&self) -> bool {
+        let agrees = |sum: Option<i128>| sum.is_none_or(|sum| sum == self.journal);
+        self.acquirer + self.untold == self.journal && agrees(self.issuers) && agrees(self.database)
+    }
+}
+
+impl Check {
+    fn new(name: &'static str, kind: Fault) -> Self {
+        Self {
+            name,
+            count: 0,
+            offenders: Vec::new(),
+            kind,
+        }
+    }
+
+    fn found(&mut self, offender: impl Display) {
+        self.count += 1;
+        if self.offenders.len() < OFFENDERS_MAX {
+            self.offenders.push(offender.to_string());
+        }
+    }
+
+    fn expect(&mut self, holds: bool, offender: impl Display) {
+        if !holds {
+            self.found(offender);
+        }
+    }
+}
+
+impl Audit {
+    /// Compares the books.
+    #[must_use]
+    pub fn of(
+        acquirer: &AcquirerBook,
+        journal: &JournalBook,
+        ledgers: Option<&LedgerBook>,
+        database: Option<&DatabaseBook>,
+    ) -> Self {
+        let mut audit = Self {
+            transactions: crate::numeric::count(journal.transactions.len()),
+            ..Self::default()
+        };
+        audit.journal_itself(journal);
+        audit.acquirer_and_journal(acquirer, journal);
+        if let Some(ledgers) = ledgers {
+            audit.issuers_and_journal(ledgers, journal);
+        }
+        if let Some(database) = database {
+            audit.database_and_journal(database, journal);
+        }
+        let mut sums = Check::new("sums of a currency that are not equal", Fault::Other);
+        for (currency, one) in &audit.sums {
+            sums.expect(one.are_equal(), format_args!("currency {currency:03}"));
+        }
+        audit.checks.push(sums);
+        audit
+    }
+
+    /// Nothing was found, and all sums are equal.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.checks.iter().all(|check| check.count == 0)
+    }
+
+    /// Transactions that somebody was told of and that are not where they must be.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.count(Fault::Lost)
+    }
+
+    /// Transactions that are there twice, or moved money twice.
+    #[must_use]
+    pub fn doubled(&self) -> u64 {
+        self.count(Fault::Doubled)
+    }
+
+    fn count(&self, kind: Fault) -> u64 {
+        let checks = self.checks.iter().filter(|check| check.kind == kind);
+        checks.map(|check| check.count).sum()
+    }
+
+    fn journal_itself(&mut self, journal: &JournalBook) {
+        let mut doubled = Check::new("requests with more than one transaction", Fault::Doubled);
+        journal.doubled.iter().for_each(|id| doubled.found(id));
+        let mut contradictions = Check::new("records that contradict others", Fault::Other);
+        for (id, what) in &journal.contradictions {
+            contradictions.found(format_args!("{id} {what}"));
+        }
+        let mut open = Check::new("intents without an outcome", Fault::Other);
+        let mut owing = Check::new("reversals still owed", Fault::Other);
+        let mut failed = Check::new("reversals that ended as exceptions", Fault::Other);
+        for (id, entry) in &journal.transactions {
+            open.expect(!entry.open, id);
+            owing.expect(!entry.is_owing(), id);
+            let Some(reversal) = entry.reversal else {
+                continue;
+            };
+            self.reversed += 1;
+            let ended_well = matches!(reversal.result, None | Some(SafResult::Acknowledged));
+            failed.expect(ended_well, id);
+        }
+        self.reversals_owed = owing.count;
+        for entry in journal.transactions.values() {
+            self.sum(entry.amount.currency().code()).journal += i128::from(entry.money());
+        }
+        self.checks
+            .extend([doubled, contradictions, open, owing, failed]);
+    }
+
+    fn acquirer_and_journal(&mut self, acquirer: &AcquirerBook, journal: &JournalBook) {
+        let mut lost = Check::new("acknowledged, but not in the journal", Fault::Lost);
+        let mut differing = Check::new("told otherwise than the journal says", Fault::Other);
+        let mut money = Check::new("money of acquirer and journal differs", Fault::Other);
+        for (id, told) in &acquirer.told {
+            self.acknowledged += u64::from(told.code.is_some());
+            self.sum(told.amount.currency().code()).acquirer += i128::from(told.money());
+            let Some(entry) = journal
+                .by_request
+                .get(id)
+                .and_then(|id| journal.transactions.get(id))
+            else {
+                match told.code {
+                    Some(code) if has_no_record(code) => self.refused += 1,
+                    Some(_) => lost.found(id),
+                    None => {}
+                }
+                continue;
+            };
+            differing.expect(same_answer(told, entry), id);
+            self.unacknowledged += u64::from(told.code.is_none());
+            if told.is_uncertain() {
+                let untold = i128::from(entry.money()) - i128::from(told.money());
+                self.sum(told.amount.currency().code()).untold += untold;
+            } else {
+                money.expect(told.money() == entry.money(), id);
+            }
+        }
+        for (request, id) in &journal.by_request {
+            if !acquirer.told.contains_key(request)
+                && let Some(entry) = journal.transactions.get(id)
+            {
+                self.unacknowledged += 1;
+                self.sum(entry.amount.currency().code()).untold += i128::from(entry.money());
+            }
+        }
+        let mut contradicted = Check::new("told two different things", Fault::Other);
+        acquirer
+            .contradicted
+            .iter()
+            .for_each(|id| contradicted.found(id));
+        self.checks.extend([lost, differing, contradicted, money]);
+    }
+
+    fn issuers_and_journal(&mut self, ledgers: &LedgerBook, journal: &JournalBook) {
+        let mut stray = Check::new("money moved at an issuer without an intent", Fault::Lost);
+        let mut doubled = Check::new("money moved more than once at issuers", Fault::Doubled);
+        let mut money = Check::new("money of issuers and journal differs", Fault::Other);
+        let mut net: HashMap<TransactionId, (u32, i128)> = HashMap::new();
+        for sums in self.sums.values_mut() {
+            sums.issuers = Some(0);
+        }
+        for (leg_id, leg) in &ledgers.legs {
+            let stays = i128::from(leg.approved) - i128::from(leg.reversed);
+            *self.sum(leg.currency.code()).issuers.get_or_insert(0) += stays;
+            match journal.by_leg.get(leg_id) {
+                Some(id) => {
+                    let (approvals, sum) = net.entry(*id).or_default();
+                    *approvals += leg.approvals;
+                    *sum += stays;
+                }
+                None => stray.found(leg_id),
+            }
+        }
+        for (id, entry) in &journal.transactions {
+            let (approvals, stays) = net.get(id).copied().unwrap_or_default();
+            doubled.expect(approvals <= 1, id);
+            // A reversal on its way is listed as owed.
+            let settled = !entry.is_owing() && !entry.open;
+            money.expect(!settled || stays == i128::from(entry.money()), id);
+        }
+        self.checks.extend([stray, doubled, money]);
+    }
+
+    fn database_and_journal(&mut self, database: &DatabaseBook, journal: &JournalBook) {
+        let mut missing = Check::new("in the journal, but not in PostgreSQL", Fault::Lost);
+        let mut doubled = Check::new("in PostgreSQL more than once", Fault::Doubled);
+        let mut surplus = Check::new("in PostgreSQL, but not in the journal", Fault::Other);
+        let mut differing = Check::new("PostgreSQL says otherwise than the journal", Fault::Other);
+        let mut events = Check::new("records that PostgreSQL does not have", Fault::Lost);
+        let mut refused = Check::new("records in quarantine or exceptions", Fault::Other);
+        for sums in self.sums.values_mut() {
+            sums.database = Some(0);
+        }
+        for (id, row) in &database.rows {
+            *self
+                .sum(row.amount.currency().code())
+                .database
+                .get_or_insert(0) += i128::from(row.money());
+            surplus.expect(journal.transactions.contains_key(id), id);
+        }
+        for (id, entry) in &journal.transactions {
+            match database.rows.get(id) {
+                Some(row) => differing.expect(row.agrees(entry), id),
+                None => missing.found(id),
+            }
+        }
+        database.doubled.iter().for_each(|id| doubled.found(id));
+        events.count = journal.records.abs_diff(database.events);
+        for (shard, last) in &journal.last {
+            let applied = database.watermarks.get(shard).copied().unwrap_or_default();
+            events.expect(
+                applied == last.0,
+                format_args!("shard {shard} is applied up to {applied} of {last}"),
+            );
+        }
+        refused.count = database.quarantined + database.exceptions;
+        self.checks
+            .extend([missing, doubled, surplus, differing, events, refused]);
+    }
+
+    fn sum(&mut self, currency: u16) -> &mut Sums {
+        self.sums.entry(currency).or_default()
+    }
+}
+
+/// Answers that are given without a transaction: nothing was done, and a copy would be new.
+fn has_no_record(code: ResponseCode) -> bool {
+    matches!(
+        code.as_bytes(),
+        b"96" | b"30" | b"12" | b"13" | b"63" | b"94" | b"09" | b"90" | b"25"
+    )
+}
+
+fn same_answer(told: &Told, entry: &Entry) -> bool {
+    let amount = told.amount == entry.amount;
+    let Some(code) = told.code else {
+        return amount;
+    };
+    let unclaimed = has_no_record(code) && (told.unanswered || told.reversal != Reversal::None);
+    let same = Some(code) == entry.code && told.authorisation == entry.authorisation;
+    amount && (same || unclaimed)
+}
+
+/// Offenders that are named.
+const OFFENDERS_MAX: usize = 20;

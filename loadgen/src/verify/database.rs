@@ -1,0 +1,163 @@
+//! What PostgreSQL says, by transaction.
+
+use anyhow::{Context, Result};
+use domain::amount::Amount;
+use domain::currency::Currency;
+use domain::ids::TransactionId;
+use hashbrown::HashMap;
+use tokio_postgres::{Client, NoTls, Row};
+
+use super::journal::Entry;
+
+/// All transactions of one schema.
+#[derive(Debug, Default)]
+pub struct DatabaseBook {
+    pub(super) rows: HashMap<TransactionId, DatabaseRow>,
+    /// Transactions that are there twice, or are copies that slipped through.
+    pub(super) doubled: Vec<TransactionId>,
+    /// Rows of `event` and of `quarantine`.
+    pub(super) events: u64,
+    pub(super) quarantined: u64,
+    pub(super) exceptions: u64,
+    /// Last record applied, by shard.
+    pub(super) watermarks: HashMap<u16, u64>,
+}
+
+/// One transaction.
+#[derive(Clone, Debug)]
+pub(super) struct DatabaseRow {
+    pub(super) amount: Amount,
+    pub(super) approved: bool,
+    pub(super) code: Option<String>,
+    pub(super) authorisation: Option<String>,
+    pub(super) answered: Option<u64>,
+    pub(super) reversal: bool,
+    pub(super) stays: u64,
+}
+
+impl DatabaseBook {
+    /// Reads a schema.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or the tables are not those of this version.
+    pub fn read(url: &str, schema: &str) -> Result<Self> {
+        with_client(url, async |client| {
+            client
+                .batch_execute(&format!("SET search_path TO {}", quoted(schema)))
+                .await?;
+            let mut book = Self::default();
+            for row in client.query(TRANSACTIONS, &[]).await? {
+                book.fold(&row)?;
+            }
+            for row in client
+                .query("SELECT shard, lsn FROM watermark", &[])
+                .await?
+            {
+                let shard: i32 = row.try_get(0)?;
+                let lsn: i64 = row.try_get(1)?;
+                book.watermarks
+                    .insert(u16::try_from(shard)?, u64::try_from(lsn)?);
+            }
+            book.quarantined = count(client, "quarantine").await?;
+            book.exceptions = count(client, "exception").await?;
+            book.events = count(client, "event").await? + book.quarantined;
+            Ok(book)
+        })
+    }
+
+    fn fold(&mut self, row: &Row) -> Result<()> {
+        let id: String = row.try_get("transaction_id")?;
+        let id = parse_uuid(&id).context("a transaction id cannot be read")?;
+        let currency: i16 = row.try_get("currency")?;
+        let currency = Currency::new(u16::try_from(currency)?)?;
+        let minor: i64 = row.try_get("amount")?;
+        let answered: Option<i64> = row.try_get("answer_amount")?;
+        let stays: Option<i64> = row.try_get("replacement")?;
+        let reversal: Option<String> = row.try_get("reversal")?;
+        let entry = DatabaseRow {
+            amount: Amount::new(u64::try_from(minor)?, currency)?,
+            approved: row.try_get("approved")?,
+            code: row.try_get("code")?,
+            authorisation: row.try_get("authorisation")?,
+            answered: answered.map(u64::try_from).transpose()?,
+            reversal: reversal.is_some(),
+            stays: stays.map(u64::try_from).transpose()?.unwrap_or(0),
+        };
+        let copy: bool = row.try_get("copy")?;
+        if self.rows.insert(id, entry).is_some() || copy {
+            self.doubled.push(id);
+        }
+        Ok(())
+    }
+}
+
+impl DatabaseRow {
+    /// Money as PostgreSQL knows it, in minor units.
+    pub(super) fn money(&self) -> u64 {
+        match (self.approved, self.reversal) {
+            (false, _) => 0,
+            (true, true) => self.stays,
+            (true, false) => self.answered.unwrap_or_else(|| self.amount.minor()),
+        }
+    }
+
+    /// Whether it says what the journal says.
+    pub(super) fn agrees(&self, entry: &Entry) -> bool {
+        let code = entry
+            .code
+            .map(|code| String::from_utf8_lossy(code.as_bytes()).into_owned());
+        let authorisation = self.authorisation.as_deref().unwrap_or_default();
+        self.amount == entry.amount
+            && self.code == code
+            && authorisation == entry.authorisation.as_str()
+            && self.reversal == entry.reversal.is_some()
+            && self.money() == entry.money()
+    }
+}
+
+/// Runs `work` with a connection of its own.
+///
+/// # Errors
+/// The server cannot be reached, or what `work` says.
+pub(crate) fn with_client<T>(url: &str, work: impl AsyncFnOnce(&Client) -> Result<T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        // The error of a connection names no password, but the URL does: it is not repeated here.
+        let (client, connection) = tokio_postgres::connect(url, NoTls)
+            .await
+            .context("PostgreSQL cannot be reached")?;
+        let pump = tokio::spawn(connection);
+        let result = work(&client).await;
+        drop(client);
+        // Its error, if any, has already failed the work.
+        drop(pump.await);
+        result
+    })
+}
+
+/// An identifier of ours between quotes.
+pub(crate) fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+async fn count(client: &Client, table: &str) -> Result<u64> {
+    let row = client
+        .query_one(&format!("SELECT count(*) FROM {table}"), &[])
+        .await?;
+    let count: i64 = row.try_get(0)?;
+    Ok(u64::try_from(count)?)
+}
+
+fn parse_uuid(text: &str) -> Option<TransactionId> {
+    let digits = text.replace('-', "");
+    if digits.len() != 32 {
+        return None;
+    }
+    u128::from_str_radix(&digits, 16).ok().map(TransactionId)
+}
+
+const TRANSACTIONS: &str = "SELECT transaction_id::text AS transaction_id, amount, currency, \
+    approved, code, authorisation, answer_amount, replacement, reversal, \
+    duplicate_of IS NOT NULL AS copy FROM transaction";

@@ -1,0 +1,218 @@
+//! What the journal says, by transaction.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use domain::amount::Amount;
+use domain::ids::{AuthorisationId, Lsn, ShardId, TransactionId};
+use domain::record::{Intent, Outcome, OutcomeKind, Record, SafOwed, SafResult};
+use domain::request::{Facts, Trace};
+use domain::response_code::ResponseCode;
+use hashbrown::HashMap;
+use persistence::reader::UpTo;
+use persistence::{Manifest, ShardReader};
+
+use crate::trace_id::TraceId;
+
+/// All transactions of one journal.
+#[derive(Debug, Default)]
+pub struct JournalBook {
+    pub(super) transactions: HashMap<TransactionId, Entry>,
+    /// By DE11, DE7, DE37 and DE41 of the acquirer's leg.
+    pub(super) by_request: HashMap<TraceId, TransactionId>,
+    /// By the same fields of the issuer's leg.
+    pub(super) by_leg: HashMap<TraceId, TransactionId>,
+    /// Requests that have more than one transaction.
+    pub(super) doubled: Vec<TransactionId>,
+    /// Records that contradict the ones before them.
+    pub(super) contradictions: Vec<(TransactionId, &'static str)>,
+    /// Records in all.
+    pub(super) records: u64,
+    /// The last record of each shard.
+    pub(super) last: Vec<(u16, Lsn)>,
+}
+
+/// What the records of one transaction add up to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) request: TraceId,
+    pub(super) amount: Amount,
+    /// What the acquirer is told; `None` while the intent is open.
+    pub(super) code: Option<ResponseCode>,
+    pub(super) kind: Option<OutcomeKind>,
+    pub(super) authorisation: AuthorisationId,
+    /// DE4 of the answer.
+    pub(super) answered: Option<Amount>,
+    /// Waits for its outcome.
+    pub(super) open: bool,
+    pub(super) reversal: Option<Reversal>,
+}
+
+/// What is owed to the issuer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reversal {
+    /// What it leaves.
+    pub(super) stays: u64,
+    pub(super) result: Option<SafResult>,
+}
+
+impl JournalBook {
+    /// Reads all shards of a journal at rest.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    pub fn read(root: &Path) -> Result<Self> {
+        let content = Manifest::read(root).context("the journal cannot be read")?;
+        let mut book = Self::default();
+        for shard in 0..content.shards {
+            let mut reader = ShardReader::open(root, ShardId(shard), Lsn::ZERO)
+                .with_context(|| format!("shard {shard} of the journal cannot be read"))?;
+            let mut last = Lsn::ZERO;
+            while let Some(entry) = reader
+                .next(UpTo::End)
+                .with_context(|| format!("shard {shard} of the journal cannot be read"))?
+            {
+                last = entry.lsn;
+                book.fold(&entry.record);
+            }
+            book.last.push((shard, last));
+        }
+        Ok(book)
+    }
+
+    /// Takes one record.
+    pub fn fold(&mut self, record: &Record<'_>) {
+        self.records += 1;
+        match record {
+            Record::Intent(intent) => self.intent(intent),
+            Record::Refused(refused) => {
+                let mut entry = Entry::asked(&refused.facts);
+                entry.open = false;
+                entry.code = Some(refused.code);
+                self.admit(refused.transaction, entry);
+            }
+            Record::Outcome(outcome) => self.outcome(outcome),
+            Record::SafOwed(owed) => self.saf_owed(owed),
+            Record::SafDone(done) => {
+                match self
+                    .entry(done.transaction)
+                    .and_then(|e| e.reversal.as_mut())
+                {
+                    Some(reversal) => reversal.result = Some(done.result),
+                    None => self.contradict(done.transaction, "saf-done without saf-owed"),
+                }
+            }
+            // Neither moves money.
+            Record::Tombstone(_) | Record::LateResponse(_) => {}
+        }
+    }
+
+    fn intent(&mut self, intent: &Intent) {
+        let leg = TraceId {
+            stan: intent.leg.stan,
+            transmitted: intent.leg.transmitted,
+            rrn: intent.facts.trace.rrn,
+            terminal: intent.facts.trace.terminal,
+        };
+        self.by_leg.insert(leg, intent.transaction);
+        match self.entry(intent.transaction) {
+            // The next candidate is tried after one that provably got nothing.
+            Some(entry) if entry.kind == Some(OutcomeKind::NotSent) => {
+                entry.open = true;
+                entry.kind = None;
+                entry.code = None;
+            }
+            Some(_) => self.contradict(intent.transaction, "sent twice"),
+            None => self.admit(intent.transaction, Entry::asked(&intent.facts)),
+        }
+    }
+
+    fn outcome(&mut self, outcome: &Outcome<'_>) {
+        match self.entry(outcome.transaction) {
+            Some(entry) if entry.open => {
+                entry.open = false;
+                entry.kind = Some(outcome.kind);
+                entry.code = Some(outcome.answer.code);
+                entry.authorisation = outcome.answer.authorisation;
+                entry.answered = outcome.answer.amount;
+            }
+            Some(_) => self.contradict(outcome.transaction, "a second outcome"),
+            None => self.contradict(outcome.transaction, "an outcome without an intent"),
+        }
+    }
+
+    fn saf_owed(&mut self, owed: &SafOwed) {
+        let stays = owed.replacement.map_or(0, Amount::minor);
+        match self.entry(owed.transaction) {
+            Some(entry) => {
+                entry.reversal = Some(Reversal {
+                    stays,
+                    result: None,
+                });
+            }
+            None => self.contradict(owed.transaction, "a reversal without an intent"),
+        }
+    }
+
+    fn admit(&mut self, transaction: TransactionId, entry: Entry) {
+        if self
+            .by_request
+            .insert(entry.request, transaction)
+            .is_some_and(|before| before != transaction)
+        {
+            self.doubled.push(transaction);
+        }
+        if self.transactions.insert(transaction, entry).is_some() {
+            self.contradict(transaction, "admitted twice");
+        }
+    }
+
+    fn entry(&mut self, transaction: TransactionId) -> Option<&mut Entry> {
+        self.transactions.get_mut(&transaction)
+    }
+
+    fn contradict(&mut self, transaction: TransactionId, what: &'static str) {
+        self.contradictions.push((transaction, what));
+    }
+}
+
+impl Entry {
+    fn asked(facts: &Facts) -> Self {
+        Self {
+            request: request_id(&facts.trace),
+            amount: facts.amount,
+            code: None,
+            kind: None,
+            authorisation: AuthorisationId::EMPTY,
+            answered: None,
+            open: true,
+            reversal: None,
+        }
+    }
+
+    /// Money as the journal knows it, in minor units.
+    pub(super) fn money(&self) -> u64 {
+        let approved = self.kind == Some(OutcomeKind::Answered)
+            && self.code.is_some_and(ResponseCode::is_approval);
+        match (approved, self.reversal) {
+            (false, _) => 0,
+            (true, Some(reversal)) => reversal.stays,
+            (true, None) => self.answered.unwrap_or(self.amount).minor(),
+        }
+    }
+
+    /// A reversal is owed and has not ended.
+    pub(super) fn is_owing(&self) -> bool {
+        self.reversal
+            .is_some_and(|reversal| reversal.result.is_none())
+    }
+}
+
+fn request_id(trace: &Trace) -> TraceId {
+    TraceId {
+        stan: trace.stan,
+        transmitted: trace.transmitted,
+        rrn: trace.rrn,
+        terminal: trace.terminal,
+    }
+}
