@@ -8,8 +8,24 @@
 //! Rules of payment: those are in `transaction`, `router`, `risk-inline` and `iso8583`.
 //!
 //! # Entry points
-//! [`config::Config`], [`metrics::Metrics`], [`control`], [`cli`].
+//! [`boot::serve`], [`config::Config`], [`metrics::Metrics`], [`control`].
 
+mod acquirer;
+pub mod boot;
+pub mod clock;
 pub mod config;
+mod conn;
+pub mod control;
+pub mod crypto;
+mod echo;
+mod endpoint;
+pub mod exit;
+mod frame;
+mod gate;
+mod inbox;
+mod issuer;
 pub mod limits;
+mod mesh;
 pub mod metrics;
+mod shard;
+mod sys;

@@ -1,8 +1,6 @@
 //! Bounds that are not knobs, each with its reason, and the inequalities between them.
 
-/// Issuers that one route may name; the set of tried ones is a `u8`.
-pub const CANDIDATES_MAX: usize = 8;
-const _: () = assert!(CANDIDATES_MAX <= u8::BITS as usize);
+use std::time::Duration;
 
 /// Acquirers, issuers, routes or listeners, each: they become metric labels.
 pub const LABELS_MAX: usize = 50;
@@ -17,12 +15,31 @@ const _: () = assert!(SHARDS_MAX <= 1_024, "a transaction id has no room for mor
 /// Entries of one block or allow file.
 pub const RISK_ACCOUNTS_LISTED_MAX: usize = 10_000_000;
 
-/// Names of the message dialects.
-pub const DIALECTS: [&str; 2] = ["iso87-ascii", "iso87-ascii-hex"];
-
 /// Locked memory that one executor's rings need.
 pub const MEMLOCK_PER_EXECUTOR: u64 = 512 * 1024;
 
 /// Descriptors beside those of sessions and links: standard streams, rings, journal files, the
 /// control plane and its connections.
 pub const DESCRIPTORS_RESERVED: u64 = 256;
+
+/// Messages from one shard to another that wait in their channel; more wait in the sender.
+pub const MESH_MESSAGES_MAX: usize = 4_096;
+
+/// Frames that a shard keeps for reuse, about 2 KiB each.
+pub const FRAMES_POOLED_MAX: usize = 8_192;
+
+/// How long an answer that came too late is still recognised as such.
+pub const LATE_WINDOW: Duration = Duration::from_secs(600);
+
+/// Bytes for the further fields of a stored answer, on average.
+pub const ANSWER_BYTES_PER_TRANSACTION: usize = 64;
+
+/// How long risk and route may take, mesh round trip included, before a request is shed.
+pub const DECISION_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A shard that has not turned for so long never will: the process is aborted and recovers.
+pub const WATCHDOG: Duration = Duration::from_secs(10);
+
+/// A shard that has not turned for so long makes the process not live.
+pub const LIVE: Duration = Duration::from_secs(5);
+const _: () = assert!(LIVE.as_secs() < WATCHDOG.as_secs());

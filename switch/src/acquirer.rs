@@ -1,0 +1,154 @@
+//! The acquirers' side: listeners, sessions, and the table that leads an answer back to its session.
+
+mod classify;
+mod listener;
+mod session;
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use domain::ids::ShardId;
+use slab::Slab;
+
+use crate::conn::Conn;
+
+pub(crate) use listener::{ListenerSetup, listen};
+pub(crate) use session::SessionContext;
+
+/// Leads an answer back to the session that asked, on whichever shard that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionRef {
+    /// The session's shard.
+    pub(crate) shard: ShardId,
+    /// Its place in that shard's table.
+    pub(crate) index: u32,
+    /// Tells it from an earlier session in the same place.
+    pub(crate) generation: u32,
+}
+
+/// One acquirer connection, as its reading task and the shard's loop see it.
+pub(crate) struct Session {
+    /// The write side.
+    pub(crate) conn: Conn,
+    generation: u32,
+    inflight: Cell<u32>,
+    inflight_max: u32,
+    reader: Cell<Option<Waker>>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("inflight", &self.inflight).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Waits until the session may have one more request in flight. Not reading is the back-pressure
+    /// that an acquirer feels.
+    pub(crate) async fn capacity(&self) {
+        poll_fn(|cx| {
+            if self.inflight.get() < self.inflight_max || self.conn.is_closed() {
+                Poll::Ready(())
+            } else {
+                self.reader.set(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Whether [`Session::capacity`] would return at once.
+    pub(crate) fn has_capacity(&self) -> bool {
+        self.inflight.get() < self.inflight_max
+    }
+
+    /// One more request is in flight.
+    pub(crate) fn begin(&self) {
+        self.inflight.set(self.inflight.get() + 1);
+    }
+
+    /// One request has ended.
+    pub(crate) fn end(&self) {
+        debug_assert!(self.inflight.get() > 0, "invariant: each end has its begin");
+        self.inflight.set(self.inflight.get().saturating_sub(1));
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+/// The sessions of one shard.
+#[derive(Clone, Debug)]
+pub(crate) struct Sessions {
+    table: Rc<RefCell<Slab<Rc<Session>>>>,
+    generation: Rc<Cell<u32>>,
+    count_max: usize,
+    inflight_max: u32,
+    shard: ShardId,
+}
+
+impl Sessions {
+    /// At most `count_max` sessions, each with at most `inflight_max` requests in flight.
+    pub(crate) fn new(shard: ShardId, count_max: usize, inflight_max: u32) -> Self {
+        Self {
+            table: Rc::new(RefCell::new(Slab::with_capacity(count_max.min(1024)))),
+            generation: Rc::new(Cell::new(0)),
+            count_max,
+            inflight_max,
+            shard,
+        }
+    }
+
+    /// Adds a session; `None` when there are too many.
+    pub(crate) fn open(&self, conn: Conn) -> Option<(SessionRef, Rc<Session>)> {
+        let mut table = self.table.borrow_mut();
+        if table.len() >= self.count_max {
+            return None;
+        }
+        let generation = self.generation.get().wrapping_add(1);
+        self.generation.set(generation);
+        let session = Rc::new(Session {
+            conn,
+            generation,
+            inflight: Cell::new(0),
+            inflight_max: self.inflight_max,
+            reader: Cell::new(None),
+        });
+        let index = u32::try_from(table.insert(Rc::clone(&session))).ok()?;
+        Some((SessionRef { shard: self.shard, index, generation }, session))
+    }
+
+    /// Removes a session; answers that still come for it are dropped.
+    pub(crate) fn close(&self, session: SessionRef) {
+        let mut table = self.table.borrow_mut();
+        if let Some(found) = self.find(&table, session) {
+            found.conn.close();
+            table.remove(session.index as usize);
+        }
+    }
+
+    /// The session, if it is still there.
+    pub(crate) fn get(&self, session: SessionRef) -> Option<Rc<Session>> {
+        self.find(&self.table.borrow(), session)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.table.borrow().len()
+    }
+
+    /// Closes them all; the last step of a drain.
+    pub(crate) fn close_all(&self) {
+        for (_, session) in self.table.borrow().iter() {
+            session.conn.close();
+        }
+    }
+
+    fn find(&self, table: &Slab<Rc<Session>>, wanted: SessionRef) -> Option<Rc<Session>> {
+        debug_assert_eq!(wanted.shard, self.shard, "invariant: answers go to the session's shard");
+        let session = table.get(wanted.index as usize)?;
+        (session.generation == wanted.generation).then(|| Rc::clone(session))
+    }
+}

@@ -1,0 +1,52 @@
+//! What a received message is, before anything is remembered of it.
+
+use iso8583::error::ParseError;
+use iso8583::{MessageRef, Mti, translate};
+use domain::ResponseCode;
+
+/// What to do with a message from an acquirer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// 0100, 0101, 0200, 0201.
+    Request,
+    /// 0400, 0401, 0420, 0421.
+    Reversal,
+    /// 0800, 0801, 0820: answered in the session.
+    Network,
+    /// Answered at once, and nothing is remembered.
+    Refuse {
+        /// DE39.
+        code: ResponseCode,
+        /// The field at fault, for DE44.
+        field: Option<u8>,
+    },
+    /// Cannot be answered: the session is closed.
+    Close,
+}
+
+/// Decides by the table of semantics.md §1 and faults.md rows 76–78 and 81.
+pub(crate) fn classify(message: MessageRef<'_>, parsed: Result<(), ParseError>) -> Class {
+    if let Err(error) = parsed {
+        return refuse(message, ResponseCode::FORMAT_ERROR, Some(error.field));
+    }
+    match message.mti().as_bytes() {
+        b"0100" | b"0101" | b"0200" | b"0201" => Class::Request,
+        b"0400" | b"0401" | b"0420" | b"0421" => Class::Reversal,
+        b"0800" | b"0801" | b"0820" => Class::Network,
+        _ => refuse(message, unserved(message.mti()), None),
+    }
+}
+
+/// An MTI that is well formed but not served is 12; one of another version is 30.
+fn unserved(mti: Mti) -> ResponseCode {
+    if mti.as_bytes().first() == Some(&b'0') {
+        ResponseCode::INVALID_TRANSACTION
+    } else {
+        ResponseCode::FORMAT_ERROR
+    }
+}
+
+/// An answer needs an MTI that has one, DE11 and DE41; without them the stream is not trusted.
+pub(crate) fn refuse(message: MessageRef<'_>, code: ResponseCode, field: Option<u8>) -> Class {
+    if translate::can_be_refused(message) { Class::Refuse { code, field } } else { Class::Close }
+}

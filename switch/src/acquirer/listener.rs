@@ -1,0 +1,66 @@
+//! Accepts acquirer connections on this shard. Every shard binds the same port; the kernel deals.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use glommio::net::{TcpListener, TcpStream};
+use glommio::timer::sleep;
+
+use super::session::{SessionContext, serve};
+use crate::conn::Conn;
+use crate::sys::SocketWriter;
+
+/// What a listener needs to open sessions.
+#[derive(Debug)]
+pub(crate) struct ListenerSetup {
+    /// Where to listen.
+    pub(crate) address: SocketAddr,
+    /// What every session of it shares.
+    pub(crate) context: SessionContext,
+}
+
+/// Starts listening and returns the real address.
+///
+/// # Errors
+/// The address cannot be bound.
+pub(crate) fn listen(setup: ListenerSetup) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind(setup.address)
+        .map_err(|error| std::io::Error::other(error.to_string()))?;
+    let address = listener.local_addr().map_err(|error| std::io::Error::other(error.to_string()))?;
+    glommio::spawn_local(accept_all(listener, Rc::new(setup.context))).detach();
+    Ok(address)
+}
+
+async fn accept_all(listener: TcpListener, context: Rc<SessionContext>) {
+    while !context.gate.is_closed() {
+        match listener.accept().await {
+            Ok(stream) => admit(stream, &context),
+            Err(error) => {
+                // Most often the process is out of descriptors: live sessions go on, and waiting
+                // keeps the failure from becoming a busy loop (faults.md row 89).
+                context.count_accept_error(&error);
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn admit(stream: TcpStream, context: &Rc<SessionContext>) {
+    let Ok(writer) = SocketWriter::of(&stream, USER_TIMEOUT) else {
+        return;
+    };
+    let conn = Conn::new(writer, context.out_len_max);
+    match context.sessions.open(conn) {
+        Some((session_ref, session)) => {
+            context.count_open();
+            let context = Rc::clone(context);
+            glommio::spawn_local(serve(stream, session_ref, session, context)).detach();
+        }
+        None => context.count_refused(),
+    }
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long sent bytes may stay unacknowledged before the kernel gives the connection up.
+const USER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,371 @@
+//! Starts the switch: pins one executor per shard, recovers, opens the listeners, tells that it is
+//! ready, and waits for the end of the drain.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use persistence::error::JournalError;
+use persistence::identity::Identity;
+use persistence::journal::{FileSystems, JournalSettings};
+use persistence::manifest::Manifest;
+use persistence::segment_header::WrappedKey;
+use rustix::net::{AddressFamily, SocketType, sockopt};
+use thiserror::Error;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::shared::{NodeFlags, Shared};
+use crate::control;
+use crate::crypto::{CryptoError, Keyring};
+use crate::echo::EchoReader;
+use crate::endpoint::issuer_wires;
+use crate::limits::MESH_MESSAGES_MAX;
+use crate::mesh;
+use crate::shard::setup::{self, ShardSeed};
+
+/// What `njia serve` adds to the configuration.
+#[derive(Debug, Default)]
+pub struct ServeOptions {
+    /// Gets a JSON object with every real address once the switch is ready.
+    pub ready_file: Option<PathBuf>,
+}
+
+/// Why the switch did not start, or stopped.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The journal refuses, or failed while running.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A key could not be made or used.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    /// Routes contradict each other.
+    #[error("routes: {0}")]
+    Routes(String),
+    /// Risk rules contradict each other.
+    #[error("risk: {0}")]
+    Risk(String),
+    /// What the journal holds does not fit the configuration.
+    #[error("the journal cannot be taken up with this configuration: {0}")]
+    Recover(String),
+    /// A listener's address is taken or not ours.
+    #[error("listener {name}: cannot bind {address}: {source}")]
+    Bind {
+        /// Its name in the configuration.
+        name: String,
+        /// What was asked for.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A thread could not be started.
+    #[error("cannot start {what}: {reason}")]
+    Start {
+        /// Which.
+        what: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The ready file could not be written.
+    #[error("cannot write {path}: {source}")]
+    ReadyFile {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// What a shard reports to the thread that started it.
+#[derive(Debug)]
+enum Report {
+    /// Recovered; listeners may open.
+    Recovered,
+    /// Its listeners are open.
+    Listening,
+    /// It will not start.
+    Failed(ServeError),
+}
+
+/// Runs the switch until it has drained.
+///
+/// # Errors
+/// [`ServeError`]: it did not start, or the journal failed.
+pub fn serve(config: &Arc<Config>, options: &ServeOptions) -> Result<(), ServeError> {
+    let shards = shard_count(config);
+    let clock = Clock::start();
+    let manifest = Manifest::open_or_create(&config.journal.dir, config.node.id, shards)?;
+    let reserved = reserve_addresses(config)?;
+    let addresses: Arc<[SocketAddr]> = reserved.iter().map(|(address, _)| *address).collect();
+    let shared = Shared::new(shards, config.issuers.len(), clock);
+    let control = control::start(config, &shared, &manifest)
+        .map_err(|error| cannot_start("the control plane", &error))?;
+    let (report, reports) = channel();
+    let mut executors = Vec::new();
+    for seed in seeds(config, &manifest, &shared)? {
+        executors.push(spawn(config, seed, Arc::clone(&addresses), report.clone())?);
+    }
+    drop(report);
+    await_listening(&reports, usize::from(shards), shared.node())?;
+    drop(reserved);
+    await_links(shared.node());
+    ready(config, options, &addresses, control.address())?;
+    for executor in executors {
+        join(executor)?;
+    }
+    control.finish();
+    tracing::info!("drained");
+    Ok(())
+}
+
+/// One seed per shard.
+fn seeds(
+    config: &Arc<Config>,
+    manifest: &Manifest,
+    shared: &Shared,
+) -> Result<Vec<ShardSeed>, ServeError> {
+    let shards = manifest.content().shards;
+    let start = manifest.content().start;
+    let wires = issuer_wires(config);
+    let echo = EchoReader::new();
+    let clock = shared.node().clock();
+    let mut seeds = Vec::new();
+    for (ends, shared) in mesh::build(shards, MESH_MESSAGES_MAX).into_iter().zip(&shared.shards) {
+        let identity = manifest.identity(shared.id);
+        let (keyring, wrapped) = Keyring::new(&config.keys, &identity, start)?;
+        seeds.push(ShardSeed {
+            id: shared.id,
+            shards,
+            config: Arc::clone(config),
+            clock,
+            keyring,
+            journal: journal_settings(config, manifest, identity, wrapped, clock),
+            start,
+            mesh: ends,
+            wires: wires.clone(),
+            echo: echo.clone(),
+            metrics: shared.metrics.clone(),
+            shared: Arc::clone(shared),
+        });
+    }
+    Ok(seeds)
+}
+
+fn journal_settings(
+    config: &Config,
+    manifest: &Manifest,
+    identity: Identity,
+    wrapped: WrappedKey,
+    clock: Clock,
+) -> JournalSettings {
+    JournalSettings {
+        root: manifest.root().to_owned(),
+        identity,
+        segment_bytes: config.journal.segment_bytes,
+        batch_bytes_max: JournalSettings::BATCH_BYTES_MAX,
+        bytes_max: config.journal.bytes_max,
+        batch_wait: config.journal.batch_wait,
+        anchor_wait: JournalSettings::ANCHOR_WAIT,
+        file_systems: if config.journal.allow_any_filesystem {
+            FileSystems::Any
+        } else {
+            FileSystems::Tried
+        },
+        keys: vec![wrapped],
+        watermark: None,
+        clock: persistence::journal::Clock {
+            monotonic: Arc::new(move || clock.now()),
+            wall: Arc::new(move || clock.wall()),
+        },
+    }
+}
+
+/// Waits for the issuers' links, so that the first request finds one; not for longer than a moment,
+/// because an issuer may be away.
+fn await_links(node: &NodeFlags) {
+    let deadline = node.clock().now().after(LINKS_WAIT);
+    while !node.all_linked() && !node.is_draining() && node.clock().now() < deadline {
+        std::thread::park_timeout(BOOT_POLL);
+    }
+}
+
+/// Tells that the switch is ready, and where.
+fn ready(
+    config: &Config,
+    options: &ServeOptions,
+    addresses: &[SocketAddr],
+    admin: SocketAddr,
+) -> Result<(), ServeError> {
+    tracing::info!(%admin, "ready");
+    let Some(path) = &options.ready_file else {
+        return Ok(());
+    };
+    let listeners: serde_json::Map<String, serde_json::Value> = config
+        .listeners
+        .iter()
+        .zip(addresses)
+        .map(|(listener, address)| (listener.name.clone(), address.to_string().into()))
+        .collect();
+    let text = serde_json::json!({
+        "pid": std::process::id(),
+        "admin": admin.to_string(),
+        "listeners": listeners,
+        "journal": config.journal.dir,
+        "node": config.node.id.0,
+    });
+    write_aside(path, &text.to_string())
+        .map_err(|source| ServeError::ReadyFile { path: path.clone(), source })
+}
+
+/// Whoever waits for the file finds it whole.
+fn write_aside(path: &Path, text: &str) -> std::io::Result<()> {
+    let aside = path.with_extension("partial");
+    std::fs::write(&aside, text)?;
+    std::fs::rename(&aside, path)
+}
+
+/// Executors: as configured, else one per core that the process may use.
+fn shard_count(config: &Config) -> u16 {
+    match config.node.shards {
+        0 => u16::try_from(usable_cores().len()).unwrap_or(1).max(1),
+        count => count,
+    }
+}
+
+/// The cores of the process's affinity, in order.
+fn usable_cores() -> Vec<usize> {
+    let Ok(set) = rustix::thread::sched_getaffinity(None) else {
+        return vec![0];
+    };
+    (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect()
+}
+
+/// Takes every listener's address before a shard runs, so that port 0 is the same for all of them
+/// and a taken port is told in plain words. The sockets never listen; they only hold the place.
+fn reserve_addresses(config: &Config) -> Result<Vec<(SocketAddr, OwnedFd)>, ServeError> {
+    let mut reserved = Vec::new();
+    for listener in &config.listeners {
+        let reserve = reserve(listener.address).map_err(|source| ServeError::Bind {
+            name: listener.name.clone(),
+            address: listener.address,
+            source,
+        })?;
+        reserved.push(reserve);
+    }
+    Ok(reserved)
+}
+
+fn reserve(address: SocketAddr) -> std::io::Result<(SocketAddr, OwnedFd)> {
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    sockopt::set_socket_reuseport(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    let real = rustix::net::getsockname(&socket)?;
+    let real = SocketAddr::try_from(real).map_err(|_| std::io::Error::other("not an address"))?;
+    Ok((real, socket))
+}
+
+fn spawn(
+    config: &Config,
+    seed: ShardSeed,
+    addresses: Arc<[SocketAddr]>,
+    report: Sender<Report>,
+) -> Result<ExecutorJoinHandle<Result<(), ServeError>>, ServeError> {
+    let cores = if config.node.cpus.is_empty() {
+        usable_cores()
+    } else {
+        config.node.cpus.iter().map(|cpu| usize::from(*cpu)).collect()
+    };
+    let placement = match usize::from(seed.id.0).checked_rem(cores.len()) {
+        Some(position) => cores.get(position).copied().map(Placement::Fixed),
+        None => None,
+    };
+    let name = format!("shard-{}", seed.id);
+    LocalExecutorBuilder::new(placement.unwrap_or(Placement::Unbound))
+        .name(&name)
+        .ring_depth(RING_DEPTH)
+        .preempt_timer(PREEMPT_TIMER)
+        .spawn(move || run_shard(seed, addresses, report))
+        .map_err(|error| cannot_start(&name, &error))
+}
+
+async fn run_shard(
+    seed: ShardSeed,
+    addresses: Arc<[SocketAddr]>,
+    report: Sender<Report>,
+) -> Result<(), ServeError> {
+    let shared = Arc::clone(&seed.shared);
+    let mut shard = match setup::open(seed).await {
+        Ok(shard) => shard,
+        Err(error) => {
+            send(&report, Report::Failed(error));
+            return Ok(());
+        }
+    };
+    send(&report, Report::Recovered);
+    // Listeners open when every shard has recovered: a session of this shard may need any owner.
+    while !shared.node().is_recovered() {
+        glommio::timer::sleep(BOOT_POLL).await;
+    }
+    match shard.listen(&addresses) {
+        Ok(()) => send(&report, Report::Listening),
+        Err(error) => {
+            send(&report, Report::Failed(error));
+            return Ok(());
+        }
+    }
+    drop(report);
+    shard.run().await;
+    shard.close().await.map_err(ServeError::Journal)
+}
+
+/// The receiver is gone only when starting has failed already.
+fn send(report: &Sender<Report>, what: Report) {
+    if report.send(what).is_err() {
+        tracing::debug!("nobody waits for the start any more");
+    }
+}
+
+fn await_listening(
+    reports: &Receiver<Report>,
+    shards: usize,
+    node: &NodeFlags,
+) -> Result<(), ServeError> {
+    let mut recovered = 0;
+    let mut listening = 0;
+    while listening < shards {
+        match reports.recv() {
+            Ok(Report::Recovered) => recovered += 1,
+            Ok(Report::Listening) => listening += 1,
+            Ok(Report::Failed(error)) => return Err(error),
+            Err(_) => return Err(cannot_start("a shard", &"it ended while starting")),
+        }
+        if recovered == shards {
+            node.set_recovered();
+        }
+    }
+    node.set_listening();
+    Ok(())
+}
+
+fn join(executor: ExecutorJoinHandle<Result<(), ServeError>>) -> Result<(), ServeError> {
+    executor.join().map_err(|error| cannot_start("a shard's executor", &error))?
+}
+
+fn cannot_start(what: &str, reason: &dyn std::fmt::Display) -> ServeError {
+    ServeError::Start { what: what.to_owned(), reason: reason.to_string() }
+}
+
+/// Entries of one executor's rings.
+const RING_DEPTH: usize = 512;
+/// How long tasks run before glommio looks at its rings again: below the latency that a busy shard
+/// may add.
+const PREEMPT_TIMER: Duration = Duration::from_millis(1);
+const BOOT_POLL: Duration = Duration::from_millis(1);
+/// How long readiness waits for the issuers' links; a link that is down later is not waited for.
+const LINKS_WAIT: Duration = Duration::from_secs(3);

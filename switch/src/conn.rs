@@ -1,0 +1,123 @@
+//! The write side of a connection: a bounded buffer that the shard's loop flushes at the end of a turn.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+
+use domain::time::Instant;
+
+use crate::sys::SocketWriter;
+
+/// What a connection has still to write. Shared between the task that reads the socket and the loop;
+/// neither holds a borrow over an await.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    socket: SocketWriter,
+    out: RefCell<Vec<u8>>,
+    out_len_max: usize,
+    blocked_since: Cell<Option<Instant>>,
+    listed: Cell<bool>,
+    closed: Cell<bool>,
+}
+
+/// Why bytes were not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The connection has been closed.
+    Closed,
+    /// The peer does not read: its queue reached the bound, so it was closed.
+    SlowReader,
+}
+
+impl Conn {
+    /// A connection that queues at most `out_len_max` bytes.
+    pub(crate) fn new(socket: SocketWriter, out_len_max: usize) -> Self {
+        Self {
+            socket,
+            out: RefCell::new(Vec::with_capacity(16 * 1024)),
+            out_len_max,
+            blocked_since: Cell::new(None),
+            listed: Cell::new(false),
+            closed: Cell::new(false),
+        }
+    }
+
+    /// Queues one whole frame.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing of the frame was queued, so nothing of it will leave.
+    pub(crate) fn push(&self, frame: &[u8]) -> Result<(), Refused> {
+        if self.closed.get() {
+            return Err(Refused::Closed);
+        }
+        let mut out = self.out.borrow_mut();
+        if out.len() + frame.len() > self.out_len_max {
+            drop(out);
+            self.close();
+            return Err(Refused::SlowReader);
+        }
+        out.extend_from_slice(frame);
+        Ok(())
+    }
+
+    /// Whether the loop must note the connection for its flush; it is told so once until
+    /// [`Conn::unlist`].
+    pub(crate) fn list(&self) -> bool {
+        !self.listed.replace(true)
+    }
+
+    /// The loop has taken it off its list.
+    pub(crate) fn unlist(&self) {
+        self.listed.set(false);
+    }
+
+    /// Writes what the socket takes. `Ok(true)` when nothing is left.
+    ///
+    /// # Errors
+    /// The socket's error; the connection is closed then.
+    pub(crate) fn flush(&self, now: Instant) -> io::Result<bool> {
+        if self.closed.get() {
+            return Ok(true);
+        }
+        let mut out = self.out.borrow_mut();
+        let mut written = 0;
+        while let Some(rest) = out.get(written..).filter(|rest| !rest.is_empty()) {
+            match self.socket.try_write(rest) {
+                Ok(0) => break,
+                Ok(count) => written += count,
+                Err(error) => {
+                    drop(out);
+                    self.close();
+                    return Err(error);
+                }
+            }
+        }
+        if written == out.len() {
+            out.clear();
+            self.blocked_since.set(None);
+            return Ok(true);
+        }
+        out.drain(..written);
+        if written > 0 || self.blocked_since.get().is_none() {
+            self.blocked_since.set(Some(now));
+        }
+        Ok(false)
+    }
+
+    /// Since when the socket has taken nothing.
+    pub(crate) fn blocked_since(&self) -> Option<Instant> {
+        self.blocked_since.get()
+    }
+
+    /// Shuts the socket down; the reading task sees the end.
+    pub(crate) fn close(&self) {
+        if !self.closed.replace(true) {
+            self.socket.shut_down();
+            self.out.borrow_mut().clear();
+        }
+    }
+
+    /// Whether it has been closed from this side.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+}

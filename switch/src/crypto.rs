@@ -1,0 +1,390 @@
+//! Keyed tokens, envelopes and hashes: everything that is done with keys, in one place.
+//!
+//! An account number leaves this module in three forms only: a token (HMAC-SHA-256, for comparison),
+//! its first six and last four digits (for people), and an AES-256-GCM envelope (for the reversal that
+//! must carry DE2 after a crash).
+//!
+//! The envelope's nonce is the node's start counter followed by a count that begins at zero with each
+//! start, under a data key that is made at each start of each shard. The counter is synced before
+//! anything is sealed, so no nonce is used twice, whatever a torn journal tail takes back. The position
+//! of the record would not do: it is not known yet when the account is sealed, and it repeats after a
+//! torn tail.
+
+mod siphash;
+
+use std::collections::BTreeMap;
+
+use aes_gcm::aead::{AeadInOut, KeyInit, Nonce, Tag};
+use aes_gcm::{Aes256Gcm, Key};
+use domain::error::InvalidValue;
+use domain::ids::{AcquirerId, Slot, Stan};
+use domain::pan::{Account, Pan, PanToken, SealedPan};
+use domain::request::{
+    ContentHash, DuplicateKey, Facts, FrameId, MessageClass, Reversal, Trace, TraceKey,
+};
+use hmac::{Hmac, Mac};
+use iso8583::translate::{RequestFields, ReversalFields};
+use persistence::identity::Identity;
+use persistence::segment_header::WrappedKey;
+use sha2::Sha256;
+use thiserror::Error;
+use zeroize::Zeroize;
+
+use crate::config::Keys;
+use siphash::{SipKey, low};
+
+/// Why something could not be sealed or opened.
+#[derive(Debug, Error)]
+pub enum CryptoError {
+    /// The operating system gave no randomness.
+    #[error("the operating system gave no random bytes for a data key: {0}")]
+    Random(getrandom::Error),
+    /// A data key of the journal cannot be unwrapped.
+    #[error(
+        "data key {0} of the journal was not wrapped by keys.pan_key; configure the key that it \
+         was written with"
+    )]
+    Unwrap(u32),
+    /// A record names a data key that no segment holds.
+    #[error("data key {0} is in no segment of the journal")]
+    UnknownKey(u32),
+    /// A sealed account does not open.
+    #[error("a sealed account does not open under data key {0}: it was changed, or moved")]
+    Open(u32),
+    /// More was sealed than a counter holds.
+    #[error("this start has sealed as much as one data key may: restart the switch")]
+    Exhausted,
+    /// A key has the wrong length.
+    #[error("a key has the wrong length")]
+    Length,
+}
+
+/// The keys of one shard.
+pub struct Keyring {
+    token: Hmac<Sha256>,
+    hash: SipKey,
+    wrapping: Aes256Gcm,
+    data: Aes256Gcm,
+    data_id: u32,
+    sealed: u64,
+    old: BTreeMap<u32, Aes256Gcm>,
+    associated: [u8; 19],
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyring").field("data_id", &self.data_id).finish_non_exhaustive()
+    }
+}
+
+impl Keyring {
+    /// Makes the data key of this start, and wraps it for the headers of the journal's segments.
+    /// `start` is the node's start counter; it is the id of the data key and the head of its nonces.
+    ///
+    /// # Errors
+    /// [`CryptoError::Random`].
+    pub fn new(
+        keys: &Keys,
+        identity: &Identity,
+        start: u32,
+    ) -> Result<(Self, WrappedKey), CryptoError> {
+        let mut secret = [0_u8; 32];
+        getrandom::fill(&mut secret).map_err(CryptoError::Random)?;
+        let mut nonce = [0_u8; 12];
+        getrandom::fill(&mut nonce).map_err(CryptoError::Random)?;
+        let wrapping = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*keys.pan_key.expose()));
+        let associated = associated_data(identity);
+        let wrapped = wrap(&wrapping, &secret, nonce, &associated)?;
+        let data = Aes256Gcm::new(&Key::<Aes256Gcm>::from(secret));
+        secret.zeroize();
+        let keyring = Self {
+            token: hmac(keys.token_key.expose())?,
+            hash: hash_key(keys)?,
+            wrapping,
+            data,
+            data_id: start,
+            sealed: 0,
+            old: BTreeMap::new(),
+            associated,
+        };
+        Ok((keyring, WrappedKey { key_id: start, wrapped }))
+    }
+
+    /// Unwraps the data keys of earlier starts.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unwrap`] names the first that does not open: the shard must not start, because
+    /// it could not send the reversals that it owes.
+    pub fn add_wrapped(&mut self, keys: &[WrappedKey]) -> Result<(), CryptoError> {
+        for key in keys.iter().filter(|key| key.key_id != self.data_id) {
+            let data = unwrap(&self.wrapping, key, &self.associated)?;
+            self.old.insert(key.key_id, data);
+        }
+        Ok(())
+    }
+
+    /// Where a transaction lives.
+    #[must_use]
+    pub fn slot(&self, acquirer: AcquirerId, stan: Stan) -> Slot {
+        let mut input = Input::of(Purpose::Slot);
+        input.put(&acquirer.0.to_be_bytes());
+        input.put(&stan.digits());
+        Slot::from_hash(low(self.hash.hash(input.bytes())))
+    }
+
+    /// Everything about a request that outlives its frame.
+    ///
+    /// # Errors
+    /// [`CryptoError::Length`] for an account that is none, [`CryptoError::Exhausted`].
+    pub fn facts(
+        &mut self,
+        acquirer: AcquirerId,
+        fields: &RequestFields<'_>,
+    ) -> Result<Facts, CryptoError> {
+        let pan = Pan::new(fields.account).map_err(|_: InvalidValue| CryptoError::Length)?;
+        let token = self.token(&pan);
+        let class = match fields.class {
+            MessageClass::Authorisation => b'1',
+            MessageClass::Financial => b'2',
+        };
+        Ok(Facts {
+            acquirer,
+            class: fields.class,
+            slot: self.slot(acquirer, fields.trace.stan),
+            key: self.duplicate_key(acquirer, class, &fields.trace),
+            content: self.content(token, fields),
+            trace_key: self.trace_key(acquirer, fields.trace.stan, &fields.trace),
+            account: Account { token, masked: pan.masked(), sealed: self.seal(&pan)? },
+            amount: fields.amount,
+            processing_code: fields.processing_code,
+            merchant_category: fields.merchant_category,
+            entry_mode: fields.entry_mode,
+            trace: fields.trace,
+        })
+    }
+
+    /// A reversal as the engine knows it, waiting under `frame`.
+    #[must_use]
+    pub fn reversal(
+        &self,
+        acquirer: AcquirerId,
+        fields: &ReversalFields<'_>,
+        frame: FrameId,
+    ) -> Reversal {
+        let pan = fields.account.and_then(|digits| Pan::new(digits).ok());
+        Reversal {
+            frame,
+            transmission: fields.transmission,
+            acquirer,
+            slot: self.slot(acquirer, fields.original.stan),
+            trace_key: self.trace_key(acquirer, fields.original.stan, &fields.trace),
+            key: self.duplicate_key(acquirer, b'4', &fields.trace),
+            original: fields.original,
+            token: pan.map(|pan| self.token(&pan)),
+            amount: fields.amount,
+            replacement: fields.replacement,
+        }
+    }
+
+    /// Opens an envelope.
+    ///
+    /// # Errors
+    /// [`CryptoError::UnknownKey`] or [`CryptoError::Open`].
+    pub fn unseal(&self, sealed: &SealedPan) -> Result<Pan, CryptoError> {
+        let id = sealed.key_id;
+        let key = if id == self.data_id { Some(&self.data) } else { self.old.get(&id) };
+        let key = key.ok_or(CryptoError::UnknownKey(id))?;
+        let mut plain = sealed.ciphertext;
+        let nonce = Nonce::<Aes256Gcm>::from(sealed.nonce);
+        let tag = Tag::<Aes256Gcm>::from(sealed.tag);
+        let opened = key.decrypt_inout_detached(
+            &nonce,
+            &self.associated,
+            plain.as_mut_slice().into(),
+            &tag,
+        );
+        let pan = opened.ok().and_then(|()| {
+            let (len, digits) = plain.split_first()?;
+            Pan::new(digits.get(..usize::from(*len))?).ok()
+        });
+        plain.zeroize();
+        pan.ok_or(CryptoError::Open(id))
+    }
+
+    fn seal(&mut self, pan: &Pan) -> Result<SealedPan, CryptoError> {
+        // NIST SP 800-38D bounds the calls under one key to 2^32.
+        if self.sealed >= u64::from(u32::MAX) {
+            return Err(CryptoError::Exhausted);
+        }
+        let digits = pan.expose_digits();
+        let mut ciphertext = [0_u8; 20];
+        let Some((len, body)) = ciphertext.split_first_mut() else {
+            return Err(CryptoError::Length);
+        };
+        *len = u8::try_from(digits.len()).map_err(|_| CryptoError::Length)?;
+        body.get_mut(..digits.len()).ok_or(CryptoError::Length)?.copy_from_slice(digits);
+        let mut nonce = [0_u8; 12];
+        let (head, count) = nonce.split_at_mut(4);
+        head.copy_from_slice(&self.data_id.to_be_bytes());
+        count.copy_from_slice(&self.sealed.to_be_bytes());
+        self.sealed += 1;
+        let tag = self
+            .data
+            .encrypt_inout_detached(
+                &Nonce::<Aes256Gcm>::from(nonce),
+                &self.associated,
+                ciphertext.as_mut_slice().into(),
+            )
+            .map_err(|_| CryptoError::Length)?;
+        Ok(SealedPan { key_id: self.data_id, nonce, ciphertext, tag: tag.into() })
+    }
+
+    fn token(&self, pan: &Pan) -> PanToken {
+        let mut mac = self.token.clone();
+        mac.update(pan.expose_digits());
+        let full: [u8; 32] = mac.finalize().into_bytes().into();
+        let mut token = [0_u8; 16];
+        token.iter_mut().zip(full).for_each(|(target, byte)| *target = byte);
+        PanToken(token)
+    }
+
+    fn duplicate_key(&self, acquirer: AcquirerId, class: u8, trace: &Trace) -> DuplicateKey {
+        let mut input = Input::of(Purpose::Duplicate);
+        input.put(&acquirer.0.to_be_bytes());
+        input.put(&[class]);
+        input.put(&trace.transmitted.digits());
+        input.put(&trace.stan.digits());
+        input.put(trace.institution.as_bytes());
+        input.put(trace.terminal.as_bytes());
+        input.put(trace.merchant.as_bytes());
+        input.put(trace.rrn.as_bytes());
+        DuplicateKey(self.hash.hash(input.bytes()))
+    }
+
+    fn trace_key(&self, acquirer: AcquirerId, stan: Stan, trace: &Trace) -> TraceKey {
+        let mut input = Input::of(Purpose::Trace);
+        input.put(&acquirer.0.to_be_bytes());
+        input.put(&stan.digits());
+        input.put(trace.terminal.as_bytes());
+        input.put(trace.merchant.as_bytes());
+        TraceKey(low(self.hash.hash(input.bytes())))
+    }
+
+    fn content(&self, token: PanToken, fields: &RequestFields<'_>) -> ContentHash {
+        let mut input = Input::of(Purpose::Content);
+        input.put(&token.0);
+        input.put(fields.processing_code.as_bytes());
+        input.put(&fields.amount.digits());
+        input.put(&fields.amount.currency().digits());
+        input.put(fields.trace.local_time.as_bytes());
+        input.put(fields.trace.local_date.as_bytes());
+        input.put(fields.entry_mode.as_bytes());
+        ContentHash(low(self.hash.hash(input.bytes())))
+    }
+}
+
+/// What a hash is for: two purposes never meet in one value.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Slot = 1,
+    Duplicate = 2,
+    Trace = 3,
+    Content = 4,
+}
+
+/// Fields to hash, each behind its length, so that no two lists of fields read alike.
+struct Input {
+    len: usize,
+    bytes: [u8; Self::CAPACITY],
+}
+
+impl Input {
+    /// Above the sum of all fields of the longest list, with their lengths.
+    const CAPACITY: usize = 128;
+
+    fn of(purpose: Purpose) -> Self {
+        let mut input = Self { len: 0, bytes: [0; Self::CAPACITY] };
+        input.put(&[purpose as u8]);
+        input
+    }
+
+    fn put(&mut self, field: &[u8]) {
+        let end = self.len + 1 + field.len();
+        assert!(end <= Self::CAPACITY, "invariant: the fields of a key have bounds");
+        if let Some((len, body)) = self.bytes[self.len..end].split_first_mut() {
+            *len = u8::try_from(field.len()).unwrap_or(u8::MAX);
+            body.copy_from_slice(field);
+        }
+        self.len = end;
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Journal, shard and the field that is sealed: an envelope that is moved elsewhere does not open.
+fn associated_data(identity: &Identity) -> [u8; 19] {
+    let mut data = [0_u8; 19];
+    data[..16].copy_from_slice(&identity.journal.0);
+    data[16..18].copy_from_slice(&identity.shard.0.to_be_bytes());
+    data[18] = 2;
+    data
+}
+
+fn wrap(
+    wrapping: &Aes256Gcm,
+    secret: &[u8; 32],
+    nonce: [u8; 12],
+    associated: &[u8],
+) -> Result<[u8; 60], CryptoError> {
+    let mut wrapped = [0_u8; 60];
+    let (head, rest) = wrapped.split_at_mut(12);
+    let (body, tail) = rest.split_at_mut(32);
+    head.copy_from_slice(&nonce);
+    body.copy_from_slice(secret);
+    let tag = wrapping
+        .encrypt_inout_detached(&Nonce::<Aes256Gcm>::from(nonce), associated, body.into())
+        .map_err(|_| CryptoError::Length)?;
+    tail.copy_from_slice(&tag);
+    Ok(wrapped)
+}
+
+fn unwrap(
+    wrapping: &Aes256Gcm,
+    key: &WrappedKey,
+    associated: &[u8],
+) -> Result<Aes256Gcm, CryptoError> {
+    let refused = || CryptoError::Unwrap(key.key_id);
+    let (nonce, rest) = key.wrapped.split_first_chunk::<12>().ok_or_else(refused)?;
+    let (body, tag) = rest.split_first_chunk::<32>().ok_or_else(refused)?;
+    let tag: [u8; 16] = tag.try_into().map_err(|_| refused())?;
+    let mut secret = *body;
+    wrapping
+        .decrypt_inout_detached(
+            &Nonce::<Aes256Gcm>::from(*nonce),
+            associated,
+            secret.as_mut_slice().into(),
+            &Tag::<Aes256Gcm>::from(tag),
+        )
+        .map_err(|_| refused())?;
+    let data = Aes256Gcm::new(&Key::<Aes256Gcm>::from(secret));
+    secret.zeroize();
+    Ok(data)
+}
+
+fn hmac(key: &[u8]) -> Result<Hmac<Sha256>, CryptoError> {
+    <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key).map_err(|_| CryptoError::Length)
+}
+
+/// The hash key of the configuration is stretched once, so that it is never used as such.
+fn hash_key(keys: &Keys) -> Result<SipKey, CryptoError> {
+    let mut mac = hmac(keys.hash_key.expose())?;
+    mac.update(b"njia siphash-2-4-128 v1");
+    let full: [u8; 32] = mac.finalize().into_bytes().into();
+    let half = full.first_chunk::<16>().ok_or(CryptoError::Length)?;
+    Ok(SipKey::new(*half))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Envelopes, tokens and keys of duplicates.
+
+use domain::amount::Amount;
+use domain::bytes::Text;
+use domain::currency::Currency;
+use domain::ids::{AcquirerId, NodeId, ShardId, Stan};
+use domain::request::{MessageClass, Trace, Transmission};
+use domain::time::TransmissionTime;
+use iso8583::translate::RequestFields;
+use persistence::identity::{Identity, JournalUuid};
+
+use super::{CryptoError, Keyring};
+use crate::config::{Keys, SecretKey};
+
+const ACCOUNT: &[u8] = b"4111111111111111";
+
+fn keys(pan_key: u8) -> Keys {
+    Keys {
+        token_key: SecretKey::new([1; 32]),
+        pan_key: SecretKey::new([pan_key; 32]),
+        pan_key_id: 1,
+        hash_key: SecretKey::new([3; 32]),
+    }
+}
+
+fn identity(shard: u16) -> Identity {
+    Identity {
+        journal: JournalUuid([7; 16]),
+        node: NodeId(1),
+        generation: 1,
+        shard: ShardId(shard),
+        shards: 2,
+    }
+}
+
+fn fields(stan: u32) -> RequestFields<'static> {
+    RequestFields {
+        class: MessageClass::Financial,
+        transmission: Transmission::First,
+        account: ACCOUNT,
+        amount: Amount::new(1_500, Currency::KES).unwrap(),
+        processing_code: Text::new("DE3", b"000000").unwrap(),
+        merchant_category: Text::EMPTY,
+        entry_mode: Text::EMPTY,
+        trace: Trace {
+            stan: Stan::new(stan).unwrap(),
+            transmitted: TransmissionTime::from_digits(b"0101120000").unwrap(),
+            local_time: Text::EMPTY,
+            local_date: Text::EMPTY,
+            rrn: Text::new("DE37", b"000000000001").unwrap(),
+            terminal: Text::new("DE41", b"TERM0001").unwrap(),
+            merchant: Text::EMPTY,
+            institution: Text::EMPTY,
+        },
+    }
+}
+
+#[test]
+fn a_restart_opens_what_the_start_before_sealed() {
+    let (mut before, wrapped) = Keyring::new(&keys(2), &identity(0), 1).unwrap();
+    let facts = before.facts(AcquirerId(0), &fields(1)).unwrap();
+    assert_eq!(before.unseal(&facts.account.sealed).unwrap().expose_digits(), ACCOUNT);
+
+    let (mut after, _) = Keyring::new(&keys(2), &identity(0), 2).unwrap();
+    let sealed = &facts.account.sealed;
+    assert!(matches!(after.unseal(sealed), Err(CryptoError::UnknownKey(1))));
+    after.add_wrapped(&[wrapped]).unwrap();
+    assert_eq!(after.unseal(sealed).unwrap().expose_digits(), ACCOUNT);
+}
+
+#[test]
+fn a_wrong_key_or_a_moved_envelope_does_not_open() {
+    let (mut ring, wrapped) = Keyring::new(&keys(2), &identity(0), 1).unwrap();
+    let sealed = ring.facts(AcquirerId(0), &fields(1)).unwrap().account.sealed;
+
+    let (mut other_key, _) = Keyring::new(&keys(9), &identity(0), 2).unwrap();
+    assert!(matches!(other_key.add_wrapped(&[wrapped]), Err(CryptoError::Unwrap(1))));
+    let (mut other_shard, _) = Keyring::new(&keys(2), &identity(1), 2).unwrap();
+    assert!(matches!(other_shard.add_wrapped(&[wrapped]), Err(CryptoError::Unwrap(1))));
+
+    let mut changed = sealed;
+    changed.ciphertext[3] ^= 1;
+    assert!(matches!(ring.unseal(&changed), Err(CryptoError::Open(1))));
+}
+
+#[test]
+fn no_nonce_is_used_twice_and_no_digit_is_in_the_envelope() {
+    let (mut ring, _) = Keyring::new(&keys(2), &identity(0), 1).unwrap();
+    let seal = |ring: &mut Keyring| ring.facts(AcquirerId(0), &fields(1)).unwrap().account.sealed;
+    let (first, second) = (seal(&mut ring), seal(&mut ring));
+    assert_ne!(first.nonce, second.nonce);
+    assert_ne!(first.ciphertext, second.ciphertext);
+    assert!(!first.ciphertext.windows(6).any(|window| window == b"411111"));
+    let (mut next_start, _) = Keyring::new(&keys(2), &identity(0), 2).unwrap();
+    assert_ne!(seal(&mut next_start).nonce, first.nonce);
+}
+
+#[test]
+fn keys_survive_a_restart_and_tell_requests_apart() {
+    let (mut ring, _) = Keyring::new(&keys(2), &identity(0), 1).unwrap();
+    let (mut later, _) = Keyring::new(&keys(2), &identity(1), 5).unwrap();
+    let first = ring.facts(AcquirerId(0), &fields(1)).unwrap();
+    let again = later.facts(AcquirerId(0), &fields(1)).unwrap();
+    assert_eq!((first.key, first.content, first.trace_key), (again.key, again.content, again.trace_key));
+    assert_eq!((first.slot, first.account.token), (again.slot, again.account.token));
+    let other = ring.facts(AcquirerId(0), &fields(2)).unwrap();
+    assert_ne!((first.key, first.trace_key), (other.key, other.trace_key));
+    let elsewhere = ring.facts(AcquirerId(1), &fields(1)).unwrap();
+    assert_ne!(first.key, elsewhere.key);
+}

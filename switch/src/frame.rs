@@ -1,0 +1,100 @@
+//! Received frames: owned bytes with their field table, pooled per shard.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use domain::ids::AcquirerId;
+use domain::time::Instant;
+use iso8583::{Dialect, FieldIndex, Framing, MessageRef, translate};
+use zeroize::Zeroize;
+
+/// One received message: its bytes, where its fields lie, and when it came.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// The message without its length prefix.
+    pub(crate) bytes: Vec<u8>,
+    /// Where the fields lie in `bytes`.
+    pub(crate) index: FieldIndex,
+    /// How it was delimited, and how its answer will be.
+    pub(crate) framing: Framing,
+    /// Whose session it came on; meaningless for issuer messages.
+    pub(crate) acquirer: AcquirerId,
+    /// When its last byte was read, on the clock of the whole process.
+    pub(crate) received: Instant,
+}
+
+impl Frame {
+    /// The message.
+    pub(crate) fn message(&self) -> MessageRef<'_> {
+        MessageRef::new(&self.bytes, &self.index)
+    }
+
+    /// The dialect that it was read in.
+    pub(crate) const fn dialect(&self) -> &'static Dialect {
+        self.index.dialect()
+    }
+
+    /// Zeroes tracks, PIN block and the like: called as soon as the issuer's message is encoded.
+    pub(crate) fn scrub_sensitive(&mut self) {
+        let dialect = self.dialect();
+        translate::scrub_sad(&mut self.bytes, &self.index, dialect);
+    }
+}
+
+/// A shard's store of frames that are not in use.
+#[derive(Clone, Debug)]
+pub(crate) struct FramePool {
+    free: Rc<RefCell<Vec<Box<Frame>>>>,
+    capacity: usize,
+}
+
+impl FramePool {
+    /// Keeps at most `capacity` frames; beyond that they are freed.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { free: Rc::new(RefCell::new(Vec::with_capacity(capacity))), capacity }
+    }
+
+    /// A frame that holds a copy of `bytes`, with an empty field table.
+    pub(crate) fn take(
+        &self,
+        bytes: &[u8],
+        framing: Framing,
+    ) -> Box<Frame> {
+        let pooled = self.free.borrow_mut().pop();
+        let mut frame = pooled.unwrap_or_else(|| {
+            Box::new(Frame {
+                bytes: Vec::with_capacity(1024),
+                index: FieldIndex::new(),
+                framing,
+                acquirer: AcquirerId(0),
+                received: Instant::ZERO,
+            })
+        });
+        frame.framing = framing;
+        frame.bytes.clear();
+        frame.bytes.extend_from_slice(bytes);
+        frame
+    }
+
+    /// Takes a frame back. Its bytes are zeroed first: they may hold an account number.
+    pub(crate) fn give(&self, mut frame: Box<Frame>) {
+        frame.bytes.zeroize();
+        let mut free = self.free.borrow_mut();
+        if free.len() < self.capacity {
+            free.push(frame);
+        }
+    }
+}
+
+/// Encodes one message behind its length prefix. Returns the length of both, `None` when the encoder
+/// gave up or `out` is too small.
+pub(crate) fn write_framed(
+    framing: Framing,
+    out: &mut [u8],
+    encode: impl FnOnce(&mut [u8]) -> Option<usize>,
+) -> Option<usize> {
+    let header = framing.header_len();
+    let len = encode(out.get_mut(header..)?)?;
+    framing.put_header(out, len).ok()?;
+    header.checked_add(len)
+}

@@ -1,0 +1,177 @@
+//! Keeps one connection to an issuer: connects, reads frames, and comes back with back-off.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Duration;
+
+use domain::ids::LinkId;
+use futures_lite::AsyncReadExt;
+use glommio::net::TcpStream;
+use glommio::timer::sleep;
+use iso8583::frame::FrameStep;
+use iso8583::{Dialect, Framing};
+
+use crate::clock::Clock;
+use crate::conn::Conn;
+use crate::frame::FramePool;
+use crate::gate::Gate;
+use crate::inbox::Inbox;
+use crate::shard::Event;
+use crate::sys::SocketWriter;
+
+/// What a connection needs.
+#[derive(Debug)]
+pub(crate) struct ConnectionSetup {
+    pub(crate) link: LinkId,
+    /// Tried in turn, beginning with a different one per link.
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) backoff_max: Duration,
+    pub(crate) dialect: &'static Dialect,
+    pub(crate) framing: Framing,
+    pub(crate) frame_len_max: usize,
+    pub(crate) frame_deadline: Duration,
+    pub(crate) out_len_max: usize,
+    pub(crate) seed: u64,
+    pub(crate) inbox: Inbox,
+    pub(crate) pool: FramePool,
+    pub(crate) clock: Clock,
+    pub(crate) gate: Rc<Gate>,
+}
+
+/// Runs until the process ends.
+pub(crate) async fn keep_connected(setup: ConnectionSetup) {
+    let mut backoff = Backoff::new(setup.backoff_max, setup.seed);
+    let mut turn = usize::from(setup.link.0);
+    while !setup.gate.is_closed() {
+        if let Some(stream) = connect(&setup, turn).await {
+            let since = setup.clock.now();
+            read_until_lost(&setup, stream).await;
+            if setup.clock.now().since(since) >= BACKOFF_RESET {
+                backoff.reset();
+            }
+        }
+        turn = turn.wrapping_add(1);
+        sleep(backoff.next()).await;
+    }
+}
+
+async fn connect(setup: &ConnectionSetup, turn: usize) -> Option<TcpStream> {
+    let position = turn.checked_rem(setup.addresses.len())?;
+    let address = setup.addresses.get(position)?;
+    match TcpStream::connect_timeout(*address, setup.connect_timeout).await {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            tracing::debug!(link = %setup.link, %address, %error, "connect failed");
+            None
+        }
+    }
+}
+
+async fn read_until_lost(setup: &ConnectionSetup, mut stream: TcpStream) {
+    let Ok(writer) = SocketWriter::of(&stream, USER_TIMEOUT) else {
+        return;
+    };
+    let conn = Rc::new(Conn::new(writer, setup.out_len_max));
+    setup.inbox.push(Event::LinkConnected { link: setup.link, conn: Rc::clone(&conn) });
+    let mut buffer = vec![0; setup.frame_len_max.saturating_add(READ_LEN)];
+    let mut filled = 0_usize;
+    let reason = loop {
+        let deadline = (filled > 0).then_some(setup.frame_deadline);
+        if stream.set_read_timeout(deadline).is_err() {
+            break "socket";
+        }
+        let Some(free) = buffer.get_mut(filled..) else { break "frame" };
+        match stream.read(free).await {
+            Ok(0) => break "peer",
+            Ok(count) => filled = filled.saturating_add(count),
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => break "deadline",
+            Err(_) => break "error",
+        }
+        match take_frames(setup, &buffer, filled) {
+            Some(rest) => {
+                filled = rest.len();
+                buffer.copy_within(rest, 0);
+            }
+            None => break "frame",
+        }
+    };
+    conn.close();
+    setup.inbox.push(Event::LinkLost { link: setup.link, reason });
+}
+
+/// Hands all whole frames to the loop. Returns what is left, or `None` when the stream cannot be
+/// trusted any more: there is no way to find the next frame by guessing.
+fn take_frames(setup: &ConnectionSetup, buffer: &[u8], filled: usize) -> Option<Range<usize>> {
+    let received = setup.clock.now();
+    let mut start = 0_usize;
+    while let Some(rest) = buffer.get(start..filled) {
+        match setup.framing.split(rest, setup.frame_len_max) {
+            FrameStep::NeedMore { .. } => break,
+            FrameStep::KeepAlive { consumed } => start = start.saturating_add(consumed),
+            FrameStep::Refused(_) => return None,
+            FrameStep::Frame { header, len } => {
+                let body = start.saturating_add(header);
+                start = body.saturating_add(len);
+                let bytes = buffer.get(body..start).unwrap_or_default();
+                let mut frame = setup.pool.take(bytes, setup.framing);
+                frame.received = received;
+                let parsed = setup.dialect.parse(&frame.bytes, &mut frame.index).is_ok();
+                setup.inbox.push(Event::LinkFrame { link: setup.link, frame, parsed });
+            }
+        }
+    }
+    Some(start..filled)
+}
+
+/// Waits between attempts: doubling, with ±50 % jitter so that a thousand links do not come back in
+/// the same instant (faults.md row 59).
+#[derive(Debug)]
+struct Backoff {
+    wait: Duration,
+    wait_max: Duration,
+    random: u64,
+}
+
+impl Backoff {
+    const fn new(wait_max: Duration, seed: u64) -> Self {
+        Self { wait: BACKOFF_FIRST, wait_max, random: seed | 1 }
+    }
+
+    const fn reset(&mut self) {
+        self.wait = BACKOFF_FIRST;
+    }
+
+    fn next(&mut self) -> Duration {
+        // xorshift64: good enough to spread reconnects.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let percent = u32::try_from(self.random % 101).unwrap_or(0).saturating_add(50);
+        let wait = self.wait.saturating_mul(percent) / 100;
+        self.wait = self.wait.saturating_mul(2).min(self.wait_max);
+        wait
+    }
+}
+
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_RESET: Duration = Duration::from_secs(60);
+const READ_LEN: usize = 64 * 1024;
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_up_to_its_bound_within_the_jitter() {
+        let mut backoff = Backoff::new(Duration::from_secs(1), 42);
+        for expected in [100_u64, 200, 400, 800, 1000, 1000] {
+            let wait = backoff.next().as_millis();
+            assert!(wait >= u128::from(expected / 2) && wait <= u128::from(expected * 3 / 2));
+        }
+        backoff.reset();
+        assert!(backoff.next() <= Duration::from_millis(150));
+    }
+}

@@ -1,0 +1,339 @@
+//! The state of one link, on its home shard: sign-on, echo, and which owner waits for which answer.
+//!
+//! ```text
+//!            connected               0810 00
+//!   Down ───────────────► SigningOn ─────────► Up ──┐ silence: echo; three missed: closed
+//!    ▲                     │      ▲ 60 s       │    │
+//!    │                     ▼ refused│          │◄───┘ 0810
+//!    │                    Refused ──┘          │
+//!    └───────────── lost ◄─────────────────────┘
+//! ```
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use domain::ids::{IssuerId, LinkId, Stan};
+use domain::time::{Instant, TransmissionTime, WallTime};
+use iso8583::translate::{self, NetworkKind};
+use iso8583::{Dialect, Framing, MessageRef};
+use transaction::matching::{Expected, Match, PendingLimits, PendingTable, ResponseKind};
+
+use crate::conn::Conn;
+use crate::echo::EchoReader;
+use crate::frame::{Frame, write_framed};
+use crate::metrics::UnmatchedReason;
+use crate::mesh::{Outbound, OutboundId};
+
+/// What a link is made of.
+#[derive(Debug)]
+pub(crate) struct LinkSetup {
+    pub(crate) id: LinkId,
+    pub(crate) issuer: IssuerId,
+    pub(crate) dialect: &'static Dialect,
+    pub(crate) framing: Framing,
+    pub(crate) sign_on: bool,
+    pub(crate) echo_idle: Duration,
+    pub(crate) pending_max: usize,
+    pub(crate) late_window: Duration,
+    pub(crate) echo: EchoReader,
+}
+
+/// Where a link stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkState {
+    /// No connection.
+    Down,
+    /// Connected; 0800/001 sent `attempts` times, the next is due at `deadline`.
+    SigningOn { attempts: u32, deadline: Instant },
+    /// The issuer refused the sign-on; asked again at `deadline`.
+    Refused { deadline: Instant },
+    /// Takes financial traffic. An echo is due at `deadline`; `missed` have had no answer.
+    Up { missed: u32, deadline: Instant },
+}
+
+/// What a received message means for the shard.
+#[derive(Debug)]
+pub(crate) enum LinkEvent {
+    /// Nothing that the shard must act on.
+    Handled,
+    /// The link takes financial traffic, or no longer does.
+    Changed { up: bool },
+    /// An answer to what an owner waits for.
+    Answer { outbound: OutboundId, late: bool },
+    /// An answer to what has been answered: counted, and told to the owner, who sees a conflict.
+    Second { outbound: OutboundId },
+    /// An answer that belongs to nothing; the reason is a closed set.
+    Unmatched(Unmatched),
+}
+
+/// Why an answer was not matched (semantics.md §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unmatched {
+    /// The STAN is in flight, other fields differ; or the message cannot be read.
+    Mismatch,
+    /// None of these.
+    Unknown,
+}
+
+impl Unmatched {
+    /// The metric's word for it.
+    pub(crate) const fn label(self) -> UnmatchedReason {
+        match self {
+            Self::Mismatch => UnmatchedReason::Mismatch,
+            Self::Unknown => UnmatchedReason::Unknown,
+        }
+    }
+}
+
+/// One link.
+#[derive(Debug)]
+pub(crate) struct Link {
+    setup: LinkSetup,
+    state: LinkState,
+    conn: Option<Rc<Conn>>,
+    pending: PendingTable<OutboundId>,
+    network_stan: u32,
+    scratch: Vec<u8>,
+}
+
+impl Link {
+    pub(crate) fn new(setup: LinkSetup) -> Self {
+        let limits = PendingLimits {
+            inflight_max: setup.pending_max,
+            late_max: setup.pending_max,
+            answered_max: setup.pending_max,
+            window: setup.late_window,
+        };
+        let pending = PendingTable::new(limits, u64::from(setup.id.0));
+        Self {
+            setup,
+            state: LinkState::Down,
+            conn: None,
+            pending,
+            network_stan: 0,
+            scratch: vec![0; 512],
+        }
+    }
+
+    pub(crate) const fn issuer(&self) -> IssuerId {
+        self.setup.issuer
+    }
+
+    pub(crate) const fn id(&self) -> LinkId {
+        self.setup.id
+    }
+
+    pub(crate) const fn state(&self) -> LinkState {
+        self.state
+    }
+
+    pub(crate) const fn is_up(&self) -> bool {
+        matches!(self.state, LinkState::Up { .. })
+    }
+
+    /// The connection, when there is one.
+    pub(crate) const fn conn(&self) -> Option<&Rc<Conn>> {
+        self.conn.as_ref()
+    }
+
+    /// A connection stands: sign on, or go straight up.
+    pub(crate) fn connected(&mut self, conn: Rc<Conn>, now: Instant, wall: WallTime) -> LinkEvent {
+        self.conn = Some(conn);
+        if self.setup.sign_on {
+            self.sign_on(1, now, wall);
+            LinkEvent::Handled
+        } else {
+            self.go_up(now)
+        }
+    }
+
+    /// The connection has ended. What was sent on it keeps its own deadline: it may have arrived.
+    pub(crate) fn lost(&mut self) -> LinkEvent {
+        let was_up = self.is_up();
+        self.state = LinkState::Down;
+        self.conn = None;
+        if was_up { LinkEvent::Changed { up: false } } else { LinkEvent::Handled }
+    }
+
+    /// Writes a message of an owner. Gives it back when provably no byte of it left.
+    pub(crate) fn send(&mut self, outbound: Box<Outbound>, now: Instant) -> Result<(), Box<Outbound>> {
+        let Some(conn) = self.conn.as_ref().filter(|_| self.is_up()) else {
+            return Err(outbound);
+        };
+        let Outbound { id, expected, echo, .. } = *outbound;
+        if self.pending.insert(expected, echo, id, now).is_err() {
+            return Err(outbound);
+        }
+        if conn.push(&outbound.bytes).is_err() {
+            self.pending.withdraw(expected);
+            return Err(outbound);
+        }
+        Ok(())
+    }
+
+    /// The owner has given up waiting: an answer from here on is late.
+    pub(crate) fn give_up(&mut self, expected: Expected, now: Instant) {
+        self.pending.give_up(expected, now);
+    }
+
+    /// How many messages wait for an answer.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.inflight()
+    }
+
+    /// Takes a message of the issuer. `parsed` is false when its fields could not all be read.
+    pub(crate) fn received(
+        &mut self,
+        frame: &Frame,
+        parsed: bool,
+        now: Instant,
+        wall: WallTime,
+    ) -> LinkEvent {
+        if let LinkState::Up { .. } = self.state {
+            self.state = LinkState::Up { missed: 0, deadline: now.after(self.setup.echo_idle) };
+        }
+        if !parsed {
+            // The timer of whatever it answers decides; the link stays (issue: one malformed
+            // answer costs one timeout).
+            return LinkEvent::Unmatched(Unmatched::Mismatch);
+        }
+        let message = frame.message();
+        match message.mti().as_bytes() {
+            [b'0', b'8', b'0' | b'2', _] => self.answer_network(message),
+            [b'0', b'8', ..] => self.network_answered(message, now, wall),
+            b"0110" | b"0210" | b"0410" | b"0430" => self.match_answer(message, now),
+            // An echo of our own request, or a message that an issuer does not send: never matched.
+            _ => LinkEvent::Unmatched(Unmatched::Unknown),
+        }
+    }
+
+    /// Sends what is due: a sign-on again, an echo.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, wall: WallTime) -> LinkEvent {
+        match self.state {
+            LinkState::SigningOn { attempts, deadline } if deadline <= now => {
+                if attempts >= SIGN_ON_ATTEMPTS {
+                    self.close();
+                } else {
+                    self.sign_on(attempts.saturating_add(1), now, wall);
+                }
+            }
+            LinkState::Refused { deadline } if deadline <= now => self.sign_on(1, now, wall),
+            LinkState::Up { missed, deadline } if deadline <= now => {
+                if missed >= ECHO_MISSED_MAX {
+                    self.close();
+                } else {
+                    self.send_network(NetworkKind::Echo, wall);
+                    let deadline = now.after(ECHO_TIMEOUT);
+                    self.state = LinkState::Up { missed: missed.saturating_add(1), deadline };
+                }
+            }
+            LinkState::Down
+            | LinkState::SigningOn { .. }
+            | LinkState::Refused { .. }
+            | LinkState::Up { .. } => {}
+        }
+        LinkEvent::Handled
+    }
+
+    /// When [`Link::handle_timeout`] has something to do.
+    pub(crate) const fn poll_timeout(&self) -> Option<Instant> {
+        match self.state {
+            LinkState::Down => None,
+            LinkState::SigningOn { deadline, .. }
+            | LinkState::Refused { deadline }
+            | LinkState::Up { deadline, .. } => Some(deadline),
+        }
+    }
+
+    /// Signs off, for a drain.
+    pub(crate) fn sign_off(&mut self, wall: WallTime) {
+        if self.setup.sign_on && self.is_up() {
+            self.send_network(NetworkKind::SignOff, wall);
+        }
+    }
+
+    fn match_answer(&mut self, message: MessageRef<'_>, now: Instant) -> LinkEvent {
+        let Some(expected) = expected_of(message) else {
+            return LinkEvent::Unmatched(Unmatched::Mismatch);
+        };
+        let echo = self.setup.echo.of_answer(message);
+        match self.pending.resolve(expected, &echo, now) {
+            Match::Matched(outbound) => LinkEvent::Answer { outbound, late: false },
+            Match::Late { owner, .. } => LinkEvent::Answer { outbound: owner, late: true },
+            Match::AlreadyAnswered { owner, .. } => LinkEvent::Second { outbound: owner },
+            Match::Differs(_) => LinkEvent::Unmatched(Unmatched::Mismatch),
+            Match::Unknown => LinkEvent::Unmatched(Unmatched::Unknown),
+        }
+    }
+
+    fn answer_network(&mut self, message: MessageRef<'_>) -> LinkEvent {
+        let dialect = self.setup.dialect;
+        self.write(|out| translate::write_network_answer(dialect, message, out).ok());
+        LinkEvent::Handled
+    }
+
+    fn network_answered(&mut self, message: MessageRef<'_>, now: Instant, wall: WallTime) -> LinkEvent {
+        let approved = message.field(39) == Some(b"00");
+        match (self.state, translate::network(message)) {
+            (LinkState::SigningOn { .. }, Ok(NetworkKind::SignOn)) if approved => self.go_up(now),
+            (LinkState::SigningOn { .. }, Ok(NetworkKind::SignOn)) => {
+                tracing::error!(link = %self.setup.id, at = wall.unix_millis(), "sign-on refused");
+                self.state = LinkState::Refused { deadline: now.after(SIGN_ON_RETRY) };
+                LinkEvent::Handled
+            }
+            _ => LinkEvent::Handled,
+        }
+    }
+
+    fn go_up(&mut self, now: Instant) -> LinkEvent {
+        self.state = LinkState::Up { missed: 0, deadline: now.after(self.setup.echo_idle) };
+        LinkEvent::Changed { up: true }
+    }
+
+    fn sign_on(&mut self, attempts: u32, now: Instant, wall: WallTime) {
+        self.send_network(NetworkKind::SignOn, wall);
+        self.state = LinkState::SigningOn { attempts, deadline: now.after(SIGN_ON_TIMEOUT) };
+    }
+
+    fn send_network(&mut self, kind: NetworkKind, wall: WallTime) {
+        self.network_stan = self.network_stan % Stan::MAX + 1;
+        let Ok(stan) = Stan::new(self.network_stan) else { return };
+        let dialect = self.setup.dialect;
+        let at = TransmissionTime::at(wall);
+        self.write(|out| translate::write_network(dialect, kind, stan, at, out).ok());
+    }
+
+    fn write(&mut self, encode: impl FnOnce(&mut [u8]) -> Option<usize>) {
+        let Some(conn) = &self.conn else { return };
+        let framed = write_framed(self.setup.framing, &mut self.scratch, encode);
+        let bytes = framed.and_then(|len| self.scratch.get(..len)).unwrap_or_default();
+        // A connection that refuses has been closed; its task reports the loss.
+        if conn.push(bytes).is_err() {
+            conn.close();
+        }
+    }
+
+    fn close(&self) {
+        if let Some(conn) = &self.conn {
+            conn.close();
+        }
+    }
+}
+
+/// What an answer is the answer to, by its MTI and DE11.
+fn expected_of(message: MessageRef<'_>) -> Option<Expected> {
+    let stan = translate::stan(message).ok()?;
+    let kind = match message.mti().as_bytes() {
+        b"0110" => ResponseKind::Authorisation,
+        b"0210" => ResponseKind::Financial,
+        b"0410" | b"0430" => ResponseKind::Reversal,
+        _ => return None,
+    };
+    Some(Expected { kind, stan })
+}
+
+const SIGN_ON_TIMEOUT: Duration = Duration::from_secs(10);
+const SIGN_ON_ATTEMPTS: u32 = 3;
+const SIGN_ON_RETRY: Duration = Duration::from_secs(60);
+const ECHO_TIMEOUT: Duration = Duration::from_secs(10);
+const ECHO_MISSED_MAX: u32 = 3;

@@ -1,0 +1,249 @@
+//! Messages between shards. Sending never waits: new requests are refused when a peer is behind, and
+//! what continues admitted work waits in a backlog that the number of admitted transactions bounds.
+
+use std::collections::VecDeque;
+
+use domain::ids::{LinkId, ShardId, Stan};
+use domain::request::Facts;
+use futures_lite::future;
+use glommio::GlommioError;
+use glommio::channels::shared_channel::{
+    self, ConnectedSender, SharedReceiver, SharedSender,
+};
+use glommio::ResourceType;
+use transaction::Handle;
+use transaction::input::Assessment;
+use transaction::matching::{Echo, Expected};
+
+use crate::acquirer::SessionRef;
+use crate::frame::Frame;
+use crate::inbox::Inbox;
+use crate::shard::Event;
+
+/// What one shard tells another.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Session shard → owner: a request or a reversal.
+    Request {
+        /// Where the answer goes.
+        session: SessionRef,
+        /// The message.
+        frame: Box<Frame>,
+    },
+    /// Owner → session shard: the answer, with its length prefix. Empty when there is none to give.
+    Reply {
+        /// Whose it is.
+        session: SessionRef,
+        /// The frame.
+        bytes: Vec<u8>,
+    },
+    /// Owner → account home: what does risk say?
+    Assess {
+        /// The transaction, at the asker's.
+        handle: Handle,
+        /// Who asks.
+        from: ShardId,
+        /// What it says.
+        facts: Box<Facts>,
+    },
+    /// Account home → owner.
+    Assessed {
+        /// The transaction.
+        handle: Handle,
+        /// The verdict.
+        assessment: Assessment,
+    },
+    /// Owner → link home: write this to the issuer.
+    Send(Box<Outbound>),
+    /// Link home → owner: provably nothing of it left.
+    Unsent {
+        /// Whose it was.
+        outbound: OutboundId,
+    },
+    /// Link home → owner: the issuer answered.
+    Answer {
+        /// Which message it answers.
+        outbound: OutboundId,
+        /// The answer.
+        frame: Box<Frame>,
+        /// Whether its transaction had been given up.
+        late: bool,
+    },
+    /// Owner → link home: an answer would be late now.
+    GiveUp {
+        /// The link.
+        link: LinkId,
+        /// The message.
+        expected: Expected,
+    },
+    /// Link home → all: links come and go.
+    LinkState {
+        /// The link.
+        link: LinkId,
+        /// Whether it takes financial traffic.
+        up: bool,
+    },
+}
+
+/// Names a message to an issuer, and what in the owner waits for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutboundId {
+    /// The shard that waits.
+    pub(crate) owner: ShardId,
+    /// Its transaction.
+    pub(crate) handle: Handle,
+    /// The STAN of the issuer's leg.
+    pub(crate) stan: Stan,
+    /// The request itself or its reversal.
+    pub(crate) purpose: Purpose,
+}
+
+/// What a message to an issuer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// 0100 or 0200.
+    Request,
+    /// 0420 or 0421.
+    Reversal,
+}
+
+/// A message on its way to a link.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    /// What waits for the answer.
+    pub(crate) id: OutboundId,
+    /// The connection.
+    pub(crate) link: LinkId,
+    /// What the answer must match.
+    pub(crate) expected: Expected,
+    /// What the answer must echo.
+    pub(crate) echo: Echo,
+    /// The frame with its length prefix.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The ends that one shard takes into its executor.
+#[derive(Debug)]
+pub(crate) struct MeshEnds {
+    senders: Vec<Option<SharedSender<Message>>>,
+    receivers: Vec<Option<SharedReceiver<Message>>>,
+}
+
+/// Bounded channels between all pairs of shards.
+pub(crate) fn build(shards: u16, capacity: usize) -> Vec<MeshEnds> {
+    let count = usize::from(shards);
+    let mut ends: Vec<MeshEnds> = (0..count)
+        .map(|_| MeshEnds {
+            senders: (0..count).map(|_| None).collect(),
+            receivers: (0..count).map(|_| None).collect(),
+        })
+        .collect();
+    for from in 0..count {
+        for to in (0..count).filter(|to| *to != from) {
+            let (sender, receiver) = shared_channel::new_bounded(capacity);
+            if let Some(slot) = ends.get_mut(from).and_then(|end| end.senders.get_mut(to)) {
+                *slot = Some(sender);
+            }
+            if let Some(slot) = ends.get_mut(to).and_then(|end| end.receivers.get_mut(from)) {
+                *slot = Some(receiver);
+            }
+        }
+    }
+    ends
+}
+
+/// A shard's way to its peers.
+#[derive(Debug)]
+pub(crate) struct Mesh {
+    peers: Vec<Option<Peer>>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    sender: ConnectedSender<Message>,
+    backlog: VecDeque<Message>,
+}
+
+impl Mesh {
+    /// Connects to every peer, and starts a task per peer that puts its messages into `inbox`.
+    /// Returns when all peers have done the same.
+    pub(crate) async fn connect(ends: MeshEnds, inbox: &Inbox) -> Self {
+        for receiver in ends.receivers.into_iter().flatten() {
+            let inbox = inbox.clone();
+            glommio::spawn_local(async move {
+                let receiver = receiver.connect().await;
+                while let Some(message) = receiver.recv().await {
+                    inbox.push(Event::Mesh(message));
+                }
+            })
+            .detach();
+        }
+        let mut peers = Vec::with_capacity(ends.senders.len());
+        for sender in ends.senders {
+            let peer = match sender {
+                Some(sender) => {
+                    Some(Peer { sender: sender.connect().await, backlog: VecDeque::new() })
+                }
+                None => None,
+            };
+            peers.push(peer);
+            future::yield_now().await;
+        }
+        Self { peers }
+    }
+
+    /// Whether `to` takes new requests: nothing waits for it here.
+    pub(crate) fn has_room(&self, to: ShardId) -> bool {
+        self.peer(to).is_none_or(|peer| peer.backlog.is_empty())
+    }
+
+    /// Sends, or keeps for the next flush. A message to this shard itself is the caller's mistake
+    /// and is given back.
+    pub(crate) fn send(&mut self, to: ShardId, message: Message) {
+        let Some(peer) = self.peers.get_mut(usize::from(to.0)).and_then(Option::as_mut) else {
+            debug_assert!(false, "invariant: no shard sends to itself through the mesh");
+            return;
+        };
+        peer.backlog.push_back(message);
+        if peer.backlog.len() == 1 {
+            peer.flush();
+        }
+    }
+
+    /// Tries again what did not fit. Returns how many messages still wait.
+    pub(crate) fn flush(&mut self) -> usize {
+        self.peers
+            .iter_mut()
+            .flatten()
+            .map(|peer| {
+                peer.flush();
+                peer.backlog.len()
+            })
+            .sum()
+    }
+
+    /// Messages that wait in backlogs.
+    pub(crate) fn depth(&self) -> usize {
+        self.peers.iter().flatten().map(|peer| peer.backlog.len()).sum()
+    }
+
+    fn peer(&self, to: ShardId) -> Option<&Peer> {
+        self.peers.get(usize::from(to.0)).and_then(Option::as_ref)
+    }
+}
+
+impl Peer {
+    fn flush(&mut self) {
+        while let Some(message) = self.backlog.pop_front() {
+            match self.sender.try_send(message) {
+                Ok(()) => {}
+                Err(GlommioError::WouldBlock(ResourceType::Channel(message))) => {
+                    self.backlog.push_front(message);
+                    return;
+                }
+                // The peer has ended: the process is going down, and recovery has the rest.
+                Err(_) => self.backlog.clear(),
+            }
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! One shard: the only owner of its engine, router, risk state, journal and links, and the one loop
+//! that mutates them.
+//!
+//! Tasks that read sockets, the journal's writer and the mesh put [`Event`]s into the inbox. The loop
+//! takes them, reads the clock once, feeds the engine one input at a time, acts on every output, and
+//! writes what the turn produced.
+
+mod act;
+mod build;
+mod intake;
+mod issuing;
+mod routing;
+pub(crate) mod setup;
+mod upkeep;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::AHashMap;
+use domain::ids::{IssuerId, LinkId, Lsn, ShardId};
+use domain::time::{Instant, WallTime};
+use futures_lite::future;
+use glommio::timer::Timer;
+use persistence::error::JournalError;
+use persistence::journal::Journal;
+use risk_inline::RiskEngine;
+use router::{Permit, Router};
+use slab::Slab;
+use transaction::input::{Assessment, Selection};
+use transaction::matching::{Expected, StanAllocator};
+use transaction::{Engine, Handle};
+
+use crate::acquirer::{Session, SessionRef, Sessions};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::conn::Conn;
+use crate::control::shared::ShardShared;
+use crate::crypto::Keyring;
+use crate::echo::EchoReader;
+use crate::endpoint::IssuerWire;
+use crate::frame::{Frame, FramePool};
+use crate::gate::Gate;
+use crate::inbox::Inbox;
+use crate::issuer::Link;
+use crate::mesh::{Mesh, Message};
+use crate::metrics::Metrics;
+
+/// Everything that can happen to a shard.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A session of this shard read a request or a reversal.
+    Request {
+        /// Where its answer goes.
+        session: SessionRef,
+        /// The message.
+        frame: Box<Frame>,
+    },
+    /// A peer shard has something to say.
+    Mesh(Message),
+    /// A connection to an issuer stands.
+    LinkConnected {
+        /// Which.
+        link: LinkId,
+        /// Its write side.
+        conn: Rc<Conn>,
+    },
+    /// An issuer sent a message.
+    LinkFrame {
+        /// On which link.
+        link: LinkId,
+        /// The message.
+        frame: Box<Frame>,
+        /// Whether all its fields could be read.
+        parsed: bool,
+    },
+    /// A connection to an issuer has ended.
+    LinkLost {
+        /// Which.
+        link: LinkId,
+        /// Why, out of a closed set.
+        reason: &'static str,
+    },
+    /// A session's own answers did not all fit into its socket: the loop goes on with them.
+    Blocked {
+        /// Which.
+        session: SessionRef,
+    },
+    /// All records up to here are on disk.
+    Durable(Lsn),
+    /// The journal has met an error: nothing more becomes durable.
+    JournalDead(Box<JournalError>),
+}
+
+impl Event {
+    /// Counts against the bound of the inbox: work that is not admitted yet.
+    pub(crate) const fn is_request(&self) -> bool {
+        matches!(self, Self::Request { .. })
+    }
+}
+
+/// The state of one shard.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) id: ShardId,
+    pub(crate) shards: u16,
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
+    pub(crate) keyring: Keyring,
+    pub(crate) engine: Engine,
+    pub(crate) router: Router,
+    pub(crate) risk: RiskEngine,
+    pub(crate) journal: Journal,
+    pub(crate) mesh: Mesh,
+    pub(crate) inbox: Inbox,
+    pub(crate) sessions: Sessions,
+    pub(crate) pool: FramePool,
+    pub(crate) gate: Rc<Gate>,
+    pub(crate) links: LinkTable,
+    pub(crate) wires: Vec<IssuerWire>,
+    pub(crate) echo: EchoReader,
+    pub(crate) metrics: Metrics,
+    pub(crate) shared: Arc<ShardShared>,
+    pub(crate) work: Work,
+}
+
+/// What the loop itself keeps between and within turns.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    /// Frames whose answer is still owed, by [`FrameId`].
+    pub(crate) waiting: Slab<Waiting>,
+    /// Legs that hold a permit, by the index of their handle.
+    pub(crate) legs: AHashMap<u32, Leg>,
+    /// Inputs that acting on an output has produced: fed when the engine is drained.
+    pub(crate) follow_ups: VecDeque<FollowUp>,
+    /// Connections with bytes to flush at the end of the turn.
+    pub(crate) dirty: Vec<Rc<Conn>>,
+    /// Sessions with bytes to flush at the end of the turn.
+    pub(crate) dirty_sessions: Vec<Rc<Session>>,
+    /// Where messages are encoded.
+    pub(crate) scratch: Vec<u8>,
+    /// The wall time of this turn's clock reading.
+    pub(crate) wall: WallTime,
+    /// When [`Shard::upkeep`] runs next.
+    pub(crate) upkeep_at: Instant,
+    /// Since when a drain runs.
+    pub(crate) draining_since: Option<Instant>,
+    /// Whether new requests were refused in the turn before.
+    pub(crate) was_shedding: bool,
+}
+
+/// A frame whose answer is still owed.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) session: SessionRef,
+    pub(crate) frame: Box<Frame>,
+}
+
+/// A leg that an issuer may still answer.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) permit: Permit,
+    pub(crate) expected: Expected,
+}
+
+/// An input for the engine, out of the way it was drained.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FollowUp {
+    /// Risk has decided.
+    Assessed(Handle, Assessment),
+    /// The router has decided.
+    Selected(Handle, Selection),
+    /// Provably nothing of the request left.
+    Unsent(Handle, domain::ids::Stan),
+    /// Provably nothing of the reversal left.
+    ReversalUnsent(Handle),
+    /// The null control of the crash test: what was only appended counts as durable.
+    #[cfg(feature = "reply-before-journal")]
+    Durable(Lsn),
+}
+
+/// All links of the node: those at home here with their state, the others with whether they are up.
+#[derive(Debug)]
+pub(crate) struct LinkTable {
+    pub(crate) all: Vec<LinkPlace>,
+    /// For each issuer, its links.
+    pub(crate) of_issuer: Vec<Vec<LinkId>>,
+}
+
+/// A link as this shard knows it.
+#[derive(Debug)]
+pub(crate) struct LinkPlace {
+    /// Whose it is.
+    pub(crate) issuer: IssuerId,
+    /// The shard that holds the connection.
+    pub(crate) home_shard: ShardId,
+    /// Whether it takes financial traffic.
+    pub(crate) up: bool,
+    /// This shard's part of the link's STAN range.
+    pub(crate) stans: StanAllocator,
+    /// The link itself, when this shard is its home.
+    pub(crate) home: Option<Box<Link>>,
+}
+
+impl LinkTable {
+    pub(crate) fn place(&self, link: LinkId) -> Option<&LinkPlace> {
+        self.all.get(usize::from(link.0))
+    }
+
+    pub(crate) fn place_mut(&mut self, link: LinkId) -> Option<&mut LinkPlace> {
+        self.all.get_mut(usize::from(link.0))
+    }
+
+    pub(crate) fn home_mut(&mut self, link: LinkId) -> Option<&mut Link> {
+        self.place_mut(link)?.home.as_deref_mut()
+    }
+
+    pub(crate) fn homes_mut(&mut self) -> impl Iterator<Item = &mut Link> {
+        self.all.iter_mut().filter_map(|place| place.home.as_deref_mut())
+    }
+}
+
+impl Shard {
+    /// The loop. Ends when a drain is complete.
+    pub(crate) async fn run(&mut self) {
+        loop {
+            let wait = self.next_deadline().since(self.clock.now());
+            if !wait.is_zero() {
+                future::or(self.inbox.ready(), sleep(wait.max(TIMER_RESOLUTION))).await;
+            }
+            let now = self.clock.now();
+            self.work.wall = self.clock.wall();
+            let taken = self.take_events(now);
+            self.engine_timeouts(now);
+            self.link_timeouts(now);
+            if self.work.upkeep_at <= now {
+                self.upkeep(now);
+            }
+            self.mesh.flush();
+            self.flush(now);
+            self.note_turn(now);
+            if self.drained(now) {
+                return;
+            }
+            if taken == TURN_EVENTS_MAX {
+                // More waits: let the sockets and the journal have their turn first.
+                future::yield_now().await;
+            }
+        }
+    }
+
+    fn take_events(&mut self, now: Instant) -> usize {
+        for taken in 0..TURN_EVENTS_MAX {
+            let Some(event) = self.inbox.pop() else {
+                return taken;
+            };
+            self.handle(event, now);
+        }
+        TURN_EVENTS_MAX
+    }
+
+    fn handle(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Request { session, frame } => self.take_request(session, frame, now),
+            Event::Mesh(message) => self.take_message(message, now),
+            Event::LinkConnected { link, conn } => self.link_connected(link, conn, now),
+            Event::LinkFrame { link, frame, parsed } => {
+                self.link_frame(link, frame, parsed, now);
+            }
+            Event::LinkLost { link, reason } => self.link_lost(link, reason, now),
+            Event::Blocked { session } => self.note_blocked(session),
+            Event::Durable(lsn) => self.turn(transaction::Input::Durable { lsn }, now),
+            Event::JournalDead(error) => self.shared.die(&error),
+        }
+    }
+
+    fn take_message(&mut self, message: Message, now: Instant) {
+        match message {
+            Message::Request { session, frame } => self.admit(session, frame, now),
+            Message::Reply { session, bytes } => self.deliver(session, &bytes),
+            Message::Assess { handle, from, facts } => {
+                let assessment = self.assess(&facts, now);
+                self.mesh.send(from, Message::Assessed { handle, assessment });
+            }
+            Message::Assessed { handle, assessment } => {
+                self.turn(transaction::Input::Assessed { handle, assessment }, now);
+            }
+            Message::Send(outbound) => self.send_at_home(outbound, now),
+            Message::Unsent { outbound } => self.outbound_unsent(outbound, now),
+            Message::Answer { outbound, frame, late } => {
+                self.take_answer(outbound, frame, late, now);
+            }
+            Message::GiveUp { link, expected } => {
+                if let Some(link) = self.links.home_mut(link) {
+                    link.give_up(expected, now);
+                }
+            }
+            Message::LinkState { link, up } => self.set_link_state(link, up, now),
+        }
+    }
+
+    /// Feeds one input, acts on all outputs, and goes on with what acting produced.
+    pub(crate) fn turn(&mut self, input: transaction::Input<'_>, now: Instant) {
+        self.engine.handle_input(input, now);
+        self.drain(now);
+    }
+
+    /// Acts on outputs until the engine has none and no follow-up is left.
+    pub(crate) fn drain(&mut self, now: Instant) {
+        loop {
+            while let Some(output) = self.engine.poll_output() {
+                self.act(output, now);
+            }
+            let Some(next) = self.work.follow_ups.pop_front() else {
+                return;
+            };
+            self.engine.handle_input(next.into_input(), now);
+        }
+    }
+
+    fn note_blocked(&mut self, session_ref: SessionRef) {
+        if let Some(session) = self.sessions.get(session_ref)
+            && session.conn.list()
+        {
+            self.work.dirty_sessions.push(session);
+        }
+    }
+
+    /// Notes a link's connection for the flush at the end of the turn.
+    pub(crate) fn note_written(&mut self, conn: Option<Rc<Conn>>) {
+        self.work.dirty.extend(conn.filter(|conn| conn.list()));
+    }
+}
+
+impl Work {
+    /// Nothing to do yet.
+    pub(crate) fn new(wall: WallTime, frame_len_max: usize) -> Self {
+        Self { wall, scratch: vec![0; frame_len_max.saturating_add(16)], ..Self::default() }
+    }
+}
+
+impl FollowUp {
+    const fn into_input(self) -> transaction::Input<'static> {
+        match self {
+            Self::Assessed(handle, assessment) => {
+                transaction::Input::Assessed { handle, assessment }
+            }
+            Self::Selected(handle, selection) => {
+                transaction::Input::Selected { handle, selection }
+            }
+            Self::Unsent(handle, stan) => transaction::Input::Unsent { handle, stan },
+            Self::ReversalUnsent(handle) => transaction::Input::ReversalUnsent { handle },
+            #[cfg(feature = "reply-before-journal")]
+            Self::Durable(lsn) => transaction::Input::Durable { lsn },
+        }
+    }
+}
+
+async fn sleep(wait: Duration) {
+    Timer::new(wait).await;
+}
+
+/// Events per turn: enough to share system calls and flushes, few enough that a turn stays below a
+/// few milliseconds.
+const TURN_EVENTS_MAX: usize = 512;
+/// Timers are not armed finer than this: glommio fires very short ones late (its issue 326), and no
+/// deadline of a payment is finer than a millisecond.
+const TIMER_RESOLUTION: Duration = Duration::from_micros(500);

@@ -1,0 +1,164 @@
+//! One `match` from each output of the engine to its I/O.
+
+use std::time::Duration;
+
+use domain::ResponseCode;
+use domain::record::Record;
+use domain::request::{FrameId, IssuerLeg};
+use domain::time::Instant;
+use iso8583::translate;
+use persistence::journal::Class;
+use router::selection::CallOutcome;
+use transaction::Handle;
+use transaction::matching::Expected;
+use transaction::output::{JournalEntry, LegEnding, Output, Reply, StanReuse};
+
+use super::Shard;
+use crate::frame::write_framed;
+use crate::mesh::Message;
+use crate::metrics::{Histogram, Outcome};
+
+impl Shard {
+    pub(super) fn act(&mut self, output: Output, now: Instant) {
+        match output {
+            Output::Assess { handle, .. } => self.ask_risk(handle, now),
+            Output::SelectRoute { handle, frame, tried } => {
+                self.select_route(handle, frame, tried, now);
+            }
+            Output::Journal { lsn, entry } => self.append(lsn, &entry),
+            Output::Send { handle, frame, leg } => self.send_request(handle, frame, leg, now),
+            Output::SendReversal { handle, transmission } => {
+                self.send_reversal(handle, transmission, now);
+            }
+            Output::LegEnded { handle, leg, ending, elapsed } => {
+                self.leg_ended(handle, &leg, ending, elapsed, now);
+            }
+            Output::ReleaseStan { leg, reuse } => self.release_stan(&leg, reuse, now),
+            Output::Reply { frame, reply } => self.answer(frame, reply, now),
+            Output::Discard { frame } => self.discard(frame),
+            Output::Event(event) => self.metrics.count_event(event),
+        }
+    }
+
+    /// The journal has room for every record of an admitted transaction: what it lacks room for is
+    /// refused at the entrance. If it ever has not, going on would answer without a record.
+    fn append(&mut self, lsn: domain::ids::Lsn, entry: &JournalEntry) {
+        let record = self.engine.record(entry);
+        if let Some(facts) = self.engine.facts(entry.handle()) {
+            self.metrics.count_record(facts.class, &record);
+        }
+        let class = match record {
+            Record::Intent(_) | Record::Refused(_) => Class::New,
+            Record::Outcome(_)
+            | Record::SafOwed(_)
+            | Record::SafDone(_)
+            | Record::Tombstone(_)
+            | Record::LateResponse(_) => Class::Reserved,
+        };
+        match self.journal.append(&record, class) {
+            Ok(appended) => assert_eq!(appended, lsn, "invariant: engine and journal count alike"),
+            Err(error) => self.shared.die(&error),
+        }
+        #[cfg(feature = "reply-before-journal")]
+        self.work.follow_ups.push_back(super::FollowUp::Durable(lsn));
+    }
+
+    fn leg_ended(
+        &mut self,
+        handle: Handle,
+        leg: &IssuerLeg,
+        ending: LegEnding,
+        elapsed: Duration,
+        now: Instant,
+    ) {
+        let Some(held) = self.work.legs.remove(&handle.index) else {
+            debug_assert!(false, "invariant: each chosen leg holds a permit");
+            return;
+        };
+        let outcome = match ending {
+            LegEnding::Answered(code) if code.is_issuer_failure() => CallOutcome::Failure,
+            LegEnding::Answered(_) => CallOutcome::Success,
+            LegEnding::TimedOut | LegEnding::Unusable => CallOutcome::Failure,
+            LegEnding::Unsent => CallOutcome::NotCalled,
+        };
+        self.router.finish(held.permit, outcome, elapsed, now);
+        self.metrics.count_leg(leg, ending, elapsed);
+        if ending == LegEnding::TimedOut {
+            self.give_up(leg, held.expected, now);
+        }
+    }
+
+    fn release_stan(&mut self, leg: &IssuerLeg, reuse: StanReuse, now: Instant) {
+        if let Some(place) = self.links.place_mut(leg.link) {
+            place.stans.release(leg.stan, reuse, now);
+        }
+    }
+
+    /// Tells the link's home that an answer would be late now.
+    fn give_up(&mut self, leg: &IssuerLeg, expected: Expected, now: Instant) {
+        let Some(home) = self.links.place(leg.link).map(|place| place.home_shard) else { return };
+        if home == self.id {
+            if let Some(link) = self.links.home_mut(leg.link) {
+                link.give_up(expected, now);
+            }
+        } else {
+            self.mesh.send(home, Message::GiveUp { link: leg.link, expected });
+        }
+    }
+
+    /// Encodes an answer by echo of the frame that waited for it, and sends it.
+    fn answer(&mut self, frame: FrameId, reply: Reply, now: Instant) {
+        let Some(waiting) = self.work.waiting.try_remove(frame.0 as usize) else {
+            debug_assert!(false, "invariant: each frame is answered once");
+            return;
+        };
+        let mut out = std::mem::take(&mut self.work.scratch);
+        let message = waiting.frame.message();
+        let dialect = waiting.frame.dialect();
+        let framed = write_framed(waiting.frame.framing, &mut out, |body| {
+            match reply {
+                Reply::Answer(handle) => {
+                    let answer = self.engine.answer(handle)?;
+                    translate::write_answer(dialect, message, &answer, body).ok()
+                }
+                Reply::Code(code) | Reply::Acknowledge { code } => {
+                    let answer = domain::request::Answer::of(code);
+                    translate::write_answer(dialect, message, &answer, body).ok()
+                }
+            }
+        });
+        let bytes = framed.and_then(|len| out.get(..len)).unwrap_or_default();
+        self.time_answer(reply, now.since(waiting.frame.received));
+        self.reply(waiting.session, bytes);
+        self.work.scratch = out;
+        self.pool.give(waiting.frame);
+    }
+
+    fn time_answer(&self, reply: Reply, elapsed: Duration) {
+        let code = match reply {
+            Reply::Answer(handle) => self.engine.answer(handle).map(|answer| answer.code),
+            Reply::Code(code) | Reply::Acknowledge { code } => Some(code),
+        };
+        if let Some(code) = code {
+            self.metrics.observe_duration(Histogram::Transaction(outcome_told(code)), elapsed);
+        }
+    }
+
+    /// A newer copy has taken its place, or its reversal came first: no answer.
+    fn discard(&mut self, frame: FrameId) {
+        if let Some(waiting) = self.work.waiting.try_remove(frame.0 as usize) {
+            self.reply(waiting.session, &[]);
+            self.pool.give(waiting.frame);
+        }
+    }
+}
+
+/// How an answer looks to whoever waited for it.
+fn outcome_told(code: ResponseCode) -> Outcome {
+    match code {
+        code if code.is_approval() => Outcome::Approved,
+        ResponseCode::ISSUER_INOPERATIVE | ResponseCode::RECEIVED_TOO_LATE => Outcome::TimedOut,
+        ResponseCode::MALFUNCTION => Outcome::Failed,
+        _ => Outcome::Declined,
+    }
+}

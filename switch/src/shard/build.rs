@@ -1,0 +1,165 @@
+//! The parts of a shard, out of the configuration.
+
+use std::time::Duration;
+
+use domain::ids::{LinkId, Lsn, ShardId};
+use domain::time::WallTime;
+use risk_inline::list::ListSpec;
+use risk_inline::policy::{AmountLimit, VelocityLimit, VelocityWindow};
+use router::policy::SlowPolicy;
+use router::{BreakerPolicy, IssuerPolicy};
+use transaction::matching::{StanAllocator, StanRange};
+use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
+
+use super::{LinkPlace, LinkTable};
+use crate::config::{self, Config, Issuer};
+use crate::echo::EchoReader;
+use crate::endpoint::IssuerWire;
+use crate::issuer::{Link, LinkSetup};
+use crate::limits::{ANSWER_BYTES_PER_TRANSACTION, DECISION_TIMEOUT, LATE_WINDOW};
+
+/// What the engine of one shard is built with.
+pub(super) fn engine_settings(
+    config: &Config,
+    shard: ShardId,
+    shards: u16,
+    start: u32,
+    wall_at_zero: WallTime,
+) -> transaction::Settings {
+    let transactions_max = config.limits.transactions_max.div_ceil(usize::from(shards));
+    let reversal_timeouts = config.issuers.iter().map(|issuer| issuer.reversal_timeout);
+    transaction::Settings {
+        node: config.node.id,
+        shard,
+        start,
+        transactions_max,
+        inflight_max: config.limits.inflight_max,
+        saf_max: config.saf.entries_max,
+        answer_bytes_max: transactions_max.saturating_mul(ANSWER_BYTES_PER_TRANSACTION),
+        deadlines_max: config.routes.len(),
+        issuers: config.issuers.len(),
+        duplicate_window: config.duplicates.window,
+        outside_window: OutsideWindow::Refuse,
+        duplicate_same_content: match config.duplicates.same_content {
+            config::SameContent::Replay => SameContent::Replay,
+            config::SameContent::Reject => SameContent::Reject,
+        },
+        timeout_answer: domain::ResponseCode::ISSUER_INOPERATIVE,
+        reversed_original_answer: domain::ResponseCode::DUPLICATE,
+        unknown_original: domain::ResponseCode::APPROVED,
+        decision_timeout: DECISION_TIMEOUT,
+        saf: SafPolicy {
+            response_timeout: reversal_timeouts.max().unwrap_or_default(),
+            backoff_first: config.saf.backoff_first,
+            backoff_max: config.saf.backoff_max,
+            expiry: config.saf.expiry,
+            inflight_max: config.saf.inflight_max,
+        },
+        next_lsn: Lsn(1),
+        wall_at_zero,
+        seed: u64::from(start),
+        chunks: Chunks::Lazy,
+    }
+}
+
+/// What a shard's router may do to each issuer: its share of the bulkhead.
+pub(super) fn issuer_policies(config: &Config, shards: u16) -> Vec<IssuerPolicy> {
+    let deadline_max = config.routes.iter().map(|route| route.deadline).max().unwrap_or_default();
+    let policy = |issuer: &Issuer| IssuerPolicy {
+        breaker: breaker_policy(&issuer.breaker, deadline_max.saturating_mul(2)),
+        inflight_max: issuer.inflight_max.div_ceil(u32::from(shards)),
+    };
+    config.issuers.iter().map(policy).collect()
+}
+
+/// Links by issuer, each with its STAN slice and, at its home shard, its state.
+pub(super) fn link_table(
+    config: &Config,
+    shard: ShardId,
+    shards: u16,
+    seed: u64,
+    wires: &[IssuerWire],
+    echo: &EchoReader,
+) -> LinkTable {
+    let mut table = LinkTable { all: Vec::new(), of_issuer: Vec::new() };
+    for (issuer, wire) in config.issuers.iter().zip(wires) {
+        table.of_issuer.push(issuer.link_ids().collect());
+        for (position, link) in (0_u32..).zip(issuer.link_ids()) {
+            let home_shard = ShardId(link.0.checked_rem(shards).unwrap_or(0));
+            table.all.push(LinkPlace {
+                issuer: issuer.id,
+                home_shard,
+                up: false,
+                stans: stan_part(issuer, position, shard, shards, seed),
+                home: (home_shard == shard).then(|| Box::new(link_of(issuer, link, wire, echo))),
+            });
+        }
+    }
+    table
+}
+
+fn link_of(issuer: &Issuer, id: LinkId, wire: &IssuerWire, echo: &EchoReader) -> Link {
+    Link::new(LinkSetup {
+        id,
+        issuer: issuer.id,
+        dialect: wire.dialect,
+        framing: wire.framing,
+        sign_on: issuer.sign_on,
+        echo_idle: issuer.echo_idle,
+        pending_max: issuer.inflight_max as usize,
+        late_window: LATE_WINDOW,
+        echo: echo.clone(),
+    })
+}
+
+/// The link's slice of the issuer's STAN space, and this shard's part of the slice.
+fn stan_part(issuer: &Issuer, position: u32, shard: ShardId, shards: u16, seed: u64) -> StanAllocator {
+    let size = issuer.stan_size / u32::from(issuer.links).max(1);
+    let base = issuer.stan_base.saturating_add(position.saturating_mul(size));
+    let range = StanRange { base, size, shards, shard: shard.0 };
+    let late_max = usize::try_from(range.share() / 2).unwrap_or(usize::MAX);
+    StanAllocator::new(&range, LATE_WINDOW, late_max, seed)
+}
+
+fn breaker_policy(breaker: &config::Breaker, probe_timeout: Duration) -> BreakerPolicy {
+    BreakerPolicy {
+        window: breaker.window,
+        calls_min: breaker.calls_min,
+        failure_percent: breaker.failure_percent,
+        slow: Some(SlowPolicy { limit: breaker.slow, percent: breaker.slow_percent }),
+        probes: breaker.probes,
+        probe_timeout,
+        open_first: breaker.open,
+        open_max: breaker.open_max,
+        calm: breaker.open_max.saturating_mul(2),
+    }
+}
+
+/// The risk rules.
+pub(super) fn risk_policy(config: &Config) -> risk_inline::Policy {
+    let risk = &config.risk;
+    let amount_limit = |limit: &domain::Amount| AmountLimit {
+        currency: limit.currency(),
+        minor_min: 1,
+        minor_max: limit.minor(),
+    };
+    risk_inline::Policy {
+        block: list(&risk.block),
+        allow: list(&risk.allow),
+        amounts: risk.amount_limits.iter().map(amount_limit).collect(),
+        windows: risk.windows.iter().map(window).collect(),
+    }
+}
+
+fn window(spec: &config::Window) -> VelocityWindow {
+    let limit = |limit: &config::WindowLimit| VelocityLimit {
+        currency: limit.currency,
+        count_max: limit.count_max,
+        amount_max: limit.amount_max,
+    };
+    VelocityWindow { length: spec.span, limits: spec.limits.iter().map(limit).collect() }
+}
+
+fn list(spec: &config::AccountList) -> ListSpec {
+    ListSpec { tokens: spec.tokens.clone(), bins: spec.bins.clone() }
+}

@@ -1,0 +1,143 @@
+//! From the session to the engine, and from the engine's answer back to the session.
+
+use domain::ResponseCode;
+use domain::ids::{ShardId, Stan};
+use domain::request::{FrameId, Request, Reversal};
+use domain::time::Instant;
+use iso8583::{MessageRef, translate};
+
+use super::{Shard, Waiting};
+use crate::acquirer::SessionRef;
+use crate::frame::{Frame, write_framed};
+use crate::mesh::Message;
+use crate::metrics::{Counter, RejectReason};
+
+impl Shard {
+    /// A session of this shard read a message: hand it to the transaction's owner.
+    pub(super) fn take_request(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
+        let owner = self.owner_of(&frame);
+        if owner == self.id {
+            self.admit(session, frame, now);
+        } else if self.mesh.has_room(owner) || is_reversal(frame.message()) {
+            self.mesh.send(owner, Message::Request { session, frame });
+        } else {
+            self.metrics.count(Counter::MeshRefused);
+            self.metrics.count(Counter::Rejected(RejectReason::Overloaded));
+            self.refuse(session, frame, ResponseCode::MALFUNCTION, None);
+        }
+    }
+
+    /// The owner takes a message: its words are made out of it, and the engine decides.
+    pub(super) fn admit(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
+        if is_reversal(frame.message()) {
+            self.admit_reversal(session, frame, now);
+        } else {
+            self.admit_request(session, frame, now);
+        }
+    }
+
+    fn admit_request(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
+        let fields = match translate::request(frame.message()) {
+            Ok(fields) => fields,
+            Err(error) => {
+                return self.refuse_malformed(session, frame, error.field);
+            }
+        };
+        if fields.amount.minor() == 0 {
+            self.metrics.count(Counter::Rejected(RejectReason::Malformed));
+            return self.refuse(session, frame, ResponseCode::INVALID_AMOUNT, Some(4));
+        }
+        let transmission = fields.transmission;
+        let Ok(facts) = self.keyring.facts(frame.acquirer, &fields) else {
+            self.metrics.count(Counter::Rejected(RejectReason::Malformed));
+            return self.refuse_malformed(session, frame, 2);
+        };
+        let frame = self.keep(session, frame);
+        let request = Request { frame, transmission, facts };
+        self.turn(transaction::Input::Request(request), now);
+    }
+
+    fn admit_reversal(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
+        let fields = match translate::reversal(frame.message()) {
+            Ok(fields) => fields,
+            Err(error) => {
+                return self.refuse_malformed(session, frame, error.field);
+            }
+        };
+        let reversal = self.keyring.reversal(frame.acquirer, &fields, FrameId::default());
+        let frame = self.keep(session, frame);
+        self.turn(transaction::Input::Reversal(Reversal { frame, ..reversal }), now);
+    }
+
+    fn refuse_malformed(&mut self, session: SessionRef, frame: Box<Frame>, field: u8) {
+        self.metrics.count(Counter::Rejected(RejectReason::Malformed));
+        self.refuse(session, frame, ResponseCode::FORMAT_ERROR, Some(field));
+    }
+
+    fn keep(&mut self, session: SessionRef, frame: Box<Frame>) -> FrameId {
+        let key = self.work.waiting.insert(Waiting { session, frame });
+        FrameId(u32::try_from(key).unwrap_or(u32::MAX))
+    }
+
+    /// The owner of a message's transaction: by the STAN in DE90, else by its own.
+    fn owner_of(&self, frame: &Frame) -> ShardId {
+        let message = frame.message();
+        let stan = if is_reversal(message) {
+            translate::reversal(message).map(|fields| fields.original.stan).ok()
+        } else {
+            message.field(11).and_then(|digits| Stan::from_digits(digits).ok())
+        };
+        // A message without a usable STAN is refused by whoever owns slot zero.
+        let slot = self.keyring.slot(frame.acquirer, stan.unwrap_or_default());
+        slot.owner(self.shards)
+    }
+
+    /// Answers without an engine: nothing is remembered.
+    pub(super) fn refuse(
+        &mut self,
+        session: SessionRef,
+        frame: Box<Frame>,
+        code: ResponseCode,
+        field: Option<u8>,
+    ) {
+        let mut out = std::mem::take(&mut self.work.scratch);
+        let framing = frame.framing;
+        let framed = write_framed(framing, &mut out, |body| {
+            translate::write_refusal(frame.dialect(), frame.message(), code, field, body).ok()
+        });
+        let bytes = framed.and_then(|len| out.get(..len)).unwrap_or_default();
+        self.reply(session, bytes);
+        self.work.scratch = out;
+        self.pool.give(frame);
+    }
+
+    /// Sends an answer to its session, wherever that is.
+    pub(super) fn reply(&mut self, session: SessionRef, bytes: &[u8]) {
+        if session.shard == self.id {
+            self.deliver(session, bytes);
+        } else {
+            let message = Message::Reply { session, bytes: bytes.to_vec() };
+            self.mesh.send(session.shard, message);
+        }
+    }
+
+    /// Queues an answer on a session of this shard. A session that has gone misses its answer: the
+    /// outcome is kept, and a repeat gets it.
+    pub(super) fn deliver(&mut self, session_ref: SessionRef, bytes: &[u8]) {
+        let Some(session) = self.sessions.get(session_ref) else {
+            return;
+        };
+        session.end();
+        if bytes.is_empty() {
+            return;
+        }
+        // A connection that refuses has been closed; its reader ends the session.
+        if session.conn.push(bytes).is_ok() && session.conn.list() {
+            self.work.dirty_sessions.push(session);
+        }
+    }
+}
+
+fn is_reversal(message: MessageRef<'_>) -> bool {
+    matches!(*message.mti().as_bytes(), [_, b'4', ..])
+}

@@ -1,0 +1,250 @@
+//! Messages to issuers and what comes back.
+
+use domain::ids::LinkId;
+use domain::request::{FrameId, IssuerLeg, Transmission};
+use domain::time::{Instant, TransmissionTime};
+use iso8583::translate::{self, IssuerReversal};
+use std::rc::Rc;
+use transaction::matching::{Echo, Expected, ResponseKind};
+use transaction::{Handle, Input};
+
+use super::{FollowUp, Shard};
+use crate::conn::Conn;
+use crate::frame::{Frame, write_framed};
+use crate::issuer::LinkEvent;
+use crate::mesh::{Message, Outbound, OutboundId, Purpose};
+use crate::metrics::{Counter, UnmatchedReason};
+
+impl Shard {
+    /// The intent is durable: the request leaves.
+    pub(super) fn send_request(
+        &mut self,
+        handle: Handle,
+        frame: FrameId,
+        leg: IssuerLeg,
+        now: Instant,
+    ) {
+        let Some(facts) = self.engine.facts(handle) else { return };
+        let expected = Expected { kind: facts.class.into(), stan: leg.stan };
+        let Some(issuer) = self.wires.get(usize::from(leg.issuer.0)).copied() else { return };
+        let Some(waiting) = self.work.waiting.get_mut(frame.0 as usize) else { return };
+        let message = waiting.frame.message();
+        let account = translate::request(message).map(|fields| fields.account).unwrap_or_default();
+        let echo = self.echo.of_facts(facts, &leg, account);
+        let framed = write_framed(issuer.framing, &mut self.work.scratch, |body| {
+            let forwarding = &issuer.institution;
+            translate::write_issuer_request(issuer.dialect, message, &leg, forwarding, body).ok()
+        });
+        // What must never be written down is not needed from here on.
+        waiting.frame.scrub_sensitive();
+        let id = OutboundId { owner: self.id, handle, stan: leg.stan, purpose: Purpose::Request };
+        match framed.and_then(|len| self.work.scratch.get(..len)) {
+            Some(bytes) => {
+                let bytes = bytes.to_vec();
+                self.dispatch(Box::new(Outbound { id, link: leg.link, expected, echo, bytes }), now);
+            }
+            None => self.outbound_unsent(id, now),
+        }
+    }
+
+    /// An owed reversal leaves, for the first time or again with the same content.
+    pub(super) fn send_reversal(&mut self, handle: Handle, transmission: Transmission, now: Instant) {
+        match self.build_reversal(handle, transmission) {
+            Some(outbound) => self.dispatch(Box::new(outbound), now),
+            None => self.work.follow_ups.push_back(FollowUp::ReversalUnsent(handle)),
+        }
+    }
+
+    fn build_reversal(&mut self, handle: Handle, transmission: Transmission) -> Option<Outbound> {
+        let facts = self.engine.facts(handle)?;
+        let owed = self.engine.reversal(handle)?;
+        let leg = owed.leg;
+        let link = self.reversal_link(&leg)?;
+        let issuer = *self.wires.get(usize::from(leg.issuer.0))?;
+        let pan = match self.keyring.unseal(&facts.account.sealed) {
+            Ok(pan) => pan,
+            Err(error) => {
+                tracing::error!(issuer = %leg.issuer, %error, "reversal cannot be built");
+                return None;
+            }
+        };
+        let transmitted = TransmissionTime::at(owed.decided);
+        let account = pan.expose_digits();
+        let echo = Echo { transmitted: Some(transmitted), ..self.echo.of_facts(facts, &leg, account) };
+        let reversal = IssuerReversal {
+            facts,
+            account,
+            leg: &leg,
+            forwarding: &issuer.institution,
+            replacement: owed.replacement,
+            transmission,
+            transmitted,
+        };
+        let framed = write_framed(issuer.framing, &mut self.work.scratch, |body| {
+            translate::write_reversal(issuer.dialect, &reversal, body).ok()
+        })?;
+        Some(Outbound {
+            id: OutboundId { owner: self.id, handle, stan: leg.stan, purpose: Purpose::Reversal },
+            link,
+            expected: Expected { kind: ResponseKind::Reversal, stan: leg.stan },
+            echo,
+            bytes: self.work.scratch.get(..framed)?.to_vec(),
+        })
+    }
+
+    fn dispatch(&mut self, outbound: Box<Outbound>, now: Instant) {
+        let Some(home) = self.links.place(outbound.link).map(|place| place.home_shard) else {
+            return self.outbound_unsent(outbound.id, now);
+        };
+        if home == self.id {
+            self.send_at_home(outbound, now);
+        } else {
+            self.mesh.send(home, Message::Send(outbound));
+        }
+    }
+
+    /// This shard holds the connection: write, or say that nothing left.
+    pub(super) fn send_at_home(&mut self, outbound: Box<Outbound>, now: Instant) {
+        let id = outbound.id;
+        let Some(link) = self.links.home_mut(outbound.link) else {
+            return self.outbound_unsent(id, now);
+        };
+        let conn = link.conn().cloned();
+        match link.send(outbound, now) {
+            Ok(()) => self.note_written(conn),
+            Err(outbound) if outbound.id.owner == self.id => self.outbound_unsent(id, now),
+            Err(outbound) => {
+                self.mesh.send(id.owner, Message::Unsent { outbound: outbound.id });
+            }
+        }
+    }
+
+    /// Provably no byte of it left.
+    pub(super) fn outbound_unsent(&mut self, outbound: OutboundId, now: Instant) {
+        let follow_up = match outbound.purpose {
+            Purpose::Request => FollowUp::Unsent(outbound.handle, outbound.stan),
+            Purpose::Reversal => FollowUp::ReversalUnsent(outbound.handle),
+        };
+        self.work.follow_ups.push_back(follow_up);
+        self.drain(now);
+    }
+
+    pub(super) fn link_connected(&mut self, link: LinkId, conn: Rc<Conn>, now: Instant) {
+        let wall = self.work.wall;
+        self.note_written(Some(Rc::clone(&conn)));
+        if let Some(home) = self.links.home_mut(link) {
+            let event = home.connected(conn, now, wall);
+            self.act_on_link(link, event, now);
+        }
+    }
+
+    pub(super) fn link_lost(&mut self, link: LinkId, reason: &'static str, now: Instant) {
+        tracing::warn!(%link, reason, "link lost");
+        if let Some(home) = self.links.home_mut(link) {
+            self.metrics.count(Counter::LinkReconnects(home.issuer()));
+            let event = home.lost();
+            self.act_on_link(link, event, now);
+        }
+    }
+
+    /// A message of an issuer, at the home of its link.
+    pub(super) fn link_frame(
+        &mut self,
+        link: LinkId,
+        frame: Box<Frame>,
+        parsed: bool,
+        now: Instant,
+    ) {
+        let wall = self.work.wall;
+        let Some(home) = self.links.home_mut(link) else {
+            return self.pool.give(frame);
+        };
+        let conn = home.conn().cloned();
+        let issuer = home.issuer();
+        match home.received(&frame, parsed, now, wall) {
+            LinkEvent::Answer { outbound, late } => {
+                if late {
+                    self.metrics.count(Counter::Unmatched(issuer, UnmatchedReason::Late));
+                }
+                self.hand_answer(outbound, frame, late, now);
+            }
+            LinkEvent::Second { outbound } => {
+                self.metrics.count(Counter::Unmatched(issuer, UnmatchedReason::Duplicate));
+                self.hand_answer(outbound, frame, true, now);
+            }
+            event => {
+                self.note_written(conn);
+                self.act_on_link(link, event, now);
+                self.pool.give(frame);
+            }
+        }
+    }
+
+    fn hand_answer(&mut self, outbound: OutboundId, frame: Box<Frame>, late: bool, now: Instant) {
+        if outbound.owner == self.id {
+            self.take_answer(outbound, frame, late, now);
+        } else {
+            self.mesh.send(outbound.owner, Message::Answer { outbound, frame, late });
+        }
+    }
+
+    /// An answer, at the owner of its transaction.
+    pub(super) fn take_answer(
+        &mut self,
+        outbound: OutboundId,
+        frame: Box<Frame>,
+        late: bool,
+        now: Instant,
+    ) {
+        let OutboundId { handle, stan, purpose, .. } = outbound;
+        let message = frame.message();
+        if purpose == Purpose::Reversal {
+            if let Ok(code) = translate::response_code(message) {
+                self.turn(Input::ReversalResponse { handle, code }, now);
+            }
+        } else {
+            let mut scratch = [0_u8; domain::request::Answer::FIELDS_LEN_MAX];
+            match translate::issuer_answer(message, &mut scratch) {
+                Ok(answer) => self.turn(Input::Response { handle, stan, answer }, now),
+                // A late answer changes nothing, so one that cannot be read is not worth a state.
+                Err(_) if late => {}
+                Err(_) => self.turn(Input::Unusable { handle, stan }, now),
+            }
+        }
+        self.pool.give(frame);
+    }
+
+    fn act_on_link(&mut self, link: LinkId, event: LinkEvent, now: Instant) {
+        match event {
+            LinkEvent::Handled | LinkEvent::Answer { .. } | LinkEvent::Second { .. } => {}
+            LinkEvent::Changed { up } => self.announce_link(link, up, now),
+            LinkEvent::Unmatched(reason) => {
+                if let Some(place) = self.links.place(link) {
+                    self.metrics.count(Counter::Unmatched(place.issuer, reason.label()));
+                }
+            }
+        }
+    }
+
+    /// Tells every shard that a link takes financial traffic, or no longer does.
+    fn announce_link(&mut self, link: LinkId, up: bool, now: Instant) {
+        for shard in (0..self.shards).map(domain::ids::ShardId).filter(|shard| *shard != self.id) {
+            self.mesh.send(shard, Message::LinkState { link, up });
+        }
+        self.set_link_state(link, up, now);
+    }
+
+    pub(super) fn set_link_state(&mut self, link: LinkId, up: bool, now: Instant) {
+        let Some(place) = self.links.place_mut(link) else { return };
+        place.up = up;
+        let issuer = place.issuer;
+        let same_issuer = self.links.all.iter().filter(|place| place.issuer == issuer);
+        let links_up = same_issuer.filter(|place| place.up).count();
+        let links_up = u32::try_from(links_up).unwrap_or(u32::MAX);
+        self.router.set_links_up(issuer, links_up);
+        self.shared.set_links_up(issuer, links_up);
+        if up {
+            self.turn(Input::IssuerUp { issuer }, now);
+        }
+    }
+}

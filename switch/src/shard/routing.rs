@@ -1,0 +1,145 @@
+//! Risk and route: what the engine asks for and is told within the same turn where it can be.
+
+use domain::ResponseCode;
+use domain::ids::{IssuerId, LinkId, ShardId};
+use domain::record::RefusalReason;
+use domain::request::{Facts, FrameId, IssuerLeg};
+use domain::time::{Instant, TransmissionTime};
+use iso8583::translate;
+use router::Selection as Choice;
+use router::selection::{CallOutcome, Query};
+use transaction::Handle;
+use transaction::input::{Assessment, Selection};
+use transaction::matching::Expected;
+
+use super::{FollowUp, Leg, Shard};
+use crate::mesh::Message;
+use crate::metrics::Counter;
+
+impl Shard {
+    /// Asks the shard that keeps the account's history.
+    pub(super) fn ask_risk(&mut self, handle: Handle, now: Instant) {
+        let Some(facts) = self.engine.facts(handle).copied() else {
+            return;
+        };
+        let home = account_home(&facts, self.shards);
+        if home == self.id {
+            let assessment = self.assess(&facts, now);
+            self.work.follow_ups.push_back(FollowUp::Assessed(handle, assessment));
+        } else {
+            let facts = Box::new(facts);
+            self.mesh.send(home, Message::Assess { handle, from: self.id, facts });
+        }
+    }
+
+    /// The verdict of this shard's risk engine.
+    pub(super) fn assess(&mut self, facts: &Facts, now: Instant) -> Assessment {
+        match self.risk.assess(facts, now) {
+            risk_inline::Verdict::Accept => {
+                self.metrics.count(Counter::RiskAllowed);
+                Assessment::Accept
+            }
+            risk_inline::Verdict::Decline { code, reason } => {
+                self.metrics.count(Counter::RiskDeclined);
+                Assessment::Decline { code, reason }
+            }
+        }
+    }
+
+    /// Chooses an issuer, a link of it and a STAN; each candidate that falls out is skipped before
+    /// anything is sent.
+    pub(super) fn select_route(
+        &mut self,
+        handle: Handle,
+        frame: FrameId,
+        tried: u8,
+        now: Instant,
+    ) {
+        let selection = self.choose(handle, frame, tried, now);
+        self.work.follow_ups.push_back(FollowUp::Selected(handle, selection));
+    }
+
+    fn choose(&mut self, handle: Handle, frame: FrameId, tried: u8, now: Instant) -> Selection {
+        let Some(class) = self.engine.facts(handle).map(|facts| facts.class) else {
+            return no_route();
+        };
+        let mut tried = tried;
+        loop {
+            let choice = self.ask_router(frame, tried, now);
+            let (route, candidate, issuer, permit, deadline) = match choice {
+                Some(Choice::Chosen { route, candidate, issuer, permit, deadline, .. }) => {
+                    (route, candidate, issuer, permit, deadline)
+                }
+                Some(Choice::NoneAdmits { .. }) => return none_admits(),
+                Some(Choice::NoRoute) | None => return no_route(),
+            };
+            if tried != 0 {
+                self.metrics.count(Counter::Failovers(issuer));
+            }
+            let Some((link, stan)) = self.take_link(issuer, now) else {
+                self.router.finish(permit, CallOutcome::NotCalled, std::time::Duration::ZERO, now);
+                tried |= 1_u8.checked_shl(u32::from(candidate)).unwrap_or(0);
+                continue;
+            };
+            let expected = Expected { kind: class.into(), stan };
+            self.work.legs.insert(handle.index, Leg { permit, expected });
+            let transmitted = TransmissionTime::at(self.work.wall);
+            let leg = IssuerLeg { route, candidate, issuer, link, stan, transmitted };
+            return Selection::Leg { leg, deadline };
+        }
+    }
+
+    fn ask_router(&mut self, frame: FrameId, tried: u8, now: Instant) -> Option<Choice> {
+        let waiting = self.work.waiting.get(frame.0 as usize)?;
+        let fields = translate::request(waiting.frame.message()).ok()?;
+        let query = Query {
+            account: fields.account,
+            class: fields.class,
+            currency: fields.amount.currency(),
+        };
+        Some(self.router.select(query, tried, now))
+    }
+
+    /// A link of the issuer that is up, and a STAN out of this shard's part of its range.
+    fn take_link(&mut self, issuer: IssuerId, now: Instant) -> Option<(LinkId, domain::ids::Stan)> {
+        let links = self.links.of_issuer.get_mut(usize::from(issuer.0))?;
+        for _ in 0..links.len() {
+            links.rotate_left(1);
+            let Some(link) = links.last().copied() else { break };
+            let place = self.links.all.get_mut(usize::from(link.0))?;
+            if !place.up {
+                continue;
+            }
+            if let Some(stan) = place.stans.allocate(now) {
+                return Some((link, stan));
+            }
+        }
+        None
+    }
+
+    /// A link for a reversal: the original's if it is up, else any of the issuer's.
+    pub(super) fn reversal_link(&self, leg: &IssuerLeg) -> Option<LinkId> {
+        let is_up = |link: &LinkId| self.links.place(*link).is_some_and(|place| place.up);
+        if is_up(&leg.link) {
+            return Some(leg.link);
+        }
+        self.links.of_issuer.get(usize::from(leg.issuer.0))?.iter().copied().find(|link| is_up(link))
+    }
+}
+
+/// The shard that keeps an account's history.
+fn account_home(facts: &Facts, shards: u16) -> ShardId {
+    let [.., high, low] = facts.account.token.0;
+    ShardId(u16::from_be_bytes([high, low]).checked_rem(shards).unwrap_or(0))
+}
+
+const fn none_admits() -> Selection {
+    Selection::None {
+        code: ResponseCode::ISSUER_INOPERATIVE,
+        reason: RefusalReason::NoneAdmits,
+    }
+}
+
+const fn no_route() -> Selection {
+    Selection::None { code: ResponseCode::CANNOT_ROUTE, reason: RefusalReason::NoRoute }
+}

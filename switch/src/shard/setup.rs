@@ -1,0 +1,251 @@
+//! Brings one shard up inside its executor: journal, recovery, engine, mesh, links, listeners.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use domain::ids::{Lsn, ShardId};
+use domain::record::Record;
+use domain::time::Instant;
+use persistence::error::JournalError;
+use persistence::journal::{Journal, JournalSettings, Waiter};
+use risk_inline::RiskEngine;
+use router::Router;
+use transaction::Engine;
+
+use super::build::{engine_settings, issuer_policies, link_table, risk_policy};
+use super::{Event, Shard, Work};
+use crate::acquirer::{ListenerSetup, SessionContext, Sessions, listen};
+use crate::boot::ServeError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::shared::ShardShared;
+use crate::crypto::Keyring;
+use crate::echo::EchoReader;
+use crate::endpoint::{IssuerWire, codec_framing};
+use crate::frame::FramePool;
+use crate::gate::Gate;
+use crate::inbox::Inbox;
+use crate::issuer::{ConnectionSetup, keep_connected};
+use crate::limits::FRAMES_POOLED_MAX;
+use crate::mesh::{Mesh, MeshEnds};
+use crate::metrics::Metrics;
+
+/// What a shard is made from; built outside of its executor and sent into it.
+#[derive(Debug)]
+pub(crate) struct ShardSeed {
+    pub(crate) id: ShardId,
+    pub(crate) shards: u16,
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
+    pub(crate) keyring: Keyring,
+    pub(crate) journal: JournalSettings,
+    /// The node's start counter.
+    pub(crate) start: u32,
+    pub(crate) mesh: MeshEnds,
+    pub(crate) wires: Vec<IssuerWire>,
+    pub(crate) echo: EchoReader,
+    pub(crate) metrics: Metrics,
+    pub(crate) shared: Arc<ShardShared>,
+}
+
+/// Opens the journal, recovers, and connects to the peers and to the issuers. Listeners stay closed.
+///
+/// # Errors
+/// The journal refuses, or what it holds does not fit the configuration. Nothing was changed but what
+/// recovery itself may do.
+pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
+    let ShardSeed { id, shards, config, clock, mut keyring, start, mesh, .. } = seed;
+    let (now, wall) = (clock.now(), clock.wall());
+    let settings = engine_settings(&config, id, shards, start, wall_at_zero(wall, now));
+    let mut engine = Engine::new(settings);
+    let mut risk = RiskEngine::new(risk_policy(&config), config.risk.accounts_max, u64::from(start))
+        .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
+    let mut refused = None;
+    let mut on_record = |_: Lsn, record: &Record<'_>| {
+        if let Record::Intent(intent) = record {
+            risk.observe(&intent.facts, earlier(now, wall, intent.admitted));
+        }
+        if refused.is_none() {
+            refused = engine.recover(record, now).err();
+        }
+    };
+    let (journal, recovered) = Journal::open(seed.journal, &mut on_record).await?;
+    if let Some(error) = refused {
+        return Err(ServeError::Recover(error.to_string()));
+    }
+    keyring.add_wrapped(&recovered.wrapped_keys)?;
+    engine.resume_at(recovered.next_lsn);
+    tracing::info!(shard = %id, records = recovered.records, "journal recovered");
+    seed.shared.set_position(journal.position());
+
+    let router = Router::new(Arc::clone(&config.route_table), issuer_policies(&config, shards))
+        .map_err(|errors| ServeError::Routes(join_errors(&errors)))?;
+    let inbox = Inbox::new(config.limits.request_queue_max);
+    let sessions_max = config.limits.sessions_max.div_ceil(usize::from(shards));
+    let sessions = Sessions::new(id, sessions_max, config.limits.session_inflight_max);
+    let links = link_table(&config, id, shards, u64::from(start), &seed.wires, &seed.echo);
+    let mesh = Mesh::connect(mesh, &inbox).await;
+    let mut shard = Shard {
+        id,
+        shards,
+        clock,
+        keyring,
+        engine,
+        router,
+        risk,
+        journal,
+        mesh,
+        inbox,
+        sessions,
+        pool: FramePool::new(FRAMES_POOLED_MAX),
+        gate: Rc::new(Gate::default()),
+        links,
+        wires: seed.wires,
+        echo: seed.echo,
+        metrics: seed.metrics,
+        shared: seed.shared,
+        work: Work::new(wall, config.limits.frame_len_max),
+        config,
+    };
+    shard.recover(now).await?;
+    shard.start_tasks(start);
+    Ok(shard)
+}
+
+impl Shard {
+    /// Claims the STANs that recovered legs use, closes the intents that the journal left open, and
+    /// writes what that takes.
+    async fn recover(&mut self, now: Instant) -> Result<(), ServeError> {
+        self.engine
+            .recovered(now)
+            .map_err(|error| ServeError::Recover(error.to_string()))?;
+        for (_, leg) in self.engine.busy_legs() {
+            if let Some(place) = self.links.all.get_mut(usize::from(leg.link.0)) {
+                // A STAN of another shard's part is only held by its link's pending table.
+                place.stans.claim(leg.stan);
+            }
+        }
+        self.drain(now);
+        // What recovery decided is on disk before a listener opens.
+        let last = Lsn(self.journal.next_lsn().0.saturating_sub(1));
+        let mut durable = self.journal.durable();
+        while durable < last {
+            durable = self.journal.wait_durable(durable).await?;
+        }
+        self.turn(transaction::Input::Durable { lsn: durable }, now);
+        Ok(())
+    }
+
+    fn start_tasks(&self, start: u32) {
+        glommio::spawn_local(tell_durable(self.journal.waiter(), self.inbox.clone())).detach();
+        for (issuer, wire) in self.config.issuers.iter().zip(&self.wires) {
+            for link in issuer.link_ids() {
+                if self.links.place(link).is_none_or(|place| place.home.is_none()) {
+                    continue;
+                }
+                let setup = ConnectionSetup {
+                    link,
+                    addresses: issuer.addresses.clone(),
+                    connect_timeout: issuer.connect_timeout,
+                    backoff_max: issuer.reconnect_max,
+                    dialect: wire.dialect,
+                    framing: wire.framing,
+                    frame_len_max: self.config.limits.frame_len_max,
+                    frame_deadline: self.config.limits.frame_deadline,
+                    out_len_max: self.config.limits.out_queue_bytes_max,
+                    seed: u64::from(start) << 16 | u64::from(link.0),
+                    inbox: self.inbox.clone(),
+                    pool: self.pool.clone(),
+                    clock: self.clock,
+                    gate: Rc::clone(&self.gate),
+                };
+                glommio::spawn_local(keep_connected(setup)).detach();
+            }
+        }
+    }
+
+    /// Opens the listeners on the addresses that the node has reserved.
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`].
+    pub(crate) fn listen(&self, addresses: &[SocketAddr]) -> Result<(), ServeError> {
+        for (listener, address) in self.config.listeners.iter().zip(addresses) {
+            let setup = ListenerSetup { address: *address, context: self.context(listener) };
+            listen(setup).map_err(|source| ServeError::Bind {
+                name: listener.name.clone(),
+                address: *address,
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn context(&self, listener: &crate::config::Listener) -> SessionContext {
+        let limits = &self.config.limits;
+        SessionContext {
+            listener: listener.id,
+            acquirer: listener.acquirer,
+            dialect: crate::endpoint::dialect(&listener.dialect),
+            framing: codec_framing(listener.framing),
+            frame_len_max: limits.frame_len_max,
+            frame_deadline: limits.frame_deadline,
+            bad_frames_per_minute_max: limits.bad_frames_per_minute_max,
+            out_len_max: limits.out_queue_bytes_max,
+            sessions: self.sessions.clone(),
+            gate: Rc::clone(&self.gate),
+            inbox: self.inbox.clone(),
+            pool: self.pool.clone(),
+            clock: self.clock,
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    /// Ends the journal in order; the last step of a drain.
+    ///
+    /// # Errors
+    /// It is dead; some records may not be durable.
+    pub(crate) async fn close(&self) -> Result<(), JournalError> {
+        self.journal.close().await
+    }
+}
+
+/// Puts the journal's progress into the inbox. Its end without a close is the end of the process.
+async fn tell_durable(waiter: Waiter, inbox: Inbox) {
+    let mut after = Lsn::ZERO;
+    loop {
+        match waiter.wait_durable(after).await {
+            Ok(lsn) => {
+                after = lsn;
+                inbox.push(Event::Durable(lsn));
+            }
+            Err(JournalError::Closed) => return,
+            Err(error) => {
+                inbox.push(Event::JournalDead(Box::new(error)));
+                return;
+            }
+        }
+    }
+}
+
+/// The wall time at the clock's zero.
+fn wall_at_zero(
+    wall: domain::time::WallTime,
+    now: Instant,
+) -> domain::time::WallTime {
+    wall.before(now.since(Instant::ZERO))
+}
+
+/// Where a recorded wall time lies on the monotonic clock; what is older than the clock is its zero.
+fn earlier(
+    now: Instant,
+    wall: domain::time::WallTime,
+    at: domain::time::WallTime,
+) -> Instant {
+    let age_millis = wall.unix_millis().saturating_sub(at.unix_millis());
+    Instant::from_nanos(now.as_nanos().saturating_sub(age_millis.saturating_mul(1_000_000)))
+}
+
+fn join_errors(errors: &[impl std::fmt::Display]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,159 @@
+//! What a turn does besides its events: timers, flushes, the door, gauges, and the drain.
+
+use std::time::Duration;
+
+use domain::time::Instant;
+use persistence::journal::Pressure;
+use transaction::Input;
+
+use super::Shard;
+use crate::conn::Conn;
+use crate::metrics::{Counter, Histogram, ShardGauges};
+
+impl Shard {
+    /// The earliest instant at which something is due without an event.
+    pub(super) fn next_deadline(&self) -> Instant {
+        let links = self.links.all.iter().filter_map(|place| place.home.as_ref()?.poll_timeout());
+        links.chain(self.engine.poll_timeout()).fold(self.work.upkeep_at, Instant::min)
+    }
+
+    pub(super) fn engine_timeouts(&mut self, now: Instant) {
+        if self.engine.poll_timeout().is_some_and(|at| at <= now) {
+            self.engine.handle_timeout(now);
+            self.drain(now);
+        }
+    }
+
+    pub(super) fn link_timeouts(&mut self, now: Instant) {
+        let wall = self.work.wall;
+        for place in &mut self.links.all {
+            let Some(link) = place.home.as_deref_mut() else { continue };
+            if link.poll_timeout().is_some_and(|at| at <= now) {
+                link.handle_timeout(now, wall);
+                self.work.dirty.extend(link.conn().filter(|conn| conn.list()).cloned());
+            }
+        }
+    }
+
+    /// Writes what the turn queued. What a socket does not take stays for the next turn, up to the
+    /// bound of its queue and the deadline of a frame.
+    pub(super) fn flush(&mut self, now: Instant) {
+        let deadline = self.config.limits.frame_deadline;
+        self.work.dirty.retain(|conn| stays(conn, deadline, now));
+        self.work.dirty_sessions.retain(|session| stays(&session.conn, deadline, now));
+    }
+
+    /// Sets the door by what this turn left behind, and tells the watchdog that the shard lives.
+    pub(super) fn note_turn(&mut self, started: Instant) {
+        let shedding = self.must_shed(started);
+        if shedding != self.work.was_shedding {
+            self.work.was_shedding = shedding;
+            self.gate.set_shedding(shedding);
+            self.turn(Input::Shed(shedding), started);
+        }
+        let busy = self.clock.now().since(started);
+        self.metrics.count_turn(busy);
+        self.shared.turned(started);
+    }
+
+    fn must_shed(&self, now: Instant) -> bool {
+        self.work.draining_since.is_some()
+            || self.engine.counts().inflight >= self.config.limits.inflight_max
+            || self.journal.pressure(now) != Pressure::Admit
+    }
+
+    /// Rare work: once every [`UPKEEP_INTERVAL`].
+    pub(super) fn upkeep(&mut self, now: Instant) {
+        self.work.upkeep_at = now.after(UPKEEP_INTERVAL);
+        self.turn(Input::Wall { wall: self.work.wall }, now);
+        self.report_breakers(now);
+        self.set_gauges();
+        if self.shared.node().is_draining() && self.work.draining_since.is_none() {
+            self.begin_drain(now);
+        }
+    }
+
+    fn begin_drain(&mut self, now: Instant) {
+        tracing::info!(shard = %self.id, inflight = self.engine.counts().inflight, "draining");
+        self.work.draining_since = Some(now);
+        self.gate.close();
+    }
+
+    /// Whether a drain has ended: nothing is in flight, or its time is up. What is left is closed by
+    /// the next start as timed out, with its reversal owed.
+    pub(super) fn drained(&mut self, now: Instant) -> bool {
+        let Some(since) = self.work.draining_since else {
+            return false;
+        };
+        let done = self.engine.counts().inflight == 0 || now.since(since) >= self.config.node.drain;
+        if done || self.shared.node().must_stop_now() {
+            self.leave(now);
+            return true;
+        }
+        false
+    }
+
+    fn leave(&mut self, now: Instant) {
+        let wall = self.work.wall;
+        for link in self.links.homes_mut() {
+            link.sign_off(wall);
+            if let Some(conn) = link.conn()
+                && conn.flush(now).is_err()
+            {
+                conn.close();
+            }
+        }
+        self.sessions.close_all();
+    }
+
+    fn report_breakers(&mut self, now: Instant) {
+        while let Some(transition) = self.router.poll_transition() {
+            self.metrics.count_transition(transition);
+            self.shared.tell_breaker(transition);
+        }
+        for issuer in &self.config.issuers {
+            if let Some(state) = self.router.state(issuer.id, now) {
+                self.metrics.set_breaker(issuer.id, state.into());
+            }
+            self.metrics.set_issuer_inflight(issuer.id, self.router.inflight(issuer.id));
+        }
+    }
+
+    fn set_gauges(&self) {
+        let counts = self.engine.counts();
+        self.metrics.set_shard_gauges(&ShardGauges {
+            inflight: counts.inflight,
+            duplicate_entries: counts.entries,
+            saf_depth: counts.saf,
+            journal_unsynced: self.journal.next_lsn().0 - 1 - self.journal.durable().0,
+            journal_segments: self.journal.segments() as u64,
+            journal_used_bytes: self.journal.used_bytes(),
+            mesh_depth: self.mesh.depth(),
+        });
+        while let Some(flush) = self.journal.poll_flush() {
+            self.metrics.observe_duration(Histogram::JournalSync, flush.took);
+            self.metrics.observe(Histogram::JournalBatchRecords, u64::from(flush.records));
+            self.metrics.add(Counter::JournalBytes, u64::from(flush.bytes));
+        }
+    }
+}
+
+/// Flushes one connection; whether it stays on the list because its socket took only a part.
+fn stays(conn: &Conn, deadline: Duration, now: Instant) -> bool {
+    let stays = match conn.flush(now) {
+        Ok(clean) => !clean,
+        Err(_) => false,
+    };
+    let too_long = conn.blocked_since().is_some_and(|since| now.since(since) >= deadline);
+    if too_long {
+        conn.close();
+    }
+    let stays = stays && !too_long;
+    if !stays {
+        conn.unlist();
+    }
+    stays
+}
+
+/// Often enough that a drain or a breaker is seen at once by people, rare enough to cost nothing.
+const UPKEEP_INTERVAL: Duration = Duration::from_millis(20);

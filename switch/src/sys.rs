@@ -1,0 +1,83 @@
+//! System calls that the runtime does not offer, and the crate's only unsafe code.
+#![expect(unsafe_code, reason = "a descriptor of a runtime stream is borrowed in one place")]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::net::{SendFlags, Shutdown, sockopt};
+
+/// A second descriptor of a stream's socket, so that the shard's loop can write while the stream's
+/// own task waits to read.
+#[derive(Debug)]
+pub(crate) struct SocketWriter {
+    socket: OwnedFd,
+}
+
+impl SocketWriter {
+    /// Duplicates the descriptor of `stream` and arms `TCP_USER_TIMEOUT`, so that a peer whose cable
+    /// was pulled is noticed while bytes wait for it.
+    pub(crate) fn of(stream: &impl AsRawFd, user_timeout: Duration) -> io::Result<Self> {
+        // SAFETY: `stream` is borrowed for the whole call, so its descriptor stays open; the borrow
+        // ends before the function returns. glommio's TcpStream has no `AsFd`, so safe code cannot
+        // name the descriptor.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
+        let socket = borrowed.try_clone_to_owned()?;
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        let millis = u32::try_from(user_timeout.as_millis()).unwrap_or(u32::MAX);
+        sockopt::set_tcp_user_timeout(&socket, millis)?;
+        sockopt::set_socket_keepalive(&socket, true)?;
+        Ok(Self { socket })
+    }
+
+    /// Writes what the socket takes without waiting; `Ok(0)` when it takes nothing.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match rustix::net::send(
+                &self.socket,
+                bytes,
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            ) {
+                Ok(count) => return Ok(count),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return Ok(0),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Ends both directions; the reading task sees the end of the stream.
+    pub(crate) fn shut_down(&self) {
+        // The peer may have closed already; there is nobody to tell.
+        drop(rustix::net::shutdown(&self.socket, Shutdown::Both));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn a_writer_writes_what_the_socket_takes_and_then_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut theirs, _) = listener.accept().unwrap();
+        let writer = SocketWriter::of(&ours, Duration::from_secs(10)).unwrap();
+        let block = [7_u8; 65_536];
+        let mut written = 0;
+        loop {
+            let count = writer.try_write(&block).unwrap();
+            if count == 0 {
+                break;
+            }
+            written += count;
+        }
+        writer.shut_down();
+        let mut received = Vec::new();
+        theirs.read_to_end(&mut received).unwrap();
+        assert_eq!(received.len(), written);
+        assert!(writer.try_write(b"x").is_err());
+    }
+}
