@@ -1,7 +1,7 @@
 //! Risk rules: the verdict on one request, with a million accounts whose counters are warm.
 //!
-//! Beside it in the same run: one account alone, which stays in the cache, and a peer that keeps the
-//! events of each account in a queue of a hash map.
+//! Beside it in the same run: one account alone, which stays in the cache, and a peer that keeps
+//! the events of each account in a queue of a hash map.
 
 use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;

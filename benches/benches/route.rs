@@ -1,8 +1,8 @@
 //! Route choice: from an account number to a permit for an issuer, with a million prefixes.
 //!
 //! `find` is the look-up alone. Beside it in the same run: the same look-up in a table of ten
-//! prefixes, and a peer that keeps a hash map per prefix length and asks the longest first. `select`
-//! adds breaker, bulkhead and the return of the permit.
+//! prefixes, and a peer that keeps a hash map per prefix length and asks the longest first.
+//! `select` adds breaker, bulkhead and the return of the permit.
 
 use std::collections::HashMap;
 use std::collections::HashSet;

@@ -64,13 +64,14 @@ impl Account {
     /// Counts a request made at `at`, which may lie before the last one.
     pub(crate) fn count(&mut self, widths: &Widths, at: Instant, minor: u64) {
         self.slide(widths, at);
+        debug_assert!(at <= self.newest, "no time lies after the newest");
         for (ring, width) in self.rings.iter_mut().zip(widths) {
             ring.count(*width, self.newest, at, minor);
         }
     }
 
-    /// Whether one more request of `minor` stays within `limits`; else which one it breaks, the first
-    /// window first, in a window the count first.
+    /// Whether one more request of `minor` stays within `limits`; else which one it breaks, the
+    /// first window first, in a window the count first.
     pub(crate) fn check(&self, limits: &WindowLimits, minor: u64) -> Verdict {
         for (ring, limit) in self.rings.iter().zip(limits) {
             let Some(limit) = limit else { continue };

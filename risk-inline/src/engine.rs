@@ -27,11 +27,12 @@ impl RiskEngine {
     /// Accounts at most.
     pub const ACCOUNTS_MAX: usize = 1 << 30;
 
-    /// An engine that remembers up to `accounts_max` accounts, one per currency they move money in. Each
-    /// takes 260 bytes: address space is reserved at once, memory is used as accounts appear.
+    /// An engine that remembers up to `accounts_max` accounts, one per currency they move money in.
+    /// Each takes 260 bytes: address space is reserved at once, memory is used as accounts appear.
     ///
     /// # Errors
-    /// All that is wrong with the policy, or `accounts_max` zero or above [`RiskEngine::ACCOUNTS_MAX`].
+    /// All that is wrong with the policy, or `accounts_max` zero or above
+    /// [`RiskEngine::ACCOUNTS_MAX`].
     pub fn new(policy: Policy, accounts_max: usize, seed: u64) -> Result<Self, Vec<PolicyError>> {
         if !(1..=Self::ACCOUNTS_MAX).contains(&accounts_max) {
             let mut errors = vec![PolicyError::Accounts { accounts_max }];
@@ -68,9 +69,9 @@ impl RiskEngine {
         }
     }
 
-    /// Counts a request that was accepted before a restart, without a verdict. `at` is when that was,
-    /// on the present clock: its zero must lie so far back that the longest window fits before it.
-    /// Requests may come in any order; those that have left all windows change nothing.
+    /// Counts a request that was accepted before a restart, without a verdict. `at` is when that
+    /// was, on the present clock: its zero must lie so far back that the longest window fits before
+    /// it. Requests may come in any order; those that have left all windows change nothing.
     pub fn observe(&mut self, facts: &Facts, at: Instant) {
         if self.rules.allow.contains(&facts.account) {
             return;
@@ -81,8 +82,8 @@ impl RiskEngine {
         }
     }
 
-    /// Goes by another policy from here on. Counters are kept if the windows have the same lengths, and
-    /// begin anew otherwise. Allocates.
+    /// Goes by another policy from here on. Counters are kept if the windows have the same lengths,
+    /// and begin anew otherwise. Allocates.
     ///
     /// # Errors
     /// All that is wrong with the policy; then nothing changes.
@@ -95,8 +96,8 @@ impl RiskEngine {
         Ok(())
     }
 
-    /// Forgets at most `steps_max` accounts that have been idle for longer than any window, and says
-    /// how many. Nothing depends on it but [`RiskEngine::accounts`].
+    /// Forgets at most `steps_max` accounts that have been idle for longer than any window, and
+    /// says how many. Nothing depends on it but [`RiskEngine::accounts`].
     pub fn expire(&mut self, steps_max: usize, now: Instant) -> usize {
         self.velocity.expire(steps_max, now)
     }
@@ -107,8 +108,8 @@ impl RiskEngine {
         self.velocity.used()
     }
 
-    /// Accounts forgotten for want of room while some window still held them. If this rises, limits are
-    /// not kept: `accounts_max` is too small.
+    /// Accounts forgotten for want of room while some window still held them. If this rises, limits
+    /// are not kept: `accounts_max` is too small.
     #[must_use]
     pub const fn evicted(&self) -> u64 {
         self.velocity.evicted()

@@ -1,5 +1,5 @@
-//! What an engine refuses to be made from. All are the configuration's fault, and all are reported at
-//! once.
+//! What an engine refuses to be made from. All are the configuration's fault, and all are reported
+//! at once.
 
 use domain::currency::Currency;
 use thiserror::Error;

@@ -4,8 +4,8 @@ use domain::pan::PanToken;
 
 /// Spreads a token, and a number that tells its uses apart, over 64 bits.
 ///
-/// A token is the output of a keyed hash: nobody outside chooses two that collide here. The seed only
-/// keeps two tables from being alike.
+/// A token is the output of a keyed hash: nobody outside chooses two that collide here. The seed
+/// only keeps two tables from being alike.
 pub(crate) fn hash(token: PanToken, apart: u16, seed: u64) -> u64 {
     let value = u128::from_le_bytes(token.0);
     let low = u64::try_from(value & u128::from(u64::MAX)).unwrap_or(0);
@@ -13,7 +13,8 @@ pub(crate) fn hash(token: PanToken, apart: u16, seed: u64) -> u64 {
     finish(low ^ u64::from(apart) ^ finish(high ^ seed))
 }
 
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): each bit of `value` moves half of the result.
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): each bit of `value` moves half of the
+/// result.
 const fn finish(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -3,10 +3,10 @@
 //!
 //! # Contract
 //! [`RiskEngine::assess`] gives its verdict at once, in bounded work and without allocation: block
-//! list, allow list, amount limits, velocity, in this order, up to the first decline. What it accepts
-//! it counts; what it declines leaves no trace. Memory is bounded by the number of accounts given at
-//! construction: when it is full, the account idle for longest is forgotten. `now` is the last
-//! argument; the same calls give the same verdicts.
+//! list, allow list, amount limits, velocity, in this order, up to the first decline. What it
+//! accepts it counts; what it declines leaves no trace. Memory is bounded by the number of accounts
+//! given at construction: when it is full, the account idle for longest is forgotten. `now` is the
+//! last argument; the same calls give the same verdicts.
 //!
 //! # Never contains
 //! A clock, a socket, a runtime, a random source, a logger, or an account number in the clear.

@@ -26,8 +26,8 @@ impl Bin {
     }
 }
 
-/// Who is on a list, as it is configured. An account is on it by its token or by its BIN. An account
-/// number so short that its first six digits are masked is on it by its token only.
+/// Who is on a list, as it is configured. An account is on it by its token or by its BIN. An
+/// account number so short that its first six digits are masked is on it by its token only.
 #[derive(Clone, Debug)]
 pub struct ListSpec {
     /// Single accounts, in any order.
@@ -64,6 +64,7 @@ impl List {
         let mut bins = spec.bins;
         bins.sort_unstable();
         bins.dedup();
+        debug_assert!(bins.is_sorted(), "a binary search needs their order");
         Self { tokens, bins, seed }
     }
 

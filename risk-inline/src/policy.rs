@@ -41,9 +41,9 @@ pub struct AmountLimit {
 
 /// A sliding window of time.
 ///
-/// It is kept in nine buckets, each an eighth of its length: a request counts for at least the length
-/// of the window and for at most an eighth more. So a limit holds in every interval of that length,
-/// and an account that reached it waits an eighth longer at worst.
+/// It is kept in nine buckets, each an eighth of its length: a request counts for at least the
+/// length of the window and for at most an eighth more. So a limit holds in every interval of that
+/// length, and an account that reached it waits an eighth longer at worst.
 #[derive(Clone, Debug)]
 pub struct VelocityWindow {
     /// Its length, from [`VelocityWindow::LENGTH_MIN`] to [`VelocityWindow::LENGTH_MAX`].
@@ -66,7 +66,8 @@ pub struct VelocityLimit {
     pub currency: Currency,
     /// Requests at most (65), up to [`VelocityLimit::COUNT_MAX`]; `None` for any number.
     pub count_max: Option<u32>,
-    /// Minor units at most, all together (61), up to [`VelocityLimit::AMOUNT_MAX`]; `None` for any sum.
+    /// Minor units at most, all together (61), up to [`VelocityLimit::AMOUNT_MAX`]; `None` for any
+    /// sum.
     pub amount_max: Option<u64>,
 }
 

@@ -43,7 +43,8 @@ impl Ring {
         }
     }
 
-    /// Counts one request made at `at`, not after `newest`; passes over one that has left the window.
+    /// Counts one request made at `at`, not after `newest`; passes over one that has left the
+    /// window.
     pub(crate) fn count(&mut self, width: BucketWidth, newest: Instant, at: Instant, minor: u64) {
         let number = width.number(at);
         let age = width.number(newest).saturating_sub(number);
@@ -51,6 +52,7 @@ impl Ring {
             at <= newest,
             "the account was slid to the time of the request"
         );
+        debug_assert!(number <= width.number(newest));
         if age > FULL_BUCKETS {
             return;
         }
@@ -71,9 +73,9 @@ impl Ring {
     }
 }
 
-/// A count in the upper 16 bits and minor units in the lower 48, both of which stop at their largest.
-/// A limit is below what they can hold (`VelocityLimit::COUNT_MAX`, `VelocityLimit::AMOUNT_MAX`), so a
-/// bucket that has stopped is over it all the same.
+/// A count in the upper 16 bits and minor units in the lower 48, both of which stop at their
+/// largest. A limit is below what they can hold (`VelocityLimit::COUNT_MAX`,
+/// `VelocityLimit::AMOUNT_MAX`), so a bucket that has stopped is over it all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Bucket(u64);
 
@@ -111,6 +113,14 @@ mod tests {
     use super::*;
 
     const WIDTH: BucketWidth = BucketWidth(1_000_000);
+
+    /// Rounded down, eight of them would be shorter than the window.
+    #[test]
+    fn a_bucket_is_an_eighth_of_a_window_rounded_up() {
+        let width = |nanos| BucketWidth::of(Duration::from_nanos(nanos));
+        assert_eq!(width(8_000_000_000), BucketWidth(1_000_000_000));
+        assert_eq!(width(8_000_000_001), BucketWidth(1_000_000_001));
+    }
 
     #[test]
     fn a_request_counts_for_eight_to_nine_buckets() {

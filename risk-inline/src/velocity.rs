@@ -1,8 +1,9 @@
-//! The counters of all accounts: a table of fixed capacity that forgets the account idle for longest.
+//! The counters of all accounts: a table of fixed capacity that forgets the account idle for
+//! longest.
 //!
 //! A chained hash table over one slab. Unlike open addressing it needs no tombstones and never
-//! rehashes, so the work per request has no rare peaks. Everything is linked by numbers into the slab:
-//! the chains of equal hash, the accounts by time of last use, the free ones.
+//! rehashes, so the work per request has no rare peaks. Everything is linked by numbers into the
+//! slab: the chains of equal hash, the accounts by time of last use, the free ones.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -107,8 +108,8 @@ impl VelocityTable {
         self.check_invariants();
     }
 
-    /// Forgets accounts that have been idle for longer than any window, at most `steps_max` of them,
-    /// and says how many.
+    /// Forgets accounts that have been idle for longer than any window, at most `steps_max` of
+    /// them, and says how many.
     pub(crate) fn expire(&mut self, steps_max: usize, now: Instant) -> usize {
         let mut count = 0_usize;
         while count < steps_max {
@@ -167,8 +168,10 @@ impl VelocityTable {
     }
 
     fn insert(&mut self, account: Account) {
+        debug_assert!(self.find(account.key).is_none(), "an account stands once");
         let (key, now) = (account.key, account.newest());
         let index = self.place(account, now);
+        debug_assert!(index != Account::NONE, "there is always room for one");
         let head = self.head(key);
         if let Some(first) = self.heads.get_mut(head) {
             let next = core::mem::replace(first, index);
@@ -239,6 +242,7 @@ impl VelocityTable {
             }
         }
         self.unlink(index);
+        debug_assert!(self.used > 0, "what is removed was in use");
         self.used = self.used.saturating_sub(1);
     }
 
@@ -262,6 +266,7 @@ impl VelocityTable {
     }
 
     fn unlink(&mut self, index: u32) {
+        debug_assert!(self.newest != Account::NONE && self.oldest != Account::NONE);
         let Some((older, newer)) = self.at(index).map(|account| (account.older, account.newer))
         else {
             return;
@@ -293,6 +298,10 @@ impl VelocityTable {
     fn check_invariants(&self) {
         debug_assert!(self.used <= self.accounts.len());
         debug_assert!(self.accounts.len() <= self.accounts_max);
+        debug_assert!(
+            self.accounts.capacity() >= self.accounts_max,
+            "it never grows"
+        );
         debug_assert_eq!(self.used == 0, self.newest == Account::NONE);
         debug_assert_eq!(self.used == 0, self.oldest == Account::NONE);
     }

@@ -15,7 +15,8 @@ use crate::window::{CallCounts, CallWindow};
 pub(crate) struct Breaker {
     policy: BreakerPolicy,
     state: State,
-    /// Rises with each transition, so that a call which outlives the state that admitted it is known.
+    /// Rises with each transition, so that a call which outlives the state that admitted it is
+    /// known.
     generation: u32,
     /// How often the next open time is doubled.
     doublings: u32,
@@ -96,8 +97,8 @@ impl Breaker {
         self.check_invariants();
     }
 
-    /// A call ended. Says where the breaker moved to, if it did. The result of a call that an earlier
-    /// state admitted says nothing about the present one and is passed over.
+    /// A call ended. Says where the breaker moved to, if it did. The result of a call that an
+    /// earlier state admitted says nothing about the present one and is passed over.
     pub(crate) fn record(
         &mut self,
         ticket: Ticket,
@@ -222,6 +223,10 @@ impl Breaker {
             .open_first
             .saturating_mul(factor)
             .min(self.policy.open_max);
+        debug_assert!(
+            !lasts.is_zero(),
+            "a time of zero would let every call through"
+        );
         self.doublings = self.doublings.saturating_add(1).min(DOUBLINGS_MAX);
         self.enter(State::Open {
             until: now.after(lasts),

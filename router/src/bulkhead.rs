@@ -29,6 +29,7 @@ impl Bulkhead {
         // good, and the cap with it.
         assert!(self.inflight > 0, "a permit came back twice");
         self.inflight = self.inflight.saturating_sub(1);
+        debug_assert!(!self.is_full(), "a place is free");
     }
 
     pub(crate) const fn inflight(&self) -> u32 {

@@ -1,5 +1,5 @@
-//! What a route table or a router refuses to be made from. All are the configuration's fault, and all
-//! are reported at once.
+//! What a route table or a router refuses to be made from. All are the configuration's fault, and
+//! all are reported at once.
 
 use domain::ids::{IssuerId, RouteId};
 use thiserror::Error;
@@ -10,11 +10,12 @@ use crate::table::RouteTable;
 /// A route that cannot stand in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TableError {
-    /// Two entries claim an account, and neither is more specific: the same prefix twice, ranges that
-    /// overlap without one holding the other, or one prefix once by class and once by currency.
+    /// Two entries claim an account, and neither is more specific: the same prefix twice, ranges
+    /// that overlap without one holding the other, or one prefix once by class and once by
+    /// currency.
     #[error(
-        "prefix {prefix} of route {route} and prefix {other_prefix} of route {other} claim the same \
-         accounts; make one of them narrower"
+        "prefix {prefix} of route {route} and prefix {other_prefix} of route {other} claim the \
+         same accounts; make one of them narrower"
     )]
     Ambiguous {
         /// The route read second, by position.

@@ -20,19 +20,20 @@ pub struct IssuerPolicy {
 /// When a breaker opens, how long it stays open, and what lets it close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerPolicy {
-    /// How far back calls are counted, in ten buckets: 100 ms to 1 h. A call counts for at least nine
-    /// tenths of it.
+    /// How far back calls are counted, in ten buckets: 100 ms to 1 h. A call counts for at least
+    /// nine tenths of it.
     pub window: Duration,
     /// Calls in the window below which the breaker never opens; at least 1.
     pub calls_min: u32,
-    /// Failed calls of a hundred at which it opens: 1 to 100. HalfOpen closes only below half of it.
+    /// Failed calls of a hundred at which it opens: 1 to 100. HalfOpen closes only below half of
+    /// it.
     pub failure_percent: u8,
     /// The same for slow calls; `None` when slowness alone opens nothing.
     pub slow: Option<SlowPolicy>,
     /// Calls that HalfOpen admits, all in all, before it decides: 1 to 1,000.
     pub probes: u32,
-    /// After so long without the result of its last probe, HalfOpen opens again, so that a result that
-    /// never comes cannot hold it. Longer than the longest deadline of a route; above zero.
+    /// After so long without the result of its last probe, HalfOpen opens again, so that a result
+    /// that never comes cannot hold it. Longer than the longest deadline of a route; above zero.
     pub probe_timeout: Duration,
     /// How long it stays open the first time; above zero.
     pub open_first: Duration,

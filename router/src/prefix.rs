@@ -1,12 +1,13 @@
-//! Which accounts an entry of the route table claims: a prefix, or a range of equally long prefixes.
+//! Which accounts an entry of the route table claims: a prefix, or a range of equally long
+//! prefixes.
 
 use core::fmt;
 use core::str::FromStr;
 
 use thiserror::Error;
 
-/// Accounts from `low` to `high`, both 1 to 19 digits of one length. A single prefix is the range of
-/// itself.
+/// Accounts from `low` to `high`, both 1 to 19 digits of one length. A single prefix is the range
+/// of itself.
 ///
 /// An account belongs to it when its first digits, as many as the range has, lie in the range. An
 /// account with fewer digits than that belongs to no such range.
@@ -115,7 +116,8 @@ pub enum PrefixError {
     Order,
 }
 
-/// The number that `digits` begin, filled with zeros to 19 digits, and what their last one is worth.
+/// The number that `digits` begin, filled with zeros to 19 digits, and what their last one is
+/// worth.
 pub(crate) fn padded(digits: &[u8]) -> Result<(u64, u64), PrefixError> {
     if digits.is_empty() || digits.len() > PrefixRange::DIGITS_MAX {
         return Err(PrefixError::Length);

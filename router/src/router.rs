@@ -1,5 +1,5 @@
-//! The router of one shard: the shared route table, and for each issuer its breaker, its bulkhead and
-//! the number of its links.
+//! The router of one shard: the shared route table, and for each issuer its breaker, its bulkhead
+//! and the number of its links.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -22,15 +22,15 @@ pub use crate::window::CallCounts;
 pub struct Router {
     table: Arc<RouteTable>,
     issuers: Vec<Issuer>,
-    /// Bounded: one call makes at most one transition per issuer, and what the caller leaves standing
-    /// beyond `transitions_max` is dropped.
+    /// Bounded: one call makes at most one transition per issuer, and what the caller leaves
+    /// standing beyond `transitions_max` is dropped.
     transitions: VecDeque<Transition>,
     transitions_max: usize,
 }
 
 impl Router {
-    /// A router with all breakers Closed, nothing in flight and no link up. The position of a policy is
-    /// the number of its issuer.
+    /// A router with all breakers Closed, nothing in flight and no link up. The position of a
+    /// policy is the number of its issuer.
     ///
     /// # Errors
     /// All policies out of bounds and all candidates without a policy.
@@ -66,6 +66,7 @@ impl Router {
         let Some(route) = self.table.find(query).copied() else {
             return Selection::NoRoute;
         };
+        debug_assert!(!route.candidates().is_empty());
         let mut skipped = Skipped::default();
         for (candidate, issuer) in (0_u8..).zip(route.candidates().iter().copied()) {
             let reason = if tried & bit(candidate) == 0 {

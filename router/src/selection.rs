@@ -60,8 +60,8 @@ pub enum Selection {
     },
 }
 
-/// Leave to ask one issuer once: a place in its bulkhead and a ticket of its breaker. Neither copied
-/// nor made outside of the router.
+/// Leave to ask one issuer once: a place in its bulkhead and a ticket of its breaker. Neither
+/// copied nor made outside of the router.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "must come back through Router::finish"]
 pub struct Permit {

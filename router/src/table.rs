@@ -1,8 +1,8 @@
 //! The route table: which issuers may answer for an account.
 //!
-//! Among all entries that claim an account and whose class and currency fit, the narrowest wins: for
-//! prefixes that is the longest one. Of entries with the very same accounts, one with conditions wins
-//! over one with fewer. Where that leaves two, the table is refused.
+//! Among all entries that claim an account and whose class and currency fit, the narrowest wins:
+//! for prefixes that is the longest one. Of entries with the very same accounts, one with
+//! conditions wins over one with fewer. Where that leaves two, the table is refused.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -38,8 +38,8 @@ pub struct RouteSpec {
 /// All routes, laid out for look-up. Immutable: a reload builds another one.
 ///
 /// The 10^19 possible account numbers are cut into segments in which the same entries apply; each
-/// segment leads to its rules, the winner first. An index by leading digits finds the few segments to
-/// search. A million prefixes take some 40 MB.
+/// segment leads to its rules, the winner first. An index by leading digits finds the few segments
+/// to search. A million prefixes take some 40 MB.
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
@@ -113,6 +113,7 @@ impl RouteTable {
         let leading = usize::try_from(account.checked_div(self.index_unit)?).ok()?;
         let from = usize::try_from(*self.index.get(leading)?).ok()?;
         let to = usize::try_from(*self.index.get(leading.saturating_add(1))?).ok()?;
+        debug_assert!(from <= to && to < self.segments.len());
         let near = self.segments.get(from..=to)?;
         let after = near.partition_point(|segment| segment.start <= account);
         debug_assert!(
@@ -160,7 +161,8 @@ struct Segment {
     start: u64,
     /// Where its rules begin; [`Segment::NO_RULES`] when no entry claims it.
     rules: u32,
-    /// Where its first rule leads, if that has no condition: spares most look-ups the way to the rules.
+    /// Where its first rule leads, if that has no condition: spares most look-ups the way to the
+    /// rules.
     winner: RouteId,
     /// Digits that an account needs for that; [`Segment::NO_WINNER`] when the rules must be asked.
     winner_digits: u8,

@@ -39,6 +39,7 @@ impl CallWindow {
         };
         bucket.add(call);
         self.sum.add(call);
+        debug_assert!(call.calls == 1 && call.failures <= 1 && call.slow <= 1);
         debug_assert_eq!(self.sum, self.resummed(), "the sum is that of the buckets");
     }
 
@@ -65,6 +66,7 @@ impl CallWindow {
             }
         }
         self.newest = self.newest.max(number);
+        debug_assert!(self.newest >= number, "what is over stays over");
     }
 
     fn resummed(&self) -> CallCounts {

@@ -1,4 +1,5 @@
-//! The order of the rules, what a policy may not be, and the engine against a memory of every event.
+//! The order of the rules, what a policy may not be, and the engine against a memory of every
+//! event.
 
 use super::*;
 use crate::list::{Bin, ListSpec};
@@ -414,7 +415,8 @@ proptest! {
         prop_assert_eq!(engine.evicted(), 0);
     }
 
-    /// In whatever order the journal is read back: the verdicts after a restart are those without one.
+    /// In whatever order the journal is read back: the verdicts after a restart are those without
+    /// one.
     #[test]
     fn a_rebuilt_engine_gives_the_verdicts_of_the_old_one(
         windows in windows(),

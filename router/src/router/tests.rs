@@ -196,6 +196,20 @@ fn probes_that_are_given_out_are_a_reason_of_their_own() {
     assert_eq!(permit.issuer(), SECOND);
 }
 
+#[test]
+fn a_probe_that_was_not_sent_goes_to_the_next_request() {
+    let mut router = Router::new(table(&[FIRST]), vec![POLICY]).unwrap();
+    router.set_links_up(FIRST, 1);
+    open_first(&mut router, at(0));
+    for _ in 0..20 {
+        call(&mut router, CallOutcome::NotCalled, ms(0), at(1_000));
+    }
+    for _ in 0..2 {
+        call(&mut router, CallOutcome::Success, ms(1), at(1_000));
+    }
+    assert_eq!(router.state(FIRST, at(1_000)), Some(BreakerState::Closed));
+}
+
 /// A full bulkhead must not eat probes, else HalfOpen waits for results that nobody can bring.
 #[test]
 fn a_full_bulkhead_takes_no_probe() {

@@ -39,6 +39,16 @@ pub(super) fn build(specs: Vec<RouteSpec>) -> Result<RouteTable, Vec<TableError>
     if !sweep.errors.is_empty() {
         return Err(sweep.errors);
     }
+    debug_assert!(
+        sweep
+            .segments
+            .is_sorted_by(|one, next| one.start < next.start)
+    );
+    debug_assert_eq!(
+        routes.len(),
+        specs.len(),
+        "the position of a route is its number"
+    );
     let (index, index_unit) = index(&sweep.segments);
     Ok(RouteTable {
         routes,
@@ -246,6 +256,7 @@ impl Sweep {
             }
             self.cut(point);
         }
+        debug_assert!(coming.peek().is_none(), "each entry begins at a point");
         self.segments.shrink_to_fit();
     }
 
@@ -343,6 +354,8 @@ fn index(segments: &[Segment]) -> (Vec<u32>, u64) {
         }
         index.push(current);
     }
+    debug_assert!(index.is_sorted(), "later digits, later segments");
+    debug_assert_eq!(index.len(), values.saturating_add(1));
     (index, unit)
 }
 

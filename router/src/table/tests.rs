@@ -126,6 +126,16 @@ fn conditions_narrow_a_route_down() {
     check("4200000000", auth, Currency::USD, None);
 }
 
+/// The last account of a wide entry is one that a narrow one claims for another currency.
+#[test]
+fn an_entry_holds_up_to_its_last_account() {
+    let narrow = conditional(&["4111111111111111119"], None, Some(Currency::USD));
+    let wide = spec(&["4111111111111111110-4111111111111111119"]);
+    let table = RouteTable::build(vec![wide, narrow]).unwrap();
+    assert_eq!(found(&table, query("4111111111111111119")), Some(0));
+    assert_eq!(found(&table, query("4111111111111111120")), None);
+}
+
 #[test]
 fn all_faults_are_refused_at_once() {
     let errors = RouteTable::build(vec![
@@ -179,8 +189,8 @@ fn all_faults_are_refused_at_once() {
     );
     assert_eq!(
         errors[5].to_string(),
-        "prefix 5061 of route 1 and prefix 5061 of route 0 claim the same accounts; make one of them \
-         narrower"
+        "prefix 5061 of route 1 and prefix 5061 of route 0 claim the same accounts; make one of \
+         them narrower"
     );
 }
 
@@ -377,15 +387,15 @@ proptest! {
     fn look_up_and_scan_agree(
         entries in entries().prop_map(settled),
         accounts in prop::collection::vec(digits(8..=19), 1..40),
-        financial: bool,
-        kes: bool,
+        class in prop_oneof![Just(AUTH), Just(FINANCIAL)],
+        currency in prop_oneof![Just(Currency::KES), Just(Currency::USD)],
     ) {
         let table = build(&entries).unwrap();
         for account in &accounts {
             let query = Query {
                 account: account.as_bytes(),
-                class: if financial { MessageClass::Financial } else { MessageClass::Authorisation },
-                currency: if kes { Currency::KES } else { Currency::USD },
+                class: class.unwrap(),
+                currency,
             };
             let fitting = entries.iter().filter(|entry| entry.fits(&query));
             let best = fitting.min_by_key(|entry| (entry.width(), 2 - entry.conditions()));

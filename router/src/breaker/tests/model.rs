@@ -230,8 +230,9 @@ impl Pair {
 
 fn step() -> impl Strategy<Value = Step> {
     let latency = prop_oneof![Just(299_u64), Just(300)];
+    let pause = prop_oneof![0_u64..150, 900_u64..1_100, Just(5_000), Just(20_000)];
     prop_oneof![
-        2 => prop_oneof![0_u64..150, 900_u64..1_100, Just(5_000_u64), Just(20_000)].prop_map(Step::Pass),
+        2 => pause.prop_map(Step::Pass),
         6 => Just(Step::Admit),
         6 => (any::<usize>(), any::<bool>(), latency).prop_map(|(w, f, l)| Step::End(w, f, l)),
         1 => any::<usize>().prop_map(Step::Forgo),
@@ -239,20 +240,23 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Windows shorter and longer than the time a breaker stays open.
 fn policy() -> impl Strategy<Value = BreakerPolicy> {
     let slow = proptest::option::of((1_u8..=100).prop_map(|percent| SlowPolicy {
         limit: ms(300),
         percent,
     }));
-    (1_u32..6, 1_u8..=100, slow, 1_u32..5).prop_map(|(calls_min, failure_percent, slow, probes)| {
-        BreakerPolicy {
+    let window = prop_oneof![Just(ms(1_000)), Just(ms(20_000))];
+    (1_u32..6, 1_u8..=100, slow, 1_u32..5, window).prop_map(
+        |(calls_min, failure_percent, slow, probes, window)| BreakerPolicy {
+            window,
             calls_min,
             failure_percent,
             slow,
             probes,
             ..POLICY
-        }
-    })
+        },
+    )
 }
 
 proptest! {
