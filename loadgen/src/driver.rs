@@ -180,10 +180,7 @@ async fn serve_line(driver: Arc<Mutex<Driver>>, number: u16, socket: TcpStream) 
 async fn listen(driver: &Mutex<Driver>, number: u16, mut socket: OwnedReadHalf, clock: Clock) {
     let mut buffer = vec![0; READ_LEN];
     let mut filled = 0;
-    loop {
-        let Some(space) = buffer.get_mut(filled..) else {
-            return;
-        };
+    while let Some(space) = buffer.get_mut(filled..) {
         match socket.read(space).await {
             Ok(0) | Err(_) => return,
             Ok(read) => filled += read,

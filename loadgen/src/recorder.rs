@@ -213,7 +213,7 @@ impl ItemRecord {
 }
 
 /// What happened within one second of the run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Second {
     /// Messages due in it.
     pub offered: u64,
@@ -221,16 +221,6 @@ pub struct Second {
     pub tally: Tally,
     /// Response times of the answers that came in it, in coarse steps.
     pub response: CoarseHistogram,
-}
-
-impl Default for Second {
-    fn default() -> Self {
-        Self {
-            offered: 0,
-            tally: Tally::default(),
-            response: CoarseHistogram::default(),
-        }
-    }
 }
 
 /// Eight steps per doubling, from 1 µs to 134 s: small enough to keep one per second.

@@ -128,7 +128,7 @@ pub fn run(
     stop: &Stop,
     watch: &mut dyn FnMut(&Snapshot),
 ) -> Result<RunReport> {
-    let mut crew = Crew::muster(config, clock, stop)?;
+    let crew = Crew::muster(config, clock, stop)?;
     crew.wait_until_ready()?;
     let start = clock.now().after(HEAD_START);
     crew.start
@@ -148,7 +148,7 @@ pub fn run(
 
 fn report(
     config: &RunConfig,
-    driven: &[Driven],
+    driven: &[Box<Driven>],
     stop: &Stop,
     clock: Clock,
     start: Instant,
@@ -182,7 +182,7 @@ struct Crew {
 
 enum Event {
     Ready(Result<()>),
-    Ended(Result<Driven>),
+    Ended(Result<Box<Driven>>),
 }
 
 impl Crew {
@@ -225,7 +225,7 @@ impl Crew {
         })
     }
 
-    fn wait_until_ready(&mut self) -> Result<()> {
+    fn wait_until_ready(&self) -> Result<()> {
         for _ in 0..self.progress.len() {
             match self.events.recv().context("a generator thread failed")? {
                 Event::Ready(result) => result?,
@@ -281,7 +281,7 @@ impl Post {
             .context("no runtime for a generator thread")
             .and_then(|runtime| runtime.block_on(self.work()));
         // Nobody listens any more when the run has failed elsewhere.
-        drop(events.send(Event::Ended(result)));
+        drop(events.send(Event::Ended(result.map(Box::new))));
     }
 
     async fn work(mut self) -> Result<Driven> {

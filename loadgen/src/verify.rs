@@ -27,8 +27,8 @@ use anyhow::Result;
 
 pub use acquirer::AcquirerBook;
 pub use checks::{Audit, Check, Sums};
-pub use database::DatabaseBook;
-pub use journal::JournalBook;
+pub use database::{DatabaseBook, drop_schema, is_applied};
+pub use journal::{JournalBook, last_records};
 pub use ledgers::LedgerBook;
 
 use crate::stop::Stop;

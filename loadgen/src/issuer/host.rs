@@ -264,10 +264,7 @@ async fn accept(listener: tokio::net::TcpListener, room: Arc<Mutex<Room>>, clock
 async fn listen(mut socket: OwnedReadHalf, number: u32, room: Arc<Mutex<Room>>, clock: Clock) {
     let mut buffer = vec![0; READ_LEN];
     let mut filled = 0;
-    loop {
-        let Some(space) = buffer.get_mut(filled..) else {
-            break;
-        };
+    while let Some(space) = buffer.get_mut(filled..) {
         match socket.read(space).await {
             Ok(0) | Err(_) => break,
             Ok(read) => filled += read,

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use domain::amount::Amount;
 use domain::currency::Currency;
-use domain::ids::TransactionId;
+use domain::ids::{Lsn, TransactionId};
 use hashbrown::HashMap;
 use tokio_postgres::{Client, NoTls, Row};
 
@@ -134,6 +134,36 @@ pub(crate) fn with_client<T>(url: &str, work: impl AsyncFnOnce(&Client) -> Resul
         // Its error, if any, has already failed the work.
         drop(pump.await);
         result
+    })
+}
+
+/// Drops a schema with everything in it.
+///
+/// # Errors
+/// The server cannot be reached, or refuses.
+pub fn drop_schema(url: &str, schema: &str) -> Result<()> {
+    with_client(url, async |client| {
+        let statement = format!("DROP SCHEMA IF EXISTS {} CASCADE", quoted(schema));
+        Ok(client.batch_execute(&statement).await?)
+    })
+}
+
+/// Whether the records of a journal up to `last`, as [`super::last_records`] gives them,
+/// have been applied to a schema.
+///
+/// # Errors
+/// The server cannot be read.
+pub fn is_applied(url: &str, schema: &str, last: &[(u16, Lsn)]) -> Result<bool> {
+    with_client(url, async |client| {
+        let statement = format!("SELECT shard, lsn FROM {}.watermark", quoted(schema));
+        let mut applied = HashMap::new();
+        for row in client.query(&statement, &[]).await? {
+            let (shard, lsn): (i32, i64) = (row.try_get(0)?, row.try_get(1)?);
+            applied.insert(u16::try_from(shard)?, u64::try_from(lsn)?);
+        }
+        Ok(last
+            .iter()
+            .all(|(shard, lsn)| applied.get(shard).copied().unwrap_or_default() >= lsn.0))
     })
 }
 

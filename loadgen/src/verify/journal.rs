@@ -62,21 +62,8 @@ impl JournalBook {
     /// # Errors
     /// It cannot be read, or is damaged.
     pub fn read(root: &Path) -> Result<Self> {
-        let content = Manifest::read(root).context("the journal cannot be read")?;
         let mut book = Self::default();
-        for shard in 0..content.shards {
-            let mut reader = ShardReader::open(root, ShardId(shard), Lsn::ZERO)
-                .with_context(|| format!("shard {shard} of the journal cannot be read"))?;
-            let mut last = Lsn::ZERO;
-            while let Some(entry) = reader
-                .next(UpTo::End)
-                .with_context(|| format!("shard {shard} of the journal cannot be read"))?
-            {
-                last = entry.lsn;
-                book.fold(&entry.record);
-            }
-            book.last.push((shard, last));
-        }
+        book.last = read_shards(root, |record| book.fold(record))?;
         Ok(book)
     }
 
@@ -206,6 +193,31 @@ impl Entry {
         self.reversal
             .is_some_and(|reversal| reversal.result.is_none())
     }
+}
+
+/// The last record of each shard.
+///
+/// # Errors
+/// The journal cannot be read, or is damaged.
+pub fn last_records(root: &Path) -> Result<Vec<(u16, Lsn)>> {
+    read_shards(root, |_| ())
+}
+
+fn read_shards(root: &Path, mut take: impl FnMut(&Record<'_>)) -> Result<Vec<(u16, Lsn)>> {
+    let content = Manifest::read(root).context("the journal cannot be read")?;
+    let mut all = Vec::new();
+    for shard in 0..content.shards {
+        let damaged = || format!("shard {shard} of the journal cannot be read");
+        let mut reader =
+            ShardReader::open(root, ShardId(shard), Lsn::ZERO).with_context(damaged)?;
+        let mut last = Lsn::ZERO;
+        while let Some(entry) = reader.next(UpTo::End).with_context(damaged)? {
+            last = entry.lsn;
+            take(&entry.record);
+        }
+        all.push((shard, last));
+    }
+    Ok(all)
 }
 
 fn request_id(trace: &Trace) -> TraceId {

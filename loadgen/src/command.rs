@@ -1,0 +1,215 @@
+//! Each command of the command line, from its options to its exit code.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use iso8583::{Dialect, Framing};
+
+use crate::cli::{Command, Format, RunArgs, SendArgs, SimCommand, SimIssuerArgs, VerifyArgs};
+use crate::clock::Clock;
+use crate::console::{complain, say};
+use crate::issuer::{Behaviour, Fault, IssuerConfig, IssuerHost};
+use crate::message::Wire;
+use crate::profile::Profile;
+use crate::report::{Summary, progress_line, text};
+use crate::runner::{RunConfig, Snapshot, run};
+use crate::scenario::Scenario;
+use crate::stop::Stop;
+use crate::threshold::Threshold;
+use crate::verdict::Verdict;
+use crate::verify::{Inputs, audit_settled};
+use crate::{demo, send};
+
+/// Exit code of an error of our own.
+pub const ERROR: u8 = 1;
+/// Exit code of a run that was ended by hand.
+pub const INTERRUPTED: u8 = 130;
+
+/// Does what the command line says; gives the exit code.
+///
+/// # Errors
+/// Whatever keeps the command from giving a verdict.
+pub fn perform(command: Command) -> Result<u8> {
+    match command {
+        Command::Run(args) => perform_run(*args),
+        Command::Sim(SimCommand::Issuer(args)) => perform_sim(args),
+        Command::Verify(args) => perform_verify(args),
+        Command::Demo(args) => demo::perform(args),
+        Command::Send(args) => perform_send(&args),
+    }
+}
+
+fn perform_run(args: RunArgs) -> Result<u8> {
+    if args.print_scenario {
+        say(format_args!("{}", Scenario::built_in_text().trim_end()));
+        return Ok(0);
+    }
+    let (format, out) = (args.format, args.out.clone());
+    let config = run_config(args)?;
+    if let Some(folder) = &out {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
+    }
+    let stop = Stop::default();
+    stop.on_signals()?;
+    let mut before = Snapshot::default();
+    let mut watch = |snapshot: &Snapshot| {
+        complain(format_args!("{}", progress_line(snapshot, &before)));
+        before = *snapshot;
+    };
+    let report = run(&config, Clock::start(), &stop, &mut watch)?;
+    let command = command_line();
+    let summary = Summary::new(&report, &config, &command);
+    let shown = text(&report, &config, &command)?;
+    if let Some(folder) = &out {
+        summary.write(folder, &shown)?;
+    }
+    match format {
+        Format::Text => say(format_args!("{}", shown.trim_end())),
+        Format::Json => say(format_args!("{}", summary.json()?)),
+    }
+    if stop.is_asked() {
+        return Ok(INTERRUPTED);
+    }
+    Ok(report.judgement.verdict.exit_code())
+}
+
+fn run_config(args: RunArgs) -> Result<RunConfig> {
+    let target = args.target.context("the target is missing")?;
+    if !args.allow_remote {
+        target.require_near()?;
+    }
+    let scenario = match &args.scenario {
+        Some(path) => Scenario::parse(&read(path)?)?,
+        None => Scenario::built_in()?,
+    };
+    let profile = match &args.profile {
+        Some(text) => Profile::parse(text)?,
+        None => Profile::parse(&format!(
+            "hold:{}@{}s",
+            args.rate,
+            args.duration.as_secs_f64()
+        ))?,
+    };
+    let thresholds = if args.threshold.is_empty() {
+        Threshold::defaults()
+    } else {
+        args.threshold
+    };
+    Ok(RunConfig {
+        arrival: args.arrival,
+        warmup: args.warmup,
+        grace: args.grace,
+        timeout: args.timeout,
+        connections: args.connections,
+        threads: args.threads,
+        inflight_max: args.inflight_max,
+        seed: args.seed,
+        acks: args.out.map(|folder| folder.join("acks.log")),
+        scenario: Arc::new(scenario),
+        profile,
+        thresholds,
+        ..RunConfig::new(target, 1.0, args.duration)?
+    })
+}
+
+fn perform_sim(args: SimIssuerArgs) -> Result<u8> {
+    let dialect = Dialect::by_name(&args.dialect)
+        .with_context(|| format!("the dialect `{}` is not known", args.dialect))?;
+    let mut faults = args.fault;
+    if let Some(path) = &args.faults {
+        faults.extend(Fault::parse_script(&read(path)?)?);
+    }
+    let config = IssuerConfig {
+        name: "issuer".to_owned(),
+        listen: args.listen,
+        wire: Wire {
+            dialect,
+            framing: Framing::Be16,
+        },
+        behaviour: Behaviour {
+            latency: args.latency,
+            decline: args.decline,
+            silent: args.silent,
+            late: args.late,
+            late_by: args.late_by,
+            duplicate: args.duplicate,
+            garble: args.garble,
+        },
+        faults,
+        ledger: args.ledger,
+        sign_on: args.sign_on,
+        seed: args.seed,
+    };
+    let stop = Stop::default();
+    stop.on_signals()?;
+    let host = IssuerHost::start(vec![config], Clock::start())?;
+    let address = host.address(0);
+    say(format_args!("issuer listens on {address}; Ctrl-C ends it"));
+    if let Some(path) = &args.ready_file {
+        write_ready(path, &serde_json::json!({ "address": address.to_string() }))?;
+    }
+    while !stop.wait(std::time::Duration::from_secs(3_600)) {}
+    for (_, stats) in host.finish()? {
+        say(format_args!("{stats:#?}"));
+    }
+    Ok(0)
+}
+
+/// Writes the file whole: whoever waits for it never sees a part.
+fn write_ready(path: &Path, content: &serde_json::Value) -> Result<()> {
+    let aside = path.with_extension("new");
+    std::fs::write(&aside, content.to_string())
+        .and_then(|()| std::fs::rename(&aside, path))
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+fn perform_verify(args: VerifyArgs) -> Result<u8> {
+    let inputs = Inputs {
+        acks: args.acks,
+        journal: args.journal,
+        ledgers: args.ledger,
+        database: args.db.map(|url| (url, args.schema)),
+    };
+    let stop = Stop::default();
+    stop.on_signals()?;
+    let audit = audit_settled(&inputs, args.settle, &stop)?;
+    let verdict = if audit.passed() {
+        Verdict::Pass
+    } else {
+        Verdict::Fail
+    };
+    say(format_args!("{verdict}  {}", audit.to_string().trim_end()));
+    Ok(verdict.exit_code())
+}
+
+fn perform_send(args: &SendArgs) -> Result<u8> {
+    if !args.allow_remote {
+        args.target.require_near()?;
+    }
+    let clock = Clock::start();
+    let shown = if args.hex {
+        send::hex(&args.target, args.amount_minor, clock)?
+    } else {
+        send::send(&args.target, args.amount_minor, args.timeout, clock)?
+    };
+    say(format_args!("{}", shown.trim_end()));
+    Ok(0)
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+/// What repeats this run.
+fn command_line() -> String {
+    let words = std::env::args().skip(1);
+    words.fold("njia-loadgen".to_owned(), |line, word| {
+        if word.contains(['?', '&', ' ', '<', '>', '*']) {
+            format!("{line} '{word}'")
+        } else {
+            format!("{line} {word}")
+        }
+    })
+}

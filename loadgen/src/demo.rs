@@ -1,0 +1,300 @@
+//! The first five minutes: issuers, switch, load, an outage, and the proof.
+
+mod folder;
+mod scrape;
+mod show;
+mod switch;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cli::DemoArgs;
+use crate::clock::Clock;
+use crate::command::INTERRUPTED;
+use crate::console::say;
+use crate::distribution::Distribution;
+use crate::issuer::{Behaviour, IssuerConfig, IssuerHost};
+use crate::profile::Profile;
+use crate::report::{Summary, text};
+use crate::runner::{RunConfig, RunReport, run};
+use crate::stop::Stop;
+use crate::target::Target;
+use crate::units::show_count;
+use crate::verdict::Verdict;
+use crate::verify::{Audit, Inputs, audit, drop_schema, is_applied, last_records};
+use folder::DemoFolder;
+use scrape::Metrics;
+use show::Screen;
+use switch::{Database, Switch};
+
+/// Runs the demo; gives the exit code.
+///
+/// # Errors
+/// Something could not be started, or did not end as it must.
+pub fn perform(args: DemoArgs) -> Result<u8> {
+    let stop = Stop::default();
+    stop.on_signals()?;
+    let mut folder = DemoFolder::create(&args)?;
+    let database = args.db.clone().map(Database::own_schema);
+    let result = Demo::new(args, &folder, database.as_ref(), stop.clone()).perform();
+    if let Some(database) = &database {
+        // The verdict stands whether or not the schema could be dropped.
+        if let Err(error) = drop_schema(&database.url, &database.schema) {
+            say(format_args!(
+                "the schema {} is left: {error:#}",
+                database.schema
+            ));
+        }
+    }
+    let passed = matches!(&result, Ok(Verdict::Pass));
+    folder.close(passed);
+    if stop.is_asked() {
+        say(format_args!("INVALID  ended by hand"));
+        return Ok(INTERRUPTED);
+    }
+    result.map(Verdict::exit_code)
+}
+
+struct Demo<'a> {
+    args: DemoArgs,
+    folder: &'a DemoFolder,
+    database: Option<&'a Database>,
+    stop: Stop,
+    clock: Clock,
+}
+
+impl<'a> Demo<'a> {
+    fn new(
+        args: DemoArgs,
+        folder: &'a DemoFolder,
+        database: Option<&'a Database>,
+        stop: Stop,
+    ) -> Self {
+        Self {
+            args,
+            folder,
+            database,
+            stop,
+            clock: Clock::start(),
+        }
+    }
+
+    fn perform(&self) -> Result<Verdict> {
+        let program = switch::find(self.args.njia.as_deref())?;
+        let issuers = IssuerHost::start(self.issuers(), self.clock)?;
+        let addresses = [issuers.address(0), issuers.address(1)];
+        let mut njia = Switch::start(&program, self.folder, addresses, self.database)?;
+        let outcome = self.with_switch(&mut njia, &issuers);
+        if let Err(error) = &outcome
+            && !self.stop.is_asked()
+        {
+            say(format_args!("{}", njia.log_tail(self.folder)));
+            say(format_args!("FAIL  {error:#}"));
+        }
+        let (report, audit) = outcome?;
+        Ok(self.conclude(&report, &audit))
+    }
+
+    /// Everything between the switch's start and its end.
+    fn with_switch(&self, njia: &mut Switch, issuers: &IssuerHost) -> Result<(RunReport, Audit)> {
+        let ready = njia.wait_until_ready(&self.stop)?;
+        let target = Target::plain(ready.listener);
+        self.introduce(&ready, issuers, &target, njia.id())?;
+        let metrics = Metrics::new(ready.admin);
+        let report = self.offer(&target, issuers, &metrics)?;
+        if self.stop.is_asked() {
+            bail!("ended by hand");
+        }
+        let applied_within = self.settle(&metrics)?;
+        njia.end(&self.stop)?;
+        issuers.flush_ledgers()?;
+        let audit = self.verify(applied_within)?;
+        Ok((report, audit))
+    }
+
+    fn issuers(&self) -> Vec<IssuerConfig> {
+        let issuer = |name: &str, median: f64, seed: u64| IssuerConfig {
+            name: name.to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            wire: Target::plain(SocketAddr::from(([127, 0, 0, 1], 0))).wire,
+            behaviour: Behaviour {
+                latency: Distribution::Lognormal {
+                    median: median * 1e6,
+                    sigma: 0.4,
+                },
+                decline: 0.03,
+                silent: 0.0002,
+                late: 0.0001,
+                late_by: Distribution::Uniform {
+                    low: 2.5e9,
+                    high: 4e9,
+                },
+                duplicate: 0.0001,
+                garble: 0.0,
+            },
+            faults: Vec::new(),
+            ledger: Some(self.folder.path().join(format!("{name}.ledger"))),
+            sign_on: true,
+            seed,
+        };
+        vec![
+            issuer("bank", 20.0, self.args.seed),
+            issuer("momo", 35.0, self.args.seed + 1),
+        ]
+    }
+
+    fn introduce(
+        &self,
+        ready: &switch::Ready,
+        issuers: &IssuerHost,
+        target: &Target,
+        id: u32,
+    ) -> Result<()> {
+        let folder = self.folder.path().display();
+        let sample = crate::send::hex(target, 15_000, self.clock)?;
+        let port = ready.listener.port();
+        say(format_args!(
+            "njia        process {id}, listener pos at iso://{}",
+            ready.listener
+        ));
+        say(format_args!(
+            "status      curl http://{}/metrics",
+            ready.admin
+        ));
+        say(format_args!(
+            "issuers     bank at {}, momo at {}",
+            issuers.address(0),
+            issuers.address(1)
+        ));
+        say(format_args!("journal     {}", ready.journal.display()));
+        say(format_args!(
+            "files       {folder} (acks.log, ledgers, njia.log)"
+        ));
+        say(format_args!(
+            "by hand     echo {sample} | xxd -r -p | timeout 2 nc 127.0.0.1 {port} | xxd"
+        ));
+        Ok(())
+    }
+
+    /// Offers the load; in its middle one issuer stops answering.
+    fn offer(&self, target: &Target, issuers: &IssuerHost, metrics: &Metrics) -> Result<RunReport> {
+        let mut config = RunConfig::new(target.clone(), self.args.rate, self.args.duration)?;
+        config.profile = Profile::hold(self.args.rate, self.args.duration);
+        config.warmup = self.args.warmup;
+        config.connections = self.args.connections;
+        config.seed = self.args.seed;
+        config.acks = Some(self.folder.path().join("acks.log"));
+        config.thresholds = demo_thresholds()?;
+        let control = issuers.control(1);
+        let mut screen = Screen::new(self.args.warmup, self.args.duration, metrics);
+        let report = run(&config, self.clock, &self.stop, &mut |snapshot| {
+            control.mute(screen.outage(snapshot.elapsed));
+            screen.show(snapshot);
+        });
+        control.mute(false);
+        let report = report?;
+        screen.conclude()?;
+        let shown = text(&report, &config, "njia-loadgen demo")?;
+        Summary::new(&report, &config, "njia-loadgen demo").write(self.folder.path(), &shown)?;
+        Ok(report)
+    }
+
+    /// Waits until PostgreSQL has what was in the journal at the end of the load, and until no
+    /// reversal is owed; says whether the former came in time.
+    fn settle(&self, metrics: &Metrics) -> Result<bool> {
+        let ended = self.clock.now();
+        let applied_within = match self.database {
+            None => true,
+            Some(Database { url, schema }) => {
+                let last = last_records(&self.folder.journal())?;
+                let left = CAUGHT_UP.saturating_sub(self.clock.now().since(ended));
+                self.stop
+                    .until(left, INTERVAL, || is_applied(url, schema, &last))?
+            }
+        };
+        let settled = self
+            .stop
+            .until(SETTLE, INTERVAL, || Ok(metrics.read()?.is_settled()))?;
+        if !settled {
+            bail!("reversals are still owed after {} s", SETTLE.as_secs());
+        }
+        Ok(applied_within)
+    }
+
+    fn verify(&self, applied_within: bool) -> Result<Audit> {
+        let path = |name: &str| self.folder.path().join(name);
+        let inputs = Inputs {
+            acks: path("acks.log"),
+            journal: self.folder.journal(),
+            ledgers: vec![path("bank.ledger"), path("momo.ledger")],
+            database: self
+                .database
+                .map(|database| (database.url.clone(), database.schema.clone())),
+        };
+        let audit = audit(&inputs).context("the proof could not be made")?;
+        std::fs::write(path("verify.txt"), audit.to_string())?;
+        if !applied_within {
+            bail!(
+                "PostgreSQL did not catch up within {} s",
+                CAUGHT_UP.as_secs()
+            );
+        }
+        Ok(audit)
+    }
+
+    /// The line that everything was for.
+    fn conclude(&self, report: &RunReport, audit: &Audit) -> Verdict {
+        let mut judgement = report.judgement.clone();
+        if !audit.passed() {
+            judgement.fail("the proof failed".to_owned());
+            say(format_args!("{audit}"));
+        }
+        for reason in &judgement.reasons {
+            say(format_args!("because     {reason}"));
+        }
+        let response = &report.totals.all.latencies.response;
+        let at = |quantile| {
+            let micros = response.value_at_quantile(quantile);
+            crate::units::show_duration(Duration::from_micros(micros))
+        };
+        let equal = if audit.sums_are_equal() {
+            "sums equal"
+        } else {
+            "sums NOT equal"
+        };
+        let database = if self.database.is_some() {
+            ", PostgreSQL the same"
+        } else {
+            ""
+        };
+        say(format_args!(
+            "{}  {} transactions, p50 {}, p99 {}, p99.9 {}, lost {}, doubled {}, {} reversed, {equal}: \
+             {}{database}",
+            judgement.verdict,
+            show_count(audit.transactions),
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            audit.lost(),
+            audit.doubled(),
+            show_count(audit.reversed),
+            audit.currencies(),
+        ));
+        judgement.verdict
+    }
+}
+
+fn demo_thresholds() -> Result<Vec<crate::threshold::Threshold>> {
+    ["p99<400ms", "error_rate<0.1%", "declines_unexpected<0.1%"]
+        .into_iter()
+        .map(str::parse)
+        .collect()
+}
+
+/// Reversals to an issuer that was silent are sent again within this time.
+const SETTLE: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_millis(250);
+/// PostgreSQL has everything so long after the end of the load.
+const CAUGHT_UP: Duration = Duration::from_secs(5);
