@@ -1,4 +1,4 @@
-//! Helpers of the suites: the house rules.
+//! Helpers of the suites: the house rules, a PostgreSQL server of its own.
 //!
 //! # Contract
 //! What a suite in `tests/tests/` needs and a second suite needs too.
@@ -7,6 +7,7 @@
 //! Code of the product; anything that the product depends on.
 //!
 //! # Entry points
-//! [`tidy::Tree`].
+//! [`tidy::Tree`], [`postgres::Cluster`].
 
+pub mod postgres;
 pub mod tidy;

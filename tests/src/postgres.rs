@@ -1,0 +1,349 @@
+//! A PostgreSQL server of its own for one test: a fresh cluster in a temporary folder, reachable by
+//! its unix socket alone, gone when it is dropped.
+//!
+//! The server refuses to run as root, so under root it runs as `postgres` or `nobody`.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+use tempfile::TempDir;
+
+/// A running or stopped server with its data.
+#[derive(Debug)]
+pub struct Cluster {
+    folder: TempDir,
+    programs: PathBuf,
+    account: Option<Account>,
+    server: Option<Child>,
+}
+
+/// How a server ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Sessions are ended, transactions rolled back, a checkpoint is written.
+    Fast,
+    /// As after a power cut: the next start replays the log.
+    Immediate,
+    /// The postmaster alone is killed; its sessions find out by themselves.
+    Kill,
+}
+
+/// The superuser of every cluster.
+pub const USER: &str = "njia";
+const START_MAX: Duration = Duration::from_secs(60);
+const READY: &str = "database system is ready to accept connections";
+
+impl Cluster {
+    /// A fresh cluster, started.
+    ///
+    /// # Errors
+    /// No server is installed, or it does not start; the text says what to do.
+    pub fn start() -> Result<Self> {
+        let mut cluster = Self::create()?;
+        cluster.resume()?;
+        Ok(cluster)
+    }
+
+    /// A fresh cluster, not started.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn create() -> Result<Self> {
+        let programs = programs()?;
+        let account = Account::to_use()?;
+        // Short, because the path of a unix socket holds 107 bytes.
+        let folder = tempfile::Builder::new().prefix("njia-pg-").tempdir()?;
+        if let Some(account) = account {
+            chown(folder.path(), Some(account.user), Some(account.group))?;
+        }
+        let cluster = Self {
+            folder,
+            programs,
+            account,
+            server: None,
+        };
+        cluster.initdb()?;
+        Ok(cluster)
+    }
+
+    /// Starts the stopped server on its data.
+    ///
+    /// # Errors
+    /// It does not come up in time; the text holds its log.
+    pub fn resume(&mut self) -> Result<()> {
+        if self.server.is_some() {
+            bail!("the server runs already");
+        }
+        let mut log = String::new();
+        // Sessions of a killed postmaster keep the shared memory until they notice: try again.
+        for _ in 0..50 {
+            let mut server = self.spawn()?;
+            let lines = lines_of(&mut server)?;
+            if wait_until_ready(&lines, &mut log)? {
+                drain(lines);
+                self.server = Some(server);
+                return Ok(());
+            }
+            server.wait()?;
+            if !log.contains("shared memory block") && !log.contains("is another postmaster") {
+                break;
+            }
+        }
+        Err(anyhow!("the server does not start:\n{log}"))
+    }
+
+    /// Ends the server; its data stay.
+    ///
+    /// # Errors
+    /// It does not run, or cannot be told.
+    pub fn stop(&mut self, how: Stop) -> Result<()> {
+        let mut server = self.server.take().context("the server does not run")?;
+        let signal = match how {
+            Stop::Fast => Signal::INT,
+            Stop::Immediate => Signal::QUIT,
+            Stop::Kill => Signal::KILL,
+        };
+        let pid = Pid::from_child(&server);
+        kill_process(pid, signal).context("cannot signal the server")?;
+        server.wait()?;
+        Ok(())
+    }
+
+    /// Copies the data of the stopped server: what a standby has that lags behind.
+    ///
+    /// # Errors
+    /// The server runs, or the copy fails.
+    pub fn save(&self, name: &str) -> Result<()> {
+        self.copy(&self.data(), &self.folder.path().join(name))
+    }
+
+    /// Puts saved data in the place of the stopped server's.
+    ///
+    /// # Errors
+    /// The server runs, or the copy fails.
+    pub fn restore(&self, name: &str) -> Result<()> {
+        fs::remove_dir_all(self.data())?;
+        self.copy(&self.folder.path().join(name), &self.data())
+    }
+
+    /// A connection string for [`USER`].
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_of(USER, None)
+    }
+
+    /// A connection string for another role.
+    #[must_use]
+    pub fn url_of(&self, role: &str, password: Option<&str>) -> String {
+        let password = password.map_or_else(String::new, |text| format!("&password={text}"));
+        let folder = self.folder.path().display();
+        format!("postgresql:///postgres?host={folder}&user={role}{password}")
+    }
+
+    /// The server's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(".s.PGSQL.5432")
+    }
+
+    /// Demands a password of `role`, from the next start or reload on.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn demand_password(&self, role: &str) -> Result<()> {
+        let path = self.data().join("pg_hba.conf");
+        let rest = fs::read_to_string(&path)?;
+        let mut file = fs::File::create(&path)?;
+        write!(file, "local all {role} scram-sha-256\n{rest}")?;
+        Ok(())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command.current_dir(self.folder.path()).env("LC_ALL", "C");
+        if let Some(account) = self.account {
+            command.uid(account.user).gid(account.group);
+        }
+        command
+    }
+
+    fn initdb(&self) -> Result<()> {
+        let output = self
+            .command("initdb")
+            .args([
+                "-U",
+                USER,
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "-N",
+                "-D",
+            ])
+            .arg(self.data())
+            .output()?;
+        if !output.status.success() {
+            bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    fn spawn(&self) -> Result<Child> {
+        let server = self
+            .command("postgres")
+            .arg("-D")
+            .arg(self.data())
+            .arg("-k")
+            .arg(self.folder.path())
+            .args([
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "fsync=on",
+                "-c",
+                "log_destination=stderr",
+            ])
+            .args(["-c", "logging_collector=off", "-c", "max_connections=40"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        Ok(server)
+    }
+
+    fn copy(&self, from: &Path, to: &Path) -> Result<()> {
+        if self.server.is_some() {
+            bail!("stop the server first");
+        }
+        let copied = Command::new("cp").arg("-a").arg(from).arg(to).status()?;
+        if !copied.success() {
+            bail!("cannot copy {} to {}", from.display(), to.display());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.server.is_some()
+            && let Err(error) = self.stop(Stop::Immediate)
+        {
+            eprintln!("a PostgreSQL server may be left over: {error}");
+        }
+    }
+}
+
+/// Whom the server runs as, under root.
+#[derive(Clone, Copy, Debug)]
+struct Account {
+    user: u32,
+    group: u32,
+}
+
+impl Account {
+    fn to_use() -> Result<Option<Self>> {
+        if !geteuid().is_root() {
+            return Ok(None);
+        }
+        let users = fs::read_to_string("/etc/passwd")?;
+        let found = ["postgres", "nobody"]
+            .iter()
+            .find_map(|name| users.lines().find_map(|line| Self::of_line(line, name)));
+        let found = found.context("neither user postgres nor nobody exists to run a server as")?;
+        Ok(Some(found))
+    }
+
+    fn of_line(line: &str, name: &str) -> Option<Self> {
+        let mut fields = line.split(':');
+        if fields.next() != Some(name) {
+            return None;
+        }
+        let user = fields.nth(1)?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
+        Some(Self { user, group })
+    }
+}
+
+/// The folder that holds `initdb` and `postgres`: the newest of Debian's, else that of the path.
+fn programs() -> Result<PathBuf> {
+    let mut folders: Vec<(u32, PathBuf)> = Vec::new();
+    for entry in fs::read_dir("/usr/lib/postgresql").into_iter().flatten() {
+        let entry = entry?;
+        let version = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        if let Some(version) = version {
+            folders.push((version, entry.path().join("bin")));
+        }
+    }
+    folders.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::split_paths(&path);
+    let debian = folders.into_iter().map(|(_, folder)| folder);
+    debian
+        .chain(path)
+        .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
+        .context("no PostgreSQL server on this machine: apt-get install postgresql")
+}
+
+/// The server's log, line by line.
+fn lines_of(server: &mut Child) -> Result<Receiver<String>> {
+    let log = server.stderr.take().context("the log is piped")?;
+    let (to, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            // Nobody listens any more: the pipe is still emptied, or the server would block on it.
+            drop(to.send(line));
+        }
+    });
+    Ok(lines)
+}
+
+/// Whether the server came up; false when it ended instead.
+fn wait_until_ready(lines: &Receiver<String>, log: &mut String) -> Result<bool> {
+    loop {
+        match lines.recv_timeout(START_MAX) {
+            Ok(line) if line.contains(READY) => return Ok(true),
+            Ok(line) => {
+                log.push_str(&line);
+                log.push('\n');
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(false),
+            Err(RecvTimeoutError::Timeout) => bail!("the server does not come up:\n{log}"),
+        }
+    }
+}
+
+/// Keeps what the server says in a test that fails.
+fn drain(lines: Receiver<String>) {
+    if std::env::var_os("NJIA_PG_LOG").is_some() {
+        std::thread::spawn(move || lines.iter().for_each(|line| eprintln!("postgres: {line}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_read_from_its_line() {
+        let line = "nobody:x:65534:65533:nobody:/nonexistent:/usr/sbin/nologin";
+        let account = Account::of_line(line, "nobody").unwrap();
+        assert_eq!((account.user, account.group), (65534, 65533));
+        assert!(Account::of_line(line, "postgres").is_none());
+    }
+}

@@ -1,0 +1,192 @@
+//! The applier against a real server that is killed, fenced, locked, moved back and lied to. What must
+//! hold afterwards is always the same: every record once, the projection equal to the fold of the
+//! records, the sums equal per currency.
+
+#[path = "applier/log.rs"]
+mod log;
+#[path = "applier/oracle.rs"]
+mod oracle;
+#[path = "applier/outages.rs"]
+mod outages;
+#[path = "applier/poison.rs"]
+mod poison;
+#[path = "applier/proxy.rs"]
+mod proxy;
+#[path = "applier/refusals.rs"]
+mod refusals;
+#[path = "applier/rig.rs"]
+mod rig;
+#[path = "applier/takeover.rs"]
+mod takeover;
+#[path = "applier/workload.rs"]
+mod workload;
+
+use std::collections::BTreeSet;
+
+use persistence::applier::{BatchPolicy, migrate};
+
+use log::Log;
+use rig::{Running, SCHEMA, assert_applied, connect, count, migrated, run, settings};
+use workload::Workload;
+
+#[tokio::test]
+async fn the_projection_is_the_fold_of_the_records() {
+    let cluster = migrated().await;
+    let log = Log::new(1);
+    let mut workload = Workload::new(11, 1);
+    let applier = Running::start(settings(cluster.url(), 1), vec![log.journal()]);
+    for size in [1, 2, 7, 500, 501, 3000] {
+        log.append(workload.take(size));
+        applier.caught_up(&log).await;
+    }
+    log.append(workload.finish());
+    applier.finish().await;
+    assert_applied(&cluster, &log, &BTreeSet::new()).await;
+}
+
+#[tokio::test]
+async fn two_shards_share_a_connection_and_nothing_else() {
+    let cluster = migrated().await;
+    let logs = [Log::new(1), Log::new(1).of_shard(1)];
+    logs[0].append(Workload::new(3, 1).take(2500));
+    logs[1].append(Workload::new(4, 2).take(700));
+    let journals = logs.iter().map(Log::journal).collect();
+    let applier = Running::start(settings(cluster.url(), 1), journals);
+    applier.caught_up(&logs[0]).await;
+    applier.caught_up(&logs[1]).await;
+    assert_eq!(applier.status.rows_inserted(), 3200);
+    applier.finish().await;
+    let client = connect(&cluster).await;
+    assert_eq!(count(&client, "{s}.event").await, 3200);
+    let mut expected = oracle::fold(&logs[0], &BTreeSet::new());
+    expected.extend(oracle::fold(&logs[1], &BTreeSet::new()));
+    oracle::assert_equal(&oracle::projection(&client, SCHEMA).await, &expected);
+}
+
+#[tokio::test]
+async fn a_small_batch_waits_for_more_but_not_for_ever() {
+    let cluster = migrated().await;
+    let log = Log::new(1);
+    let mut settings = settings(cluster.url(), 1);
+    settings.batch = BatchPolicy {
+        records_min: 500,
+        linger: std::time::Duration::from_millis(50),
+        ..settings.batch
+    };
+    let applier = Running::start(settings, vec![log.journal()]);
+    log.append(Workload::new(5, 1).take(10));
+    applier.caught_up(&log).await;
+    let batches: u64 = applier.status.batch_records.counts().sum();
+    assert_eq!(
+        batches, 1,
+        "ten records that were there at once go together"
+    );
+    applier.finish().await;
+}
+
+#[tokio::test]
+async fn a_business_key_that_two_transactions_claim_is_an_exception() {
+    let cluster = migrated().await;
+    let (here, there) = (Log::new(1), Log::new(2));
+    let (first, records) = Workload::new(7, 1).approved(99);
+    here.append(records);
+    let mut other = Workload::new(7, 2);
+    let (second, records) = other.approved(99);
+    there.append(records);
+    let (third, records) = other.approved(99);
+    there.append(records);
+    assert_eq!(first.slot(), second.slot(), "the key decides the slot");
+    assert_eq!(first.slot(), third.slot());
+
+    let one = Running::start(settings(cluster.url(), 1), vec![here.journal()]);
+    one.caught_up(&here).await;
+    one.finish().await;
+    let mut elsewhere = settings(cluster.url(), 2);
+    elsewhere.node = domain::ids::NodeId(2);
+    let two = Running::start(elsewhere, vec![there.journal()]);
+    two.caught_up(&there).await;
+    assert_eq!(
+        two.status.doubles(),
+        2,
+        "across nodes, and inside one batch"
+    );
+    two.finish().await;
+
+    let client = connect(&cluster).await;
+    let listed = format!(
+        "{{s}}.exception WHERE reason = 'double' AND transaction_id = '{second}' \
+         AND other = '{first}'"
+    );
+    assert_eq!(count(&client, &listed).await, 1);
+    let kept = format!("{{s}}.transaction WHERE transaction_id = '{second}' AND approved");
+    assert_eq!(count(&client, &kept).await, 1, "its money stays visible");
+}
+
+#[tokio::test]
+async fn two_nodes_that_claim_one_key_at_once_lose_nothing() {
+    let cluster = migrated().await;
+    let (here, there) = (Log::new(1), Log::new(2));
+    let (mut one, mut two) = (Workload::new(7, 1), Workload::new(7, 2));
+    for key in 0..400 {
+        here.append(one.approved(key).1);
+        there.append(two.approved(key).1);
+    }
+    let mut elsewhere = settings(cluster.url(), 2);
+    elsewhere.node = domain::ids::NodeId(2);
+    let here_applier = Running::start(settings(cluster.url(), 1), vec![here.journal()]);
+    let there_applier = Running::start(elsewhere, vec![there.journal()]);
+    here_applier.caught_up(&here).await;
+    there_applier.caught_up(&there).await;
+    here_applier.finish().await;
+    there_applier.finish().await;
+    let client = connect(&cluster).await;
+    assert_eq!(count(&client, "{s}.event").await, 1600);
+    assert_eq!(count(&client, "{s}.transaction").await, 800);
+    let doubles = count(&client, "{s}.transaction WHERE duplicate_of IS NOT NULL").await;
+    assert_eq!(doubles, 400, "each key has one winner");
+    assert_eq!(
+        count(&client, "{s}.exception WHERE reason = 'double'").await,
+        400
+    );
+}
+
+#[tokio::test]
+async fn failed_reversals_are_exceptions_for_people() {
+    let cluster = migrated().await;
+    let log = Log::new(1);
+    let mut workload = Workload::new(13, 1);
+    log.append(workload.take(3000));
+    log.append(workload.finish());
+    let applier = Running::start(settings(cluster.url(), 1), vec![log.journal()]);
+    applier.caught_up(&log).await;
+    applier.finish().await;
+    let client = connect(&cluster).await;
+    for result in ["refused", "expired"] {
+        let ended = format!("{{s}}.transaction WHERE reversal = '{result}'");
+        let listed = format!("{{s}}.exception WHERE reason = 'reversal_{result}'");
+        let ended = count(&client, &ended).await;
+        assert!(ended > 0);
+        assert_eq!(count(&client, &listed).await, ended);
+    }
+}
+
+#[tokio::test]
+async fn migrations_wait_for_each_other_and_run_once() {
+    let cluster = njia_tests::postgres::Cluster::start().unwrap();
+    let server = settings(cluster.url(), 1).server;
+    let all = tokio::join!(migrate(&server), migrate(&server), migrate(&server));
+    let mut applied = [all.0.unwrap(), all.1.unwrap(), all.2.unwrap()].concat();
+    applied.sort_unstable();
+    assert_eq!(
+        applied,
+        [1],
+        "one of them did it, the others had nothing to do"
+    );
+    let client = connect(&cluster).await;
+    run(&client, "DROP SCHEMA {s} CASCADE").await;
+    assert_eq!(
+        migrate(&server).await.unwrap(),
+        [1],
+        "a dropped schema comes back"
+    );
+}

@@ -1,0 +1,192 @@
+//! A server with a schema, an applier on a task of its own, and the questions that every test asks.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ids::NodeId;
+use domain::time::Instant;
+use njia_tests::postgres::Cluster;
+use persistence::applier::{
+    Applier, ApplierError, ApplierSettings, Backoff, BatchPolicy, Names, Payload, SchemaName,
+    Server, ShardJournal, Status, Timeouts, UrlSource, migrate,
+};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::{Client, NoTls};
+
+use crate::log::Log;
+use crate::oracle;
+
+pub const SCHEMA: &str = "njia_test";
+/// No condition of these tests takes longer on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Settings with short waits, of node 1.
+pub fn settings(url: String, owner: u128) -> ApplierSettings {
+    settings_of(UrlSource::fixed(url), owner)
+}
+
+pub fn settings_of(url: UrlSource, owner: u128) -> ApplierSettings {
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    ApplierSettings {
+        server: Server {
+            url,
+            tls: None,
+            schema: SchemaName::new(SCHEMA).unwrap(),
+            timeouts: Timeouts {
+                lock: Duration::from_millis(200),
+                ..Timeouts::STANDARD
+            },
+        },
+        node: NodeId(1),
+        owner,
+        names: Names {
+            acquirers: names(&oracle::ACQUIRERS),
+            issuers: names(&oracle::ISSUERS),
+            routes: names(&oracle::ROUTES),
+        },
+        batch: BatchPolicy {
+            records_max: 500,
+            records_min: 1,
+            linger: Duration::ZERO,
+            poll: Duration::from_millis(1),
+            quarantine_run_max: 64,
+        },
+        backoff: Backoff {
+            first: Duration::from_millis(1),
+            max: Duration::from_millis(20),
+            pause: Duration::from_millis(20),
+        },
+        drain: PATIENCE,
+        payload: Payload::Keep,
+        accept_lost: Vec::new(),
+        clock,
+    }
+}
+
+pub fn clock() -> Instant {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    let start = START.get_or_init(std::time::Instant::now);
+    Instant::from_nanos(u64::try_from(start.elapsed().as_nanos()).unwrap())
+}
+
+/// An applier at work.
+pub struct Running {
+    pub status: Arc<Status>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), ApplierError>>,
+}
+
+impl Running {
+    pub fn start(settings: ApplierSettings, journals: Vec<ShardJournal>) -> Self {
+        let applier = Applier::new(settings, journals);
+        let status = applier.status();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(applier.run(async {
+            // A dropped sender is a signal too.
+            let _: Result<(), _> = stopped.await;
+        }));
+        Self { status, stop, task }
+    }
+
+    /// Lets it catch up and ends it.
+    pub async fn finish(self) {
+        drop(self.stop);
+        let end = timeout(PATIENCE, self.task)
+            .await
+            .expect("the applier ends");
+        end.unwrap().unwrap();
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(self) -> ApplierError {
+        let end = timeout(PATIENCE, self.task)
+            .await
+            .expect("the applier ends");
+        end.unwrap().unwrap_err()
+    }
+
+    /// Waits until `log`, as far as it is durable, is in PostgreSQL.
+    pub async fn caught_up(&self, log: &Log) {
+        let status = Arc::clone(&self.status);
+        let log = log.clone();
+        until(|| {
+            status.lanes().iter().any(|lane| {
+                lane.journal == log.journal
+                    && lane.shard == log.shard
+                    && lane.watermark() == log.durable()
+            })
+        })
+        .await;
+    }
+}
+
+/// Waits for a condition that another task or the server brings about.
+pub async fn until(mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(1));
+        while !holds() {
+            tick.tick().await;
+        }
+    };
+    timeout(PATIENCE, wait)
+        .await
+        .expect("the condition comes true");
+}
+
+/// A started cluster whose schema is migrated.
+pub async fn migrated() -> Cluster {
+    let cluster = Cluster::start().unwrap();
+    let settings = settings(cluster.url(), 0);
+    assert_eq!(migrate(&settings.server).await.unwrap(), [1]);
+    cluster
+}
+
+/// A superuser's connection, beside the applier's.
+pub async fn connect(cluster: &Cluster) -> Client {
+    let (client, connection) = tokio_postgres::connect(&cluster.url(), NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(async {
+        // It ends with the server, in most tests of this suite.
+        drop(connection.await);
+    });
+    client
+}
+
+pub async fn count(client: &Client, what: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM {what}");
+    let sql = sql.replace("{s}", SCHEMA);
+    client.query_one(&sql, &[]).await.unwrap().get(0)
+}
+
+pub async fn run(client: &Client, sql: &str) {
+    client
+        .batch_execute(&sql.replace("{s}", SCHEMA))
+        .await
+        .unwrap();
+}
+
+/// Everything that must hold once `log` has been applied: each record once, the projection equal to
+/// the fold, the sums equal per currency, the watermark at the end.
+pub async fn assert_applied(cluster: &Cluster, log: &Log, refused: &BTreeSet<u64>) {
+    let client = connect(cluster).await;
+    let last = i64::try_from(log.durable().0).unwrap();
+    let quarantined = i64::try_from(refused.len()).unwrap();
+    let journal = format!("journal = '{}' AND shard = {}", log.journal, log.shard);
+    let events = count(&client, &format!("{{s}}.event WHERE {journal}")).await;
+    assert_eq!(events, last - quarantined, "events");
+    let aside = count(&client, &format!("{{s}}.quarantine WHERE {journal}")).await;
+    assert_eq!(aside, quarantined, "quarantine");
+    let watermark = format!("{{s}}.watermark WHERE {journal} AND lsn = {last}");
+    assert_eq!(count(&client, &watermark).await, 1, "watermark");
+    let expected = oracle::fold(log, refused);
+    let held = oracle::projection(&client, SCHEMA).await;
+    oracle::assert_equal(&held, &expected);
+    assert_eq!(
+        oracle::totals(&client, SCHEMA).await,
+        oracle::sums(&expected)
+    );
+}

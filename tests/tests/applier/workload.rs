@@ -1,0 +1,368 @@
+//! Seeded traffic as journal records: every way a transaction can go, interleaved.
+
+use std::collections::VecDeque;
+
+use domain::bytes::Text;
+use domain::currency::Currency;
+use domain::ids::{
+    AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, NodeId, Origin, RouteId, Slot, Stan,
+    TransactionId,
+};
+use domain::pan::{Account, PanToken, SealedPan};
+use domain::record::{
+    Intent, LateResponse, Outcome, OutcomeKind, Record, RefusalReason, Refused, ReversalCause,
+    SafDone, SafOwed, SafResult, Tombstone,
+};
+use domain::request::{
+    Answer, ContentHash, DuplicateKey, Facts, IssuerLeg, MessageClass, OriginalReference, Trace,
+    TraceKey,
+};
+use domain::time::{TransmissionTime, WallTime};
+use domain::{Amount, Pan, ResponseCode};
+use persistence::record::{self, RECORD_BYTES_MAX};
+
+/// Makes records without end; the same seed makes the same ones.
+pub struct Workload {
+    random: u64,
+    node: NodeId,
+    serial: u32,
+    open: Vec<VecDeque<Record<'static>>>,
+    scratch: Vec<u8>,
+    lsn: Lsn,
+}
+
+const OPEN_MAX: usize = 200;
+const START_MS: u64 = 1_767_225_600_000;
+const CURRENCIES: [Currency; 4] = [Currency::KES, Currency::UGX, Currency::NGN, Currency::USD];
+
+impl Workload {
+    pub fn new(seed: u64, node: u16) -> Self {
+        Self {
+            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            node: NodeId(node),
+            serial: 0,
+            open: Vec::new(),
+            scratch: vec![0; RECORD_BYTES_MAX],
+            lsn: Lsn::ZERO,
+        }
+    }
+
+    /// The next `count` records, encoded.
+    pub fn take(&mut self, count: usize) -> Vec<Vec<u8>> {
+        (0..count).map(|_| self.next()).collect()
+    }
+
+    /// The records that end every open transaction, encoded.
+    pub fn finish(&mut self) -> Vec<Vec<u8>> {
+        let rest: Vec<_> = self.open.drain(..).flatten().collect();
+        rest.iter().map(|record| self.encode(record)).collect()
+    }
+
+    /// A transaction that is approved, with `key` as its business key, which decides its slot.
+    pub fn approved(&mut self, key: u128) -> (TransactionId, Vec<Vec<u8>>) {
+        let (_, mut facts) = self.facts();
+        facts.key = DuplicateKey(key);
+        facts.slot = Slot::from_hash(u64::try_from(key).unwrap());
+        self.approve(facts)
+    }
+
+    /// A transaction that is approved, with `stan` in its acquirer's leg.
+    pub fn approved_with_stan(&mut self, stan: u32) -> (TransactionId, Vec<Vec<u8>>) {
+        let (_, mut facts) = self.facts();
+        facts.trace.stan = Stan::new(stan).unwrap();
+        self.approve(facts)
+    }
+
+    fn approve(&mut self, facts: Facts) -> (TransactionId, Vec<Vec<u8>>) {
+        let transaction = self.transaction(facts.slot);
+        let admitted = self.now();
+        let leg = self.leg();
+        let intent = Intent {
+            transaction,
+            admitted,
+            facts,
+            leg,
+        };
+        let records = [
+            Record::Intent(intent),
+            self.outcome(transaction, OutcomeKind::Answered, b"00"),
+        ];
+        (
+            transaction,
+            records.iter().map(|r| self.encode(r)).collect(),
+        )
+    }
+
+    fn next(&mut self) -> Vec<u8> {
+        if self.open.len() < OPEN_MAX && self.below(3) == 0 || self.open.is_empty() {
+            let story = self.story();
+            self.open.push(story);
+        }
+        let at = usize::try_from(self.below(self.open.len() as u64)).unwrap();
+        let record = self.open[at].pop_front().expect("a story holds a record");
+        if self.open[at].is_empty() {
+            self.open.swap_remove(at);
+        }
+        self.encode(&record)
+    }
+
+    fn encode(&mut self, record: &Record<'_>) -> Vec<u8> {
+        self.lsn = self.lsn.next();
+        let len = record::encode(record, self.lsn, &mut self.scratch).unwrap();
+        self.scratch[..len].to_vec()
+    }
+
+    /// One transaction from its first record to its last.
+    fn story(&mut self) -> VecDeque<Record<'static>> {
+        let (transaction, facts) = self.facts();
+        let admitted = self.now();
+        let leg = self.leg();
+        let intent = Record::Intent(Intent {
+            transaction,
+            admitted,
+            facts,
+            leg,
+        });
+        let answered = OutcomeKind::Answered;
+        match self.below(16) {
+            0..6 => [intent, self.outcome(transaction, answered, b"00")].into(),
+            6 => [intent, self.outcome(transaction, answered, b"51")].into(),
+            7 => [intent, self.partial(transaction, facts.amount)].into(),
+            8 => [self.refused(transaction, facts)].into(),
+            9 => {
+                let outcome = self.outcome(transaction, OutcomeKind::TimedOut, b"91");
+                let owed = self.owed(transaction, ReversalCause::Timeout, None);
+                let late = self.late(transaction);
+                let done = self.done(transaction, SafResult::Acknowledged);
+                [intent, outcome, owed, late, done].into()
+            }
+            10 => {
+                let outcome = self.outcome(transaction, OutcomeKind::Invalid, b"96");
+                let owed = self.owed(transaction, ReversalCause::InvalidAnswer, None);
+                let done = self.done(transaction, SafResult::Refused);
+                [intent, outcome, owed, done].into()
+            }
+            11 => {
+                let not_sent = self.outcome(transaction, OutcomeKind::NotSent, b"91");
+                let second = Record::Intent(Intent {
+                    transaction,
+                    admitted,
+                    facts,
+                    leg: self.leg(),
+                });
+                let outcome = self.outcome(transaction, answered, b"00");
+                [intent, not_sent, second, outcome].into()
+            }
+            12 => {
+                let outcome = self.outcome(transaction, answered, b"00");
+                let owed = self.owed(transaction, ReversalCause::Requested, None);
+                let done = self.done(transaction, SafResult::Acknowledged);
+                [intent, outcome, owed, done].into()
+            }
+            13 => {
+                let outcome = self.outcome(transaction, answered, b"00");
+                let left = Amount::new(facts.amount.minor() / 3, facts.amount.currency()).unwrap();
+                let owed = self.owed(transaction, ReversalCause::Requested, Some(left));
+                [intent, outcome, owed].into()
+            }
+            14 => {
+                let outcome = self.outcome(transaction, OutcomeKind::AcquirerReversed, b"94");
+                let owed = self.owed(transaction, ReversalCause::Requested, None);
+                let done = self.done(transaction, SafResult::Expired);
+                [intent, outcome, owed, done].into()
+            }
+            _ => [self.tombstone(transaction, facts)].into(),
+        }
+    }
+
+    fn facts(&mut self) -> (TransactionId, Facts) {
+        let slot = Slot::from_hash(self.draw());
+        let transaction = self.transaction(slot);
+        let currency = CURRENCIES[usize::try_from(self.below(4)).unwrap()];
+        let facts = Facts {
+            acquirer: AcquirerId(u16::try_from(self.below(2)).unwrap()),
+            class: match self.below(2) {
+                0 => MessageClass::Authorisation,
+                _ => MessageClass::Financial,
+            },
+            slot,
+            key: DuplicateKey(u128::from(self.draw()) << 64 | u128::from(self.draw())),
+            content: ContentHash(self.draw()),
+            trace_key: TraceKey(self.draw()),
+            account: self.account(),
+            amount: Amount::new(self.below(10_000_000), currency).unwrap(),
+            processing_code: Text::new("DE3", b"000000").unwrap(),
+            merchant_category: Text::new("DE18", b"5411").unwrap(),
+            entry_mode: Text::EMPTY,
+            trace: self.trace(),
+        };
+        (transaction, facts)
+    }
+
+    fn transaction(&mut self, slot: Slot) -> TransactionId {
+        self.serial += 1;
+        let origin = Origin {
+            node: self.node,
+            start: 1,
+            serial: self.serial,
+        };
+        TransactionId::new(self.now().unix_millis(), slot, origin)
+    }
+
+    fn account(&mut self) -> Account {
+        let tail = self.below(1_000_000);
+        let pan = Pan::new(format!("506100{tail:010}").as_bytes()).unwrap();
+        let mut token = [0; 16];
+        token[..8].copy_from_slice(&self.draw().to_be_bytes());
+        Account {
+            token: PanToken(token),
+            masked: pan.masked(),
+            sealed: SealedPan {
+                key_id: 1,
+                nonce: [2; 12],
+                ciphertext: [3; 20],
+                tag: [4; 16],
+            },
+        }
+    }
+
+    fn trace(&mut self) -> Trace {
+        Trace {
+            stan: self.stan(),
+            transmitted: TransmissionTime::at(self.now()),
+            local_time: Text::new("DE12", b"101112").unwrap(),
+            local_date: Text::new("DE13", b"0101").unwrap(),
+            rrn: Text::new("DE37", format!("{:012}", self.serial).as_bytes()).unwrap(),
+            terminal: Text::new("DE41", b"TERM 01 ").unwrap(),
+            merchant: Text::new("DE42", b"MERCHANT 000001").unwrap(),
+            institution: Text::EMPTY,
+        }
+    }
+
+    fn leg(&mut self) -> IssuerLeg {
+        let issuer = u16::try_from(self.below(3)).unwrap();
+        IssuerLeg {
+            route: RouteId(0),
+            candidate: 1,
+            issuer: IssuerId(issuer),
+            link: LinkId(40_000),
+            stan: self.stan(),
+            transmitted: TransmissionTime::at(self.now()),
+        }
+    }
+
+    fn stan(&mut self) -> Stan {
+        Stan::new(u32::try_from(self.below(1_000_000)).unwrap()).unwrap()
+    }
+
+    fn outcome(
+        &mut self,
+        transaction: TransactionId,
+        kind: OutcomeKind,
+        code: &[u8],
+    ) -> Record<'static> {
+        let code = ResponseCode::new(code).unwrap();
+        let mut answer = Answer::of(code);
+        if code.is_approval() {
+            answer.authorisation = AuthorisationId::new("DE38", b"A1B2C3").unwrap();
+        }
+        Record::Outcome(Outcome {
+            transaction,
+            decided: self.now(),
+            kind,
+            answer,
+            issuer_code: (kind == OutcomeKind::Invalid).then_some(ResponseCode::APPROVED),
+        })
+    }
+
+    fn partial(&mut self, transaction: TransactionId, asked: Amount) -> Record<'static> {
+        let part = Amount::new(asked.minor() / 2, asked.currency()).unwrap();
+        Record::Outcome(Outcome {
+            transaction,
+            decided: self.now(),
+            kind: OutcomeKind::Answered,
+            answer: Answer {
+                amount: Some(part),
+                fields: b"\x2c\0\x02ab",
+                ..Answer::of(ResponseCode::PARTIAL_APPROVAL)
+            },
+            issuer_code: None,
+        })
+    }
+
+    fn refused(&mut self, transaction: TransactionId, facts: Facts) -> Record<'static> {
+        Record::Refused(Refused {
+            transaction,
+            admitted: self.now(),
+            facts,
+            code: ResponseCode::SUSPECTED_FRAUD,
+            reason: RefusalReason::Fraud,
+        })
+    }
+
+    fn owed(
+        &mut self,
+        transaction: TransactionId,
+        cause: ReversalCause,
+        replacement: Option<Amount>,
+    ) -> Record<'static> {
+        Record::SafOwed(SafOwed {
+            transaction,
+            decided: self.now(),
+            cause,
+            key: DuplicateKey::default(),
+            replacement,
+        })
+    }
+
+    fn done(&mut self, transaction: TransactionId, result: SafResult) -> Record<'static> {
+        Record::SafDone(SafDone {
+            transaction,
+            decided: self.now(),
+            result,
+            code: (result != SafResult::Expired).then_some(ResponseCode::APPROVED),
+            attempts: 3,
+        })
+    }
+
+    fn late(&mut self, transaction: TransactionId) -> Record<'static> {
+        Record::LateResponse(LateResponse {
+            transaction,
+            received: self.now(),
+            issuer: IssuerId(1),
+            code: ResponseCode::APPROVED,
+        })
+    }
+
+    fn tombstone(&mut self, transaction: TransactionId, facts: Facts) -> Record<'static> {
+        Record::Tombstone(Tombstone {
+            transaction,
+            decided: self.now(),
+            acquirer: facts.acquirer,
+            slot: facts.slot,
+            trace_key: facts.trace_key,
+            key: facts.key,
+            original: OriginalReference {
+                stan: facts.trace.stan,
+                class: None,
+                transmitted: None,
+                rrn: facts.trace.rrn,
+            },
+        })
+    }
+
+    fn now(&self) -> WallTime {
+        WallTime::from_unix_millis(START_MS + self.lsn.0)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.draw() % bound.max(1)
+    }
+
+    fn draw(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+}
