@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Amount;
@@ -14,12 +15,13 @@ use domain::currency::Currency;
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, NodeId, RouteId};
 use domain::pan::PanToken;
 use domain::request::MessageClass;
+use risk_inline::list::Bin;
+use router::{PrefixRange, RouteTable};
 
 mod document;
 mod endpoints;
 mod keys;
 mod load;
-mod prefix;
 mod report;
 mod risk;
 mod secret;
@@ -30,13 +32,15 @@ mod tests;
 pub use document::Environment;
 pub use keys::{KeyFileError, create_missing_keys};
 pub use load::{EXAMPLE, Source};
-pub use prefix::PrefixRange;
 pub use report::{ConfigErrors, Problem};
 pub use secret::{SecretKey, SecretText};
 
 /// A checked configuration. Shared as one `Arc`; never changed in place.
 #[derive(Debug)]
 pub struct Config {
+    /// SHA-256 of the file's text, in hexadecimal digits. The environment is not in it: it may hold
+    /// secrets.
+    pub fingerprint: String,
     /// This machine.
     pub node: Node,
     /// Bounds of tables, queues and frames.
@@ -63,6 +67,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// By [`RouteId`].
     pub routes: Vec<Route>,
+    /// The same, laid out for look-up.
+    pub route_table: Arc<RouteTable>,
 }
 
 /// This machine.
@@ -219,11 +225,11 @@ pub struct WindowLimit {
     pub amount_max: Option<u64>,
 }
 
-/// Accounts by the digits they begin with, or one by one.
+/// Accounts by BIN, or one by one.
 #[derive(Debug, Default)]
 pub struct AccountList {
-    /// By leading digits.
-    pub prefixes: Vec<PrefixRange>,
+    /// By the first six digits.
+    pub bins: Vec<Bin>,
     /// By token.
     pub tokens: Vec<PanToken>,
 }
@@ -298,6 +304,8 @@ pub struct Issuer {
     pub dialect: String,
     /// For one connection attempt.
     pub connect_timeout: Duration,
+    /// Longest wait between two attempts.
+    pub reconnect_max: Duration,
     /// How long a reversal waits for its 0410/0430, and a network message for its answer.
     pub reversal_timeout: Duration,
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use domain::ids::IssuerId;
 
 mod block;
-mod exposition;
-mod fold;
+pub(crate) mod exposition;
+pub(crate) mod fold;
 pub mod labels;
 pub mod names;
 mod observe;
@@ -90,8 +90,6 @@ pub enum Counter {
     ShardStalls,
     /// A request was refused because its owner shard was behind.
     MeshRefused,
-    /// A log line was not written.
-    LogLinesDropped(LogDropCause),
 }
 
 /// Something that is so.
@@ -208,6 +206,12 @@ impl Metrics {
             .add(offset(FamilyId::SessionCloses) + position, 1);
     }
 
+    /// What the shard stated last of its segment files, in bytes.
+    #[must_use]
+    pub fn journal_used_bytes(&self) -> u64 {
+        self.block.value(Gauge::JournalUsedBytes.slot())
+    }
+
     pub(crate) fn block(&self) -> &Block {
         &self.block
     }
@@ -267,7 +271,6 @@ impl Counter {
             Self::ShardTurns => (F::ShardTurns, 0),
             Self::ShardStalls => (F::ShardStalls, 0),
             Self::MeshRefused => (F::MeshRefused, 0),
-            Self::LogLinesDropped(cause) => (F::LogLinesDropped, cause.index()),
         };
         OFFSETS[family as usize] + position
     }

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, RouteId, Stan};
 use domain::request::MessageClass;
+use iso8583::Dialect;
+use router::error::TableError;
+use router::{PrefixRange, RouteSpec, RouteTable};
 
-use super::prefix::PrefixRange;
 use super::section::{Section, nearest};
 use super::{Acquirer, Breaker, Framing, Issuer, Listener, ListenerId, Route};
-use crate::limits::{CANDIDATES_MAX, DIALECTS, LABELS_MAX, LINKS_MAX};
+use crate::limits::{LABELS_MAX, LINKS_MAX};
 
 pub(super) fn acquirers(root: &Section<'_>) -> Vec<Acquirer> {
     let sections = root.tables("acquirer");
@@ -89,6 +91,7 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId) -> Issuer {
         framing: framing(&section),
         dialect: dialect(&section),
         connect_timeout: section.millis("connect_timeout_ms", 10..=60_000, 2_000),
+        reconnect_max: section.millis("reconnect_max_ms", 10..=600_000, 5_000),
         reversal_timeout: section.millis("reversal_timeout_ms", 100..=120_000, 5_000),
     };
     check_stans(&section, &issuer);
@@ -134,25 +137,72 @@ fn breaker(section: Section<'_>) -> Breaker {
     breaker
 }
 
-/// What makes two routes compete for the same account.
-type Claim = (PrefixRange, Option<MessageClass>, Option<Currency>);
-
-pub(super) fn routes(root: &Section<'_>, issuers: &[Issuer]) -> Vec<Route> {
+/// The routes, and the table of them unless they contradict each other.
+pub(super) fn routes(root: &Section<'_>, issuers: &[Issuer]) -> (Vec<Route>, Option<RouteTable>) {
     let sections = root.tables("route");
     unique_names(root, "route", &sections);
     let names: Vec<&str> = issuers.iter().map(|known| known.name.as_str()).collect();
-    let mut claims: Vec<(Claim, String)> = Vec::new();
-    let mut routes = Vec::with_capacity(sections.len());
-    for (id, section) in (0..).zip(sections) {
-        let route = route(&section, RouteId(id), &names);
-        check_claims(&section, &route, &mut claims);
-        section.finish();
-        routes.push(route);
-    }
+    let read = |(section, id): (&Section<'_>, u16)| route(section, RouteId(id), &names);
+    let routes: Vec<Route> = sections.iter().zip(0..).map(read).collect();
     if routes.is_empty() {
         root.fault("there is no [[route]]: every request would be refused with 92");
     }
-    routes
+    let table = table(&sections, &routes);
+    sections.into_iter().for_each(Section::finish);
+    (routes, table)
+}
+
+/// Lays the routes out for look-up, which finds out whether they contradict each other.
+fn table(sections: &[Section<'_>], routes: &[Route]) -> Option<RouteTable> {
+    let spec = |route: &Route| RouteSpec {
+        prefixes: route.prefixes.clone(),
+        class: route.class,
+        currency: route.currency,
+        candidates: route.candidates.clone(),
+        deadline: route.deadline,
+    };
+    let errors = match RouteTable::build(routes.iter().map(spec).collect()) {
+        Ok(table) => return Some(table),
+        Err(errors) => errors,
+    };
+    for error in errors {
+        // What is not told here has been told where it was read.
+        if let Some((at, text)) = contradiction(routes, &error)
+            && let Some(section) = sections.get(usize::from(at.0))
+        {
+            section.fault_at("prefixes", text);
+        }
+    }
+    None
+}
+
+fn contradiction(routes: &[Route], error: &TableError) -> Option<(RouteId, String)> {
+    match error {
+        TableError::Ambiguous {
+            route,
+            prefix,
+            other,
+            other_prefix,
+        } => {
+            let name = &routes.get(usize::from(other.0))?.name;
+            let text = format!(
+                "prefix {prefix} and prefix {other_prefix} of route `{name}` claim the same \
+                 accounts; make one of them narrower"
+            );
+            Some((*route, text))
+        }
+        TableError::Overlaps { route, prefix } => {
+            let text = format!("too many prefixes claim the accounts of {prefix}; remove some");
+            Some((*route, text))
+        }
+        TableError::NoPrefix { .. }
+        | TableError::NoCandidate { .. }
+        | TableError::Candidates { .. }
+        | TableError::CandidateTwice { .. }
+        | TableError::NoDeadline { .. }
+        | TableError::Routes { .. }
+        | TableError::Prefixes { .. } => None,
+    }
 }
 
 fn route(section: &Section<'_>, id: RouteId, issuers: &[&str]) -> Route {
@@ -170,7 +220,7 @@ fn route(section: &Section<'_>, id: RouteId, issuers: &[&str]) -> Route {
     let route = Route {
         id,
         name: name(section),
-        prefixes: section.required_list("prefixes", PrefixRange::parse),
+        prefixes: section.required_list("prefixes", prefix),
         candidates: candidates.into_iter().map(IssuerId).collect(),
         deadline: section.millis("deadline_ms", 50..=120_000, 2_000),
         class: class.flatten(),
@@ -182,28 +232,14 @@ fn route(section: &Section<'_>, id: RouteId, issuers: &[&str]) -> Route {
     if distinct.len() < route.candidates.len() {
         section.fault_at("candidates", "`candidates` names an issuer twice");
     }
-    if route.candidates.len() > CANDIDATES_MAX {
+    let most = RouteTable::CANDIDATES_MAX;
+    if route.candidates.len() > most {
         section.fault_at(
             "candidates",
-            format!("`candidates` takes at most {CANDIDATES_MAX} issuers"),
+            format!("`candidates` takes at most {most} issuers"),
         );
     }
     route
-}
-
-/// The same prefix in two routes would leave the choice to chance.
-fn check_claims(section: &Section<'_>, route: &Route, claims: &mut Vec<(Claim, String)>) {
-    for prefix in &route.prefixes {
-        let claim = (*prefix, route.class, route.currency);
-        let place = section.place_of("prefixes");
-        match claims.iter().find(|(known, _)| *known == claim) {
-            Some((_, other)) => section.fault_at(
-                "prefixes",
-                format!("prefix {prefix} stands in another route too, at {other}"),
-            ),
-            None => claims.push((claim, place)),
-        }
-    }
 }
 
 /// Refuses two tables of one name, and more than become labels.
@@ -260,6 +296,11 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "takes addresses like 127.0.0.1:8583 or [::1]:8583".to_owned())
 }
 
+fn prefix(text: &str) -> Result<PrefixRange, String> {
+    text.parse()
+        .map_err(|error| format!("holds \"{text}\": {error}"))
+}
+
 fn unused_address() -> SocketAddr {
     // Stands in for a missing address, which refuses the configuration.
     ([127, 0, 0, 1], 0).into()
@@ -275,14 +316,17 @@ fn framing(section: &Section<'_>) -> Framing {
 
 fn dialect(section: &Section<'_>) -> String {
     let known = |text: &str| {
-        if DIALECTS.contains(&text) {
-            return Ok(text.to_owned());
-        }
-        Err(format!("takes one of {}", DIALECTS.join(", ")))
+        let dialect = Dialect::by_name(text);
+        dialect.map(|_| text.to_owned()).ok_or_else(|| {
+            format!("takes the name of a dialect, as \"{DEFAULT_DIALECT}\"; there is no `{text}`")
+        })
     };
-    let dialect = section.parsed("dialect", known);
-    dialect.unwrap_or_else(|| "iso87-ascii".to_owned())
+    section
+        .parsed("dialect", known)
+        .unwrap_or_else(|| DEFAULT_DIALECT.to_owned())
 }
+
+const DEFAULT_DIALECT: &str = "iso87-ascii";
 
 /// A currency by its three letters or its three digits.
 pub(super) fn currency(text: &str) -> Result<Currency, String> {

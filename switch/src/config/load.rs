@@ -1,8 +1,10 @@
 //! From text to [`Config`]: every key with its bounds and what it means when it is left out.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use domain::ids::NodeId;
+use sha2::{Digest as _, Sha256};
 
 use super::document::{self, Environment, Node as RawNode, Table, Value};
 use super::report::{ConfigErrors, Origin, Report};
@@ -81,40 +83,61 @@ impl Config {
             let path = ["node".to_owned(), "state_dir".to_owned()];
             document::set(&mut root, &path, node, &report);
         }
-        let config = config(&root, environment, &report);
+        let config = config(&root, fingerprint(text), environment, &report);
         report.finish()?;
-        Ok(config)
+        config.ok_or_else(|| ConfigErrors::whole(name, "the routes cannot be used".to_owned()))
     }
 }
 
-fn config(root: &Table, environment: &Environment, report: &Report) -> Config {
+/// Reads everything before it gives up, so that every fault is told. `None` only with a fault.
+fn config(
+    root: &Table,
+    fingerprint: String,
+    environment: &Environment,
+    report: &Report,
+) -> Option<Config> {
     let root = Section::root(root, report);
     let node = node(root.section("node"));
     let vault = Vault {
         environment,
         state_dir: &node.state_dir,
     };
+    let keys = keys(root.section("keys"), &vault);
+    let postgres = root.optional_section("postgres");
+    let postgres = postgres.map(|section| postgres_of(section, &vault));
+    let limits = limits(root.section("limits"));
+    let journal = journal(root.section("journal"), &node.state_dir);
+    let admin = admin(root.section("admin"));
+    let duplicates = duplicates(root.section("duplicates"));
+    let saf = saf(root.section("saf"));
+    let risk = risk::risk(root.section("risk"));
     let acquirers = endpoints::acquirers(&root);
+    let listeners = endpoints::listeners(&root, &acquirers);
     let issuers = endpoints::issuers(&root);
-    let config = Config {
-        limits: limits(root.section("limits")),
-        journal: journal(root.section("journal"), &node.state_dir),
-        keys: keys(root.section("keys"), &vault),
-        admin: admin(root.section("admin")),
-        postgres: root
-            .optional_section("postgres")
-            .map(|section| postgres(section, &vault)),
-        duplicates: duplicates(root.section("duplicates")),
-        saf: saf(root.section("saf")),
-        risk: risk::risk(root.section("risk")),
-        listeners: endpoints::listeners(&root, &acquirers),
-        routes: endpoints::routes(&root, &issuers),
-        acquirers,
-        issuers,
-        node,
-    };
+    let (routes, route_table) = endpoints::routes(&root, &issuers);
     root.finish();
-    config
+    Some(Config {
+        fingerprint,
+        node,
+        limits,
+        journal,
+        keys,
+        admin,
+        postgres,
+        duplicates,
+        saf,
+        risk,
+        acquirers,
+        listeners,
+        issuers,
+        routes,
+        route_table: Arc::new(route_table?),
+    })
+}
+
+fn fingerprint(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn node(section: Section<'_>) -> Node {
@@ -140,7 +163,7 @@ fn limits(section: Section<'_>) -> Limits {
         transactions_max: section.number("transactions_max", 1_000..=100_000_000, 2_000_000),
         inflight_max: section.number("inflight_max", 100..=1_000_000, 20_000),
         session_inflight_max: section.number("session_inflight_max", 1..=65_536, 256),
-        sessions_max: section.number("sessions_max", 1..=100_000, 10_000),
+        sessions_max: section.number("sessions_max", 1..=100_000, 4_096),
         request_queue_max: section.number("request_queue_max", 16..=1_000_000, 4_096),
         out_queue_bytes_max: section.number("out_queue_bytes_max", 16_384..=16_777_216, 262_144),
         frame_len_max: section.number("frame_len_max", 512..=65_535, 8_192),
@@ -167,7 +190,7 @@ fn journal(section: Section<'_>, state_dir: &Path) -> Journal {
     let dir = section.parsed("dir", absolute);
     let journal = Journal {
         dir: dir.unwrap_or_else(|| state_dir.join("journal")),
-        segment_bytes: section.number("segment_bytes", 8 << 20..=4 << 30, 64 << 20),
+        segment_bytes: section.number("segment_bytes", 8 << 20..=1 << 30, 64 << 20),
         bytes_max: section.number("bytes_max", 32 << 20..=1 << 50, 16 << 30),
         batch_wait: section.micros("batch_wait_us", 0..=100_000, 0),
         allow_any_filesystem: section.flag("allow_any_filesystem", false),
@@ -210,7 +233,7 @@ fn admin(section: Section<'_>) -> Admin {
     admin
 }
 
-fn postgres(section: Section<'_>, vault: &Vault<'_>) -> Postgres {
+fn postgres_of(section: Section<'_>, vault: &Vault<'_>) -> Postgres {
     let schema = section.parsed("schema", schema_name);
     let postgres = Postgres {
         url: postgres_url(&section, vault).unwrap_or_else(|| secret::from_variable("")),

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use domain::Amount;
 use domain::pan::PanToken;
+use risk_inline::list::Bin;
 use risk_inline::policy::{Policy, VelocityLimit, VelocityWindow};
 
 use super::endpoints::currency;
-use super::prefix::PrefixRange;
 use super::section::Section;
 use super::{AccountList, Risk, Window, WindowLimit};
 use crate::limits::RISK_ACCOUNTS_LISTED_MAX;
@@ -95,19 +95,19 @@ fn amounts(section: Section<'_>) -> Vec<Amount> {
 
 fn list(section: Section<'_>) -> AccountList {
     let mut list = AccountList {
-        prefixes: section.list("prefixes", PrefixRange::parse),
+        bins: section.list("bins", bin),
         tokens: section.list("tokens", token),
     };
     let file = section.parsed("file", |path| read_list(Path::new(path)));
     if let Some(more) = file {
-        list.prefixes.extend(more.prefixes);
+        list.bins.extend(more.bins);
         list.tokens.extend(more.tokens);
     }
     section.finish();
     list
 }
 
-/// One prefix, range or token per line; `#` begins a comment.
+/// One BIN or token per line; `#` begins a comment.
 fn read_list(path: &Path) -> Result<AccountList, String> {
     let shown = path.display();
     let text =
@@ -115,20 +115,13 @@ fn read_list(path: &Path) -> Result<AccountList, String> {
     let mut list = AccountList::default();
     for (number, line) in (1..).zip(text.lines()) {
         let entry = line.split('#').next().unwrap_or_default().trim();
-        if entry.is_empty() {
-            continue;
+        let told = |fault: String| format!("{shown}:{number} {fault}");
+        match entry.len() {
+            0 => {}
+            TOKEN_DIGITS => list.tokens.push(token(entry).map_err(told)?),
+            _ => list.bins.push(bin(entry).map_err(told)?),
         }
-        // A token has more characters than the longest account number, so neither passes for the
-        // other.
-        if entry.len() == TOKEN_DIGITS {
-            list.tokens
-                .push(token(entry).map_err(|fault| format!("{shown}:{number} {fault}"))?);
-        } else {
-            list.prefixes.push(
-                PrefixRange::parse(entry).map_err(|fault| format!("{shown}:{number} {fault}"))?,
-            );
-        }
-        if list.tokens.len() + list.prefixes.len() > RISK_ACCOUNTS_LISTED_MAX {
+        if list.tokens.len() + list.bins.len() > RISK_ACCOUNTS_LISTED_MAX {
             return Err(format!(
                 "{shown} has more than {RISK_ACCOUNTS_LISTED_MAX} entries"
             ));
@@ -145,4 +138,8 @@ fn token(text: &str) -> Result<PanToken, String> {
         .filter(|_| text.len() == TOKEN_DIGITS)
         .map(|number| PanToken(number.to_be_bytes()))
         .ok_or_else(|| "takes account tokens of 32 hexadecimal digits".to_owned())
+}
+
+fn bin(text: &str) -> Result<Bin, String> {
+    Bin::from_digits(text.as_bytes()).map_err(|_| "takes BINs of six digits".to_owned())
 }

@@ -31,6 +31,14 @@ pub(crate) enum Value {
 }
 
 impl Sample {
+    /// A number with labels.
+    pub(crate) const fn labelled(labels: Vec<(&'static str, String)>, value: u64) -> Self {
+        Self {
+            labels,
+            value: Value::Number(value),
+        }
+    }
+
     /// A number without labels.
     pub(crate) const fn number(value: u64) -> Self {
         Self {

@@ -351,7 +351,5 @@ label! {
     LogDropCause {
         /// The writer was behind.
         Queue = "queue",
-        /// Too many of its kind.
-        Rate = "rate",
     }
 }
