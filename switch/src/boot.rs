@@ -230,7 +230,7 @@ fn write_aside(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Executors: as configured, else one per core that the process may use.
-fn shard_count(config: &Config) -> u16 {
+pub(crate) fn shard_count(config: &Config) -> u16 {
     match config.node.shards {
         0 => u16::try_from(usable_cores().len()).unwrap_or(1).max(1),
         count => count,

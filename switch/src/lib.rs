@@ -8,10 +8,12 @@
 //! Rules of payment: those are in `transaction`, `router`, `risk-inline` and `iso8583`.
 //!
 //! # Entry points
-//! [`boot::serve`], [`config::Config`], [`metrics::Metrics`], [`control`].
+//! [`boot::serve`], [`config::Config`], [`metrics::Metrics`], [`control`],
+//! [`cli::run`].
 
 mod acquirer;
 pub mod boot;
+pub mod cli;
 pub mod clock;
 pub mod config;
 mod conn;

@@ -1,0 +1,336 @@
+//! The command line: arguments to commands, errors to sentences and exit codes.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode as ProcessCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use persistence::JournalError;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use thiserror::Error;
+
+mod inspect;
+
+use crate::boot::{self, ServeError, ServeOptions};
+use crate::config::{
+    Config, ConfigErrors, EXAMPLE, Environment, KeyFileError, Source, create_missing_keys,
+};
+use crate::control::logging::{self, LogFormat};
+use crate::control::preflight::{self, Needs, Unfit};
+use crate::control::reach;
+use crate::exit::ExitCode;
+
+/// A payment transaction switch: ISO 8583 in, risk, route, issuer, journal, PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(name = "njia", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the switch until SIGTERM drains it.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Serve),
+    /// Checks a configuration: syntax, keys, bounds, references, secrets; and whether PostgreSQL and
+    /// the issuers can be reached.
+    #[command(after_help = "Example:\n  njia check-config -c /etc/njia/njia.toml --offline")]
+    CheckConfig(CheckConfig),
+    /// Shows configurations.
+    #[command(after_help = "Example:\n  njia config defaults > njia.toml")]
+    Config {
+        #[command(subcommand)]
+        what: ShowConfig,
+    },
+    /// Looks at what njia has written. Never changes anything.
+    #[command(after_help = "Example:\n  njia inspect journal /var/lib/njia/journal --records")]
+    Inspect {
+        #[command(subcommand)]
+        what: Inspect,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = CONFIG_FILE)]
+    config: PathBuf,
+    /// Runs the embedded configuration (`njia config defaults`): journal alone, loopback, free ports.
+    #[arg(long, conflicts_with = "config", requires = "state_dir")]
+    default_config: bool,
+    /// Where the embedded configuration keeps its keys and its journal.
+    #[arg(long, value_name = "DIR", requires = "default_config")]
+    state_dir: Option<PathBuf>,
+    /// Gets a JSON object with every real address once the switch is ready.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// How log lines look; text on a terminal, else JSON.
+    #[arg(long, value_enum)]
+    log_format: Option<Format>,
+}
+
+#[derive(Debug, Args)]
+struct CheckConfig {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = CONFIG_FILE)]
+    config: PathBuf,
+    /// Connects to nobody.
+    #[arg(long)]
+    offline: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ShowConfig {
+    /// Prints the commented default, which `serve --default-config` runs.
+    Defaults,
+}
+
+#[derive(Debug, Subcommand)]
+enum Inspect {
+    /// Verifies a journal at rest and sums it up; account numbers stay masked.
+    Journal {
+        /// The folder that holds `manifest`.
+        dir: PathBuf,
+        /// Prints every record, one per line.
+        #[arg(long)]
+        records: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+enum CliError {
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    #[error("{}", told(.0))]
+    Unfit(Vec<Unfit>),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("{}", .0.join("\n"))]
+    Unreachable(Vec<String>),
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Runs the command that the arguments name. Errors go to stderr, with the exit code that systemd and
+/// scripts go by.
+#[must_use]
+pub fn run() -> ProcessCode {
+    let cli = Cli::parse();
+    let code = match cli.command.run() {
+        Ok(()) => ExitCode::Done,
+        Err(error) => {
+            let code = error.exit_code();
+            logging::flush();
+            // There is nobody to tell when stderr is closed; the exit code says it too.
+            drop(writeln!(
+                io::stderr(),
+                "njia: {} (exit {})",
+                chain(&error),
+                code.number()
+            ));
+            code
+        }
+    };
+    ProcessCode::from(u8::try_from(code.number()).unwrap_or(1))
+}
+
+impl Command {
+    fn run(self) -> Result<(), CliError> {
+        match self {
+            Self::Serve(serve) => serve.run(),
+            Self::CheckConfig(check) => check.run(),
+            Self::Config {
+                what: ShowConfig::Defaults,
+            } => Ok(io::stdout().write_all(EXAMPLE.as_bytes())?),
+            Self::Inspect {
+                what: Inspect::Journal { dir, records },
+            } => inspect::journal(&dir, records, &mut io::stdout().lock()),
+        }
+    }
+}
+
+impl Serve {
+    fn run(self) -> Result<(), CliError> {
+        logging::start(match self.log_format {
+            Some(Format::Text) => LogFormat::Text,
+            Some(Format::Json) => LogFormat::Json,
+            None if io::stderr().is_terminal() => LogFormat::Text,
+            None => LogFormat::Json,
+        });
+        let config = Arc::new(self.load()?);
+        let needs = Needs::of(&config, boot::shard_count(&config));
+        preflight::check(&needs).map_err(CliError::Unfit)?;
+        forbid_core_files();
+        let options = ServeOptions {
+            ready_file: self.ready_file,
+        };
+        Ok(boot::serve(&config, &options)?)
+    }
+
+    fn load(&self) -> Result<Config, CliError> {
+        let environment = Environment::of_process();
+        let Some(state_dir) = &self.state_dir else {
+            return Ok(Config::load(Source::File(&self.config), &environment)?);
+        };
+        let state_dir = std::path::absolute(state_dir)?;
+        create_missing_keys(&state_dir)?;
+        Ok(Config::load(
+            Source::Default {
+                state_dir: &state_dir,
+            },
+            &environment,
+        )?)
+    }
+}
+
+impl CheckConfig {
+    fn run(self) -> Result<(), CliError> {
+        let config = Config::load(Source::File(&self.config), &Environment::of_process())?;
+        if !self.offline {
+            let faults = reach::faults(&config);
+            if !faults.is_empty() {
+                return Err(CliError::Unreachable(faults));
+            }
+        }
+        Ok(io::stdout().write_all(summary(&self.config, &config).as_bytes())?)
+    }
+}
+
+fn summary(path: &Path, config: &Config) -> String {
+    format!(
+        "{}: good; node {}, {} acquirers, {} listeners, {} issuers with {} links, {} routes, {}\n",
+        path.display(),
+        config.node.id,
+        config.acquirers.len(),
+        config.listeners.len(),
+        config.issuers.len(),
+        config.links(),
+        config.routes.len(),
+        if config.postgres.is_some() {
+            "PostgreSQL"
+        } else {
+            "no PostgreSQL"
+        },
+    )
+}
+
+/// A core file would hold card data.
+fn forbid_core_files() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "core files cannot be forbidden");
+    }
+}
+
+/// All faults of the host, one after the other.
+fn told(faults: &[Unfit]) -> String {
+    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    texts.join("\nnjia: ") + "\n  Nothing was started."
+}
+
+/// An error with those of its causes that it does not tell itself.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl CliError {
+    const fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::ConfigRefused,
+            Self::Keys(KeyFileError::Lost { .. }) => ExitCode::JournalRefused,
+            Self::Unfit(_) => ExitCode::HostUnfit,
+            Self::Journal(error) => ExitCode::of(error.exit_code()),
+            Self::Serve(error) => of_serve(error),
+            Self::Keys(_) | Self::Unreachable(_) | Self::Output(_) => ExitCode::Other,
+        }
+    }
+}
+
+const fn of_serve(error: &ServeError) -> ExitCode {
+    match error {
+        ServeError::Journal(error) => ExitCode::of(error.exit_code()),
+        ServeError::Routes(_) | ServeError::Risk(_) => ExitCode::ConfigRefused,
+        ServeError::Recover(_) | ServeError::Crypto(_) => ExitCode::JournalRefused,
+        ServeError::Bind { .. } | ServeError::Start { .. } | ServeError::ReadyFile { .. } => {
+            ExitCode::Other
+        }
+    }
+}
+
+const CONFIG_FILE: &str = "/etc/njia/njia.toml";
+
+const EXAMPLES: &str = "Examples:
+  njia config defaults > njia.toml
+  njia check-config -c njia.toml --offline
+  njia serve -c njia.toml
+  njia serve --default-config --state-dir ./state --ready-file ./ready.json
+
+Exit codes: 0 done, 1 other error, 2 usage, 65 journal refused, 69 host unfit, 74 journal failed,
+75 journal locked, 78 configuration refused.";
+
+const SERVE_EXAMPLES: &str = "Examples:
+  njia serve -c /etc/njia/njia.toml
+  NJIA__ISSUER__BANK__ADDRESSES=10.0.0.5:9100 \\
+      njia serve --default-config --state-dir ./state --ready-file ./ready.json
+
+Any key can be set from the environment: NJIA__SECTION__KEY, NJIA__ISSUER__NAME__KEY. NJIA_LOG sets
+what is logged, as info,switch=debug. SIGTERM drains; a second one, or SIGINT, ends at once.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_embedded_configuration_needs_a_state_directory() {
+        let parse = |line: &str| Cli::try_parse_from(line.split_whitespace());
+        assert!(parse("njia serve").is_ok());
+        assert!(parse("njia serve --default-config --state-dir d --ready-file f").is_ok());
+        assert!(parse("njia serve --default-config").is_err());
+        assert!(parse("njia serve --state-dir d").is_err());
+        assert!(parse("njia serve -c f --default-config --state-dir d").is_err());
+        assert!(parse("njia config defaults").is_ok());
+        assert!(parse("njia inspect journal d --records").is_ok());
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(help.contains("njia "), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! `njia inspect journal`: verifies a journal at rest, and shows its records masked.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use domain::currency::Currency;
+use domain::ids::{Lsn, ShardId};
+use domain::record::{OutcomeKind, Record};
+use persistence::reader::UpTo;
+use persistence::{Manifest, ShardReader};
+
+use super::CliError;
+
+/// What the records of one shard come to.
+#[derive(Debug, Default)]
+struct Sum {
+    records: u64,
+    last: Lsn,
+    kinds: BTreeMap<&'static str, u64>,
+    /// Minor units asked for, by currency: intents and refusals.
+    asked: BTreeMap<u16, u128>,
+}
+
+/// Reads every shard to its end; every batch is checked as recovery checks it.
+pub(super) fn journal(dir: &Path, records: bool, out: &mut dyn Write) -> Result<(), CliError> {
+    let content = Manifest::read(dir)?;
+    writeln!(
+        out,
+        "journal {} of node {}: generation {}, {} shards, start {}",
+        content.journal, content.node, content.generation, content.shards, content.start
+    )?;
+    for shard in (0..content.shards).map(ShardId) {
+        let mut reader = ShardReader::open(dir, shard, Lsn::ZERO)?;
+        let mut sum = Sum::default();
+        while let Some(entry) = reader.next(UpTo::End)? {
+            sum.add(entry.lsn, &entry.record);
+            if records {
+                writeln!(out, "{shard} {} {}", entry.lsn, line(&entry.record))?;
+            }
+        }
+        sum.write(shard, reader.torn(), out)?;
+    }
+    Ok(())
+}
+
+impl Sum {
+    fn add(&mut self, lsn: Lsn, record: &Record<'_>) {
+        self.records += 1;
+        self.last = lsn;
+        *self.kinds.entry(kind(record)).or_default() += 1;
+        let facts = match record {
+            Record::Intent(intent) => &intent.facts,
+            Record::Refused(refused) => &refused.facts,
+            Record::Outcome(_)
+            | Record::SafOwed(_)
+            | Record::SafDone(_)
+            | Record::Tombstone(_)
+            | Record::LateResponse(_) => return,
+        };
+        let asked = self
+            .asked
+            .entry(facts.amount.currency().code())
+            .or_default();
+        *asked += u128::from(facts.amount.minor());
+    }
+
+    fn write(&self, shard: ShardId, torn: bool, out: &mut dyn Write) -> std::io::Result<()> {
+        let tail = if torn {
+            "; its tail is torn, the next start will judge it"
+        } else {
+            ""
+        };
+        writeln!(
+            out,
+            "shard {shard}: {} records up to {}{tail}",
+            self.records, self.last
+        )?;
+        for (kind, count) in &self.kinds {
+            writeln!(out, "  {kind:<14}{count:>12}")?;
+        }
+        for (code, minor) in &self.asked {
+            let currency = Currency::new(*code);
+            let name = currency.map_or_else(|_| code.to_string(), |currency| currency.to_string());
+            writeln!(out, "  asked for {name} {minor} (minor units)")?;
+        }
+        Ok(())
+    }
+}
+
+const fn kind(record: &Record<'_>) -> &'static str {
+    match record {
+        Record::Intent(_) => "intent",
+        Record::Refused(_) => "refused",
+        Record::Outcome(outcome) => match outcome.kind {
+            OutcomeKind::Answered => "answered",
+            OutcomeKind::TimedOut => "timed-out",
+            OutcomeKind::Invalid => "invalid",
+            OutcomeKind::NotSent => "not-sent",
+            OutcomeKind::AcquirerReversed => "reversed",
+        },
+        Record::SafOwed(_) => "saf-owed",
+        Record::SafDone(_) => "saf-done",
+        Record::Tombstone(_) => "tombstone",
+        Record::LateResponse(_) => "late-response",
+    }
+}
+
+/// One record in one line. The types mask account numbers; further fields of answers are not shown.
+fn line(record: &Record<'_>) -> String {
+    let head = format!("{} {}", record.transaction(), kind(record));
+    match record {
+        Record::Intent(intent) => {
+            let (facts, leg) = (&intent.facts, &intent.leg);
+            format!(
+                "{head} acquirer={} stan={} account={} amount={} issuer={} link={} leg_stan={}",
+                facts.acquirer,
+                facts.trace.stan,
+                facts.account.masked,
+                facts.amount,
+                leg.issuer,
+                leg.link,
+                leg.stan
+            )
+        }
+        Record::Refused(refused) => format!(
+            "{head} stan={} account={} amount={} code={} reason={:?}",
+            refused.facts.trace.stan,
+            refused.facts.account.masked,
+            refused.facts.amount,
+            refused.code,
+            refused.reason
+        ),
+        Record::Outcome(outcome) => format!("{head} code={}", outcome.answer.code),
+        Record::SafOwed(owed) => format!("{head} cause={:?}", owed.cause),
+        Record::SafDone(done) => {
+            format!("{head} result={:?} attempts={}", done.result, done.attempts)
+        }
+        Record::Tombstone(tombstone) => format!("{head} stan={}", tombstone.original.stan),
+        Record::LateResponse(late) => format!("{head} issuer={} code={}", late.issuer, late.code),
+    }
+}

@@ -1,0 +1,271 @@
+//! The control plane: everything that may block or be slow. It never stands between a request and
+//! its answer: shards publish, one thread reads.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use persistence::Manifest;
+use persistence::applier::Origin;
+use thiserror::Error;
+use tokio::runtime;
+use tokio::sync::watch;
+use tokio::time::interval;
+
+mod admin;
+mod applier;
+mod listener;
+pub mod logging;
+pub mod preflight;
+pub mod reach;
+pub mod shared;
+mod signals;
+mod sources;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use crate::config::Config;
+use crate::exit::ExitCode;
+use crate::limits::WATCHDOG;
+use crate::metrics::{Exposition, Gauge, Labels};
+use admin::Admin;
+use applier::{Journals, Task};
+use listener::AdminListener;
+use shared::Shared;
+use signals::Signals;
+use sources::{ApplierSource, NodeSource};
+use status::Observer;
+
+/// Why the control plane does not start.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// Its address is taken, or not ours.
+    #[error("admin: cannot bind {address}: {source}; set [admin] address to a free one")]
+    Bind {
+        /// What was asked for.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The operating system refused a thread, a signal handler or a poll descriptor.
+    #[error("cannot start the control thread: {0}")]
+    Start(#[source] io::Error),
+}
+
+/// The running control plane.
+#[derive(Debug)]
+pub struct Control {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+/// Starts the control plane: its listener is bound and signals are obeyed when this returns.
+///
+/// # Errors
+/// [`ControlError`].
+pub fn start(
+    config: &Arc<Config>,
+    shared: &Arc<Shared>,
+    manifest: &Manifest,
+) -> Result<Control, ControlError> {
+    let bind = |source| ControlError::Bind {
+        address: config.admin.address,
+        source,
+    };
+    let listener = TcpListener::bind(config.admin.address).map_err(bind)?;
+    listener.set_nonblocking(true).map_err(bind)?;
+    let address = listener.local_addr().map_err(bind)?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ControlError::Start)?;
+    let inside = runtime.enter();
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(ControlError::Start)?;
+    let signals = Signals::new().map_err(ControlError::Start)?;
+    drop(inside);
+    let (stop, stopped) = watch::channel(false);
+    let plane = Plane::new(
+        Arc::clone(config),
+        Arc::clone(shared),
+        journals(config, manifest),
+    );
+    let thread = std::thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(move || runtime.block_on(plane.run(listener, signals, stopped)))
+        .map_err(ControlError::Start)?;
+    Ok(Control {
+        address,
+        stop,
+        thread,
+    })
+}
+
+impl Control {
+    /// Where the admin listener is.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends the control plane after the last shard has ended: the applier catches up, but not for
+    /// long.
+    pub fn finish(self) {
+        self.stop.send_replace(true);
+        if self.thread.join().is_err() {
+            tracing::error!("the control thread has panicked");
+        }
+        logging::flush();
+    }
+}
+
+fn journals(config: &Config, manifest: &Manifest) -> Journals {
+    Journals {
+        root: config.journal.dir.clone(),
+        uuid: manifest.content().journal,
+        origin: if manifest.is_new() {
+            Origin::Created
+        } else {
+            Origin::Recovered
+        },
+    }
+}
+
+/// Everything that the control thread runs.
+struct Plane {
+    config: Arc<Config>,
+    shared: Arc<Shared>,
+    observer: Arc<Observer>,
+    exposition: Arc<Exposition>,
+    applier: Task,
+}
+
+impl Plane {
+    fn new(config: Arc<Config>, shared: Arc<Shared>, journals: Journals) -> Self {
+        let status = Arc::new(OnceLock::new());
+        let applier = Task {
+            config: Arc::clone(&config),
+            shared: Arc::clone(&shared),
+            journals,
+            status: Arc::clone(&status),
+        };
+        let exposition = Arc::new(exposition(&config, &shared, &status));
+        let observer = Arc::new(Observer::new(
+            Arc::clone(&config),
+            Arc::clone(&shared),
+            status,
+        ));
+        Self {
+            config,
+            shared,
+            observer,
+            exposition,
+            applier,
+        }
+    }
+
+    async fn run(
+        self,
+        listener: tokio::net::TcpListener,
+        signals: Signals,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let admin = Admin::new(self.exposition, Arc::clone(&self.observer)).router();
+        let serving = axum::serve(AdminListener::new(listener), admin);
+        let copying = tokio::spawn(self.applier.run(stop.clone()));
+        let shared = Arc::clone(&self.shared);
+        let obeying = tokio::spawn(async move { signals.obey(shared.node()).await });
+        let watching = tokio::spawn(watch_shards(self.shared, Arc::clone(&self.observer)));
+        let bounded = tokio::spawn(bound_drain(
+            Arc::clone(&self.observer),
+            self.config.node.drain,
+        ));
+        let ended = async {
+            // An error means that the sender is gone, which is a stop too.
+            drop(stop.wait_for(|stop| *stop).await);
+            if let Err(error) = copying.await {
+                tracing::error!(%error, "applier task failed");
+            }
+        };
+        tokio::select! {
+            served = serving.into_future() => {
+                tracing::error!(error = ?served.err(), "admin listener ended");
+            }
+            () = ended => {}
+        }
+        for task in [obeying, watching, bounded] {
+            task.abort();
+        }
+    }
+}
+
+fn exposition(
+    config: &Config,
+    shared: &Shared,
+    status: &Arc<OnceLock<Arc<persistence::applier::Status>>>,
+) -> Exposition {
+    let shards = shared
+        .shards
+        .iter()
+        .map(|shard| shard.metrics.clone())
+        .collect();
+    let mut exposition = Exposition::new(Labels::of(config), shards);
+    if let Some(control) = exposition.control(0) {
+        for issuer in &config.issuers {
+            control.set(
+                Gauge::IssuerInflightLimit(issuer.id),
+                u64::from(issuer.inflight_max),
+            );
+        }
+    }
+    exposition.add_source(NodeSource {
+        fingerprint: config.fingerprint.clone(),
+        journal: config.journal.dir.clone(),
+        journal_limit: config.journal.bytes_max,
+    });
+    exposition.add_source(ApplierSource {
+        status: Arc::clone(status),
+        clock: shared.node().clock(),
+    });
+    exposition
+}
+
+/// Logs what shards tell, and aborts the process when one is stuck: a shard never limps on, recovery
+/// is the journal's work (fault 93). Not while it drains: shards end one after the other.
+async fn watch_shards(shared: Arc<Shared>, observer: Arc<Observer>) {
+    let mut tick = interval(TICK);
+    loop {
+        tick.tick().await;
+        while let Some(event) = shared.node().take_event() {
+            observer.note(event);
+        }
+        if shared.node().is_draining() {
+            continue;
+        }
+        if let Some((shard, quiet)) = shared.stuck(WATCHDOG) {
+            tracing::error!(%shard, quiet_ms = quiet.as_millis(), "shard is stuck, aborting");
+            logging::flush();
+            std::process::abort();
+        }
+    }
+}
+
+/// Ends a process whose drain does not end.
+async fn bound_drain(observer: Arc<Observer>, drain: Duration) {
+    let mut tick = interval(TICK);
+    while !observer.is_draining() {
+        tick.tick().await;
+    }
+    tokio::time::sleep(drain + applier::DRAIN + DRAIN_SLACK).await;
+    tracing::error!("the drain did not end, the process does; the next start closes what is left");
+    logging::flush();
+    std::process::exit(ExitCode::Other.number());
+}
+
+/// How often events are looked for.
+const TICK: Duration = Duration::from_millis(50);
+/// What a drain may take beyond its two bounds: closing files and threads.
+const DRAIN_SLACK: Duration = Duration::from_secs(10);

@@ -1,0 +1,197 @@
+//! Starts the applier: waits until every journal is open, migrates when told to, then copies.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use domain::time::Instant;
+use persistence::applier::{
+    self, Applier, ApplierError, ApplierSettings, Backoff, BatchPolicy, JournalSource, Names,
+    Origin, Payload, Phase, SchemaName, Server, ShardJournal, Status, Timeouts, UrlSource,
+};
+use persistence::identity::JournalUuid;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::logging;
+use super::shared::Shared;
+use crate::clock::Clock;
+use crate::config::{Config, Postgres};
+use crate::exit::ExitCode;
+
+/// Where the journals are, as the applier is told.
+#[derive(Clone, Debug)]
+pub(super) struct Journals {
+    pub(super) root: PathBuf,
+    pub(super) uuid: JournalUuid,
+    pub(super) origin: Origin,
+}
+
+/// What the task needs.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) config: Arc<Config>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) journals: Journals,
+    pub(super) status: Arc<OnceLock<Arc<Status>>>,
+}
+
+impl Task {
+    /// Runs until `stop` is raised and what is durable is copied, or the time for that is over.
+    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
+        let Some(postgres) = &self.config.postgres else {
+            return;
+        };
+        let settings = match settings(&self.config, postgres) {
+            Ok(settings) => settings,
+            Err(error) => return tracing::error!(%error, "applier does not start"),
+        };
+        let ready = async {
+            if postgres.migrate {
+                migrate(&settings.server).await;
+            }
+            self.journals().await
+        };
+        let journals = tokio::select! {
+            journals = ready => journals,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        let applier = Applier::new(settings, journals);
+        let status = applier.status();
+        drop(self.status.set(Arc::clone(&status)));
+        let stopped = async {
+            // An error means that the control plane is gone, which is a stop too.
+            drop(stop.wait_for(|stop| *stop).await);
+        };
+        let shared = Arc::clone(&self.shared);
+        let copied = tokio::select! {
+            copied = applier.run(stopped) => copied,
+            () = tell_applied(&status, &shared) => Ok(()),
+        };
+        if let Err(error) = copied {
+            give_up(&error);
+        }
+    }
+
+    /// Waits until every shard has opened its journal.
+    async fn journals(&self) -> Vec<ShardJournal> {
+        while self.shared.positions().is_none() {
+            sleep(POLL).await;
+        }
+        let shards = self.shared.shards.iter();
+        let journal = |shard: &Arc<super::shared::ShardShared>| {
+            let position = shard.position()?;
+            let (root, first) = (self.journals.root.clone(), shard.first_lsn());
+            Some(ShardJournal {
+                journal: self.journals.uuid,
+                shard: shard.id,
+                origin: self.journals.origin,
+                phase: Phase::Live,
+                source: Box::new(JournalSource::new(
+                    root,
+                    shard.id,
+                    Arc::clone(position),
+                    first,
+                )),
+            })
+        };
+        shards.filter_map(journal).collect()
+    }
+}
+
+/// Migrates, however long PostgreSQL is away.
+async fn migrate(server: &Server) {
+    loop {
+        match applier::migrate(server).await {
+            Ok(versions) => {
+                return tracing::info!(applied = versions.len(), "schema is up to date");
+            }
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "cannot migrate yet");
+                sleep(MIGRATE_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Tells the shards how far their journals are in PostgreSQL, so that they can retire segments.
+async fn tell_applied(status: &Status, shared: &Shared) {
+    loop {
+        for lane in status.lanes() {
+            if let Some(shard) = shared.shards.get(usize::from(lane.shard.0)) {
+                shard.set_applied(lane.watermark());
+            }
+        }
+        sleep(TELL_EVERY).await;
+    }
+}
+
+/// A journal that does not belong to what PostgreSQL holds ends the process: going on would hide
+/// that rows are missing. Whatever else stops the applier is left to people; the journal absorbs.
+fn give_up(error: &ApplierError) {
+    let error_text = chain(error);
+    tracing::error!(error = %error_text, "applier has stopped");
+    if matches!(
+        error,
+        ApplierError::Journal(_) | ApplierError::Forked { .. }
+    ) {
+        logging::flush();
+        std::process::exit(ExitCode::JournalRefused.number());
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
+}
+
+pub(super) fn settings(
+    config: &Config,
+    postgres: &Postgres,
+) -> Result<ApplierSettings, ApplierError> {
+    let names = |names: &mut dyn Iterator<Item = &String>| names.cloned().collect();
+    Ok(ApplierSettings {
+        server: Server {
+            url: UrlSource::fixed(postgres.url.expose().to_owned()),
+            tls: None,
+            schema: SchemaName::new(&postgres.schema)?,
+            timeouts: Timeouts::STANDARD,
+        },
+        node: config.node.id,
+        // A fence is raised by a number; the name of its owner only helps people.
+        owner: uuid::Uuid::new_v4().as_u128(),
+        names: Names {
+            acquirers: names(&mut config.acquirers.iter().map(|acquirer| &acquirer.name)),
+            issuers: names(&mut config.issuers.iter().map(|issuer| &issuer.name)),
+            routes: names(&mut config.routes.iter().map(|route| &route.name)),
+        },
+        batch: BatchPolicy {
+            records_max: postgres.batch_rows_max,
+            records_min: BatchPolicy::STANDARD
+                .records_min
+                .min(postgres.batch_rows_max),
+            ..BatchPolicy::STANDARD
+        },
+        backoff: Backoff::STANDARD,
+        drain: DRAIN,
+        payload: Payload::Keep,
+        accept_lost: Vec::new(),
+        clock: monotonic,
+    })
+}
+
+fn monotonic() -> Instant {
+    static CLOCK: OnceLock<Clock> = OnceLock::new();
+    CLOCK.get_or_init(Clock::start).now()
+}
+
+/// How often journals are looked for while the switch starts.
+const POLL: Duration = Duration::from_millis(20);
+/// How often shards are told how far their journals are copied.
+const TELL_EVERY: Duration = Duration::from_millis(500);
+/// Between two attempts to migrate.
+const MIGRATE_PAUSE: Duration = Duration::from_secs(2);
+/// How long the applier may catch up after the last shard has ended.
+pub(super) const DRAIN: Duration = Duration::from_secs(10);

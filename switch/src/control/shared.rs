@@ -1,0 +1,353 @@
+//! What shards and the control plane know of one another: atomics and a bounded queue of events. No
+//! shard waits here.
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crossbeam::queue::ArrayQueue;
+use domain::ids::{IssuerId, LinkId, Lsn, ShardId};
+use domain::time::Instant;
+use persistence::DurablePosition;
+use router::selection::Transition;
+
+use super::logging;
+use crate::clock::Clock;
+use crate::exit::ExitCode;
+use crate::metrics::Metrics;
+
+/// All shards' sides, and what concerns them alike.
+#[derive(Debug)]
+pub struct Shared {
+    /// By [`ShardId`].
+    pub shards: Vec<Arc<ShardShared>>,
+    node: Arc<NodeFlags>,
+}
+
+/// What concerns all shards alike.
+#[derive(Debug)]
+pub struct NodeFlags {
+    clock: Clock,
+    recovered: AtomicBool,
+    listening: AtomicBool,
+    draining: AtomicBool,
+    stop_now: AtomicBool,
+    /// Links that take financial traffic, by issuer; written by the first shard, which hears of all.
+    links_up: Vec<AtomicU32>,
+    events: ArrayQueue<ControlEvent>,
+}
+
+/// One shard's side.
+#[derive(Debug)]
+pub struct ShardShared {
+    /// Which.
+    pub id: ShardId,
+    /// Its counters; to be used by the shard alone.
+    pub metrics: Metrics,
+    node: Arc<NodeFlags>,
+    /// Nanoseconds of the clock at the last turn; zero before the first.
+    last_turn: AtomicU64,
+    position: OnceLock<Arc<DurablePosition>>,
+    first_lsn: AtomicU64,
+    applied: AtomicU64,
+}
+
+/// Something that people may want to read in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControlEvent {
+    /// A breaker changed its state on a shard.
+    Breaker {
+        /// Where.
+        shard: ShardId,
+        /// What.
+        transition: Transition,
+    },
+    /// A link takes financial traffic, or no longer does.
+    Link {
+        /// Which.
+        link: LinkId,
+        /// Whose.
+        issuer: IssuerId,
+        /// Whether it does.
+        up: bool,
+    },
+}
+
+impl Shared {
+    /// For so many shards and issuers.
+    #[must_use]
+    pub fn new(shards: u16, issuers: usize, clock: Clock) -> Arc<Self> {
+        let node = Arc::new(NodeFlags {
+            clock,
+            recovered: AtomicBool::new(false),
+            listening: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            stop_now: AtomicBool::new(false),
+            links_up: (0..issuers).map(|_| AtomicU32::new(0)).collect(),
+            events: ArrayQueue::new(EVENTS_MAX),
+        });
+        let shard = |id| {
+            Arc::new(ShardShared {
+                id: ShardId(id),
+                metrics: Metrics::new(),
+                node: Arc::clone(&node),
+                last_turn: AtomicU64::new(0),
+                position: OnceLock::new(),
+                first_lsn: AtomicU64::new(1),
+                applied: AtomicU64::new(0),
+            })
+        };
+        Arc::new(Self {
+            shards: (0..shards).map(shard).collect(),
+            node,
+        })
+    }
+
+    /// What concerns all shards alike.
+    #[must_use]
+    pub fn node(&self) -> &NodeFlags {
+        &self.node
+    }
+
+    /// A shard that has turned at least once, and then not for longer than `bound`.
+    #[must_use]
+    pub fn stuck(&self, bound: Duration) -> Option<(ShardId, Duration)> {
+        let now = self.node.clock.now();
+        let quiet = |shard: &Arc<ShardShared>| {
+            let quiet = now.since(shard.last_turn()?);
+            (quiet > bound).then_some((shard.id, quiet))
+        };
+        self.shards.iter().find_map(quiet)
+    }
+
+    /// The positions of all journals, once every shard has opened its own.
+    #[must_use]
+    pub fn positions(&self) -> Option<Vec<Arc<DurablePosition>>> {
+        self.shards
+            .iter()
+            .map(|shard| shard.position.get().cloned())
+            .collect()
+    }
+}
+
+impl NodeFlags {
+    /// The shards' clock.
+    #[must_use]
+    pub const fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Every shard has recovered: listeners may open.
+    pub fn set_recovered(&self) {
+        self.recovered.store(true, Ordering::Release);
+    }
+
+    /// Whether every shard has recovered.
+    #[must_use]
+    pub fn is_recovered(&self) -> bool {
+        self.recovered.load(Ordering::Acquire)
+    }
+
+    /// Every listener is open.
+    pub fn set_listening(&self) {
+        self.listening.store(true, Ordering::Release);
+    }
+
+    /// Whether every listener is open.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        self.listening.load(Ordering::Acquire)
+    }
+
+    /// No new work: shards finish what is in flight and end.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether a drain runs.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Shards end without waiting for what is in flight.
+    pub fn stop_now(&self) {
+        self.stop_now.store(true, Ordering::Release);
+        self.drain();
+    }
+
+    /// Whether to end without waiting for what is in flight.
+    #[must_use]
+    pub fn must_stop_now(&self) -> bool {
+        self.stop_now.load(Ordering::Acquire)
+    }
+
+    /// Links of an issuer that take financial traffic.
+    #[must_use]
+    pub fn links_up(&self, issuer: IssuerId) -> u32 {
+        let links = self.links_up.get(usize::from(issuer.0));
+        links.map_or(0, |links| links.load(Ordering::Acquire))
+    }
+
+    /// Whether every issuer has a link that takes financial traffic.
+    #[must_use]
+    pub fn all_linked(&self) -> bool {
+        self.links_up
+            .iter()
+            .all(|links| links.load(Ordering::Acquire) > 0)
+    }
+
+    /// The next thing that a shard has told.
+    #[must_use]
+    pub fn take_event(&self) -> Option<ControlEvent> {
+        self.events.pop()
+    }
+}
+
+impl ShardShared {
+    /// What concerns all shards alike.
+    #[must_use]
+    pub fn node(&self) -> &NodeFlags {
+        &self.node
+    }
+
+    /// Tells the watchdog that the loop has turned.
+    pub fn turned(&self, at: Instant) {
+        self.last_turn
+            .store(at.as_nanos().max(1), Ordering::Relaxed);
+    }
+
+    /// When the loop turned last; `None` before its first turn.
+    #[must_use]
+    pub fn last_turn(&self) -> Option<Instant> {
+        match self.last_turn.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Instant::from_nanos(nanos)),
+        }
+    }
+
+    /// Tells which record is the first that the shard's journal still has; before
+    /// [`ShardShared::set_position`].
+    pub fn set_first_lsn(&self, first: Lsn) {
+        self.first_lsn.store(first.0, Ordering::Release);
+    }
+
+    /// The first record that the shard's journal still had when it was opened.
+    #[must_use]
+    pub fn first_lsn(&self) -> Lsn {
+        Lsn(self.first_lsn.load(Ordering::Acquire))
+    }
+
+    /// Tells how far PostgreSQL has the shard's journal.
+    pub fn set_applied(&self, applied: Lsn) {
+        self.applied.store(applied.0, Ordering::Release);
+    }
+
+    /// Records up to this one are in PostgreSQL; segments below it may go. Zero without PostgreSQL.
+    #[must_use]
+    pub fn applied(&self) -> Lsn {
+        Lsn(self.applied.load(Ordering::Acquire))
+    }
+
+    /// How far the shard's journal is durable; `None` before it is open.
+    #[must_use]
+    pub fn position(&self) -> Option<&Arc<DurablePosition>> {
+        self.position.get()
+    }
+
+    /// Publishes where the shard's journal is durable up to.
+    pub fn set_position(&self, position: Arc<DurablePosition>) {
+        let first = self.position.set(position).is_ok();
+        debug_assert!(first, "invariant: a shard opens its journal once");
+    }
+
+    /// Tells how many links of an issuer take financial traffic. Every shard may call it; the first
+    /// one is believed, since all hear of the same links.
+    pub fn set_links_up(&self, issuer: IssuerId, links: u32) {
+        if self.id == ShardId(0)
+            && let Some(up) = self.node.links_up.get(usize::from(issuer.0))
+        {
+            up.store(links, Ordering::Release);
+        }
+    }
+
+    /// Tells that a breaker has changed its state.
+    pub fn tell_breaker(&self, transition: Transition) {
+        self.tell(ControlEvent::Breaker {
+            shard: self.id,
+            transition,
+        });
+    }
+
+    /// Tells that a link takes financial traffic, or no longer does; for its home shard.
+    pub fn tell_link(&self, link: LinkId, issuer: IssuerId, up: bool) {
+        self.tell(ControlEvent::Link { link, issuer, up });
+    }
+
+    /// Ends the process: the journal met an error, so nothing more may be acknowledged. The exit
+    /// code lets systemd start it again.
+    pub fn die(&self, error: &dyn Display) -> ! {
+        tracing::error!(shard = %self.id, %error, "journal failed, the process ends");
+        logging::flush();
+        std::process::exit(ExitCode::JournalFailed.number())
+    }
+
+    /// Dropped when the log is far behind: the metrics have counted what it says.
+    fn tell(&self, event: ControlEvent) {
+        if let Err(lost) = self.node.events.push(event) {
+            tracing::debug!(?lost, "event not told");
+        }
+    }
+}
+
+/// Events that wait for the control plane, which looks several times a second.
+const EVENTS_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_stuck_only_after_it_has_turned() {
+        let shared = Shared::new(2, 0, Clock::start());
+        assert_eq!(shared.stuck(Duration::ZERO), None);
+        shared.shards[1].turned(Instant::ZERO);
+        while shared.node().clock().now() <= Instant::from_nanos(1) {
+            std::hint::spin_loop();
+        }
+        let (shard, _) = shared.stuck(Duration::ZERO).unwrap();
+        assert_eq!(shard, ShardId(1));
+        assert_eq!(shared.stuck(Duration::from_secs(3_600)), None);
+    }
+
+    #[test]
+    fn an_issuer_is_linked_when_the_first_shard_says_so() {
+        let shared = Shared::new(2, 2, Clock::start());
+        shared.shards[0].set_links_up(IssuerId(0), 4);
+        shared.shards[1].set_links_up(IssuerId(1), 4);
+        assert!(!shared.node().all_linked());
+        shared.shards[0].set_links_up(IssuerId(1), 1);
+        assert!(shared.node().all_linked());
+        assert_eq!(shared.node().links_up(IssuerId(0)), 4);
+    }
+
+    #[test]
+    fn stopping_now_is_a_drain_too() {
+        let shared = Shared::new(1, 0, Clock::start());
+        assert!(!shared.node().is_draining());
+        shared.node().stop_now();
+        assert!(shared.shards[0].node().is_draining());
+        assert!(shared.shards[0].node().must_stop_now());
+    }
+
+    #[test]
+    fn events_are_bounded() {
+        let shared = Shared::new(1, 1, Clock::start());
+        for _ in 0..EVENTS_MAX + 7 {
+            shared.shards[0].tell_link(LinkId(0), IssuerId(0), true);
+        }
+        let taken = std::iter::from_fn(|| shared.node().take_event()).count();
+        assert_eq!(taken, EVENTS_MAX);
+    }
+}

@@ -1,0 +1,133 @@
+//! The control plane over real sockets, without shards.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use domain::ids::{IssuerId, NodeId};
+use domain::time::Instant;
+
+use super::*;
+use crate::clock::Clock;
+use crate::config::{Config, Environment, Source, create_missing_keys};
+
+/// A control plane on its own state directory.
+struct Running {
+    control: Control,
+    shared: Arc<Shared>,
+    _folder: tempfile::TempDir,
+}
+
+fn started() -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    create_missing_keys(folder.path()).unwrap();
+    let source = Source::Default {
+        state_dir: folder.path(),
+    };
+    let config = Arc::new(Config::load(source, &Environment::of(&[])).unwrap());
+    let shared = Shared::new(2, config.issuers.len(), Clock::start());
+    let manifest = Manifest::open_or_create(&config.journal.dir, NodeId(1), 2).unwrap();
+    let control = start(&config, &shared, &manifest).unwrap();
+    Running {
+        control,
+        shared,
+        _folder: folder,
+    }
+}
+
+impl Running {
+    /// Status code, head and body.
+    fn ask(&self, path: &str, accept: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(self.control.address()).unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let code = head.split_whitespace().nth(1).unwrap().parse().unwrap();
+        (code, head.to_owned(), body.to_owned())
+    }
+}
+
+#[test]
+fn metrics_come_in_the_form_that_is_asked_for() {
+    let running = started();
+    running.shared.shards[1]
+        .metrics
+        .count(crate::metrics::Counter::Requests);
+    let (code, head, body) = running.ask("/metrics", "*/*");
+    assert_eq!(code, 200);
+    assert!(head.contains("text/plain; version=0.0.4"), "{head}");
+    assert!(
+        body.contains("\nnjia_requests_total{ingress=\"iso\"} 1\n"),
+        "{body}"
+    );
+    assert!(body.contains("njia_issuer_inflight_limit{issuer=\"bank\"} 20000\n"));
+    assert!(body.contains("njia_journal_limit_bytes 17179869184\n"));
+    let (code, head, body) = running.ask("/metrics", "application/openmetrics-text; version=1.0.0");
+    assert_eq!(code, 200);
+    assert!(head.contains("application/openmetrics-text"), "{head}");
+    assert!(body.contains("# EOF"));
+    running.control.finish();
+}
+
+#[test]
+fn readiness_names_each_condition() {
+    let running = started();
+    let (code, _, body) = running.ask("/readyz", "*/*");
+    assert_eq!(code, 503);
+    assert!(
+        body.contains("\"recovered\": false") && body.contains("\"degraded\": false"),
+        "{body}"
+    );
+    assert_eq!(running.ask("/startupz", "*/*").0, 503);
+    for shard in &running.shared.shards {
+        shard.set_position(Arc::default());
+        shard.set_links_up(IssuerId(1), 1);
+    }
+    running.shared.node().set_recovered();
+    assert_eq!(running.ask("/startupz", "*/*").0, 200);
+    running.shared.node().set_listening();
+    let (code, _, body) = running.ask("/readyz", "*/*");
+    assert_eq!(code, 200, "{body}");
+    running.shared.node().drain();
+    assert_eq!(running.ask("/readyz", "*/*").0, 503);
+    running.control.finish();
+}
+
+#[test]
+fn a_shard_that_does_not_turn_is_not_live() {
+    let running = started();
+    assert_eq!(running.ask("/livez", "*/*").0, 200);
+    running.shared.shards[0].turned(Instant::from_nanos(1));
+    assert_eq!(running.ask("/livez", "*/*").0, 200);
+    let (code, _, body) = running.ask("/statusz", "*/*");
+    assert_eq!(code, 200);
+    assert!(
+        body.contains("\"name\": \"momo\"") && body.contains("\"breaker\": \"closed\""),
+        "{body}"
+    );
+    running.control.finish();
+}
+
+#[test]
+fn a_taken_admin_address_is_told_in_plain_words() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    create_missing_keys(folder.path()).unwrap();
+    let source = Source::Default {
+        state_dir: folder.path(),
+    };
+    let environment = Environment::of(&[("NJIA__ADMIN__ADDRESS", &address)]);
+    let config = Arc::new(Config::load(source, &environment).unwrap());
+    let shared = Shared::new(1, 0, Clock::start());
+    let manifest = Manifest::open_or_create(&config.journal.dir, NodeId(1), 1).unwrap();
+    let error = start(&config, &shared, &manifest).unwrap_err();
+    let told = error.to_string();
+    assert!(
+        told.starts_with(&format!("admin: cannot bind {address}: ")),
+        "{told}"
+    );
+}

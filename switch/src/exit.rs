@@ -1,0 +1,67 @@
+//! The exit codes of the process, as operators and systemd read them.
+
+/// Why the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCode {
+    /// Done, or drained.
+    Done,
+    /// Something else went wrong.
+    Other,
+    /// The command line was not understood.
+    Usage,
+    /// The journal is refused; files are untouched.
+    JournalRefused,
+    /// This host cannot run it: io_uring, locked memory, file system.
+    HostUnfit,
+    /// The journal could not be written or synced.
+    JournalFailed,
+    /// Another process holds the journal.
+    JournalLocked,
+    /// The configuration is refused.
+    ConfigRefused,
+}
+
+impl ExitCode {
+    /// As the shell sees it (sysexits.h where it has a word).
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::Done => 0,
+            Self::Other => 1,
+            Self::Usage => 2,
+            Self::JournalRefused => 65,
+            Self::HostUnfit => 69,
+            Self::JournalFailed => 74,
+            Self::JournalLocked => 75,
+            Self::ConfigRefused => 78,
+        }
+    }
+
+    /// The code that `number` stands for; every other number is [`ExitCode::Other`].
+    #[must_use]
+    pub const fn of(number: u8) -> Self {
+        match number {
+            0 => Self::Done,
+            2 => Self::Usage,
+            65 => Self::JournalRefused,
+            69 => Self::HostUnfit,
+            74 => Self::JournalFailed,
+            75 => Self::JournalLocked,
+            78 => Self::ConfigRefused,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_read_back() {
+        for number in [0_u8, 1, 2, 65, 69, 74, 75, 78] {
+            assert_eq!(ExitCode::of(number).number(), i32::from(number));
+        }
+        assert_eq!(ExitCode::of(134), ExitCode::Other);
+    }
+}
