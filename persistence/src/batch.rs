@@ -219,3 +219,6 @@ fn checksum(journal: JournalUuid, batch: &[u8]) -> u32 {
 pub(crate) fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk::<N>().copied()
 }
+
+#[cfg(test)]
+mod tests;

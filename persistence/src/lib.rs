@@ -11,6 +11,8 @@
 //! [`Manifest`], [`journal::Journal`] (feature `journal`), [`ShardReader`], [`DurablePosition`],
 //! `applier` (feature `applier`). The formats are described in `docs/journal-format.md`.
 
+extern crate alloc;
+
 #[cfg(feature = "applier")]
 pub mod applier;
 pub mod batch;
@@ -28,6 +30,8 @@ pub mod segment_header;
 pub mod sink;
 #[cfg(feature = "journal")]
 mod sys;
+#[cfg(test)]
+mod testing;
 
 pub use error::JournalError;
 pub use manifest::Manifest;

@@ -151,7 +151,7 @@ impl Content {
         }
     }
 
-    fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         let text = format!(
             "njia-journal {FORMAT}\nnode {}\njournal {}\ngeneration {}\nshards {}\nslot_hash {}\n\
              start {}\n",

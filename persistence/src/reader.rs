@@ -167,16 +167,19 @@ impl ShardReader {
             return self.nothing_yet(up_to);
         }
         match self.step()? {
+            Step::Batch(header) => return self.enter(&header).map(|()| true),
+            Step::Zeros if self.roll()? => return Ok(true),
+            Step::Zeros if up_to == UpTo::End => return Ok(false),
+            Step::Zeros | Step::Bad => {}
+        }
+        // A page that was read ahead while the batch was being written may be stale: once more,
+        // from the disk.
+        self.forget_cached();
+        match self.step()? {
             Step::Batch(header) => self.enter(&header).map(|()| true),
-            Step::Zeros => self.roll(up_to),
-            Step::Bad => {
-                // A page that was read ahead while the batch was being written may be stale.
-                self.forget_cached();
-                match self.step()? {
-                    Step::Batch(header) => self.enter(&header).map(|()| true),
-                    Step::Zeros | Step::Bad => self.bad_batch(up_to),
-                }
-            }
+            Step::Zeros if self.roll()? => Ok(true),
+            Step::Zeros => self.nothing_yet(up_to),
+            Step::Bad => self.bad_batch(up_to),
         }
     }
 
@@ -228,15 +231,12 @@ impl ShardReader {
         Ok(())
     }
 
-    /// The open segment holds nothing more: goes on in the next one, when there is one.
-    fn roll(&mut self, up_to: UpTo) -> Result<bool, JournalError> {
+    /// The open segment holds nothing more: goes on in the next one; `false` when there is none.
+    fn roll(&mut self) -> Result<bool, JournalError> {
         let next = self.tail.segment.saturating_add(1);
         match OpenSegment::open(&self.dir, next, &self.identity)? {
-            Some(segment) => {
-                self.continue_in(segment)?;
-                Ok(true)
-            }
-            None => self.nothing_yet(up_to),
+            Some(segment) => self.continue_in(segment).map(|()| true),
+            None => Ok(false),
         }
     }
 

@@ -162,3 +162,6 @@ fn key(block: &[u8; BLOCK], at: usize) -> Option<WrappedKey> {
         wrapped: field(block, at + 4)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

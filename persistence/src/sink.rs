@@ -7,7 +7,7 @@
 //! No timer: the next batch is whatever arrived while the one before was in flight. All buffers are
 //! made at construction; steady state allocates nothing.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
 
 use domain::ids::Lsn;
 use domain::record::Record;

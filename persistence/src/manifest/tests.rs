@@ -1,1 +1,166 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::recovery::Label;
+
+fn open(root: &Path, node: u16, shards: u16) -> Result<Manifest, JournalError> {
+    Manifest::open_or_create(root, NodeId(node), shards)
+}
+
+fn content() -> Content {
+    Content {
+        node: NodeId(1),
+        journal: JournalUuid([0xAB; 16]),
+        generation: 1,
+        shards: 2,
+        slot_hash: 1,
+        start: 17,
+    }
+}
+
+#[test]
+fn j03_an_empty_directory_becomes_a_new_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = open(&dir.path().join("a/b"), 5, 2).unwrap();
+    assert!(manifest.is_new());
+    let identity = manifest.identity(ShardId(1));
+    assert_eq!(
+        (identity.node, identity.shards, identity.generation),
+        (NodeId(5), 2, 1)
+    );
+    assert_eq!(manifest.content().start, 1);
+}
+
+#[test]
+fn each_start_is_counted_on_disk_before_it_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path(), 1, 2).unwrap();
+    let journal = first.content().journal;
+    drop(first);
+    for start in 2..5 {
+        let manifest = open(dir.path(), 1, 2).unwrap();
+        assert!(!manifest.is_new());
+        assert_eq!(
+            (manifest.content().start, manifest.content().journal),
+            (start, journal)
+        );
+        assert_eq!(Manifest::read(dir.path()).unwrap().start, start);
+    }
+}
+
+#[test]
+fn j01_a_second_process_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let held = open(dir.path(), 1, 1).unwrap();
+    let refused = open(dir.path(), 1, 1).unwrap_err();
+    assert_eq!(
+        (refused.label(), refused.exit_code()),
+        (Some(Label::J01), 75)
+    );
+    drop(held);
+    assert!(open(dir.path(), 1, 1).is_ok());
+}
+
+#[test]
+fn another_node_or_shard_count_is_refused_and_both_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), 1, 2).unwrap());
+    let refused = open(dir.path(), 1, 3).unwrap_err();
+    assert_eq!(refused.exit_code(), 78);
+    let text = refused.to_string();
+    assert!(text.contains("by 2 shards, 3 are configured"), "{text}");
+    let refused = open(dir.path(), 9, 2).unwrap_err();
+    let text = refused.to_string();
+    assert!(text.contains("belongs to node 1, this is node 9"), "{text}");
+    assert_eq!(
+        Manifest::read(dir.path()).unwrap().start,
+        1,
+        "a refused start is not counted"
+    );
+    assert!(open(dir.path(), 1, 0).is_err());
+}
+
+#[test]
+fn j05_a_manifest_that_cannot_be_believed_is_refused() {
+    let good = content().encode();
+    let dir = tempfile::tempdir().unwrap();
+    let check = |bytes: &[u8]| {
+        fs::write(dir.path().join(MANIFEST), bytes).unwrap();
+        let refused = open(dir.path(), 1, 2).unwrap_err();
+        assert_eq!(
+            refused.label(),
+            Some(Label::J05),
+            "{}",
+            String::from_utf8_lossy(bytes)
+        );
+        assert_eq!(
+            fs::read(dir.path().join(MANIFEST)).unwrap(),
+            bytes,
+            "nothing was changed"
+        );
+    };
+    for cut in 0..good.len() {
+        check(&good.as_bytes()[..cut]);
+    }
+    check(b"\xFF\xFE");
+    check(good.replace("node 1", "node 2").as_bytes());
+    check(format!("{good}\n").as_bytes());
+    let signed = |body: &str| format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()));
+    let body = &good[..good.rfind("crc32c").unwrap()];
+    assert_eq!(signed(body), good);
+    check(signed(&body.replace("njia-journal 1", "njia-journal 2")).as_bytes());
+    check(signed(&body.replace("shards 2", "shards 0")).as_bytes());
+    check(signed(&body.replace("shards 2", "shards +2")).as_bytes());
+    check(signed(&body.replace("slot_hash 1", "slot_hash 2")).as_bytes());
+    check(signed(&format!("{body}extra 1\n")).as_bytes());
+    check(signed(&body.replace("start 17", "start 4294967295")).as_bytes());
+    fs::write(dir.path().join(MANIFEST), &good).unwrap();
+    assert_eq!(open(dir.path(), 1, 2).unwrap().content().start, 18);
+}
+
+#[test]
+fn j05_segments_without_a_manifest_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("1")).unwrap();
+    let refused = open(dir.path(), 1, 1).unwrap_err();
+    assert_eq!(refused.label(), Some(Label::J05));
+    assert_eq!(
+        Manifest::read(dir.path()).unwrap_err().label(),
+        Some(Label::J05)
+    );
+}
+
+#[test]
+fn a_manifest_that_was_being_written_is_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), 1, 1).unwrap());
+    fs::write(dir.path().join(MANIFEST_NEW), b"half").unwrap();
+    assert_eq!(open(dir.path(), 1, 1).unwrap().content().start, 2);
+}
+
+/// The text is the format: this test may only be added to.
+#[test]
+fn the_text_is_as_documented() {
+    let expected = "njia-journal 1\nnode 1\njournal abababab-abab-abab-abab-abababababab\n\
+                    generation 1\nshards 2\nslot_hash 1\nstart 17\ncrc32c ";
+    let text = content().encode();
+    assert_eq!(text[..expected.len()], *expected);
+    assert_eq!(text.len(), expected.len() + 9);
+    assert_eq!(Content::decode(&text), Ok(content()));
+}
+
+proptest! {
+    #[test]
+    fn a_flipped_bit_is_seen(at: usize, bit in 0_u8..7) {
+        let mut bytes = content().encode().into_bytes();
+        let at = at % bytes.len();
+        bytes[at] ^= 1 << bit;
+        let text = String::from_utf8(bytes).unwrap();
+        prop_assert!(Content::decode(&text).is_err());
+    }
+
+    #[test]
+    fn arbitrary_text_is_no_manifest(text in ".{0,200}") {
+        prop_assert!(Content::decode(&text).is_err());
+    }
+}

@@ -1,1 +1,171 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::testing::{intent, sample, small};
+
+fn encoded(record: &Record<'_>, lsn: Lsn) -> Vec<u8> {
+    let mut bytes = vec![0xEE; encoded_len(record)];
+    let len = encode(record, lsn, &mut bytes).unwrap();
+    assert_eq!(len, bytes.len());
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn every_record_comes_back_as_it_went(seed: u64, lsn: u64) {
+        let record = sample(seed);
+        let mut bytes = encoded(&record, Lsn(lsn));
+        let len = bytes.len();
+        prop_assert!(len.is_multiple_of(RECORD_ALIGN));
+        bytes.extend_from_slice(b"what follows");
+        let decoded = decode(&bytes).unwrap();
+        prop_assert_eq!(decoded, Decoded { lsn: Lsn(lsn), record, len });
+        prop_assert_eq!(peek(&bytes), Some((Lsn(lsn), len)));
+    }
+
+    #[test]
+    fn a_record_reads_the_same_wherever_it_lies(seed: u64, shift in 0_usize..16) {
+        let record = sample(seed);
+        let mut bytes = vec![0; shift];
+        bytes.extend(encoded(&record, Lsn(5)));
+        prop_assert_eq!(decode(&bytes[shift..]).unwrap().record, record);
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_never_a_record(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+        prop_assert!(decode(&bytes).is_err());
+    }
+
+    /// The header's own fields are covered by the batch; what lies behind it is covered here.
+    #[test]
+    fn a_flipped_bit_of_payload_or_padding_is_seen(seed: u64, at: usize, bit in 0_u8..8) {
+        let mut bytes = encoded(&sample(seed), Lsn(1));
+        let at = RECORD_HEADER_LEN + at % (bytes.len() - RECORD_HEADER_LEN);
+        bytes[at] ^= 1 << bit;
+        prop_assert!(decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_payload_that_was_written_wrong_is_an_error_and_not_a_panic(
+        seed: u64,
+        body in proptest::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let mut bytes = encoded(&sample(seed), Lsn(1));
+        let end = bytes.len().min(RECORD_HEADER_LEN + body.len());
+        bytes[RECORD_HEADER_LEN..end].copy_from_slice(&body[..end - RECORD_HEADER_LEN]);
+        let payload_len = u32::from_le_bytes(bytes[8..12].try_into().unwrap()) as usize;
+        let payload = &bytes[RECORD_HEADER_LEN..RECORD_HEADER_LEN + payload_len];
+        let checksum = crc32c::crc32c(payload);
+        bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+        // A payload without a single impossible value may be a record; whatever is read writes the
+        // same bytes again.
+        if let Ok(decoded) = decode(&bytes) {
+            prop_assert_eq!(encoded(&decoded.record, Lsn(1)), bytes);
+        }
+    }
+}
+
+#[test]
+fn every_prefix_is_too_short() {
+    for seed in 0..50 {
+        let bytes = encoded(&sample(seed), Lsn(1));
+        for cut in 0..bytes.len() {
+            assert_eq!(
+                decode(&bytes[..cut]),
+                Err(RecordError::Short),
+                "seed {seed}, cut {cut}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_buffer_that_is_too_short_is_refused() {
+    let record = intent(1);
+    for len in 0..encoded_len(&record) {
+        let refused = encode(&record, Lsn(1), &mut vec![0; len]);
+        assert_eq!(refused, Err(EncodeError::NoRoom), "length {len}");
+    }
+}
+
+#[test]
+fn an_answer_over_its_bound_is_refused() {
+    let Record::Outcome(mut outcome) = (0..)
+        .map(sample)
+        .find(|record| matches!(record, Record::Outcome(_)))
+        .unwrap()
+    else {
+        panic!("an outcome was looked for");
+    };
+    let fields = [1; 1025];
+    outcome.answer.fields = &fields;
+    let refused = encode(&Record::Outcome(outcome), Lsn(1), &mut [0; 4096]);
+    assert_eq!(refused, Err(EncodeError::TooLong));
+}
+
+#[test]
+fn types_and_versions_that_are_not_known_are_named() {
+    let check = |at: usize, value: u8, expected| {
+        let mut bytes = encoded(&small(1), Lsn(1));
+        bytes[at] = value;
+        assert_eq!(decode(&bytes), Err(expected), "byte {at}");
+    };
+    check(
+        2,
+        2,
+        RecordError::Unknown {
+            kind: 7,
+            version: 2,
+        },
+    );
+    check(
+        4,
+        8,
+        RecordError::Unknown {
+            kind: 8,
+            version: 1,
+        },
+    );
+    check(
+        4,
+        0,
+        RecordError::Unknown {
+            kind: 0,
+            version: 1,
+        },
+    );
+    // An intent is longer than a late response.
+    check(4, 1, RecordError::Length);
+    check(0, b'x', RecordError::Header);
+    check(6, 1, RecordError::Header);
+}
+
+/// The bytes are the format: this test may only be added to.
+#[test]
+fn the_bytes_of_a_record_are_as_documented() {
+    let bytes = encoded(&small(0x0102_0304), Lsn(0x0A0B));
+    let expected = [
+        "6a52",
+        "0100",
+        "0700",
+        "0000",
+        "10000000",
+        "",
+        "0b0a000000000000",
+        "00000000000000000000000001020304",
+        "0403020100000000",
+        "0700",
+        "3030",
+        "00000000",
+    ];
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (before, rest) = hex.split_at(24);
+    let (_checksum, after) = rest.split_at(8);
+    assert_eq!(format!("{before}{after}"), expected.concat());
+}
+
+#[test]
+fn no_record_is_near_the_bound() {
+    let longest = (0..5_000).map(|seed| encoded_len(&sample(seed))).max();
+    assert!(longest < Some(RECORD_BYTES_MAX / 16));
+}
