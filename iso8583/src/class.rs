@@ -111,6 +111,7 @@ impl Check {
 /// A word that has each byte of a value of one to seven, and nothing else. Of none, zeros.
 #[inline(always)]
 fn spread(value: &[u8]) -> u64 {
+    debug_assert!(value.len() < 8);
     if let (Some(first), Some(last)) = (value.first_chunk::<4>(), value.last_chunk::<4>()) {
         return (u64::from(u32::from_le_bytes(*first)) << 32)
             | u64::from(u32::from_le_bytes(*last));
@@ -133,6 +134,7 @@ pub(crate) fn are_hex(bytes: &[u8]) -> bool {
 /// One load per byte, no branch: a bit survives the AND over all bytes exactly when each has it.
 #[inline(always)]
 fn all_have(mask: u8, bytes: &[u8]) -> bool {
+    debug_assert!(mask.count_ones() <= 1);
     let (chunks, rest) = bytes.as_chunks::<8>();
     let mut common = mask;
     for [a, b, c, d, e, f, g, h] in chunks {

@@ -220,6 +220,11 @@ impl Rule {
         self.content == Content::Hex || self.admits(value)
     }
 
+    /// Whether every byte is in its class.
+    pub(crate) fn admits_any(&self) -> bool {
+        matches!(self.content, Content::Any | Content::Hex)
+    }
+
     /// Whether a value may have this many units.
     #[inline]
     pub(crate) fn has_length(&self, units: usize) -> bool {

@@ -54,6 +54,7 @@ impl Framing {
             return FrameStep::Refused(FrameError::TooShort { len: value });
         }
         let end = row.prefix_len.saturating_add(value);
+        debug_assert!(row.prefix_len > 0 && end > row.prefix_len);
         if buf.len() < end {
             return FrameStep::NeedMore { at_least: end };
         }

@@ -36,8 +36,9 @@ pub(crate) fn decode<'o>(digits: &[u8], out: &'o mut [u8]) -> Option<&'o [u8]> {
     Some(out)
 }
 
-/// Two digits per byte into `out`; stops where the shorter of the two ends.
+/// Two digits per byte into `out`, which is twice as long.
 pub(crate) fn encode(bytes: &[u8], out: &mut [u8]) {
+    debug_assert_eq!(bytes.len().saturating_mul(2), out.len());
     let (pairs, _) = out.as_chunks_mut::<2>();
     for (pair, byte) in pairs.iter_mut().zip(bytes) {
         *pair = [digit(byte >> 4), digit(byte & 0x0F)];

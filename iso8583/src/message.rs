@@ -92,6 +92,7 @@ impl Span {
     /// Both are bounded by the longest message, 65,535 bytes.
     #[expect(clippy::cast_possible_truncation, reason = "16 bits each")]
     const fn new(start: usize, len: usize) -> Self {
+        debug_assert!(start <= MESSAGE_LEN_MAX && len <= MESSAGE_LEN_MAX);
         Self((start as u32) << 16 | len as u32)
     }
 
@@ -146,6 +147,7 @@ impl Dialect {
             index.present = index.present.without(stop.field);
             rest = rest.above(stop.field);
         }
+        debug_assert!(at <= bytes.len() && !index.present.contains(TERTIARY_BIT));
         if at != bytes.len() && first_fault.is_none() {
             first_fault = Some(fault(
                 fields.last().unwrap_or(1),
@@ -168,6 +170,7 @@ impl Dialect {
         fields: Bitmap,
         spans: &mut Spans,
     ) -> Result<(), ParseError> {
+        debug_assert!(*at <= bytes.len() && !fields.contains(1));
         let mut here = *at;
         for (first, half) in fields.numbered_halves() {
             let mut bits = half;
@@ -381,7 +384,7 @@ impl<'a> MessageRef<'a> {
         'a: 's,
     {
         let wire = self.field(number)?;
-        match self.index.dialect.rule(number).encoding {
+        match self.encoding(number) {
             Encoding::Ascii | Encoding::Binary => Some(wire),
             Encoding::Hex => hex::decode(wire, scratch),
         }
@@ -392,7 +395,7 @@ impl<'a> MessageRef<'a> {
     #[must_use]
     pub fn decode_into(self, number: u8, out: &mut [u8]) -> Option<usize> {
         let wire = self.field(number)?;
-        match self.index.dialect.rule(number).encoding {
+        match self.encoding(number) {
             Encoding::Ascii | Encoding::Binary => {
                 out.get_mut(..wire.len())?.copy_from_slice(wire);
                 Some(wire.len())
@@ -426,6 +429,11 @@ impl<'a> MessageRef<'a> {
     #[must_use]
     pub const fn bytes(self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// How the value of a field is written.
+    pub(crate) fn encoding(self, number: u8) -> Encoding {
+        self.index.dialect.rule(number).encoding
     }
 
     /// Length prefix and value as they stand on the wire.

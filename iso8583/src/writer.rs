@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::bitmap::Bitmap;
-use crate::dialect::{BitmapForm, Dialect};
+use crate::dialect::{BitmapForm, Dialect, TERTIARY_BIT};
 use crate::error::WriteError;
 use crate::field::{Encoding, PrefixLen, Rule, UNITS_MAX};
 use crate::hex;
@@ -53,13 +53,7 @@ impl<'b> Writer<'b> {
         if !rule.admits_value(value) {
             return Err(WriteError::Content(number));
         }
-        let prefix_len = rule.prefix.len();
-        let len = rule.wire_len(value.len()).saturating_add(prefix_len);
-        let room = self.reserve(number, len)?;
-        let (prefix, room) = room
-            .split_at_mut_checked(prefix_len)
-            .ok_or(WriteError::Full)?;
-        put_prefix(value.len(), prefix);
+        let room = self.reserve_with_prefix(number, rule, value.len())?;
         match rule.encoding {
             Encoding::Ascii | Encoding::Binary => copy(value, room),
             Encoding::Hex => hex::encode(value, room),
@@ -77,7 +71,7 @@ impl<'b> Writer<'b> {
         if rule.prefix != PrefixLen::None || value.len() >= len {
             return self.put(number, value);
         }
-        let mut padded = [b' '; SCRATCH_LEN];
+        let mut padded = [b' '; PADDED_LEN_MAX];
         for (slot, byte) in padded.iter_mut().zip(value) {
             *slot = *byte;
         }
@@ -92,19 +86,42 @@ impl<'b> Writer<'b> {
     /// # Errors
     /// As [`Writer::put`].
     pub fn copy(&mut self, number: u8, from: MessageRef<'_>) -> Result<(), WriteError> {
-        if !core::ptr::eq(self.dialect, from.dialect()) {
-            let mut scratch = [0; SCRATCH_LEN];
-            return match from.decode(number, &mut scratch) {
-                Some(value) => self.put(number, value),
-                None => Ok(()),
-            };
-        }
-        let Some(wire) = from.wire(number) else {
+        let Some(value) = from.field(number) else {
             return Ok(());
         };
+        if !core::ptr::eq(self.dialect, from.dialect()) {
+            return match from.encoding(number) {
+                Encoding::Ascii | Encoding::Binary => self.put(number, value),
+                Encoding::Hex => self.put_digits(number, value),
+            };
+        }
         self.next(number)?;
+        let wire = from.wire(number).unwrap_or_default();
         copy(wire, self.reserve(number, wire.len())?);
         Ok(())
+    }
+
+    /// Puts a field of which `digits` are the hexadecimal form, without a copy between.
+    fn put_digits(&mut self, number: u8, digits: &[u8]) -> Result<(), WriteError> {
+        let rule = self.next(number)?;
+        let len = digits.len().div_ceil(2);
+        if !rule.has_length(len) {
+            return Err(WriteError::Length(number));
+        }
+        if !rule.admits_any() {
+            return Err(WriteError::Content(number));
+        }
+        let room = self.reserve_with_prefix(number, rule, len)?;
+        match rule.encoding {
+            Encoding::Ascii | Encoding::Binary => match hex::decode(digits, room) {
+                Some(_) => Ok(()),
+                None => Err(WriteError::Content(number)),
+            },
+            Encoding::Hex => {
+                copy(digits, room);
+                Ok(())
+            }
+        }
     }
 
     /// Writes MTI and bitmap, and says how long the message is.
@@ -112,6 +129,7 @@ impl<'b> Writer<'b> {
     /// # Errors
     /// The buffer is full.
     pub fn finish(self) -> Result<usize, WriteError> {
+        debug_assert!(!self.present.contains(1) && !self.present.contains(TERTIARY_BIT));
         let (primary, secondary) = self.present.halves();
         let primary = if secondary == 0 {
             primary
@@ -148,9 +166,28 @@ impl<'b> Writer<'b> {
         Ok(rule)
     }
 
+    /// Room for a value of `units` behind its prefix, which is written.
+    #[inline]
+    fn reserve_with_prefix(
+        &mut self,
+        number: u8,
+        rule: &Rule,
+        units: usize,
+    ) -> Result<&mut [u8], WriteError> {
+        let prefix_len = rule.prefix.len();
+        let len = rule.wire_len(units).saturating_add(prefix_len);
+        let room = self.reserve(number, len)?;
+        let (prefix, room) = room
+            .split_at_mut_checked(prefix_len)
+            .ok_or(WriteError::Full)?;
+        put_prefix(units, prefix);
+        Ok(room)
+    }
+
     /// Room for a field, which is in the message from then on.
     #[inline]
     fn reserve(&mut self, number: u8, len: usize) -> Result<&mut [u8], WriteError> {
+        debug_assert!(number > self.last && number != TERTIARY_BIT);
         if number > 64 && self.last <= 64 {
             self.open_secondary(len)?;
         }
@@ -159,6 +196,7 @@ impl<'b> Writer<'b> {
         self.at = end;
         self.last = number;
         self.present.insert(number);
+        debug_assert_eq!(room.len(), len);
         Ok(room)
     }
 
@@ -174,6 +212,7 @@ impl<'b> Writer<'b> {
         }
         let moved = self.out.get_mut(fields..end).ok_or(WriteError::Full)?;
         moved.rotate_right(bitmap_len);
+        debug_assert!(self.present.last().is_none_or(|last| last <= 64));
         self.at = end;
         Ok(())
     }
@@ -187,6 +226,7 @@ impl fmt::Debug for Writer<'_> {
 
 #[inline]
 fn put_prefix(units: usize, prefix: &mut [u8]) {
+    debug_assert!(prefix.is_empty() || units <= usize::from(UNITS_MAX));
     let mut rest = u16::try_from(units).unwrap_or(0);
     for slot in prefix.iter_mut().rev() {
         let digit = (rest % 10) as u8;
@@ -199,6 +239,7 @@ fn put_prefix(units: usize, prefix: &mut [u8]) {
 /// a call.
 #[inline]
 fn copy(from: &[u8], to: &mut [u8]) {
+    debug_assert_eq!(from.len(), to.len());
     match from.len() {
         4..=8 => copy_ends::<4>(from, to),
         9..=16 => copy_ends::<8>(from, to),
@@ -233,8 +274,8 @@ fn put_bitmap(form: BitmapForm, bits: u64, out: &mut [u8]) {
 
 const MTI_LEN: usize = 4;
 const FIRST_BIT: u64 = 1 << 63;
-/// Holds the longest value of any field.
-const SCRATCH_LEN: usize = UNITS_MAX as usize;
+/// No text of fixed length is longer than 42 characters.
+const PADDED_LEN_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests;

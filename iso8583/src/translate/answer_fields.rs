@@ -24,6 +24,7 @@ pub(super) fn collect<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a
             }
             spare = spare.saturating_sub(size);
         }
+        debug_assert!(at <= room);
         if let Some(len) = scratch
             .get_mut(at..room)
             .and_then(|out| put(message, number, out))
@@ -57,6 +58,7 @@ fn keep_storable(chip_data: &mut [u8]) -> Option<usize> {
             chip_data.copy_within(read..end, kept);
             kept = kept.checked_add(end.checked_sub(read)?)?;
         }
+        debug_assert!(kept <= end && end > read);
         read = end;
     }
     (kept > 0).then_some(kept)

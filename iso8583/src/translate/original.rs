@@ -73,6 +73,7 @@ pub(super) fn original_data(
     for (digit, part) in field.iter_mut().zip(parts.chain(&forwarding)) {
         *digit = *part;
     }
+    debug_assert!(field.iter().all(u8::is_ascii_digit));
     field
 }
 
