@@ -5,8 +5,7 @@
 //! A [`RouteTable`] is immutable and shared; all that changes is in a [`Router`], one per shard.
 //! Each [`Selection::Chosen`] hands out one [`Permit`], and each permit comes back through
 //! [`Router::finish`], also when nothing was sent. `now` is the last argument, everywhere; the same
-//! calls give the same choices. [`Router::poll_transition`] is drained after every call that takes
-//! `&mut self`.
+//! calls give the same choices. [`Router::poll_transition`] is drained at least once a second.
 //!
 //! # Never contains
 //! A clock, a socket, a runtime, a random source, a logger, or what an account number looks like on

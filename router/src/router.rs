@@ -22,8 +22,7 @@ pub use crate::window::CallCounts;
 pub struct Router {
     table: Arc<RouteTable>,
     issuers: Vec<Issuer>,
-    /// Bounded: one call makes at most one transition per issuer, and what the caller leaves
-    /// standing beyond `transitions_max` is dropped.
+    /// Bounded: what the caller leaves standing beyond `transitions_max` is dropped.
     transitions: VecDeque<Transition>,
     transitions_max: usize,
 }
@@ -51,7 +50,7 @@ impl Router {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let transitions_max = policies.len().saturating_mul(2).max(16);
+        let transitions_max = policies.len().saturating_mul(TRANSITIONS_EACH);
         Ok(Self {
             table,
             issuers: policies.into_iter().map(Issuer::new).collect(),
@@ -163,7 +162,8 @@ impl Router {
             .min()
     }
 
-    /// The next transition that was not reported yet. To be drained after every mutation.
+    /// The next transition that was not reported yet. To be drained at least once a second: an
+    /// opening lasts 100 ms at least, so no issuer makes more than there is room for.
     pub fn poll_transition(&mut self) -> Option<Transition> {
         self.transitions.pop_front()
     }
@@ -219,7 +219,7 @@ impl Router {
     fn report(&mut self, issuer: IssuerId, moved: Option<BreakerState>) {
         let Some(to) = moved else { return };
         let room = self.transitions.len() < self.transitions_max;
-        debug_assert!(room, "transitions are drained after every mutation");
+        debug_assert!(room, "transitions are drained now and then");
         if room {
             self.transitions.push_back(Transition { issuer, to });
         }
@@ -272,6 +272,9 @@ fn unknown_issuers(table: &RouteTable, issuers: usize, errors: &mut Vec<RouterEr
         }));
     }
 }
+
+/// Room for transitions that nobody has polled yet, for each issuer.
+const TRANSITIONS_EACH: usize = 32;
 
 fn bit(candidate: u8) -> u8 {
     1_u8.checked_shl(u32::from(candidate)).unwrap_or(0)
