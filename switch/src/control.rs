@@ -33,7 +33,7 @@ use crate::limits::WATCHDOG;
 use crate::metrics::{Exposition, Gauge, Labels};
 use admin::Admin;
 use applier::{Journals, Task};
-use listener::AdminListener;
+use listener::{AdminListener, Waits};
 use shared::Shared;
 use signals::Signals;
 use sources::{ApplierSource, NodeSource};
@@ -174,11 +174,15 @@ impl Plane {
         mut stop: watch::Receiver<bool>,
     ) {
         let admin = Admin::new(self.exposition, Arc::clone(&self.observer)).router();
-        let serving = axum::serve(AdminListener::new(listener), admin);
+        let serving = axum::serve(AdminListener::new(listener, Waits::STANDARD), admin);
         let copying = tokio::spawn(self.applier.run(stop.clone()));
         let shared = Arc::clone(&self.shared);
         let obeying = tokio::spawn(async move { signals.obey(shared.node()).await });
-        let watching = tokio::spawn(watch_shards(self.shared, Arc::clone(&self.observer)));
+        let watching = tokio::spawn(watch_shards(
+            self.shared,
+            Arc::clone(&self.observer),
+            WATCHDOG,
+        ));
         let bounded = tokio::spawn(bound_drain(
             Arc::clone(&self.observer),
             self.config.node.drain,
@@ -235,7 +239,7 @@ fn exposition(
 
 /// Logs what shards tell, and aborts the process when one is stuck: a shard never limps on, recovery
 /// is the journal's work (fault 93). Not while it drains: shards end one after the other.
-async fn watch_shards(shared: Arc<Shared>, observer: Arc<Observer>) {
+async fn watch_shards(shared: Arc<Shared>, observer: Arc<Observer>, bound: Duration) {
     let mut tick = interval(TICK);
     loop {
         tick.tick().await;
@@ -245,7 +249,7 @@ async fn watch_shards(shared: Arc<Shared>, observer: Arc<Observer>) {
         if shared.node().is_draining() {
             continue;
         }
-        if let Some((shard, quiet)) = shared.stuck(WATCHDOG) {
+        if let Some((shard, quiet)) = shared.stuck(bound) {
             tracing::error!(%shard, quiet_ms = quiet.as_millis(), "shard is stuck, aborting");
             logging::flush();
             std::process::abort();

@@ -186,3 +186,32 @@ fn the_printed_default_passes_its_own_check() {
         "{told}"
     );
 }
+
+#[test]
+fn an_issuer_that_cannot_be_reached_is_named() {
+    let folder = state_dir().unwrap();
+    let printed = Command::new(NJIA)
+        .args(["config", "defaults"])
+        .output()
+        .unwrap();
+    let file = folder.path().join("njia.toml");
+    std::fs::write(&file, &printed.stdout).unwrap();
+    // A port that was free a moment ago: nobody listens there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let output = Command::new(NJIA)
+        .args(["check-config", "-c"])
+        .arg(&file)
+        .env("KEY", "00".repeat(32))
+        .env("NJIA__KEYS__TOKEN_KEY", "env:KEY")
+        .env("NJIA__KEYS__PAN_KEY", "env:KEY")
+        .env("NJIA__KEYS__HASH_KEY", "env:KEY")
+        .env("NJIA__ISSUER__MOMO__ADDRESSES", &address)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let expected = format!("issuer momo: cannot connect to {address}: ");
+    assert!(told.contains(&expected), "{told}");
+}

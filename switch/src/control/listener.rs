@@ -19,12 +19,31 @@ use tokio::time::{Instant, Sleep, sleep};
 pub(super) struct AdminListener {
     inner: TcpListener,
     room: Arc<Semaphore>,
+    waits: Waits,
+}
+
+/// How long a connection may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// From accept, or from the last answer, to the next question.
+    pub(super) ask: Duration,
+    /// From the first byte of an answer to its last.
+    pub(super) answer: Duration,
+}
+
+impl Waits {
+    /// Longer than Prometheus leaves a connection idle; as long as it waits for a scrape.
+    pub(super) const STANDARD: Self = Self {
+        ask: Duration::from_secs(75),
+        answer: Duration::from_secs(10),
+    };
 }
 
 impl AdminListener {
-    pub(super) fn new(inner: TcpListener) -> Self {
+    pub(super) fn new(inner: TcpListener, waits: Waits) -> Self {
         Self {
             inner,
+            waits,
             room: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         }
     }
@@ -39,7 +58,7 @@ impl Listener for AdminListener {
             // The semaphore is never closed; without a permit the connection is one too many.
             let permit = Arc::clone(&self.room).acquire_owned().await.ok();
             match self.inner.accept().await {
-                Ok((stream, peer)) => return (Connection::new(stream, permit), peer),
+                Ok((stream, peer)) => return (Connection::new(stream, self.waits, permit), peer),
                 Err(error) => {
                     tracing::warn!(%error, "admin connection not accepted");
                     sleep(ACCEPT_PAUSE).await;
@@ -58,7 +77,11 @@ impl Listener for AdminListener {
 pub(super) struct Connection {
     stream: TcpStream,
     deadline: Pin<Box<Sleep>>,
+    waits: Waits,
     phase: Phase,
+    /// Whether the last answer has been handed to the kernel whole. Before that, bytes of the peer
+    /// win it no time.
+    answered: bool,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -72,12 +95,14 @@ enum Phase {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, permit: Option<OwnedSemaphorePermit>) -> Self {
-        let deadline = Box::pin(sleep(ASK_WAIT));
+    fn new(stream: TcpStream, waits: Waits, permit: Option<OwnedSemaphorePermit>) -> Self {
+        let deadline = Box::pin(sleep(waits.ask));
         Self {
             stream,
             deadline,
+            waits,
             phase: Phase::Asking,
+            answered: true,
             _permit: permit,
         }
     }
@@ -87,8 +112,8 @@ impl Connection {
         if self.phase != phase {
             self.phase = phase;
             let wait = match phase {
-                Phase::Asking => ASK_WAIT,
-                Phase::Answering => ANSWER_WAIT,
+                Phase::Asking => self.waits.ask,
+                Phase::Answering => self.waits.answer,
             };
             self.deadline.as_mut().reset(Instant::now() + wait);
         }
@@ -111,7 +136,7 @@ impl AsyncRead for Connection {
         self.check(context)?;
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if read.is_ready() && buffer.filled().len() > before {
+        if self.answered && buffer.filled().len() > before {
             self.enter(Phase::Asking);
         }
         read
@@ -125,11 +150,14 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.enter(Phase::Answering);
+        self.answered = false;
         self.check(context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Called when everything was written that there was to write.
+        self.answered = true;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
@@ -140,8 +168,62 @@ impl AsyncWrite for Connection {
 
 /// Connections at a time: Prometheus, a probe or two, people.
 const CONNECTIONS_MAX: usize = 32;
-/// From accept, or from the last answer, to the next question.
-const ASK_WAIT: Duration = Duration::from_secs(75);
-/// From the first byte of an answer to its last.
-const ANSWER_WAIT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::routing::get;
+    use std::io::{Read as _, Write as _};
+
+    const SHORT: Waits = Waits {
+        ask: Duration::from_millis(100),
+        answer: Duration::from_millis(100),
+    };
+
+    /// Serves on a thread of its own a path with a large answer.
+    fn serve() -> SocketAddr {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let large = || async { "x".repeat(64 << 20) };
+        let router = Router::new().route("/large", get(large));
+        std::thread::spawn(move || {
+            runtime
+                .block_on(async { axum::serve(AdminListener::new(listener, SHORT), router).await })
+        });
+        address
+    }
+
+    #[test]
+    fn fault_104_who_does_not_ask_is_closed() {
+        let mut stream = std::net::TcpStream::connect(serve()).unwrap();
+        stream.write_all(b"GET /lar").unwrap();
+        let mut rest = Vec::new();
+        let ended = stream.read_to_end(&mut rest);
+        assert!(ended.is_err() || rest.is_empty());
+    }
+
+    #[test]
+    fn fault_104_who_does_not_read_is_closed() {
+        let mut stream = std::net::TcpStream::connect(serve()).unwrap();
+        stream
+            .write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+            .unwrap();
+        // Reading begins when the other side has given up, which it shows by refusing more bytes.
+        while stream.write_all(b"\r\n").is_ok() {
+            std::thread::yield_now();
+        }
+        let mut rest = Vec::new();
+        let ended = stream.read_to_end(&mut rest);
+        assert!(
+            ended.is_err() || rest.len() < 64 << 20,
+            "{} bytes",
+            rest.len()
+        );
+    }
+}

@@ -14,6 +14,7 @@ use crate::config::{Config, Environment, Source, create_missing_keys};
 struct Running {
     control: Control,
     shared: Arc<Shared>,
+    config: Arc<Config>,
     _folder: tempfile::TempDir,
 }
 
@@ -30,24 +31,28 @@ fn started() -> Running {
     Running {
         control,
         shared,
+        config,
         _folder: folder,
     }
 }
 
 impl Running {
-    /// Status code, head and body.
     fn ask(&self, path: &str, accept: &str) -> (u16, String, String) {
-        let mut stream = TcpStream::connect(self.control.address()).unwrap();
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let code = head.split_whitespace().nth(1).unwrap().parse().unwrap();
-        (code, head.to_owned(), body.to_owned())
+        ask(self.control.address(), path, accept)
     }
+}
+
+/// Status code, head and body.
+fn ask(address: SocketAddr, path: &str, accept: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let code = head.split_whitespace().nth(1).unwrap().parse().unwrap();
+    (code, head.to_owned(), body.to_owned())
 }
 
 #[test]
@@ -129,5 +134,76 @@ fn a_taken_admin_address_is_told_in_plain_words() {
     assert!(
         told.starts_with(&format!("admin: cannot bind {address}: ")),
         "{told}"
+    );
+}
+
+#[test]
+fn fault_104_a_third_scrape_is_turned_away() {
+    let running = started();
+    let exposition = Arc::new(Exposition::new(
+        Labels::of(&running.config),
+        vec![crate::metrics::Metrics::new()],
+    ));
+    let observer = Observer::new(
+        Arc::clone(&running.config),
+        Arc::clone(&running.shared),
+        Arc::default(),
+    );
+    let admin = Admin::new(exposition, Arc::new(observer));
+    let held = Arc::clone(&admin.scrapes)
+        .try_acquire_many_owned(2)
+        .unwrap();
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+        .unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = AdminListener::new(listener, Waits::STANDARD);
+    std::thread::spawn(move || {
+        runtime.block_on(axum::serve(serving, admin.router()).into_future())
+    });
+    assert_eq!(ask(address, "/metrics", "*/*").0, 503);
+    assert_eq!(ask(address, "/livez", "*/*").0, 200);
+    drop(held);
+    for _ in 0..5 {
+        assert_eq!(ask(address, "/metrics", "*/*").0, 200);
+    }
+    running.control.finish();
+}
+
+/// Runs itself as a child, for the watchdog ends the process that it runs in.
+#[test]
+fn fault_093_a_stuck_shard_aborts_the_process() {
+    const CHILD: &str = "NJIA_TEST_STUCK_SHARD";
+    if std::env::var_os(CHILD).is_some() {
+        let running = started();
+        running.shared.shards[0].turned(Instant::from_nanos(1));
+        let observer = Observer::new(
+            Arc::clone(&running.config),
+            Arc::clone(&running.shared),
+            Arc::default(),
+        );
+        let bound = Duration::from_millis(100);
+        let watching = watch_shards(running.shared, Arc::new(observer), bound);
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(watching);
+        return;
+    }
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "control::tests::fault_093_a_stuck_shard_aborts_the_process",
+        ])
+        .env(CHILD, "1")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(6)
     );
 }
