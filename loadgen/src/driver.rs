@@ -102,7 +102,8 @@ pub(crate) async fn drive(
     sockets: Vec<TcpStream>,
     config: DriverConfig,
 ) -> Result<Driven> {
-    let lines = sockets.iter().map(|_| Line::default()).collect();
+    let (readers, lines) = sockets.into_iter().map(split).unzip();
+    let readers: Vec<OwnedReadHalf> = readers;
     let clock = config.clock;
     let offered_until = config.offered_until.as_nanos();
     let driver = Arc::new(Mutex::new(Driver {
@@ -115,8 +116,8 @@ pub(crate) async fn drive(
         inflight_exhausted: false,
         shown: 0,
     }));
-    for (number, socket) in (0..).zip(sockets) {
-        tokio::spawn(serve_line(Arc::clone(&driver), number, socket));
+    for (number, reader) in (0..).zip(readers) {
+        tokio::spawn(serve_line(Arc::clone(&driver), number, reader));
     }
     let begin = (clock.now(), Clock::thread_busy());
     let mut busy = None;
@@ -152,29 +153,39 @@ fn share_since(begin: (Instant, Duration), now: Instant) -> f64 {
 }
 
 /// Reads one connection, and makes it again when it is lost.
-async fn serve_line(driver: Arc<Mutex<Driver>>, number: u16, socket: TcpStream) {
+async fn serve_line(driver: Arc<Mutex<Driver>>, number: u16, mut reader: OwnedReadHalf) {
     let (target, clock) = {
         let driver = driver.lock();
         (driver.config.target.clone(), driver.config.clock)
     };
-    let mut socket = Some(socket);
+    loop {
+        listen(&driver, number, reader, clock).await;
+        driver.lock().line_down(number, clock.now().as_nanos());
+        let (again, line) = split(redial(&target).await);
+        driver.lock().line_up(number, line);
+        reader = again;
+    }
+}
+
+/// Tries until it is connected.
+async fn redial(target: &Target) -> TcpStream {
     let mut pause = RECONNECT_FIRST;
     loop {
-        let connected = match socket.take() {
-            Some(socket) => Ok(socket),
-            None => dial(&target).await,
-        };
-        let Ok(connected) = connected else {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RECONNECT_MAX);
-            continue;
-        };
-        pause = RECONNECT_FIRST;
-        let (read, write) = connected.into_split();
-        driver.lock().line_up(number, write);
-        listen(&driver, number, read, clock).await;
-        driver.lock().line_down(number, clock.now().as_nanos());
+        match dial(target).await {
+            Ok(socket) => return socket,
+            Err(_) => tokio::time::sleep(pause).await,
+        }
+        pause = (pause * 2).min(RECONNECT_MAX);
     }
+}
+
+fn split(socket: TcpStream) -> (OwnedReadHalf, Line) {
+    let (read, write) = socket.into_split();
+    let line = Line {
+        socket: Some(write),
+        ..Line::default()
+    };
+    (read, line)
 }
 
 async fn listen(driver: &Mutex<Driver>, number: u16, mut socket: OwnedReadHalf, clock: Clock) {
@@ -289,9 +300,9 @@ impl Driver {
         }
     }
 
-    fn line_up(&mut self, number: u16, socket: OwnedWriteHalf) {
-        if let Some(line) = self.lines.get_mut(usize::from(number)) {
-            line.socket = Some(socket);
+    fn line_up(&mut self, number: u16, line: Line) {
+        if let Some(slot) = self.lines.get_mut(usize::from(number)) {
+            *slot = line;
         }
     }
 

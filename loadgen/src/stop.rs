@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use parking_lot::{Condvar, Mutex};
 
+use crate::clock::Clock;
+
 /// Shared by everything that must end early when asked to.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
@@ -52,17 +54,17 @@ impl Stop {
         interval: Duration,
         mut done: impl FnMut() -> Result<bool>,
     ) -> Result<bool> {
-        let mut left = deadline;
+        let clock = Clock::start();
+        let begin = clock.now();
         loop {
             if done()? {
                 return Ok(true);
             }
+            let left = deadline.saturating_sub(clock.now().since(begin));
             if left.is_zero() {
                 return Ok(false);
             }
-            let pause = interval.min(left);
-            left -= pause;
-            if self.wait(pause) {
+            if self.wait(interval.min(left)) {
                 anyhow::bail!("ended by hand");
             }
         }
