@@ -19,66 +19,34 @@ pub(crate) fn write(families: &[Samples]) -> String {
 }
 
 fn write_sample(out: &mut String, family: &Family, sample: &Sample) {
-    let name = family.name;
     let labels = labels(&sample.labels);
     match &sample.value {
         Value::Number(number) => {
-            line(
-                out,
-                &[
-                    name,
-                    &braced(&labels, ""),
-                    " ",
-                    &shown(*number, family.unit),
-                ],
-            );
+            let value = shown(*number, family.unit);
+            line(out, &[family.name, &braced(&labels, ""), " ", &value]);
         }
-        Value::Histogram { counts, sum } => {
-            let Kind::Histogram(buckets) = family.kind else {
-                return;
-            };
-            let finite = buckets
-                .bounds()
-                .iter()
-                .map(|bound| shown(*bound, family.unit));
-            let bounds = finite.chain(["+Inf".to_owned()]);
-            let mut cumulative = 0_u64;
-            for (bound, count) in bounds.zip(counts) {
-                cumulative = cumulative.wrapping_add(*count);
-                let le = format!("le=\"{bound}\"");
-                line(
-                    out,
-                    &[
-                        name,
-                        "_bucket",
-                        &braced(&labels, &le),
-                        " ",
-                        &cumulative.to_string(),
-                    ],
-                );
-            }
-            line(
-                out,
-                &[
-                    name,
-                    "_sum",
-                    &braced(&labels, ""),
-                    " ",
-                    &shown(*sum, family.unit),
-                ],
-            );
-            line(
-                out,
-                &[
-                    name,
-                    "_count",
-                    &braced(&labels, ""),
-                    " ",
-                    &cumulative.to_string(),
-                ],
-            );
-        }
+        Value::Histogram { counts, sum } => write_histogram(out, family, &labels, counts, *sum),
     }
+}
+
+fn write_histogram(out: &mut String, family: &Family, labels: &str, counts: &[u64], sum: u64) {
+    let Kind::Histogram(buckets) = family.kind else {
+        return;
+    };
+    let (name, bare) = (family.name, braced(labels, ""));
+    let finite = buckets.bounds().iter();
+    let finite = finite.map(|bound| shown(*bound, family.unit));
+    let mut cumulative = 0_u64;
+    for (bound, count) in finite.chain(["+Inf".to_owned()]).zip(counts) {
+        cumulative = cumulative.wrapping_add(*count);
+        let labels = braced(labels, &format!("le=\"{bound}\""));
+        line(
+            out,
+            &[name, "_bucket", &labels, " ", &cumulative.to_string()],
+        );
+    }
+    line(out, &[name, "_sum", &bare, " ", &shown(sum, family.unit)]);
+    line(out, &[name, "_count", &bare, " ", &cumulative.to_string()]);
 }
 
 fn line(out: &mut String, parts: &[&str]) {
