@@ -35,7 +35,7 @@ pub struct BreakerPolicy {
     /// After so long without the result of its last probe, HalfOpen opens again, so that a result
     /// that never comes cannot hold it. Longer than the longest deadline of a route; above zero.
     pub probe_timeout: Duration,
-    /// How long it stays open the first time; at least 100 ms.
+    /// How long it stays open the first time; at least 10 ms.
     pub open_first: Duration,
     /// Each further time lasts twice as long, up to this; at least `open_first`.
     pub open_max: Duration,
@@ -94,7 +94,7 @@ impl IssuerPolicy {
             (
                 breaker.open_first >= OPEN_MIN,
                 "open_first",
-                "at least 100 ms",
+                "at least 10 ms",
             ),
             (
                 breaker.open_max >= breaker.open_first,
@@ -111,7 +111,7 @@ impl IssuerPolicy {
     }
 }
 
-const OPEN_MIN: Duration = Duration::from_millis(100);
+const OPEN_MIN: Duration = Duration::from_millis(10);
 const WINDOW_MIN: Duration = Duration::from_millis(100);
 const WINDOW_MAX: Duration = Duration::from_secs(3600);
 const PROBES_MAX: u32 = 1000;

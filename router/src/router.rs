@@ -163,7 +163,7 @@ impl Router {
     }
 
     /// The next transition that was not reported yet. To be drained at least once a second: an
-    /// opening lasts 100 ms at least, so no issuer makes more than there is room for.
+    /// opening lasts 10 ms at least, so no issuer makes more than there is room for.
     pub fn poll_transition(&mut self) -> Option<Transition> {
         self.transitions.pop_front()
     }
@@ -274,7 +274,7 @@ fn unknown_issuers(table: &RouteTable, issuers: usize, errors: &mut Vec<RouterEr
 }
 
 /// Room for transitions that nobody has polled yet, for each issuer.
-const TRANSITIONS_EACH: usize = 32;
+const TRANSITIONS_EACH: usize = 320;
 
 fn bit(candidate: u8) -> u8 {
     1_u8.checked_shl(u32::from(candidate)).unwrap_or(0)

@@ -404,8 +404,8 @@ fn what_is_out_of_bounds_is_refused_at_once() {
         slow,
         probes: 1_001,
         probe_timeout: ms(0),
-        open_first: ms(99),
-        open_max: ms(99),
+        open_first: ms(9),
+        open_max: ms(9),
         calm: ms(0),
     };
     let longer_first = BreakerPolicy {
