@@ -33,6 +33,30 @@ fn descriptor(file: &DmaFile) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(file.as_raw_fd()) }
 }
 
+/// Puts another file behind the descriptor of an open one, so that a test can make the next
+/// operation on it fail.
+#[cfg(test)]
+pub(crate) fn substitute(path: &std::path::Path, with: impl std::os::fd::AsFd) {
+    use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+    let open = std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let target = std::fs::read_link(entry.path()).ok()?;
+            let number = entry.file_name().to_str()?.parse::<i32>().ok()?;
+            (target == path).then_some(number)
+        });
+    let numbers: Vec<i32> = open.collect();
+    assert_eq!(numbers.len(), 1, "{} is open once", path.display());
+    for number in numbers {
+        // SAFETY: the descriptor is open, and its ownership is given back below. Safe code does not
+        // do: `dup2` wants to own what it replaces.
+        let mut owned = unsafe { OwnedFd::from_raw_fd(number) };
+        rustix::io::dup2(with.as_fd(), &mut owned).unwrap();
+        assert_eq!(owned.into_raw_fd(), number);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -198,46 +198,9 @@ pub(crate) fn sample(seed: u64) -> Record<'static> {
             facts: dice.facts(),
             leg: dice.leg(),
         }),
-        1 => Record::Refused(Refused {
-            transaction,
-            admitted: dice.wall(),
-            facts: dice.facts(),
-            code: dice.code(),
-            reason: dice.pick(&[
-                RefusalReason::BlockList,
-                RefusalReason::AmountLimit,
-                RefusalReason::VelocityAmount,
-                RefusalReason::VelocityCount,
-                RefusalReason::Fraud,
-                RefusalReason::NoRoute,
-                RefusalReason::NoneAdmits,
-            ]),
-        }),
-        2 => Record::Outcome(Outcome {
-            transaction,
-            decided: dice.wall(),
-            kind: dice.pick(&[
-                OutcomeKind::Answered,
-                OutcomeKind::TimedOut,
-                OutcomeKind::Invalid,
-                OutcomeKind::NotSent,
-                OutcomeKind::AcquirerReversed,
-            ]),
-            answer: dice.answer(),
-            issuer_code: dice.maybe(Dice::code),
-        }),
-        3 => Record::SafOwed(SafOwed {
-            transaction,
-            decided: dice.wall(),
-            cause: dice.pick(&[
-                ReversalCause::Timeout,
-                ReversalCause::Requested,
-                ReversalCause::InvalidAnswer,
-                ReversalCause::Restart,
-            ]),
-            key: dice.key(),
-            replacement: dice.maybe(Dice::amount),
-        }),
+        1 => Record::Refused(refused(&mut dice, transaction)),
+        2 => Record::Outcome(outcome(&mut dice, transaction)),
+        3 => Record::SafOwed(saf_owed(&mut dice, transaction)),
         4 => Record::SafDone(SafDone {
             transaction,
             decided: dice.wall(),
@@ -249,26 +212,79 @@ pub(crate) fn sample(seed: u64) -> Record<'static> {
             code: dice.maybe(Dice::code),
             attempts: dice.number(1 << 32),
         }),
-        5 => Record::Tombstone(Tombstone {
-            transaction,
-            decided: dice.wall(),
-            acquirer: AcquirerId(dice.number(1 << 16)),
-            slot: dice.slot(),
-            trace_key: TraceKey(dice.next()),
-            key: dice.key(),
-            original: OriginalReference {
-                stan: dice.stan(),
-                class: dice.maybe(Dice::class),
-                transmitted: dice.maybe(Dice::transmitted),
-                rrn: dice.text(),
-            },
-        }),
+        5 => Record::Tombstone(tombstone(&mut dice, transaction)),
         _ => Record::LateResponse(LateResponse {
             transaction,
             received: dice.wall(),
             issuer: IssuerId(dice.number(1 << 16)),
             code: dice.code(),
         }),
+    }
+}
+
+fn refused(dice: &mut Dice, transaction: TransactionId) -> Refused {
+    Refused {
+        transaction,
+        admitted: dice.wall(),
+        facts: dice.facts(),
+        code: dice.code(),
+        reason: dice.pick(&[
+            RefusalReason::BlockList,
+            RefusalReason::AmountLimit,
+            RefusalReason::VelocityAmount,
+            RefusalReason::VelocityCount,
+            RefusalReason::Fraud,
+            RefusalReason::NoRoute,
+            RefusalReason::NoneAdmits,
+        ]),
+    }
+}
+
+fn outcome(dice: &mut Dice, transaction: TransactionId) -> Outcome<'static> {
+    Outcome {
+        transaction,
+        decided: dice.wall(),
+        kind: dice.pick(&[
+            OutcomeKind::Answered,
+            OutcomeKind::TimedOut,
+            OutcomeKind::Invalid,
+            OutcomeKind::NotSent,
+            OutcomeKind::AcquirerReversed,
+        ]),
+        answer: dice.answer(),
+        issuer_code: dice.maybe(Dice::code),
+    }
+}
+
+fn saf_owed(dice: &mut Dice, transaction: TransactionId) -> SafOwed {
+    SafOwed {
+        transaction,
+        decided: dice.wall(),
+        cause: dice.pick(&[
+            ReversalCause::Timeout,
+            ReversalCause::Requested,
+            ReversalCause::InvalidAnswer,
+            ReversalCause::Restart,
+        ]),
+        key: dice.key(),
+        replacement: dice.maybe(Dice::amount),
+    }
+}
+
+fn tombstone(dice: &mut Dice, transaction: TransactionId) -> Tombstone {
+    Tombstone {
+        transaction,
+        decided: dice.wall(),
+        acquirer: AcquirerId(dice.number(1 << 16)),
+        slot: dice.slot(),
+        trace_key: TraceKey(dice.next()),
+        key: dice.key(),
+        original: OriginalReference {
+            stan: dice.stan(),
+            class: dice.maybe(Dice::class),
+            transmitted: dice.maybe(Dice::transmitted),
+            rrn: dice.text(),
+        },
     }
 }
 

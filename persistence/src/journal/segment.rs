@@ -264,4 +264,17 @@ mod tests {
         assert!(check_count(512, 4096).is_err());
         assert!(check_count(0, 4096).is_err());
     }
+
+    #[test]
+    fn only_what_the_kernel_puts_off_is_submitted_again() {
+        let check = |code: rustix::io::Errno, put_off| {
+            let error = GlommioError::IoError(io::Error::from(code));
+            assert_eq!(is_put_off(&error), put_off, "{code}");
+        };
+        check(rustix::io::Errno::INTR, true);
+        check(rustix::io::Errno::AGAIN, true);
+        check(rustix::io::Errno::IO, false);
+        check(rustix::io::Errno::NOSPC, false);
+        check(rustix::io::Errno::INVAL, false);
+    }
 }

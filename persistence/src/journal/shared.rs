@@ -242,16 +242,24 @@ impl Shared {
 
     /// Whether another segment may be made, and none is ready.
     pub(super) fn wants_spare(&self) -> bool {
-        self.spare.borrow().is_none() && self.may_grow() && !self.has_ended()
+        self.spare.borrow().is_none() && self.may_grow()
+    }
+
+    /// Whether no spare will come while the journal is being closed.
+    pub(super) fn is_starved(&self) -> bool {
+        self.closing.get() && (self.spare_failed.get() || !self.may_grow())
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.closing.get() || self.ended.borrow().is_some()
+        self.ended.borrow().is_some()
     }
 
     fn may_grow(&self) -> bool {
-        let allotted: u64 = self.segments.borrow().iter().map(|span| span.bytes).sum();
-        allotted.saturating_add(self.segment_bytes) <= self.bytes_max
+        self.allotted().saturating_add(self.segment_bytes) <= self.bytes_max
+    }
+
+    fn allotted(&self) -> u64 {
+        self.segments.borrow().iter().map(|span| span.bytes).sum()
     }
 
     /// The oldest segment, when all of its records lie before `keep_from`.
@@ -280,9 +288,11 @@ impl Shared {
         full.saturating_add(self.active_used.get())
     }
 
-    /// Whole segments that fit below the configured limit.
-    pub(super) const fn limit_bytes(&self) -> u64 {
-        self.bytes_max - self.bytes_max % self.segment_bytes
+    /// The segments there are and as many more as fit below the configured limit.
+    pub(super) fn limit_bytes(&self) -> u64 {
+        let allotted = self.allotted();
+        let more = self.bytes_max.saturating_sub(allotted) / self.segment_bytes;
+        allotted.saturating_add(more.saturating_mul(self.segment_bytes))
     }
 
     pub(super) fn stalled(&self, now: Instant) -> Duration {
@@ -292,7 +302,7 @@ impl Shared {
     }
 
     pub(super) fn pressure(&self, now: Instant) -> Pressure {
-        let cause = if self.has_ended() {
+        let cause = if self.has_ended() || self.closing.get() {
             ShedCause::Ended
         } else if self.stalled(now) > SLOW_FLUSH {
             ShedCause::SlowFlush

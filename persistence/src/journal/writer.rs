@@ -152,7 +152,7 @@ impl Writer {
 
     /// Goes on in a new segment, as soon as there is a spare.
     async fn roll(&mut self) -> Result<(), JournalError> {
-        let spare = self.take_spare().await;
+        let spare = self.take_spare().await?;
         let tail = self.shared.sink.borrow().tail();
         let header = header(&self.settings, self.segment.header.number + 1, tail);
         let next = spare.activate(&self.directory.path, header).await;
@@ -168,14 +168,22 @@ impl Writer {
             .map_err(|error| dead(JournalError::io("close", &path, error)))
     }
 
-    async fn take_spare(&self) -> Spare {
+    /// Waits for a spare, for as long as it takes: new work is shed meanwhile, and the shell ends
+    /// the process when it takes too long.
+    async fn take_spare(&self) -> Result<Spare, JournalError> {
         let shared = &self.shared;
-        let spare = shared
-            .supply
-            .until(|| shared.spare.borrow_mut().take())
-            .await;
+        let spare = shared.supply.until(|| {
+            let spare = shared.spare.borrow_mut().take();
+            spare
+                .map(Some)
+                .or_else(|| shared.is_starved().then_some(None))
+        });
+        let spare = spare.await;
         shared.supply.notify();
-        spare
+        spare.ok_or_else(|| {
+            let full = io::Error::from(io::ErrorKind::StorageFull);
+            self.dead("make the segment behind", full)
+        })
     }
 
     async fn finish(self) -> JournalError {
