@@ -123,8 +123,8 @@ fn breaker(section: Section<'_>) -> Breaker {
     let breaker = Breaker {
         failure_percent: section.number("failure_percent", 1..=100, 50),
         slow_percent: section.number("slow_percent", 1..=100, 80),
-        slow: section.millis("slow_ms", 1..=120_000, 1_500),
-        window: section.seconds("window_s", 1..=300, 5),
+        slow: section.millis("slow_ms", 1..=120_000, 800),
+        window: section.seconds("window_s", 1..=300, 2),
         calls_min: section.number("calls_min", 1..=1_000_000, 20),
         open: section.millis("open_ms", 10..=3_600_000, 2_000),
         open_max: section.millis("open_max_ms", 10..=3_600_000, 10_000),
@@ -222,7 +222,7 @@ fn route(section: &Section<'_>, id: RouteId, issuers: &[&str]) -> Route {
         name: name(section),
         prefixes: section.required_list("prefixes", prefix),
         candidates: candidates.into_iter().map(IssuerId).collect(),
-        deadline: section.millis("deadline_ms", 50..=120_000, 2_000),
+        deadline: section.millis("deadline_ms", 50..=120_000, 1_000),
         class: class.flatten(),
         currency: currency.flatten(),
     };

@@ -122,7 +122,7 @@ fn every_key_of_the_example_is_told_with_its_bounds() {
         let value = line.split(" = ").nth(1).unwrap();
         let number = value.split_whitespace().next().unwrap().replace('_', "");
         let is_bound = number.parse::<u64>().is_ok() && line.chars().next().unwrap().is_lowercase();
-        let repeated = ["deadline_ms = 2_000", "span_s = 3_600"].contains(&line);
+        let repeated = ["deadline_ms = 1_000", "span_s = 3_600"].contains(&line);
         if is_bound && !repeated {
             assert!(line.contains('#'), "no comment: {line}");
         }

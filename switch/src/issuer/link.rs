@@ -22,7 +22,7 @@ use crate::conn::Conn;
 use crate::echo::EchoReader;
 use crate::frame::{Frame, write_framed};
 use crate::metrics::UnmatchedReason;
-use crate::mesh::{Outbound, OutboundId};
+use crate::mesh::{Outbound, OutboundId, Purpose};
 
 /// What a link is made of.
 #[derive(Debug)]
@@ -161,6 +161,11 @@ impl Link {
             return Err(outbound);
         };
         let Outbound { id, expected, echo, .. } = *outbound;
+        if id.purpose == Purpose::Reversal {
+            // An earlier transmission of the same reversal, if there was one, is given up: its key
+            // must not stand in the way of the repeat.
+            self.pending.give_up(expected, now);
+        }
         if self.pending.insert(expected, echo, id, now).is_err() {
             return Err(outbound);
         }
