@@ -52,7 +52,7 @@ pub struct ContentHash(pub u64);
 pub struct TraceKey(pub u64);
 
 /// The shell's number of a received frame that waits for its answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FrameId(pub u32);
 
 /// What the acquirer's leg says of a request, as far as an answer, a match or a reversal needs it.

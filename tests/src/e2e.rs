@@ -1,0 +1,113 @@
+//! The real binaries on real sockets: a switch that can be killed and started again, simulated issuers
+//! that can be told to misbehave, and load.
+
+mod http;
+mod load;
+mod node;
+pub mod session;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use iso8583::{Dialect, Framing};
+use loadgen::clock::Clock;
+use loadgen::issuer::{Behaviour, IssuerConfig, IssuerHost};
+use loadgen::message::Wire;
+
+pub use load::{Load, LoadReport};
+pub use node::{Build, Node};
+pub use session::Session;
+
+/// Two simulated issuers, `bank` and `momo`, in this process: they outlive the switch.
+#[derive(Debug)]
+pub struct Issuers {
+    /// The host; its controls make the issuers misbehave.
+    pub host: IssuerHost,
+    ledgers: Vec<PathBuf>,
+}
+
+impl Issuers {
+    /// The place of the bank in [`Issuers::host`].
+    pub const BANK: usize = 0;
+    /// The place of the mobile-money operator.
+    pub const MOMO: usize = 1;
+
+    /// Issuers that approve everything after about `latency`, with ledgers in `folder`.
+    ///
+    /// # Errors
+    /// No address could be bound.
+    pub fn start(folder: &Path, latency: Duration) -> Result<Self> {
+        let ledgers: Vec<PathBuf> =
+            ["bank", "momo"].iter().map(|name| folder.join(format!("{name}.ledger"))).collect();
+        let config = |(seed, ledger): (u64, &PathBuf)| IssuerConfig {
+            name: ledger.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            wire: Wire { dialect: &Dialect::ISO87_ASCII, framing: Framing::Be16 },
+            behaviour: Behaviour::faithful(latency),
+            faults: Vec::new(),
+            ledger: Some(ledger.clone()),
+            sign_on: true,
+            seed,
+        };
+        let configs = (1..).zip(&ledgers).map(config).collect();
+        Ok(Self { host: IssuerHost::start(configs, Clock::start())?, ledgers })
+    }
+
+    /// Where the switch finds them.
+    #[must_use]
+    pub fn addresses(&self) -> [SocketAddr; 2] {
+        [self.host.address(Self::BANK), self.host.address(Self::MOMO)]
+    }
+
+    /// The truth on disk; complete after [`Issuers::finish`].
+    #[must_use]
+    pub fn ledgers(&self) -> Vec<PathBuf> {
+        self.ledgers.clone()
+    }
+
+    /// Completes the ledgers.
+    ///
+    /// # Errors
+    /// A ledger could not be written.
+    pub fn finish(self) -> Result<()> {
+        self.host.finish()?;
+        Ok(())
+    }
+}
+
+/// A fresh folder on the disk of the target folder, because a journal needs direct I/O and `/tmp` may
+/// be a tmpfs. Left behind when a test fails.
+///
+/// # Panics
+/// It cannot be made.
+#[must_use]
+pub fn folder(target_tmp: &str, name: &str) -> PathBuf {
+    let folder = Path::new(target_tmp).join(format!("{name}-{}", std::process::id()));
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).expect("an old folder of the same name can be removed");
+    }
+    std::fs::create_dir_all(&folder).expect("the target folder can be written");
+    folder
+}
+
+/// Looks again until `found` says yes, for at most `deadline`. Returns whether it did.
+pub fn eventually(deadline: Duration, mut found: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + deadline;
+    while Instant::now() < end {
+        if found() {
+            return true;
+        }
+        pause(Duration::from_millis(20));
+    }
+    found()
+}
+
+/// Lets time pass; for moments that a test chooses, never instead of waiting for an event.
+pub fn pause(time: Duration) {
+    let end = Instant::now() + time;
+    while let Some(rest) = end.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(rest);
+    }
+}

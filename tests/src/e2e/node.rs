@@ -1,0 +1,228 @@
+//! A switch as a process of its own.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{eventually, http};
+
+/// Which binary of the switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// The one that is shipped.
+    Product,
+    /// The null control: answers before a record is written.
+    ReplyBeforeJournal,
+}
+
+impl Build {
+    /// Its path.
+    ///
+    /// # Panics
+    /// It was not built; the message says how.
+    #[must_use]
+    pub fn njia(self) -> PathBuf {
+        let folder = match self {
+            Self::Product => variable_or("NJIA_BIN_DIR", "release"),
+            Self::ReplyBeforeJournal => variable_or("NJIA_NULL_CONTROL_DIR", "null-control/release"),
+        };
+        let path = folder.join("njia");
+        assert!(path.exists(), "{} is missing; `make test` builds it", path.display());
+        path
+    }
+}
+
+/// The load generator's path.
+///
+/// # Panics
+/// It was not built.
+#[must_use]
+pub(super) fn njia_loadgen() -> PathBuf {
+    let path = variable_or("NJIA_BIN_DIR", "release").join("njia-loadgen");
+    assert!(path.exists(), "{} is missing; `make test` builds it", path.display());
+    path
+}
+
+/// A folder that a variable names, else one beside this test's own profile in the target folder.
+fn variable_or(name: &str, beside: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os(name) {
+        return PathBuf::from(folder);
+    }
+    let exe = std::env::current_exe().expect("a test knows its own path");
+    let target = exe.ancestors().nth(3).expect("a test lies in target/PROFILE/deps");
+    target.join(beside)
+}
+
+/// A running switch.
+#[derive(Debug)]
+pub struct Node {
+    child: Child,
+    listener: String,
+    admin: String,
+    journal: PathBuf,
+    log: PathBuf,
+}
+
+impl Node {
+    /// Starts a switch on `state` with the default configuration and waits until it is ready.
+    ///
+    /// # Errors
+    /// It did not become ready; the error holds the end of its log.
+    pub fn start(
+        build: Build,
+        state: &Path,
+        issuers: [SocketAddr; 2],
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
+        std::fs::create_dir_all(state)?;
+        let ready = state.join("ready.json");
+        if ready.exists() {
+            std::fs::remove_file(&ready)?;
+        }
+        let log = state.join("njia.log");
+        let output = File::options().create(true).append(true).open(&log)?;
+        let mut child = Command::new(build.njia())
+            .args(["serve", "--default-config", "--state-dir"])
+            .arg(state)
+            .arg("--ready-file")
+            .arg(&ready)
+            .env("NJIA__ISSUER__BANK__ADDRESSES", issuers[0].to_string())
+            .env("NJIA__ISSUER__MOMO__ADDRESSES", issuers[1].to_string())
+            .envs(environment.iter().copied())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .context("starting njia")?;
+        let mut ended = None;
+        let is_ready = eventually(Duration::from_secs(60), || {
+            ended = child.try_wait().ok().flatten();
+            ready.exists() || ended.is_some()
+        });
+        if !is_ready || ended.is_some() {
+            child.kill().ok();
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            bail!("njia is not ready ({ended:?}):\n{}", tail(&log));
+        }
+        let told: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&ready)?)?;
+        let text = |value: &serde_json::Value| {
+            value.as_str().map(str::to_owned).context("the ready file names it")
+        };
+        Ok(Self {
+            listener: text(&told["listeners"]["pos"])?,
+            admin: text(&told["admin"])?,
+            journal: PathBuf::from(text(&told["journal"])?),
+            child,
+            log,
+        })
+    }
+
+    /// Where acquirers connect.
+    #[must_use]
+    pub fn listener(&self) -> &str {
+        &self.listener
+    }
+
+    /// The folder with the journal's manifest.
+    #[must_use]
+    pub fn journal(&self) -> &Path {
+        &self.journal
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Kilobytes of memory in use.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        Ok(number.context("a process has a resident size")?.parse()?)
+    }
+
+    /// The sum of all samples of a metric whose labels contain all of `labels`.
+    ///
+    /// # Errors
+    /// The admin listener does not answer.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+        let (status, body) = http::get(&self.admin, "/metrics")?;
+        if status != 200 {
+            bail!("/metrics answered {status}");
+        }
+        let sum = body
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter(|(series, _)| series.split('{').next() == Some(name))
+            .filter(|(series, _)| labels.iter().all(|label| series.contains(label)))
+            .filter_map(|(_, value)| value.parse::<f64>().ok())
+            .sum();
+        Ok(sum)
+    }
+
+    /// Waits until no transaction is in flight and no reversal is owed.
+    ///
+    /// # Errors
+    /// It did not settle in time.
+    pub fn settle(&self, deadline: Duration) -> Result<()> {
+        let open = || -> Result<f64> {
+            let saf = self.metric("njia_saf_depth", &[])?;
+            Ok(saf + self.metric("njia_inflight_transactions", &[])?)
+        };
+        if eventually(deadline, || open().is_ok_and(|open| open == 0.0)) {
+            return Ok(());
+        }
+        bail!("still open after {deadline:?}: {:?}\n{}", open(), tail(&self.log()))
+    }
+
+    /// Kills it as a power switch would the process.
+    ///
+    /// # Errors
+    /// It had ended before.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to drain and waits for its end.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn terminate(mut self) -> Result<ExitStatus> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM)?;
+        let mut status = None;
+        let ended = eventually(Duration::from_secs(60), || {
+            status = self.child.try_wait().ok().flatten();
+            status.is_some()
+        });
+        match status {
+            Some(status) if ended => Ok(status),
+            _ => bail!("njia does not end:\n{}", tail(&self.log())),
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // A test that fails must not leave a process; one that has ended cannot be killed again.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}

@@ -1,0 +1,124 @@
+//! An acquirer by hand: one blocking connection.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use iso8583::{Dialect, FieldIndex, MessageRef, Mti, Writer};
+
+/// One connection to the switch.
+#[derive(Debug)]
+pub struct Session {
+    stream: TcpStream,
+}
+
+/// A received message, owned.
+#[derive(Debug)]
+pub struct Received {
+    bytes: Vec<u8>,
+    index: FieldIndex,
+}
+
+impl Received {
+    /// The message.
+    #[must_use]
+    pub fn message(&self) -> MessageRef<'_> {
+        MessageRef::new(&self.bytes, &self.index)
+    }
+
+    /// A field as text; empty when absent.
+    #[must_use]
+    pub fn text(&self, number: u8) -> String {
+        let bytes = self.message().field(number).unwrap_or_default();
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    /// The MTI as text.
+    #[must_use]
+    pub fn mti(&self) -> String {
+        String::from_utf8_lossy(self.message().mti().as_bytes()).into_owned()
+    }
+}
+
+impl Session {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub fn connect(listener: &str) -> Result<Self> {
+        let stream = TcpStream::connect(listener)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        Ok(Self { stream })
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn send_raw(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes)?;
+        Ok(())
+    }
+
+    /// Sends one message behind its length.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn send(&mut self, message: &[u8]) -> Result<()> {
+        self.send_raw(&framed(message))
+    }
+
+    /// Reads one message.
+    ///
+    /// # Errors
+    /// The switch closed the connection, or sent what is no message.
+    pub fn receive(&mut self) -> Result<Received> {
+        let mut header = [0; 2];
+        self.stream.read_exact(&mut header)?;
+        let mut bytes = vec![0; usize::from(u16::from_be_bytes(header))];
+        self.stream.read_exact(&mut bytes)?;
+        let mut index = FieldIndex::new();
+        Dialect::ISO87_ASCII.parse(&bytes, &mut index).context("the switch sends messages")?;
+        Ok(Received { bytes, index })
+    }
+
+    /// Waits until the switch closes the connection without sending anything.
+    ///
+    /// # Errors
+    /// It sends something, or does not close within 20 s.
+    pub fn is_closed(&mut self) -> Result<()> {
+        let mut byte = [0; 1];
+        match self.stream.read(&mut byte) {
+            Ok(0) => Ok(()),
+            Ok(_) => bail!("the switch answered"),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A message behind its two-byte length.
+#[must_use]
+pub fn framed(message: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(message.len()).unwrap_or(u16::MAX);
+    [&len.to_be_bytes(), message].concat()
+}
+
+/// A message of these fields, ascending.
+///
+/// # Panics
+/// A field does not fit the dialect.
+#[must_use]
+pub fn message(mti: [u8; 4], fields: &[(u8, &str)]) -> Vec<u8> {
+    let mut out = vec![0; 2048];
+    let mti = Mti::new(mti).expect("four digits");
+    let mut writer = Writer::new(&Dialect::ISO87_ASCII, mti, &mut out);
+    for (number, value) in fields {
+        writer.put(*number, value.as_bytes()).expect("the field fits the dialect");
+    }
+    let len = writer.finish().expect("the message fits the buffer");
+    out.truncate(len);
+    out
+}
