@@ -59,7 +59,7 @@ fn the_example_is_a_configuration_that_carries_load() {
     assert_eq!(config.routes[0].candidates, [IssuerId(0), IssuerId(1)]);
     assert_eq!(config.routes[1].candidates, [IssuerId(1), IssuerId(0)]);
     assert_eq!(config.routes[0].prefixes.len(), 10);
-    assert_eq!(config.routes[0].deadline, Duration::from_secs(2));
+    assert_eq!(config.routes[0].deadline, config.routes[1].deadline);
     assert_eq!(config.issuers[1].inflight_max, 20_000);
     assert_eq!(config.issuers[0].breaker, config.issuers[1].breaker);
     assert_eq!(config.listeners[0].address.port(), 0);

@@ -87,15 +87,23 @@ fn readiness_names_each_condition() {
         "{body}"
     );
     assert_eq!(running.ask("/startupz", "*/*").0, 503);
+    let ready = |running: &Running| running.ask("/readyz", "*/*").0;
     for shard in &running.shared.shards {
         shard.set_position(Arc::default());
-        shard.set_links_up(IssuerId(1), 1);
     }
     running.shared.node().set_recovered();
     assert_eq!(running.ask("/startupz", "*/*").0, 200);
+    assert_eq!(ready(&running), 503);
     running.shared.node().set_listening();
+    assert_eq!(ready(&running), 503);
+    running.shared.shards[0].set_links_up(IssuerId(1), 1);
     let (code, _, body) = running.ask("/readyz", "*/*");
     assert_eq!(code, 200, "{body}");
+    let full = Gauge::JournalUsedBytes;
+    running.shared.shards[1].metrics.set(full, 16 << 30);
+    assert_eq!(ready(&running), 503);
+    running.shared.shards[1].metrics.set(full, 0);
+    assert_eq!(ready(&running), 200);
     running.shared.node().drain();
     assert_eq!(running.ask("/readyz", "*/*").0, 503);
     running.control.finish();
