@@ -39,12 +39,21 @@ impl Issuers {
     /// # Errors
     /// No address could be bound.
     pub fn start(folder: &Path, latency: Duration) -> Result<Self> {
-        let ledgers: Vec<PathBuf> =
-            ["bank", "momo"].iter().map(|name| folder.join(format!("{name}.ledger"))).collect();
+        let ledgers: Vec<PathBuf> = ["bank", "momo"]
+            .iter()
+            .map(|name| folder.join(format!("{name}.ledger")))
+            .collect();
         let config = |(seed, ledger): (u64, &PathBuf)| IssuerConfig {
-            name: ledger.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            name: ledger
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            wire: Wire { dialect: &Dialect::ISO87_ASCII, framing: Framing::Be16 },
+            wire: Wire {
+                dialect: &Dialect::ISO87_ASCII,
+                framing: Framing::Be16,
+            },
             behaviour: Behaviour::faithful(latency),
             faults: Vec::new(),
             ledger: Some(ledger.clone()),
@@ -52,7 +61,10 @@ impl Issuers {
             seed,
         };
         let configs = (1..).zip(&ledgers).map(config).collect();
-        Ok(Self { host: IssuerHost::start(configs, Clock::start())?, ledgers })
+        Ok(Self {
+            host: IssuerHost::start(configs, Clock::start())?,
+            ledgers,
+        })
     }
 
     /// Where the switch finds them.

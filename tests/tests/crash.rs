@@ -59,7 +59,12 @@ fn campaign(build: Build, name: &str, rounds: u64) -> Result<Audit> {
     assert!(status.success(), "the drain ends with {status}");
     let ledgers = issuers.ledgers();
     issuers.finish()?;
-    let inputs = Inputs { acks: concatenated(&folder, &acks)?, journal, ledgers, database: None };
+    let inputs = Inputs {
+        acks: concatenated(&folder, &acks)?,
+        journal,
+        ledgers,
+        database: None,
+    };
     let found = audit(&inputs)?;
     println!("{name}: {rounds} kills\n{found}");
     if found.passed() {
@@ -85,12 +90,19 @@ fn concatenated(folder: &Path, parts: &[PathBuf]) -> Result<PathBuf> {
 fn kills_under_load_lose_nothing_double_nothing_and_leave_nothing_open() {
     let found = campaign(Build::Product, "crash", ROUNDS).unwrap();
     assert!(found.passed(), "the audit found differences");
-    assert!(found.acknowledged > 10_000, "the load was there: {}", found.acknowledged);
+    assert!(
+        found.acknowledged > 10_000,
+        "the load was there: {}",
+        found.acknowledged
+    );
     assert!(found.reversed > 0, "kills leave intents that are reversed");
 }
 
 #[test]
 fn an_answer_before_its_record_is_caught() {
     let found = campaign(Build::ReplyBeforeJournal, "crash-null-control", ROUNDS).unwrap();
-    assert!(found.lost() > 0, "a build that answers too early must be caught in {ROUNDS} kills");
+    assert!(
+        found.lost() > 0,
+        "a build that answers too early must be caught in {ROUNDS} kills"
+    );
 }

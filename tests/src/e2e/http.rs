@@ -10,10 +10,18 @@ use anyhow::{Context, Result};
 pub(super) fn get(address: &str, path: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer has a head")?;
-    let status = head.split(' ').nth(1).context("an HTTP answer has a status")?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("an HTTP answer has a head")?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .context("an HTTP answer has a status")?;
     Ok((status.parse()?, body.to_owned()))
 }

@@ -55,8 +55,20 @@ impl Load {
         let child = Command::new(njia_loadgen())
             .arg("run")
             .arg(format!("iso://{listener}?framing=be16&dialect=iso87-ascii"))
-            .args(["--rate", &self.rate.to_string(), "--duration", &self.duration])
-            .args(["--warmup", &self.warmup, "--grace", &self.timeout, "--timeout", &self.timeout])
+            .args([
+                "--rate",
+                &self.rate.to_string(),
+                "--duration",
+                &self.duration,
+            ])
+            .args([
+                "--warmup",
+                &self.warmup,
+                "--grace",
+                &self.timeout,
+                "--timeout",
+                &self.timeout,
+            ])
             .args(["--seed", &self.seed.to_string()])
             .args(["--connections", &self.connections.to_string()])
             .arg("--out")
@@ -66,7 +78,10 @@ impl Load {
             .stderr(Stdio::inherit())
             .spawn()
             .context("starting njia-loadgen")?;
-        Ok(Running { child, folder: folder.to_owned() })
+        Ok(Running {
+            child,
+            folder: folder.to_owned(),
+        })
     }
 }
 

@@ -29,10 +29,16 @@ impl Build {
     pub fn njia(self) -> PathBuf {
         let folder = match self {
             Self::Product => variable_or("NJIA_BIN_DIR", "release"),
-            Self::ReplyBeforeJournal => variable_or("NJIA_NULL_CONTROL_DIR", "null-control/release"),
+            Self::ReplyBeforeJournal => {
+                variable_or("NJIA_NULL_CONTROL_DIR", "null-control/release")
+            }
         };
         let path = folder.join("njia");
-        assert!(path.exists(), "{} is missing; `make test` builds it", path.display());
+        assert!(
+            path.exists(),
+            "{} is missing; `make test` builds it",
+            path.display()
+        );
         path
     }
 }
@@ -44,7 +50,11 @@ impl Build {
 #[must_use]
 pub(super) fn njia_loadgen() -> PathBuf {
     let path = variable_or("NJIA_BIN_DIR", "release").join("njia-loadgen");
-    assert!(path.exists(), "{} is missing; `make test` builds it", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing; `make test` builds it",
+        path.display()
+    );
     path
 }
 
@@ -54,7 +64,10 @@ fn variable_or(name: &str, beside: &str) -> PathBuf {
         return PathBuf::from(folder);
     }
     let exe = std::env::current_exe().expect("a test knows its own path");
-    let target = exe.ancestors().nth(3).expect("a test lies in target/PROFILE/deps");
+    let target = exe
+        .ancestors()
+        .nth(3)
+        .expect("a test lies in target/PROFILE/deps");
     target.join(beside)
 }
 
@@ -110,7 +123,10 @@ impl Node {
         }
         let told: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&ready)?)?;
         let text = |value: &serde_json::Value| {
-            value.as_str().map(str::to_owned).context("the ready file names it")
+            value
+                .as_str()
+                .map(str::to_owned)
+                .context("the ready file names it")
         };
         Ok(Self {
             listener: text(&told["listeners"]["pos"])?,
@@ -182,7 +198,11 @@ impl Node {
         if eventually(deadline, || open().is_ok_and(|open| open == 0.0)) {
             return Ok(());
         }
-        bail!("still open after {deadline:?}: {:?}\n{}", open(), tail(&self.log()))
+        bail!(
+            "still open after {deadline:?}: {:?}\n{}",
+            open(),
+            tail(&self.log())
+        )
     }
 
     /// Kills it as a power switch would the process.

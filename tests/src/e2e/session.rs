@@ -80,7 +80,9 @@ impl Session {
         let mut bytes = vec![0; usize::from(u16::from_be_bytes(header))];
         self.stream.read_exact(&mut bytes)?;
         let mut index = FieldIndex::new();
-        Dialect::ISO87_ASCII.parse(&bytes, &mut index).context("the switch sends messages")?;
+        Dialect::ISO87_ASCII
+            .parse(&bytes, &mut index)
+            .context("the switch sends messages")?;
         Ok(Received { bytes, index })
     }
 
@@ -116,7 +118,9 @@ pub fn message(mti: [u8; 4], fields: &[(u8, &str)]) -> Vec<u8> {
     let mti = Mti::new(mti).expect("four digits");
     let mut writer = Writer::new(&Dialect::ISO87_ASCII, mti, &mut out);
     for (number, value) in fields {
-        writer.put(*number, value.as_bytes()).expect("the field fits the dialect");
+        writer
+            .put(*number, value.as_bytes())
+            .expect("the field fits the dialect");
     }
     let len = writer.finish().expect("the message fits the buffer");
     out.truncate(len);

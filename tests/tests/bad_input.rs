@@ -1,0 +1,176 @@
+//! Bytes that no acquirer should send, on real sockets (faults.md rows 73 to 78 and 81): each gets its
+//! refusal or a closed connection, and the other sessions do not notice.
+
+use std::fs;
+use std::time::Duration;
+
+use njia_tests::e2e::session::{Session, framed, message};
+use njia_tests::e2e::{Build, Issuers, Node, folder};
+
+/// A good purchase; DE7 is set by the caller's clock, so the duplicate window takes it.
+fn purchase(stan: &str) -> Vec<u8> {
+    let now = loadgen::clock::Clock::start();
+    let at = domain::time::TransmissionTime::at(now.wall(now.now()));
+    let transmitted = String::from_utf8(at.digits().to_vec()).unwrap();
+    message(
+        *b"0200",
+        &[
+            (2, "5061001234567890"),
+            (3, "000000"),
+            (4, "000000001500"),
+            (7, &transmitted),
+            (11, stan),
+            (12, "120000"),
+            (13, "0101"),
+            (22, "051"),
+            (32, "628123"),
+            (37, &format!("000000{stan}")),
+            (41, "TERM0001"),
+            (42, "MERCHANT0000001"),
+            (49, "404"),
+        ],
+    )
+}
+
+/// Replaces the first occurrence of `from`.
+fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
+    let at = bytes
+        .windows(from.len())
+        .position(|window| window == from)
+        .expect("it is there");
+    bytes.splice(at..at + from.len(), to.iter().copied());
+    bytes
+}
+
+/// The good session: it must get its answers whatever the bad one does.
+struct Witness {
+    session: Session,
+    stan: u32,
+}
+
+impl Witness {
+    fn sees_nothing(&mut self) {
+        self.stan += 1;
+        let stan = format!("{:06}", self.stan);
+        self.session.send(&purchase(&stan)).unwrap();
+        let answer = self.session.receive().unwrap();
+        assert_eq!(
+            (answer.mti().as_str(), answer.text(39).as_str()),
+            ("0210", "00")
+        );
+        assert_eq!(answer.text(11), stan);
+    }
+}
+
+#[test]
+fn bad_input_is_refused_or_closes_its_own_session() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "bad-input");
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
+    let fast_deadline = [("NJIA__LIMITS__FRAME_DEADLINE_MS", "300")];
+    let state = folder.join("state");
+    let node = Node::start(Build::Product, &state, issuers.addresses(), &fast_deadline).unwrap();
+    let mut witness = Witness {
+        session: Session::connect(node.listener()).unwrap(),
+        stan: 0,
+    };
+
+    let mut closed = |name: &str, bytes: &[u8]| {
+        let mut session = Session::connect(node.listener()).unwrap();
+        session.send_raw(bytes).unwrap();
+        session
+            .is_closed()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        witness.sees_nothing();
+    };
+    let good = purchase("900001");
+    closed("a length above the cap", &[0xFF, 0xFF, 0x30, 0x32]);
+    closed("a length of one", &[0x00, 0x01, 0x30]);
+    closed("a frame that is cut and never ends", &framed(&good)[..40]);
+    closed("a length in ASCII hex", b"00A40200");
+    closed("garbage behind a good length", &framed(&[0xA5; 64]));
+    closed(
+        "an MTI that is none",
+        &framed(&replaced(good.clone(), b"0200", b"X200")),
+    );
+    closed(
+        "a response from an acquirer",
+        &framed(&replaced(good.clone(), b"0200", b"0210")),
+    );
+    let cut = framed(&good[..20]);
+    closed("a bitmap without its fields", &cut);
+
+    let mut refused = |name: &str, bytes: Vec<u8>, code: &str, field: &str| {
+        let mut session = Session::connect(node.listener()).unwrap();
+        session.send(&bytes).unwrap();
+        let answer = session
+            .receive()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(
+            (answer.text(39).as_str(), answer.text(44).as_str()),
+            (code, field),
+            "{name}"
+        );
+        // The session goes on.
+        session.send(&purchase("900100")).unwrap();
+        assert_eq!(
+            session.receive().unwrap().text(39),
+            "00",
+            "{name}: the session goes on"
+        );
+        witness.sees_nothing();
+    };
+    let amount = replaced(good.clone(), b"000000001500", b"C00000001500");
+    refused("a sign in the amount", amount, "30", "004");
+    let account = replaced(good.clone(), b"5061001234567890", b"50610012345678x0");
+    refused("a letter in the account", account, "30", "002");
+    let zero = replaced(good.clone(), b"000000001500", b"000000000000");
+    refused("an amount of nothing", zero, "13", "004");
+    let unserved = replaced(good.clone(), b"0200", b"0600");
+    refused("a class that is not served", unserved, "12", "");
+    let other_version = replaced(good, b"0200", b"1200");
+    refused("another version", other_version, "30", "");
+
+    let intents = node.metric("njia_issuer_requests_total", &[]).unwrap();
+    let purchases = node
+        .metric("njia_transactions_total", &["financial"])
+        .unwrap();
+    assert_eq!(
+        intents, purchases,
+        "nothing that was refused went to an issuer"
+    );
+    assert!(node.terminate().unwrap().success());
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn frames_may_come_byte_by_byte_or_all_at_once() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "split-frames");
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
+    let node = Node::start(
+        Build::Product,
+        &folder.join("state"),
+        issuers.addresses(),
+        &[],
+    )
+    .unwrap();
+    let mut session = Session::connect(node.listener()).unwrap();
+    for byte in framed(&purchase("000001")) {
+        session.send_raw(&[byte]).unwrap();
+    }
+    assert_eq!(session.receive().unwrap().text(39), "00");
+
+    let many: Vec<u8> = (2..66)
+        .flat_map(|stan| framed(&purchase(&format!("{stan:06}"))))
+        .collect();
+    session.send_raw(&many).unwrap();
+    let mut answered: Vec<String> = (2..66)
+        .map(|_| session.receive().unwrap().text(11))
+        .collect();
+    answered.sort();
+    let expected: Vec<String> = (2..66).map(|stan| format!("{stan:06}")).collect();
+    assert_eq!(answered, expected);
+    assert!(node.terminate().unwrap().success());
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}

@@ -1,0 +1,144 @@
+//! PostgreSQL away under load, and more load than the switch holds.
+
+use std::fs;
+use std::time::Duration;
+
+use loadgen::verify::{Inputs, audit};
+use njia_tests::e2e::{Build, Issuers, Load, Node, eventually, folder, pause};
+use njia_tests::postgres::{Cluster, Stop};
+
+const SCHEMA: &str = "njia_outage";
+
+fn load(rate: u32, duration: &str, seed: u64) -> Load {
+    Load {
+        rate,
+        duration: duration.to_owned(),
+        warmup: "1s".to_owned(),
+        timeout: "5s".to_owned(),
+        seed,
+        connections: 16,
+        more: Vec::new(),
+    }
+}
+
+#[test]
+fn postgres_away_for_half_a_minute_is_not_noticed_and_made_up_for() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "postgres-outage");
+    let mut cluster = Cluster::start().unwrap();
+    let url = cluster.url();
+    let issuers = Issuers::start(&folder, Duration::from_millis(10)).unwrap();
+    let environment = [
+        ("NJIA__POSTGRES__URL", url.as_str()),
+        ("NJIA__POSTGRES__SCHEMA", SCHEMA),
+        ("NJIA__POSTGRES__MIGRATE", "true"),
+    ];
+    let state = folder.join("state");
+    let node = Node::start(Build::Product, &state, issuers.addresses(), &environment).unwrap();
+    let running = load(1_000, "38s", 21)
+        .start(node.listener(), &folder.join("load"))
+        .unwrap();
+    let applied = || {
+        node.metric("njia_applier_rows_total", &["inserted"])
+            .unwrap()
+    };
+    assert!(
+        eventually(Duration::from_secs(10), || applied() > 500.0),
+        "{}",
+        node.log()
+    );
+
+    cluster.stop(Stop::Immediate).unwrap();
+    pause(Duration::from_secs(30));
+    cluster.resume().unwrap();
+    let report = running.finish().unwrap();
+    println!("{}", report.printed);
+    assert_eq!(
+        report.exit,
+        Some(0),
+        "latency and answers are unaffected: {}",
+        report.printed
+    );
+
+    node.settle(Duration::from_secs(30)).unwrap();
+    let lag = || node.metric("njia_applier_lag_records", &[]).unwrap();
+    assert!(
+        eventually(Duration::from_secs(30), || lag() == 0.0),
+        "lag {}\n{}",
+        lag(),
+        node.log()
+    );
+    let journal = node.journal().to_owned();
+    assert!(node.terminate().unwrap().success());
+    let ledgers = issuers.ledgers();
+    issuers.finish().unwrap();
+    let database = Some((url, SCHEMA.to_owned()));
+    let found = audit(&Inputs {
+        acks: report.acks,
+        journal,
+        ledgers,
+        database,
+    })
+    .unwrap();
+    println!("{found}");
+    assert!(found.passed(), "{found}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+/// What the switch holds is made small by its own bound, so that the generator, which shares the
+/// cores, can offer three times as much: 100 in flight on each of two shards at 20 ms is 10,000 a second
+/// at the most.
+#[test]
+fn three_times_the_load_it_holds_costs_no_goodput_and_no_memory() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "overload");
+    let issuers = Issuers::start(&folder, Duration::from_millis(20)).unwrap();
+    let environment = [
+        ("NJIA__LIMITS__INFLIGHT_MAX", "100"),
+        ("NJIA__NODE__SHARDS", "2"),
+    ];
+    let state = folder.join("state");
+    let node = Node::start(Build::Product, &state, issuers.addresses(), &environment).unwrap();
+    let offer = |rate, duration, seed| {
+        let files = folder.join(format!("load-{seed}"));
+        load(rate, duration, seed)
+            .start(node.listener(), &files)
+            .unwrap()
+            .finish()
+            .unwrap()
+    };
+    let number = |report: &njia_tests::e2e::LoadReport, pointer: &str| {
+        report
+            .summary
+            .pointer(pointer)
+            .and_then(serde_json::Value::as_f64)
+            .expect("a number")
+    };
+    let capacity = number(&offer(9_000, "4s", 31), "/goodput_per_s");
+    let before = node.resident_kib().unwrap();
+    let overloaded = offer(27_000, "6s", 32);
+    let after = node.resident_kib().unwrap();
+    let calm = offer(2_000, "4s", 33);
+    println!("{}\n{}", overloaded.printed, calm.printed);
+
+    let goodput = number(&overloaded, "/goodput_per_s");
+    assert!(goodput >= 0.8 * capacity, "goodput {goodput} of {capacity}");
+    assert!(number(&overloaded, "/refused") > 0.0, "the rest is refused");
+    assert!(
+        number(&overloaded, "/timeout") == 0.0,
+        "nothing is left unanswered"
+    );
+    assert!(
+        number(&overloaded, "/service/p99_us") < 400_000.0,
+        "what is answered is in time"
+    );
+    assert_eq!(
+        calm.exit,
+        Some(0),
+        "latency is normal again: {}",
+        calm.printed
+    );
+    let grown = after.saturating_sub(before);
+    assert!(grown < 300 * 1024, "memory grew by {grown} KiB");
+    assert!(node.terminate().unwrap().success());
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}
