@@ -40,7 +40,9 @@ pub(crate) struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("inflight", &self.inflight).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("inflight", &self.inflight)
+            .finish_non_exhaustive()
     }
 }
 
@@ -117,7 +119,14 @@ impl Sessions {
             reader: Cell::new(None),
         });
         let index = u32::try_from(table.insert(Rc::clone(&session))).ok()?;
-        Some((SessionRef { shard: self.shard, index, generation }, session))
+        Some((
+            SessionRef {
+                shard: self.shard,
+                index,
+                generation,
+            },
+            session,
+        ))
     }
 
     /// Removes a session; answers that still come for it are dropped.
@@ -134,11 +143,6 @@ impl Sessions {
         self.find(&self.table.borrow(), session)
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.table.borrow().len()
-    }
-
     /// Closes them all; the last step of a drain.
     pub(crate) fn close_all(&self) {
         for (_, session) in self.table.borrow().iter() {
@@ -147,7 +151,10 @@ impl Sessions {
     }
 
     fn find(&self, table: &Slab<Rc<Session>>, wanted: SessionRef) -> Option<Rc<Session>> {
-        debug_assert_eq!(wanted.shard, self.shard, "invariant: answers go to the session's shard");
+        debug_assert_eq!(
+            wanted.shard, self.shard,
+            "invariant: answers go to the session's shard"
+        );
         let session = table.get(wanted.index as usize)?;
         (session.generation == wanted.generation).then(|| Rc::clone(session))
     }

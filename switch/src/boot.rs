@@ -19,8 +19,8 @@ use thiserror::Error;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::control::shared::{NodeFlags, Shared};
 use crate::control;
+use crate::control::shared::{NodeFlags, Shared};
 use crate::crypto::{CryptoError, Keyring};
 use crate::echo::EchoReader;
 use crate::endpoint::issuer_wires;
@@ -135,7 +135,10 @@ fn seeds(
     let echo = EchoReader::new();
     let clock = shared.node().clock();
     let mut seeds = Vec::new();
-    for (ends, shared) in mesh::build(shards, MESH_MESSAGES_MAX).into_iter().zip(&shared.shards) {
+    for (ends, shared) in mesh::build(shards, MESH_MESSAGES_MAX)
+        .into_iter()
+        .zip(&shared.shards)
+    {
         let identity = manifest.identity(shared.id);
         let (keyring, wrapped) = Keyring::new(&config.keys, &identity, start)?;
         seeds.push(ShardSeed {
@@ -218,8 +221,10 @@ fn ready(
         "journal": config.journal.dir,
         "node": config.node.id.0,
     });
-    write_aside(path, &text.to_string())
-        .map_err(|source| ServeError::ReadyFile { path: path.clone(), source })
+    write_aside(path, &text.to_string()).map_err(|source| ServeError::ReadyFile {
+        path: path.clone(),
+        source,
+    })
 }
 
 /// Whoever waits for the file finds it whole.
@@ -242,7 +247,9 @@ fn usable_cores() -> Vec<usize> {
     let Ok(set) = rustix::thread::sched_getaffinity(None) else {
         return vec![0];
     };
-    (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect()
+    (0..rustix::thread::CpuSet::MAX_CPU)
+        .filter(|cpu| set.is_set(*cpu))
+        .collect()
 }
 
 /// Takes every listener's address before a shard runs, so that port 0 is the same for all of them
@@ -261,7 +268,11 @@ fn reserve_addresses(config: &Config) -> Result<Vec<(SocketAddr, OwnedFd)>, Serv
 }
 
 fn reserve(address: SocketAddr) -> std::io::Result<(SocketAddr, OwnedFd)> {
-    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let family = if address.is_ipv6() {
+        AddressFamily::INET6
+    } else {
+        AddressFamily::INET
+    };
     let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
     sockopt::set_socket_reuseport(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
@@ -279,7 +290,12 @@ fn spawn(
     let cores = if config.node.cpus.is_empty() {
         usable_cores()
     } else {
-        config.node.cpus.iter().map(|cpu| usize::from(*cpu)).collect()
+        config
+            .node
+            .cpus
+            .iter()
+            .map(|cpu| usize::from(*cpu))
+            .collect()
     };
     let placement = match usize::from(seed.id.0).checked_rem(cores.len()) {
         Some(position) => cores.get(position).copied().map(Placement::Fixed),
@@ -354,11 +370,16 @@ fn await_listening(
 }
 
 fn join(executor: ExecutorJoinHandle<Result<(), ServeError>>) -> Result<(), ServeError> {
-    executor.join().map_err(|error| cannot_start("a shard's executor", &error))?
+    executor
+        .join()
+        .map_err(|error| cannot_start("a shard's executor", &error))?
 }
 
 fn cannot_start(what: &str, reason: &dyn std::fmt::Display) -> ServeError {
-    ServeError::Start { what: what.to_owned(), reason: reason.to_string() }
+    ServeError::Start {
+        what: what.to_owned(),
+        reason: reason.to_string(),
+    }
 }
 
 /// Entries of one executor's rings.

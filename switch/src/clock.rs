@@ -11,9 +11,14 @@ pub struct Clock {
 impl Clock {
     /// Starts at zero now.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this module is where time is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this module is where time is read"
+    )]
     pub fn start() -> Self {
-        Self { zero: std::time::Instant::now() }
+        Self {
+            zero: std::time::Instant::now(),
+        }
     }
 
     /// Time since the clock's start.
@@ -24,11 +29,16 @@ impl Clock {
 
     /// The wall time, UTC. A clock before 1970 counts as 1970.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this module is where time is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this module is where time is read"
+    )]
     pub fn wall(&self) -> WallTime {
         let since_epoch = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+            .map_or(0, |elapsed| {
+                u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+            });
         WallTime::from_unix_millis(since_epoch)
     }
 }

@@ -73,7 +73,9 @@ pub struct Keyring {
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keyring").field("data_id", &self.data_id).finish_non_exhaustive()
+        f.debug_struct("Keyring")
+            .field("data_id", &self.data_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,7 +109,13 @@ impl Keyring {
             old: BTreeMap::new(),
             associated,
         };
-        Ok((keyring, WrappedKey { key_id: start, wrapped }))
+        Ok((
+            keyring,
+            WrappedKey {
+                key_id: start,
+                wrapped,
+            },
+        ))
     }
 
     /// Unwraps the data keys of earlier starts.
@@ -154,7 +162,11 @@ impl Keyring {
             key: self.duplicate_key(acquirer, class, &fields.trace),
             content: self.content(token, fields),
             trace_key: self.trace_key(acquirer, fields.trace.stan, &fields.trace),
-            account: Account { token, masked: pan.masked(), sealed: self.seal(&pan)? },
+            account: Account {
+                token,
+                masked: pan.masked(),
+                sealed: self.seal(&pan)?,
+            },
             amount: fields.amount,
             processing_code: fields.processing_code,
             merchant_category: fields.merchant_category,
@@ -192,17 +204,17 @@ impl Keyring {
     /// [`CryptoError::UnknownKey`] or [`CryptoError::Open`].
     pub fn unseal(&self, sealed: &SealedPan) -> Result<Pan, CryptoError> {
         let id = sealed.key_id;
-        let key = if id == self.data_id { Some(&self.data) } else { self.old.get(&id) };
+        let key = if id == self.data_id {
+            Some(&self.data)
+        } else {
+            self.old.get(&id)
+        };
         let key = key.ok_or(CryptoError::UnknownKey(id))?;
         let mut plain = sealed.ciphertext;
         let nonce = Nonce::<Aes256Gcm>::from(sealed.nonce);
         let tag = Tag::<Aes256Gcm>::from(sealed.tag);
-        let opened = key.decrypt_inout_detached(
-            &nonce,
-            &self.associated,
-            plain.as_mut_slice().into(),
-            &tag,
-        );
+        let opened =
+            key.decrypt_inout_detached(&nonce, &self.associated, plain.as_mut_slice().into(), &tag);
         let pan = opened.ok().and_then(|()| {
             let (len, digits) = plain.split_first()?;
             Pan::new(digits.get(..usize::from(*len))?).ok()
@@ -222,7 +234,9 @@ impl Keyring {
             return Err(CryptoError::Length);
         };
         *len = u8::try_from(digits.len()).map_err(|_| CryptoError::Length)?;
-        body.get_mut(..digits.len()).ok_or(CryptoError::Length)?.copy_from_slice(digits);
+        body.get_mut(..digits.len())
+            .ok_or(CryptoError::Length)?
+            .copy_from_slice(digits);
         let mut nonce = [0_u8; 12];
         let (head, count) = nonce.split_at_mut(4);
         head.copy_from_slice(&self.data_id.to_be_bytes());
@@ -236,7 +250,12 @@ impl Keyring {
                 ciphertext.as_mut_slice().into(),
             )
             .map_err(|_| CryptoError::Length)?;
-        Ok(SealedPan { key_id: self.data_id, nonce, ciphertext, tag: tag.into() })
+        Ok(SealedPan {
+            key_id: self.data_id,
+            nonce,
+            ciphertext,
+            tag: tag.into(),
+        })
     }
 
     fn token(&self, pan: &Pan) -> PanToken {
@@ -244,7 +263,10 @@ impl Keyring {
         mac.update(pan.expose_digits());
         let full: [u8; 32] = mac.finalize().into_bytes().into();
         let mut token = [0_u8; 16];
-        token.iter_mut().zip(full).for_each(|(target, byte)| *target = byte);
+        token
+            .iter_mut()
+            .zip(full)
+            .for_each(|(target, byte)| *target = byte);
         PanToken(token)
     }
 
@@ -303,14 +325,20 @@ impl Input {
     const CAPACITY: usize = 128;
 
     fn of(purpose: Purpose) -> Self {
-        let mut input = Self { len: 0, bytes: [0; Self::CAPACITY] };
+        let mut input = Self {
+            len: 0,
+            bytes: [0; Self::CAPACITY],
+        };
         input.put(&[purpose as u8]);
         input
     }
 
     fn put(&mut self, field: &[u8]) {
         let end = self.len + 1 + field.len();
-        assert!(end <= Self::CAPACITY, "invariant: the fields of a key have bounds");
+        assert!(
+            end <= Self::CAPACITY,
+            "invariant: the fields of a key have bounds"
+        );
         if let Some((len, body)) = self.bytes[self.len..end].split_first_mut() {
             *len = u8::try_from(field.len()).unwrap_or(u8::MAX);
             body.copy_from_slice(field);
@@ -374,7 +402,7 @@ fn unwrap(
 }
 
 fn hmac(key: &[u8]) -> Result<Hmac<Sha256>, CryptoError> {
-    <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key).map_err(|_| CryptoError::Length)
+    <Hmac<Sha256> as KeyInit>::new_from_slice(key).map_err(|_| CryptoError::Length)
 }
 
 /// The hash key of the configuration is stretched once, so that it is never used as such.

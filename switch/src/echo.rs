@@ -18,7 +18,9 @@ pub(crate) struct EchoReader {
 impl EchoReader {
     /// With a random key; clones share it.
     pub(crate) fn new() -> Self {
-        Self { hasher: RandomState::new() }
+        Self {
+            hasher: RandomState::new(),
+        }
     }
 
     /// Of an answer as it came.

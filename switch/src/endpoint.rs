@@ -25,7 +25,10 @@ pub(crate) fn issuer_wires(config: &Config) -> Vec<IssuerWire> {
 }
 
 /// The codec's table for a configured dialect.
-#[expect(clippy::expect_used, reason = "a configuration that exists names dialects that exist")]
+#[expect(
+    clippy::expect_used,
+    reason = "a configuration that exists names dialects that exist"
+)]
 pub(crate) fn dialect(name: &str) -> &'static Dialect {
     Dialect::by_name(name).expect("invariant: the configuration has checked the dialect's name")
 }

@@ -24,7 +24,9 @@ struct Inner {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inbox").field("requests", &self.requests).finish_non_exhaustive()
+        f.debug_struct("Inbox")
+            .field("requests", &self.requests)
+            .finish_non_exhaustive()
     }
 }
 

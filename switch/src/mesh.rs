@@ -9,10 +9,8 @@ use domain::ids::{LinkId, ShardId, Stan};
 use domain::request::Facts;
 use futures_lite::future;
 use glommio::GlommioError;
-use glommio::channels::shared_channel::{
-    self, ConnectedSender, SharedReceiver, SharedSender,
-};
 use glommio::ResourceType;
+use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
 use glommio::timer::sleep;
 use transaction::Handle;
 use transaction::input::Assessment;
@@ -200,9 +198,10 @@ impl Mesh {
         let mut peers = Vec::with_capacity(ends.senders.len());
         for sender in ends.senders {
             let peer = match sender {
-                Some(sender) => {
-                    Some(Peer { sender: insist(sender.connect()).await, backlog: VecDeque::new() })
-                }
+                Some(sender) => Some(Peer {
+                    sender: insist(sender.connect()).await,
+                    backlog: VecDeque::new(),
+                }),
                 None => None,
             };
             peers.push(peer);
@@ -218,8 +217,15 @@ impl Mesh {
     /// Sends, or keeps for the next flush. A message to this shard itself is the caller's mistake
     /// and is given back.
     pub(crate) fn send(&mut self, to: ShardId, message: Message) {
-        let Some(peer) = self.peers.get_mut(usize::from(to.0)).and_then(Option::as_mut) else {
-            debug_assert!(false, "invariant: no shard sends to itself through the mesh");
+        let Some(peer) = self
+            .peers
+            .get_mut(usize::from(to.0))
+            .and_then(Option::as_mut)
+        else {
+            debug_assert!(
+                false,
+                "invariant: no shard sends to itself through the mesh"
+            );
             return;
         };
         peer.backlog.push_back(message);
@@ -242,7 +248,11 @@ impl Mesh {
 
     /// Messages that wait in backlogs.
     pub(crate) fn depth(&self) -> usize {
-        self.peers.iter().flatten().map(|peer| peer.backlog.len()).sum()
+        self.peers
+            .iter()
+            .flatten()
+            .map(|peer| peer.backlog.len())
+            .sum()
     }
 
     fn peer(&self, to: ShardId) -> Option<&Peer> {

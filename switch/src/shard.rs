@@ -217,7 +217,9 @@ impl LinkTable {
     }
 
     pub(crate) fn homes_mut(&mut self) -> impl Iterator<Item = &mut Link> {
-        self.all.iter_mut().filter_map(|place| place.home.as_deref_mut())
+        self.all
+            .iter_mut()
+            .filter_map(|place| place.home.as_deref_mut())
     }
 }
 
@@ -265,7 +267,11 @@ impl Shard {
             Event::Request { session, frame } => self.take_request(session, frame, now),
             Event::Mesh(message) => self.take_message(message, now),
             Event::LinkConnected { link, conn } => self.link_connected(link, conn, now),
-            Event::LinkFrame { link, frame, parsed } => {
+            Event::LinkFrame {
+                link,
+                frame,
+                parsed,
+            } => {
                 self.link_frame(link, frame, parsed, now);
             }
             Event::LinkLost { link, reason } => self.link_lost(link, reason, now),
@@ -279,16 +285,25 @@ impl Shard {
         match message {
             Message::Request { session, frame } => self.admit(session, frame, now),
             Message::Reply { session, bytes } => self.deliver(session, &bytes),
-            Message::Assess { handle, from, facts } => {
+            Message::Assess {
+                handle,
+                from,
+                facts,
+            } => {
                 let assessment = self.assess(&facts, now);
-                self.mesh.send(from, Message::Assessed { handle, assessment });
+                self.mesh
+                    .send(from, Message::Assessed { handle, assessment });
             }
             Message::Assessed { handle, assessment } => {
                 self.turn(transaction::Input::Assessed { handle, assessment }, now);
             }
             Message::Send(outbound) => self.send_at_home(outbound, now),
             Message::Unsent { outbound } => self.outbound_unsent(outbound, now),
-            Message::Answer { outbound, frame, late } => {
+            Message::Answer {
+                outbound,
+                frame,
+                late,
+            } => {
                 self.take_answer(outbound, frame, late, now);
             }
             Message::GiveUp { link, expected } => {
@@ -336,7 +351,11 @@ impl Shard {
 impl Work {
     /// Nothing to do yet.
     pub(crate) fn new(wall: WallTime, frame_len_max: usize) -> Self {
-        Self { wall, scratch: vec![0; frame_len_max.saturating_add(16)], ..Self::default() }
+        Self {
+            wall,
+            scratch: vec![0; frame_len_max.saturating_add(16)],
+            ..Self::default()
+        }
     }
 }
 
@@ -346,9 +365,7 @@ impl FollowUp {
             Self::Assessed(handle, assessment) => {
                 transaction::Input::Assessed { handle, assessment }
             }
-            Self::Selected(handle, selection) => {
-                transaction::Input::Selected { handle, selection }
-            }
+            Self::Selected(handle, selection) => transaction::Input::Selected { handle, selection },
             Self::Unsent(handle, stan) => transaction::Input::Unsent { handle, stan },
             Self::ReversalUnsent(handle) => transaction::Input::ReversalUnsent { handle },
             #[cfg(feature = "reply-before-journal")]

@@ -1,5 +1,8 @@
 //! System calls that the runtime does not offer, and the crate's only unsafe code.
-#![expect(unsafe_code, reason = "a descriptor of a runtime stream is borrowed in one place")]
+#![expect(
+    unsafe_code,
+    reason = "a descriptor of a runtime stream is borrowed in one place"
+)]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -48,8 +51,10 @@ impl SocketWriter {
 
     /// Ends both directions; the reading task sees the end of the stream.
     pub(crate) fn shut_down(&self) {
-        // The peer may have closed already; there is nobody to tell.
-        drop(rustix::net::shutdown(&self.socket, Shutdown::Both));
+        if let Err(error) = rustix::net::shutdown(&self.socket, Shutdown::Both) {
+            // The peer has closed already.
+            tracing::trace!(%error, "shutdown");
+        }
     }
 }
 

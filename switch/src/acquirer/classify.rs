@@ -1,8 +1,8 @@
 //! What a received message is, before anything is remembered of it.
 
+use domain::ResponseCode;
 use iso8583::error::ParseError;
 use iso8583::{MessageRef, Mti, translate};
-use domain::ResponseCode;
 
 /// What to do with a message from an acquirer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,5 +48,9 @@ fn unserved(mti: Mti) -> ResponseCode {
 
 /// An answer needs an MTI that has one, DE11 and DE41; without them the stream is not trusted.
 pub(crate) fn refuse(message: MessageRef<'_>, code: ResponseCode, field: Option<u8>) -> Class {
-    if translate::can_be_refused(message) { Class::Refuse { code, field } } else { Class::Close }
+    if translate::can_be_refused(message) {
+        Class::Refuse { code, field }
+    } else {
+        Class::Close
+    }
 }

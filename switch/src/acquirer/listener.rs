@@ -27,7 +27,9 @@ pub(crate) struct ListenerSetup {
 pub(crate) fn listen(setup: ListenerSetup) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(setup.address)
         .map_err(|error| std::io::Error::other(error.to_string()))?;
-    let address = listener.local_addr().map_err(|error| std::io::Error::other(error.to_string()))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| std::io::Error::other(error.to_string()))?;
     glommio::spawn_local(accept_all(listener, Rc::new(setup.context))).detach();
     Ok(address)
 }

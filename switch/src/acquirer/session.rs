@@ -16,10 +16,10 @@ use iso8583::{Dialect, Framing, translate};
 use super::classify::{Class, classify, refuse};
 use super::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
+use crate::config::ListenerId;
 use crate::frame::{Frame, FramePool, write_framed};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
-use crate::config::ListenerId;
 use crate::metrics::{AcceptError, CloseReason, Counter, Metrics, ParseReason, RejectReason, Side};
 use crate::shard::Event;
 
@@ -52,7 +52,8 @@ impl SessionContext {
     }
 
     pub(crate) fn count_refused(&self) {
-        self.metrics.session_refused(self.listener, CloseReason::Limit);
+        self.metrics
+            .session_refused(self.listener, CloseReason::Limit);
     }
 
     pub(crate) fn count_accept_error(&self, error: &glommio::GlommioError<()>) {
@@ -115,7 +116,9 @@ impl Reader {
     /// Reads once. A frame that has begun must end before its deadline.
     async fn fill(&mut self) -> Result<(), CloseReason> {
         let deadline = (self.filled > 0).then_some(self.context.frame_deadline);
-        self.stream.set_read_timeout(deadline).map_err(|_| CloseReason::Error)?;
+        self.stream
+            .set_read_timeout(deadline)
+            .map_err(|_| CloseReason::Error)?;
         let Some(free) = self.buffer.get_mut(self.filled..) else {
             return Err(CloseReason::Frame);
         };
@@ -161,17 +164,23 @@ impl Reader {
         match self.session.conn.flush(self.context.clock.now()) {
             Ok(true) => Ok(()),
             Ok(false) => {
-                self.context.inbox.push(Event::Blocked { session: self.session_ref });
+                self.context.inbox.push(Event::Blocked {
+                    session: self.session_ref,
+                });
                 Ok(())
             }
             Err(_) => Err(CloseReason::Error),
         }
     }
 
-    async fn wait_for_capacity(&mut self) -> Result<(), CloseReason> {
+    async fn wait_for_capacity(&self) -> Result<(), CloseReason> {
         self.flush()?;
         self.session.capacity().await;
-        if self.session.conn.is_closed() { Err(CloseReason::SlowReader) } else { Ok(()) }
+        if self.session.conn.is_closed() {
+            Err(CloseReason::SlowReader)
+        } else {
+            Ok(())
+        }
     }
 
     fn take_frame(
@@ -199,12 +208,16 @@ impl Reader {
             }
             Class::Refuse { code, field } => {
                 context.metrics.count(Counter::Requests);
-                context.metrics.count(Counter::Rejected(RejectReason::Malformed));
+                context
+                    .metrics
+                    .count(Counter::Rejected(RejectReason::Malformed));
                 self.refuse(frame, code, field)?;
                 self.count_bad_frame(received)
             }
             Class::Close => {
-                context.metrics.count(Counter::ParseErrors(Side::Acquirer, ParseReason::Frame));
+                context
+                    .metrics
+                    .count(Counter::ParseErrors(Side::Acquirer, ParseReason::Frame));
                 context.pool.give(frame);
                 Err(CloseReason::Frame)
             }
@@ -217,7 +230,9 @@ impl Reader {
         let context = &self.context;
         context.metrics.count(Counter::Requests);
         if context.gate.is_shedding() || !context.inbox.has_room() {
-            context.metrics.count(Counter::Rejected(RejectReason::Overloaded));
+            context
+                .metrics
+                .count(Counter::Rejected(RejectReason::Overloaded));
             return self.refuse(frame, ResponseCode::MALFUNCTION, None);
         }
         self.hand_over(frame);
@@ -226,7 +241,10 @@ impl Reader {
 
     fn hand_over(&self, frame: Box<Frame>) {
         self.session.begin();
-        self.context.inbox.push(Event::Request { session: self.session_ref, frame });
+        self.context.inbox.push(Event::Request {
+            session: self.session_ref,
+            frame,
+        });
     }
 
     fn refuse(
@@ -271,7 +289,7 @@ impl Reader {
         }
     }
 
-    fn count_bad_frame(&mut self, now: Instant) -> Result<(), CloseReason> {
+    fn count_bad_frame(&self, now: Instant) -> Result<(), CloseReason> {
         if self.bad_frames.count(now) > self.context.bad_frames_per_minute_max {
             return Err(CloseReason::Frame);
         }

@@ -22,7 +22,10 @@ impl SipKey {
     /// Takes 16 bytes of secret.
     pub(crate) const fn new(key: [u8; 16]) -> Self {
         let whole = u128::from_le_bytes(key);
-        Self { k0: low(whole), k1: low(whole >> 64) }
+        Self {
+            k0: low(whole),
+            k1: low(whole >> 64),
+        }
     }
 
     /// 128 bits of `bytes`.
@@ -52,7 +55,10 @@ impl SipKey {
 }
 
 /// The low half, by truncation.
-#[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the low half is what is asked for"
+)]
 pub(crate) const fn low(whole: u128) -> u64 {
     whole as u64
 }
@@ -105,24 +111,36 @@ mod tests {
             let input: Vec<u8> = (0..len).collect();
             assert_eq!(key.hash(&input).to_le_bytes(), expected, "{len} bytes");
         };
-        check(0, [
-            0xa3, 0x81, 0x7f, 0x04, 0xba, 0x25, 0xa8, 0xe6, 0x6d, 0xf6, 0x72, 0x14, 0xc7, 0x55,
-            0x02, 0x93,
-        ]);
-        check(1, [
-            0xda, 0x87, 0xc1, 0xd8, 0x6b, 0x99, 0xaf, 0x44, 0x34, 0x76, 0x59, 0x11, 0x9b, 0x22,
-            0xfc, 0x45,
-        ]);
-        check(2, [
-            0x81, 0x77, 0x22, 0x8d, 0xa4, 0xa4, 0x5d, 0xc7, 0xfc, 0xa3, 0x8b, 0xde, 0xf6, 0x0a,
-            0xff, 0xe4,
-        ]);
+        check(
+            0,
+            [
+                0xa3, 0x81, 0x7f, 0x04, 0xba, 0x25, 0xa8, 0xe6, 0x6d, 0xf6, 0x72, 0x14, 0xc7, 0x55,
+                0x02, 0x93,
+            ],
+        );
+        check(
+            1,
+            [
+                0xda, 0x87, 0xc1, 0xd8, 0x6b, 0x99, 0xaf, 0x44, 0x34, 0x76, 0x59, 0x11, 0x9b, 0x22,
+                0xfc, 0x45,
+            ],
+        );
+        check(
+            2,
+            [
+                0x81, 0x77, 0x22, 0x8d, 0xa4, 0xa4, 0x5d, 0xc7, 0xfc, 0xa3, 0x8b, 0xde, 0xf6, 0x0a,
+                0xff, 0xe4,
+            ],
+        );
     }
 
     #[test]
     fn length_and_key_change_the_hash() {
         let key = SipKey::new([1; 16]);
         assert_ne!(key.hash(b"\0"), key.hash(b"\0\0"));
-        assert_ne!(key.hash(b"12345678"), SipKey::new([2; 16]).hash(b"12345678"));
+        assert_ne!(
+            key.hash(b"12345678"),
+            SipKey::new([2; 16]).hash(b"12345678")
+        );
     }
 }

@@ -59,11 +59,20 @@ fn fields(stan: u32) -> RequestFields<'static> {
 fn a_restart_opens_what_the_start_before_sealed() {
     let (mut before, wrapped) = Keyring::new(&keys(2), &identity(0), 1).unwrap();
     let facts = before.facts(AcquirerId(0), &fields(1)).unwrap();
-    assert_eq!(before.unseal(&facts.account.sealed).unwrap().expose_digits(), ACCOUNT);
+    assert_eq!(
+        before
+            .unseal(&facts.account.sealed)
+            .unwrap()
+            .expose_digits(),
+        ACCOUNT
+    );
 
     let (mut after, _) = Keyring::new(&keys(2), &identity(0), 2).unwrap();
     let sealed = &facts.account.sealed;
-    assert!(matches!(after.unseal(sealed), Err(CryptoError::UnknownKey(1))));
+    assert!(matches!(
+        after.unseal(sealed),
+        Err(CryptoError::UnknownKey(1))
+    ));
     after.add_wrapped(&[wrapped]).unwrap();
     assert_eq!(after.unseal(sealed).unwrap().expose_digits(), ACCOUNT);
 }
@@ -71,12 +80,22 @@ fn a_restart_opens_what_the_start_before_sealed() {
 #[test]
 fn a_wrong_key_or_a_moved_envelope_does_not_open() {
     let (mut ring, wrapped) = Keyring::new(&keys(2), &identity(0), 1).unwrap();
-    let sealed = ring.facts(AcquirerId(0), &fields(1)).unwrap().account.sealed;
+    let sealed = ring
+        .facts(AcquirerId(0), &fields(1))
+        .unwrap()
+        .account
+        .sealed;
 
     let (mut other_key, _) = Keyring::new(&keys(9), &identity(0), 2).unwrap();
-    assert!(matches!(other_key.add_wrapped(&[wrapped]), Err(CryptoError::Unwrap(1))));
+    assert!(matches!(
+        other_key.add_wrapped(&[wrapped]),
+        Err(CryptoError::Unwrap(1))
+    ));
     let (mut other_shard, _) = Keyring::new(&keys(2), &identity(1), 2).unwrap();
-    assert!(matches!(other_shard.add_wrapped(&[wrapped]), Err(CryptoError::Unwrap(1))));
+    assert!(matches!(
+        other_shard.add_wrapped(&[wrapped]),
+        Err(CryptoError::Unwrap(1))
+    ));
 
     let mut changed = sealed;
     changed.ciphertext[3] ^= 1;
@@ -86,11 +105,21 @@ fn a_wrong_key_or_a_moved_envelope_does_not_open() {
 #[test]
 fn no_nonce_is_used_twice_and_no_digit_is_in_the_envelope() {
     let (mut ring, _) = Keyring::new(&keys(2), &identity(0), 1).unwrap();
-    let seal = |ring: &mut Keyring| ring.facts(AcquirerId(0), &fields(1)).unwrap().account.sealed;
+    let seal = |ring: &mut Keyring| {
+        ring.facts(AcquirerId(0), &fields(1))
+            .unwrap()
+            .account
+            .sealed
+    };
     let (first, second) = (seal(&mut ring), seal(&mut ring));
     assert_ne!(first.nonce, second.nonce);
     assert_ne!(first.ciphertext, second.ciphertext);
-    assert!(!first.ciphertext.windows(6).any(|window| window == b"411111"));
+    assert!(
+        !first
+            .ciphertext
+            .windows(6)
+            .any(|window| window == b"411111")
+    );
     let (mut next_start, _) = Keyring::new(&keys(2), &identity(0), 2).unwrap();
     assert_ne!(seal(&mut next_start).nonce, first.nonce);
 }
@@ -101,8 +130,14 @@ fn keys_survive_a_restart_and_tell_requests_apart() {
     let (mut later, _) = Keyring::new(&keys(2), &identity(1), 5).unwrap();
     let first = ring.facts(AcquirerId(0), &fields(1)).unwrap();
     let again = later.facts(AcquirerId(0), &fields(1)).unwrap();
-    assert_eq!((first.key, first.content, first.trace_key), (again.key, again.content, again.trace_key));
-    assert_eq!((first.slot, first.account.token), (again.slot, again.account.token));
+    assert_eq!(
+        (first.key, first.content, first.trace_key),
+        (again.key, again.content, again.trace_key)
+    );
+    assert_eq!(
+        (first.slot, first.account.token),
+        (again.slot, again.account.token)
+    );
     let other = ring.facts(AcquirerId(0), &fields(2)).unwrap();
     assert_ne!((first.key, first.trace_key), (other.key, other.trace_key));
     let elsewhere = ring.facts(AcquirerId(1), &fields(1)).unwrap();

@@ -74,7 +74,10 @@ async fn read_until_lost(setup: &ConnectionSetup, mut stream: TcpStream) {
         return;
     };
     let conn = Rc::new(Conn::new(writer, setup.out_len_max));
-    setup.inbox.push(Event::LinkConnected { link: setup.link, conn: Rc::clone(&conn) });
+    setup.inbox.push(Event::LinkConnected {
+        link: setup.link,
+        conn: Rc::clone(&conn),
+    });
     let mut buffer = vec![0; setup.frame_len_max.saturating_add(READ_LEN)];
     let mut filled = 0_usize;
     let reason = loop {
@@ -82,7 +85,9 @@ async fn read_until_lost(setup: &ConnectionSetup, mut stream: TcpStream) {
         if stream.set_read_timeout(deadline).is_err() {
             break "socket";
         }
-        let Some(free) = buffer.get_mut(filled..) else { break "frame" };
+        let Some(free) = buffer.get_mut(filled..) else {
+            break "frame";
+        };
         match stream.read(free).await {
             Ok(0) => break "peer",
             Ok(count) => filled = filled.saturating_add(count),
@@ -98,7 +103,10 @@ async fn read_until_lost(setup: &ConnectionSetup, mut stream: TcpStream) {
         }
     };
     conn.close();
-    setup.inbox.push(Event::LinkLost { link: setup.link, reason });
+    setup.inbox.push(Event::LinkLost {
+        link: setup.link,
+        reason,
+    });
 }
 
 /// Hands all whole frames to the loop. Returns what is left, or `None` when the stream cannot be
@@ -118,7 +126,11 @@ fn take_frames(setup: &ConnectionSetup, buffer: &[u8], filled: usize) -> Option<
                 let mut frame = setup.pool.take(bytes, setup.framing);
                 frame.received = received;
                 let parsed = setup.dialect.parse(&frame.bytes, &mut frame.index).is_ok();
-                setup.inbox.push(Event::LinkFrame { link: setup.link, frame, parsed });
+                setup.inbox.push(Event::LinkFrame {
+                    link: setup.link,
+                    frame,
+                    parsed,
+                });
             }
         }
     }
@@ -136,7 +148,11 @@ struct Backoff {
 
 impl Backoff {
     const fn new(wait_max: Duration, seed: u64) -> Self {
-        Self { wait: BACKOFF_FIRST, wait_max, random: seed | 1 }
+        Self {
+            wait: BACKOFF_FIRST,
+            wait_max,
+            random: seed | 1,
+        }
     }
 
     const fn reset(&mut self) {
@@ -148,7 +164,9 @@ impl Backoff {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        let percent = u32::try_from(self.random % 101).unwrap_or(0).saturating_add(50);
+        let percent = u32::try_from(self.random % 101)
+            .unwrap_or(0)
+            .saturating_add(50);
         let wait = self.wait.saturating_mul(percent) / 100;
         self.wait = self.wait.saturating_mul(2).min(self.wait_max);
         wait

@@ -21,8 +21,8 @@ use transaction::matching::{Expected, Match, PendingLimits, PendingTable, Respon
 use crate::conn::Conn;
 use crate::echo::EchoReader;
 use crate::frame::{Frame, write_framed};
-use crate::metrics::UnmatchedReason;
 use crate::mesh::{Outbound, OutboundId, Purpose};
+use crate::metrics::UnmatchedReason;
 
 /// What a link is made of.
 #[derive(Debug)]
@@ -119,14 +119,6 @@ impl Link {
         self.setup.issuer
     }
 
-    pub(crate) const fn id(&self) -> LinkId {
-        self.setup.id
-    }
-
-    pub(crate) const fn state(&self) -> LinkState {
-        self.state
-    }
-
     pub(crate) const fn is_up(&self) -> bool {
         matches!(self.state, LinkState::Up { .. })
     }
@@ -152,15 +144,25 @@ impl Link {
         let was_up = self.is_up();
         self.state = LinkState::Down;
         self.conn = None;
-        if was_up { LinkEvent::Changed { up: false } } else { LinkEvent::Handled }
+        if was_up {
+            LinkEvent::Changed { up: false }
+        } else {
+            LinkEvent::Handled
+        }
     }
 
     /// Writes a message of an owner. Gives it back when provably no byte of it left.
-    pub(crate) fn send(&mut self, outbound: Box<Outbound>, now: Instant) -> Result<(), Box<Outbound>> {
+    pub(crate) fn send(
+        &mut self,
+        outbound: Box<Outbound>,
+        now: Instant,
+    ) -> Result<(), Box<Outbound>> {
         let Some(conn) = self.conn.as_ref().filter(|_| self.is_up()) else {
             return Err(outbound);
         };
-        let Outbound { id, expected, echo, .. } = *outbound;
+        let Outbound {
+            id, expected, echo, ..
+        } = *outbound;
         if id.purpose == Purpose::Reversal {
             // An earlier transmission of the same reversal, if there was one, is given up: its key
             // must not stand in the way of the repeat.
@@ -181,11 +183,6 @@ impl Link {
         self.pending.give_up(expected, now);
     }
 
-    /// How many messages wait for an answer.
-    pub(crate) fn pending(&self) -> usize {
-        self.pending.inflight()
-    }
-
     /// Takes a message of the issuer. `parsed` is false when its fields could not all be read.
     pub(crate) fn received(
         &mut self,
@@ -195,7 +192,10 @@ impl Link {
         wall: WallTime,
     ) -> LinkEvent {
         if let LinkState::Up { .. } = self.state {
-            self.state = LinkState::Up { missed: 0, deadline: now.after(self.setup.echo_idle) };
+            self.state = LinkState::Up {
+                missed: 0,
+                deadline: now.after(self.setup.echo_idle),
+            };
         }
         if !parsed {
             // The timer of whatever it answers decides; the link stays (issue: one malformed
@@ -229,7 +229,10 @@ impl Link {
                 } else {
                     self.send_network(NetworkKind::Echo, wall);
                     let deadline = now.after(ECHO_TIMEOUT);
-                    self.state = LinkState::Up { missed: missed.saturating_add(1), deadline };
+                    self.state = LinkState::Up {
+                        missed: missed.saturating_add(1),
+                        deadline,
+                    };
                 }
             }
             LinkState::Down
@@ -263,8 +266,14 @@ impl Link {
         };
         let echo = self.setup.echo.of_answer(message);
         match self.pending.resolve(expected, &echo, now) {
-            Match::Matched(outbound) => LinkEvent::Answer { outbound, late: false },
-            Match::Late { owner, .. } => LinkEvent::Answer { outbound: owner, late: true },
+            Match::Matched(outbound) => LinkEvent::Answer {
+                outbound,
+                late: false,
+            },
+            Match::Late { owner, .. } => LinkEvent::Answer {
+                outbound: owner,
+                late: true,
+            },
             Match::AlreadyAnswered { owner, .. } => LinkEvent::Second { outbound: owner },
             Match::Differs(_) => LinkEvent::Unmatched(Unmatched::Mismatch),
             Match::Unknown => LinkEvent::Unmatched(Unmatched::Unknown),
@@ -277,13 +286,20 @@ impl Link {
         LinkEvent::Handled
     }
 
-    fn network_answered(&mut self, message: MessageRef<'_>, now: Instant, wall: WallTime) -> LinkEvent {
+    fn network_answered(
+        &mut self,
+        message: MessageRef<'_>,
+        now: Instant,
+        wall: WallTime,
+    ) -> LinkEvent {
         let approved = message.field(39) == Some(b"00");
         match (self.state, translate::network(message)) {
             (LinkState::SigningOn { .. }, Ok(NetworkKind::SignOn)) if approved => self.go_up(now),
             (LinkState::SigningOn { .. }, Ok(NetworkKind::SignOn)) => {
                 tracing::error!(link = %self.setup.id, at = wall.unix_millis(), "sign-on refused");
-                self.state = LinkState::Refused { deadline: now.after(SIGN_ON_RETRY) };
+                self.state = LinkState::Refused {
+                    deadline: now.after(SIGN_ON_RETRY),
+                };
                 LinkEvent::Handled
             }
             _ => LinkEvent::Handled,
@@ -291,18 +307,26 @@ impl Link {
     }
 
     fn go_up(&mut self, now: Instant) -> LinkEvent {
-        self.state = LinkState::Up { missed: 0, deadline: now.after(self.setup.echo_idle) };
+        self.state = LinkState::Up {
+            missed: 0,
+            deadline: now.after(self.setup.echo_idle),
+        };
         LinkEvent::Changed { up: true }
     }
 
     fn sign_on(&mut self, attempts: u32, now: Instant, wall: WallTime) {
         self.send_network(NetworkKind::SignOn, wall);
-        self.state = LinkState::SigningOn { attempts, deadline: now.after(SIGN_ON_TIMEOUT) };
+        self.state = LinkState::SigningOn {
+            attempts,
+            deadline: now.after(SIGN_ON_TIMEOUT),
+        };
     }
 
     fn send_network(&mut self, kind: NetworkKind, wall: WallTime) {
         self.network_stan = self.network_stan % Stan::MAX + 1;
-        let Ok(stan) = Stan::new(self.network_stan) else { return };
+        let Ok(stan) = Stan::new(self.network_stan) else {
+            return;
+        };
         let dialect = self.setup.dialect;
         let at = TransmissionTime::at(wall);
         self.write(|out| translate::write_network(dialect, kind, stan, at, out).ok());
@@ -311,7 +335,9 @@ impl Link {
     fn write(&mut self, encode: impl FnOnce(&mut [u8]) -> Option<usize>) {
         let Some(conn) = &self.conn else { return };
         let framed = write_framed(self.setup.framing, &mut self.scratch, encode);
-        let bytes = framed.and_then(|len| self.scratch.get(..len)).unwrap_or_default();
+        let bytes = framed
+            .and_then(|len| self.scratch.get(..len))
+            .unwrap_or_default();
         // A connection that refuses has been closed; its task reports the loss.
         if conn.push(bytes).is_err() {
             conn.close();

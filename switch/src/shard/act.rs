@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::ResponseCode;
+use domain::ids::Lsn;
 use domain::record::Record;
 use domain::request::{FrameId, IssuerLeg};
 use domain::time::Instant;
@@ -22,15 +23,33 @@ impl Shard {
     pub(super) fn act(&mut self, output: Output, now: Instant) {
         match output {
             Output::Assess { handle, .. } => self.ask_risk(handle, now),
-            Output::SelectRoute { handle, frame, tried } => {
+            Output::SelectRoute {
+                handle,
+                frame,
+                tried,
+            } => {
                 self.select_route(handle, frame, tried, now);
             }
-            Output::Journal { lsn, entry } => self.append(lsn, &entry),
+            Output::Journal { lsn, entry } => {
+                self.append(lsn, &entry);
+                #[cfg(feature = "reply-before-journal")]
+                self.work
+                    .follow_ups
+                    .push_back(super::FollowUp::Durable(lsn));
+            }
             Output::Send { handle, frame, leg } => self.send_request(handle, frame, leg, now),
-            Output::SendReversal { handle, transmission } => {
+            Output::SendReversal {
+                handle,
+                transmission,
+            } => {
                 self.send_reversal(handle, transmission, now);
             }
-            Output::LegEnded { handle, leg, ending, elapsed } => {
+            Output::LegEnded {
+                handle,
+                leg,
+                ending,
+                elapsed,
+            } => {
                 self.leg_ended(handle, &leg, ending, elapsed, now);
             }
             Output::ReleaseStan { leg, reuse } => self.release_stan(&leg, reuse, now),
@@ -42,7 +61,7 @@ impl Shard {
 
     /// The journal has room for every record of an admitted transaction: what it lacks room for is
     /// refused at the entrance. If it ever has not, going on would answer without a record.
-    fn append(&mut self, lsn: domain::ids::Lsn, entry: &JournalEntry) {
+    fn append(&self, lsn: Lsn, entry: &JournalEntry) {
         let record = self.engine.record(entry);
         if let Some(facts) = self.engine.facts(entry.handle()) {
             self.metrics.count_record(facts.class, &record);
@@ -60,7 +79,9 @@ impl Shard {
             Err(error) => self.shared.die(&error),
         }
         #[cfg(feature = "reply-before-journal")]
-        self.work.follow_ups.push_back(super::FollowUp::Durable(lsn));
+        self.work
+            .follow_ups
+            .push_back(super::FollowUp::Durable(lsn));
     }
 
     fn leg_ended(
@@ -96,13 +117,21 @@ impl Shard {
 
     /// Tells the link's home that an answer would be late now.
     fn give_up(&mut self, leg: &IssuerLeg, expected: Expected, now: Instant) {
-        let Some(home) = self.links.place(leg.link).map(|place| place.home_shard) else { return };
+        let Some(home) = self.links.place(leg.link).map(|place| place.home_shard) else {
+            return;
+        };
         if home == self.id {
             if let Some(link) = self.links.home_mut(leg.link) {
                 link.give_up(expected, now);
             }
         } else {
-            self.mesh.send(home, Message::GiveUp { link: leg.link, expected });
+            self.mesh.send(
+                home,
+                Message::GiveUp {
+                    link: leg.link,
+                    expected,
+                },
+            );
         }
     }
 
@@ -115,16 +144,14 @@ impl Shard {
         let mut out = std::mem::take(&mut self.work.scratch);
         let message = waiting.frame.message();
         let dialect = waiting.frame.dialect();
-        let framed = write_framed(waiting.frame.framing, &mut out, |body| {
-            match reply {
-                Reply::Answer(handle) => {
-                    let answer = self.engine.answer(handle)?;
-                    translate::write_answer(dialect, message, &answer, body).ok()
-                }
-                Reply::Code(code) | Reply::Acknowledge { code } => {
-                    let answer = domain::request::Answer::of(code);
-                    translate::write_answer(dialect, message, &answer, body).ok()
-                }
+        let framed = write_framed(waiting.frame.framing, &mut out, |body| match reply {
+            Reply::Answer(handle) => {
+                let answer = self.engine.answer(handle)?;
+                translate::write_answer(dialect, message, &answer, body).ok()
+            }
+            Reply::Code(code) | Reply::Acknowledge { code } => {
+                let answer = domain::request::Answer::of(code);
+                translate::write_answer(dialect, message, &answer, body).ok()
             }
         });
         let bytes = framed.and_then(|len| out.get(..len)).unwrap_or_default();
@@ -140,7 +167,8 @@ impl Shard {
             Reply::Code(code) | Reply::Acknowledge { code } => Some(code),
         };
         if let Some(code) = code {
-            self.metrics.observe_duration(Histogram::Transaction(outcome_told(code)), elapsed);
+            self.metrics
+                .observe_duration(Histogram::Transaction(outcome_told(code)), elapsed);
         }
     }
 

@@ -64,7 +64,12 @@ pub(super) fn engine_settings(
 
 /// What a shard's router may do to each issuer: its share of the bulkhead.
 pub(super) fn issuer_policies(config: &Config, shards: u16) -> Vec<IssuerPolicy> {
-    let deadline_max = config.routes.iter().map(|route| route.deadline).max().unwrap_or_default();
+    let deadline_max = config
+        .routes
+        .iter()
+        .map(|route| route.deadline)
+        .max()
+        .unwrap_or_default();
     let policy = |issuer: &Issuer| IssuerPolicy {
         breaker: breaker_policy(&issuer.breaker, deadline_max.saturating_mul(2)),
         inflight_max: issuer.inflight_max.div_ceil(u32::from(shards)),
@@ -81,7 +86,10 @@ pub(super) fn link_table(
     wires: &[IssuerWire],
     echo: &EchoReader,
 ) -> LinkTable {
-    let mut table = LinkTable { all: Vec::new(), of_issuer: Vec::new() };
+    let mut table = LinkTable {
+        all: Vec::new(),
+        of_issuer: Vec::new(),
+    };
     for (issuer, wire) in config.issuers.iter().zip(wires) {
         table.of_issuer.push(issuer.link_ids().collect());
         for (position, link) in (0_u32..).zip(issuer.link_ids()) {
@@ -113,10 +121,23 @@ fn link_of(issuer: &Issuer, id: LinkId, wire: &IssuerWire, echo: &EchoReader) ->
 }
 
 /// The link's slice of the issuer's STAN space, and this shard's part of the slice.
-fn stan_part(issuer: &Issuer, position: u32, shard: ShardId, shards: u16, seed: u64) -> StanAllocator {
+fn stan_part(
+    issuer: &Issuer,
+    position: u32,
+    shard: ShardId,
+    shards: u16,
+    seed: u64,
+) -> StanAllocator {
     let size = issuer.stan_size / u32::from(issuer.links).max(1);
-    let base = issuer.stan_base.saturating_add(position.saturating_mul(size));
-    let range = StanRange { base, size, shards, shard: shard.0 };
+    let base = issuer
+        .stan_base
+        .saturating_add(position.saturating_mul(size));
+    let range = StanRange {
+        base,
+        size,
+        shards,
+        shard: shard.0,
+    };
     let late_max = usize::try_from(range.share() / 2).unwrap_or(usize::MAX);
     StanAllocator::new(&range, LATE_WINDOW, late_max, seed)
 }
@@ -126,7 +147,10 @@ fn breaker_policy(breaker: &config::Breaker, probe_timeout: Duration) -> Breaker
         window: breaker.window,
         calls_min: breaker.calls_min,
         failure_percent: breaker.failure_percent,
-        slow: Some(SlowPolicy { limit: breaker.slow, percent: breaker.slow_percent }),
+        slow: Some(SlowPolicy {
+            limit: breaker.slow,
+            percent: breaker.slow_percent,
+        }),
         probes: breaker.probes,
         probe_timeout,
         open_first: breaker.open,
@@ -157,9 +181,15 @@ fn window(spec: &config::Window) -> VelocityWindow {
         count_max: limit.count_max,
         amount_max: limit.amount_max,
     };
-    VelocityWindow { length: spec.span, limits: spec.limits.iter().map(limit).collect() }
+    VelocityWindow {
+        length: spec.span,
+        limits: spec.limits.iter().map(limit).collect(),
+    }
 }
 
 fn list(spec: &config::AccountList) -> ListSpec {
-    ListSpec { tokens: spec.tokens.clone(), bins: spec.bins.clone() }
+    ListSpec {
+        tokens: spec.tokens.clone(),
+        bins: spec.bins.clone(),
+    }
 }

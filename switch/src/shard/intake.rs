@@ -22,7 +22,8 @@ impl Shard {
             self.mesh.send(owner, Message::Request { session, frame });
         } else {
             self.metrics.count(Counter::MeshRefused);
-            self.metrics.count(Counter::Rejected(RejectReason::Overloaded));
+            self.metrics
+                .count(Counter::Rejected(RejectReason::Overloaded));
             self.refuse(session, frame, ResponseCode::MALFUNCTION, None);
         }
     }
@@ -44,16 +45,22 @@ impl Shard {
             }
         };
         if fields.amount.minor() == 0 {
-            self.metrics.count(Counter::Rejected(RejectReason::Malformed));
+            self.metrics
+                .count(Counter::Rejected(RejectReason::Malformed));
             return self.refuse(session, frame, ResponseCode::INVALID_AMOUNT, Some(4));
         }
         let transmission = fields.transmission;
         let Ok(facts) = self.keyring.facts(frame.acquirer, &fields) else {
-            self.metrics.count(Counter::Rejected(RejectReason::Malformed));
+            self.metrics
+                .count(Counter::Rejected(RejectReason::Malformed));
             return self.refuse_malformed(session, frame, 2);
         };
         let frame = self.keep(session, frame);
-        let request = Request { frame, transmission, facts };
+        let request = Request {
+            frame,
+            transmission,
+            facts,
+        };
         self.turn(transaction::Input::Request(request), now);
     }
 
@@ -64,13 +71,19 @@ impl Shard {
                 return self.refuse_malformed(session, frame, error.field);
             }
         };
-        let reversal = self.keyring.reversal(frame.acquirer, &fields, FrameId::default());
+        let reversal = self
+            .keyring
+            .reversal(frame.acquirer, &fields, FrameId::default());
         let frame = self.keep(session, frame);
-        self.turn(transaction::Input::Reversal(Reversal { frame, ..reversal }), now);
+        self.turn(
+            transaction::Input::Reversal(Reversal { frame, ..reversal }),
+            now,
+        );
     }
 
     fn refuse_malformed(&mut self, session: SessionRef, frame: Box<Frame>, field: u8) {
-        self.metrics.count(Counter::Rejected(RejectReason::Malformed));
+        self.metrics
+            .count(Counter::Rejected(RejectReason::Malformed));
         self.refuse(session, frame, ResponseCode::FORMAT_ERROR, Some(field));
     }
 
@@ -83,9 +96,13 @@ impl Shard {
     fn owner_of(&self, frame: &Frame) -> ShardId {
         let message = frame.message();
         let stan = if is_reversal(message) {
-            translate::reversal(message).map(|fields| fields.original.stan).ok()
+            translate::reversal(message)
+                .map(|fields| fields.original.stan)
+                .ok()
         } else {
-            message.field(11).and_then(|digits| Stan::from_digits(digits).ok())
+            message
+                .field(11)
+                .and_then(|digits| Stan::from_digits(digits).ok())
         };
         // A message without a usable STAN is refused by whoever owns slot zero.
         let slot = self.keyring.slot(frame.acquirer, stan.unwrap_or_default());
@@ -116,7 +133,10 @@ impl Shard {
         if session.shard == self.id {
             self.deliver(session, bytes);
         } else {
-            let message = Message::Reply { session, bytes: bytes.to_vec() };
+            let message = Message::Reply {
+                session,
+                bytes: bytes.to_vec(),
+            };
             self.mesh.send(session.shard, message);
         }
     }

@@ -24,12 +24,23 @@ impl Shard {
         leg: IssuerLeg,
         now: Instant,
     ) {
-        let Some(facts) = self.engine.facts(handle) else { return };
-        let expected = Expected { kind: facts.class.into(), stan: leg.stan };
-        let Some(issuer) = self.wires.get(usize::from(leg.issuer.0)).copied() else { return };
-        let Some(waiting) = self.work.waiting.get_mut(frame.0 as usize) else { return };
+        let Some(facts) = self.engine.facts(handle) else {
+            return;
+        };
+        let expected = Expected {
+            kind: facts.class.into(),
+            stan: leg.stan,
+        };
+        let Some(issuer) = self.wires.get(usize::from(leg.issuer.0)).copied() else {
+            return;
+        };
+        let Some(waiting) = self.work.waiting.get_mut(frame.0 as usize) else {
+            return;
+        };
         let message = waiting.frame.message();
-        let account = translate::request(message).map(|fields| fields.account).unwrap_or_default();
+        let account = translate::request(message)
+            .map(|fields| fields.account)
+            .unwrap_or_default();
         let echo = self.echo.of_facts(facts, &leg, account);
         let framed = write_framed(issuer.framing, &mut self.work.scratch, |body| {
             let forwarding = &issuer.institution;
@@ -37,21 +48,43 @@ impl Shard {
         });
         // What must never be written down is not needed from here on.
         waiting.frame.scrub_sensitive();
-        let id = OutboundId { owner: self.id, handle, stan: leg.stan, purpose: Purpose::Request };
+        let id = OutboundId {
+            owner: self.id,
+            handle,
+            stan: leg.stan,
+            purpose: Purpose::Request,
+        };
         match framed.and_then(|len| self.work.scratch.get(..len)) {
             Some(bytes) => {
                 let bytes = bytes.to_vec();
-                self.dispatch(Box::new(Outbound { id, link: leg.link, expected, echo, bytes }), now);
+                self.dispatch(
+                    Box::new(Outbound {
+                        id,
+                        link: leg.link,
+                        expected,
+                        echo,
+                        bytes,
+                    }),
+                    now,
+                );
             }
             None => self.outbound_unsent(id, now),
         }
     }
 
     /// An owed reversal leaves, for the first time or again with the same content.
-    pub(super) fn send_reversal(&mut self, handle: Handle, transmission: Transmission, now: Instant) {
+    pub(super) fn send_reversal(
+        &mut self,
+        handle: Handle,
+        transmission: Transmission,
+        now: Instant,
+    ) {
         match self.build_reversal(handle, transmission) {
             Some(outbound) => self.dispatch(Box::new(outbound), now),
-            None => self.work.follow_ups.push_back(FollowUp::ReversalUnsent(handle)),
+            None => self
+                .work
+                .follow_ups
+                .push_back(FollowUp::ReversalUnsent(handle)),
         }
     }
 
@@ -70,7 +103,10 @@ impl Shard {
         };
         let transmitted = TransmissionTime::at(owed.decided);
         let account = pan.expose_digits();
-        let echo = Echo { transmitted: Some(transmitted), ..self.echo.of_facts(facts, &leg, account) };
+        let echo = Echo {
+            transmitted: Some(transmitted),
+            ..self.echo.of_facts(facts, &leg, account)
+        };
         let reversal = IssuerReversal {
             facts,
             account,
@@ -84,16 +120,28 @@ impl Shard {
             translate::write_reversal(issuer.dialect, &reversal, body).ok()
         })?;
         Some(Outbound {
-            id: OutboundId { owner: self.id, handle, stan: leg.stan, purpose: Purpose::Reversal },
+            id: OutboundId {
+                owner: self.id,
+                handle,
+                stan: leg.stan,
+                purpose: Purpose::Reversal,
+            },
             link,
-            expected: Expected { kind: ResponseKind::Reversal, stan: leg.stan },
+            expected: Expected {
+                kind: ResponseKind::Reversal,
+                stan: leg.stan,
+            },
             echo,
             bytes: self.work.scratch.get(..framed)?.to_vec(),
         })
     }
 
     fn dispatch(&mut self, outbound: Box<Outbound>, now: Instant) {
-        let Some(home) = self.links.place(outbound.link).map(|place| place.home_shard) else {
+        let Some(home) = self
+            .links
+            .place(outbound.link)
+            .map(|place| place.home_shard)
+        else {
             return self.outbound_unsent(outbound.id, now);
         };
         if home == self.id {
@@ -114,7 +162,12 @@ impl Shard {
             Ok(()) => self.note_written(conn),
             Err(outbound) if outbound.id.owner == self.id => self.outbound_unsent(id, now),
             Err(outbound) => {
-                self.mesh.send(id.owner, Message::Unsent { outbound: outbound.id });
+                self.mesh.send(
+                    id.owner,
+                    Message::Unsent {
+                        outbound: outbound.id,
+                    },
+                );
             }
         }
     }
@@ -164,12 +217,14 @@ impl Shard {
         match home.received(&frame, parsed, now, wall) {
             LinkEvent::Answer { outbound, late } => {
                 if late {
-                    self.metrics.count(Counter::Unmatched(issuer, UnmatchedReason::Late));
+                    self.metrics
+                        .count(Counter::Unmatched(issuer, UnmatchedReason::Late));
                 }
                 self.hand_answer(outbound, frame, late, now);
             }
             LinkEvent::Second { outbound } => {
-                self.metrics.count(Counter::Unmatched(issuer, UnmatchedReason::Duplicate));
+                self.metrics
+                    .count(Counter::Unmatched(issuer, UnmatchedReason::Duplicate));
                 self.hand_answer(outbound, frame, true, now);
             }
             event => {
@@ -184,7 +239,14 @@ impl Shard {
         if outbound.owner == self.id {
             self.take_answer(outbound, frame, late, now);
         } else {
-            self.mesh.send(outbound.owner, Message::Answer { outbound, frame, late });
+            self.mesh.send(
+                outbound.owner,
+                Message::Answer {
+                    outbound,
+                    frame,
+                    late,
+                },
+            );
         }
     }
 
@@ -196,7 +258,12 @@ impl Shard {
         late: bool,
         now: Instant,
     ) {
-        let OutboundId { handle, stan, purpose, .. } = outbound;
+        let OutboundId {
+            handle,
+            stan,
+            purpose,
+            ..
+        } = outbound;
         let message = frame.message();
         if purpose == Purpose::Reversal {
             if let Ok(code) = translate::response_code(message) {
@@ -205,7 +272,14 @@ impl Shard {
         } else {
             let mut scratch = [0_u8; domain::request::Answer::FIELDS_LEN_MAX];
             match translate::issuer_answer(message, &mut scratch) {
-                Ok(answer) => self.turn(Input::Response { handle, stan, answer }, now),
+                Ok(answer) => self.turn(
+                    Input::Response {
+                        handle,
+                        stan,
+                        answer,
+                    },
+                    now,
+                ),
                 // A late answer changes nothing, so one that cannot be read is not worth a state.
                 Err(_) if late => {}
                 Err(_) => self.turn(Input::Unusable { handle, stan }, now),
@@ -220,7 +294,8 @@ impl Shard {
             LinkEvent::Changed { up } => self.announce_link(link, up, now),
             LinkEvent::Unmatched(reason) => {
                 if let Some(place) = self.links.place(link) {
-                    self.metrics.count(Counter::Unmatched(place.issuer, reason.label()));
+                    self.metrics
+                        .count(Counter::Unmatched(place.issuer, reason.label()));
                 }
             }
         }
@@ -228,14 +303,19 @@ impl Shard {
 
     /// Tells every shard that a link takes financial traffic, or no longer does.
     fn announce_link(&mut self, link: LinkId, up: bool, now: Instant) {
-        for shard in (0..self.shards).map(domain::ids::ShardId).filter(|shard| *shard != self.id) {
+        for shard in (0..self.shards)
+            .map(domain::ids::ShardId)
+            .filter(|shard| *shard != self.id)
+        {
             self.mesh.send(shard, Message::LinkState { link, up });
         }
         self.set_link_state(link, up, now);
     }
 
     pub(super) fn set_link_state(&mut self, link: LinkId, up: bool, now: Instant) {
-        let Some(place) = self.links.place_mut(link) else { return };
+        let Some(place) = self.links.place_mut(link) else {
+            return;
+        };
         place.up = up;
         let issuer = place.issuer;
         let same_issuer = self.links.all.iter().filter(|place| place.issuer == issuer);

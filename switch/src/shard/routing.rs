@@ -25,10 +25,19 @@ impl Shard {
         let home = account_home(&facts, self.shards);
         if home == self.id {
             let assessment = self.assess(&facts, now);
-            self.work.follow_ups.push_back(FollowUp::Assessed(handle, assessment));
+            self.work
+                .follow_ups
+                .push_back(FollowUp::Assessed(handle, assessment));
         } else {
             let facts = Box::new(facts);
-            self.mesh.send(home, Message::Assess { handle, from: self.id, facts });
+            self.mesh.send(
+                home,
+                Message::Assess {
+                    handle,
+                    from: self.id,
+                    facts,
+                },
+            );
         }
     }
 
@@ -48,15 +57,11 @@ impl Shard {
 
     /// Chooses an issuer, a link of it and a STAN; each candidate that falls out is skipped before
     /// anything is sent.
-    pub(super) fn select_route(
-        &mut self,
-        handle: Handle,
-        frame: FrameId,
-        tried: u8,
-        now: Instant,
-    ) {
+    pub(super) fn select_route(&mut self, handle: Handle, frame: FrameId, tried: u8, now: Instant) {
         let selection = self.choose(handle, frame, tried, now);
-        self.work.follow_ups.push_back(FollowUp::Selected(handle, selection));
+        self.work
+            .follow_ups
+            .push_back(FollowUp::Selected(handle, selection));
     }
 
     fn choose(&mut self, handle: Handle, frame: FrameId, tried: u8, now: Instant) -> Selection {
@@ -67,9 +72,14 @@ impl Shard {
         loop {
             let choice = self.ask_router(frame, tried, now);
             let (route, candidate, issuer, permit, deadline) = match choice {
-                Some(Choice::Chosen { route, candidate, issuer, permit, deadline, .. }) => {
-                    (route, candidate, issuer, permit, deadline)
-                }
+                Some(Choice::Chosen {
+                    route,
+                    candidate,
+                    issuer,
+                    permit,
+                    deadline,
+                    ..
+                }) => (route, candidate, issuer, permit, deadline),
                 Some(Choice::NoneAdmits { .. }) => return none_admits(),
                 Some(Choice::NoRoute) | None => return no_route(),
             };
@@ -77,14 +87,31 @@ impl Shard {
                 self.metrics.count(Counter::Failovers(issuer));
             }
             let Some((link, stan)) = self.take_link(issuer, now) else {
-                self.router.finish(permit, CallOutcome::NotCalled, std::time::Duration::ZERO, now);
+                self.router.finish(
+                    permit,
+                    CallOutcome::NotCalled,
+                    std::time::Duration::ZERO,
+                    now,
+                );
                 tried |= 1_u8.checked_shl(u32::from(candidate)).unwrap_or(0);
                 continue;
             };
-            let expected = Expected { kind: class.into(), stan };
-            self.work.legs.insert(handle.index, Leg { permit, expected });
+            let expected = Expected {
+                kind: class.into(),
+                stan,
+            };
+            self.work
+                .legs
+                .insert(handle.index, Leg { permit, expected });
             let transmitted = TransmissionTime::at(self.work.wall);
-            let leg = IssuerLeg { route, candidate, issuer, link, stan, transmitted };
+            let leg = IssuerLeg {
+                route,
+                candidate,
+                issuer,
+                link,
+                stan,
+                transmitted,
+            };
             return Selection::Leg { leg, deadline };
         }
     }
@@ -105,7 +132,9 @@ impl Shard {
         let links = self.links.of_issuer.get_mut(usize::from(issuer.0))?;
         for _ in 0..links.len() {
             links.rotate_left(1);
-            let Some(link) = links.last().copied() else { break };
+            let Some(link) = links.last().copied() else {
+                break;
+            };
             let place = self.links.all.get_mut(usize::from(link.0))?;
             if !place.up {
                 continue;
@@ -123,14 +152,23 @@ impl Shard {
         if is_up(&leg.link) {
             return Some(leg.link);
         }
-        self.links.of_issuer.get(usize::from(leg.issuer.0))?.iter().copied().find(|link| is_up(link))
+        self.links
+            .of_issuer
+            .get(usize::from(leg.issuer.0))?
+            .iter()
+            .copied()
+            .find(|link| is_up(link))
     }
 }
 
 /// The shard that keeps an account's history.
 fn account_home(facts: &Facts, shards: u16) -> ShardId {
     let [.., high, low] = facts.account.token.0;
-    ShardId(u16::from_be_bytes([high, low]).checked_rem(shards).unwrap_or(0))
+    ShardId(
+        u16::from_be_bytes([high, low])
+            .checked_rem(shards)
+            .unwrap_or(0),
+    )
 }
 
 const fn none_admits() -> Selection {
@@ -141,5 +179,8 @@ const fn none_admits() -> Selection {
 }
 
 const fn no_route() -> Selection {
-    Selection::None { code: ResponseCode::CANNOT_ROUTE, reason: RefusalReason::NoRoute }
+    Selection::None {
+        code: ResponseCode::CANNOT_ROUTE,
+        reason: RefusalReason::NoRoute,
+    }
 }

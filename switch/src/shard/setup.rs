@@ -55,12 +55,25 @@ pub(crate) struct ShardSeed {
 /// The journal refuses, or what it holds does not fit the configuration. Nothing was changed but what
 /// recovery itself may do.
 pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
-    let ShardSeed { id, shards, config, clock, mut keyring, start, mesh, .. } = seed;
+    let ShardSeed {
+        id,
+        shards,
+        config,
+        clock,
+        mut keyring,
+        start,
+        mesh,
+        ..
+    } = seed;
     let (now, wall) = (clock.now(), clock.wall());
     let settings = engine_settings(&config, id, shards, start, wall_at_zero(wall, now));
     let mut engine = Engine::new(settings);
-    let mut risk = RiskEngine::new(risk_policy(&config), config.risk.accounts_max, u64::from(start))
-        .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
+    let mut risk = RiskEngine::new(
+        risk_policy(&config),
+        config.risk.accounts_max,
+        u64::from(start),
+    )
+    .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
     let mut refused = None;
     let mut on_record = |_: Lsn, record: &Record<'_>| {
         if let Record::Intent(intent) = record {
@@ -79,12 +92,22 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     tracing::info!(shard = %id, records = recovered.records, "journal recovered");
     seed.shared.set_position(journal.position());
 
-    let router = Router::new(Arc::clone(&config.route_table), issuer_policies(&config, shards))
-        .map_err(|errors| ServeError::Routes(join_errors(&errors)))?;
+    let router = Router::new(
+        Arc::clone(&config.route_table),
+        issuer_policies(&config, shards),
+    )
+    .map_err(|errors| ServeError::Routes(join_errors(&errors)))?;
     let inbox = Inbox::new(config.limits.request_queue_max);
     let sessions_max = config.limits.sessions_max.div_ceil(usize::from(shards));
     let sessions = Sessions::new(id, sessions_max, config.limits.session_inflight_max);
-    let links = link_table(&config, id, shards, u64::from(start), &seed.wires, &seed.echo);
+    let links = link_table(
+        &config,
+        id,
+        shards,
+        u64::from(start),
+        &seed.wires,
+        &seed.echo,
+    );
     let mesh = Mesh::connect(mesh, &inbox).await;
     let mut shard = Shard {
         id,
@@ -141,7 +164,11 @@ impl Shard {
         glommio::spawn_local(tell_durable(self.journal.waiter(), self.inbox.clone())).detach();
         for (issuer, wire) in self.config.issuers.iter().zip(&self.wires) {
             for link in issuer.link_ids() {
-                if self.links.place(link).is_none_or(|place| place.home.is_none()) {
+                if self
+                    .links
+                    .place(link)
+                    .is_none_or(|place| place.home.is_none())
+                {
                     continue;
                 }
                 let setup = ConnectionSetup {
@@ -171,7 +198,10 @@ impl Shard {
     /// [`ServeError::Bind`].
     pub(crate) fn listen(&self, addresses: &[SocketAddr]) -> Result<(), ServeError> {
         for (listener, address) in self.config.listeners.iter().zip(addresses) {
-            let setup = ListenerSetup { address: *address, context: self.context(listener) };
+            let setup = ListenerSetup {
+                address: *address,
+                context: self.context(listener),
+            };
             listen(setup).map_err(|source| ServeError::Bind {
                 name: listener.name.clone(),
                 address: *address,
@@ -229,23 +259,23 @@ async fn tell_durable(waiter: Waiter, inbox: Inbox) {
 }
 
 /// The wall time at the clock's zero.
-fn wall_at_zero(
-    wall: domain::time::WallTime,
-    now: Instant,
-) -> domain::time::WallTime {
+fn wall_at_zero(wall: domain::time::WallTime, now: Instant) -> domain::time::WallTime {
     wall.before(now.since(Instant::ZERO))
 }
 
 /// Where a recorded wall time lies on the monotonic clock; what is older than the clock is its zero.
-fn earlier(
-    now: Instant,
-    wall: domain::time::WallTime,
-    at: domain::time::WallTime,
-) -> Instant {
+fn earlier(now: Instant, wall: domain::time::WallTime, at: domain::time::WallTime) -> Instant {
     let age_millis = wall.unix_millis().saturating_sub(at.unix_millis());
-    Instant::from_nanos(now.as_nanos().saturating_sub(age_millis.saturating_mul(1_000_000)))
+    Instant::from_nanos(
+        now.as_nanos()
+            .saturating_sub(age_millis.saturating_mul(1_000_000)),
+    )
 }
 
 fn join_errors(errors: &[impl std::fmt::Display]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    errors
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }

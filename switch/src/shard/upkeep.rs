@@ -13,8 +13,14 @@ use crate::metrics::{Counter, Histogram, ShardGauges};
 impl Shard {
     /// The earliest instant at which something is due without an event.
     pub(super) fn next_deadline(&self) -> Instant {
-        let links = self.links.all.iter().filter_map(|place| place.home.as_ref()?.poll_timeout());
-        links.chain(self.engine.poll_timeout()).fold(self.work.upkeep_at, Instant::min)
+        let links = self
+            .links
+            .all
+            .iter()
+            .filter_map(|place| place.home.as_ref()?.poll_timeout());
+        links
+            .chain(self.engine.poll_timeout())
+            .fold(self.work.upkeep_at, Instant::min)
     }
 
     pub(super) fn engine_timeouts(&mut self, now: Instant) {
@@ -27,10 +33,14 @@ impl Shard {
     pub(super) fn link_timeouts(&mut self, now: Instant) {
         let wall = self.work.wall;
         for place in &mut self.links.all {
-            let Some(link) = place.home.as_deref_mut() else { continue };
+            let Some(link) = place.home.as_deref_mut() else {
+                continue;
+            };
             if link.poll_timeout().is_some_and(|at| at <= now) {
                 link.handle_timeout(now, wall);
-                self.work.dirty.extend(link.conn().filter(|conn| conn.list()).cloned());
+                self.work
+                    .dirty
+                    .extend(link.conn().filter(|conn| conn.list()).cloned());
             }
         }
     }
@@ -40,7 +50,9 @@ impl Shard {
     pub(super) fn flush(&mut self, now: Instant) {
         let deadline = self.config.limits.frame_deadline;
         self.work.dirty.retain(|conn| stays(conn, deadline, now));
-        self.work.dirty_sessions.retain(|session| stays(&session.conn, deadline, now));
+        self.work
+            .dirty_sessions
+            .retain(|session| stays(&session.conn, deadline, now));
     }
 
     /// Sets the door by what this turn left behind, and tells the watchdog that the shard lives.
@@ -65,7 +77,12 @@ impl Shard {
     /// Rare work: once every [`UPKEEP_INTERVAL`].
     pub(super) fn upkeep(&mut self, now: Instant) {
         self.work.upkeep_at = now.after(UPKEEP_INTERVAL);
-        self.turn(Input::Wall { wall: self.work.wall }, now);
+        self.turn(
+            Input::Wall {
+                wall: self.work.wall,
+            },
+            now,
+        );
         self.report_breakers(now);
         self.set_gauges();
         if self.shared.node().is_draining() && self.work.draining_since.is_none() {
@@ -115,7 +132,8 @@ impl Shard {
             if let Some(state) = self.router.state(issuer.id, now) {
                 self.metrics.set_breaker(issuer.id, state.into());
             }
-            self.metrics.set_issuer_inflight(issuer.id, self.router.inflight(issuer.id));
+            self.metrics
+                .set_issuer_inflight(issuer.id, self.router.inflight(issuer.id));
         }
     }
 
@@ -131,9 +149,12 @@ impl Shard {
             mesh_depth: self.mesh.depth(),
         });
         while let Some(flush) = self.journal.poll_flush() {
-            self.metrics.observe_duration(Histogram::JournalSync, flush.took);
-            self.metrics.observe(Histogram::JournalBatchRecords, u64::from(flush.records));
-            self.metrics.add(Counter::JournalBytes, u64::from(flush.bytes));
+            self.metrics
+                .observe_duration(Histogram::JournalSync, flush.took);
+            self.metrics
+                .observe(Histogram::JournalBatchRecords, u64::from(flush.records));
+            self.metrics
+                .add(Counter::JournalBytes, u64::from(flush.bytes));
         }
     }
 }
@@ -144,7 +165,9 @@ fn stays(conn: &Conn, deadline: Duration, now: Instant) -> bool {
         Ok(clean) => !clean,
         Err(_) => false,
     };
-    let too_long = conn.blocked_since().is_some_and(|since| now.since(since) >= deadline);
+    let too_long = conn
+        .blocked_since()
+        .is_some_and(|since| now.since(since) >= deadline);
     if too_long {
         conn.close();
     }
