@@ -367,9 +367,18 @@ pub fn progress_line(snapshot: &Snapshot, before: &Snapshot) -> String {
         rate(snapshot.refused, before.refused),
         snapshot.failed,
         snapshot.inflight,
-        show_duration(snapshot.p50),
-        show_duration(snapshot.p99),
+        shown_quantile(snapshot.p50),
+        shown_quantile(snapshot.p99),
     )
+}
+
+/// Nothing was measured yet: the warm-up has no seconds of its own.
+fn shown_quantile(latency: Duration) -> String {
+    if latency.is_zero() {
+        "-".to_owned()
+    } else {
+        show_duration(latency)
+    }
 }
 
 #[cfg(test)]

@@ -33,14 +33,24 @@ impl TraceId {
             terminal: TerminalId::new("DE41", &unescape(word("DE41 is missing")?)?)?,
         })
     }
+
+    /// Appends the four words.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.stan.digits());
+        out.push(b' ');
+        out.extend_from_slice(&self.transmitted.digits());
+        out.push(b' ');
+        escape(self.rrn.as_bytes(), out);
+        out.push(b' ');
+        escape(self.terminal.as_bytes(), out);
+    }
 }
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?} ", self.stan, self.transmitted)?;
-        escape(self.rrn.as_bytes(), f)?;
-        f.write_str(" ")?;
-        escape(self.terminal.as_bytes(), f)
+        let mut text = Vec::with_capacity(48);
+        self.write(&mut text);
+        f.write_str(str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -51,19 +61,18 @@ impl fmt::Debug for TraceId {
 }
 
 /// A word without spaces: a space is `\s`, a backslash `\\`, a hyphen `\-`, nothing is `-`.
-fn escape(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     if bytes.is_empty() {
-        return f.write_str("-");
+        out.push(b'-');
     }
     for byte in bytes {
         match byte {
-            b' ' => f.write_str(r"\s")?,
-            b'\\' => f.write_str(r"\\")?,
-            b'-' => f.write_str(r"\-")?,
-            byte => write!(f, "{}", char::from(*byte))?,
+            b' ' => out.extend_from_slice(br"\s"),
+            b'\\' => out.extend_from_slice(br"\\"),
+            b'-' => out.extend_from_slice(br"\-"),
+            byte => out.push(*byte),
         }
     }
-    Ok(())
 }
 
 fn unescape(word: &str) -> Result<Vec<u8>> {

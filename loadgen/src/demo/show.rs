@@ -14,22 +14,30 @@ use crate::runner::Snapshot;
 pub(super) struct Screen<'a> {
     metrics: &'a Metrics,
     before: Snapshot,
-    outage_at: Duration,
-    outage_until: Duration,
+    warmup: Duration,
+    /// From when to when an issuer is silent.
+    outage: Option<(Duration, Duration)>,
     muted: bool,
     breakers: BTreeMap<String, String>,
 }
 
 impl<'a> Screen<'a> {
-    /// The outage lasts 3 s in the middle of what is offered, or less when that is short.
+    /// The outage begins at a third of what is offered. A load that is so short that the outage would
+    /// be more than one transaction in a hundred has none.
     pub(super) fn new(warmup: Duration, duration: Duration, metrics: &'a Metrics) -> Self {
-        let outage_at = warmup + duration / 3;
-        let lasts = Duration::from_secs(3).min(duration / 4);
+        let at = warmup + duration / 3;
+        let outage = (duration >= OUTAGE_NEEDS).then_some((at, at + OUTAGE));
+        if outage.is_none() {
+            let needed = OUTAGE_NEEDS.as_secs();
+            say(format_args!(
+                "outage      none: the load lasts less than {needed} s"
+            ));
+        }
         Self {
             metrics,
             before: Snapshot::default(),
-            outage_at,
-            outage_until: outage_at + lasts,
+            warmup,
+            outage,
             muted: false,
             breakers: BTreeMap::new(),
         }
@@ -37,7 +45,9 @@ impl<'a> Screen<'a> {
 
     /// Whether the issuer is silent at this time.
     pub(super) fn outage(&mut self, elapsed: Duration) -> bool {
-        let mute = elapsed >= self.outage_at && elapsed < self.outage_until;
+        let mute = self
+            .outage
+            .is_some_and(|(from, until)| elapsed >= from && elapsed < until);
         if mute != self.muted {
             self.muted = mute;
             say(format_args!(
@@ -55,7 +65,11 @@ impl<'a> Screen<'a> {
 
     /// A line for this second, and one for each breaker that moved.
     pub(super) fn show(&mut self, snapshot: &Snapshot) {
-        say(format_args!("{}", progress_line(snapshot, &self.before)));
+        let mut line = progress_line(snapshot, &self.before);
+        if snapshot.elapsed < self.warmup {
+            line += "  (warm-up)";
+        }
+        say(format_args!("{line}"));
         self.before = *snapshot;
         // A scrape that fails is no reason to end the load.
         if let Ok(samples) = self.metrics.read() {
@@ -84,13 +98,17 @@ impl<'a> Screen<'a> {
         say(format_args!(
             "breakers    opened {opened:.0} times, closed again {closed:.0} times"
         ));
-        let outage = self.outage_until.saturating_sub(self.outage_at);
-        if opened < 0.5 && outage >= Duration::from_secs(2) {
+        if opened < 0.5 && self.outage.is_some() {
             bail!(
                 "an issuer was silent for {} s, and no breaker opened",
-                outage.as_secs()
+                OUTAGE.as_secs()
             );
         }
         Ok(())
     }
 }
+
+/// How long an issuer is silent.
+const OUTAGE: Duration = Duration::from_secs(3);
+/// What is offered lasts at least so long, or there is no outage.
+const OUTAGE_NEEDS: Duration = Duration::from_secs(15);

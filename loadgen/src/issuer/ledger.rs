@@ -17,9 +17,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use domain::amount::Amount;
 use domain::currency::Currency;
-use domain::time::WallTime;
+use domain::time::{WallTime, digits_of};
 
 use super::book::{Effect, EffectKind};
+use crate::clock::Clock;
 use crate::trace_id::TraceId;
 
 /// Appends effects; a thread of its own writes and syncs them, so that a slow disk is not seen as a
@@ -53,19 +54,20 @@ impl Ledger {
 
     /// Appends an effect.
     pub fn append(&mut self, effect: &Effect, at: WallTime) {
-        let kind = match effect.kind {
-            EffectKind::Approve => "approve",
-            EffectKind::Reverse => "reverse",
+        let kind: &[u8] = match effect.kind {
+            EffectKind::Approve => b"approve ",
+            EffectKind::Reverse => b"reverse ",
         };
-        let (minor, currency) = (effect.amount.minor(), effect.amount.currency().code());
-        // Writing into memory does not fail.
-        let written = writeln!(
-            self.buffer,
-            "{kind} {} {minor} {currency:03} {}",
-            effect.id,
-            at.unix_millis()
-        );
-        debug_assert!(written.is_ok());
+        let out = &mut self.buffer;
+        out.extend_from_slice(kind);
+        effect.id.write(out);
+        out.push(b' ');
+        push_number(out, effect.amount.minor());
+        out.push(b' ');
+        out.extend_from_slice(&effect.amount.currency().digits());
+        out.push(b' ');
+        push_number(out, at.unix_millis());
+        out.push(b'\n');
     }
 
     /// Hands what is buffered to the writer.
@@ -134,7 +136,18 @@ fn parse(line: &str) -> Result<Effect> {
     })
 }
 
+/// Decimal digits without leading zeros.
+fn push_number(out: &mut Vec<u8>, number: u64) {
+    let digits: [u8; 20] = digits_of(number);
+    let first = digits.iter().position(|digit| *digit != b'0');
+    let first = first.unwrap_or(digits.len() - 1);
+    out.extend_from_slice(digits.get(first..).unwrap_or_default());
+}
+
+/// Syncs about once a second while something comes, and at the end.
 fn write_chunks(file: &mut File, chunks: &Receiver<Vec<u8>>) -> Result<()> {
+    let clock = Clock::start();
+    let mut synced = clock.now();
     let mut dirty = false;
     loop {
         match chunks.recv_timeout(SYNC_INTERVAL) {
@@ -143,21 +156,22 @@ fn write_chunks(file: &mut File, chunks: &Receiver<Vec<u8>>) -> Result<()> {
                     .context("the ledger cannot be written")?;
                 dirty = true;
             }
-            Err(RecvTimeoutError::Timeout) => {
-                if std::mem::take(&mut dirty) {
-                    file.sync_data().context("the ledger cannot be synced")?;
-                }
-            }
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return file.sync_data().context("the ledger cannot be synced");
             }
+        }
+        if dirty && clock.now().since(synced) >= SYNC_INTERVAL {
+            file.sync_data().context("the ledger cannot be synced")?;
+            synced = clock.now();
+            dirty = false;
         }
     }
 }
 
 const HEADER: &str = "njia-ledger 1";
 const CHUNKS_MAX: usize = 1024;
-/// Synced when nothing came for this long, and at the end.
+/// What was written is synced within about this time.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
