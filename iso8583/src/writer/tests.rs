@@ -72,6 +72,19 @@ fn a_field_that_fails_above_64_opens_no_secondary_bitmap() {
 }
 
 #[test]
+fn a_field_above_64_that_does_not_fit_opens_no_secondary_bitmap() {
+    let whole = raw(b"0200", &[3], b"000000");
+    for spare in 0..11 {
+        let mut out = std::vec![0; whole.len() + spare];
+        let mut writer = writer(&mut out);
+        writer.put(3, b"000000").unwrap();
+        assert_eq!(writer.put(70, b"301"), Err(WriteError::Full));
+        let len = writer.finish().unwrap();
+        assert_eq!(out[..len], whole, "{spare} bytes to spare");
+    }
+}
+
+#[test]
 fn every_buffer_that_is_too_small_is_full() {
     let mut fields = PURCHASE.to_vec();
     fields.push((90, &[b'0'; 42]));

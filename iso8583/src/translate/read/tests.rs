@@ -291,6 +291,7 @@ fn what_can_be_refused_and_what_is_closed() {
     check(raw(b"5200", &[3, 11, 41], b"00000x000042TERM0001"), true);
     check(raw(b"0210", &[3, 11, 41], b"00000x000042TERM0001"), false);
     check(raw(b"0200", &[11, 41], b"00004xTERM0001"), false);
+    check(raw(b"0200", &[11, 41], b"000042TERM\xFF001"), false);
     check(raw(b"0200", &[2, 11, 41], b"99000042TERM0001"), false);
     check(b"02".to_vec(), false);
 }

@@ -355,10 +355,16 @@ fn a_reversal_of_a_request_with_little_in_it() {
 fn a_buffer_that_is_too_small_is_full() {
     let request = purchase_with("0200", &[]);
     let answer = Answer::of(ResponseCode::APPROVED);
-    let whole = written(|out| write_answer(DIALECT, request.view(), &answer, out)).len();
-    for len in 0..whole {
-        let mut out = std::vec![0; len];
-        let result = write_answer(DIALECT, request.view(), &answer, &mut out);
-        assert_eq!(result, Err(WriteError::Full));
+    let further = Answer {
+        fields: &[104, 0, 3, b'a', b'b', b'c'],
+        ..answer
+    };
+    for answer in [answer, further] {
+        let whole = written(|out| write_answer(DIALECT, request.view(), &answer, out)).len();
+        for len in 0..whole {
+            let mut out = std::vec![0; len];
+            let result = write_answer(DIALECT, request.view(), &answer, &mut out);
+            assert_eq!(result, Err(WriteError::Full), "{len} of {whole} bytes");
+        }
     }
 }
