@@ -24,7 +24,8 @@ use anyhow::{Context as _, Result, anyhow};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
-use exchange::{Exchange, Role};
+use exchange::Exchange;
+use options::LinkPlan;
 pub use options::Options;
 use port::Port;
 
@@ -85,25 +86,24 @@ impl Relay {
 /// What one executor is told.
 struct Plan {
     listen: SocketAddr,
-    /// The issuer's address of each link that this executor owns.
-    links: Vec<SocketAddr>,
+    links: Vec<LinkPlan>,
     ready: mpsc::Sender<SocketAddr>,
 }
 
 /// One executor: signs its links on, then accepts acquirers for ever.
 async fn serve(plan: Plan) -> Result<()> {
     let exchange = Rc::new(RefCell::new(Exchange::new()));
-    for address in &plan.links {
-        let mut stream = TcpStream::connect(*address)
+    for LinkPlan { issuer, stans } in plan.links {
+        let mut stream = TcpStream::connect(issuer)
             .await
-            .map_err(|error| anyhow!("connecting to issuer {address}: {error}"))?;
+            .map_err(|error| anyhow!("connecting to issuer {issuer}: {error}"))?;
         stream
             .set_nodelay(true)
             .map_err(|error| anyhow!("{error}"))?;
         port::sign_on(&mut stream)
             .await
-            .with_context(|| format!("signing on to {address}"))?;
-        let id = exchange.borrow_mut().open(Role::Link);
+            .with_context(|| format!("signing on to {issuer}"))?;
+        let id = exchange.borrow_mut().open_link(stans);
         glommio::spawn_local(link(Port::new(id, stream, Rc::clone(&exchange)))).detach();
     }
     let listener = TcpListener::bind(plan.listen).map_err(|error| anyhow!("{error}"))?;
@@ -117,7 +117,7 @@ async fn serve(plan: Plan) -> Result<()> {
         stream
             .set_nodelay(true)
             .map_err(|error| anyhow!("{error}"))?;
-        let id = exchange.borrow_mut().open(Role::Acquirer);
+        let id = exchange.borrow_mut().open_acquirer();
         glommio::spawn_local(Port::new(id, stream, Rc::clone(&exchange)).run()).detach();
     }
 }

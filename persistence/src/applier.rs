@@ -28,6 +28,7 @@ mod source;
 mod sql;
 mod stage;
 mod status;
+mod survey;
 mod verdict;
 mod words;
 
@@ -47,6 +48,7 @@ pub use settings::{
 };
 pub use source::{Origin, Phase, RecordSource, ShardJournal, SourceError};
 pub use status::{Histogram, LaneStatus, Status};
+pub use survey::{Survey, survey};
 pub use verdict::{JournalState, Watermark, compare};
 
 use backoff::BackoffClock;

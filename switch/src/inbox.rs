@@ -43,9 +43,15 @@ impl Inbox {
         }
     }
 
-    /// Whether one more request may wait.
-    pub(crate) fn has_room(&self) -> bool {
-        self.inner.requests.get() < self.inner.requests_max
+    /// Whether one more request may wait. Repeats, few as they are, have as much room again, and
+    /// wait also while new requests are refused.
+    pub(crate) fn takes(&self, is_repeat: bool, is_shedding: bool) -> bool {
+        let waiting = self.inner.requests.get();
+        if is_repeat {
+            waiting < self.inner.requests_max.saturating_mul(2)
+        } else {
+            !is_shedding && waiting < self.inner.requests_max
+        }
     }
 
     /// Puts an event in and wakes the loop.

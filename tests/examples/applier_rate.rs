@@ -1,6 +1,7 @@
 //! How many records per second the applier copies into a PostgreSQL of its own, by size of batch.
 //!
-//! `cargo run --release -p njia-tests --example applier_rate`. Rates are reported, never asserted.
+//! `cargo run --release -p njia-tests --example applier_rate [-- BATCH…]`. Rates are reported, never
+//! asserted.
 
 // Shared with the suite, which uses more of it.
 #![expect(dead_code, reason = "the helpers serve tests/applier.rs too")]
@@ -28,8 +29,13 @@ const RECORDS: usize = 200_000;
 async fn main() {
     println!("{RECORDS} records each, one connection, fsync on, synchronous_commit on");
     println!("batch  payload  records/s  median batch");
-    for (round, batch) in [100, 500, 2000, 500, 2000].into_iter().enumerate() {
-        for payload in [Payload::Omit, Payload::Keep] {
+    let asked = std::env::args().skip(1).map(|batch| batch.parse().expect("BATCH is a number"));
+    let mut batches: Vec<usize> = asked.collect();
+    if batches.is_empty() {
+        batches = vec![100, 500, 2000, 500, 2000];
+    }
+    for (round, batch) in batches.into_iter().enumerate() {
+        for payload in [Payload::Keep, Payload::Omit] {
             measure(round, batch, payload).await;
         }
     }

@@ -8,7 +8,7 @@ pub mod session;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use iso8583::{Dialect, Framing};
@@ -51,7 +51,7 @@ impl Issuers {
                 .into_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             wire: Wire {
-                dialect: &Dialect::ISO87_ASCII,
+                dialect: Dialect::ISO87_ASCII,
                 framing: Framing::Be16,
             },
             behaviour: Behaviour::faithful(latency),
@@ -106,8 +106,9 @@ pub fn folder(target_tmp: &str, name: &str) -> PathBuf {
 
 /// Looks again until `found` says yes, for at most `deadline`. Returns whether it did.
 pub fn eventually(deadline: Duration, mut found: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + deadline;
-    while Instant::now() < end {
+    let clock = Clock::start();
+    let end = clock.now().after(deadline);
+    while clock.now() < end {
         if found() {
             return true;
         }
@@ -118,8 +119,9 @@ pub fn eventually(deadline: Duration, mut found: impl FnMut() -> bool) -> bool {
 
 /// Lets time pass; for moments that a test chooses, never instead of waiting for an event.
 pub fn pause(time: Duration) {
-    let end = Instant::now() + time;
-    while let Some(rest) = end.checked_duration_since(Instant::now()) {
-        std::thread::park_timeout(rest);
+    let clock = Clock::start();
+    let end = clock.now().after(time);
+    while clock.now() < end {
+        std::thread::park_timeout(end.since(clock.now()));
     }
 }

@@ -1,4 +1,5 @@
-//! Helpers of the suites: the house rules, a PostgreSQL server of its own.
+//! Helpers of the suites: the house rules, a PostgreSQL server of its own, the simulated world, the real
+//! binaries.
 //!
 //! # Contract
 //! What a suite in `tests/tests/` needs and a second suite needs too.
@@ -7,7 +8,9 @@
 //! Code of the product; anything that the product depends on.
 //!
 //! # Entry points
-//! [`tidy::Tree`], [`postgres::Cluster`].
+//! [`tidy::Tree`], [`postgres::Cluster`], [`simulation`], [`e2e`].
 
+pub mod e2e;
 pub mod postgres;
+pub mod simulation;
 pub mod tidy;

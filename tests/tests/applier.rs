@@ -23,7 +23,7 @@ mod workload;
 
 use std::collections::BTreeSet;
 
-use persistence::applier::{BatchPolicy, migrate};
+use persistence::applier::{BatchPolicy, migrate, survey};
 
 use log::Log;
 use rig::{Running, SCHEMA, assert_applied, connect, count, migrated, run, settings};
@@ -174,6 +174,7 @@ async fn failed_reversals_are_exceptions_for_people() {
 async fn migrations_wait_for_each_other_and_run_once() {
     let cluster = njia_tests::postgres::Cluster::start().unwrap();
     let server = settings(cluster.url(), 1).server;
+    assert_eq!(survey(&server).await.unwrap().schema_version, None);
     let all = tokio::join!(migrate(&server), migrate(&server), migrate(&server));
     let mut applied = [all.0.unwrap(), all.1.unwrap(), all.2.unwrap()].concat();
     applied.sort_unstable();
@@ -182,6 +183,13 @@ async fn migrations_wait_for_each_other_and_run_once() {
         [1],
         "one of them did it, the others had nothing to do"
     );
+    let found = survey(&server).await.unwrap();
+    assert_eq!(found.schema_version, Some(found.schema_wanted));
+    assert_eq!(
+        (found.synchronous_commit.as_str(), found.fsync.as_str()),
+        ("on", "on")
+    );
+    assert!(found.now.unix_millis() > 1_700_000_000_000 && !found.version.is_empty());
     let client = connect(&cluster).await;
     run(&client, "DROP SCHEMA {s} CASCADE").await;
     assert_eq!(

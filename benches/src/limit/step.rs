@@ -12,6 +12,9 @@ use super::cpu;
 use super::options::Options;
 use super::process::{Folder, Process};
 
+/// What is offered to both.
+const SCENARIO: &str = include_str!("scenario.toml");
+
 /// What stands between acquirers and issuers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -134,6 +137,8 @@ impl<'a> Bench<'a> {
     /// Offers the load and reads what the load generator says about it.
     fn load(&self, address: &str, rate: u32, folder: &Path) -> Result<Value> {
         let out = folder.join("load");
+        let scenario = folder.join("scenario.toml");
+        std::fs::write(&scenario, SCENARIO).context("writing the scenario")?;
         let output = self
             .program("njia-loadgen")
             .arg("run")
@@ -143,6 +148,8 @@ impl<'a> Bench<'a> {
             .args(["--warmup", &format!("{}s", self.options.warmup)])
             .args(["--connections", &self.options.connections.to_string()])
             .args(["--seed", &self.options.seed.to_string()])
+            .arg("--scenario")
+            .arg(&scenario)
             .arg("--out")
             .arg(&out)
             .output()
@@ -166,7 +173,9 @@ impl<'a> Bench<'a> {
 
 fn step_of(target: Target, rate: u32, summary: &Value, used: Duration) -> Step {
     let number = |pointer: &str| summary.pointer(pointer).and_then(Value::as_f64);
-    let sent = number("/sent");
+    let sent = number("/sent")
+        .zip(number("/warmup/sent"))
+        .map(|(sent, before)| sent + before);
     Step {
         target,
         rate,

@@ -1,25 +1,17 @@
 //! What the connections of one executor share: bytes to send, and who waits for which answer.
 
+use std::ops::Range;
 use std::task::Waker;
 
 use super::frame::{self, HEADER_LEN, Kind, STAN_LEN};
 
-/// Answers that one link may owe. A power of two: the STAN leads straight to its slot. A slot
-/// whose answer never comes is taken by the request that comes a whole round later.
+/// Answers that one link may owe, at most. A power of two: the STAN leads straight to its slot. A
+/// slot whose answer never comes is taken by the request that comes a whole round later.
 const PENDING_MAX: u32 = 1 << 16;
-/// STANs of a link: whole rounds of [`PENDING_MAX`] below one million.
-const STANS: u32 = 15 * PENDING_MAX;
 
 /// Names a connection; never given twice by one executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortId(usize);
-
-/// Which side of the relay a connection is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Acquirer,
-    Link,
-}
 
 /// Why a connection cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +38,56 @@ struct Outbox {
 #[derive(Debug)]
 struct Link {
     port: PortId,
+    stans: Range<u32>,
     next_stan: u32,
-    pending: Vec<Option<Pending>>,
+    pending: Box<[Option<Pending>]>,
+}
+
+impl Link {
+    /// Gives out numbers of `stans` in whole rounds of the pending table.
+    fn new(port: PortId, stans: Range<u32>) -> Self {
+        let len = (stans.end - stans.start).min(PENDING_MAX);
+        let slots = if len.is_power_of_two() {
+            len
+        } else {
+            len.next_power_of_two() / 2
+        };
+        let rounds = (stans.end - stans.start) / slots;
+        let stans = stans.start..stans.start + rounds * slots;
+        let pending = vec![None; slots as usize].into_boxed_slice();
+        Self {
+            port,
+            next_stan: stans.start,
+            stans,
+            pending,
+        }
+    }
+
+    /// Enters a request and returns its STAN.
+    fn enter(&mut self, acquirer: PortId, original: [u8; STAN_LEN]) -> u32 {
+        let stan = self.next_stan;
+        self.next_stan = if stan + 1 == self.stans.end {
+            self.stans.start
+        } else {
+            stan + 1
+        };
+        *self.slot(stan) = Some(Pending {
+            stan,
+            acquirer,
+            original,
+        });
+        stan
+    }
+
+    /// Takes out the request that waits for `stan`.
+    fn take(&mut self, stan: u32) -> Option<Pending> {
+        self.slot(stan).take_if(|pending| pending.stan == stan)
+    }
+
+    fn slot(&mut self, stan: u32) -> &mut Option<Pending> {
+        let mask = self.pending.len() - 1;
+        &mut self.pending[stan.wrapping_sub(self.stans.start) as usize & mask]
+    }
 }
 
 /// A request that was forwarded.
@@ -66,18 +106,16 @@ impl Exchange {
         Self::default()
     }
 
-    /// Enters a connection.
-    pub fn open(&mut self, role: Role) -> PortId {
-        let port = PortId(self.outboxes.len());
+    /// Enters a connection of an acquirer.
+    pub fn open_acquirer(&mut self) -> PortId {
         self.outboxes.push(Outbox::default());
-        if role == Role::Link {
-            let pending = vec![None; PENDING_MAX as usize];
-            self.links.push(Link {
-                port,
-                next_stan: 1,
-                pending,
-            });
-        }
+        PortId(self.outboxes.len() - 1)
+    }
+
+    /// Enters a connection to an issuer, which gives out `stans`.
+    pub fn open_link(&mut self, stans: Range<u32>) -> PortId {
+        let port = self.open_acquirer();
+        self.links.push(Link::new(port, stans));
         port
     }
 
@@ -133,13 +171,7 @@ impl Exchange {
             index + 1
         };
         let link = &mut self.links[index];
-        let stan = link.next_stan;
-        link.next_stan = if stan + 1 == STANS { 1 } else { stan + 1 };
-        link.pending[(stan % PENDING_MAX) as usize] = Some(Pending {
-            stan,
-            acquirer,
-            original,
-        });
+        let stan = link.enter(acquirer, original);
         let port = link.port;
         self.send_with_stan(port, framed, at, frame::digits(stan));
         Ok(())
@@ -153,8 +185,7 @@ impl Exchange {
         let Some(link) = self.links.iter_mut().find(|link| link.port == port) else {
             return Err(Unreadable);
         };
-        let slot = &mut link.pending[(stan % PENDING_MAX) as usize];
-        if let Some(pending) = slot.take_if(|pending| pending.stan == stan) {
+        if let Some(pending) = link.take(stan) {
             self.send_with_stan(pending.acquirer, framed, at, pending.original);
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! What a relay is started with.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -25,23 +26,32 @@ pub struct Options {
     pub ready_file: Option<PathBuf>,
 }
 
+/// Where a link goes, and the STANs that no other link of the relay gives out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkPlan {
+    pub issuer: SocketAddr,
+    pub stans: Range<u32>,
+}
+
 impl Options {
-    /// The issuer's address of each link that executor `index` owns; never none, so that each
-    /// acquirer is served where it was accepted.
+    /// The links that executor `index` owns; never none, so that each acquirer is served where it
+    /// was accepted.
     #[must_use]
-    pub fn links_of(&self, index: usize) -> Vec<SocketAddr> {
-        let all = (0..self.links.max(1)).flat_map(|_| self.issuers.iter().copied());
-        let all: Vec<SocketAddr> = all.collect();
-        let own: Vec<SocketAddr> = all
-            .iter()
-            .copied()
-            .skip(index)
-            .step_by(self.executors.max(1))
-            .collect();
-        if own.is_empty() {
-            vec![all[index % all.len()]]
-        } else {
-            own
-        }
+    pub fn links_of(&self, index: usize) -> Vec<LinkPlan> {
+        let executors = self.executors.max(1);
+        let count = (self.links * self.issuers.len()).max(executors);
+        let share = u32::try_from(count).map_or(1, |count| STANS / count);
+        let issuers = self.issuers.iter().cycle().zip(0_u32..).take(count);
+        let all = issuers.map(|(issuer, position)| {
+            let base = 1 + position * share;
+            LinkPlan {
+                issuer: *issuer,
+                stans: base..base + share,
+            }
+        });
+        all.skip(index).step_by(executors).collect()
     }
 }
+
+/// STANs of six digits without zero.
+const STANS: u32 = 999_999;

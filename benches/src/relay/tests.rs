@@ -109,8 +109,26 @@ fn links_are_dealt_to_all_executors() {
         executors,
         ready_file: None,
     };
-    assert_eq!(options(2, 1).links_of(0), [a, b, a, b]);
-    assert_eq!(options(2, 2).links_of(0), [a, a]);
-    assert_eq!(options(2, 2).links_of(1), [b, b]);
-    assert_eq!(options(1, 4).links_of(3), [b]);
+    let issuers = |options: Options, index| {
+        let links = options.links_of(index);
+        links.iter().map(|link| link.issuer).collect::<Vec<_>>()
+    };
+    assert_eq!(issuers(options(2, 1), 0), [a, b, a, b]);
+    assert_eq!(issuers(options(2, 2), 0), [a, a]);
+    assert_eq!(issuers(options(2, 2), 1), [b, b]);
+    assert_eq!(issuers(options(1, 4), 3), [b]);
+
+    let stans = |index| {
+        options(2, 2)
+            .links_of(index)
+            .into_iter()
+            .map(|link| link.stans)
+    };
+    let mut all: Vec<_> = stans(0).chain(stans(1)).collect();
+    all.sort_by_key(|stans| stans.start);
+    assert!(
+        all.windows(2).all(|pair| pair[0].end <= pair[1].start),
+        "{all:?}"
+    );
+    assert!(all[0].start == 1 && all[3].end <= 1_000_000, "{all:?}");
 }

@@ -178,8 +178,8 @@ async fn replay_events(client: &Client, sql: &Sql, events: Vec<u8>) -> Result<u6
     Ok(client.execute_typed(&sql.event_from_stage, &[]).await?)
 }
 
-/// Lays the staged rows over `transaction`: first those seen for the first time, which is nearly
-/// all; the others only when the numbers do not add up.
+/// Lays the staged rows over `transaction`: first those seen for the first time, then those that are
+/// there; doubles and orphans are looked for only when the numbers do not add up.
 async fn project(
     client: &Client,
     sql: &Sql,
@@ -193,9 +193,8 @@ async fn project(
     if placed == staged {
         return Ok(());
     }
-    let inserted = placed;
     placed += client.execute_typed(&sql.transaction_merge, &[]).await?;
-    if inserted < requests {
+    if placed < staged && requests > 0 {
         counts.doubles = client.execute_typed(&sql.transaction_double, &[]).await?;
         placed += counts.doubles;
         if counts.doubles > 0 {

@@ -11,6 +11,16 @@ mod embedded {
     refinery::embed_migrations!("migrations");
 }
 
+/// The last migration that this program has.
+pub(crate) fn version() -> i32 {
+    let runner = runner();
+    let versions = runner
+        .get_migrations()
+        .iter()
+        .map(refinery::Migration::version);
+    versions.max().unwrap_or(0)
+}
+
 /// Creates the schema if it is absent and applies the migrations that it lacks. Waits for another
 /// process that does the same. Needs a connection of its own, not a pooler in transaction mode.
 /// Returns the versions that were applied.

@@ -86,8 +86,9 @@ impl Sql {
 
 const WATERMARK_KEY: &str = "shard_key = $1 AND journal = CAST($2 AS uuid) AND shard = $3";
 
-/// Joins by hash or merge are off because the staging table has no statistics: a plan that reads all
-/// of `transaction` for a few hundred staged rows must not be possible.
+/// The staging table has no statistics, so the planner guesses, and a plan that reads all of
+/// `transaction` for a few hundred staged rows must not be possible: with scans, hash and merge joins
+/// off, what is left is one index look-up per staged row.
 fn begin(timeouts: &Timeouts) -> String {
     let Timeouts {
         statement,
@@ -100,7 +101,7 @@ fn begin(timeouts: &Timeouts) -> String {
          SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
          SET LOCAL idle_in_transaction_session_timeout = {}; \
          SET LOCAL client_min_messages = warning; SET LOCAL jit = off; \
-         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;",
+         SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;",
         statement.as_millis(),
         lock.as_millis(),
         idle_in_transaction.as_millis(),

@@ -224,12 +224,14 @@ impl Reader {
         }
     }
 
-    /// A request enters the queue of the shard's loop, or is refused at once: a queue that cannot
+    /// A repeat may have been answered before, so 96 could contradict that answer: repeats go to the
+    /// engine also under overload, which knows. A request enters the queue of the shard's loop, or is refused at once: a queue that cannot
     /// grow is what keeps latency bounded under overload.
     fn admit(&mut self, frame: Box<Frame>) -> Result<(), CloseReason> {
         let context = &self.context;
         context.metrics.count(Counter::Requests);
-        if context.gate.is_shedding() || !context.inbox.has_room() {
+        let is_repeat = frame.message().mti().is_repeat();
+        if !context.inbox.takes(is_repeat, context.gate.is_shedding()) {
             context
                 .metrics
                 .count(Counter::Rejected(RejectReason::Overloaded));

@@ -18,7 +18,7 @@ impl Shard {
         let owner = self.owner_of(&frame);
         if owner == self.id {
             self.admit(session, frame, now);
-        } else if self.mesh.has_room(owner) || is_reversal(frame.message()) {
+        } else if self.mesh.has_room(owner) || must_arrive(frame.message()) {
             self.mesh.send(owner, Message::Request { session, frame });
         } else {
             self.metrics.count(Counter::MeshRefused);
@@ -156,6 +156,11 @@ impl Shard {
             self.work.dirty_sessions.push(session);
         }
     }
+}
+
+/// Reversals and repeats are not refused for want of room: they end or confirm what has begun.
+fn must_arrive(message: MessageRef<'_>) -> bool {
+    is_reversal(message) || message.mti().is_repeat()
 }
 
 fn is_reversal(message: MessageRef<'_>) -> bool {

@@ -116,7 +116,7 @@ pub fn framed(message: &[u8]) -> Vec<u8> {
 pub fn message(mti: [u8; 4], fields: &[(u8, &str)]) -> Vec<u8> {
     let mut out = vec![0; 2048];
     let mti = Mti::new(mti).expect("four digits");
-    let mut writer = Writer::new(&Dialect::ISO87_ASCII, mti, &mut out);
+    let mut writer = Writer::new(Dialect::ISO87_ASCII, mti, &mut out);
     for (number, value) in fields {
         writer
             .put(*number, value.as_bytes())

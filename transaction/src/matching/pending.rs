@@ -242,8 +242,8 @@ impl<T: Copy + PartialEq> PendingTable<T> {
         }
     }
 
-    /// Notes a request that is about to go out. The same owner may send again under a key that it has
-    /// given up: a reversal is repeated with its STAN.
+    /// Notes a request that is about to go out. Its owner may send again under the same key: a reversal
+    /// is repeated with its STAN, and a second one of the same transaction has it too.
     ///
     /// # Errors
     /// The key is in use, or there is no room.
@@ -264,8 +264,7 @@ impl<T: Copy + PartialEq> PendingTable<T> {
         if let Some(position) = self.find(expected) {
             let place = self.place(position);
             let held = place.is_some_and(|place| match place.status {
-                Status::Out => true,
-                Status::Late => place.owner != owner,
+                Status::Out | Status::Late => place.owner != owner,
                 Status::Answered | Status::Free => false,
             });
             if held {

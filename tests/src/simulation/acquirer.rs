@@ -1,0 +1,365 @@
+//! Acquirers: they repeat what goes unanswered, reverse what they cannot settle, and count their money.
+
+use domain::ResponseCode;
+use domain::request::{MessageClass, Transmission};
+use domain::time::WallTime;
+
+use super::plan::Plan;
+use super::random::Random;
+use super::words::{Alarm, Ask, Asked, Identity, MS, Told};
+
+/// All purchases, and what the acquirers believe of them.
+#[derive(Debug, Default)]
+pub(super) struct Acquirer {
+    purchases: Vec<Purchase>,
+    pub(super) approvals: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Purchase {
+    of: Identity,
+    /// The first final answer; an approval outweighs it.
+    told: Option<ResponseCode>,
+    copies_sent: u32,
+    reversals: Vec<Reversal>,
+    after_approval: After,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reversal {
+    stays: Option<u64>,
+    amount: u64,
+    vague: bool,
+    acknowledged: Option<ResponseCode>,
+    sent: u32,
+}
+
+/// What the acquirer does with an approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Keeps,
+    Reverses,
+    ReversesInPart,
+    ReversesInPartThenWhole,
+    ReversesTooMuch,
+}
+
+/// What a purchase does next: messages with their delay, alarms with theirs.
+#[derive(Debug, Default)]
+pub(super) struct Moves {
+    pub(super) asks: Vec<Ask>,
+    pub(super) alarms: Vec<(u64, u32, Alarm)>,
+}
+
+/// Longer than the route's deadline.
+const ANSWER_MS: u64 = 5_000;
+const REPEATS_MAX: u32 = 4;
+
+impl Acquirer {
+    /// A customer pays.
+    pub(super) fn purchase(&mut self, wall: WallTime, plan: &Plan, random: &mut Random) -> Moves {
+        let number = self.purchases.len() as u32;
+        let class = if random.permille(500) {
+            MessageClass::Financial
+        } else {
+            MessageClass::Authorisation
+        };
+        let of = Identity {
+            number,
+            amount: 100 + random.below(3) * 100,
+            stan: random.below(20) as u32,
+            terminal: random.below(2) as u8,
+            sent: wall,
+            class,
+        };
+        self.purchases.push(Purchase {
+            of,
+            told: None,
+            copies_sent: 0,
+            reversals: Vec::new(),
+            after_approval: after(plan, random),
+        });
+        let mut moves = Moves::default();
+        self.plan_ahead(number, plan, random, &mut moves);
+        moves
+    }
+
+    fn plan_ahead(&mut self, number: u32, plan: &Plan, random: &mut Random, moves: &mut Moves) {
+        let first = Alarm::Copy {
+            transmission: Transmission::First,
+            other_content: false,
+        };
+        let whole = Alarm::Reverse {
+            stays: None,
+            too_much: false,
+        };
+        if random.permille(plan.reversal_first) {
+            moves.alarms.push((0, number, whole));
+            let later = random.below(3_000) * MS;
+            moves.alarms.push((later, number, first));
+        } else {
+            moves.alarms.push((0, number, first));
+            if random.permille(plan.reversal_race) {
+                let later = random.below(2_500) * MS;
+                moves.alarms.push((later, number, whole));
+            }
+        }
+        while random.permille(plan.copies) {
+            let copy = Alarm::Copy {
+                transmission: if random.permille(500) {
+                    Transmission::Repeat
+                } else {
+                    Transmission::First
+                },
+                other_content: random.permille(plan.other_content),
+            };
+            let later = random.below(8_000) * MS;
+            moves.alarms.push((later, number, copy));
+        }
+        moves.alarms.push((ANSWER_MS * MS, number, Alarm::Answer));
+    }
+
+    pub(super) fn alarm(&mut self, number: u32, alarm: Alarm, random: &mut Random) -> Moves {
+        match alarm {
+            Alarm::Answer => self.on_silence(number),
+            Alarm::Acknowledgement => self.on_no_acknowledgement(number),
+            Alarm::Copy {
+                transmission,
+                other_content,
+            } => {
+                let mut moves = Moves::default();
+                self.send_copy(number, transmission, other_content, &mut moves);
+                moves
+            }
+            Alarm::Reverse { stays, too_much } => self.reverse(number, stays, too_much, random),
+        }
+    }
+
+    pub(super) fn told(&mut self, told: &Told, random: &mut Random) -> Moves {
+        match told.ask.what {
+            Asked::Request { other_content, .. } => {
+                if other_content {
+                    return Moves::default();
+                }
+                self.on_answer(told, random)
+            }
+            Asked::Reversal { serial, .. } => self.on_acknowledgement(told, serial),
+        }
+    }
+
+    /// Every purchase has its answer, and every reversal its acknowledgement.
+    pub(super) fn is_content(&self) -> bool {
+        self.purchases.iter().all(Purchase::is_content)
+    }
+
+    /// What the acquirer believes to be spent, by purchase.
+    pub(super) fn spent(&self) -> impl Iterator<Item = (u32, u64)> {
+        let purchases = self.purchases.iter();
+        purchases.map(|purchase| (purchase.of.number, purchase.spent()))
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.purchases.len() as u64
+    }
+
+    fn on_silence(&mut self, number: u32) -> Moves {
+        let mut moves = Moves::default();
+        let purchase = &self.purchases[number as usize];
+        if purchase.told.is_some() || !purchase.reversals.is_empty() {
+            return moves;
+        }
+        if purchase.copies_sent > REPEATS_MAX {
+            self.begin_reversal(number, None, false, false, &mut moves);
+            return moves;
+        }
+        self.send_copy(number, Transmission::Repeat, false, &mut moves);
+        moves.alarms.push((ANSWER_MS * MS, number, Alarm::Answer));
+        moves
+    }
+
+    fn on_no_acknowledgement(&mut self, number: u32) -> Moves {
+        let mut moves = Moves::default();
+        let purchase = &mut self.purchases[number as usize];
+        let of = purchase.of;
+        for (serial, reversal) in (0_u8..).zip(&mut purchase.reversals) {
+            if reversal.acknowledged.is_none() {
+                moves.asks.push(reversal.ask(of, serial));
+            }
+        }
+        if !moves.asks.is_empty() {
+            let again = (ANSWER_MS * MS, number, Alarm::Acknowledgement);
+            moves.alarms.push(again);
+        }
+        moves
+    }
+
+    fn on_answer(&mut self, told: &Told, random: &mut Random) -> Moves {
+        let mut moves = Moves::default();
+        // 96 may be a switch that sheds: nothing is decided yet.
+        if told.code == ResponseCode::MALFUNCTION {
+            return moves;
+        }
+        let number = told.ask.of.number;
+        let purchase = &mut self.purchases[number as usize];
+        let approved = told.code.is_approval();
+        let first = purchase.told.is_none();
+        if first || approved {
+            purchase.told = Some(told.code);
+        }
+        if !approved || !first {
+            return moves;
+        }
+        self.approvals += 1;
+        let of = purchase.of;
+        let part = of.amount / 2;
+        let plans = match purchase.after_approval {
+            After::Keeps => vec![],
+            After::Reverses => vec![(None, false)],
+            After::ReversesInPart => vec![(Some(part), false)],
+            After::ReversesInPartThenWhole => vec![(Some(part), false), (None, false)],
+            After::ReversesTooMuch => vec![(None, true)],
+        };
+        for (step, (stays, too_much)) in (1_u64..).zip(plans) {
+            let later = step * random.between(1, 4_000) * MS;
+            let alarm = Alarm::Reverse { stays, too_much };
+            moves.alarms.push((later, number, alarm));
+        }
+        moves
+    }
+
+    fn on_acknowledgement(&mut self, told: &Told, serial: u8) -> Moves {
+        let purchase = &mut self.purchases[told.ask.of.number as usize];
+        // 96: it could not be promised; it is sent again.
+        if told.code != ResponseCode::MALFUNCTION {
+            let reversal = &mut purchase.reversals[usize::from(serial)];
+            reversal.acknowledged.get_or_insert(told.code);
+        }
+        Moves::default()
+    }
+
+    fn send_copy(
+        &mut self,
+        number: u32,
+        transmission: Transmission,
+        other_content: bool,
+        moves: &mut Moves,
+    ) {
+        let purchase = &mut self.purchases[number as usize];
+        if !other_content {
+            purchase.copies_sent += 1;
+        } else if purchase.told.is_none() {
+            // Whichever content comes first is the original.
+            return;
+        }
+        let what = Asked::Request {
+            transmission,
+            other_content,
+        };
+        let of = purchase.of;
+        moves.asks.push(Ask { of, what });
+    }
+
+    fn reverse(
+        &mut self,
+        number: u32,
+        stays: Option<u64>,
+        too_much: bool,
+        random: &mut Random,
+    ) -> Moves {
+        let mut moves = Moves::default();
+        let vague = random.permille(200);
+        // What is unanswered is reversed whole or not at all.
+        let purchase = &self.purchases[number as usize];
+        if (stays.is_some() || too_much) && !purchase.is_approved() {
+            return moves;
+        }
+        self.begin_reversal(number, stays, too_much, vague, &mut moves);
+        moves
+    }
+
+    fn begin_reversal(
+        &mut self,
+        number: u32,
+        stays: Option<u64>,
+        too_much: bool,
+        vague: bool,
+        moves: &mut Moves,
+    ) {
+        let purchase = &mut self.purchases[number as usize];
+        let of = purchase.of;
+        let serial = purchase.reversals.len() as u8;
+        let mut reversal = Reversal {
+            stays,
+            amount: of.amount + u64::from(too_much),
+            vague,
+            acknowledged: None,
+            sent: 0,
+        };
+        moves.asks.push(reversal.ask(of, serial));
+        purchase.reversals.push(reversal);
+        let again = (ANSWER_MS * MS, number, Alarm::Acknowledgement);
+        moves.alarms.push(again);
+    }
+}
+
+fn after(plan: &Plan, random: &mut Random) -> After {
+    if !random.permille(plan.reversal_after) {
+        return After::Keeps;
+    }
+    match random.below(8) {
+        0..4 => After::Reverses,
+        4 | 5 => After::ReversesInPart,
+        6 => After::ReversesInPartThenWhole,
+        _ => After::ReversesTooMuch,
+    }
+}
+
+impl Reversal {
+    fn ask(&mut self, of: Identity, serial: u8) -> Ask {
+        let transmission = if self.sent == 0 {
+            Transmission::First
+        } else {
+            Transmission::Repeat
+        };
+        self.sent += 1;
+        Ask {
+            of,
+            what: Asked::Reversal {
+                transmission,
+                serial,
+                stays: self.stays,
+                amount: self.amount,
+                vague: self.vague,
+            },
+        }
+    }
+
+    fn was_accepted(&self) -> bool {
+        self.acknowledged == Some(ResponseCode::APPROVED)
+    }
+}
+
+impl Purchase {
+    fn is_approved(&self) -> bool {
+        self.told.is_some_and(ResponseCode::is_approval)
+    }
+
+    fn is_content(&self) -> bool {
+        let open = |reversal: &Reversal| reversal.acknowledged.is_none();
+        let accepted = self.reversals.iter().any(Reversal::was_accepted);
+        (self.told.is_some() || accepted) && !self.reversals.iter().any(open)
+    }
+
+    /// What is spent: the least that any accepted reversal leaves.
+    fn spent(&self) -> u64 {
+        if !self.is_approved() {
+            return 0;
+        }
+        let accepted = self
+            .reversals
+            .iter()
+            .filter(|reversal| reversal.was_accepted());
+        let left = accepted.map(|reversal| reversal.stays.unwrap_or(0));
+        left.fold(self.of.amount, u64::min)
+    }
+}

@@ -1,0 +1,185 @@
+//! Issuers: honest ledgers, dishonest answers.
+
+use std::collections::BTreeMap;
+
+use domain::ResponseCode;
+use domain::ids::Stan;
+use domain::time::TransmissionTime;
+
+use super::plan::Plan;
+use super::random::Random;
+use super::words::{LegB, Said, Taking};
+
+/// The money that one issuer has really moved.
+#[derive(Debug, Default)]
+pub(super) struct Issuer {
+    /// By DE11 and DE7 of leg B.
+    accounts: BTreeMap<(Stan, TransmissionTime), Effect>,
+    /// Reversals by their own DE11 and DE7: a repeat changes nothing.
+    taken: BTreeMap<(Stan, TransmissionTime), Taking>,
+    /// Recent requests, to confuse their answers.
+    recent: Vec<LegB>,
+    pub(super) reversals: u64,
+    pub(super) complaint: Option<String>,
+}
+
+/// What a request did.
+#[derive(Clone, Copy, Debug)]
+struct Effect {
+    purchase: u32,
+    /// Minor units held now.
+    held: u64,
+    approved: bool,
+    answer: Said,
+}
+
+/// What goes back.
+#[derive(Debug)]
+pub(super) struct Replies {
+    pub(super) first: Said,
+    /// Says the opposite. It follows the first, which then is not lost: whoever is told a lie alone
+    /// cannot know.
+    pub(super) conflicting: Option<Said>,
+    /// Under the STAN of another request.
+    pub(super) stray: Option<Said>,
+}
+
+impl Replies {
+    const fn one(first: Said) -> Self {
+        Self {
+            first,
+            conflicting: None,
+            stray: None,
+        }
+    }
+}
+
+impl Issuer {
+    pub(super) fn receive(&mut self, message: &LegB, plan: &Plan, random: &mut Random) -> Replies {
+        match message.reversal {
+            Some(taking) => self.reverse(message, taking, plan, random),
+            None => self.approve(message, plan, random),
+        }
+    }
+
+    /// What this issuer holds for each purchase that it ever approved.
+    pub(super) fn holdings(&self) -> impl Iterator<Item = (u32, u64)> {
+        let approved = self.accounts.values().filter(|effect| effect.approved);
+        approved.map(|effect| (effect.purchase, effect.held))
+    }
+
+    fn approve(&mut self, message: &LegB, plan: &Plan, random: &mut Random) -> Replies {
+        let key = name_of(message);
+        let answer = match self.accounts.get(&key) {
+            Some(known) => known.answer,
+            None => self.decide(message, plan, random),
+        };
+        let mut replies = Replies::one(answer);
+        if random.permille(plan.wrong_echo) {
+            replies.first.echo.rrn = super::words::rrn(999_999);
+        } else if random.permille(plan.conflicting) {
+            let code = if answer.code.is_some_and(ResponseCode::is_approval) {
+                ResponseCode::DO_NOT_HONOUR
+            } else {
+                ResponseCode::APPROVED
+            };
+            let code = Some(code);
+            replies.conflicting = Some(Said { code, ..answer });
+        }
+        if random.permille(plan.wrong_stan) && !self.recent.is_empty() {
+            let other = self.recent[random.below(self.recent.len() as u64) as usize];
+            replies.stray = Some(Said {
+                expected: other.expected,
+                code: Some(ResponseCode::APPROVED),
+                amount: None,
+                ..answer
+            });
+        }
+        self.recent.push(*message);
+        if self.recent.len() > 8 {
+            self.recent.remove(0);
+        }
+        replies
+    }
+
+    fn decide(&mut self, message: &LegB, plan: &Plan, random: &mut Random) -> Said {
+        let mut answer = Said {
+            expected: message.expected,
+            echo: message.echo,
+            code: Some(ResponseCode::APPROVED),
+            amount: random.permille(700).then_some(message.amount),
+            purchase: message.purchase,
+        };
+        let mut held = message.amount;
+        if random.permille(plan.declined) {
+            answer.code = Some(ResponseCode::INSUFFICIENT_FUNDS);
+            held = 0;
+        } else if random.permille(plan.partial) {
+            answer.code = Some(ResponseCode::PARTIAL_APPROVAL);
+            held = message.amount / 2;
+            answer.amount = Some(held);
+        } else if random.permille(plan.other_amount) {
+            held = message.amount - 1;
+            answer.amount = Some(held);
+        } else if random.permille(plan.illegible) {
+            answer.code = None;
+        }
+        let effect = Effect {
+            purchase: message.purchase,
+            held,
+            approved: answer.code != Some(ResponseCode::INSUFFICIENT_FUNDS),
+            answer,
+        };
+        self.accounts.insert(name_of(message), effect);
+        answer
+    }
+
+    fn reverse(
+        &mut self,
+        message: &LegB,
+        taking: Taking,
+        plan: &Plan,
+        random: &mut Random,
+    ) -> Replies {
+        let mut answer = Said {
+            expected: message.expected,
+            echo: message.echo,
+            code: Some(ResponseCode::APPROVED),
+            amount: None,
+            purchase: message.purchase,
+        };
+        if random.permille(plan.reversal_busy) {
+            answer.code = Some(ResponseCode::ISSUER_INOPERATIVE);
+            return Replies::one(answer);
+        }
+        if random.permille(plan.reversal_refused) {
+            answer.code = Some(ResponseCode::FORMAT_ERROR);
+            return Replies::one(answer);
+        }
+        let name = name_of(message);
+        if let Some(known) = self.taken.get(&name) {
+            if known.stays != taking.stays || known.original != taking.original {
+                self.complaint = Some(format!("{message:?} repeats {known:?} with a difference"));
+            }
+        } else {
+            self.taken.insert(name, taking);
+            let original = (message.expected.stan, taking.original);
+            match self.accounts.get_mut(&original) {
+                Some(effect) if effect.purchase == message.purchase => {
+                    effect.held = effect.held.min(taking.stays.unwrap_or(0));
+                    self.reversals += 1;
+                }
+                Some(effect) => {
+                    self.complaint = Some(format!("{message:?} names {effect:?}"));
+                }
+                None => answer.code = Some(ResponseCode::ORIGINAL_NOT_FOUND),
+            }
+        }
+        Replies::one(answer)
+    }
+}
+
+fn name_of(message: &LegB) -> (Stan, TransmissionTime) {
+    let sent = message.echo.transmitted.expect("leg B carries DE7");
+    (message.expected.stan, sent)
+}

@@ -1,0 +1,151 @@
+//! Which faults a seed has, and how often they strike.
+
+use super::random::Random;
+
+/// Chances are in permille.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) purchases: u64,
+    /// Mean pause between two purchases, in ms.
+    pub(super) spacing_ms: u64,
+    pub(super) crashes: u64,
+    /// A crash while a flush is under way.
+    pub(super) crash_in_flush: u64,
+    pub(super) crash_in_recovery: u64,
+    pub(super) flush_stall: u64,
+    /// Between acquirer and switch, either way.
+    pub(super) session_loss: u64,
+    pub(super) session_delay_ms: u64,
+    /// Between switch and issuer.
+    pub(super) request_loss: u64,
+    pub(super) request_twice: u64,
+    pub(super) response_loss: u64,
+    pub(super) response_late: u64,
+    pub(super) response_twice: u64,
+    pub(super) link_flaps: u64,
+    pub(super) unsent: u64,
+    /// Answers that carry another terminal or number.
+    pub(super) wrong_echo: u64,
+    /// A second answer under the STAN of another request.
+    pub(super) wrong_stan: u64,
+    pub(super) conflicting: u64,
+    pub(super) illegible: u64,
+    pub(super) partial: u64,
+    pub(super) other_amount: u64,
+    pub(super) declined: u64,
+    pub(super) reversal_busy: u64,
+    /// Refused for no good reason: three times, and people have to look.
+    pub(super) reversal_refused: u64,
+    /// Steps of the wall clock, up to some minutes either way.
+    pub(super) wall_jumps: u64,
+    pub(super) assess_slow: u64,
+    pub(super) assess_declined: u64,
+    /// Further copies of a request.
+    pub(super) copies: u64,
+    pub(super) other_content: u64,
+    pub(super) reversal_first: u64,
+    pub(super) reversal_race: u64,
+    pub(super) reversal_after: u64,
+    pub(super) shed: u64,
+    pub(super) bounds: Bounds,
+}
+
+/// How narrow the engine is built.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) inflight_max: u64,
+    pub(super) saf_max: u64,
+    pub(super) saf_window: u64,
+}
+
+impl Plan {
+    pub(super) fn draw(random: &mut Random) -> Self {
+        let mut fault = |most: u64| {
+            if random.permille(600) {
+                random.below(most + 1)
+            } else {
+                0
+            }
+        };
+        Self {
+            crashes: fault(4),
+            crash_in_flush: fault(15),
+            crash_in_recovery: fault(500),
+            flush_stall: fault(60),
+            session_loss: fault(150),
+            session_delay_ms: 1 + fault(400),
+            request_loss: fault(150),
+            request_twice: fault(100),
+            response_loss: fault(150),
+            response_late: fault(150),
+            response_twice: fault(150),
+            link_flaps: fault(6),
+            unsent: fault(100),
+            wrong_echo: fault(80),
+            wrong_stan: fault(150),
+            conflicting: fault(60),
+            illegible: fault(60),
+            partial: fault(60),
+            other_amount: fault(60),
+            declined: fault(300),
+            reversal_busy: fault(300),
+            reversal_refused: fault(500).saturating_sub(250),
+            wall_jumps: fault(3),
+            assess_slow: fault(80),
+            assess_declined: fault(80),
+            copies: fault(400),
+            other_content: fault(80),
+            reversal_first: fault(60),
+            reversal_race: fault(150),
+            reversal_after: fault(400),
+            shed: fault(3),
+            bounds: Bounds {
+                inflight_max: random.between(3, 64),
+                saf_max: random.between(8, 200),
+                saf_window: random.between(1, 5),
+            },
+            purchases: random.between(20, 70),
+            spacing_ms: random.between(1, 400),
+        }
+    }
+
+    /// The same world without faults; acquirers finish what they have begun.
+    pub(super) fn calm(&mut self) {
+        *self = Self {
+            bounds: self.bounds,
+            purchases: self.purchases,
+            spacing_ms: self.spacing_ms,
+            session_delay_ms: 1,
+            crashes: 0,
+            crash_in_flush: 0,
+            crash_in_recovery: 0,
+            flush_stall: 0,
+            session_loss: 0,
+            request_loss: 0,
+            request_twice: 0,
+            response_loss: 0,
+            response_late: 0,
+            response_twice: 0,
+            link_flaps: 0,
+            unsent: 0,
+            wrong_echo: 0,
+            wrong_stan: 0,
+            conflicting: 0,
+            illegible: 0,
+            partial: 0,
+            other_amount: 0,
+            declined: 0,
+            reversal_busy: 0,
+            reversal_refused: 0,
+            wall_jumps: 0,
+            assess_slow: 0,
+            assess_declined: 0,
+            copies: 0,
+            other_content: 0,
+            reversal_first: 0,
+            reversal_race: 0,
+            reversal_after: 0,
+            shed: 0,
+        };
+    }
+}
