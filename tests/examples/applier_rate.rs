@@ -29,7 +29,9 @@ const RECORDS: usize = 200_000;
 async fn main() {
     println!("{RECORDS} records each, one connection, fsync on, synchronous_commit on");
     println!("batch  payload  records/s  median batch");
-    let asked = std::env::args().skip(1).map(|batch| batch.parse().expect("BATCH is a number"));
+    let asked = std::env::args()
+        .skip(1)
+        .map(|batch| batch.parse().expect("BATCH is a number"));
     let mut batches: Vec<usize> = asked.collect();
     if batches.is_empty() {
         batches = vec![100, 500, 2000, 500, 2000];
