@@ -1,10 +1,10 @@
-//! Codec: a purchase of 20 fields (0200 with chip data and a private field, 362 bytes) read, written,
-//! answered and forwarded.
+//! Codec: a purchase of 20 fields (0200 with chip data and a private field, 362 bytes) read,
+//! written, answered and forwarded.
 //!
-//! `parse` checks every character of every field. Beside it in the same run: a copy of the same bytes,
-//! which is the least that touching them costs, and a peer that reads the same message into a map of
-//! owned values and checks as much. `build` puts 20 fields with all checks; `answer` and `forward` copy
-//! between messages.
+//! `parse` checks every character of every field. Beside it in the same run: a copy of the same
+//! bytes, which is the least that touching them costs, and a peer that reads the same message into
+//! a map of owned values and checks as much. `build` puts 20 fields with all checks; `answer` and
+//! `forward` copy between messages.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -59,8 +59,8 @@ fn purchase(dialect: &'static Dialect) -> Vec<u8> {
     out[..len].to_vec()
 }
 
-/// The obvious reader: an owned value per field, checked character by character. Only for the fields
-/// of the purchase in `iso87-ascii`.
+/// The obvious reader: an owned value per field, checked character by character. Only for the
+/// fields of the purchase in `iso87-ascii`.
 fn peer(message: &[u8]) -> Option<BTreeMap<u8, Vec<u8>>> {
     let bitmap = u64::from_be_bytes(*message.get(4..12)?.first_chunk()?);
     let mut rest = message.get(12..)?;

@@ -2,8 +2,8 @@
 //! answer, outcome, flush, reply; every record is composed.
 //!
 //! Beside it in the same run: `copy`, which only moves one request into a ring as large as the
-//! table, the least that keeping a transaction can cost. The table is kept full, so that each admission
-//! forgets the oldest. `batch` flushes every 64 transactions, as a busy journal does.
+//! table, the least that keeping a transaction can cost. The table is kept full, so that each
+//! admission forgets the oldest. `batch` flushes every 64 transactions, as a busy journal does.
 
 use std::hint::black_box;
 use std::time::Duration;

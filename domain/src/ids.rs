@@ -146,8 +146,8 @@ pub type InstitutionId = Text<11>;
 /// DE38, authorisation identification response.
 pub type AuthorisationId = Text<6>;
 
-/// Names one transaction for good, on all nodes: an RFC 9562 UUID version 7 whose twelve bits `rand_a`
-/// carry the [`Slot`].
+/// Names one transaction for good, on all nodes: an RFC 9562 UUID version 7 whose twelve bits
+/// `rand_a` carry the [`Slot`].
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TransactionId(pub u128);
 

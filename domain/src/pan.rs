@@ -6,8 +6,8 @@ use crate::error::InvalidValue;
 
 /// A primary account number (DE2), 8 to 19 digits.
 ///
-/// `Debug` and `Display` show the first six and the last four digits. Not `Clone`: whoever needs the
-/// digits names [`Pan::expose_digits`], which reviewers can search for.
+/// `Debug` and `Display` show the first six and the last four digits. Not `Clone`: whoever needs
+/// the digits names [`Pan::expose_digits`], which reviewers can search for.
 #[derive(PartialEq, Eq)]
 pub struct Pan {
     len: u8,
@@ -117,8 +117,8 @@ impl fmt::Debug for MaskedPan {
     }
 }
 
-/// HMAC-SHA-256 of an account number under the token key, cut to 128 bits: equal accounts have equal
-/// tokens, and nobody without the key can tell which.
+/// HMAC-SHA-256 of an account number under the token key, cut to 128 bits: equal accounts have
+/// equal tokens, and nobody without the key can tell which.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PanToken(pub [u8; 16]);
 

@@ -1,5 +1,5 @@
-//! What each journal record says. Its bytes belong to `persistence`; what must be durable before what
-//! is in `docs/journal-format.md`.
+//! What each journal record says. Its bytes belong to `persistence`; what must be durable before
+//! what is in `docs/journal-format.md`.
 
 use crate::amount::Amount;
 use crate::ids::{AcquirerId, IssuerId, Slot, TransactionId};
@@ -178,7 +178,8 @@ pub enum SafResult {
     Expired = 3,
 }
 
-/// A reversal whose original is not known here: the original, should it still come, is not forwarded.
+/// A reversal whose original is not known here: the original, should it still come, is not
+/// forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tombstone {
     /// An id of its own.

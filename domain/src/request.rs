@@ -46,8 +46,8 @@ impl fmt::Debug for DuplicateKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ContentHash(pub u64);
 
-/// Keyed hash of (acquirer, DE11, DE41, DE42): where a request, its copies and its reversals meet in
-/// the owner's table, whether or not the reversal knows the DE7 of its original.
+/// Keyed hash of (acquirer, DE11, DE41, DE42): where a request, its copies and its reversals meet
+/// in the owner's table, whether or not the reversal knows the DE7 of its original.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TraceKey(pub u64);
 

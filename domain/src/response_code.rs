@@ -79,7 +79,8 @@ impl ResponseCode {
         matches!(&self.0, b"91" | b"96" | b"68")
     }
 
-    /// What a reversal's acknowledgement with this code does to the entry (semantics.md §13 rule 6).
+    /// What a reversal's acknowledgement with this code does to the entry (semantics.md §13 rule
+    /// 6).
     #[must_use]
     pub const fn reversal_ending(self) -> ReversalEnding {
         match &self.0 {

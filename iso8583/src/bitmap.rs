@@ -1,7 +1,7 @@
 //! Which fields a message has: 128 bits in wire order.
 
-/// A set of field numbers from 1 to 128. In each half the lowest number is the most significant bit, as
-/// on the wire.
+/// A set of field numbers from 1 to 128. In each half the lowest number is the most significant
+/// bit, as on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Bitmap {
     /// 1 to 64.

@@ -22,7 +22,8 @@ pub enum Class {
 }
 
 impl Class {
-    /// The range of characters that is commonest in the class; none where no range is common enough.
+    /// The range of characters that is commonest in the class; none where no range is common
+    /// enough.
     const fn range(self) -> Option<(u8, u8)> {
         match self {
             Self::N | Self::An | Self::Xn => Some((b'0', b'9')),
@@ -46,9 +47,9 @@ impl Class {
     }
 }
 
-/// A class as the passes over bytes check it. The table is the rule. Before it comes a shortcut within
-/// it: arithmetic on eight bytes at a time, which admits a range of characters; only a value with
-/// another character is looked up byte by byte.
+/// A class as the passes over bytes check it. The table is the rule. Before it comes a shortcut
+/// within it: arithmetic on eight bytes at a time, which admits a range of characters; only a value
+/// with another character is looked up byte by byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Check {
     /// In each lane what brings the end of the range to 0x7F.
@@ -81,8 +82,8 @@ impl Check {
     /// Whether all of `value` is in the class.
     #[inline(always)]
     pub(crate) fn admits(&self, value: &[u8]) -> bool {
-        // The last word overlaps the one before it: to judge a byte twice is cheaper than to judge the
-        // odd bytes apart.
+        // The last word overlaps the one before it: to judge a byte twice is cheaper than to judge
+        // the odd bytes apart.
         let (mut ahead, mut strange) = (value, 0);
         while let Some((chunk, rest @ [_, ..])) = ahead.split_first_chunk::<8>() {
             strange |= self.strange(u64::from_le_bytes(*chunk));

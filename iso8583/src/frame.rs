@@ -28,8 +28,8 @@ impl Framing {
         self.row().prefix_len
     }
 
-    /// Looks at the start of what has been received. A length is judged before the frame is there, so
-    /// that nothing is allocated for a length that lies.
+    /// Looks at the start of what has been received. A length is judged before the frame is there,
+    /// so that nothing is allocated for a length that lies.
     #[must_use]
     pub fn split(self, buf: &[u8], frame_len_max: usize) -> FrameStep {
         let row = self.row();

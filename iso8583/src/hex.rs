@@ -19,8 +19,8 @@ pub(crate) fn digits(word: u64) -> [u8; 16] {
     digits
 }
 
-/// The bytes that `digits` name, at the start of `out`; `None` when a digit is none, their number is
-/// odd, or `out` too small.
+/// The bytes that `digits` name, at the start of `out`; `None` when a digit is none, their number
+/// is odd, or `out` too small.
 pub(crate) fn decode<'o>(digits: &[u8], out: &'o mut [u8]) -> Option<&'o [u8]> {
     let (pairs, []) = digits.as_chunks::<2>() else {
         return None;

@@ -1,17 +1,18 @@
 //! Bytes ⇄ messages: ISO 8583 dialects as rows of data, and the framing around them.
 //!
 //! # Contract
-//! One pass over the bytes validates every field and fills a table of offsets; a field is a slice of
-//! the caller's buffer. A message is written into the caller's buffer, and the writer says when it is
-//! full. Bytes of a peer can make an error that names field and offset; they can never make a panic.
-//! Nothing is allocated.
+//! One pass over the bytes validates every field and fills a table of offsets; a field is a slice
+//! of the caller's buffer. A message is written into the caller's buffer, and the writer says when
+//! it is full. Bytes of a peer can make an error that names field and offset; they can never make a
+//! panic. Nothing is allocated.
 //!
 //! # Never contains
 //! A clock, a socket, a runtime, a random source, a logger; a decision about money; key material.
 //! Only [`translate`] knows the words of `domain`.
 //!
 //! # Entry points
-//! [`Dialect::parse`], [`MessageRef`], [`Writer`], [`Framing`], [`translate`], [`describe::describe`].
+//! [`Dialect::parse`], [`MessageRef`], [`Writer`], [`Framing`], [`translate`],
+//! [`describe::describe`].
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(

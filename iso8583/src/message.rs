@@ -9,8 +9,8 @@ use crate::field::{Encoding, PrefixLen, Rule};
 use crate::hex;
 use crate::mti::Mti;
 
-/// Where each field of a message lies. Plain data without a lifetime, so that it can be kept beside an
-/// owned buffer and move with it between threads.
+/// Where each field of a message lies. Plain data without a lifetime, so that it can be kept beside
+/// an owned buffer and move with it between threads.
 #[derive(Clone, Copy)]
 pub struct FieldIndex {
     present: Bitmap,
@@ -122,9 +122,9 @@ impl Span {
 impl Dialect {
     /// Reads a whole message and validates every field; `index` then says where each one lies.
     ///
-    /// A field whose content is wrong but whose length is known is left out of the index, and the pass
-    /// goes on, so that the MTI, DE11 and DE41 are there for the answer. Where the length is unknown
-    /// the pass stops; the fields before stay readable.
+    /// A field whose content is wrong but whose length is known is left out of the index, and the
+    /// pass goes on, so that the MTI, DE11 and DE41 are there for the answer. Where the length is
+    /// unknown the pass stops; the fields before stay readable.
     ///
     /// # Errors
     /// The first fault. Nothing of a message with a fault may be forwarded.
@@ -158,8 +158,8 @@ impl Dialect {
         first_fault.map_or(Ok(()), Err)
     }
 
-    /// Reads `fields` up to the first fault, and leaves `at` behind the last one that was read, also
-    /// when its content is at fault.
+    /// Reads `fields` up to the first fault, and leaves `at` behind the last one that was read,
+    /// also when its content is at fault.
     ///
     /// Warning to the next editor: this is the hot loop of the crate. What it works on fits the
     /// registers; measure (`benches/benches/codec.rs`, and instructions) before and after.
@@ -278,8 +278,8 @@ fn read_field(rule: &Rule, bytes: &[u8], at: usize) -> Field {
     Field { start, len, fault }
 }
 
-/// Bytes of the value behind the prefix that `ahead` begins with. A pair, because that is returned in
-/// registers.
+/// Bytes of the value behind the prefix that `ahead` begins with. A pair, because that is returned
+/// in registers.
 #[inline(always)]
 fn read_prefix(rule: &Rule, ahead: &[u8]) -> (usize, Option<ParseErrorKind>) {
     let (true, Some(chunk)) = (rule.is_defined(), ahead.first_chunk::<4>()) else {
@@ -310,8 +310,8 @@ fn read_short_prefix(rule: &Rule, ahead: &[u8]) -> (usize, Option<ParseErrorKind
     read_prefix(rule, &padded)
 }
 
-/// The number that the first `len` characters of four say, at most three; `None` when one of them is
-/// no digit.
+/// The number that the first `len` characters of four say, at most three; `None` when one of them
+/// is no digit.
 #[inline(always)]
 const fn decimal(word: u32, len: usize) -> Option<usize> {
     // The characters become digits, and those that are not asked for go out at the top.
@@ -348,8 +348,8 @@ const FIRST_BIT: u64 = 1 << 63;
 
 /// A message that has been read: fields are slices of its bytes.
 ///
-/// When the bytes are not those that the index was made from, fields are missing or nonsense; nothing
-/// worse happens.
+/// When the bytes are not those that the index was made from, fields are missing or nonsense;
+/// nothing worse happens.
 #[derive(Clone, Copy)]
 pub struct MessageRef<'a> {
     bytes: &'a [u8],
@@ -376,8 +376,8 @@ impl<'a> MessageRef<'a> {
         self.index.span(number)?.of(self.bytes)
     }
 
-    /// The value itself: binary fields as bytes in every dialect. Takes room from `scratch` only where
-    /// the wire form is another. `None` when the field is absent or `scratch` too small.
+    /// The value itself: binary fields as bytes in every dialect. Takes room from `scratch` only
+    /// where the wire form is another. `None` when the field is absent or `scratch` too small.
     #[must_use]
     pub fn decode<'s>(self, number: u8, scratch: &'s mut [u8]) -> Option<&'s [u8]>
     where
@@ -390,8 +390,8 @@ impl<'a> MessageRef<'a> {
         }
     }
 
-    /// Copies the value itself to the start of `out`, and says how long it is: binary fields as bytes
-    /// in every dialect. `None` when the field is absent or `out` too small.
+    /// Copies the value itself to the start of `out`, and says how long it is: binary fields as
+    /// bytes in every dialect. `None` when the field is absent or `out` too small.
     #[must_use]
     pub fn decode_into(self, number: u8, out: &mut [u8]) -> Option<usize> {
         let wire = self.field(number)?;

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-/// Four digits, `V C F O`. Any four digits are an MTI; which of them is served is a question for the
-/// session.
+/// Four digits, `V C F O`. Any four digits are an MTI; which of them is served is a question for
+/// the session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mti([u8; 4]);
 

@@ -39,12 +39,12 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// Puts a field: text as characters, binary as bytes in every dialect. A field that fails leaves
-    /// the message as it was.
+    /// Puts a field: text as characters, binary as bytes in every dialect. A field that fails
+    /// leaves the message as it was.
     ///
     /// # Errors
-    /// The field is out of order or undefined; the value has a wrong length or character; the buffer is
-    /// full.
+    /// The field is out of order or undefined; the value has a wrong length or character; the
+    /// buffer is full.
     pub fn put(&mut self, number: u8, value: &[u8]) -> Result<(), WriteError> {
         let rule = self.next(number)?;
         if !rule.has_length(value.len()) {
@@ -200,8 +200,8 @@ impl<'b> Writer<'b> {
         Ok(room)
     }
 
-    /// Moves the fields that are written to make room for the secondary bitmap, when there is room for
-    /// the first field above 64 as well.
+    /// Moves the fields that are written to make room for the secondary bitmap, when there is room
+    /// for the first field above 64 as well.
     #[cold]
     fn open_secondary(&mut self, len: usize) -> Result<(), WriteError> {
         let bitmap_len = self.dialect.bitmap().wire_len();
@@ -235,8 +235,8 @@ fn put_prefix(units: usize, prefix: &mut [u8]) {
     }
 }
 
-/// Both are of one length. The short values, which are most, are copied as one or two words, without
-/// a call.
+/// Both are of one length. The short values, which are most, are copied as one or two words,
+/// without a call.
 #[inline]
 fn copy(from: &[u8], to: &mut [u8]) {
     debug_assert_eq!(from.len(), to.len());

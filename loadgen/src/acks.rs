@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! njia-acks 1
-//! <mti> <de11> <de7> <de37> <de41> <outcome> <de39> <de38> <minor> <currency> <unix ms> <de11 and de7 of the original>
+//! <mti> <de11> <de7> <de37> <de41> <outcome> <de39> <de38> <minor> <currency> <unix ms>
+//! <de11 and de7 of the original>
 //! 0200 000042 0115101500 601510000042 KE000007 approved 00 A1B2C3 12345 404 1768472100123 - -
 //! ```
-//! A line is appended after the answer was checked. A message without an answer has `--` for DE39: it
-//! explains what the journal knows and the acquirer does not.
+//! A line is appended after the answer was checked. A message without an answer has `--` for DE39:
+//! it explains what the journal knows and the acquirer does not.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};

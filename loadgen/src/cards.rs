@@ -1,4 +1,5 @@
-//! Cards of test ranges: Luhn-valid numbers over many issuer prefixes, some used far more than others.
+//! Cards of test ranges: Luhn-valid numbers over many issuer prefixes, some used far more than
+//! others.
 
 use std::fmt;
 
@@ -66,8 +67,8 @@ impl CardSet {
     /// Cards of these issuer prefixes; `skew` says how much more the favourites are used.
     ///
     /// # Errors
-    /// A prefix that is not six to eight digits or not of a built-in test range, no card, or more than
-    /// a hundred million.
+    /// A prefix that is not six to eight digits or not of a built-in test range, no card, or more
+    /// than a hundred million.
     pub fn new(bins: &[String], count: u32, skew: Skew) -> Result<Self> {
         for bin in bins {
             if !TEST_BINS.contains(&bin.as_str()) {

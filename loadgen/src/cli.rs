@@ -240,7 +240,8 @@ pub struct SendArgs {
     /// iso://host:port?framing=be16&dialect=iso87-ascii
     pub target: Target,
     /// Minor units of Kenyan shillings.
-    #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(1..=99_999_999))]
+    #[arg(long, default_value_t = 15_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=99_999_999))]
     pub amount_minor: u64,
     /// How long the answer is waited for.
     #[arg(long, default_value = "5s", value_parser = parse_duration)]

@@ -15,14 +15,14 @@ use crate::clock::Clock;
 use crate::command::INTERRUPTED;
 use crate::console::say;
 use crate::distribution::Distribution;
-use crate::issuer::{Behaviour, IssuerConfig, IssuerHost};
+use crate::issuer::{Behaviour, IssuerConfig, IssuerHost, IssuerStats};
 use crate::profile::Profile;
 use crate::report::{Summary, text};
 use crate::runner::{RunConfig, RunReport, run};
 use crate::stop::Stop;
 use crate::target::Target;
-use crate::units::show_count;
-use crate::verdict::Verdict;
+use crate::units::{show_count, show_duration};
+use crate::verdict::{Judgement, Verdict};
 use crate::verify::{Audit, Inputs, audit, drop_schema, is_applied, last_records};
 use folder::DemoFolder;
 use scrape::Metrics;
@@ -87,18 +87,21 @@ impl<'a> Demo<'a> {
         let addresses = [issuers.address(0), issuers.address(1)];
         let mut njia = Switch::start(&program, self.folder, addresses, self.database)?;
         let outcome = self.with_switch(&mut njia, &issuers);
-        if let Err(error) = &outcome
-            && !self.stop.is_asked()
-        {
-            say(format_args!("{}", njia.log_tail(self.folder)));
-            say(format_args!("FAIL  {error:#}"));
+        let stats = issuers.finish();
+        let outcome = outcome.and_then(|load| self.prove(load, &stats?));
+        match outcome {
+            Ok(proven) => Ok(self.conclude(&proven)),
+            Err(error) if self.stop.is_asked() => Err(error),
+            Err(error) => {
+                say(format_args!("{}", njia.log_tail(self.folder)));
+                say(format_args!("FAIL  {error:#}"));
+                Ok(Verdict::Fail)
+            }
         }
-        let (report, audit) = outcome?;
-        Ok(self.conclude(&report, &audit))
     }
 
     /// Everything between the switch's start and its end.
-    fn with_switch(&self, njia: &mut Switch, issuers: &IssuerHost) -> Result<(RunReport, Audit)> {
+    fn with_switch(&self, njia: &mut Switch, issuers: &IssuerHost) -> Result<Load> {
         let ready = njia.wait_until_ready(&self.stop)?;
         let target = Target::plain(ready.listener);
         self.introduce(&ready, issuers, &target, njia.id())?;
@@ -107,11 +110,10 @@ impl<'a> Demo<'a> {
         if self.stop.is_asked() {
             bail!("ended by hand");
         }
-        let applied_within = self.settle(&metrics)?;
+        let caught_up = self.catch_up()?;
+        self.settle(&metrics)?;
         njia.end(&self.stop)?;
-        issuers.flush_ledgers()?;
-        let audit = self.verify(applied_within)?;
-        Ok((report, audit))
+        Ok(Load { report, caught_up })
     }
 
     fn issuers(&self) -> Vec<IssuerConfig> {
@@ -201,29 +203,41 @@ impl<'a> Demo<'a> {
         Ok(report)
     }
 
-    /// Waits until PostgreSQL has what was in the journal at the end of the load, and until no
-    /// reversal is owed; says whether the former came in time.
-    fn settle(&self, metrics: &Metrics) -> Result<bool> {
-        let ended = self.clock.now();
-        let applied_within = match self.database {
-            None => true,
-            Some(Database { url, schema }) => {
-                let last = last_records(&self.folder.journal())?;
-                let left = CAUGHT_UP.saturating_sub(self.clock.now().since(ended));
-                self.stop
-                    .until(left, INTERVAL, || is_applied(url, schema, &last))?
-            }
+    /// Waits until PostgreSQL has what was in the journal at the end of the load; says how long
+    /// that took.
+    fn catch_up(&self) -> Result<Option<Duration>> {
+        let Some(Database { url, schema }) = self.database else {
+            return Ok(None);
         };
+        let ended = self.clock.now();
+        let last = last_records(&self.folder.journal())?;
+        let applied = self
+            .stop
+            .until(SETTLE, INTERVAL, || is_applied(url, schema, &last))?;
+        if !applied {
+            bail!("PostgreSQL did not catch up within {} s", SETTLE.as_secs());
+        }
+        let took = self.clock.now().since(ended);
+        say(format_args!(
+            "PostgreSQL  has everything {} after the load",
+            show_duration(took)
+        ));
+        Ok(Some(took))
+    }
+
+    /// Waits until no reversal is owed.
+    fn settle(&self, metrics: &Metrics) -> Result<()> {
         let settled = self
             .stop
             .until(SETTLE, INTERVAL, || Ok(metrics.read()?.is_settled()))?;
         if !settled {
             bail!("reversals are still owed after {} s", SETTLE.as_secs());
         }
-        Ok(applied_within)
+        Ok(())
     }
 
-    fn verify(&self, applied_within: bool) -> Result<Audit> {
+    /// Compares everything with everything.
+    fn prove(&self, load: Load, issuers: &[(String, IssuerStats)]) -> Result<Proven> {
         let path = |name: &str| self.folder.path().join(name);
         let inputs = Inputs {
             acks: path("acks.log"),
@@ -235,20 +249,36 @@ impl<'a> Demo<'a> {
         };
         let audit = audit(&inputs).context("the proof could not be made")?;
         std::fs::write(path("verify.txt"), audit.to_string())?;
-        if !applied_within {
-            bail!(
-                "PostgreSQL did not catch up within {} s",
-                CAUGHT_UP.as_secs()
-            );
+        let mut judgement = load.report.judgement.clone();
+        if !audit.passed() {
+            judgement.fail("the proof failed".to_owned());
         }
-        Ok(audit)
+        for (name, stats) in issuers {
+            for (count, what) in stats.breaches() {
+                judgement.fail(format!("issuer {name}: {count} {what}"));
+            }
+        }
+        if let Some(took) = load.caught_up.filter(|took| *took > CAUGHT_UP) {
+            let (took, bound) = (show_duration(took), show_duration(CAUGHT_UP));
+            judgement.fail(format!(
+                "PostgreSQL caught up after {took}, not within {bound}"
+            ));
+        }
+        Ok(Proven {
+            judgement,
+            report: load.report,
+            audit,
+        })
     }
 
     /// The line that everything was for.
-    fn conclude(&self, report: &RunReport, audit: &Audit) -> Verdict {
-        let mut judgement = report.judgement.clone();
+    fn conclude(&self, proven: &Proven) -> Verdict {
+        let Proven {
+            judgement,
+            report,
+            audit,
+        } = proven;
         if !audit.passed() {
-            judgement.fail("the proof failed".to_owned());
             say(format_args!("{audit}"));
         }
         for reason in &judgement.reasons {
@@ -257,20 +287,21 @@ impl<'a> Demo<'a> {
         let response = &report.totals.all.latencies.response;
         let at = |quantile| {
             let micros = response.value_at_quantile(quantile);
-            crate::units::show_duration(Duration::from_micros(micros))
+            show_duration(Duration::from_micros(micros))
         };
         let equal = if audit.sums_are_equal() {
             "sums equal"
         } else {
             "sums NOT equal"
         };
-        let database = if self.database.is_some() {
+        let database = if self.database.is_some() && audit.passed() {
             ", PostgreSQL the same"
         } else {
             ""
         };
         say(format_args!(
-            "{}  {} transactions, p50 {}, p99 {}, p99.9 {}, lost {}, doubled {}, {} reversed, {equal}: \
+            "{}  {} transactions, p50 {}, p99 {}, p99.9 {}, lost {}, doubled {}, {} reversed, \
+            {equal}: \
              {}{database}",
             judgement.verdict,
             show_count(audit.transactions),
@@ -284,6 +315,19 @@ impl<'a> Demo<'a> {
         ));
         judgement.verdict
     }
+}
+
+/// What was offered, and how long PostgreSQL took to have it.
+struct Load {
+    report: RunReport,
+    caught_up: Option<Duration>,
+}
+
+/// What was offered and what is proven of it.
+struct Proven {
+    judgement: Judgement,
+    report: RunReport,
+    audit: Audit,
 }
 
 fn demo_thresholds() -> Result<Vec<crate::threshold::Threshold>> {

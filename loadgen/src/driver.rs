@@ -1,7 +1,8 @@
-//! One generator thread with its sockets: a current-thread runtime, one task per connection, one timer.
+//! One generator thread with its sockets: a current-thread runtime, one task per connection, one
+//! timer.
 //!
-//! All that is due at a wake leaves in as few writes as possible: the messages of one wake are dealt
-//! in groups to the connections in turn.
+//! All that is due at a wake leaves in as few writes as possible: the messages of one wake are
+//! dealt in groups to the connections in turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -280,8 +281,8 @@ impl Driver {
         None
     }
 
-    /// Takes the answers in `bytes`; says how many bytes they were, or `None` when the stream cannot
-    /// be followed any further.
+    /// Takes the answers in `bytes`; says how many bytes they were, or `None` when the stream
+    /// cannot be followed any further.
     fn receive(&mut self, bytes: &[u8], now: u64) -> Option<usize> {
         let framing = self.config.target.wire.framing;
         let mut consumed = 0;

@@ -86,8 +86,8 @@ impl Generator {
         }
     }
 
-    /// Sends the next message that is due at `now`, if one is: appends its frame to `out`. Without a
-    /// connection it ends as disconnected, and `out` stays as it was.
+    /// Sends the next message that is due at `now`, if one is: appends its frame to `out`. Without
+    /// a connection it ends as disconnected, and `out` stays as it was.
     pub fn send_next(&mut self, now: u64, line: Option<u16>, out: &mut Vec<u8>) -> bool {
         let original = self.next_original();
         let follow_up = self.next_follow_up();
@@ -304,8 +304,8 @@ impl Generator {
         self.tell_plan(entry, finding.outcome, now);
     }
 
-    /// An answer that nothing waits for: the second one to a request and its repeat, a late one, or one
-    /// too many.
+    /// An answer that nothing waits for: the second one to a request and its repeat, a late one, or
+    /// one too many.
     fn unmatched(&mut self, number: u64, view: MessageRef<'_>, readable: bool, now: u64) {
         if let Some(equal) = self.take_second_answer(number, view.bytes()) {
             if !equal {

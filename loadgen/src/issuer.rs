@@ -1,8 +1,8 @@
-//! Simulated issuers: hosts that approve, decline, stay silent, answer late, twice or garbled, and keep
-//! the truth about every money effect.
+//! Simulated issuers: hosts that approve, decline, stay silent, answer late, twice or garbled, and
+//! keep the truth about every money effect.
 //!
 //! ```text
-//! connection ──► Station (pure): Book decides, Dice chooses how it is told ──► Wheel ──► connection
+//! connection ──► Station (pure): Book decides, Dice choose how it is told ──► Wheel ──► connection
 //!                                  └─► Ledger: one line per money effect
 //! ```
 

@@ -8,8 +8,9 @@
 //! The engine that it judges: of njia it knows the words, the codec and the journal's reader.
 //!
 //! # Entry points
-//! [`runner::run`] plays acquirers, [`issuer::IssuerHost`] plays issuers, [`verify::audit`] compares
-//! what was acknowledged with the journal, the issuers and PostgreSQL, [`demo`] does all of it.
+//! [`runner::run`] plays acquirers, [`issuer::IssuerHost`] plays issuers, [`verify::audit`]
+//! compares what was acknowledged with the journal, the issuers and PostgreSQL, [`demo`] does all
+//! of it.
 #![forbid(unsafe_code)]
 
 pub mod acks;

@@ -49,8 +49,8 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// The first echoed field that the answer lacks or has otherwise. A partial answer, as to a message
-    /// that could not be read, may lack any but DE11 and DE41.
+    /// The first echoed field that the answer lacks or has otherwise. A partial answer, as to a
+    /// message that could not be read, may lack any but DE11 and DE41.
     #[must_use]
     pub fn differs(&self, answer: MessageRef<'_>, partial: bool) -> Option<u8> {
         self.fields().into_iter().find_map(|(number, sent)| {

@@ -33,8 +33,8 @@ impl Profile {
         }
     }
 
-    /// Reads pieces divided by commas: `hold:RATE@TIME`, `ramp:A..B@TIME`, `step:A..B/STEP@TIME` (each
-    /// step lasts TIME), `pause@TIME`.
+    /// Reads pieces divided by commas: `hold:RATE@TIME`, `ramp:A..B@TIME`, `step:A..B/STEP@TIME`
+    /// (each step lasts TIME), `pause@TIME`.
     ///
     /// # Errors
     /// An unknown piece, a rate that is not positive, or a piece without a time.
@@ -69,7 +69,8 @@ impl Profile {
         self.pieces.iter().map(Piece::offered).sum()
     }
 
-    /// Walks from a number of transactions to the moment at which the profile has offered that many.
+    /// Walks from a number of transactions to the moment at which the profile has offered that
+    /// many.
     #[must_use]
     pub fn moments(&self) -> Moments<'_> {
         Moments {

@@ -33,7 +33,8 @@ pub enum Outcome {
     Disconnected,
     /// The answer could not be read.
     Protocol,
-    /// The answer was not the request's own: an echoed field differs, or a repeat got another answer.
+    /// The answer was not the request's own: an echoed field differs, or a repeat got another
+    /// answer.
     Mismatched,
     /// A second answer.
     Duplicate,

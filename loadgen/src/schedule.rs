@@ -1,7 +1,7 @@
 //! When each transaction is meant to be sent: computed before the run, from a seed.
 //!
-//! A transaction is due at its time whether or not earlier ones were answered (open loop), so a target
-//! that stalls cannot slow its own measurement down.
+//! A transaction is due at its time whether or not earlier ones were answered (open loop), so a
+//! target that stalls cannot slow its own measurement down.
 
 use std::str::FromStr;
 
@@ -54,8 +54,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Lays out `profile` for one thread. The threads together offer the whole profile: thinned Poisson
-    /// processes add up to one Poisson process.
+    /// Lays out `profile` for one thread. The threads together offer the whole profile: thinned
+    /// Poisson processes add up to one Poisson process.
     #[must_use]
     pub fn build(profile: &Profile, arrival: Arrival, share: Share, seed: u64) -> Self {
         let threads = f64::from(share.threads.max(1));

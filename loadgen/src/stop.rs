@@ -43,8 +43,8 @@ impl Stop {
         *asked
     }
 
-    /// Waits until `done` says so or `deadline` has passed, looking every `interval`. Says whether it
-    /// was done.
+    /// Waits until `done` says so or `deadline` has passed, looking every `interval`. Says whether
+    /// it was done.
     ///
     /// # Errors
     /// What `done` says, or that somebody asked to end.

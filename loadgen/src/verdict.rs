@@ -91,11 +91,10 @@ impl Judgement {
         })
     }
 
-    /// Adds a cause to fail that was found outside the run, such as a difference in the journal.
+    /// Adds a cause to fail that was found outside the run, such as a difference in the journal. It
+    /// holds whatever was offered, so it stands above INVALID.
     pub fn fail(&mut self, reason: String) {
-        if self.verdict == Verdict::Pass {
-            self.verdict = Verdict::Fail;
-        }
+        self.verdict = Verdict::Fail;
         self.reasons.push(reason);
     }
 }
@@ -232,6 +231,18 @@ mod tests {
             &full,
             Verdict::Invalid,
         );
+    }
+
+    #[test]
+    fn what_is_found_outside_the_run_fails_it_whatever_was_offered() {
+        let judge = |totals: &Totals| {
+            Judgement::of(totals, &Conduct::default(), &Threshold::defaults()).unwrap()
+        };
+        for totals in [totals(1_000, 1_000, 500, 30_000), totals(0, 0, 1, 1)] {
+            let mut judgement = judge(&totals);
+            judgement.fail("the proof failed".to_owned());
+            assert_eq!(judgement.verdict, Verdict::Fail);
+        }
     }
 
     #[test]

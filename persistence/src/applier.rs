@@ -5,9 +5,9 @@
 //! transaction. Nothing here stands between a request and its answer.
 //!
 //! What decides after a failure is the watermark that PostgreSQL holds, never the error that was
-//! seen: an unknown COMMIT, a failover that lost the last batches and a take-over by another applier
-//! are all settled by reading it again (`attach`). The tables and what may be done with them are in
-//! `docs/postgresql.md`.
+//! seen: an unknown COMMIT, a failover that lost the last batches and a take-over by another
+//! applier are all settled by reading it again (`attach`). The tables and what may be done with
+//! them are in `docs/postgresql.md`.
 
 mod apply;
 mod attach;
@@ -96,9 +96,9 @@ impl Applier {
         Arc::clone(&self.status)
     }
 
-    /// Copies until `shutdown` is ready, then catches up for at most the time that the settings give
-    /// it. Whatever can pass by itself is retried for ever. Must run inside a tokio runtime with
-    /// I/O and time.
+    /// Copies until `shutdown` is ready, then catches up for at most the time that the settings
+    /// give it. Whatever can pass by itself is retried for ever. Must run inside a tokio runtime
+    /// with I/O and time.
     ///
     /// # Errors
     /// [`ApplierError`]: only what a person, or a new start, has to settle.
@@ -121,8 +121,8 @@ impl Applier {
     }
 }
 
-/// The watermarks of this node, for the recovery of its journals (J13) and for [`compare`]: none when
-/// the schema has never been migrated.
+/// The watermarks of this node, for the recovery of its journals (J13) and for [`compare`]: none
+/// when the schema has never been migrated.
 ///
 /// # Errors
 /// [`ApplierError::Away`]: start degraded (J20). [`ApplierError::Misconfigured`],

@@ -5,10 +5,10 @@
 //!                                       ▲ roll                             │ wait_durable
 //!                                  spare task ── zeros, fdatasync          ▼ shard loop, applier
 //! ```
-//! `append` is synchronous and only buffers; the writer is a task of its own, one flush outstanding.
-//! The first error of a write, a sync or a roll is final (the kernel may mark pages clean after a
-//! failed sync, so a second sync proves nothing): the journal is dead, every waiter is told, and the
-//! shell ends the process.
+//! `append` is synchronous and only buffers; the writer is a task of its own, one flush
+//! outstanding. The first error of a write, a sync or a roll is final (the kernel may mark pages
+//! clean after a failed sync, so a second sync proves nothing): the journal is dead, every waiter
+//! is told, and the shell ends the process.
 
 mod directory;
 mod flush;
@@ -18,6 +18,7 @@ mod settings;
 mod shared;
 mod signal;
 mod spare;
+mod sys;
 mod writer;
 
 #[cfg(test)]
@@ -60,7 +61,8 @@ impl Journal {
     /// a glommio executor; reading blocks it, nothing else is served yet.
     ///
     /// # Errors
-    /// [`JournalError`]; the files are as they were, but for a torn tail that may have been cut off.
+    /// [`JournalError`]; the files are as they were, but for a torn tail that may have been cut
+    /// off.
     pub async fn open(
         settings: JournalSettings,
         on_record: &mut dyn FnMut(Lsn, &Record<'_>),

@@ -28,8 +28,6 @@ pub mod record;
 pub mod recovery;
 pub mod segment_header;
 pub mod sink;
-#[cfg(feature = "journal")]
-mod sys;
 #[cfg(test)]
 mod testing;
 

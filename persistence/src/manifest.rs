@@ -69,8 +69,8 @@ impl Manifest {
     /// executor.
     ///
     /// # Errors
-    /// [`JournalError::InUse`]; [`JournalError::Refused`] when the manifest cannot be believed or is
-    /// missing beside segments; [`JournalError::OtherNode`], [`JournalError::ShardCount`]; or a
+    /// [`JournalError::InUse`]; [`JournalError::Refused`] when the manifest cannot be believed or
+    /// is missing beside segments; [`JournalError::OtherNode`], [`JournalError::ShardCount`]; or a
     /// failed operation.
     pub fn open_or_create(root: &Path, node: NodeId, shards: u16) -> Result<Self, JournalError> {
         if shards == 0 {
@@ -105,7 +105,8 @@ impl Manifest {
     /// Reads the manifest below `root` and changes nothing: for readers.
     ///
     /// # Errors
-    /// [`JournalError::Refused`] when there is none or it cannot be believed; or a failed operation.
+    /// [`JournalError::Refused`] when there is none or it cannot be believed; or a failed
+    /// operation.
     pub fn read(root: &Path) -> Result<Content, JournalError> {
         read(root)?.ok_or_else(|| {
             let what = "there is none";

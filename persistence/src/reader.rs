@@ -302,7 +302,8 @@ impl ShardReader {
 
     fn forget_cached(&self) {
         if let Some(segment) = &self.open {
-            // Advice: when the kernel does not take it, the second read tells the same as the first.
+            // Advice: when the kernel does not take it, the second read tells the same as the
+            // first.
             let taken = fadvise(&segment.file, segment.at, None, Advice::DontNeed);
             if let Err(error) = taken {
                 tracing::debug!(%error, "cached pages could not be dropped");

@@ -1,8 +1,9 @@
-//! The bytes of one record: a header of our own, then a payload whose layout is named by its version.
+//! The bytes of one record: a header of our own, then a payload whose layout is named by its
+//! version.
 //!
-//! Pure: no file, no clock. Offsets are in `docs/journal-format.md`. The header is not rkyv, so that
-//! a payload is found by type and version before anything is believed about its layout; a payload is
-//! checked by CRC32C, by length and by bytecheck before a field of it is read.
+//! Pure: no file, no clock. Offsets are in `docs/journal-format.md`. The header is not rkyv, so
+//! that a payload is found by type and version before anything is believed about its layout; a
+//! payload is checked by CRC32C, by length and by bytecheck before a field of it is read.
 
 mod payload;
 

@@ -1,4 +1,5 @@
-//! The acquirers' side: listeners, sessions, and the table that leads an answer back to its session.
+//! The acquirers' side: listeners, sessions, and the table that leads an answer back to its
+//! session.
 
 mod classify;
 mod listener;
@@ -47,8 +48,8 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Waits until the session may have one more request in flight. Not reading is the back-pressure
-    /// that an acquirer feels.
+    /// Waits until the session may have one more request in flight. Not reading is the
+    /// back-pressure that an acquirer feels.
     pub(crate) async fn capacity(&self) {
         poll_fn(|cx| {
             if self.inflight.get() < self.inflight_max || self.conn.is_closed() {

@@ -34,8 +34,8 @@ enum Command {
     /// Runs the switch until SIGTERM drains it.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Serve),
-    /// Checks a configuration: syntax, keys, bounds, references, secrets; and whether PostgreSQL and
-    /// the issuers can be reached.
+    /// Checks a configuration: syntax, keys, bounds, references, secrets; and whether PostgreSQL
+    /// and the issuers can be reached.
     #[command(after_help = "Example:\n  njia check-config -c /etc/njia/njia.toml --offline")]
     CheckConfig(CheckConfig),
     /// Shows configurations.
@@ -57,7 +57,8 @@ struct Serve {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", default_value = CONFIG_FILE)]
     config: PathBuf,
-    /// Runs the embedded configuration (`njia config defaults`): journal alone, loopback, free ports.
+    /// Runs the embedded configuration (`njia config defaults`): journal alone, loopback, free
+    /// ports.
     #[arg(long, conflicts_with = "config", requires = "state_dir")]
     default_config: bool,
     /// Where the embedded configuration keeps its keys and its journal.
@@ -124,8 +125,8 @@ enum CliError {
     Output(#[from] io::Error),
 }
 
-/// Runs the command that the arguments name. Errors go to stderr, with the exit code that systemd and
-/// scripts go by.
+/// Runs the command that the arguments name. Errors go to stderr, with the exit code that systemd
+/// and scripts go by.
 #[must_use]
 pub fn run() -> ProcessCode {
     let cli = Cli::parse();

@@ -1,9 +1,9 @@
 //! The configuration: TOML and environment in, one checked value out.
 //!
-//! What exists as a [`Config`] is valid: names are resolved to ids, numbers are within their bounds,
-//! secrets are read. All faults of a file are told at once, each with its place. There is no
-//! `Default`: what a key means when it is left out stands beside its bounds in `config/load.rs`, and
-//! `njia.example.toml`, which a test compares with it, says it to people.
+//! What exists as a [`Config`] is valid: names are resolved to ids, numbers are within their
+//! bounds, secrets are read. All faults of a file are told at once, each with its place. There is
+//! no `Default`: what a key means when it is left out stands beside its bounds in `config/load.rs`,
+//! and `njia.example.toml`, which a test compares with it, says it to people.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! The write side of a connection: a bounded buffer that the shard's loop flushes at the end of a turn.
+//! The write side of a connection: a bounded buffer that the shard's loop flushes at the end of a
+//! turn.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -7,8 +8,8 @@ use domain::time::Instant;
 
 use crate::sys::SocketWriter;
 
-/// What a connection has still to write. Shared between the task that reads the socket and the loop;
-/// neither holds a borrow over an await.
+/// What a connection has still to write. Shared between the task that reads the socket and the
+/// loop; neither holds a borrow over an await.
 #[derive(Debug)]
 pub(crate) struct Conn {
     socket: SocketWriter,

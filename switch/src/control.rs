@@ -237,8 +237,8 @@ fn exposition(
     exposition
 }
 
-/// Logs what shards tell, and aborts the process when one is stuck: a shard never limps on, recovery
-/// is the journal's work (fault 93). Not while it drains: shards end one after the other.
+/// Logs what shards tell, and aborts the process when one is stuck: a shard never limps on,
+/// recovery is the journal's work (fault 93). Not while it drains: shards end one after the other.
 async fn watch_shards(shared: Arc<Shared>, observer: Arc<Observer>, bound: Duration) {
     let mut tick = interval(TICK);
     loop {

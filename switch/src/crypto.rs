@@ -1,14 +1,14 @@
 //! Keyed tokens, envelopes and hashes: everything that is done with keys, in one place.
 //!
-//! An account number leaves this module in three forms only: a token (HMAC-SHA-256, for comparison),
-//! its first six and last four digits (for people), and an AES-256-GCM envelope (for the reversal that
-//! must carry DE2 after a crash).
+//! An account number leaves this module in three forms only: a token (HMAC-SHA-256, for
+//! comparison), its first six and last four digits (for people), and an AES-256-GCM envelope (for
+//! the reversal that must carry DE2 after a crash).
 //!
-//! The envelope's nonce is the node's start counter followed by a count that begins at zero with each
-//! start, under a data key that is made at each start of each shard. The counter is synced before
-//! anything is sealed, so no nonce is used twice, whatever a torn journal tail takes back. The position
-//! of the record would not do: it is not known yet when the account is sealed, and it repeats after a
-//! torn tail.
+//! The envelope's nonce is the node's start counter followed by a count that begins at zero with
+//! each start, under a data key that is made at each start of each shard. The counter is synced
+//! before anything is sealed, so no nonce is used twice, whatever a torn journal tail takes back.
+//! The position of the record would not do: it is not known yet when the account is sealed, and it
+//! repeats after a torn tail.
 
 mod siphash;
 
@@ -81,7 +81,8 @@ impl std::fmt::Debug for Keyring {
 
 impl Keyring {
     /// Makes the data key of this start, and wraps it for the headers of the journal's segments.
-    /// `start` is the node's start counter; it is the id of the data key and the head of its nonces.
+    /// `start` is the node's start counter; it is the id of the data key and the head of its
+    /// nonces.
     ///
     /// # Errors
     /// [`CryptoError::Random`].
@@ -121,8 +122,8 @@ impl Keyring {
     /// Unwraps the data keys of earlier starts.
     ///
     /// # Errors
-    /// [`CryptoError::Unwrap`] names the first that does not open: the shard must not start, because
-    /// it could not send the reversals that it owes.
+    /// [`CryptoError::Unwrap`] names the first that does not open: the shard must not start,
+    /// because it could not send the reversals that it owes.
     pub fn add_wrapped(&mut self, keys: &[WrappedKey]) -> Result<(), CryptoError> {
         for key in keys.iter().filter(|key| key.key_id != self.data_id) {
             let data = unwrap(&self.wrapping, key, &self.associated)?;

@@ -1,4 +1,5 @@
-//! The fields that an issuer's answer must repeat (semantics.md §5), read from messages and records.
+//! The fields that an issuer's answer must repeat (semantics.md §5), read from messages and
+//! records.
 
 use ahash::RandomState;
 use domain::bytes::Text;

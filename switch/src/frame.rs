@@ -41,8 +41,8 @@ impl Frame {
     }
 }
 
-/// A shard's store of frames that are not in use. Boxed, because a frame goes through queues and from
-/// shard to shard: its field table alone is half a kilobyte.
+/// A shard's store of frames that are not in use. Boxed, because a frame goes through queues and
+/// from shard to shard: its field table alone is half a kilobyte.
 #[derive(Clone, Debug)]
 #[expect(clippy::vec_box, reason = "the box is what is reused")]
 pub(crate) struct FramePool {
@@ -87,8 +87,8 @@ impl FramePool {
     }
 }
 
-/// Encodes one message behind its length prefix. Returns the length of both, `None` when the encoder
-/// gave up or `out` is too small.
+/// Encodes one message behind its length prefix. Returns the length of both, `None` when the
+/// encoder gave up or `out` is too small.
 pub(crate) fn write_framed(
     framing: Framing,
     out: &mut [u8],

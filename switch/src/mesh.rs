@@ -1,5 +1,6 @@
-//! Messages between shards. Sending never waits: new requests are refused when a peer is behind, and
-//! what continues admitted work waits in a backlog that the number of admitted transactions bounds.
+//! Messages between shards. Sending never waits: new requests are refused when a peer is behind,
+//! and what continues admitted work waits in a backlog that the number of admitted transactions
+//! bounds.
 
 use std::collections::VecDeque;
 use std::pin::pin;

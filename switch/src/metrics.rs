@@ -1,8 +1,8 @@
 //! Counting on a shard without a lock, and adding up when somebody scrapes.
 //!
 //! Each shard owns one block of numbers and is its only writer; the control plane has one more per
-//! shard for what it knows of it. A scrape reads all of them with relaxed loads and waits for nobody,
-//! so it works while a shard is stuck, which is when it is needed most.
+//! shard for what it knows of it. A scrape reads all of them with relaxed loads and waits for
+//! nobody, so it works while a shard is stuck, which is when it is needed most.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,8 @@ use crate::limits::LABELS_MAX;
 use block::{BOUNDS, Block, OFFSETS};
 use names::FamilyId;
 
-/// One writer's counters. Cheap to clone within its writer; never shared between threads that count.
+/// One writer's counters. Cheap to clone within its writer; never shared between threads that
+/// count.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     block: Arc<Block>,

@@ -1,9 +1,9 @@
 //! One shard: the only owner of its engine, router, risk state, journal and links, and the one loop
 //! that mutates them.
 //!
-//! Tasks that read sockets, the journal's writer and the mesh put [`Event`]s into the inbox. The loop
-//! takes them, reads the clock once, feeds the engine one input at a time, acts on every output, and
-//! writes what the turn produced.
+//! Tasks that read sockets, the journal's writer and the mesh put [`Event`]s into the inbox. The
+//! loop takes them, reads the clock once, feeds the engine one input at a time, acts on every
+//! output, and writes what the turn produced.
 
 mod act;
 mod build;

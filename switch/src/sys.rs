@@ -18,8 +18,8 @@ pub(crate) struct SocketWriter {
 }
 
 impl SocketWriter {
-    /// Duplicates the descriptor of `stream` and arms `TCP_USER_TIMEOUT`, so that a peer whose cable
-    /// was pulled is noticed while bytes wait for it.
+    /// Duplicates the descriptor of `stream` and arms `TCP_USER_TIMEOUT`, so that a peer whose
+    /// cable was pulled is noticed while bytes wait for it.
     pub(crate) fn of(stream: &impl AsRawFd, user_timeout: Duration) -> io::Result<Self> {
         // SAFETY: `stream` is borrowed for the whole call, so its descriptor stays open; the borrow
         // ends before the function returns. glommio's TcpStream has no `AsFd`, so safe code cannot

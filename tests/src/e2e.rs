@@ -1,5 +1,5 @@
-//! The real binaries on real sockets: a switch that can be killed and started again, simulated issuers
-//! that can be told to misbehave, and load.
+//! The real binaries on real sockets: a switch that can be killed and started again, simulated
+//! issuers that can be told to misbehave, and load.
 
 mod http;
 mod load;
@@ -89,8 +89,8 @@ impl Issuers {
     }
 }
 
-/// A fresh folder on the disk of the target folder, because a journal needs direct I/O and `/tmp` may
-/// be a tmpfs. Left behind when a test fails.
+/// A fresh folder on the disk of the target folder, because a journal needs direct I/O and `/tmp`
+/// may be a tmpfs. Left behind when a test fails.
 ///
 /// # Panics
 /// It cannot be made.

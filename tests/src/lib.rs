@@ -1,5 +1,5 @@
-//! Helpers of the suites: the house rules, a PostgreSQL server of its own, the simulated world, the real
-//! binaries.
+//! Helpers of the suites: the house rules, a PostgreSQL server of its own, the simulated world, the
+//! real binaries.
 //!
 //! # Contract
 //! What a suite in `tests/tests/` needs and a second suite needs too.

@@ -22,7 +22,16 @@ pub struct Cluster {
     folder: TempDir,
     programs: PathBuf,
     account: Option<Account>,
-    server: Option<Child>,
+    server: Option<Running>,
+}
+
+/// A server and the one who ends it when nobody else can.
+#[derive(Debug)]
+struct Running {
+    server: Child,
+    /// Waits for the end of a pipe that this process holds open. When the process is killed, `Drop`
+    /// does not run, but the pipe ends.
+    watchdog: Child,
 }
 
 /// How a server ends.
@@ -89,7 +98,8 @@ impl Cluster {
             let lines = lines_of(&mut server)?;
             if wait_until_ready(&lines, &mut log)? {
                 drain(lines);
-                self.server = Some(server);
+                let watchdog = watchdog(&server)?;
+                self.server = Some(Running { server, watchdog });
                 return Ok(());
             }
             server.wait()?;
@@ -105,7 +115,13 @@ impl Cluster {
     /// # Errors
     /// It does not run, or cannot be told.
     pub fn stop(&mut self, how: Stop) -> Result<()> {
-        let mut server = self.server.take().context("the server does not run")?;
+        let running = self.server.take().context("the server does not run")?;
+        let Running {
+            mut server,
+            mut watchdog,
+        } = running;
+        watchdog.kill()?;
+        watchdog.wait()?;
         let signal = match how {
             Stop::Fast => Signal::INT,
             Stop::Immediate => Signal::QUIT,
@@ -298,6 +314,17 @@ fn programs() -> Result<PathBuf> {
         .chain(path)
         .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
         .context("no PostgreSQL server on this machine: apt-get install postgresql")
+}
+
+fn watchdog(server: &Child) -> Result<Child> {
+    let child = Command::new("sh")
+        .args(["-c", "read -r line; kill -QUIT \"$1\"", "watchdog"])
+        .arg(server.id().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    Ok(child)
 }
 
 /// The server's log, line by line.

@@ -1,6 +1,6 @@
 //! A seeded world around the engine: virtual clock, hostile network, lying issuers with a ledger of
-//! the money that they really moved, acquirers that repeat and reverse, and a disk that loses what was
-//! not synced.
+//! the money that they really moved, acquirers that repeat and reverse, and a disk that loses what
+//! was not synced.
 //!
 //! # Contract
 //! Same seed, same run. Faults first, then calm; at the end every promise of faults.md §1 that the

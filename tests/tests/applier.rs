@@ -1,6 +1,6 @@
-//! The applier against a real server that is killed, fenced, locked, moved back and lied to. What must
-//! hold afterwards is always the same: every record once, the projection equal to the fold of the
-//! records, the sums equal per currency.
+//! The applier against a real server that is killed, fenced, locked, moved back and lied to. What
+//! must hold afterwards is always the same: every record once, the projection equal to the fold of
+//! the records, the sums equal per currency.
 
 #[path = "applier/log.rs"]
 mod log;

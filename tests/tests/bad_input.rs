@@ -1,5 +1,5 @@
-//! Bytes that no acquirer should send, on real sockets (faults.md rows 73 to 78 and 81): each gets its
-//! refusal or a closed connection, and the other sessions do not notice.
+//! Bytes that no acquirer should send, on real sockets (faults.md rows 73 to 78 and 81): each gets
+//! its refusal or a closed connection, and the other sessions do not notice.
 
 use std::fs;
 use std::time::Duration;

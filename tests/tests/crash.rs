@@ -1,9 +1,9 @@
-//! Kill the switch under load, start it again, and compare what everybody believes: nothing that was
-//! acknowledged is lost, no money moves twice, every open intent is reversed.
+//! Kill the switch under load, start it again, and compare what everybody believes: nothing that
+//! was acknowledged is lost, no money moves twice, every open intent is reversed.
 //!
-//! SIGKILL keeps the page cache, so this says nothing about a missing sync: that is the simulator's to
-//! find. What it must find is an answer that leaves before its record is written, and the null control
-//! shows that it does.
+//! SIGKILL keeps the page cache, so this says nothing about a missing sync: that is the simulator's
+//! to find. What it must find is an answer that leaves before its record is written, and the null
+//! control shows that it does.
 
 use std::fs;
 use std::path::{Path, PathBuf};

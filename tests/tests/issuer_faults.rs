@@ -1,4 +1,5 @@
-//! Issuers that misbehave, on real sockets: one that falls silent, one that sends what is no message.
+//! Issuers that misbehave, on real sockets: one that falls silent, one that sends what is no
+//! message.
 
 use std::fs;
 use std::time::Duration;

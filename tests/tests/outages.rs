@@ -85,8 +85,8 @@ fn postgres_away_for_half_a_minute_is_not_noticed_and_made_up_for() {
 }
 
 /// What the switch holds is made small by its own bound, so that the generator, which shares the
-/// cores, can offer three times as much: 200 in flight on each of two shards at 40 ms is 10,000 a second
-/// at the most.
+/// cores, can offer three times as much: 200 in flight on each of two shards at 40 ms is 10,000 a
+/// second at the most.
 #[test]
 fn three_times_the_load_it_holds_costs_no_goodput_and_no_memory() {
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "overload");

@@ -1,9 +1,9 @@
 //! Public messages that the codec must agree with. They lie beside the repository in
 //! `../shared/vectors`; where they do not, the crate's own tests stand alone and this one says so.
 //!
-//! A vector brings its own dialect as rows of data. What the codec has no row form for (packed digits,
-//! EBCDIC, a third bitmap, six-digit prefixes) is passed over, and the number of those that are not is
-//! asserted.
+//! A vector brings its own dialect as rows of data. What the codec has no row form for (packed
+//! digits, EBCDIC, a third bitmap, six-digit prefixes) is passed over, and the number of those that
+//! are not is asserted.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! The further fields of stored answers: one ring of bytes.
 //!
-//! Answers are stored in the order in which transactions end and forgotten in nearly that order, so a
-//! ring needs no free lists and cannot fragment. A reversed transaction gives its bytes back at once:
-//! nothing that stays for days holds the tail.
+//! Answers are stored in the order in which transactions end and forgotten in nearly that order, so
+//! a ring needs no free lists and cannot fragment. A reversed transaction gives its bytes back at
+//! once: nothing that stays for days holds the tail.
 
 use alloc::vec;
 use alloc::vec::Vec;

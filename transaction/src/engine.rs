@@ -1,7 +1,7 @@
 //! The engine of one shard: takes inputs, gives outputs, and owns everything in between.
 //!
-//! Work that one input sets free (a flush that covers a thousand records, a thousand deadlines in one
-//! instant) is not piled up: [`Engine::poll_output`] pulls it piece by piece.
+//! Work that one input sets free (a flush that covers a thousand records, a thousand deadlines in
+//! one instant) is not piled up: [`Engine::poll_output`] pulls it piece by piece.
 
 mod act;
 mod admit;
@@ -183,22 +183,23 @@ impl Engine {
     /// input. `now` is the instant that `wall_at_zero` plus `now` makes the present.
     ///
     /// # Errors
-    /// What is live does not fit, or names an issuer that is not configured: the shard must not start.
+    /// What is live does not fit, or names an issuer that is not configured: the shard must not
+    /// start.
     pub fn recover(&mut self, record: &Record<'_>, now: Instant) -> Result<(), RecoverError> {
         self.clock.advance(now);
         self.replay_record(record)
     }
 
-    /// Says where the journal that was fed ends: the next record that this engine writes is `next_lsn`.
-    /// For a shell that learns it only by reading the journal to its end.
+    /// Says where the journal that was fed ends: the next record that this engine writes is
+    /// `next_lsn`. For a shell that learns it only by reading the journal to its end.
     pub fn resume_at(&mut self, next_lsn: Lsn) {
         debug_assert!(self.outputs.is_empty(), "nothing was journaled before");
         self.next_lsn = next_lsn;
         self.durable = Lsn(next_lsn.0.saturating_sub(1));
     }
 
-    /// The journal has been fed. Closes the intents that it left open: they become outputs, and are to
-    /// be durable before a listener opens.
+    /// The journal has been fed. Closes the intents that it left open: they become outputs, and are
+    /// to be durable before a listener opens.
     ///
     /// # Errors
     /// More reversals are owed than there is room for: the shard must not start.
@@ -352,8 +353,8 @@ impl Engine {
         lsn
     }
 
-    /// Answers a frame once everything journaled so far is durable; what the answer stands for is among
-    /// it.
+    /// Answers a frame once everything journaled so far is durable; what the answer stands for is
+    /// among it.
     pub(crate) fn reply_when_durable(&mut self, frame: FrameId, reply: Reply) {
         if self.durable.next() >= self.next_lsn {
             self.emit(Output::Reply { frame, reply });
@@ -362,8 +363,8 @@ impl Engine {
         }
     }
 
-    /// Whether a further frame may wait for the disk without taking the place of an intent, an outcome
-    /// or an owed reversal.
+    /// Whether a further frame may wait for the disk without taking the place of an intent, an
+    /// outcome or an owed reversal.
     pub(crate) fn may_wait(&self) -> bool {
         let reserve = waiting_reserve(&self.settings);
         let room = waiting_max(&self.settings).saturating_sub(reserve);

@@ -1,8 +1,9 @@
-//! From a 64-bit key to a position: open addressing with linear probing, in one array of fixed size.
+//! From a 64-bit key to a position: open addressing with linear probing, in one array of fixed
+//! size.
 //!
 //! Not `hashbrown`: a table that stays full while old entries make room for new ones would make it
-//! rehash or double, millions of entries in one turn. Here a removal closes its gap at once, so there is
-//! nothing to clean up and nothing grows.
+//! rehash or double, millions of entries in one turn. Here a removal closes its gap at once, so
+//! there is nothing to clean up and nothing grows.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -156,7 +157,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_a_map(steps in prop::collection::vec((0_u64..48, any::<bool>()), 1..400)) {
+        fn it_agrees_with_a_map(
+            steps in prop::collection::vec((0_u64..48, any::<bool>()), 1..400),
+        ) {
             let mut index = KeyIndex::new(32, 7);
             let mut model = HashMap::new();
             let mut keys = HashMap::new();

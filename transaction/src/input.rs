@@ -8,8 +8,8 @@ use domain::record::RefusalReason;
 use domain::request::{Answer, IssuerLeg, Request, Reversal};
 use domain::time::WallTime;
 
-/// Names an entry of the engine's table. A handle outlives its entry harmlessly: what it says is then
-/// ignored.
+/// Names an entry of the engine's table. A handle outlives its entry harmlessly: what it says is
+/// then ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle {
     /// Position in the table.

@@ -5,8 +5,8 @@
 //! One [`Engine`] per shard. The shell feeds an [`Input`] with the present instant, then drains
 //! [`Engine::poll_output`] to `None` and acts on each [`Output`]. The engine asks (assess, select a
 //! route, journal, send, reply) and is told. An intent is durable before its request leaves, an
-//! outcome before its answer, an owed reversal before the answer that it stands for. Peer data never
-//! makes it panic: it becomes an output, an event or nothing.
+//! outcome before its answer, an owed reversal before the answer that it stands for. Peer data
+//! never makes it panic: it becomes an output, an event or nothing.
 //!
 //! # Never contains
 //! A clock, a socket, a runtime, a thread, a random source, a logger, a wire format, an account

@@ -29,7 +29,8 @@ pub enum Output {
         /// Bit per candidate position that was tried and provably not sent to.
         tried: u8,
     },
-    /// Append this record, in this order. [`crate::Engine::record`] composes it, until the next input.
+    /// Append this record, in this order. [`crate::Engine::record`] composes it, until the next
+    /// input.
     Journal {
         /// Its position: dense, one more than the record before.
         lsn: Lsn,
@@ -265,8 +266,8 @@ pub enum ReversalResult {
     Copy,
     /// No original: a tombstone stands.
     Unknown,
-    /// No original, but the table has had to forget transactions of its time: a tombstone stands, and
-    /// a person should look.
+    /// No original, but the table has had to forget transactions of its time: a tombstone stands,
+    /// and a person should look.
     Forgotten,
     /// More than is left.
     TooMuch,

@@ -145,8 +145,9 @@ impl Engine {
         self.acknowledge_when_durable(frame, self.settings.unknown_original);
     }
 
-    /// V05: no answer to the original any more. The reversal is journaled at once, so that a restart
-    /// knows what stays; it is held until the issuer has answered or its deadline has passed.
+    /// V05: no answer to the original any more. The reversal is journaled at once, so that a
+    /// restart knows what stays; it is held until the issuer has answered or its deadline has
+    /// passed.
     pub(crate) fn reverse_in_flight(&mut self, handle: Handle, what: Requested) {
         self.discard_frame(handle);
         self.store_code(handle, self.settings.reversed_original_answer);

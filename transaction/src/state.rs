@@ -20,9 +20,9 @@ use domain::request::{Answer, DuplicateKey, IssuerLeg};
 ///                                          no leg, deadline, reversal
 /// ```
 ///
-/// An approval that is reversed stays where it is; its ending changes. `Assessing` and `Routing` can
-/// also be given up: at their deadline, or when the reversal comes first; no trace is left then but
-/// the reversal's tombstone.
+/// An approval that is reversed stays where it is; its ending changes. `Assessing` and `Routing`
+/// can also be given up: at their deadline, or when the reversal comes first; no trace is left then
+/// but the reversal's tombstone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Risk is asked. Nothing is journaled.

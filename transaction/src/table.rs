@@ -24,8 +24,8 @@ const CHUNK: usize = 1024;
 pub(crate) struct Table {
     chunks: Vec<Vec<Entry>>,
     entries_max: usize,
-    /// What a running engine fills. A recovery may take the rest: so it never has to forget what the
-    /// engine before it still knew.
+    /// What a running engine fills. A recovery may take the rest: so it never has to forget what
+    /// the engine before it still knew.
     live_max: usize,
     len: usize,
     /// Linked through [`Entry::next`].
@@ -189,8 +189,9 @@ impl Table {
         })
     }
 
-    /// Until when a copy could still be taken for an original: the window after its admission or its
-    /// DE7, whichever is later. For a tombstone twice the window, as its original's DE7 may lie ahead.
+    /// Until when a copy could still be taken for an original: the window after its admission or
+    /// its DE7, whichever is later. For a tombstone twice the window, as its original's DE7 may lie
+    /// ahead.
     fn kept_until(&self, index: u32) -> Option<WallTime> {
         match &self.entry(index)?.body {
             Body::Vacant => None,
@@ -447,8 +448,8 @@ pub(crate) struct Crowd {
     pub(crate) oldest: u32,
 }
 
-/// Entries that may share a trace key: an acquirer that never changes its STAN is slowed down before
-/// it slows the shard down.
+/// Entries that may share a trace key: an acquirer that never changes its STAN is slowed down
+/// before it slows the shard down.
 pub(crate) const CROWD_MAX: usize = 128;
 
 /// Walks the entries of one trace key.

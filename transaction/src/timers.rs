@@ -1,8 +1,8 @@
 //! Deadlines of transactions, and a heap of due times for owed reversals.
 //!
-//! The transactions of one route share one deadline, so a queue per length of deadline is in order by
-//! itself: setting and clearing cost a few stores. A route whose deadline changes in a reload takes
-//! another queue; those in flight keep theirs.
+//! The transactions of one route share one deadline, so a queue per length of deadline is in order
+//! by itself: setting and clearing cost a few stores. A route whose deadline changes in a reload
+//! takes another queue; those in flight keep theirs.
 
 use alloc::vec::Vec;
 use core::time::Duration;

@@ -1,3 +1,5 @@
+//! What people are shown, and what nobody is.
+
 use std::string::ToString;
 
 use super::*;

@@ -1,5 +1,6 @@
-//! ISO 8583:1987 in ASCII, by the standard's table of data elements. Where practice knows better than
-//! the table, the row follows practice: 55 is binary, 48, 59 to 63 and 112 to 127 are private bytes.
+//! ISO 8583:1987 in ASCII, by the standard's table of data elements. Where practice knows better
+//! than the table, the row follows practice: 55 is binary, 48, 59 to 63 and 112 to 127 are private
+//! bytes.
 
 use crate::class::Class::{An, Ans, B, N, Ns, Xn, Z};
 use crate::dialect::{BitmapForm, Dialect};

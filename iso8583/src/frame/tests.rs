@@ -1,3 +1,5 @@
+//! Streams cut anywhere, and lengths that lie.
+
 use std::vec::Vec;
 
 use proptest::prelude::*;

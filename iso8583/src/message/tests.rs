@@ -1,3 +1,5 @@
+//! Whole messages read; every way to spoil one.
+
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -85,7 +87,8 @@ fn every_prefix_of_a_message_names_the_field_in_which_it_ends() {
     }
 }
 
-/// Field and offset of the fault when the message is cut: the prefix when that is cut, else the value.
+/// Field and offset of the fault when the message is cut: the prefix when that is cut, else the
+/// value.
 fn place_of_cut(whole: &Message, cut: usize) -> Option<(u8, u32)> {
     let start_of = |part: &[u8]| part.as_ptr() as usize - whole.bytes.as_ptr() as usize;
     for number in whole.view().present() {

@@ -1,13 +1,13 @@
-//! The further fields of an issuer's answer, as `domain::request::Answer::fields` lays them out: for
-//! each one byte field number, two bytes big-endian length, the value.
+//! The further fields of an issuer's answer, as `domain::request::Answer::fields` lays them out:
+//! for each one byte field number, two bytes big-endian length, the value.
 
 use domain::request::Answer;
 
 use crate::message::MessageRef;
 use crate::tlv;
 
-/// Encodes what the dialect replays into `scratch`, ascending. DE55 gets its room first, because the
-/// terminal needs it to end its dialogue with the card; what then does not fit is left out.
+/// Encodes what the dialect replays into `scratch`, ascending. DE55 gets its room first, because
+/// the terminal needs it to end its dialogue with the card; what then does not fit is left out.
 pub(super) fn collect<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a [u8] {
     let room = scratch.len().min(Answer::FIELDS_LEN_MAX);
     let size = |number| match message.field(number) {
@@ -47,8 +47,8 @@ fn put(message: MessageRef<'_>, number: u8, out: &mut [u8]) -> Option<usize> {
     len.checked_add(HEADER_LEN)
 }
 
-/// Moves the elements of chip data that may be stored to the front, and says how long they are. `None`
-/// when none is left, or the data is no row of elements: then nobody can tell what it holds.
+/// Moves the elements of chip data that may be stored to the front, and says how long they are.
+/// `None` when none is left, or the data is no row of elements: then nobody can tell what it holds.
 fn keep_storable(chip_data: &mut [u8]) -> Option<usize> {
     let (mut read, mut kept) = (0_usize, 0_usize);
     while let Some(element) = tlv::elements(chip_data.get(read..)?).next() {
@@ -69,8 +69,8 @@ fn may_be_stored(element: &tlv::Element<'_>) -> bool {
     if !element.is_constructed() {
         return !NOT_STORED.contains(&element.tag);
     }
-    // Elements within elements are looked at in one row: behind the header of a constructed one stands
-    // what it holds.
+    // Elements within elements are looked at in one row: behind the header of a constructed one
+    // stands what it holds.
     let mut rest = element.value;
     while let Some(inner) = tlv::elements(rest).next() {
         let Ok(inner) = inner else {

@@ -21,8 +21,8 @@ pub(super) struct OriginalData {
 }
 
 impl OriginalData {
-    /// `None` when a part is not what it should be: real networks fill the field differently, and then
-    /// it names nothing. The institutions are no check, since networks rewrite them.
+    /// `None` when a part is not what it should be: real networks fill the field differently, and
+    /// then it names nothing. The institutions are no check, since networks rewrite them.
     pub(super) fn read(field: &[u8]) -> Option<Self> {
         let (mti, rest) = field.split_first_chunk::<4>()?;
         let (stan, rest) = rest.split_first_chunk::<6>()?;

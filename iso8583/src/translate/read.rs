@@ -104,8 +104,9 @@ pub fn request(message: MessageRef<'_>) -> Result<RequestFields<'_>, FormatError
     })
 }
 
-/// Reads an 0400, 0401, 0420 or 0421 (other origins alike). Mandatory: DE4, 7, 11, 41, 49. A DE90 that
-/// is not as its layout says names nothing; then the reversal means the original of its own STAN.
+/// Reads an 0400, 0401, 0420 or 0421 (other origins alike). Mandatory: DE4, 7, 11, 41, 49. A DE90
+/// that is not as its layout says names nothing; then the reversal means the original of its own
+/// STAN.
 ///
 /// # Errors
 /// The field that is missing or cannot be used; 0 when the message is no reversal.
@@ -171,8 +172,8 @@ pub fn response_code(message: MessageRef<'_>) -> Result<ResponseCode, FormatErro
 }
 
 /// What an issuer answers, without what belongs to its leg: DE39, DE38, DE4 in DE49, and the fields
-/// that the dialect replays. Card data and authentication data are left out, and so is what does not
-/// fit into [`Answer::FIELDS_LEN_MAX`] or `scratch`.
+/// that the dialect replays. Card data and authentication data are left out, and so is what does
+/// not fit into [`Answer::FIELDS_LEN_MAX`] or `scratch`.
 ///
 /// # Errors
 /// DE39 or DE38 cannot be used; DE4 is there without a DE49 that says what it means.

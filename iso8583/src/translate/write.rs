@@ -14,8 +14,8 @@ use crate::message::MessageRef;
 use crate::mti::Mti;
 use crate::writer::Writer;
 
-/// Answers a request: its echo fields byte for byte, DE38, DE39, and the issuer's further fields. DE4
-/// is the request's, but for a partial approval, where it is the approved amount.
+/// Answers a request: its echo fields byte for byte, DE38, DE39, and the issuer's further fields.
+/// DE4 is the request's, but for a partial approval, where it is the approved amount.
 ///
 /// # Errors
 /// The buffer is full, or the request is of a type that is never answered.
@@ -68,8 +68,8 @@ pub fn write_acknowledgement(
     write_answer(dialect, request, &Answer::of(code), out)
 }
 
-/// Refuses a message, perhaps one with faults: what is readable of its echo fields, DE39, and in DE44
-/// the three digits of the field at fault.
+/// Refuses a message, perhaps one with faults: what is readable of its echo fields, DE39, and in
+/// DE44 the three digits of the field at fault.
 ///
 /// # Errors
 /// The buffer is full, or the message is of a type that is never answered.
@@ -92,8 +92,8 @@ pub fn write_refusal(
 }
 
 /// Forwards a request to an issuer: all fields of the acquirer's leg, but DE7 and DE11 of this leg,
-/// DE33 of this switch, no authentication code of the acquirer's session (DE64, DE128), and never as a
-/// repeat.
+/// DE33 of this switch, no authentication code of the acquirer's session (DE64, DE128), and never
+/// as a repeat.
 ///
 /// # Errors
 /// The buffer is full, or the issuer's dialect does not have a field as the acquirer's has it.

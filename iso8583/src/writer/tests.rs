@@ -1,3 +1,5 @@
+//! What is written, and what is refused without a trace.
+
 use std::vec::Vec;
 
 use proptest::prelude::*;

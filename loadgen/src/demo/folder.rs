@@ -19,8 +19,8 @@ pub(super) struct DemoFolder {
 }
 
 impl DemoFolder {
-    /// Makes a folder below the target folder, where files have direct I/O: a temporary folder may lie
-    /// in memory.
+    /// Makes a folder below the target folder, where files have direct I/O: a temporary folder may
+    /// lie in memory.
     pub(super) fn create(args: &DemoArgs) -> Result<Self> {
         let asked = std::env::var_os("KEEP").is_some_and(|keep| is_yes(&keep));
         let (path, keep) = match &args.keep {

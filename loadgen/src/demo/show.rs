@@ -22,8 +22,8 @@ pub(super) struct Screen<'a> {
 }
 
 impl<'a> Screen<'a> {
-    /// The outage begins at a third of what is offered. A load that is so short that the outage would
-    /// be more than one transaction in a hundred has none.
+    /// The outage begins at a third of what is offered. A load that is so short that the outage
+    /// would be more than one transaction in a hundred has none.
     pub(super) fn new(warmup: Duration, duration: Duration, metrics: &'a Metrics) -> Self {
         let at = warmup + duration / 3;
         let outage = (duration >= OUTAGE_NEEDS).then_some((at, at + OUTAGE));

@@ -170,8 +170,8 @@ impl Generator {
         }
     }
 
-    /// Whether this answers a repeat otherwise than its original was answered. A refused original was
-    /// never taken in, so its repeat is new.
+    /// Whether this answers a repeat otherwise than its original was answered. A refused original
+    /// was never taken in, so its repeat is new.
     pub(super) fn is_other_answer_to_repeat(&self, entry: &Entry, bytes: &[u8]) -> bool {
         if entry.role != Role::Repeat {
             return false;
@@ -197,8 +197,8 @@ impl Generator {
         }
     }
 
-    /// The answer that the other one of a request and its repeat got: whether it is equal; `None` when
-    /// none is expected.
+    /// The answer that the other one of a request and its repeat got: whether it is equal; `None`
+    /// when none is expected.
     pub(super) fn take_second_answer(&mut self, number: u64, bytes: &[u8]) -> Option<bool> {
         let plan = self.plans.get_mut(&number)?;
         let refused = plan.fate == Fate::Answered(Outcome::Refused);

@@ -45,8 +45,8 @@ pub(super) struct RepeatPlan {
     pub(super) frame: Vec<u8>,
     /// The answer to the original, which the repeat's must equal.
     pub(super) first: Option<Vec<u8>>,
-    /// The repeat was sent while the original waited: one answer is owed for both, but each may have
-    /// got its own when they crossed on the way.
+    /// The repeat was sent while the original waited: one answer is owed for both, but each may
+    /// have got its own when they crossed on the way.
     pub(super) second_allowed: bool,
 }
 

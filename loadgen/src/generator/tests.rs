@@ -23,8 +23,8 @@ struct Bench {
 }
 
 impl Bench {
-    /// `rate` per second for `seconds`, after the built-in scenario with these shares of repeats and
-    /// reversals.
+    /// `rate` per second for `seconds`, after the built-in scenario with these shares of repeats
+    /// and reversals.
     fn new(rate: f64, seconds: u64, repeat: f64, reverse: f64) -> Self {
         let mut scenario = Scenario::built_in().unwrap();
         for item in &mut scenario.items {

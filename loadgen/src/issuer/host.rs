@@ -151,17 +151,6 @@ impl IssuerHost {
             .sum()
     }
 
-    /// Hands all effects so far to the ledgers' files.
-    ///
-    /// # Errors
-    /// A ledger cannot be written.
-    pub fn flush_ledgers(&self) -> Result<()> {
-        let now = self.clock.now().as_nanos();
-        self.issuers
-            .iter()
-            .try_for_each(|issuer| issuer.room.lock().station.write_ledger(now, true))
-    }
-
     /// Closes everything and completes the ledgers. Says what each issuer did.
     ///
     /// # Errors

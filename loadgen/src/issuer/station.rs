@@ -54,6 +54,28 @@ pub struct IssuerStats {
     pub totals: Vec<(u16, Money)>,
 }
 
+impl IssuerStats {
+    /// What a right switch never does to an issuer, with how often it did it.
+    #[must_use]
+    pub fn breaches(&self) -> Vec<(u64, &'static str)> {
+        let Oddities {
+            requests_doubled,
+            stans_reused,
+            ..
+        } = self.oddities;
+        let breaches = [
+            (requests_doubled, "requests came twice"),
+            (stans_reused, "STANs were used while in flight"),
+            (self.unreadable, "messages could not be read"),
+            (self.before_sign_on, "requests came before the sign-on"),
+        ];
+        breaches
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .collect()
+    }
+}
+
 /// What a station is made of.
 #[derive(Debug)]
 pub(super) struct Parts {

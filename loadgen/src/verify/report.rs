@@ -12,7 +12,8 @@ impl fmt::Display for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} transactions in the journal, {} acknowledged, {} refused before any work, {} reversed, \
+            "{} transactions in the journal, {} acknowledged, {} refused before any work, {} \
+            reversed, \
              {} never acknowledged",
             show_count(self.transactions),
             show_count(self.acknowledged),

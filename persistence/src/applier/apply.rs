@@ -178,8 +178,8 @@ async fn replay_events(client: &Client, sql: &Sql, events: Vec<u8>) -> Result<u6
     Ok(client.execute_typed(&sql.event_from_stage, &[]).await?)
 }
 
-/// Lays the staged rows over `transaction`: first those seen for the first time, then those that are
-/// there; doubles and orphans are looked for only when the numbers do not add up.
+/// Lays the staged rows over `transaction`: first those seen for the first time, then those that
+/// are there; doubles and orphans are looked for only when the numbers do not add up.
 async fn project(
     client: &Client,
     sql: &Sql,
@@ -219,8 +219,8 @@ async fn copy(client: &Client, statement: &str, data: Vec<u8>) -> Result<u64, Fa
     Ok(sink.as_mut().finish().await?)
 }
 
-/// Only an error that the server itself reports, before it ends the session, proves that nothing was
-/// committed; and of these only one that it can decide on before it commits.
+/// Only an error that the server itself reports, before it ends the session, proves that nothing
+/// was committed; and of these only one that it can decide on before it commits.
 async fn commit(client: &Client) -> Result<(), ApplyError> {
     match client.batch_execute("COMMIT").await {
         Ok(()) => Ok(()),

@@ -213,8 +213,8 @@ fn decide(claim: &Claim, found: Found) -> Result<Attached, ApplierError> {
     })
 }
 
-/// The key of a lane's row, as parameters. The row's `shard_key` is the shard's number: any function
-/// of the key does.
+/// The key of a lane's row, as parameters. The row's `shard_key` is the shard's number: any
+/// function of the key does.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) shard_key: i16,

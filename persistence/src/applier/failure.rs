@@ -75,7 +75,8 @@ impl FailureClass {
             Some("08") => Self::Connection,
             Some("22") => Self::Data,
             Some("23") => Self::Integrity,
-            // 25P03 ends the session that was idle in its transaction: the batch is simply due again.
+            // 25P03 ends the session that was idle in its transaction: the batch is simply due
+            // again.
             Some("25") if code == "25P03" => Self::Operator,
             Some("25") => Self::ReadOnly,
             Some("28") => Self::Access,

@@ -1,5 +1,5 @@
-//! One shard of one journal on its way into PostgreSQL: how far it is, and what it knows of a record
-//! that the tables refuse.
+//! One shard of one journal on its way into PostgreSQL: how far it is, and what it knows of a
+//! record that the tables refuse.
 
 use domain::ids::{Lsn, ShardId};
 

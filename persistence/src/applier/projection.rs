@@ -2,8 +2,8 @@
 //!
 //! A transaction's columns fall into groups. Each record sets one or more groups whole, so the last
 //! record that touches a group decides it, and the fold of a batch can be laid over the fold of all
-//! records before it: `transaction = f(all records)` holds batch by batch, and laying the same batch
-//! over twice changes nothing.
+//! records before it: `transaction = f(all records)` holds batch by batch, and laying the same
+//! batch over twice changes nothing.
 //!
 //! | record | groups it sets |
 //! |---|---|

@@ -317,7 +317,8 @@ impl Applier {
             after,
             source,
         };
-        tracing::error!(error = %error, cause = ?std::error::Error::source(&error).map(ToString::to_string),
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::error!(error = %error, cause = ?cause,
             "journal cannot be read: this shard is not copied any further");
         if let Some(lane) = self.lanes.get_mut(index) {
             lane.stopped = true;

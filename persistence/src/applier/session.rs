@@ -63,7 +63,8 @@ impl Session {
     where
         C: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
     {
-        // Whatever ends the connection also fails the statement that waits on it, and is seen there.
+        // Whatever ends the connection also fails the statement that waits on it, and is seen
+        // there.
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = %error, "connection ended");

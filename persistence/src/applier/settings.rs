@@ -192,7 +192,8 @@ impl Timeouts {
     };
 }
 
-/// How long to wait after a failure. Every wait is drawn between a half and the whole of its length.
+/// How long to wait after a failure. Every wait is drawn between a half and the whole of its
+/// length.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     /// After the first; doubled for each further one.

@@ -1,7 +1,7 @@
 //! Every statement, written out once per schema.
 //!
-//! Tables are named with their schema and every setting is `SET LOCAL`, so that no statement leans on
-//! the state of a session: a pooler in transaction mode may stand in between.
+//! Tables are named with their schema and every setting is `SET LOCAL`, so that no statement leans
+//! on the state of a session: a pooler in transaction mode may stand in between.
 
 use super::event;
 use super::settings::{SchemaName, Timeouts};
@@ -87,8 +87,8 @@ impl Sql {
 const WATERMARK_KEY: &str = "shard_key = $1 AND journal = CAST($2 AS uuid) AND shard = $3";
 
 /// The staging table has no statistics, so the planner guesses, and a plan that reads all of
-/// `transaction` for a few hundred staged rows must not be possible: with scans, hash and merge joins
-/// off, what is left is one index look-up per staged row.
+/// `transaction` for a few hundred staged rows must not be possible: with scans, hash and merge
+/// joins off, what is left is one index look-up per staged row.
 fn begin(timeouts: &Timeouts) -> String {
     let Timeouts {
         statement,
@@ -101,15 +101,16 @@ fn begin(timeouts: &Timeouts) -> String {
          SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
          SET LOCAL idle_in_transaction_session_timeout = {}; \
          SET LOCAL client_min_messages = warning; SET LOCAL jit = off; \
-         SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;",
+         SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
+         SET LOCAL enable_mergejoin = off;",
         statement.as_millis(),
         lock.as_millis(),
         idle_in_transaction.as_millis(),
     )
 }
 
-/// Made once per session and emptied at each COMMIT: a table dropped at each COMMIT would leave dead
-/// rows in the catalogue with every batch. Made by a SELECT so that it has no NOT NULL.
+/// Made once per session and emptied at each COMMIT: a table dropped at each COMMIT would leave
+/// dead rows in the catalogue with every batch. Made by a SELECT so that it has no NOT NULL.
 fn stage_table(s: &str) -> String {
     format!(
         "CREATE TEMP TABLE IF NOT EXISTS njia_stage ON COMMIT DELETE ROWS AS \
@@ -165,8 +166,8 @@ fn transaction_merge(s: &str) -> String {
     )
 }
 
-/// Requests that are still absent lost their business key to another transaction. They stay visible,
-/// outside the unique key.
+/// Requests that are still absent lost their business key to another transaction. They stay
+/// visible, outside the unique key.
 fn transaction_double(s: &str) -> String {
     let columns = list(merged(), "");
     let staged = list(merged(), "s.");

@@ -10,12 +10,12 @@ use rustix::fs::fstatfs;
 
 use super::segment::{os_error, write_all};
 use super::settings::{FileSystems, JournalSettings};
+use super::sys;
 use crate::batch::BLOCK;
 use crate::error::{JournalError, Unfit};
 use crate::identity::Identity;
 use crate::layout::{self, Entry};
 use crate::manifest::{LOCK_ATTEMPTS, LOCK_PAUSE, sync_dir, try_lock};
-use crate::sys;
 
 const EXT4_MAGIC: u64 = 0xEF53;
 const XFS_MAGIC: u64 = 0x5846_5342;

@@ -20,11 +20,11 @@ pub struct JournalSettings {
     pub root: PathBuf,
     /// From the manifest.
     pub identity: Identity,
-    /// Bytes of a segment, a multiple of 4096, at most 1 GiB; 64 MiB is usual. A larger one is rolled
-    /// less often and frees its space later.
+    /// Bytes of a segment, a multiple of 4096, at most 1 GiB; 64 MiB is usual. A larger one is
+    /// rolled less often and frees its space later.
     pub segment_bytes: u64,
-    /// Bytes of a batch at most, padding included: a multiple of 4096 below `segment_bytes`, at most
-    /// 16 MiB; 1 MiB is usual. Eight buffers of this size are kept.
+    /// Bytes of a batch at most, padding included: a multiple of 4096 below `segment_bytes`, at
+    /// most 16 MiB; 1 MiB is usual. Eight buffers of this size are kept.
     pub batch_bytes_max: usize,
     /// Bytes that all segments of this shard may take together: four segments at least. The last
     /// tenth is for what ends or reverses.

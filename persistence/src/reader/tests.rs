@@ -1,3 +1,5 @@
+//! Tests of `reader`.
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -182,7 +184,9 @@ proptest! {
 
     /// What the reader hands out is a part of what was written, whatever the files hold.
     #[test]
-    fn damaged_files_never_yield_an_invented_record(seed: u64, hits in 1_usize..5, after in 0_u64..33) {
+    fn damaged_files_never_yield_an_invented_record(
+        seed: u64, hits in 1_usize..5, after in 0_u64..33,
+    ) {
         let (dir, mut log) = stored();
         let all = log.recover().records;
         let mut dice = Dice::new(seed);

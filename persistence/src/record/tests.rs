@@ -1,3 +1,5 @@
+//! Tests of `record`.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -150,7 +150,8 @@ pub enum Refusal {
     },
     /// J13.
     #[error(
-        "the batch at offset {offset} of segment {segment} is damaged, and {proof} shows that it was durable"
+        "the batch at offset {offset} of segment {segment} is damaged, and {proof} shows that it \
+        was durable"
     )]
     Corrupt {
         /// The segment.
@@ -200,7 +201,8 @@ pub enum Refusal {
     },
     /// J18.
     #[error(
-        "PostgreSQL holds records up to {applied}, this journal ends at {last}: it is an old backup \
+        "PostgreSQL holds records up to {applied}, this journal ends at {last}: it is an old \
+        backup \
          or the wrong disk"
     )]
     Behind {
@@ -222,7 +224,8 @@ pub enum Refusal {
     },
     /// J19.
     #[error(
-        "PostgreSQL holds records up to {applied}, this journal begins at {first}: the rows between \
+        "PostgreSQL holds records up to {applied}, this journal begins at {first}: the rows \
+        between \
          would be missing"
     )]
     RowsMissing {

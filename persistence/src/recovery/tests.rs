@@ -544,7 +544,9 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_behind_a_header_are_no_record(seed: u64, from in 0_usize..8, len in 0_usize..20_000) {
+    fn arbitrary_bytes_behind_a_header_are_no_record(
+        seed: u64, from in 0_usize..8, len in 0_usize..20_000,
+    ) {
         let (log, _) = log();
         let mut segments = log.segments.clone();
         let mut dice = Dice::new(seed);

@@ -8,7 +8,8 @@ use domain::ids::Lsn;
 use super::refusal::{Proof, Refusal};
 use crate::identity::JournalUuid;
 
-/// What PostgreSQL knows of this node and shard: its one unsealed journal and how far it is applied.
+/// What PostgreSQL knows of this node and shard: its one unsealed journal and how far it is
+/// applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermark {
     /// The journal that it follows.

@@ -1,3 +1,5 @@
+//! Tests of `segment_header`.
+
 use proptest::prelude::*;
 
 use super::*;

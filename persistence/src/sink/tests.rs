@@ -1,3 +1,5 @@
+//! Tests of `sink`.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -224,9 +224,10 @@ impl Reader {
         }
     }
 
-    /// A repeat may have been answered before, so 96 could contradict that answer: repeats go to the
-    /// engine also under overload, which knows. A request enters the queue of the shard's loop, or is refused at once: a queue that cannot
-    /// grow is what keeps latency bounded under overload.
+    /// A repeat may have been answered before, so 96 could contradict that answer: repeats go to
+    /// the engine also under overload, which knows. A request enters the queue of the shard's loop,
+    /// or is refused at once: a queue that cannot grow is what keeps latency bounded under
+    /// overload.
     fn admit(&mut self, frame: Box<Frame>) -> Result<(), CloseReason> {
         let context = &self.context;
         context.metrics.count(Counter::Requests);

@@ -1,4 +1,5 @@
-//! The admin listener's connections: few, and each with a bound on how long it may take (fault 104).
+//! The admin listener's connections: few, and each with a bound on how long it may take (fault
+//! 104).
 
 use std::future::Future;
 use std::io;
@@ -12,7 +13,7 @@ use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 /// Accepts at most [`CONNECTIONS_MAX`] connections at a time; further ones wait in the kernel.
 #[derive(Debug)]
@@ -111,7 +112,7 @@ impl Connection {
                 Phase::Asking => self.waits.ask,
                 Phase::Answering => self.waits.answer,
             };
-            self.deadline.as_mut().reset(Instant::now() + wait);
+            self.deadline.set(sleep(wait));
         }
     }
 

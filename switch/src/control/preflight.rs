@@ -79,8 +79,10 @@ pub enum Unfit {
     },
     /// The kernel has no io_uring, or a profile says so.
     #[error(
-        "this kernel has no io_uring (io_uring_setup: ENOSYS; kernel {kernel}).\n  Use a kernel from \
-         5.15 on, best a current 6.6 or 6.12, built with CONFIG_IO_URING; or the seccomp profile of \
+        "this kernel has no io_uring (io_uring_setup: ENOSYS; kernel {kernel}).\n  Use a kernel \
+        from \
+         5.15 on, best a current 6.6 or 6.12, built with CONFIG_IO_URING; or the seccomp \
+         profile of \
          the container answers ENOSYS: give it one that allows io_uring_setup, io_uring_enter and \
          io_uring_register."
     )]
@@ -135,7 +137,8 @@ pub enum Unfit {
     },
     /// The journal's folder is in memory.
     #[error(
-        "the journal {} would lie on {name}, which is memory: it is lost with the machine.\n  Choose \
+        "the journal {} would lie on {name}, which is memory: it is lost with the machine.\n  \
+        Choose \
          a folder on ext4 or xfs for node.state_dir or journal.dir.", path.display()
     )]
     InMemory {
@@ -146,7 +149,8 @@ pub enum Unfit {
     },
     /// The journal's file system was not tried.
     #[error(
-        "the journal {} would lie on {name}; durability was tried on ext4 and xfs only.\n  Choose a \
+        "the journal {} would lie on {name}; durability was tried on ext4 and xfs only.\n  \
+        Choose a \
          folder on one of those, or set journal.allow_any_filesystem = true and answer for what a \
          sync means there.", path.display()
     )]

@@ -33,7 +33,8 @@ pub struct NodeFlags {
     listening: AtomicBool,
     draining: AtomicBool,
     stop_now: AtomicBool,
-    /// Links that take financial traffic, by issuer; written by the first shard, which hears of all.
+    /// Links that take financial traffic, by issuer; written by the first shard, which hears of
+    /// all.
     links_up: Vec<AtomicU32>,
     events: ArrayQueue<ControlEvent>,
 }

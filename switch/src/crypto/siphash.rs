@@ -1,9 +1,9 @@
-//! SipHash-2-4 with 128 bits of output: a keyed hash whose value is the same in every build, for keys
-//! that are stored in the journal and compared after a restart. (The hashers of the standard library
-//! and of ahash promise no such thing.)
+//! SipHash-2-4 with 128 bits of output: a keyed hash whose value is the same in every build, for
+//! keys that are stored in the journal and compared after a restart. (The hashers of the standard
+//! library and of ahash promise no such thing.)
 //!
-//! Source: J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF"; the 128-bit variant
-//! and its vectors are those of the reference implementation.
+//! Source: J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF"; the 128-bit
+//! variant and its vectors are those of the reference implementation.
 
 /// A key, ready to hash with.
 #[derive(Clone)]

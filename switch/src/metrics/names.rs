@@ -1,4 +1,5 @@
-//! Every metric: its name, what it counts, its labels. `docs/metrics.md` is compared with this table.
+//! Every metric: its name, what it counts, its labels. `docs/metrics.md` is compared with this
+//! table.
 
 use super::labels::{
     AcceptError, ApplierRow, BreakerLabel, CloseReason, DeclineReason, ExceptionReason, Ingress,
@@ -41,7 +42,8 @@ pub enum Kind {
     Counter,
     /// Goes both ways; the sum.
     Gauge,
-    /// A position in the set of its last label; the greatest. Shown as 1 for it and 0 for the others.
+    /// A position in the set of its last label; the greatest. Shown as 1 for it and 0 for the
+    /// others.
     State,
     /// Counts per bucket and a sum; the sums.
     Histogram(Buckets),
@@ -179,7 +181,8 @@ impl Family {
         }
     }
 
-    /// Slots of one combination of labels: a histogram has its buckets, the infinite one and its sum.
+    /// Slots of one combination of labels: a histogram has its buckets, the infinite one and its
+    /// sum.
     #[must_use]
     pub const fn width(&self) -> usize {
         match self.kind {
@@ -281,14 +284,16 @@ families! {
         "Transactions that are not decided yet.";
     Repeats: COUNTER, None, "njia_repeats_total", [INGRESS, words("result", RepeatResult::VALUES)],
         "Copies of requests and of reversals, by what became of them.";
-    Rejected: COUNTER, None, "njia_rejected_total", [INGRESS, words("reason", RejectReason::VALUES)],
+    Rejected: COUNTER, None, "njia_rejected_total",
+        [INGRESS, words("reason", RejectReason::VALUES)],
         "Requests refused before anything was remembered of them.";
     Transactions: COUNTER, None, "njia_transactions_total",
         [INGRESS, words("type", TransactionType::VALUES), words("outcome", Outcome::VALUES)],
         "Transactions decided.";
     TransactionDuration: LATENCIES, Seconds, "njia_transaction_duration_seconds",
         [INGRESS, words("outcome", Outcome::VALUES)],
-        "First byte of the request read to the first answer queued for writing; not finer than a turn.";
+        "First byte of the request read to the first answer queued for writing; not finer than a \
+        turn.";
     OwnDuration: SHORT_TIMES, Seconds, "njia_own_duration_seconds", [INGRESS],
         "The same without the wait for an issuer.";
     StageDuration: SHORT_TIMES, Seconds, "njia_stage_duration_seconds",
@@ -345,7 +350,8 @@ families! {
         "What people have to look at.";
     RiskDuration: SHORT_TIMES, Seconds, "njia_risk_duration_seconds", [],
         "Time of one assessment.";
-    RiskVerdicts: COUNTER, None, "njia_risk_verdicts_total", [words("verdict", RiskVerdict::VALUES)],
+    RiskVerdicts: COUNTER, None, "njia_risk_verdicts_total",
+        [words("verdict", RiskVerdict::VALUES)],
         "What risk said.";
     JournalSyncDuration: SHORT_TIMES, Seconds, "njia_journal_sync_duration_seconds", [],
         "Time of one flush of a batch to disk.";
@@ -392,7 +398,8 @@ families! {
     LogLinesDropped: COUNTER, None, "njia_log_lines_dropped_total",
         [words("cause", LogDropCause::VALUES)],
         "Log lines that were not written.";
-    ProcessCpu: COUNTER, Seconds, "process_cpu_seconds_total", [], "Processor time, user and system.";
+    ProcessCpu: COUNTER, Seconds, "process_cpu_seconds_total", [], "Processor time, user and \
+        system.";
     ProcessOpenFds: GAUGE, None, "process_open_fds", [], "Open descriptors.";
     ProcessMaxFds: GAUGE, None, "process_max_fds", [], "Descriptors that may be open.";
     ProcessResident: GAUGE, Bytes, "process_resident_memory_bytes", [], "Resident memory.";

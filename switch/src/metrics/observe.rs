@@ -57,8 +57,8 @@ impl Metrics {
                 }
             }
             Event::SecondAnswer { conflict: true } => self.except(ExceptionReason::AnswerConflict),
-            // Late and second answers are counted where they are matched, with their issuer; the rest
-            // has no metric of its own.
+            // Late and second answers are counted where they are matched, with their issuer; the
+            // rest has no metric of its own.
             Event::SecondAnswer { conflict: false }
             | Event::LateResponse
             | Event::Stray

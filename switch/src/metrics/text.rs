@@ -56,8 +56,8 @@ fn line(out: &mut String, parts: &[&str]) {
     out.push('\n');
 }
 
-/// Values are names of the configuration and words of ours, so only what a version string could hold
-/// needs an escape.
+/// Values are names of the configuration and words of ours, so only what a version string could
+/// hold needs an escape.
 fn labels(labels: &[(&'static str, String)]) -> String {
     let mut text = String::new();
     for (name, value) in labels {

@@ -78,10 +78,6 @@ impl Shard {
             Ok(appended) => assert_eq!(appended, lsn, "invariant: engine and journal count alike"),
             Err(error) => self.shared.die(&error),
         }
-        #[cfg(feature = "reply-before-journal")]
-        self.work
-            .follow_ups
-            .push_back(super::FollowUp::Durable(lsn));
     }
 
     fn leg_ended(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use domain::ids::{Lsn, ShardId};
 use domain::record::Record;
-use domain::time::Instant;
+use domain::time::{Instant, WallTime};
 use persistence::error::JournalError;
 use persistence::journal::{Journal, JournalSettings, Waiter};
 use risk_inline::RiskEngine;
@@ -49,11 +49,12 @@ pub(crate) struct ShardSeed {
     pub(crate) shared: Arc<ShardShared>,
 }
 
-/// Opens the journal, recovers, and connects to the peers and to the issuers. Listeners stay closed.
+/// Opens the journal, recovers, and connects to the peers and to the issuers. Listeners stay
+/// closed.
 ///
 /// # Errors
-/// The journal refuses, or what it holds does not fit the configuration. Nothing was changed but what
-/// recovery itself may do.
+/// The journal refuses, or what it holds does not fit the configuration. Nothing was changed but
+/// what recovery itself may do.
 pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     let ShardSeed {
         id,
@@ -66,30 +67,19 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         ..
     } = seed;
     let (now, wall) = (clock.now(), clock.wall());
-    let settings = engine_settings(&config, id, shards, start, wall_at_zero(wall, now));
-    let mut engine = Engine::new(settings);
-    let mut risk = RiskEngine::new(
-        risk_policy(&config),
-        config.risk.accounts_max,
-        u64::from(start),
+    let Recovery {
+        engine,
+        risk,
+        journal,
+    } = recover_state(
+        &config,
+        (id, shards, start),
+        &mut keyring,
+        seed.journal,
+        (now, wall),
     )
-    .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
-    let mut refused = None;
-    let mut on_record = |_: Lsn, record: &Record<'_>| {
-        if let Record::Intent(intent) = record {
-            risk.observe(&intent.facts, earlier(now, wall, intent.admitted));
-        }
-        if refused.is_none() {
-            refused = engine.recover(record, now).err();
-        }
-    };
-    let (journal, recovered) = Journal::open(seed.journal, &mut on_record).await?;
-    if let Some(error) = refused {
-        return Err(ServeError::Recover(error.to_string()));
-    }
-    keyring.add_wrapped(&recovered.wrapped_keys)?;
-    engine.resume_at(recovered.next_lsn);
-    tracing::info!(shard = %id, records = recovered.records, "journal recovered");
+    .await?;
+    seed.shared.set_first_lsn(journal.first_lsn());
     seed.shared.set_position(journal.position());
 
     let router = Router::new(
@@ -134,6 +124,49 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     shard.recover(now).await?;
     shard.start_tasks(start);
     Ok(shard)
+}
+
+/// What the journal leaves behind when it has been read to its end.
+struct Recovery {
+    engine: Engine,
+    risk: RiskEngine,
+    journal: Journal,
+}
+
+/// Opens the journal and feeds every record to the engine and to risk.
+async fn recover_state(
+    config: &Config,
+    (id, shards, start): (ShardId, u16, u32),
+    keyring: &mut Keyring,
+    journal: JournalSettings,
+    (now, wall): (Instant, WallTime),
+) -> Result<Recovery, ServeError> {
+    let settings = engine_settings(config, id, shards, start, wall_at_zero(wall, now));
+    let mut engine = Engine::new(settings);
+    let accounts_max = config.risk.accounts_max;
+    let mut risk = RiskEngine::new(risk_policy(config), accounts_max, u64::from(start))
+        .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
+    let mut refused = None;
+    let mut on_record = |_: Lsn, record: &Record<'_>| {
+        if let Record::Intent(intent) = record {
+            risk.observe(&intent.facts, earlier(now, wall, intent.admitted));
+        }
+        if refused.is_none() {
+            refused = engine.recover(record, now).err();
+        }
+    };
+    let (journal, recovered) = Journal::open(journal, &mut on_record).await?;
+    if let Some(error) = refused {
+        return Err(ServeError::Recover(error.to_string()));
+    }
+    keyring.add_wrapped(&recovered.wrapped_keys)?;
+    engine.resume_at(recovered.next_lsn);
+    tracing::info!(shard = %id, records = recovered.records, "journal recovered");
+    Ok(Recovery {
+        engine,
+        risk,
+        journal,
+    })
 }
 
 impl Shard {
@@ -259,12 +292,13 @@ async fn tell_durable(waiter: Waiter, inbox: Inbox) {
 }
 
 /// The wall time at the clock's zero.
-fn wall_at_zero(wall: domain::time::WallTime, now: Instant) -> domain::time::WallTime {
+fn wall_at_zero(wall: WallTime, now: Instant) -> WallTime {
     wall.before(now.since(Instant::ZERO))
 }
 
-/// Where a recorded wall time lies on the monotonic clock; what is older than the clock is its zero.
-fn earlier(now: Instant, wall: domain::time::WallTime, at: domain::time::WallTime) -> Instant {
+/// Where a recorded wall time lies on the monotonic clock; what is older than the clock is its
+/// zero.
+fn earlier(now: Instant, wall: WallTime, at: WallTime) -> Instant {
     let age_millis = wall.unix_millis().saturating_sub(at.unix_millis());
     Instant::from_nanos(
         now.as_nanos()

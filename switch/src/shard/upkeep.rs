@@ -96,8 +96,8 @@ impl Shard {
         self.gate.close();
     }
 
-    /// Whether a drain has ended: nothing is in flight, or its time is up. What is left is closed by
-    /// the next start as timed out, with its reversal owed.
+    /// Whether a drain has ended: nothing is in flight, or its time is up. What is left is closed
+    /// by the next start as timed out, with its reversal owed.
     pub(super) fn drained(&mut self, now: Instant) -> bool {
         let Some(since) = self.work.draining_since else {
             return false;

@@ -1,4 +1,5 @@
-//! Acquirers: they repeat what goes unanswered, reverse what they cannot settle, and count their money.
+//! Acquirers: they repeat what goes unanswered, reverse what they cannot settle, and count their
+//! money.
 
 use domain::ResponseCode;
 use domain::request::{MessageClass, Transmission};

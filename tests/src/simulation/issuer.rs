@@ -70,10 +70,10 @@ impl Issuer {
 
     fn approve(&mut self, message: &LegB, plan: &Plan, random: &mut Random) -> Replies {
         let key = name_of(message);
-        let answer = match self.accounts.get(&key) {
-            Some(known) => known.answer,
-            None => self.decide(message, plan, random),
-        };
+        if let Some(known) = self.accounts.get(&key) {
+            return Replies::one(known.answer);
+        }
+        let answer = self.decide(message, plan, random);
         let mut replies = Replies::one(answer);
         if random.permille(plan.wrong_echo) {
             replies.first.echo.rrn = super::words::rrn(999_999);

@@ -366,6 +366,9 @@ impl Switch {
                 }
                 around.disk.append(record);
                 around.ledger.journaled(&record);
+                if std::env::var("SIM_TRACE").is_ok() {
+                    println!("   J {lsn} {entry:?} {:?}", record.transaction());
+                }
             }
             Output::Send { handle, leg, frame } => return self.send(handle, &leg, frame, around),
             Output::LegEnded {

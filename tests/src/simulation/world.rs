@@ -141,6 +141,9 @@ impl World {
                 self.inside_switch(|switch, around| switch.timeout(around))?;
             } else if let Some(event) = self.next_event() {
                 self.note(&format!("{event:?}"));
+                if std::env::var("SIM_TRACE").is_ok() {
+                    println!("{} {} {event:?}", self.step, self.now / MS);
+                }
                 self.happen(event)?;
             }
             if self.is_calm && self.is_settled() {

@@ -23,7 +23,12 @@ pub fn columns(path: &str, text: &str) -> Vec<Finding> {
             quoted = !quoted;
         }
         let width = line.chars().count();
-        let is_exempt = line.contains("://") || (is_prose && (quoted || line.starts_with('|')));
+        let text_of = line
+            .trim_start()
+            .trim_start_matches(['/', '!'])
+            .trim_start();
+        let is_row = (is_prose || text_of.len() < line.len()) && text_of.starts_with('|');
+        let is_exempt = line.contains("://") || is_row || (is_prose && quoted);
         if width > COLUMNS_MAX && !is_exempt {
             let text = format!("{width} columns, {COLUMNS_MAX} are allowed");
             findings.push(Finding {

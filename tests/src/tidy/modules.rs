@@ -98,6 +98,19 @@ fn children(source: &SourceFile, how: Reach) -> Vec<(String, Reach)> {
         found.push((format!("{folder}/{name}.rs"), how));
         found.push((format!("{folder}/{name}/mod.rs"), how));
     }
+    let beside = source
+        .path
+        .rsplit_once('/')
+        .map_or("", |(folder, _)| folder);
+    for line in source.text.lines() {
+        let named = line
+            .trim()
+            .strip_prefix("#[path = \"")
+            .and_then(|rest| rest.strip_suffix("\"]"));
+        if let Some(path) = named {
+            found.push((format!("{beside}/{path}"), Reach::Test));
+        }
+    }
     found
 }
 

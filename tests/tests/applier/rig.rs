@@ -110,30 +110,34 @@ impl Running {
 
     /// Waits until `log`, as far as it is durable, is in PostgreSQL.
     pub async fn caught_up(&self, log: &Log) {
-        let status = Arc::clone(&self.status);
-        let log = log.clone();
-        until(|| {
-            status.lanes().iter().any(|lane| {
-                lane.journal == log.journal
-                    && lane.shard == log.shard
-                    && lane.watermark() == log.durable()
-            })
-        })
-        .await;
+        self.caught_up_within(PATIENCE, log).await;
+    }
+
+    pub async fn caught_up_within(&self, patience: Duration, log: &Log) {
+        let lanes = self.status.lanes().iter();
+        let mut lanes = lanes.filter(|lane| (lane.journal, lane.shard) == (log.journal, log.shard));
+        let lane = lanes.next().expect("the applier was given this journal");
+        let there = came_true(patience, || lane.watermark() == log.durable()).await;
+        assert!(there, "stuck: {:?}", self.status);
     }
 }
 
 /// Waits for a condition that another task or the server brings about.
-pub async fn until(mut holds: impl FnMut() -> bool) {
+pub async fn until(holds: impl FnMut() -> bool) {
+    assert!(
+        came_true(PATIENCE, holds).await,
+        "the condition does not come true"
+    );
+}
+
+async fn came_true(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let wait = async {
         let mut tick = tokio::time::interval(Duration::from_millis(1));
         while !holds() {
             tick.tick().await;
         }
     };
-    timeout(PATIENCE, wait)
-        .await
-        .expect("the condition comes true");
+    timeout(patience, wait).await.is_ok()
 }
 
 /// A started cluster whose schema is migrated.

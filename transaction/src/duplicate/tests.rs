@@ -1,3 +1,5 @@
+//! Tests of `duplicate`.
+
 use super::*;
 use crate::input::Input;
 use crate::output::{CopyResult, Event, NotAdmitted, Output};

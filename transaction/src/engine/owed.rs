@@ -50,7 +50,8 @@ impl Engine {
         self.wait(Effect::Owed { saf, generation });
     }
 
-    /// The DE7 of a reversal names it together with its STAN: two of one transaction never share one.
+    /// The DE7 of a reversal names it together with its STAN: two of one transaction never share
+    /// one.
     fn second_of_its_own(&self, last: WallTime) -> WallTime {
         let after_last = match last.unix_millis() {
             0 => last,

@@ -1,3 +1,5 @@
+//! Tests of `engine`.
+
 use core::time::Duration;
 
 use domain::ResponseCode;

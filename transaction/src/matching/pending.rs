@@ -14,8 +14,8 @@ use thiserror::Error;
 use crate::index::KeyIndex;
 use crate::table::NONE;
 
-/// The class of the response that is waited for. A reversal may carry its original's STAN, so the STAN
-/// alone is no key.
+/// The class of the response that is waited for. A reversal may carry its original's STAN, so the
+/// STAN alone is no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ResponseKind {
@@ -242,8 +242,8 @@ impl<T: Copy + PartialEq> PendingTable<T> {
         }
     }
 
-    /// Notes a request that is about to go out. Its owner may send again under the same key: a reversal
-    /// is repeated with its STAN, and a second one of the same transaction has it too.
+    /// Notes a request that is about to go out. Its owner may send again under the same key: a
+    /// reversal is repeated with its STAN, and a second one of the same transaction has it too.
     ///
     /// # Errors
     /// The key is in use, or there is no room.
@@ -519,8 +519,8 @@ impl Echo {
         self.transmitted.is_some() || !self.rrn.is_empty() || !self.terminal.is_empty()
     }
 
-    /// What keeps `response` from belonging to this request: fields that both carry and that differ;
-    /// or, when nothing that tells requests apart is in both, those fields.
+    /// What keeps `response` from belonging to this request: fields that both carry and that
+    /// differ; or, when nothing that tells requests apart is in both, those fields.
     fn differs(&self, response: &Self) -> EchoFields {
         let mut differs = EchoFields::default();
         let mut agree = false;

@@ -11,7 +11,8 @@ use domain::time::Instant;
 use crate::output::StanReuse;
 use crate::random::mix;
 
-/// A shard's part of a link's numbers: `stan = base + shard × S + k`, 0 ≤ k < S, S = ⌊size / shards⌋.
+/// A shard's part of a link's numbers: `stan = base + shard × S + k`, 0 ≤ k < S, S = ⌊size /
+/// shards⌋.
 ///
 /// Goes round, and skips 000000, numbers in use and numbers whose answer may still come.
 #[derive(Debug)]
@@ -48,8 +49,8 @@ impl StanRange {
         self.size.checked_div(u32::from(self.shards)).unwrap_or(0)
     }
 
-    /// Which shard gave `stan` out, if all shards have kept their number: a hint, as an owed reversal
-    /// may have been sent first under another number of shards.
+    /// Which shard gave `stan` out, if all shards have kept their number: a hint, as an owed
+    /// reversal may have been sent first under another number of shards.
     #[must_use]
     pub fn shard_of(&self, stan: Stan) -> Option<u16> {
         let offset = stan.number().checked_sub(self.base)?;
@@ -64,9 +65,9 @@ impl StanRange {
 }
 
 impl StanAllocator {
-    /// All numbers of the shard's part are free. `late_window` is how long a number rests whose answer
-    /// may still come; at most `late_max` rest at once, the longest resting goes first. `seed` says
-    /// where to begin, so that a restart does not begin where the run before began.
+    /// All numbers of the shard's part are free. `late_window` is how long a number rests whose
+    /// answer may still come; at most `late_max` rest at once, the longest resting goes first.
+    /// `seed` says where to begin, so that a restart does not begin where the run before began.
     #[must_use]
     pub fn new(range: &StanRange, late_window: Duration, late_max: usize, seed: u64) -> Self {
         let past_the_end = Stan::MAX.saturating_add(1);

@@ -1,3 +1,5 @@
+//! Tests of `replay`.
+
 use core::time::Duration;
 use std::vec::Vec;
 

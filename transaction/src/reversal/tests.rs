@@ -1,3 +1,5 @@
+//! Tests of `reversal`.
+
 use core::time::Duration;
 use std::vec::Vec;
 

@@ -1,3 +1,5 @@
+//! Tests of `state`.
+
 use super::*;
 use crate::testing::{approval, code, decline};
 use domain::ids::{IssuerId, LinkId, RouteId, Stan};

@@ -1,3 +1,5 @@
+//! What is kept of an answer, and what never.
+
 use std::vec::Vec;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Sign-on, sign-off and echo, there and back.
+
 use super::*;
 use crate::testing::{Message, purchase_with, raw, written};
 

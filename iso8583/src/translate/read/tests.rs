@@ -1,3 +1,5 @@
+//! What messages say, and what each misses.
+
 use std::format;
 use std::vec::Vec;
 

@@ -1,3 +1,5 @@
+//! Answers, the legs to issuers, and reversals, byte for byte.
+
 use std::format;
 use std::vec::Vec;
 

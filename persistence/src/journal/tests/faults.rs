@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::*;
+use crate::journal::sys::substitute;
 use crate::layout::segment_name;
-use crate::sys::substitute;
 use crate::testing::intent;
 use rustix::fs::{OFlags, fcntl_setfl};
 

@@ -185,7 +185,8 @@ fn files(disk: &BTreeMap<u64, Vec<u8>>) -> Vec<Vec<u8>> {
     named.map(|(_, bytes)| bytes.clone()).collect()
 }
 
-/// Recovers, mends as the verdict says, and dies again in the middle of mending, `depth` times over.
+/// Recovers, mends as the verdict says, and dies again in the middle of mending, `depth` times
+/// over.
 fn check_recovery(disk: &BTreeMap<u64, Vec<u8>>, acknowledged: usize, all: &[String], depth: u32) {
     let segments = files(disk);
     let recovered = recover(&segments, None);

@@ -1,3 +1,5 @@
+//! Tests of `owed`.
+
 use core::time::Duration;
 use std::vec::Vec;
 

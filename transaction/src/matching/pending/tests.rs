@@ -1,3 +1,5 @@
+//! Tests of `pending`.
+
 use super::*;
 use crate::matching::{StanAllocator, StanRange};
 use crate::output::StanReuse;

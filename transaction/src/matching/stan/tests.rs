@@ -1,3 +1,5 @@
+//! Tests of `stan`.
+
 use super::*;
 use std::collections::HashSet;
 use std::vec::Vec;

@@ -11,9 +11,9 @@ use glommio::io::DmaFile;
 use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, flock};
 use rustix::io::Errno;
 
-/// One attempt at the exclusive lock on `file`, on the very descriptor that does the I/O: the kernel
-/// keeps it until the last operation has ended, so the lock outlives the process for as long as its
-/// writes may. `false`: somebody else holds it.
+/// One attempt at the exclusive lock on `file`, on the very descriptor that does the I/O: the
+/// kernel keeps it until the last operation has ended, so the lock outlives the process for as long
+/// as its writes may. `false`: somebody else holds it.
 pub(crate) fn try_lock(file: &DmaFile) -> Result<bool, std::io::Error> {
     match flock(descriptor(file), FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
