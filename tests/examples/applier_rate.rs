@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use persistence::applier::{Payload, Timeouts};
 
 use log::Log;
-use rig::{Running, connect, count, migrated, settings};
+use rig::{Running, assert_applied, migrated, settings};
 use workload::Workload;
 
 const RECORDS: usize = 200_000;
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     println!("{RECORDS} records each, one connection, fsync on, synchronous_commit on");
-    println!("batch  payload  records/s  CPU us here  CPU us there  median batch");
+    println!("batch  payload  records/s  median batch");
     let asked = std::env::args()
         .skip(1)
         .map(|batch| batch.parse().expect("BATCH is a number"));
@@ -58,34 +58,15 @@ async fn measure(round: usize, batch: usize, payload: Payload) {
     let applier = Running::start(settings, vec![log.journal()]);
     applier.caught_up_within(PATIENCE, &log).await;
     let records = workload.take(RECORDS);
-    let client = connect(&cluster).await;
-    let sql = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'njia applier%'";
-    let backend: i32 = client.query_one(sql, &[]).await.unwrap().get(0);
-    let (here, there) = (cpu_seconds("self"), cpu_seconds(&backend.to_string()));
     let started = Instant::now();
     log.append(records);
     applier.caught_up_within(PATIENCE, &log).await;
-    let rate = RECORDS as f64 / started.elapsed().as_secs_f64();
-    let micros = |seconds: f64| seconds * 1e6 / RECORDS as f64;
-    let here = micros(cpu_seconds("self") - here);
-    let there = micros(cpu_seconds(&backend.to_string()) - there);
+    let seconds = started.elapsed().as_secs_f64();
     let median = median(&applier);
     applier.finish().await;
-    let events = count(&client, "{s}.event").await;
-    assert_eq!(events, i64::try_from(RECORDS + RECORDS / 10).unwrap());
-    println!("{batch:5}  {payload:7?}  {rate:9.0}  {here:12.1}  {there:11.1}  <= {median} ms");
-}
-
-/// CPU time of a process so far, in user and kernel.
-fn cpu_seconds(process: &str) -> f64 {
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("a live process");
-    let fields = stat.rsplit(')').next().expect("the name is in brackets");
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: f64 = ticks
-        .map(|field| field.parse::<f64>().expect("a number"))
-        .sum();
-    ticks / TICKS_PER_SECOND
+    assert_applied(&cluster, &log, &std::collections::BTreeSet::new()).await;
+    let rate = RECORDS as f64 / seconds;
+    println!("{batch:5}  {payload:7?}  {rate:9.0}  <= {median} ms");
 }
 
 /// The upper bound of the bucket that holds the median.

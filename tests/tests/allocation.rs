@@ -1,8 +1,8 @@
 //! Steady state allocates nothing: the one assertion about performance.
 //!
-//! Whole transactions of every kind run through the engine with its STANs and its table of what is out
-//! on the link, while an allocator counts. The table is full before the count begins, so that every
-//! admission forgets an older transaction.
+//! Whole transactions of every kind run through the engine with its STANs and its table of what is
+//! out on the link, while an allocator counts. The table is full before the count begins, so that
+//! every admission forgets an older transaction.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
