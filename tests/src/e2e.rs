@@ -8,6 +8,7 @@ pub mod session;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -102,6 +103,13 @@ pub fn folder(target_tmp: &str, name: &str) -> PathBuf {
     }
     std::fs::create_dir_all(&folder).expect("the target folder can be written");
     folder
+}
+
+/// Keeps the other tests of the same binary waiting: each offers load that needs the machine.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static MACHINE: Mutex<()> = Mutex::new(());
+    // A test that failed while it held the machine has left nothing that the next one could find.
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Looks again until `found` says yes, for at most `deadline`. Returns whether it did.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use loadgen::verify::{Audit, Inputs, audit};
-use njia_tests::e2e::{Build, Issuers, Load, Node, folder, pause};
+use njia_tests::e2e::{Build, Issuers, Load, Node, alone, folder, pause};
 
 const ROUNDS: u64 = 20;
 const SEED: u64 = 0x006e_6a69_6121;
@@ -88,6 +88,7 @@ fn concatenated(folder: &Path, parts: &[PathBuf]) -> Result<PathBuf> {
 
 #[test]
 fn kills_under_load_lose_nothing_double_nothing_and_leave_nothing_open() {
+    let _machine = alone();
     let found = campaign(Build::Product, "crash", ROUNDS).unwrap();
     assert!(found.passed(), "the audit found differences");
     assert!(
@@ -100,6 +101,7 @@ fn kills_under_load_lose_nothing_double_nothing_and_leave_nothing_open() {
 
 #[test]
 fn an_answer_before_its_record_is_caught() {
+    let _machine = alone();
     let found = campaign(Build::ReplyBeforeJournal, "crash-null-control", ROUNDS).unwrap();
     assert!(
         found.lost() > 0,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use loadgen::verify::{Inputs, audit};
-use njia_tests::e2e::{Build, Issuers, Load, LoadReport, Node, eventually, folder};
+use njia_tests::e2e::{Build, Issuers, Load, LoadReport, Node, alone, eventually, folder};
 
 /// A load that is judged by the test, not by the tool's thresholds.
 fn load(rate: u32, duration: &str, seed: u64) -> Load {
@@ -38,6 +38,7 @@ fn audited(node: Node, issuers: Issuers, report: &LoadReport) -> Result<loadgen:
 
 #[test]
 fn a_silent_issuer_is_left_alone_and_taken_back() {
+    let _machine = alone();
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "silent-issuer");
     let issuers = Issuers::start(&folder, Duration::from_millis(10)).unwrap();
     let node = Node::start(
@@ -136,6 +137,7 @@ fn a_silent_issuer_is_left_alone_and_taken_back() {
 
 #[test]
 fn one_malformed_answer_costs_one_timeout_and_its_reversal() {
+    let _machine = alone();
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "malformed-answer");
     let issuers = Issuers::start(&folder, Duration::from_millis(10)).unwrap();
     let node = Node::start(

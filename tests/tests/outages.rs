@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use loadgen::verify::{Inputs, audit};
-use njia_tests::e2e::{Build, Issuers, Load, Node, eventually, folder, pause};
+use njia_tests::e2e::{Build, Issuers, Load, Node, alone, eventually, folder, pause};
 use njia_tests::postgres::{Cluster, Stop};
 
 const SCHEMA: &str = "njia_outage";
@@ -23,6 +23,7 @@ fn load(rate: u32, duration: &str, seed: u64) -> Load {
 
 #[test]
 fn postgres_away_for_half_a_minute_is_not_noticed_and_made_up_for() {
+    let _machine = alone();
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "postgres-outage");
     let mut cluster = Cluster::start().unwrap();
     let url = cluster.url();
@@ -89,6 +90,7 @@ fn postgres_away_for_half_a_minute_is_not_noticed_and_made_up_for() {
 /// second at the most.
 #[test]
 fn three_times_the_load_it_holds_costs_no_goodput_and_no_memory() {
+    let _machine = alone();
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "overload");
     let issuers = Issuers::start(&folder, Duration::from_millis(20)).unwrap();
     let environment = [
