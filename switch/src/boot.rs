@@ -315,6 +315,14 @@ async fn run_shard(
     addresses: Arc<[SocketAddr]>,
     report: Sender<Report>,
 ) -> Result<(), ServeError> {
+    // Under load an executor was seen to sleep through completions of its own rings while it
+    // started, with nothing else to wake it: a timer always does.
+    glommio::spawn_local(async {
+        loop {
+            glommio::timer::sleep(HEARTBEAT).await;
+        }
+    })
+    .detach();
     let shared = Arc::clone(&seed.shared);
     let mut shard = match setup::open(seed).await {
         Ok(shard) => shard,
@@ -387,6 +395,8 @@ const RING_DEPTH: usize = 512;
 /// How long tasks run before glommio looks at its rings again: below the latency that a busy shard
 /// may add.
 const PREEMPT_TIMER: Duration = Duration::from_millis(1);
+/// The longest that an executor sleeps without looking at its rings.
+const HEARTBEAT: Duration = Duration::from_millis(5);
 const BOOT_POLL: Duration = Duration::from_millis(1);
 /// How long readiness waits for the issuers' links; a link that is down later is not waited for.
 const LINKS_WAIT: Duration = Duration::from_secs(3);
