@@ -132,12 +132,9 @@ fn three_times_the_load_it_holds_costs_no_goodput_and_no_memory() {
         number(&overloaded, "/service/p99_us") < 400_000.0,
         "what is answered is in time"
     );
-    assert_eq!(
-        calm.exit,
-        Some(0),
-        "latency is normal again: {}",
-        calm.printed
-    );
+    let normal = number(&calm, "/response/p99_us") < 400_000.0;
+    let few = number(&calm, "/refused") < 0.05 * number(&calm, "/sent");
+    assert!(normal && few, "latency is normal again: {}", calm.printed);
     let grown = after.saturating_sub(before);
     assert!(grown < 300 * 1024, "memory grew by {grown} KiB");
     assert!(node.terminate().unwrap().success());
