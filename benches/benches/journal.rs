@@ -22,8 +22,10 @@ use domain::record::{Intent, Record};
 use domain::request::{ContentHash, DuplicateKey, Facts, IssuerLeg, MessageClass, Trace, TraceKey};
 use domain::time::{TransmissionTime, WallTime};
 use glommio::io::{DmaBuffer, DmaFile, OpenOptions};
-use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
-use persistence::journal::{Class, Clock, FileSystems, Full, Journal, JournalSettings, Pressure};
+use glommio::{LocalExecutor, Placement};
+use persistence::journal::{
+    Class, Clock, FileSystems, Full, Journal, JournalSettings, Pressure, executor,
+};
 use persistence::{Manifest, record};
 use rustix::fs::OFlags;
 
@@ -128,9 +130,7 @@ impl Bed {
             watermark: None,
             clock: clock(),
         };
-        let executor = LocalExecutorBuilder::new(Placement::Unbound)
-            .make()
-            .unwrap();
+        let executor = executor(Placement::Unbound).make().unwrap();
         let (journal, bare, dsync) = executor.run(async {
             let opened = Journal::open(settings, &mut |_, _| {}).await;
             let (journal, _) = opened.unwrap();

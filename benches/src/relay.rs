@@ -22,7 +22,8 @@ use std::sync::mpsc;
 
 use anyhow::{Context as _, Result, anyhow};
 use glommio::net::{TcpListener, TcpStream};
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use glommio::{ExecutorJoinHandle, Placement};
+use persistence::journal::executor;
 
 use exchange::Exchange;
 use options::LinkPlan;
@@ -52,7 +53,7 @@ impl Relay {
                 links: options.links_of(index),
                 ready,
             };
-            let executor = LocalExecutorBuilder::new(Placement::Fixed(index))
+            let executor = executor(Placement::Fixed(index))
                 .name(&format!("relay-{index}"))
                 .spawn(move || serve(plan))
                 .map_err(|error| anyhow!("starting executor {index}: {error}"))?;

@@ -11,6 +11,7 @@
 //! is told, and the shell ends the process.
 
 mod directory;
+mod executor;
 mod flush;
 mod recover;
 mod segment;
@@ -35,6 +36,7 @@ use domain::record::Record;
 use domain::time::Instant;
 use glommio::Task;
 
+pub use self::executor::executor;
 pub use self::flush::Flush;
 pub use self::recover::Recovered;
 pub use self::settings::{Clock, FileSystems, JournalSettings};

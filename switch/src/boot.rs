@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use glommio::{ExecutorJoinHandle, Placement};
 use persistence::error::JournalError;
 use persistence::identity::Identity;
-use persistence::journal::{FileSystems, JournalSettings};
+use persistence::journal::{FileSystems, JournalSettings, executor};
 use persistence::manifest::Manifest;
 use persistence::segment_header::WrappedKey;
 use rustix::net::{AddressFamily, SocketType, sockopt};
@@ -302,10 +302,9 @@ fn spawn(
         None => None,
     };
     let name = format!("shard-{}", seed.id);
-    LocalExecutorBuilder::new(placement.unwrap_or(Placement::Unbound))
+    executor(placement.unwrap_or(Placement::Unbound))
         .name(&name)
         .ring_depth(RING_DEPTH)
-        .preempt_timer(PREEMPT_TIMER)
         .spawn(move || run_shard(seed, addresses, report))
         .map_err(|error| cannot_start(&name, &error))
 }
@@ -315,14 +314,6 @@ async fn run_shard(
     addresses: Arc<[SocketAddr]>,
     report: Sender<Report>,
 ) -> Result<(), ServeError> {
-    // Under load an executor was seen to sleep through completions of its own rings while it
-    // started, with nothing else to wake it: a timer always does.
-    glommio::spawn_local(async {
-        loop {
-            glommio::timer::sleep(HEARTBEAT).await;
-        }
-    })
-    .detach();
     let shared = Arc::clone(&seed.shared);
     let mut shard = match setup::open(seed).await {
         Ok(shard) => shard,
@@ -392,11 +383,6 @@ fn cannot_start(what: &str, reason: &dyn std::fmt::Display) -> ServeError {
 
 /// Entries of one executor's rings.
 const RING_DEPTH: usize = 512;
-/// How long tasks run before glommio looks at its rings again: below the latency that a busy shard
-/// may add.
-const PREEMPT_TIMER: Duration = Duration::from_millis(1);
-/// The longest that an executor sleeps without looking at its rings.
-const HEARTBEAT: Duration = Duration::from_millis(5);
 const BOOT_POLL: Duration = Duration::from_millis(1);
 /// How long readiness waits for the issuers' links; a link that is down later is not waited for.
 const LINKS_WAIT: Duration = Duration::from_secs(3);

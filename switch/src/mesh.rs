@@ -3,16 +3,12 @@
 //! bounds.
 
 use std::collections::VecDeque;
-use std::pin::pin;
-use std::time::Duration;
 
 use domain::ids::{LinkId, ShardId, Stan};
 use domain::request::Facts;
-use futures_lite::future;
 use glommio::GlommioError;
 use glommio::ResourceType;
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
-use glommio::timer::sleep;
 use transaction::Handle;
 use transaction::input::Assessment;
 use transaction::matching::{Echo, Expected};
@@ -154,22 +150,6 @@ pub(crate) fn build(shards: u16, capacity: usize) -> Vec<MeshEnds> {
     ends
 }
 
-/// Polls a connection until it stands. Under load an executor was seen to sleep through its peer's
-/// connection when nothing else woke it, so a timer does.
-async fn insist<T>(connecting: impl Future<Output = T>) -> T {
-    let mut connecting = pin!(connecting);
-    loop {
-        let connected = async { Some(connecting.as_mut().await) };
-        let tick = async {
-            sleep(CONNECT_POLL).await;
-            None
-        };
-        if let Some(connected) = future::or(connected, tick).await {
-            return connected;
-        }
-    }
-}
-
 /// A shard's way to its peers.
 #[derive(Debug)]
 pub(crate) struct Mesh {
@@ -189,7 +169,7 @@ impl Mesh {
         for receiver in ends.receivers.into_iter().flatten() {
             let inbox = inbox.clone();
             glommio::spawn_local(async move {
-                let receiver = insist(receiver.connect()).await;
+                let receiver = receiver.connect().await;
                 while let Some(message) = receiver.recv().await {
                     inbox.push(Event::Mesh(message));
                 }
@@ -200,7 +180,7 @@ impl Mesh {
         for sender in ends.senders {
             let peer = match sender {
                 Some(sender) => Some(Peer {
-                    sender: insist(sender.connect()).await,
+                    sender: sender.connect().await,
                     backlog: VecDeque::new(),
                 }),
                 None => None,
@@ -276,6 +256,3 @@ impl Peer {
         }
     }
 }
-
-/// How often a connection that is being made is looked at.
-const CONNECT_POLL: Duration = Duration::from_millis(2);

@@ -8,10 +8,10 @@ use std::time::Duration;
 use domain::ids::{Lsn, NodeId, ShardId};
 use domain::record::Record;
 use domain::time::{Instant, WallTime};
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::Placement;
 use tempfile::TempDir;
 
-use super::{Clock, FileSystems, Journal, JournalSettings, Recovered};
+use super::{Clock, FileSystems, Journal, JournalSettings, Recovered, executor};
 use crate::error::JournalError;
 use crate::manifest::Manifest;
 
@@ -28,9 +28,7 @@ pub(crate) fn disk_dir(name: &str) -> TempDir {
 
 /// Runs `future` on an executor of its own, on this thread.
 pub(crate) fn on_executor<T>(future: impl Future<Output = T>) -> T {
-    let executor = LocalExecutorBuilder::new(Placement::Unbound)
-        .make()
-        .unwrap();
+    let executor = executor(Placement::Unbound).make().unwrap();
     executor.run(future)
 }
 

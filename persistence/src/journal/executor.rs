@@ -1,0 +1,97 @@
+//! The executor that shards and journals run on.
+
+use std::time::Duration;
+
+use glommio::{LocalExecutorBuilder, Placement};
+
+/// An executor without glommio's preemption timer.
+///
+/// glommio 0.9.0 arms that timer, polls its rings, and runs its tasks. When the timer fires before
+/// the first task has run, as it does when the thread lost its core meanwhile, it takes the round
+/// for an idle one and goes to sleep with tasks that could run, and with no timer to wake it: their
+/// timers have fired already. (Repaired by pull request 53 of glommio/glommio, in no release
+/// yet.) So the timer is put off for ever. What preempts without it is every completion on the ring
+/// of the sockets, and the end of the runnable tasks.
+#[must_use]
+pub fn executor(placement: Placement) -> LocalExecutorBuilder {
+    LocalExecutorBuilder::new(placement).preempt_timer(NEVER)
+}
+
+/// Longer than a machine is ever stopped in the middle of a round.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::process::{Command, Stdio};
+    use std::sync::mpsc::{Receiver, channel};
+    use std::time::Instant;
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use super::*;
+
+    const TEST: &str = "journal::executor::tests::an_executor_that_is_stopped_anywhere_goes_on";
+    const ROLE: &str = "NJIA_TEST_EXECUTOR_CHILD";
+    const STOPS: u32 = 400;
+
+    /// Runs itself in a process of its own and stops that process for longer than any short timer,
+    /// again and again; each time it must go on.
+    #[test]
+    fn an_executor_that_is_stopped_anywhere_goes_on() {
+        if std::env::var_os(ROLE).is_some() {
+            return tick_for_ever();
+        }
+        let program = std::env::current_exe().unwrap();
+        let mut command = Command::new(program);
+        command.args([TEST, "--exact"]).env(ROLE, "1");
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let ticks = ticks_of(child.stdout.take().unwrap());
+        let goes_on = || {
+            while ticks.try_recv().is_ok() {}
+            ticks.recv_timeout(Duration::from_secs(10)).is_ok()
+        };
+        let pid = Pid::from_child(&child);
+        let stalled = (0..STOPS).find(|stop| {
+            wait(Duration::from_micros(u64::from(stop % 50) * 2));
+            kill_process(pid, Signal::STOP).unwrap();
+            wait(Duration::from_millis(2));
+            kill_process(pid, Signal::CONT).unwrap();
+            !goes_on()
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(stalled, None, "it sleeps with tasks that could run");
+    }
+
+    fn tick_for_ever() {
+        let executor = executor(Placement::Unbound).make().unwrap();
+        executor.run(async {
+            loop {
+                glommio::timer::sleep(Duration::from_micros(10)).await;
+                std::io::stdout().write_all(b"\n").unwrap();
+            }
+        });
+    }
+
+    fn ticks_of(mut from: impl Read + Send + 'static) -> Receiver<usize> {
+        let (sender, ticks) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 256];
+            while let Ok(count @ 1..) = from.read(&mut buffer) {
+                if sender.send(count).is_err() {
+                    return;
+                }
+            }
+        });
+        ticks
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a pause is what is tested")]
+    fn wait(time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            std::thread::yield_now();
+        }
+    }
+}
