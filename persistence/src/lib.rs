@@ -17,6 +17,8 @@ extern crate alloc;
 pub mod applier;
 pub mod batch;
 pub mod error;
+#[cfg(test)]
+mod fixtures;
 pub mod identity;
 #[cfg(feature = "journal")]
 pub mod journal;
