@@ -1,7 +1,7 @@
 //! Between messages and the words of `domain`: the only module that knows both.
 //!
-//! Reading: [`request`], [`reversal`] on the acquirer's side, [`response_code`], [`issuer_answer`]
-//! on the issuer's, [`network`] on both. Writing: [`write_answer`], [`write_refusal`] toward the
+//! Reading: [`request`], [`reversal`], [`account`] on the acquirer's side, [`response_code`],
+//! [`issuer_answer`] on the issuer's, [`network`] on both. Writing: [`write_answer`], [`write_refusal`] toward the
 //! acquirer, [`write_issuer_request`], [`write_reversal`] toward the issuer, [`write_network`],
 //! [`write_network_answer`] on both.
 
@@ -14,8 +14,8 @@ mod write;
 
 pub use network::{NetworkKind, network, write_network, write_network_answer};
 pub use read::{
-    RequestFields, ReversalFields, can_be_refused, issuer_answer, request, response_code, reversal,
-    stan, trace,
+    RequestFields, ReversalFields, account, can_be_refused, issuer_answer, request, response_code,
+    reversal, stan, trace,
 };
 pub use scrub::scrub_sad;
 pub use write::{

@@ -34,7 +34,8 @@ impl Frame {
         self.index.dialect()
     }
 
-    /// Zeroes tracks, PIN block and the like: called as soon as the issuer's message is encoded.
+    /// Zeroes tracks, PIN block and the like: called when no issuer can be asked
+    /// with them any more.
     pub(crate) fn scrub_sensitive(&mut self) {
         let dialect = self.dialect();
         translate::scrub_sad(&mut self.bytes, &self.index, dialect);
@@ -79,7 +80,8 @@ impl FramePool {
 
     /// Takes a frame back. Its bytes are zeroed first: they may hold an account number.
     pub(crate) fn give(&self, mut frame: Box<Frame>) {
-        frame.bytes.zeroize();
+        // What lies behind its end was zeroed when it was given back before.
+        frame.bytes.as_mut_slice().zeroize();
         let mut free = self.free.borrow_mut();
         if free.len() < self.capacity {
             free.push(frame);

@@ -17,6 +17,7 @@ pub mod names;
 mod observe;
 mod openmetrics;
 mod process;
+mod sampler;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -29,6 +30,7 @@ pub use labels::{
     UnmatchedReason,
 };
 pub use observe::ShardGauges;
+pub(crate) use sampler::Sampler;
 
 use crate::config::ListenerId;
 use crate::limits::LABELS_MAX;

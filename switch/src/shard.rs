@@ -11,6 +11,7 @@ mod intake;
 mod issuing;
 mod routing;
 pub(crate) mod setup;
+mod timing;
 mod upkeep;
 
 use std::collections::VecDeque;
@@ -46,6 +47,7 @@ use crate::inbox::Inbox;
 use crate::issuer::Link;
 use crate::mesh::{Mesh, Message};
 use crate::metrics::Metrics;
+use timing::Timings;
 
 /// Everything that can happen to a shard.
 #[derive(Debug)]
@@ -148,6 +150,18 @@ pub(crate) struct Work {
     pub(crate) draining_since: Option<Instant>,
     /// Whether new requests were refused in the turn before.
     pub(crate) was_shedding: bool,
+    /// What is timed on the way of a transaction.
+    pub(crate) timings: Timings,
+    /// Failures of the journal that the metrics have.
+    pub(crate) journal_errors: JournalErrors,
+}
+
+/// Failures of the journal, by operation.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct JournalErrors {
+    pub(crate) write: u64,
+    pub(crate) sync: u64,
+    pub(crate) prepare: u64,
 }
 
 /// A frame whose answer is still owed.
@@ -155,6 +169,8 @@ pub(crate) struct Work {
 pub(crate) struct Waiting {
     pub(crate) session: SessionRef,
     pub(crate) frame: Box<Frame>,
+    /// How long its issuer had it.
+    pub(crate) at_issuer: Duration,
 }
 
 /// A leg that an issuer may still answer.
@@ -276,8 +292,11 @@ impl Shard {
             }
             Event::LinkLost { link, reason } => self.link_lost(link, reason, now),
             Event::Blocked { session } => self.note_blocked(session),
-            Event::Durable(lsn) => self.turn(transaction::Input::Durable { lsn }, now),
-            Event::JournalDead(error) => self.shared.die(&error),
+            Event::Durable(lsn) => self.durable(lsn, now),
+            Event::JournalDead(error) => {
+                self.count_journal_errors();
+                self.shared.die(&error);
+            }
         }
     }
 
@@ -313,6 +332,11 @@ impl Shard {
             }
             Message::LinkState { link, up } => self.set_link_state(link, up, now),
         }
+    }
+
+    fn durable(&mut self, lsn: Lsn, now: Instant) {
+        self.work.timings.syncs.durable(lsn, now, &self.metrics);
+        self.turn(transaction::Input::Durable { lsn }, now);
     }
 
     /// Feeds one input, acts on all outputs, and goes on with what acting produced.

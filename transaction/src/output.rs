@@ -51,6 +51,8 @@ pub enum Output {
     LegEnded {
         /// The transaction.
         handle: Handle,
+        /// The frame that waits for its answer, if one still does.
+        frame: Option<FrameId>,
         /// The leg.
         leg: IssuerLeg,
         /// How it ended. After [`LegEnding::TimedOut`] the link moves its key to the late ones.

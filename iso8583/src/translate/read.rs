@@ -210,8 +210,12 @@ const fn transmission(mti: Mti) -> Transmission {
     }
 }
 
-/// DE2, else the account in DE35; when both are there they must agree.
-fn account(message: MessageRef<'_>) -> Result<Option<&[u8]>, FormatError> {
+/// The digits of the account in the clear: DE2, else out of DE35; when both are there they must
+/// agree.
+///
+/// # Errors
+/// The field that cannot be used.
+pub fn account(message: MessageRef<'_>) -> Result<Option<&[u8]>, FormatError> {
     let of_track = match message.field(35) {
         Some(track) => Some(checked_account(35, account_of_track(track))?),
         None => None,

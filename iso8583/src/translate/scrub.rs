@@ -1,4 +1,5 @@
-//! Authentication data leaves the buffer as soon as the issuer has it (security.md §2).
+//! Authentication data leaves the buffer when no issuer can be asked with it any more
+//! (security.md §2).
 
 use crate::dialect::Dialect;
 use crate::message::FieldIndex;

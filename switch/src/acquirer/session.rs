@@ -20,7 +20,9 @@ use crate::config::ListenerId;
 use crate::frame::{Frame, FramePool, write_framed};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
-use crate::metrics::{AcceptError, CloseReason, Counter, Metrics, ParseReason, RejectReason, Side};
+use crate::metrics::{
+    AcceptError, CloseReason, Counter, Metrics, ParseReason, RejectReason, Sampler, Side, Stage,
+};
 use crate::shard::Event;
 
 /// What all sessions of one listener on one shard share.
@@ -79,6 +81,7 @@ pub(crate) async fn serve(
         buffer: vec![0; context.frame_len_max.saturating_add(READ_LEN)],
         filled: 0,
         bad_frames: BadFrames::default(),
+        parse: Sampler::new(Stage::Parse),
         scratch: vec![0; context.frame_len_max.saturating_add(16)],
         context,
     };
@@ -95,6 +98,7 @@ struct Reader {
     buffer: Vec<u8>,
     filled: usize,
     bad_frames: BadFrames,
+    parse: Sampler,
     scratch: Vec<u8>,
 }
 
@@ -193,7 +197,9 @@ impl Reader {
         let mut frame = context.pool.take(bytes, context.framing);
         frame.acquirer = context.acquirer;
         frame.received = received;
+        let timing = self.parse.begin(context.clock);
         let parsed = context.dialect.parse(&frame.bytes, &mut frame.index);
+        self.parse.end(timing, context.clock, &context.metrics);
         match classify(frame.message(), parsed) {
             Class::Request => self.admit(frame),
             Class::Reversal => {

@@ -22,7 +22,7 @@ use crate::conn::Conn;
 use crate::echo::EchoReader;
 use crate::frame::{Frame, write_framed};
 use crate::mesh::{Outbound, OutboundId, Purpose};
-use crate::metrics::UnmatchedReason;
+use crate::metrics::{LinkState as StateLabel, UnmatchedReason};
 
 /// What a link is made of.
 #[derive(Debug)]
@@ -241,6 +241,15 @@ impl Link {
             | LinkState::Up { .. } => {}
         }
         LinkEvent::Handled
+    }
+
+    /// The metric's word for where it stands.
+    pub(crate) const fn label(&self) -> StateLabel {
+        match self.state {
+            LinkState::Down => StateLabel::Down,
+            LinkState::SigningOn { .. } | LinkState::Refused { .. } => StateLabel::Connected,
+            LinkState::Up { .. } => StateLabel::Up,
+        }
     }
 
     /// When [`Link::handle_timeout`] has something to do.

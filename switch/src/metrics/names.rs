@@ -298,7 +298,8 @@ families! {
         "The same without the wait for an issuer.";
     StageDuration: SHORT_TIMES, Seconds, "njia_stage_duration_seconds",
         [words("stage", Stage::VALUES)],
-        "Time in one step; not finer than a turn.";
+        "Time in one step: of the processor one call in 16, of the syncs each; syncs are not finer \
+        than a turn.";
     Declines: COUNTER, None, "njia_declines_total",
         [words("origin", Origin::VALUES), words("reason", DeclineReason::VALUES)],
         "Declined transactions, by who declined and why.";
@@ -349,7 +350,7 @@ families! {
     Exceptions: COUNTER, None, "njia_exceptions_total", [words("reason", ExceptionReason::VALUES)],
         "What people have to look at.";
     RiskDuration: SHORT_TIMES, Seconds, "njia_risk_duration_seconds", [],
-        "Time of one assessment.";
+        "Time of one assessment; one in 16 is timed.";
     RiskVerdicts: COUNTER, None, "njia_risk_verdicts_total",
         [words("verdict", RiskVerdict::VALUES)],
         "What risk said.";

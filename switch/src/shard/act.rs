@@ -14,10 +14,10 @@ use transaction::Handle;
 use transaction::matching::Expected;
 use transaction::output::{JournalEntry, LegEnding, Output, Reply, StanReuse};
 
-use super::Shard;
+use super::{Shard, Waiting};
 use crate::frame::write_framed;
 use crate::mesh::Message;
-use crate::metrics::{Histogram, Outcome};
+use crate::metrics::Outcome;
 
 impl Shard {
     pub(super) fn act(&mut self, output: Output, now: Instant) {
@@ -31,7 +31,7 @@ impl Shard {
                 self.select_route(handle, frame, tried, now);
             }
             Output::Journal { lsn, entry } => {
-                self.append(lsn, &entry);
+                self.append(lsn, &entry, now);
                 #[cfg(feature = "reply-before-journal")]
                 self.work
                     .follow_ups
@@ -46,14 +46,21 @@ impl Shard {
             }
             Output::LegEnded {
                 handle,
+                frame,
                 leg,
                 ending,
                 elapsed,
             } => {
+                self.note_leg_end(frame, ending, elapsed);
                 self.leg_ended(handle, &leg, ending, elapsed, now);
             }
             Output::ReleaseStan { leg, reuse } => self.release_stan(&leg, reuse, now),
-            Output::Reply { frame, reply } => self.answer(frame, reply, now),
+            Output::Reply { frame, reply } => {
+                let timing = self.work.timings.reply.begin(self.clock);
+                self.answer(frame, reply, now);
+                let stage = &self.work.timings.reply;
+                stage.end(timing, self.clock, &self.metrics);
+            }
             Output::Discard { frame } => self.discard(frame),
             Output::Event(event) => self.metrics.count_event(event),
         }
@@ -61,11 +68,12 @@ impl Shard {
 
     /// The journal has room for every record of an admitted transaction: what it lacks room for is
     /// refused at the entrance. If it ever has not, going on would answer without a record.
-    fn append(&self, lsn: Lsn, entry: &JournalEntry) {
+    fn append(&mut self, lsn: Lsn, entry: &JournalEntry, now: Instant) {
         let record = self.engine.record(entry);
         if let Some(facts) = self.engine.facts(entry.handle()) {
             self.metrics.count_record(facts.class, &record);
         }
+        self.work.timings.syncs.appended(lsn, &record, now);
         let class = match record {
             Record::Intent(_) | Record::Refused(_) => Class::New,
             Record::Outcome(_)
@@ -151,20 +159,31 @@ impl Shard {
             }
         });
         let bytes = framed.and_then(|len| out.get(..len)).unwrap_or_default();
-        self.time_answer(reply, now.since(waiting.frame.received));
+        self.time_answer(reply, &waiting, now);
         self.reply(waiting.session, bytes);
         self.work.scratch = out;
         self.pool.give(waiting.frame);
     }
 
-    fn time_answer(&self, reply: Reply, elapsed: Duration) {
+    /// Authentication data stays until an issuer has had it: the next candidate needs it whole.
+    fn note_leg_end(&mut self, frame: Option<FrameId>, ending: LegEnding, elapsed: Duration) {
+        let waiting = frame.and_then(|frame| self.work.waiting.get_mut(frame.0 as usize));
+        let Some(waiting) = waiting else { return };
+        waiting.at_issuer = waiting.at_issuer.saturating_add(elapsed);
+        if ending != LegEnding::Unsent {
+            waiting.frame.scrub_sensitive();
+        }
+    }
+
+    fn time_answer(&self, reply: Reply, waiting: &Waiting, now: Instant) {
         let code = match reply {
             Reply::Answer(handle) => self.engine.answer(handle).map(|answer| answer.code),
             Reply::Code(code) | Reply::Acknowledge { code } => Some(code),
         };
         if let Some(code) = code {
+            let elapsed = now.since(waiting.frame.received);
             self.metrics
-                .observe_duration(Histogram::Transaction(outcome_told(code)), elapsed);
+                .observe_answer(outcome_told(code), elapsed, waiting.at_issuer);
         }
     }
 

@@ -1,5 +1,7 @@
 //! From the session to the engine, and from the engine's answer back to the session.
 
+use std::time::Duration;
+
 use domain::ResponseCode;
 use domain::ids::{ShardId, Stan};
 use domain::request::{FrameId, Request, Reversal};
@@ -61,7 +63,12 @@ impl Shard {
             transmission,
             facts,
         };
-        self.turn(transaction::Input::Request(request), now);
+        let timing = self.work.timings.duplicate.begin(self.clock);
+        let input = transaction::Input::Request(request);
+        self.engine.handle_input(input, now);
+        let duplicate = &self.work.timings.duplicate;
+        duplicate.end(timing, self.clock, &self.metrics);
+        self.drain(now);
     }
 
     fn admit_reversal(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
@@ -88,7 +95,11 @@ impl Shard {
     }
 
     fn keep(&mut self, session: SessionRef, frame: Box<Frame>) -> FrameId {
-        let key = self.work.waiting.insert(Waiting { session, frame });
+        let key = self.work.waiting.insert(Waiting {
+            session,
+            frame,
+            at_issuer: Duration::ZERO,
+        });
         FrameId(u32::try_from(key).unwrap_or(u32::MAX))
     }
 

@@ -34,20 +34,17 @@ impl Shard {
         let Some(issuer) = self.wires.get(usize::from(leg.issuer.0)).copied() else {
             return;
         };
-        let Some(waiting) = self.work.waiting.get_mut(frame.0 as usize) else {
+        let Some(waiting) = self.work.waiting.get(frame.0 as usize) else {
             return;
         };
         let message = waiting.frame.message();
-        let account = translate::request(message)
-            .map(|fields| fields.account)
-            .unwrap_or_default();
+        let account = translate::account(message).ok().flatten();
+        let account = account.unwrap_or_default();
         let echo = self.echo.of_facts(facts, &leg, account);
         let framed = write_framed(issuer.framing, &mut self.work.scratch, |body| {
             let forwarding = &issuer.institution;
             translate::write_issuer_request(issuer.dialect, message, &leg, forwarding, body).ok()
         });
-        // What must never be written down is not needed from here on.
-        waiting.frame.scrub_sensitive();
         let id = OutboundId {
             owner: self.id,
             handle,
@@ -308,6 +305,9 @@ impl Shard {
             .filter(|shard| *shard != self.id)
         {
             self.mesh.send(shard, Message::LinkState { link, up });
+        }
+        if let Some(place) = self.links.place(link) {
+            self.shared.tell_link(link, place.issuer, up);
         }
         self.set_link_state(link, up, now);
     }

@@ -7,14 +7,14 @@ use domain::request::{Facts, FrameId, IssuerLeg};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::translate;
 use router::Selection as Choice;
-use router::selection::{CallOutcome, Query};
+use router::selection::{CallOutcome, Query, SkipReason, Skipped};
 use transaction::Handle;
 use transaction::input::{Assessment, Selection};
 use transaction::matching::Expected;
 
 use super::{FollowUp, Leg, Shard};
 use crate::mesh::Message;
-use crate::metrics::Counter;
+use crate::metrics::{Counter, Histogram};
 
 impl Shard {
     /// Asks the shard that keeps the account's history.
@@ -43,7 +43,13 @@ impl Shard {
 
     /// The verdict of this shard's risk engine.
     pub(super) fn assess(&mut self, facts: &Facts, now: Instant) -> Assessment {
-        match self.risk.assess(facts, now) {
+        let timing = self.work.timings.risk.begin(self.clock);
+        let verdict = self.risk.assess(facts, now);
+        let risk = &self.work.timings.risk;
+        if let Some(took) = risk.end(timing, self.clock, &self.metrics) {
+            self.metrics.observe_duration(Histogram::Risk, took);
+        }
+        match verdict {
             risk_inline::Verdict::Accept => {
                 self.metrics.count(Counter::RiskAllowed);
                 Assessment::Accept
@@ -58,7 +64,10 @@ impl Shard {
     /// Chooses an issuer, a link of it and a STAN; each candidate that falls out is skipped before
     /// anything is sent.
     pub(super) fn select_route(&mut self, handle: Handle, frame: FrameId, tried: u8, now: Instant) {
+        let timing = self.work.timings.route.begin(self.clock);
         let selection = self.choose(handle, frame, tried, now);
+        let route = &self.work.timings.route;
+        route.end(timing, self.clock, &self.metrics);
         self.work
             .follow_ups
             .push_back(FollowUp::Selected(handle, selection));
@@ -70,7 +79,7 @@ impl Shard {
         };
         let mut tried = tried;
         loop {
-            let choice = self.ask_router(frame, tried, now);
+            let choice = self.ask_router(handle, frame, tried, now);
             let (route, candidate, issuer, permit, deadline) = match choice {
                 Some(Choice::Chosen {
                     route,
@@ -78,9 +87,15 @@ impl Shard {
                     issuer,
                     permit,
                     deadline,
-                    ..
-                }) => (route, candidate, issuer, permit, deadline),
-                Some(Choice::NoneAdmits { .. }) => return none_admits(),
+                    skipped,
+                }) => {
+                    self.count_skipped(skipped);
+                    (route, candidate, issuer, permit, deadline)
+                }
+                Some(Choice::NoneAdmits { skipped, .. }) => {
+                    self.count_skipped(skipped);
+                    return none_admits();
+                }
                 Some(Choice::NoRoute) | None => return no_route(),
             };
             if tried != 0 {
@@ -116,13 +131,30 @@ impl Shard {
         }
     }
 
-    fn ask_router(&mut self, frame: FrameId, tried: u8, now: Instant) -> Option<Choice> {
+    fn count_skipped(&self, skipped: Skipped) {
+        for (issuer, reason) in skipped.iter() {
+            match reason {
+                SkipReason::BreakerOpen | SkipReason::ProbesTaken => {
+                    self.metrics.count(Counter::BreakerRejected(issuer));
+                }
+                SkipReason::Tried | SkipReason::LinksDown | SkipReason::BulkheadFull => {}
+            }
+        }
+    }
+
+    fn ask_router(
+        &mut self,
+        handle: Handle,
+        frame: FrameId,
+        tried: u8,
+        now: Instant,
+    ) -> Option<Choice> {
+        let facts = self.engine.facts(handle)?;
         let waiting = self.work.waiting.get(frame.0 as usize)?;
-        let fields = translate::request(waiting.frame.message()).ok()?;
         let query = Query {
-            account: fields.account,
-            class: fields.class,
-            currency: fields.amount.currency(),
+            account: translate::account(waiting.frame.message()).ok()??,
+            class: facts.class,
+            currency: facts.amount.currency(),
         };
         Some(self.router.select(query, tried, now))
     }

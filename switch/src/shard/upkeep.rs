@@ -6,9 +6,9 @@ use domain::time::Instant;
 use persistence::journal::Pressure;
 use transaction::Input;
 
-use super::Shard;
+use super::{JournalErrors, Shard};
 use crate::conn::Conn;
-use crate::metrics::{Counter, Histogram, ShardGauges};
+use crate::metrics::{Counter, Gauge, Histogram, JournalOp, LinkState, ShardGauges};
 
 impl Shard {
     /// The earliest instant at which something is due without an event.
@@ -84,6 +84,7 @@ impl Shard {
             now,
         );
         self.report_breakers(now);
+        self.count_journal_errors();
         self.set_gauges();
         if self.shared.node().is_draining() && self.work.draining_since.is_none() {
             self.begin_drain(now);
@@ -124,6 +125,7 @@ impl Shard {
     }
 
     fn report_breakers(&mut self, now: Instant) {
+        self.router.handle_timeout(now);
         while let Some(transition) = self.router.poll_transition() {
             self.metrics.count_transition(transition);
             self.shared.tell_breaker(transition);
@@ -137,7 +139,49 @@ impl Shard {
         }
     }
 
+    /// Adds what has failed since the last look.
+    pub(super) fn count_journal_errors(&mut self) {
+        let counters = self.journal.counters();
+        let seen = &mut self.work.journal_errors;
+        let found = JournalErrors {
+            write: counters.write_errors,
+            sync: counters.sync_errors,
+            prepare: counters.prepare_errors,
+        };
+        for (op, before, after) in [
+            (JournalOp::Write, seen.write, found.write),
+            (JournalOp::Sync, seen.sync, found.sync),
+            (JournalOp::Prepare, seen.prepare, found.prepare),
+        ] {
+            self.metrics
+                .add(Counter::JournalErrors(op), after.saturating_sub(before));
+        }
+        *seen = found;
+    }
+
+    /// The links whose connection is here, by state.
+    fn set_link_gauges(&self) {
+        let is_draining = self.work.draining_since.is_some();
+        for issuer in &self.config.issuers {
+            let mut counts = [0_u64; LinkState::VALUES.len()];
+            let homes = issuer.link_ids().filter_map(|link| self.links.place(link));
+            for link in homes.filter_map(|place| place.home.as_ref()) {
+                let state = match link.label() {
+                    LinkState::Up if is_draining => LinkState::Draining,
+                    state => state,
+                };
+                if let Some(count) = counts.get_mut(state.index()) {
+                    *count += 1;
+                }
+            }
+            for (state, count) in LinkState::ALL.iter().zip(counts) {
+                self.metrics.set(Gauge::Links(issuer.id, *state), count);
+            }
+        }
+    }
+
     fn set_gauges(&self) {
+        self.set_link_gauges();
         let counts = self.engine.counts();
         self.metrics.set_shard_gauges(&ShardGauges {
             inflight: counts.inflight,

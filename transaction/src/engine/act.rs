@@ -308,6 +308,7 @@ impl Engine {
     fn return_leg(&mut self, handle: Handle, leg: IssuerLeg) {
         self.emit(Output::LegEnded {
             handle,
+            frame: None,
             leg,
             ending: LegEnding::Unsent,
             elapsed: Duration::ZERO,
@@ -326,9 +327,11 @@ impl Engine {
             return;
         }
         let elapsed = now.since(transaction.started);
+        let frame = transaction.frame;
         if let Some(leg) = transaction.leg {
             self.emit(Output::LegEnded {
                 handle,
+                frame,
                 leg,
                 ending,
                 elapsed,
