@@ -1,9 +1,9 @@
 //! Between messages and the words of `domain`: the only module that knows both.
 //!
 //! Reading: [`request`], [`reversal`], [`account`] on the acquirer's side, [`response_code`],
-//! [`issuer_answer`] on the issuer's, [`network`] on both. Writing: [`write_answer`], [`write_refusal`] toward the
-//! acquirer, [`write_issuer_request`], [`write_reversal`] toward the issuer, [`write_network`],
-//! [`write_network_answer`] on both.
+//! [`issuer_answer`] on the issuer's, [`network`] on both. Writing: [`write_answer`],
+//! [`write_refusal`] toward the acquirer, [`write_issuer_request`], [`write_reversal`] toward the
+//! issuer, [`write_network`], [`write_network_answer`] on both.
 
 mod answer_fields;
 mod network;
