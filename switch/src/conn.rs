@@ -42,22 +42,28 @@ impl Conn {
         }
     }
 
-    /// Queues one whole frame.
+    /// Queues one whole frame. One turn may hold more than the queue does, so a full queue is
+    /// written out first; a peer is slow only when its socket does not take that.
     ///
     /// # Errors
     /// [`Refused`]; nothing of the frame was queued, so nothing of it will leave.
     pub(crate) fn push(&self, frame: &[u8]) -> Result<(), Refused> {
+        if self.has_no_room_for(frame) && self.write_out().is_err() {
+            return Err(Refused::Closed);
+        }
         if self.closed.get() {
             return Err(Refused::Closed);
         }
-        let mut out = self.out.borrow_mut();
-        if out.len() + frame.len() > self.out_len_max {
-            drop(out);
+        if self.has_no_room_for(frame) {
             self.close();
             return Err(Refused::SlowReader);
         }
-        out.extend_from_slice(frame);
+        self.out.borrow_mut().extend_from_slice(frame);
         Ok(())
+    }
+
+    fn has_no_room_for(&self, frame: &[u8]) -> bool {
+        self.out.borrow().len().saturating_add(frame.len()) > self.out_len_max
     }
 
     /// Whether the loop must note the connection for its flush; it is told so once until
@@ -76,8 +82,17 @@ impl Conn {
     /// # Errors
     /// The socket's error; the connection is closed then.
     pub(crate) fn flush(&self, now: Instant) -> io::Result<bool> {
+        self.write_out()?;
+        let is_clean = self.out.borrow().is_empty();
+        if !is_clean && self.blocked_since.get().is_none() {
+            self.blocked_since.set(Some(now));
+        }
+        Ok(is_clean)
+    }
+
+    fn write_out(&self) -> io::Result<()> {
         if self.closed.get() {
-            return Ok(true);
+            return Ok(());
         }
         let mut out = self.out.borrow_mut();
         let mut written = 0;
@@ -92,16 +107,11 @@ impl Conn {
                 }
             }
         }
-        if written == out.len() {
-            out.clear();
-            self.blocked_since.set(None);
-            return Ok(true);
-        }
         out.drain(..written);
-        if written > 0 || self.blocked_since.get().is_none() {
-            self.blocked_since.set(Some(now));
+        if written > 0 {
+            self.blocked_since.set(None);
         }
-        Ok(false)
+        Ok(())
     }
 
     /// Since when the socket has taken nothing.
@@ -120,5 +130,40 @@ impl Conn {
     /// Whether it has been closed from this side.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_turn_may_hold_more_than_the_queue() {
+        let (conn, _ours, _theirs) = connection(4_096);
+        for _ in 0..100 {
+            conn.push(&[7; 1_000]).unwrap();
+        }
+        assert!(conn.flush(Instant::ZERO).unwrap());
+        assert!(!conn.is_closed());
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_is_closed_when_its_queue_is_full() {
+        let (conn, _ours, _theirs) = connection(4_096);
+        let refused = std::iter::repeat_with(|| conn.push(&[7; 1_000])).find_map(Result::err);
+        assert_eq!(refused, Some(Refused::SlowReader));
+        assert!(conn.is_closed());
+        assert_eq!(conn.push(&[7]), Err(Refused::Closed));
+    }
+
+    fn connection(out_len_max: usize) -> (Conn, TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (theirs, _) = listener.accept().unwrap();
+        let writer = SocketWriter::of(&ours, Duration::from_secs(10)).unwrap();
+        (Conn::new(writer, out_len_max), ours, theirs)
     }
 }

@@ -136,6 +136,8 @@ pub(crate) struct Work {
     pub(crate) legs: AHashMap<u32, Leg>,
     /// Inputs that acting on an output has produced: fed when the engine is drained.
     pub(crate) follow_ups: VecDeque<FollowUp>,
+    /// Whether outputs are being acted on.
+    pub(crate) is_draining: bool,
     /// Connections with bytes to flush at the end of the turn.
     pub(crate) dirty: Vec<Rc<Conn>>,
     /// Sessions with bytes to flush at the end of the turn.
@@ -317,7 +319,10 @@ impl Shard {
                 self.turn(transaction::Input::Assessed { handle, assessment }, now);
             }
             Message::Send(outbound) => self.send_at_home(outbound, now),
-            Message::Unsent { outbound } => self.outbound_unsent(outbound, now),
+            Message::Unsent { outbound } => {
+                self.outbound_unsent(outbound);
+                self.drain(now);
+            }
             Message::Answer {
                 outbound,
                 frame,
@@ -345,17 +350,23 @@ impl Shard {
         self.drain(now);
     }
 
-    /// Acts on outputs until the engine has none and no follow-up is left.
+    /// Acts on outputs until the engine has none and no follow-up is left. Acting never drains: the
+    /// stack would grow with the number of requests that a lost link gives back.
     pub(crate) fn drain(&mut self, now: Instant) {
+        assert!(
+            !std::mem::replace(&mut self.work.is_draining, true),
+            "invariant: outputs are acted on by one loop"
+        );
         loop {
             while let Some(output) = self.engine.poll_output() {
                 self.act(output, now);
             }
             let Some(next) = self.work.follow_ups.pop_front() else {
-                return;
+                break;
             };
             self.engine.handle_input(next.into_input(), now);
         }
+        self.work.is_draining = false;
     }
 
     fn note_blocked(&mut self, session_ref: SessionRef) {

@@ -65,7 +65,7 @@ impl Shard {
                     now,
                 );
             }
-            None => self.outbound_unsent(id, now),
+            None => self.outbound_unsent(id),
         }
     }
 
@@ -139,7 +139,7 @@ impl Shard {
             .place(outbound.link)
             .map(|place| place.home_shard)
         else {
-            return self.outbound_unsent(outbound.id, now);
+            return self.outbound_unsent(outbound.id);
         };
         if home == self.id {
             self.send_at_home(outbound, now);
@@ -152,12 +152,12 @@ impl Shard {
     pub(super) fn send_at_home(&mut self, outbound: Box<Outbound>, now: Instant) {
         let id = outbound.id;
         let Some(link) = self.links.home_mut(outbound.link) else {
-            return self.outbound_unsent(id, now);
+            return self.outbound_unsent(id);
         };
         let conn = link.conn().cloned();
         match link.send(outbound, now) {
             Ok(()) => self.note_written(conn),
-            Err(outbound) if outbound.id.owner == self.id => self.outbound_unsent(id, now),
+            Err(outbound) if outbound.id.owner == self.id => self.outbound_unsent(id),
             Err(outbound) => {
                 self.mesh.send(
                     id.owner,
@@ -169,14 +169,13 @@ impl Shard {
         }
     }
 
-    /// Provably no byte of it left.
-    pub(super) fn outbound_unsent(&mut self, outbound: OutboundId, now: Instant) {
+    /// Provably no byte of it left: the engine hears of it when it is drained.
+    pub(super) fn outbound_unsent(&mut self, outbound: OutboundId) {
         let follow_up = match outbound.purpose {
             Purpose::Request => FollowUp::Unsent(outbound.handle, outbound.stan),
             Purpose::Reversal => FollowUp::ReversalUnsent(outbound.handle),
         };
         self.work.follow_ups.push_back(follow_up);
-        self.drain(now);
     }
 
     pub(super) fn link_connected(&mut self, link: LinkId, conn: Rc<Conn>, now: Instant) {
