@@ -17,7 +17,7 @@ use loadgen::clock::Clock;
 use loadgen::issuer::{Behaviour, IssuerConfig, IssuerHost};
 use loadgen::message::Wire;
 
-pub use load::{Load, LoadReport};
+pub use load::{Load, LoadReport, Running, concatenated};
 pub use node::{Build, Node};
 pub use session::Session;
 

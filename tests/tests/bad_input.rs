@@ -62,6 +62,41 @@ impl Witness {
     }
 }
 
+/// A switch under test, and a session that must not notice.
+struct Scene<'a> {
+    node: &'a Node,
+    witness: Witness,
+}
+
+impl Scene<'_> {
+    /// `bytes` close the session that they came on.
+    #[track_caller]
+    fn closed(&mut self, name: &str, bytes: &[u8]) {
+        let mut session = Session::connect(self.node.listener()).unwrap();
+        session.send_raw(bytes).unwrap();
+        session
+            .is_closed()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.witness.sees_nothing();
+    }
+
+    /// `bytes` are answered with DE39 `code` and DE44 `field`, and their session goes on.
+    #[track_caller]
+    fn refused(&mut self, name: &str, bytes: &[u8], code: &str, field: &str) {
+        let mut session = Session::connect(self.node.listener()).unwrap();
+        session.send(bytes).unwrap();
+        let answer = session
+            .receive()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let told = (answer.text(39), answer.text(44));
+        assert_eq!(told, (code.to_owned(), field.to_owned()), "{name}");
+        session.send(&purchase("900100")).unwrap();
+        let next = session.receive().unwrap().text(39);
+        assert_eq!(next, "00", "{name}: the session goes on");
+        self.witness.sees_nothing();
+    }
+}
+
 #[test]
 fn bad_input_is_refused_or_closes_its_own_session() {
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "bad-input");
@@ -69,78 +104,48 @@ fn bad_input_is_refused_or_closes_its_own_session() {
     let fast_deadline = [("NJIA__LIMITS__FRAME_DEADLINE_MS", "300")];
     let state = folder.join("state");
     let node = Node::start(Build::Product, &state, issuers.addresses(), &fast_deadline).unwrap();
-    let mut witness = Witness {
-        session: Session::connect(node.listener()).unwrap(),
-        stan: 0,
+    let session = Session::connect(node.listener()).unwrap();
+    let mut scene = Scene {
+        node: &node,
+        witness: Witness { session, stan: 0 },
     };
-
-    let mut closed = |name: &str, bytes: &[u8]| {
-        let mut session = Session::connect(node.listener()).unwrap();
-        session.send_raw(bytes).unwrap();
-        session
-            .is_closed()
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        witness.sees_nothing();
-    };
-    let good = purchase("900001");
-    closed("a length above the cap", &[0xFF, 0xFF, 0x30, 0x32]);
-    closed("a length of one", &[0x00, 0x01, 0x30]);
-    closed("a frame that is cut and never ends", &framed(&good)[..40]);
-    closed("a length in ASCII hex", b"00A40200");
-    closed("garbage behind a good length", &framed(&[0xA5; 64]));
-    closed(
-        "an MTI that is none",
-        &framed(&replaced(good.clone(), b"0200", b"X200")),
-    );
-    closed(
-        "a response from an acquirer",
-        &framed(&replaced(good.clone(), b"0200", b"0210")),
-    );
-    let cut = framed(&good[..20]);
-    closed("a bitmap without its fields", &cut);
-
-    let mut refused = |name: &str, bytes: Vec<u8>, code: &str, field: &str| {
-        let mut session = Session::connect(node.listener()).unwrap();
-        session.send(&bytes).unwrap();
-        let answer = session
-            .receive()
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(
-            (answer.text(39).as_str(), answer.text(44).as_str()),
-            (code, field),
-            "{name}"
-        );
-        // The session goes on.
-        session.send(&purchase("900100")).unwrap();
-        assert_eq!(
-            session.receive().unwrap().text(39),
-            "00",
-            "{name}: the session goes on"
-        );
-        witness.sees_nothing();
-    };
-    let amount = replaced(good.clone(), b"000000001500", b"C00000001500");
-    refused("a sign in the amount", amount, "30", "004");
-    let account = replaced(good.clone(), b"5061001234567890", b"50610012345678x0");
-    refused("a letter in the account", account, "30", "002");
-    let zero = replaced(good.clone(), b"000000001500", b"000000000000");
-    refused("an amount of nothing", zero, "13", "004");
-    let unserved = replaced(good.clone(), b"0200", b"0600");
-    refused("a class that is not served", unserved, "12", "");
-    let other_version = replaced(good, b"0200", b"1200");
-    refused("another version", other_version, "30", "");
+    no_way_to_the_next_frame(&mut scene);
+    framed_but_wrong(&mut scene);
 
     let intents = node.metric("njia_issuer_requests_total", &[]).unwrap();
-    let purchases = node
-        .metric("njia_transactions_total", &["financial"])
-        .unwrap();
-    assert_eq!(
-        intents, purchases,
-        "nothing that was refused went to an issuer"
-    );
+    let purchases = node.metric("njia_transactions_total", &["financial"]);
+    assert_eq!(intents, purchases.unwrap(), "nothing refused was sent on");
     assert!(node.terminate().unwrap().success());
     issuers.finish().unwrap();
     fs::remove_dir_all(&folder).unwrap();
+}
+
+fn no_way_to_the_next_frame(scene: &mut Scene<'_>) {
+    let good = purchase("900001");
+    let with_mti = |mti: &[u8]| framed(&replaced(good.clone(), b"0200", mti));
+    scene.closed("a length above the cap", &[0xFF, 0xFF, 0x30, 0x32]);
+    scene.closed("a length of one", &[0x00, 0x01, 0x30]);
+    scene.closed("a frame that is cut and never ends", &framed(&good)[..40]);
+    scene.closed("a length in ASCII hex", b"00A40200");
+    scene.closed("garbage behind a good length", &framed(&[0xA5; 64]));
+    scene.closed("an MTI that is none", &with_mti(b"X200"));
+    scene.closed("a response from an acquirer", &with_mti(b"0210"));
+    scene.closed("a bitmap without its fields", &framed(&good[..20]));
+}
+
+fn framed_but_wrong(scene: &mut Scene<'_>) {
+    let good = purchase("900001");
+    let with = |from: &[u8], to: &[u8]| replaced(good.clone(), from, to);
+    let amount = with(b"000000001500", b"C00000001500");
+    scene.refused("a sign in the amount", &amount, "30", "004");
+    let account = with(b"5061001234567890", b"50610012345678x0");
+    scene.refused("a letter in the account", &account, "30", "002");
+    let zero = with(b"000000001500", b"000000000000");
+    scene.refused("an amount of nothing", &zero, "13", "004");
+    let unserved = with(b"0200", b"0600");
+    scene.refused("a class that is not served", &unserved, "12", "");
+    let version = with(b"0200", b"1200");
+    scene.refused("another version", &version, "30", "");
 }
 
 #[test]

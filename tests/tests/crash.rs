@@ -6,12 +6,11 @@
 //! control shows that it does.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
 use loadgen::verify::{Audit, Inputs, audit};
-use njia_tests::e2e::{Build, Issuers, Load, Node, alone, folder, pause};
+use njia_tests::e2e::{Build, Issuers, Load, Node, alone, concatenated, folder, pause};
 
 const ROUNDS: u64 = 20;
 const SEED: u64 = 0x006e_6a69_6121;
@@ -71,19 +70,6 @@ fn campaign(build: Build, name: &str, rounds: u64) -> Result<Audit> {
         fs::remove_dir_all(&folder)?;
     }
     Ok(found)
-}
-
-fn concatenated(folder: &Path, parts: &[PathBuf]) -> Result<PathBuf> {
-    let whole = folder.join("acks.log");
-    let mut text = String::new();
-    for (position, part) in parts.iter().enumerate() {
-        let part = fs::read_to_string(part)?;
-        // Each file begins with a line that names its format.
-        let lines = part.split_inclusive('\n').skip(usize::from(position > 0));
-        text.extend(lines);
-    }
-    fs::write(&whole, text)?;
-    Ok(whole)
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use loadgen::verify::{Inputs, audit};
-use njia_tests::e2e::{Build, Issuers, Load, LoadReport, Node, alone, eventually, folder};
+use njia_tests::e2e::{Build, Issuers, Load, LoadReport, Node, Running, alone, eventually, folder};
 
 /// A load that is judged by the test, not by the tool's thresholds.
 fn load(rate: u32, duration: &str, seed: u64) -> Load {
@@ -23,7 +23,6 @@ fn load(rate: u32, duration: &str, seed: u64) -> Load {
 
 /// Stops the switch and compares all that is known.
 fn audited(node: Node, issuers: Issuers, report: &LoadReport) -> Result<loadgen::verify::Audit> {
-    node.settle(Duration::from_secs(60))?;
     let journal = node.journal().to_owned();
     assert!(node.terminate()?.success(), "the drain ends with 0");
     let ledgers = issuers.ledgers();
@@ -36,147 +35,130 @@ fn audited(node: Node, issuers: Issuers, report: &LoadReport) -> Result<loadgen:
     })
 }
 
+/// The switch, its issuers, and a place for files.
+struct Scene {
+    folder: std::path::PathBuf,
+    issuers: Issuers,
+    node: Node,
+}
+
+impl Scene {
+    fn open(name: &str) -> Self {
+        let folder = folder(env!("CARGO_TARGET_TMPDIR"), name);
+        let issuers = Issuers::start(&folder, Duration::from_millis(10)).unwrap();
+        let state = folder.join("state");
+        let node = Node::start(Build::Product, &state, issuers.addresses(), &[]).unwrap();
+        Self {
+            folder,
+            issuers,
+            node,
+        }
+    }
+
+    fn offer(&self, rate: u32, duration: &str, seed: u64) -> Running {
+        load(rate, duration, seed)
+            .start(self.node.listener(), &self.folder.join("load"))
+            .unwrap()
+    }
+
+    fn calls(&self, labels: &[&str]) -> f64 {
+        self.node
+            .metric("njia_issuer_requests_total", labels)
+            .unwrap()
+    }
+
+    fn reversals(&self, result: &str) -> f64 {
+        let labels = ["cause=\"timeout\"", result];
+        self.node.metric("njia_reversals_total", &labels).unwrap()
+    }
+
+    fn breaker_went(&self, issuer: &str, to: &str) -> bool {
+        let (issuer, to) = (format!("issuer=\"{issuer}\""), format!("to=\"{to}\""));
+        let metric = "njia_breaker_transitions_total";
+        self.node.metric(metric, &[&issuer, &to]).unwrap() >= 1.0
+    }
+
+    #[track_caller]
+    fn await_that(&self, what: &str, holds: impl FnMut() -> bool) {
+        let in_time = eventually(Duration::from_secs(20), holds);
+        assert!(in_time, "{what}:\n{}", self.node.log());
+    }
+
+    /// Waits for rest, checks the counters, and compares all that is known.
+    fn close(self, report: &LoadReport) {
+        self.node.check_metrics().unwrap();
+        let found = audited(self.node, self.issuers, report).unwrap();
+        assert!(found.passed(), "{found}");
+        fs::remove_dir_all(&self.folder).unwrap();
+    }
+}
+
 #[test]
 fn a_silent_issuer_is_left_alone_and_taken_back() {
     let _machine = alone();
-    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "silent-issuer");
-    let issuers = Issuers::start(&folder, Duration::from_millis(10)).unwrap();
-    let node = Node::start(
-        Build::Product,
-        &folder.join("state"),
-        issuers.addresses(),
-        &[],
-    )
-    .unwrap();
-    let running = load(1_000, "10s", 7)
-        .start(node.listener(), &folder.join("load"))
-        .unwrap();
-    let approved_by_momo = || {
-        node.metric(
-            "njia_issuer_requests_total",
-            &["issuer=\"momo\"", "\"approved\""],
-        )
-        .unwrap()
-    };
-    assert!(
-        eventually(Duration::from_secs(20), || approved_by_momo() > 50.0),
-        "momo has traffic"
-    );
+    let scene = Scene::open("silent-issuer");
+    let running = scene.offer(1_000, "16s", 7);
+    let by_momo = || scene.calls(&["issuer=\"momo\""]);
+    scene.await_that("momo has traffic", || by_momo() > 50.0);
 
-    issuers.host.control(Issuers::BANK).mute(true);
-    let opened = || {
-        let labels = ["issuer=\"bank\"", "to=\"open\""];
-        node.metric("njia_breaker_transitions_total", &labels)
-            .unwrap()
-            >= 1.0
-    };
-    assert!(
-        eventually(Duration::from_secs(6), opened),
-        "the bank's breaker opens:\n{}",
-        node.log()
-    );
-    let failed_over = node
-        .metric("njia_issuer_requests_total", &["issuer=\"momo\""])
-        .unwrap();
-    let takes_over = || {
-        let now = node
-            .metric("njia_issuer_requests_total", &["issuer=\"momo\""])
-            .unwrap();
-        now > failed_over + 200.0
-    };
-    assert!(
-        eventually(Duration::from_secs(5), takes_over),
-        "momo takes the bank's traffic"
-    );
+    scene.issuers.host.control(Issuers::BANK).mute(true);
+    scene.await_that("the bank's breaker opens", || {
+        scene.breaker_went("bank", "open")
+    });
+    let before = by_momo();
+    scene.await_that("momo takes the bank's traffic", || {
+        by_momo() > before + 1_000.0
+    });
+    scene.issuers.host.control(Issuers::BANK).mute(false);
+    // A breaker closes on traffic: its probes are live requests.
+    scene.await_that("the bank's breaker closes again", || {
+        scene.breaker_went("bank", "closed")
+    });
 
-    issuers.host.control(Issuers::BANK).mute(false);
-    let closed = || {
-        let labels = ["issuer=\"bank\"", "to=\"closed\""];
-        node.metric("njia_breaker_transitions_total", &labels)
-            .unwrap()
-            >= 1.0
-    };
     let report = running.finish().unwrap();
-    if !closed() {
-        // A breaker closes on traffic: its probes are live requests.
-        let more = load(500, "12s", 8)
-            .start(node.listener(), &folder.join("more"))
-            .unwrap();
-        assert!(
-            eventually(Duration::from_secs(15), closed),
-            "it closes again:\n{}",
-            node.log()
-        );
-        more.finish().unwrap();
-    }
-    let timed_out = node
-        .metric(
-            "njia_issuer_requests_total",
-            &["issuer=\"bank\"", "timeout"],
-        )
-        .unwrap();
-    assert!(timed_out > 0.0, "what was under way timed out");
-    node.settle(Duration::from_secs(60)).unwrap();
-    let owed = node
-        .metric("njia_reversals_total", &["cause=\"timeout\"", "owed"])
-        .unwrap();
-    let done = node
-        .metric(
-            "njia_reversals_total",
-            &["cause=\"timeout\"", "acknowledged"],
-        )
-        .unwrap();
-    assert!(
-        owed >= timed_out && done == owed,
-        "each is reversed: {timed_out} {owed} {done}"
-    );
     println!("{}", report.printed);
-    drop(node);
-    fs::remove_dir_all(&folder).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
+    let timed_out = scene.calls(&["issuer=\"bank\"", "timeout"]);
+    assert!(timed_out > 0.0, "what was under way timed out");
+    assert_eq!(report.number("/timeout"), 0.0, "each has its answer");
+    let told = report.told("91").unwrap();
+    assert!(told >= timed_out, "91 to each: {told} of {timed_out}");
+    // The deadline of the route is a second; the rest is what a busy machine may add.
+    let slowest = report.number("/service/max_us");
+    assert!(slowest < 2_500_000.0, "by the deadline: {slowest} us");
+    let (owed, done) = (
+        scene.reversals("\"owed\""),
+        scene.reversals("\"acknowledged\""),
+    );
+    assert_eq!((owed, done), (timed_out, timed_out), "each is reversed");
+    scene.close(&report);
 }
 
 #[test]
 fn one_malformed_answer_costs_one_timeout_and_its_reversal() {
     let _machine = alone();
-    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "malformed-answer");
-    let issuers = Issuers::start(&folder, Duration::from_millis(10)).unwrap();
-    let node = Node::start(
-        Build::Product,
-        &folder.join("state"),
-        issuers.addresses(),
-        &[],
-    )
-    .unwrap();
-    let running = load(1_000, "6s", 9)
-        .start(node.listener(), &folder.join("load"))
-        .unwrap();
-    let approved = || {
-        node.metric("njia_issuer_requests_total", &["\"approved\""])
-            .unwrap()
-    };
-    assert!(
-        eventually(Duration::from_secs(20), || approved() > 500.0),
-        "the load is there"
-    );
-    issuers.host.control(Issuers::BANK).garble_next(1);
+    let scene = Scene::open("malformed-answer");
+    let running = scene.offer(1_000, "6s", 9);
+    scene.await_that("the load is there", || {
+        scene.calls(&["\"approved\""]) > 500.0
+    });
+    scene.issuers.host.control(Issuers::BANK).garble_next(1);
     let report = running.finish().unwrap();
-    node.settle(Duration::from_secs(60)).unwrap();
-    let timeouts = node
-        .metric("njia_issuer_requests_total", &["timeout"])
-        .unwrap();
-    let owed = node
-        .metric("njia_reversals_total", &["owed", "cause=\"timeout\""])
-        .unwrap();
-    let reconnects = node.metric("njia_link_reconnects_total", &[]).unwrap();
+    println!("{}", report.printed);
+    scene.node.settle(Duration::from_secs(60)).unwrap();
+    let lost = scene.node.metric("njia_link_reconnects_total", &[]);
     assert_eq!(
-        (timeouts, owed, reconnects),
+        (
+            scene.calls(&["timeout"]),
+            scene.reversals("owed"),
+            lost.unwrap()
+        ),
         (1.0, 1.0, 0.0),
         "{}",
-        node.log()
+        scene.node.log()
     );
-    println!("{}", report.printed);
-    let found = audited(node, issuers, &report).unwrap();
-    assert!(found.passed(), "{found}");
     assert_eq!(report.exit, Some(0), "{}", report.printed);
-    fs::remove_dir_all(&folder).unwrap();
+    let p99 = report.number("/service/p99_us");
+    assert!(p99 < 400_000.0, "the others do not notice: p99 {p99} us");
+    scene.close(&report);
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_lite::stream;
@@ -67,7 +67,13 @@ async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     } else {
         (TEXT_FORM, admin.exposition.text())
     };
-    ([(CONTENT_TYPE, form)], held(text, permit)).into_response()
+    // A length of its own, or the body's pieces would be told as chunks, which the plainest of
+    // scrapers do not join.
+    let head = [
+        (CONTENT_TYPE, HeaderValue::from_static(form)),
+        (CONTENT_LENGTH, HeaderValue::from(text.len())),
+    ];
+    (head, held(text, permit)).into_response()
 }
 
 /// A body that keeps its permit until it has been taken to its end.

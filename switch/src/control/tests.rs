@@ -64,6 +64,9 @@ fn metrics_come_in_the_form_that_is_asked_for() {
     let (code, head, body) = running.ask("/metrics", "*/*");
     assert_eq!(code, 200);
     assert!(head.contains("text/plain; version=0.0.4"), "{head}");
+    let len = format!("content-length: {}", body.len());
+    let mut lines = head.lines();
+    assert!(lines.any(|line| line.eq_ignore_ascii_case(&len)), "{head}");
     assert!(
         body.contains("\nnjia_requests_total{ingress=\"iso\"} 1\n"),
         "{body}"

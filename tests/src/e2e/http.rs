@@ -1,4 +1,5 @@
-//! One plain GET, enough for the admin listener.
+//! One plain GET, enough for the admin listener. HTTP/1.0: an answer in chunks would have to be
+//! joined.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,10 +11,7 @@ use anyhow::{Context, Result};
 pub(super) fn get(address: &str, path: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer

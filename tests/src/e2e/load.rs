@@ -46,6 +46,31 @@ pub struct LoadReport {
     pub printed: String,
 }
 
+impl LoadReport {
+    /// A number of `summary.json`.
+    ///
+    /// # Panics
+    /// There is none at `pointer`.
+    #[must_use]
+    #[track_caller]
+    pub fn number(&self, pointer: &str) -> f64 {
+        let value = self.summary.pointer(pointer);
+        let number = value.and_then(serde_json::Value::as_f64);
+        number.unwrap_or_else(|| panic!("the summary has no number {pointer}"))
+    }
+
+    /// How many requests were answered with this DE39.
+    ///
+    /// # Errors
+    /// The file of answers cannot be read.
+    #[expect(clippy::cast_precision_loss, reason = "counts of a test are small")]
+    pub fn told(&self, code: &str) -> Result<f64> {
+        let text = std::fs::read_to_string(&self.acks).context("reading acks.log")?;
+        let codes = text.lines().filter_map(|line| line.split(' ').nth(6));
+        Ok(codes.filter(|found| *found == code).count() as f64)
+    }
+}
+
 impl Load {
     /// Starts it against `listener`, with its files in `folder`.
     ///
@@ -102,4 +127,21 @@ impl Running {
             printed,
         })
     }
+}
+
+/// The answers of several loads as one file in `folder`, for one audit of them all.
+///
+/// # Errors
+/// A file cannot be read or written.
+pub fn concatenated(folder: &Path, parts: &[PathBuf]) -> Result<PathBuf> {
+    let whole = folder.join("acks.log");
+    let mut text = String::new();
+    for (position, part) in parts.iter().enumerate() {
+        let part = std::fs::read_to_string(part)?;
+        // Each file begins with a line that names its format.
+        let lines = part.split_inclusive('\n').skip(usize::from(position > 0));
+        text.extend(lines);
+    }
+    std::fs::write(&whole, text)?;
+    Ok(whole)
 }

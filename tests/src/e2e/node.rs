@@ -186,6 +186,47 @@ impl Node {
         Ok(sum)
     }
 
+    /// Checks, at rest, that nothing was lost between the counters: each request is a repeat, was
+    /// rejected, or became a transaction, and each reversal that was owed has ended. What a switch
+    /// measures of every load must have been measured.
+    ///
+    /// # Errors
+    /// The accounts do not add up, or a metric that load must move stands at zero.
+    pub fn check_metrics(&self) -> Result<()> {
+        let sum = |names: &[&str]| -> Result<f64> {
+            let values = names.iter().map(|name| self.metric(name, &[]));
+            values.sum()
+        };
+        let requests = sum(&["njia_requests_total"])?;
+        let accounted = sum(&[
+            "njia_repeats_total",
+            "njia_rejected_total",
+            "njia_transactions_total",
+            "njia_inflight_transactions",
+        ])?;
+        if requests != accounted {
+            bail!("{requests} requests were read, {accounted} are accounted for");
+        }
+        let owed = self.metric("njia_reversals_total", &["result=\"owed\""])?;
+        let reversals = sum(&["njia_reversals_total"])? - owed;
+        let depth = sum(&["njia_saf_depth"])?;
+        if owed != reversals + depth {
+            bail!("{owed} reversals were owed, {reversals} have ended, {depth} are owed");
+        }
+        for name in MOVED_BY_LOAD {
+            if self.metric(name, &[])? == 0.0 {
+                bail!("{name} stands at zero after a load");
+            }
+        }
+        for stage in STAGES {
+            let label = format!("stage=\"{stage}\"");
+            if self.metric("njia_stage_duration_seconds_count", &[&label])? == 0.0 {
+                bail!("stage {stage} was never timed");
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until no transaction is in flight and no reversal is owed.
     ///
     /// # Errors
@@ -241,6 +282,27 @@ impl Drop for Node {
         self.child.wait().ok();
     }
 }
+
+/// Metrics that every load moves.
+const MOVED_BY_LOAD: [&str; 8] = [
+    "njia_transaction_duration_seconds_count",
+    "njia_own_duration_seconds_count",
+    "njia_issuer_duration_seconds_count",
+    "njia_risk_duration_seconds_count",
+    "njia_journal_sync_duration_seconds_count",
+    "njia_journal_bytes_total",
+    "njia_links",
+    "njia_shard_turns_total",
+];
+const STAGES: [&str; 7] = [
+    "parse",
+    "duplicate",
+    "risk",
+    "route",
+    "intent_sync",
+    "outcome_sync",
+    "reply",
+];
 
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();

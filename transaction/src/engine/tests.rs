@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use domain::ResponseCode;
+use domain::ids::Stan;
 use domain::record::{OutcomeKind, Record, RefusalReason, ReversalCause};
 use domain::request::{Answer, FrameId};
 use domain::time::Instant;
@@ -507,6 +508,61 @@ fn copies_of_one_stan_are_bounded() {
     assert_eq!(rig.told(128), MALFUNCTION);
 }
 
+/// What takes the transaction of `handle` from its request to its reversal.
+fn steps(handle: Handle, selection: Selection, stan: Stan) -> [Input<'static>; 7] {
+    let durable = |lsn| Input::Durable {
+        lsn: domain::ids::Lsn(lsn),
+    };
+    let answer = approval();
+    let assessment = Assessment::Accept;
+    [
+        Input::Assessed { handle, assessment },
+        Input::Selected { handle, selection },
+        durable(1),
+        Input::Response {
+            handle,
+            stan,
+            answer,
+        },
+        durable(9),
+        Input::Reversal(crate::testing::reversal(1, 20)),
+        durable(10),
+    ]
+}
+
+/// One input of each kind, most of them out of place.
+fn surprises(handle: Handle, selection: Selection, stan: Stan) -> [Input<'static>; 11] {
+    let none = Selection::None {
+        code: code(b"92"),
+        reason: RefusalReason::NoRoute,
+    };
+    let declined = Assessment::Decline {
+        code: code(b"59"),
+        reason: RefusalReason::Fraud,
+    };
+    let assessed = |assessment| Input::Assessed { handle, assessment };
+    let selected = |selection| Input::Selected { handle, selection };
+    let (answer, code) = (decline(), code(b"00"));
+    let lsn = domain::ids::Lsn(99);
+    [
+        assessed(declined),
+        selected(none),
+        Input::Unsent { handle, stan },
+        Input::Unusable { handle, stan },
+        Input::Response {
+            handle,
+            stan,
+            answer,
+        },
+        Input::ReversalResponse { handle, code },
+        Input::ReversalUnsent { handle },
+        assessed(Assessment::Accept),
+        selected(selection),
+        Input::Reversal(crate::testing::reversal(1, 21)),
+        Input::Durable { lsn },
+    ]
+}
+
 #[test]
 fn no_input_in_any_state_panics_or_answers_twice() {
     // Every input is thrown at a transaction in each of its states; the sweep runs after each.
@@ -518,67 +574,10 @@ fn no_input_in_any_state_panics_or_answers_twice() {
         let Selection::Leg { leg, .. } = selection else {
             panic!("the first candidate admits");
         };
-        let stan = leg.stan;
-        let answer = approval();
-        let assessment = Assessment::Accept;
-        let steps = [
-            Input::Assessed { handle, assessment },
-            Input::Selected { handle, selection },
-            Input::Durable {
-                lsn: domain::ids::Lsn(1),
-            },
-            Input::Response {
-                handle,
-                stan,
-                answer,
-            },
-            Input::Durable {
-                lsn: domain::ids::Lsn(9),
-            },
-            Input::Reversal(crate::testing::reversal(1, 20)),
-            Input::Durable {
-                lsn: domain::ids::Lsn(10),
-            },
-        ];
-        for step in &steps[..stage.min(steps.len())] {
+        for step in steps(handle, selection, leg.stan).iter().take(stage) {
             rig.give(*step);
         }
-        let none = Selection::None {
-            code: code(b"92"),
-            reason: RefusalReason::NoRoute,
-        };
-        let declined = Assessment::Decline {
-            code: code(b"59"),
-            reason: RefusalReason::Fraud,
-        };
-        for input in [
-            Input::Assessed {
-                handle,
-                assessment: declined,
-            },
-            Input::Selected {
-                handle,
-                selection: none,
-            },
-            Input::Unsent { handle, stan },
-            Input::Unusable { handle, stan },
-            Input::Response {
-                handle,
-                stan,
-                answer: decline(),
-            },
-            Input::ReversalResponse {
-                handle,
-                code: code(b"00"),
-            },
-            Input::ReversalUnsent { handle },
-            Input::Assessed { handle, assessment },
-            Input::Selected { handle, selection },
-            Input::Reversal(crate::testing::reversal(1, 21)),
-            Input::Durable {
-                lsn: domain::ids::Lsn(99),
-            },
-        ] {
+        for input in surprises(handle, selection, leg.stan) {
             rig.give(input);
         }
         rig.pass(Duration::from_secs(3600));
