@@ -14,6 +14,7 @@ use domain::ids::ShardId;
 use slab::Slab;
 
 use crate::conn::Conn;
+use crate::frame::Claim;
 
 pub(crate) use listener::{ListenerSetup, listen};
 pub(crate) use session::SessionContext;
@@ -48,11 +49,11 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Waits until the session may have one more request in flight. Not reading is the
-    /// back-pressure that an acquirer feels.
-    pub(crate) async fn capacity(&self) {
+    /// Waits until the session may have one more message of this claim in flight. Not reading is
+    /// the back-pressure that an acquirer feels.
+    pub(crate) async fn capacity(&self, claim: Claim) {
         poll_fn(|cx| {
-            if self.inflight.get() < self.inflight_max || self.conn.is_closed() {
+            if self.has_capacity(claim) || self.conn.is_closed() {
                 Poll::Ready(())
             } else {
                 self.reader.set(Some(cx.waker().clone()));
@@ -62,9 +63,14 @@ impl Session {
         .await;
     }
 
-    /// Whether [`Session::capacity`] would return at once.
-    pub(crate) fn has_capacity(&self) -> bool {
-        self.inflight.get() < self.inflight_max
+    /// Whether [`Session::capacity`] would return at once. What is never refused for want of room
+    /// has as much room again: it need not wait behind what is.
+    pub(crate) fn has_capacity(&self, claim: Claim) -> bool {
+        let share = match claim {
+            Claim::New => self.inflight_max,
+            Claim::Repeat | Claim::Reversal => self.inflight_max.saturating_mul(2),
+        };
+        self.inflight.get() < share
     }
 
     /// One more request is in flight.

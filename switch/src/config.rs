@@ -97,8 +97,10 @@ pub struct Limits {
     pub session_inflight_max: u32,
     /// Acquirer sessions per node.
     pub sessions_max: usize,
-    /// Requests per shard that wait for their turn.
+    /// Requests per shard that wait for their turn; beyond it new ones are refused with 96.
     pub request_queue_max: usize,
+    /// How long a request may wait for its shard, before it is refused with 96.
+    pub request_wait_max: Duration,
     /// Bytes waiting to be written to one session or link; beyond it the connection is closed.
     pub out_queue_bytes_max: usize,
     /// Bytes of one frame without its header.

@@ -21,6 +21,31 @@ pub(crate) struct Frame {
     pub(crate) acquirer: AcquirerId,
     /// When its last byte was read, on the clock of the whole process.
     pub(crate) received: Instant,
+    /// Since when it has waited for a loop to take it: its session may have held it back before.
+    pub(crate) queued: Instant,
+}
+
+/// What a message of an acquirer may claim when there is little room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// A first request: refused at once, for nothing of it has happened.
+    New,
+    /// It may have been answered before, and 96 could contradict that answer: only the engine
+    /// knows.
+    Repeat,
+    /// It ends what has begun: always taken.
+    Reversal,
+}
+
+impl Claim {
+    /// That of a request or a reversal.
+    pub(crate) fn of(message: MessageRef<'_>) -> Self {
+        match *message.mti().as_bytes() {
+            [_, b'4', ..] => Self::Reversal,
+            _ if message.mti().is_repeat() => Self::Repeat,
+            _ => Self::New,
+        }
+    }
 }
 
 impl Frame {
@@ -70,6 +95,7 @@ impl FramePool {
                 framing,
                 acquirer: AcquirerId(0),
                 received: Instant::ZERO,
+                queued: Instant::ZERO,
             })
         });
         frame.framing = framing;

@@ -29,5 +29,6 @@ mod issuer;
 pub mod limits;
 mod mesh;
 pub mod metrics;
+mod reading;
 mod shard;
 mod sys;

@@ -14,7 +14,7 @@ use transaction::input::Assessment;
 use transaction::matching::{Echo, Expected};
 
 use crate::acquirer::SessionRef;
-use crate::frame::Frame;
+use crate::frame::{Claim, Frame};
 use crate::inbox::Inbox;
 use crate::shard::Event;
 
@@ -171,7 +171,7 @@ impl Mesh {
             glommio::spawn_local(async move {
                 let receiver = receiver.connect().await;
                 while let Some(message) = receiver.recv().await {
-                    inbox.push(Event::Mesh(message));
+                    inbox.push(event(message, &inbox));
                 }
             })
             .detach();
@@ -238,6 +238,16 @@ impl Mesh {
 
     fn peer(&self, to: ShardId) -> Option<&Peer> {
         self.peers.get(usize::from(to.0)).and_then(Option::as_ref)
+    }
+}
+
+/// A request has no more room than one of the shard's own sessions.
+fn event(message: Message, inbox: &Inbox) -> Event {
+    match message {
+        Message::Request { session, frame } if !inbox.takes(Claim::of(frame.message())) => {
+            Event::Excess { session, frame }
+        }
+        message => Event::Mesh(message),
     }
 }
 

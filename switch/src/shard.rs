@@ -59,6 +59,13 @@ pub(crate) enum Event {
         /// The message.
         frame: Box<Frame>,
     },
+    /// A request from a peer shard found the queue full.
+    Excess {
+        /// Where its refusal goes.
+        session: SessionRef,
+        /// The message.
+        frame: Box<Frame>,
+    },
     /// A peer shard has something to say.
     Mesh(Message),
     /// A connection to an issuer stands.
@@ -96,9 +103,12 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    /// Counts against the bound of the inbox: work that is not admitted yet.
+    /// Work that is not admitted yet.
     pub(crate) const fn is_request(&self) -> bool {
-        matches!(self, Self::Request { .. })
+        matches!(
+            self,
+            Self::Request { .. } | Self::Mesh(Message::Request { .. })
+        )
     }
 }
 
@@ -283,6 +293,7 @@ impl Shard {
     fn handle(&mut self, event: Event, now: Instant) {
         match event {
             Event::Request { session, frame } => self.take_request(session, frame, now),
+            Event::Excess { session, frame } => self.refuse_excess(session, frame),
             Event::Mesh(message) => self.take_message(message, now),
             Event::LinkConnected { link, conn } => self.link_connected(link, conn, now),
             Event::LinkFrame {

@@ -123,9 +123,16 @@ fn three_times_the_load_it_holds_costs_no_goodput_and_no_memory() {
 
     node.settle(Duration::from_secs(30)).unwrap();
     node.check_metrics().unwrap();
-    let rejected = node.metric("njia_rejected_total", &["\"overloaded\""]);
-    let refused = overloaded.number("/refused");
-    assert!(rejected.unwrap() >= refused, "96 comes before any intent");
+    let rejected = |reason| node.metric("njia_rejected_total", &[reason]).unwrap();
+    let told: f64 = [&held, &overloaded, &calm]
+        .iter()
+        .map(|report| report.told("96").unwrap())
+        .sum();
+    assert_eq!(
+        rejected("\"inflight_full\"") + rejected("\"overloaded\""),
+        told,
+        "each 96 came before any intent"
+    );
     let journal = node.journal().to_owned();
     assert!(node.terminate().unwrap().success());
     let ledgers = issuers.ledgers();

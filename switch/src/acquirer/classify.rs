@@ -4,13 +4,13 @@ use domain::ResponseCode;
 use iso8583::error::ParseError;
 use iso8583::{MessageRef, Mti, translate};
 
+use crate::frame::Claim;
+
 /// What to do with a message from an acquirer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// 0100, 0101, 0200, 0201.
-    Request,
-    /// 0400, 0401, 0420, 0421.
-    Reversal,
+    /// 0100, 0101, 0200, 0201, 0400, 0401, 0420, 0421: for the loop.
+    Transaction(Claim),
     /// 0800, 0801, 0820: answered in the session.
     Network,
     /// Answered at once, and nothing is remembered.
@@ -30,8 +30,9 @@ pub(crate) fn classify(message: MessageRef<'_>, parsed: Result<(), ParseError>) 
         return refuse(message, ResponseCode::FORMAT_ERROR, Some(error.field));
     }
     match message.mti().as_bytes() {
-        b"0100" | b"0101" | b"0200" | b"0201" => Class::Request,
-        b"0400" | b"0401" | b"0420" | b"0421" => Class::Reversal,
+        b"0100" | b"0101" | b"0200" | b"0201" | b"0400" | b"0401" | b"0420" | b"0421" => {
+            Class::Transaction(Claim::of(message))
+        }
         b"0800" | b"0801" | b"0820" => Class::Network,
         _ => refuse(message, unserved(message.mti()), None),
     }

@@ -2,14 +2,16 @@
 //! well-formed request or reversal.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
 use domain::ResponseCode;
 use domain::ids::AcquirerId;
 use domain::time::Instant;
-use futures_lite::AsyncReadExt;
+use futures_lite::{AsyncReadExt, future};
 use glommio::net::TcpStream;
+use glommio::timer::sleep;
 use iso8583::frame::FrameStep;
 use iso8583::{Dialect, Framing, translate};
 
@@ -17,12 +19,13 @@ use super::classify::{Class, classify, refuse};
 use super::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
 use crate::config::ListenerId;
-use crate::frame::{Frame, FramePool, write_framed};
+use crate::frame::{Claim, Frame, FramePool, write_framed};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
 use crate::metrics::{
     AcceptError, CloseReason, Counter, Metrics, ParseReason, RejectReason, Sampler, Side, Stage,
 };
+use crate::reading::{More, READ_LEN, Unfinished};
 use crate::shard::Event;
 
 /// What all sessions of one listener on one shard share.
@@ -34,6 +37,7 @@ pub(crate) struct SessionContext {
     pub(crate) framing: Framing,
     pub(crate) frame_len_max: usize,
     pub(crate) frame_deadline: Duration,
+    pub(crate) request_wait_max: Duration,
     pub(crate) bad_frames_per_minute_max: u32,
     pub(crate) out_len_max: usize,
     pub(crate) sessions: Sessions,
@@ -80,6 +84,8 @@ pub(crate) async fn serve(
         session,
         buffer: vec![0; context.frame_len_max.saturating_add(READ_LEN)],
         filled: 0,
+        unfinished: Unfinished::new(context.frame_deadline),
+        held_since: None,
         bad_frames: BadFrames::default(),
         parse: Sampler::new(Stage::Parse),
         scratch: vec![0; context.frame_len_max.saturating_add(16)],
@@ -97,6 +103,9 @@ struct Reader {
     context: Rc<SessionContext>,
     buffer: Vec<u8>,
     filled: usize,
+    unfinished: Unfinished,
+    /// Since when it has had its share in flight, without its socket having been empty.
+    held_since: Option<Instant>,
     bad_frames: BadFrames,
     parse: Sampler,
     scratch: Vec<u8>,
@@ -105,23 +114,31 @@ struct Reader {
 impl Reader {
     async fn run(&mut self) -> CloseReason {
         loop {
-            if let Err(reason) = self.fill().await {
-                return reason;
-            }
-            if let Err(reason) = self.take_frames().await {
-                return reason;
-            }
-            if let Err(reason) = self.flush() {
-                return reason;
+            match self.turn().await {
+                Ok(More::MayWait) => {
+                    // glommio reads on without a pause where it can, and would never come to the
+                    // other tasks while a peer writes as fast as this session reads.
+                    future::yield_now().await;
+                }
+                Ok(More::Nothing) => self.held_since = None,
+                Err(reason) => return reason,
             }
         }
     }
 
+    async fn turn(&mut self) -> Result<More, CloseReason> {
+        let more = self.fill().await?;
+        self.take_frames().await?;
+        self.flush()?;
+        Ok(more)
+    }
+
     /// Reads once. A frame that has begun must end before its deadline.
-    async fn fill(&mut self) -> Result<(), CloseReason> {
-        let deadline = (self.filled > 0).then_some(self.context.frame_deadline);
+    async fn fill(&mut self) -> Result<More, CloseReason> {
+        let left = self.unfinished.time_left(self.context.clock.now());
+        let left = left.map_err(|_| CloseReason::Deadline)?;
         self.stream
-            .set_read_timeout(deadline)
+            .set_read_timeout(left)
             .map_err(|_| CloseReason::Error)?;
         let Some(free) = self.buffer.get_mut(self.filled..) else {
             return Err(CloseReason::Frame);
@@ -129,8 +146,9 @@ impl Reader {
         match self.stream.read(free).await {
             Ok(0) => Err(CloseReason::Peer),
             Ok(count) => {
+                let more = More::after(count, free.len());
                 self.filled = self.filled.saturating_add(count);
-                Ok(())
+                Ok(more)
             }
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
                 Err(CloseReason::Deadline)
@@ -151,15 +169,13 @@ impl Reader {
                 FrameStep::Frame { header, len } => {
                     let body = start.saturating_add(header);
                     start = body.saturating_add(len);
-                    if !self.session.has_capacity() {
-                        self.wait_for_capacity().await?;
-                    }
-                    self.take_frame(body..start, received)?;
+                    self.take_frame(body..start, received).await?;
                 }
             }
         }
         self.buffer.copy_within(start..self.filled, 0);
         self.filled = self.filled.saturating_sub(start);
+        self.unfinished.note(start, self.filled, received);
         Ok(())
     }
 
@@ -177,9 +193,21 @@ impl Reader {
         }
     }
 
-    async fn wait_for_capacity(&self) -> Result<(), CloseReason> {
-        self.flush()?;
-        self.session.capacity().await;
+    /// Not reading is the back-pressure that an acquirer feels (fault 72), but what is not read
+    /// waits in the kernel, where nobody sees its age. So a session is held only for as long as a
+    /// request may wait; while its socket has not been empty since, it is read, and what is beyond
+    /// its share is refused (fault 87).
+    async fn wait_for_capacity(&mut self, claim: Claim) -> Result<(), CloseReason> {
+        let now = self.context.clock.now();
+        let held = now.since(*self.held_since.get_or_insert(now));
+        let left = self.context.request_wait_max.saturating_sub(held);
+        if claim != Claim::New {
+            self.flush()?;
+            self.session.capacity(claim).await;
+        } else if !left.is_zero() {
+            self.flush()?;
+            future::or(self.session.capacity(claim), sleep(left)).await;
+        }
         if self.session.conn.is_closed() {
             Err(CloseReason::SlowReader)
         } else {
@@ -187,9 +215,9 @@ impl Reader {
         }
     }
 
-    fn take_frame(
+    async fn take_frame(
         &mut self,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         received: Instant,
     ) -> Result<(), CloseReason> {
         let context = &self.context;
@@ -197,16 +225,12 @@ impl Reader {
         let mut frame = context.pool.take(bytes, context.framing);
         frame.acquirer = context.acquirer;
         frame.received = received;
+        frame.queued = received;
         let timing = self.parse.begin(context.clock);
         let parsed = context.dialect.parse(&frame.bytes, &mut frame.index);
         self.parse.end(timing, context.clock, &context.metrics);
         match classify(frame.message(), parsed) {
-            Class::Request => self.admit(frame),
-            Class::Reversal => {
-                context.metrics.count(Counter::Requests);
-                self.hand_over(frame);
-                Ok(())
-            }
+            Class::Transaction(claim) => self.admit(frame, claim).await,
             Class::Network => {
                 let answered = self.answer_network(&frame);
                 self.context.pool.give(frame);
@@ -230,22 +254,26 @@ impl Reader {
         }
     }
 
-    /// A repeat may have been answered before, so 96 could contradict that answer: repeats go to
-    /// the engine also under overload, which knows. A request enters the queue of the shard's loop,
-    /// or is refused at once: a queue that cannot grow is what keeps latency bounded under
-    /// overload.
-    fn admit(&mut self, frame: Box<Frame>) -> Result<(), CloseReason> {
-        let context = &self.context;
-        context.metrics.count(Counter::Requests);
-        let is_repeat = frame.message().mti().is_repeat();
-        if !context.inbox.takes(is_repeat, context.gate.is_shedding()) {
-            context
+    /// A message enters the queue of the shard's loop, or is refused at once.
+    async fn admit(&mut self, mut frame: Box<Frame>, claim: Claim) -> Result<(), CloseReason> {
+        self.context.metrics.count(Counter::Requests);
+        if !self.session.has_capacity(claim) {
+            self.wait_for_capacity(claim).await?;
+            frame.queued = self.context.clock.now();
+        }
+        if self.is_excess(claim) {
+            self.context
                 .metrics
                 .count(Counter::Rejected(RejectReason::Overloaded));
             return self.refuse(frame, ResponseCode::MALFUNCTION, None);
         }
         self.hand_over(frame);
         Ok(())
+    }
+
+    fn is_excess(&self, claim: Claim) -> bool {
+        let is_shed = claim == Claim::New && self.context.gate.is_shedding();
+        is_shed || !self.session.has_capacity(claim) || !self.context.inbox.takes(claim)
     }
 
     fn hand_over(&self, frame: Box<Frame>) {
@@ -327,6 +355,3 @@ impl BadFrames {
 /// Too many open files, in the process and in the system (Linux errno).
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
-/// Bytes asked for in one read: enough for some hundred messages, so that a busy session costs one
-/// system call for many.
-const READ_LEN: usize = 64 * 1024;

@@ -165,6 +165,7 @@ fn limits(section: Section<'_>) -> Limits {
         session_inflight_max: section.number("session_inflight_max", 1..=65_536, 256),
         sessions_max: section.number("sessions_max", 1..=100_000, 4_096),
         request_queue_max: section.number("request_queue_max", 16..=1_000_000, 4_096),
+        request_wait_max: section.millis("request_wait_max_ms", 10..=60_000, 100),
         out_queue_bytes_max: section.number("out_queue_bytes_max", 16_384..=16_777_216, 262_144),
         frame_len_max: section.number("frame_len_max", 512..=65_535, 8_192),
         frame_deadline: section.millis("frame_deadline_ms", 100..=60_000, 5_000),

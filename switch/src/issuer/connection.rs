@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use domain::ids::LinkId;
-use futures_lite::AsyncReadExt;
+use domain::time::Instant;
+use futures_lite::{AsyncReadExt, future};
 use glommio::net::TcpStream;
 use glommio::timer::sleep;
 use iso8583::frame::FrameStep;
@@ -17,6 +18,7 @@ use crate::conn::Conn;
 use crate::frame::FramePool;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
+use crate::reading::{READ_LEN, Unfinished};
 use crate::shard::Event;
 use crate::sys::SocketWriter;
 
@@ -80,9 +82,12 @@ async fn read_until_lost(setup: &ConnectionSetup, mut stream: TcpStream) {
     });
     let mut buffer = vec![0; setup.frame_len_max.saturating_add(READ_LEN)];
     let mut filled = 0_usize;
+    let mut unfinished = Unfinished::new(setup.frame_deadline);
     let reason = loop {
-        let deadline = (filled > 0).then_some(setup.frame_deadline);
-        if stream.set_read_timeout(deadline).is_err() {
+        let Ok(left) = unfinished.time_left(setup.clock.now()) else {
+            break "deadline";
+        };
+        if stream.set_read_timeout(left).is_err() {
             break "socket";
         }
         let Some(free) = buffer.get_mut(filled..) else {
@@ -94,12 +99,19 @@ async fn read_until_lost(setup: &ConnectionSetup, mut stream: TcpStream) {
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut => break "deadline",
             Err(_) => break "error",
         }
-        match take_frames(setup, &buffer, filled) {
+        let received = setup.clock.now();
+        match take_frames(setup, &buffer, filled, received) {
             Some(rest) => {
+                unfinished.note(rest.start, rest.len(), received);
                 filled = rest.len();
                 buffer.copy_within(rest, 0);
             }
             None => break "frame",
+        }
+        // An issuer decides how many messages it sends: what the loop has not taken yet bounds what
+        // is read. The pause also lets the other tasks in, when it writes without one.
+        while setup.inbox.is_crowded() {
+            future::yield_now().await;
         }
     };
     conn.close();
@@ -111,8 +123,12 @@ async fn read_until_lost(setup: &ConnectionSetup, mut stream: TcpStream) {
 
 /// Hands all whole frames to the loop. Returns what is left, or `None` when the stream cannot be
 /// trusted any more: there is no way to find the next frame by guessing.
-fn take_frames(setup: &ConnectionSetup, buffer: &[u8], filled: usize) -> Option<Range<usize>> {
-    let received = setup.clock.now();
+fn take_frames(
+    setup: &ConnectionSetup,
+    buffer: &[u8],
+    filled: usize,
+    received: Instant,
+) -> Option<Range<usize>> {
     let mut start = 0_usize;
     while let Some(rest) = buffer.get(start..filled) {
         match setup.framing.split(rest, setup.frame_len_max) {
@@ -175,7 +191,6 @@ impl Backoff {
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_RESET: Duration = Duration::from_secs(60);
-const READ_LEN: usize = 64 * 1024;
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]

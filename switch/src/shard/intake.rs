@@ -6,11 +6,11 @@ use domain::ResponseCode;
 use domain::ids::{ShardId, Stan};
 use domain::request::{FrameId, Request, Reversal};
 use domain::time::Instant;
-use iso8583::{MessageRef, translate};
+use iso8583::translate;
 
 use super::{Shard, Waiting};
 use crate::acquirer::SessionRef;
-use crate::frame::{Frame, write_framed};
+use crate::frame::{Claim, Frame, write_framed};
 use crate::mesh::Message;
 use crate::metrics::{Counter, RejectReason};
 
@@ -18,25 +18,35 @@ impl Shard {
     /// A session of this shard read a message: hand it to the transaction's owner.
     pub(super) fn take_request(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
         let owner = self.owner_of(&frame);
+        let is_new = Claim::of(frame.message()) == Claim::New;
         if owner == self.id {
             self.admit(session, frame, now);
-        } else if self.mesh.has_room(owner) || must_arrive(frame.message()) {
-            self.mesh.send(owner, Message::Request { session, frame });
-        } else {
+        } else if is_new && !self.mesh.has_room(owner) {
             self.metrics.count(Counter::MeshRefused);
-            self.metrics
-                .count(Counter::Rejected(RejectReason::Overloaded));
-            self.refuse(session, frame, ResponseCode::MALFUNCTION, None);
+            self.refuse_excess(session, frame);
+        } else {
+            self.mesh.send(owner, Message::Request { session, frame });
         }
     }
 
-    /// The owner takes a message: its words are made out of it, and the engine decides.
+    /// The owner takes a message: its words are made out of it, and the engine decides. A first
+    /// request that has waited too long is not begun: others wait behind it, and their acquirers
+    /// count from when they sent them.
     pub(super) fn admit(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
-        if is_reversal(frame.message()) {
-            self.admit_reversal(session, frame, now);
-        } else {
-            self.admit_request(session, frame, now);
+        match Claim::of(frame.message()) {
+            Claim::Reversal => self.admit_reversal(session, frame, now),
+            Claim::New if now.since(frame.queued) > self.config.limits.request_wait_max => {
+                self.refuse_excess(session, frame);
+            }
+            Claim::New | Claim::Repeat => self.admit_request(session, frame, now),
         }
+    }
+
+    /// 96, before any intent: there is no time for it.
+    pub(super) fn refuse_excess(&mut self, session: SessionRef, frame: Box<Frame>) {
+        self.metrics
+            .count(Counter::Rejected(RejectReason::Overloaded));
+        self.refuse(session, frame, ResponseCode::MALFUNCTION, None);
     }
 
     fn admit_request(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
@@ -106,7 +116,7 @@ impl Shard {
     /// The owner of a message's transaction: by the STAN in DE90, else by its own.
     fn owner_of(&self, frame: &Frame) -> ShardId {
         let message = frame.message();
-        let stan = if is_reversal(message) {
+        let stan = if Claim::of(message) == Claim::Reversal {
             translate::reversal(message)
                 .map(|fields| fields.original.stan)
                 .ok()
@@ -167,13 +177,4 @@ impl Shard {
             self.work.dirty_sessions.push(session);
         }
     }
-}
-
-/// Reversals and repeats are not refused for want of room: they end or confirm what has begun.
-fn must_arrive(message: MessageRef<'_>) -> bool {
-    is_reversal(message) || message.mti().is_repeat()
-}
-
-fn is_reversal(message: MessageRef<'_>) -> bool {
-    matches!(*message.mti().as_bytes(), [_, b'4', ..])
 }

@@ -253,6 +253,7 @@ impl Shard {
             framing: codec_framing(listener.framing),
             frame_len_max: limits.frame_len_max,
             frame_deadline: limits.frame_deadline,
+            request_wait_max: limits.request_wait_max,
             bad_frames_per_minute_max: limits.bad_frames_per_minute_max,
             out_len_max: limits.out_queue_bytes_max,
             sessions: self.sessions.clone(),
