@@ -37,6 +37,7 @@ pub(crate) struct Session {
     generation: u32,
     inflight: Cell<u32>,
     inflight_max: u32,
+    malformed: Cell<u32>,
     reader: Cell<Option<Waker>>,
 }
 
@@ -71,6 +72,16 @@ impl Session {
             Claim::Repeat | Claim::Reversal => self.inflight_max.saturating_mul(2),
         };
         self.inflight.get() < share
+    }
+
+    /// The loop found one of its messages malformed.
+    pub(crate) fn count_malformed(&self) {
+        self.malformed.set(self.malformed.get().saturating_add(1));
+    }
+
+    /// How many the loop has found so since the last call.
+    pub(crate) fn take_malformed(&self) -> u32 {
+        self.malformed.take()
     }
 
     /// One more request is in flight.
@@ -123,6 +134,7 @@ impl Sessions {
             generation,
             inflight: Cell::new(0),
             inflight_max: self.inflight_max,
+            malformed: Cell::new(0),
             reader: Cell::new(None),
         });
         let index = u32::try_from(table.insert(Rc::clone(&session))).ok()?;

@@ -2,22 +2,25 @@
 
 use std::cell::Cell;
 
+use crate::metrics::RejectReason;
+
 /// The shard's door.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    shedding: Cell<bool>,
+    shedding: Cell<Option<RejectReason>>,
     closed: Cell<bool>,
 }
 
 impl Gate {
-    /// New requests are refused with 96, before anything is remembered of them.
-    pub(crate) fn is_shedding(&self) -> bool {
+    /// Why new requests are refused with 96, before anything is remembered of them; `None` while
+    /// they are not.
+    pub(crate) fn shedding(&self) -> Option<RejectReason> {
         self.shedding.get()
     }
 
-    /// Sets the answer of [`Gate::is_shedding`].
-    pub(crate) fn set_shedding(&self, shedding: bool) {
-        self.shedding.set(shedding);
+    /// Sets the answer of [`Gate::shedding`].
+    pub(crate) fn set_shedding(&self, reason: Option<RejectReason>) {
+        self.shedding.set(reason);
     }
 
     /// No new sessions.

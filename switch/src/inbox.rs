@@ -96,7 +96,8 @@ impl Inbox {
         .await;
     }
 
-    fn is_empty(&self) -> bool {
+    /// Nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
         self.inner.admitted.borrow().is_empty() && self.inner.requests.borrow().is_empty()
     }
 }

@@ -35,6 +35,11 @@ pub(crate) enum Message {
         /// The frame.
         bytes: Vec<u8>,
     },
+    /// Owner → session shard: a message of that session was malformed; its refusal follows.
+    Malformed {
+        /// Whose it is.
+        session: SessionRef,
+    },
     /// Owner → account home: what does risk say?
     Assess {
         /// The transaction, at the asker's.
@@ -154,6 +159,7 @@ pub(crate) fn build(shards: u16, capacity: usize) -> Vec<MeshEnds> {
 #[derive(Debug)]
 pub(crate) struct Mesh {
     peers: Vec<Option<Peer>>,
+    sent: u64,
 }
 
 #[derive(Debug)]
@@ -187,7 +193,12 @@ impl Mesh {
             };
             peers.push(peer);
         }
-        Self { peers }
+        Self { peers, sent: 0 }
+    }
+
+    /// Messages sent to peers, those in backlogs included.
+    pub(crate) const fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Whether `to` takes new requests: nothing waits for it here.
@@ -209,6 +220,7 @@ impl Mesh {
             );
             return;
         };
+        self.sent = self.sent.saturating_add(1);
         peer.backlog.push_back(message);
         if peer.backlog.len() == 1 {
             peer.flush();

@@ -160,6 +160,12 @@ pub(crate) struct Work {
     pub(crate) upkeep_at: Instant,
     /// Since when a drain runs.
     pub(crate) draining_since: Option<Instant>,
+    /// What the shards' rest looked like last, while a drain runs.
+    pub(crate) rest_seen: Option<u64>,
+    /// Whether it looked so twice.
+    pub(crate) is_drained: bool,
+    /// Messages taken from peers.
+    pub(crate) mesh_taken: u64,
     /// Whether new requests were refused in the turn before.
     pub(crate) was_shedding: bool,
     /// What is timed on the way of a transaction.
@@ -256,7 +262,10 @@ impl Shard {
     pub(crate) async fn run(&mut self) {
         loop {
             let wait = self.next_deadline().since(self.clock.now());
-            if !wait.is_zero() {
+            if wait.is_zero() {
+                // Whatever is due, every turn lets the sockets and the journal have theirs.
+                future::yield_now().await;
+            } else {
                 future::or(self.inbox.ready(), sleep(wait.max(TIMER_RESOLUTION))).await;
             }
             let now = self.clock.now();
@@ -293,8 +302,14 @@ impl Shard {
     fn handle(&mut self, event: Event, now: Instant) {
         match event {
             Event::Request { session, frame } => self.take_request(session, frame, now),
-            Event::Excess { session, frame } => self.refuse_excess(session, frame),
-            Event::Mesh(message) => self.take_message(message, now),
+            Event::Excess { session, frame } => {
+                self.work.mesh_taken += 1;
+                self.refuse_excess(session, frame);
+            }
+            Event::Mesh(message) => {
+                self.take_message(message, now);
+                self.work.mesh_taken += 1;
+            }
             Event::LinkConnected { link, conn } => self.link_connected(link, conn, now),
             Event::LinkFrame {
                 link,
@@ -317,6 +332,7 @@ impl Shard {
         match message {
             Message::Request { session, frame } => self.admit(session, frame, now),
             Message::Reply { session, bytes } => self.deliver(session, &bytes),
+            Message::Malformed { session } => self.note_malformed(session),
             Message::Assess {
                 handle,
                 from,

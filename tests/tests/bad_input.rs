@@ -4,33 +4,8 @@
 use std::fs;
 use std::time::Duration;
 
-use njia_tests::e2e::session::{Session, framed, message};
+use njia_tests::e2e::session::{Session, framed, purchase, purchase_without};
 use njia_tests::e2e::{Build, Issuers, Node, folder};
-
-/// A good purchase; DE7 is set by the caller's clock, so the duplicate window takes it.
-fn purchase(stan: &str) -> Vec<u8> {
-    let now = loadgen::clock::Clock::start();
-    let at = domain::time::TransmissionTime::at(now.wall(now.now()));
-    let transmitted = String::from_utf8(at.digits().to_vec()).unwrap();
-    message(
-        *b"0200",
-        &[
-            (2, "5061001234567890"),
-            (3, "000000"),
-            (4, "000000001500"),
-            (7, &transmitted),
-            (11, stan),
-            (12, "120000"),
-            (13, "0101"),
-            (22, "051"),
-            (32, "628123"),
-            (37, &format!("000000{stan}")),
-            (41, "TERM0001"),
-            (42, "MERCHANT0000001"),
-            (49, "404"),
-        ],
-    )
-}
 
 /// Replaces the first occurrence of `from`.
 fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
@@ -77,6 +52,17 @@ impl Scene<'_> {
         session
             .is_closed()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.witness.sees_nothing();
+    }
+
+    /// A frame that comes byte by byte, each well within the deadline of a frame, is not whole
+    /// within it.
+    #[track_caller]
+    fn closed_while_dripping(&mut self, start: &[u8], byte: u8) {
+        let mut session = Session::connect(self.node.listener()).unwrap();
+        session.send_raw(start).unwrap();
+        let sent = session.drip(byte, Duration::from_millis(50)).unwrap();
+        assert!(sent < 100, "{sent} bytes at 50 ms each were borne");
         self.witness.sees_nothing();
     }
 
@@ -131,6 +117,9 @@ fn no_way_to_the_next_frame(scene: &mut Scene<'_>) {
     scene.closed("an MTI that is none", &with_mti(b"X200"));
     scene.closed("a response from an acquirer", &with_mti(b"0210"));
     scene.closed("a bitmap without its fields", &framed(&good[..20]));
+    scene.closed("no terminal", &framed(&purchase_without("900001", 41)));
+    scene.closed("no STAN", &framed(&purchase_without("900001", 11)));
+    scene.closed_while_dripping(&framed(&good)[..2], b'0');
 }
 
 fn framed_but_wrong(scene: &mut Scene<'_>) {
@@ -142,10 +131,36 @@ fn framed_but_wrong(scene: &mut Scene<'_>) {
     scene.refused("a letter in the account", &account, "30", "002");
     let zero = with(b"000000001500", b"000000000000");
     scene.refused("an amount of nothing", &zero, "13", "004");
+    let no_account = purchase_without("900001", 2);
+    scene.refused("no account", &no_account, "30", "002");
+    let no_currency = purchase_without("900001", 49);
+    scene.refused("no currency", &no_currency, "30", "049");
     let unserved = with(b"0200", b"0600");
     scene.refused("a class that is not served", &unserved, "12", "");
     let version = with(b"0200", b"1200");
     scene.refused("another version", &version, "30", "");
+}
+
+/// What is found malformed behind the session counts as much as what the session finds.
+#[test]
+fn a_session_bears_so_many_malformed_messages_and_no_more() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "malformed");
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
+    let limit = [("NJIA__LIMITS__BAD_FRAMES_PER_MINUTE_MAX", "3")];
+    let state = folder.join("state");
+    let node = Node::start(Build::Product, &state, issuers.addresses(), &limit).unwrap();
+    let mut session = Session::connect(node.listener()).unwrap();
+    // Too short for an account: only the owner of the transaction sees that.
+    let short = replaced(purchase("900001"), b"165061001234567890", b"0550610");
+    for _ in 0..4 {
+        session.send(&short).unwrap();
+        assert_eq!(session.receive().unwrap().text(39), "30");
+    }
+    session.send(&purchase("900002")).unwrap();
+    session.is_closed().unwrap();
+    assert!(node.terminate().unwrap().success());
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

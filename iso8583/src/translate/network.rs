@@ -79,7 +79,7 @@ pub fn write_network(
     writer.finish()
 }
 
-/// Answers an 0800 with 00: the request's echo fields and DE70, DE39.
+/// Answers an 0800 with 00: the request's echo fields, DE39, and DE70 where the request has it.
 ///
 /// # Errors
 /// The buffer is full, or the message is not one that is answered.
@@ -90,8 +90,8 @@ pub fn write_network_answer(
 ) -> Result<usize, WriteError> {
     let mti = request.mti().response().ok_or(WriteError::NotAnswerable)?;
     let mut writer = Writer::new(dialect, mti, out);
-    let echo = dialect.echo().intersection(request.present());
-    for number in echo.with(39).with(70) {
+    let echo = dialect.echo().with(70).intersection(request.present());
+    for number in echo.with(39) {
         match number {
             39 => writer.put(39, ResponseCode::APPROVED.as_bytes())?,
             _ => writer.copy(number, request)?,

@@ -202,6 +202,24 @@ pub fn can_be_refused(message: MessageRef<'_>) -> bool {
     message.mti().response().is_some() && present.contains(11) && present.contains(41)
 }
 
+/// The first field that a request or a reversal must have and this one has not: DE4, 7, 11, 41, 49,
+/// in a request also DE3 and an account.
+#[must_use]
+pub fn missing(message: MessageRef<'_>) -> Option<u8> {
+    let present = message.present();
+    let fields: &[u8] = if message.mti().class() == Class::Reversal {
+        &[4, 7, 11, 41, 49]
+    } else if present.contains(35) {
+        &[3, 4, 7, 11, 41, 49]
+    } else {
+        &[2, 3, 4, 7, 11, 41, 49]
+    };
+    fields
+        .iter()
+        .copied()
+        .find(|field| !present.contains(*field))
+}
+
 const fn transmission(mti: Mti) -> Transmission {
     if mti.is_repeat() {
         Transmission::Repeat

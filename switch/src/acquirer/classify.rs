@@ -31,10 +31,18 @@ pub(crate) fn classify(message: MessageRef<'_>, parsed: Result<(), ParseError>) 
     }
     match message.mti().as_bytes() {
         b"0100" | b"0101" | b"0200" | b"0201" | b"0400" | b"0401" | b"0420" | b"0421" => {
-            Class::Transaction(Claim::of(message))
+            transaction(message)
         }
         b"0800" | b"0801" | b"0820" => Class::Network,
         _ => refuse(message, unserved(message.mti()), None),
+    }
+}
+
+/// What no request or reversal may lack is looked for before it takes room anywhere.
+fn transaction(message: MessageRef<'_>) -> Class {
+    match translate::missing(message) {
+        Some(field) => refuse(message, ResponseCode::FORMAT_ERROR, Some(field)),
+        None => Class::Transaction(Claim::of(message)),
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) fn listen(setup: ListenerSetup) -> std::io::Result<SocketAddr> {
 async fn accept_all(listener: TcpListener, context: Rc<SessionContext>) {
     while !context.gate.is_closed() {
         match listener.accept().await {
+            // The process may have begun to drain while this waited.
+            Ok(_) if context.gate.is_closed() => return,
             Ok(stream) => admit(stream, &context),
             Err(error) => {
                 // Most often the process is out of descriptors: live sessions go on, and waiting

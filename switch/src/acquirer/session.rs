@@ -23,7 +23,7 @@ use crate::frame::{Claim, Frame, FramePool, write_framed};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
 use crate::metrics::{
-    AcceptError, CloseReason, Counter, Metrics, ParseReason, RejectReason, Sampler, Side, Stage,
+    AcceptError, CloseReason, Counter, Metrics, RejectReason, Sampler, Side, Stage,
 };
 use crate::reading::{More, READ_LEN, Unfinished};
 use crate::shard::Event;
@@ -91,7 +91,9 @@ pub(crate) async fn serve(
         scratch: vec![0; context.frame_len_max.saturating_add(16)],
         context,
     };
-    let reason = reader.run().await;
+    let ended = reader.run().await;
+    let is_drain = reader.context.gate.is_closed() && reader.session.conn.is_closed();
+    let reason = if is_drain { CloseReason::Drain } else { ended };
     reader.context.count_close(reason);
     reader.context.sessions.close(session_ref);
 }
@@ -165,7 +167,10 @@ impl Reader {
             match self.context.framing.split(rest, self.context.frame_len_max) {
                 FrameStep::NeedMore { .. } => break,
                 FrameStep::KeepAlive { consumed } => start = start.saturating_add(consumed),
-                FrameStep::Refused(_) => return Err(CloseReason::Frame),
+                FrameStep::Refused(_) => {
+                    self.context.metrics.count_bad_length(Side::Acquirer);
+                    return Err(CloseReason::Frame);
+                }
                 FrameStep::Frame { header, len } => {
                     let body = start.saturating_add(header);
                     start = body.saturating_add(len);
@@ -229,6 +234,10 @@ impl Reader {
         let timing = self.parse.begin(context.clock);
         let parsed = context.dialect.parse(&frame.bytes, &mut frame.index);
         self.parse.end(timing, context.clock, &context.metrics);
+        if let Err(error) = parsed {
+            context.metrics.count_parse_error(Side::Acquirer, error);
+        }
+        self.count_bad_frames(received, self.session.take_malformed())?;
         match classify(frame.message(), parsed) {
             Class::Transaction(claim) => self.admit(frame, claim).await,
             Class::Network => {
@@ -238,16 +247,20 @@ impl Reader {
             }
             Class::Refuse { code, field } => {
                 context.metrics.count(Counter::Requests);
-                context
-                    .metrics
-                    .count(Counter::Rejected(RejectReason::Malformed));
+                let is_unserved = code == ResponseCode::INVALID_TRANSACTION;
+                if parsed.is_ok() && !is_unserved {
+                    context.metrics.count_meaningless(Side::Acquirer);
+                }
+                let reason = if is_unserved {
+                    RejectReason::Unsupported
+                } else {
+                    RejectReason::Malformed
+                };
+                context.metrics.count(Counter::Rejected(reason));
                 self.refuse(frame, code, field)?;
-                self.count_bad_frame(received)
+                self.count_bad_frames(received, 1)
             }
             Class::Close => {
-                context
-                    .metrics
-                    .count(Counter::ParseErrors(Side::Acquirer, ParseReason::Frame));
                 context.pool.give(frame);
                 Err(CloseReason::Frame)
             }
@@ -261,19 +274,23 @@ impl Reader {
             self.wait_for_capacity(claim).await?;
             frame.queued = self.context.clock.now();
         }
-        if self.is_excess(claim) {
-            self.context
-                .metrics
-                .count(Counter::Rejected(RejectReason::Overloaded));
+        if let Some(reason) = self.excess(claim) {
+            self.context.metrics.count(Counter::Rejected(reason));
             return self.refuse(frame, ResponseCode::MALFUNCTION, None);
         }
         self.hand_over(frame);
         Ok(())
     }
 
-    fn is_excess(&self, claim: Claim) -> bool {
-        let is_shed = claim == Claim::New && self.context.gate.is_shedding();
-        is_shed || !self.session.has_capacity(claim) || !self.context.inbox.takes(claim)
+    /// Why a message cannot be taken.
+    fn excess(&self, claim: Claim) -> Option<RejectReason> {
+        if claim == Claim::New
+            && let Some(reason) = self.context.gate.shedding()
+        {
+            return Some(reason);
+        }
+        let has_room = self.session.has_capacity(claim) && self.context.inbox.takes(claim);
+        (!has_room).then_some(RejectReason::Overloaded)
     }
 
     fn hand_over(&self, frame: Box<Frame>) {
@@ -326,8 +343,8 @@ impl Reader {
         }
     }
 
-    fn count_bad_frame(&self, now: Instant) -> Result<(), CloseReason> {
-        if self.bad_frames.count(now) > self.context.bad_frames_per_minute_max {
+    fn count_bad_frames(&self, now: Instant, count: u32) -> Result<(), CloseReason> {
+        if self.bad_frames.add(now, count) > self.context.bad_frames_per_minute_max {
             return Err(CloseReason::Frame);
         }
         Ok(())
@@ -342,12 +359,13 @@ struct BadFrames {
 }
 
 impl BadFrames {
-    fn count(&self, now: Instant) -> u32 {
+    /// Adds `count` and returns how many there are.
+    fn add(&self, now: Instant, count: u32) -> u32 {
         if now.since(self.since.get()) >= Duration::from_secs(60) {
             self.since.set(now);
             self.count.set(0);
         }
-        self.count.set(self.count.get().saturating_add(1));
+        self.count.set(self.count.get().saturating_add(count));
         self.count.get()
     }
 }

@@ -36,7 +36,17 @@ pub struct NodeFlags {
     /// Links that take financial traffic, by issuer; written by the first shard, which hears of
     /// all.
     links_up: Vec<AtomicU32>,
+    /// By shard; written while a drain runs.
+    rest: Vec<Rest>,
     events: ArrayQueue<ControlEvent>,
+}
+
+/// What one shard says of itself while a drain runs.
+#[derive(Debug, Default)]
+struct Rest {
+    at_rest: AtomicBool,
+    sent: AtomicU64,
+    taken: AtomicU64,
 }
 
 /// One shard's side.
@@ -86,6 +96,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             stop_now: AtomicBool::new(false),
             links_up: (0..issuers).map(|_| AtomicU32::new(0)).collect(),
+            rest: (0..shards).map(|_| Rest::default()).collect(),
             events: ArrayQueue::new(EVENTS_MAX),
         });
         let shard = |id| {
@@ -199,6 +210,25 @@ impl NodeFlags {
             .all(|links| links.load(Ordering::Acquire) > 0)
     }
 
+    /// How many messages the shards have sent to one another, once each is at rest and has taken
+    /// all that was sent to it. The shards are looked at one after the other: only the same number
+    /// a second time proves that nothing moved in between.
+    #[must_use]
+    pub fn all_at_rest(&self) -> Option<u64> {
+        let sum = |count: fn(&Rest) -> &AtomicU64| -> u64 {
+            let counts = self
+                .rest
+                .iter()
+                .map(|rest| count(rest).load(Ordering::Acquire));
+            counts.sum()
+        };
+        let taken = sum(|rest| &rest.taken);
+        let at_rest = |rest: &Rest| rest.at_rest.load(Ordering::Acquire);
+        let all = self.rest.iter().all(at_rest);
+        let sent = sum(|rest| &rest.sent);
+        (all && sent == taken).then_some(sent)
+    }
+
     /// The next thing that a shard has told.
     #[must_use]
     pub fn take_event(&self) -> Option<ControlEvent> {
@@ -217,6 +247,16 @@ impl ShardShared {
     pub fn turned(&self, at: Instant) {
         self.last_turn
             .store(at.as_nanos().max(1), Ordering::Relaxed);
+    }
+
+    /// Tells, while a drain runs, whether this shard has nothing left to do, and how many messages
+    /// it has sent to its peers and taken from them.
+    pub fn set_at_rest(&self, at_rest: bool, sent: u64, taken: u64) {
+        if let Some(rest) = self.node.rest.get(usize::from(self.id.0)) {
+            rest.taken.store(taken, Ordering::Release);
+            rest.at_rest.store(at_rest, Ordering::Release);
+            rest.sent.store(sent, Ordering::Release);
+        }
     }
 
     /// When the loop turned last; `None` before its first turn.
@@ -308,6 +348,25 @@ const EVENTS_MAX: usize = 1_024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rest_is_all_shards_without_a_message_between_them() {
+        let shared = Shared::new(2, 0, Clock::start());
+        let (one, two) = (&shared.shards[0], &shared.shards[1]);
+        assert_eq!(shared.node().all_at_rest(), None);
+        one.set_at_rest(true, 5, 3);
+        assert_eq!(
+            shared.node().all_at_rest(),
+            None,
+            "the other has not said so"
+        );
+        two.set_at_rest(true, 3, 4);
+        assert_eq!(shared.node().all_at_rest(), None, "a message is under way");
+        two.set_at_rest(false, 3, 5);
+        assert_eq!(shared.node().all_at_rest(), None, "it is at work on it");
+        two.set_at_rest(true, 3, 5);
+        assert_eq!(shared.node().all_at_rest(), Some(8));
+    }
 
     #[test]
     fn a_shard_is_stuck_only_after_it_has_turned() {

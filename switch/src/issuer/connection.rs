@@ -18,6 +18,7 @@ use crate::conn::Conn;
 use crate::frame::FramePool;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
+use crate::metrics::{Metrics, Side};
 use crate::reading::{READ_LEN, Unfinished};
 use crate::shard::Event;
 use crate::sys::SocketWriter;
@@ -40,6 +41,7 @@ pub(crate) struct ConnectionSetup {
     pub(crate) pool: FramePool,
     pub(crate) clock: Clock,
     pub(crate) gate: Rc<Gate>,
+    pub(crate) metrics: Metrics,
 }
 
 /// Runs until the process ends.
@@ -134,18 +136,24 @@ fn take_frames(
         match setup.framing.split(rest, setup.frame_len_max) {
             FrameStep::NeedMore { .. } => break,
             FrameStep::KeepAlive { consumed } => start = start.saturating_add(consumed),
-            FrameStep::Refused(_) => return None,
+            FrameStep::Refused(_) => {
+                setup.metrics.count_bad_length(Side::Issuer);
+                return None;
+            }
             FrameStep::Frame { header, len } => {
                 let body = start.saturating_add(header);
                 start = body.saturating_add(len);
                 let bytes = buffer.get(body..start).unwrap_or_default();
                 let mut frame = setup.pool.take(bytes, setup.framing);
                 frame.received = received;
-                let parsed = setup.dialect.parse(&frame.bytes, &mut frame.index).is_ok();
+                let parsed = setup.dialect.parse(&frame.bytes, &mut frame.index);
+                if let Err(error) = parsed {
+                    setup.metrics.count_parse_error(Side::Issuer, error);
+                }
                 setup.inbox.push(Event::LinkFrame {
                     link: setup.link,
                     frame,
-                    parsed,
+                    parsed: parsed.is_ok(),
                 });
             }
         }

@@ -143,7 +143,9 @@ impl Link {
     pub(crate) fn lost(&mut self) -> LinkEvent {
         let was_up = self.is_up();
         self.state = LinkState::Down;
-        self.conn = None;
+        if let Some(conn) = self.conn.take() {
+            conn.close();
+        }
         if was_up {
             LinkEvent::Changed { up: false }
         } else {
@@ -212,28 +214,26 @@ impl Link {
         }
     }
 
-    /// Sends what is due: a sign-on again, an echo.
+    /// Sends what is due: a sign-on again, an echo. A link whose issuer stays silent is down from
+    /// here on; the task that reads it ends, and connects again.
     pub(crate) fn handle_timeout(&mut self, now: Instant, wall: WallTime) -> LinkEvent {
         match self.state {
             LinkState::SigningOn { attempts, deadline } if deadline <= now => {
                 if attempts >= SIGN_ON_ATTEMPTS {
-                    self.close();
-                } else {
-                    self.sign_on(attempts.saturating_add(1), now, wall);
+                    return self.lost();
                 }
+                self.sign_on(attempts.saturating_add(1), now, wall);
             }
             LinkState::Refused { deadline } if deadline <= now => self.sign_on(1, now, wall),
             LinkState::Up { missed, deadline } if deadline <= now => {
                 if missed >= ECHO_MISSED_MAX {
-                    self.close();
-                } else {
-                    self.send_network(NetworkKind::Echo, wall);
-                    let deadline = now.after(ECHO_TIMEOUT);
-                    self.state = LinkState::Up {
-                        missed: missed.saturating_add(1),
-                        deadline,
-                    };
+                    return self.lost();
                 }
+                self.send_network(NetworkKind::Echo, wall);
+                self.state = LinkState::Up {
+                    missed: missed.saturating_add(1),
+                    deadline: now.after(ECHO_TIMEOUT),
+                };
             }
             LinkState::Down
             | LinkState::SigningOn { .. }
@@ -352,12 +352,6 @@ impl Link {
             conn.close();
         }
     }
-
-    fn close(&self) {
-        if let Some(conn) = &self.conn {
-            conn.close();
-        }
-    }
 }
 
 /// What an answer is the answer to, by its MTI and DE11.
@@ -377,3 +371,81 @@ const SIGN_ON_ATTEMPTS: u32 = 3;
 const SIGN_ON_RETRY: Duration = Duration::from_secs(60);
 const ECHO_TIMEOUT: Duration = Duration::from_secs(10);
 const ECHO_MISSED_MAX: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::sys::SocketWriter;
+
+    /// Runs the link's timers until none is left; what they said, and how long they took.
+    #[track_caller]
+    fn abandoned(link: &mut Link, mut now: Instant) -> (Vec<bool>, Duration) {
+        let (start, wall) = (now, WallTime::from_unix_millis(0));
+        let mut changes = Vec::new();
+        for _ in 0..20 {
+            let Some(deadline) = link.poll_timeout() else {
+                return (changes, now.since(start));
+            };
+            now = deadline;
+            if let LinkEvent::Changed { up } = link.handle_timeout(now, wall) {
+                changes.push(up);
+            }
+        }
+        panic!("it still waits for something: {:?}", link.state);
+    }
+
+    #[test]
+    fn a_sign_on_without_an_answer_is_given_up() {
+        let (mut link, conn, _sockets) = link_and_connection(true);
+        link.connected(
+            Rc::clone(&conn),
+            Instant::ZERO,
+            WallTime::from_unix_millis(0),
+        );
+        let (changes, took) = abandoned(&mut link, Instant::ZERO);
+        assert_eq!(
+            (changes, took),
+            (vec![], SIGN_ON_TIMEOUT * SIGN_ON_ATTEMPTS)
+        );
+        assert!(conn.is_closed() && link.conn().is_none());
+    }
+
+    #[test]
+    fn an_issuer_that_answers_no_echo_is_left() {
+        let (mut link, conn, _sockets) = link_and_connection(false);
+        let up = link.connected(
+            Rc::clone(&conn),
+            Instant::ZERO,
+            WallTime::from_unix_millis(0),
+        );
+        assert!(matches!(up, LinkEvent::Changed { up: true }) && link.is_up());
+        let (changes, took) = abandoned(&mut link, Instant::ZERO);
+        let silence = ECHO_IDLE + ECHO_TIMEOUT * ECHO_MISSED_MAX;
+        assert_eq!((changes, took), (vec![false], silence), "all are told");
+        assert!(conn.is_closed() && !link.is_up());
+        assert!(matches!(link.lost(), LinkEvent::Handled), "once");
+    }
+
+    const ECHO_IDLE: Duration = Duration::from_secs(30);
+
+    fn link_and_connection(sign_on: bool) -> (Link, Rc<Conn>, [TcpStream; 2]) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (theirs, _) = listener.accept().unwrap();
+        let writer = SocketWriter::of(&ours, Duration::from_secs(10)).unwrap();
+        let link = Link::new(LinkSetup {
+            id: LinkId(0),
+            issuer: IssuerId(0),
+            dialect: Dialect::ISO87_ASCII,
+            framing: Framing::Be16,
+            sign_on,
+            echo_idle: ECHO_IDLE,
+            pending_max: 16,
+            late_window: Duration::from_secs(600),
+            echo: EchoReader::new(),
+        });
+        (link, Rc::new(Conn::new(writer, 4_096)), [ours, theirs])
+    }
+}

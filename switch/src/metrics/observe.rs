@@ -8,14 +8,14 @@ use domain::record::{
     Outcome as OutcomeRecord, OutcomeKind, Record, RefusalReason, ReversalCause, SafResult,
 };
 use domain::request::{IssuerLeg, MessageClass};
-use iso8583::error::ParseErrorKind;
+use iso8583::error::{ParseError, ParseErrorKind};
 use router::breaker::BreakerState;
 use router::selection::Transition;
 use transaction::output::{CopyResult, Event, LegEnding, NotAdmitted, ReversalResult};
 
 use super::labels::{
     BreakerLabel, DeclineReason, ExceptionReason, IssuerResult, Origin, Outcome, ParseReason,
-    RejectReason, RepeatResult, ReversalCauseLabel, ReversalResultLabel, TransactionType,
+    RejectReason, RepeatResult, ReversalCauseLabel, ReversalResultLabel, Side, TransactionType,
 };
 use super::{Counter, Gauge, Histogram, Metrics};
 
@@ -39,6 +39,21 @@ pub struct ShardGauges {
 }
 
 impl Metrics {
+    /// Counts bytes that were no message.
+    pub fn count_parse_error(&self, side: Side, error: ParseError) {
+        self.count(Counter::ParseErrors(side, error.kind.into()));
+    }
+
+    /// Counts a length that no frame can have.
+    pub fn count_bad_length(&self, side: Side) {
+        self.count(Counter::ParseErrors(side, ParseReason::Frame));
+    }
+
+    /// Counts a message that is well-formed, and does not say what its type must say.
+    pub fn count_meaningless(&self, side: Side) {
+        self.count(Counter::ParseErrors(side, ParseReason::Meaning));
+    }
+
     /// Counts what the engine says.
     pub fn count_event(&self, event: Event) {
         match event {

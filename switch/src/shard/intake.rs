@@ -12,7 +12,7 @@ use super::{Shard, Waiting};
 use crate::acquirer::SessionRef;
 use crate::frame::{Claim, Frame, write_framed};
 use crate::mesh::Message;
-use crate::metrics::{Counter, RejectReason};
+use crate::metrics::{Counter, RejectReason, Side};
 
 impl Shard {
     /// A session of this shard read a message: hand it to the transaction's owner.
@@ -23,7 +23,7 @@ impl Shard {
             self.admit(session, frame, now);
         } else if is_new && !self.mesh.has_room(owner) {
             self.metrics.count(Counter::MeshRefused);
-            self.refuse_excess(session, frame);
+            self.refuse_for(RejectReason::MeshFull, session, frame);
         } else {
             self.mesh.send(owner, Message::Request { session, frame });
         }
@@ -42,10 +42,14 @@ impl Shard {
         }
     }
 
-    /// 96, before any intent: there is no time for it.
+    /// There is no time for it.
     pub(super) fn refuse_excess(&mut self, session: SessionRef, frame: Box<Frame>) {
-        self.metrics
-            .count(Counter::Rejected(RejectReason::Overloaded));
+        self.refuse_for(RejectReason::Overloaded, session, frame);
+    }
+
+    /// 96, before any intent.
+    fn refuse_for(&mut self, reason: RejectReason, session: SessionRef, frame: Box<Frame>) {
+        self.metrics.count(Counter::Rejected(reason));
         self.refuse(session, frame, ResponseCode::MALFUNCTION, None);
     }
 
@@ -63,8 +67,6 @@ impl Shard {
         }
         let transmission = fields.transmission;
         let Ok(facts) = self.keyring.facts(frame.acquirer, &fields) else {
-            self.metrics
-                .count(Counter::Rejected(RejectReason::Malformed));
             return self.refuse_malformed(session, frame, 2);
         };
         let frame = self.keep(session, frame);
@@ -98,10 +100,25 @@ impl Shard {
         );
     }
 
+    /// Its session is told too: it bears only so many.
     fn refuse_malformed(&mut self, session: SessionRef, frame: Box<Frame>, field: u8) {
         self.metrics
             .count(Counter::Rejected(RejectReason::Malformed));
+        self.metrics.count_meaningless(Side::Acquirer);
+        if session.shard == self.id {
+            self.note_malformed(session);
+        } else {
+            self.mesh
+                .send(session.shard, Message::Malformed { session });
+        }
         self.refuse(session, frame, ResponseCode::FORMAT_ERROR, Some(field));
+    }
+
+    /// A message of a session of this shard was found malformed by its owner.
+    pub(super) fn note_malformed(&self, session: SessionRef) {
+        if let Some(session) = self.sessions.get(session) {
+            session.count_malformed();
+        }
     }
 
     fn keep(&mut self, session: SessionRef, frame: Box<Frame>) -> FrameId {

@@ -284,7 +284,7 @@ impl Shard {
         self.pool.give(frame);
     }
 
-    fn act_on_link(&mut self, link: LinkId, event: LinkEvent, now: Instant) {
+    pub(super) fn act_on_link(&mut self, link: LinkId, event: LinkEvent, now: Instant) {
         match event {
             LinkEvent::Handled | LinkEvent::Answer { .. } | LinkEvent::Second { .. } => {}
             LinkEvent::Changed { up } => self.announce_link(link, up, now),

@@ -219,6 +219,7 @@ impl Shard {
                     pool: self.pool.clone(),
                     clock: self.clock,
                     gate: Rc::clone(&self.gate),
+                    metrics: self.metrics.clone(),
                 };
                 glommio::spawn_local(keep_connected(setup)).detach();
             }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use domain::ids::LinkId;
 use domain::time::Instant;
 use persistence::journal::Pressure;
 use transaction::Input;
 
 use super::{JournalErrors, Shard};
 use crate::conn::Conn;
-use crate::metrics::{Counter, Gauge, Histogram, JournalOp, LinkState, ShardGauges};
+use crate::limits::LINKS_MAX;
+use crate::metrics::{Counter, Gauge, Histogram, JournalOp, LinkState, RejectReason, ShardGauges};
 
 impl Shard {
     /// The earliest instant at which something is due without an event.
@@ -32,15 +34,18 @@ impl Shard {
 
     pub(super) fn link_timeouts(&mut self, now: Instant) {
         let wall = self.work.wall;
-        for place in &mut self.links.all {
+        for id in (0..LINKS_MAX).map(LinkId) {
+            let Some(place) = self.links.place_mut(id) else {
+                return;
+            };
             let Some(link) = place.home.as_deref_mut() else {
                 continue;
             };
             if link.poll_timeout().is_some_and(|at| at <= now) {
-                link.handle_timeout(now, wall);
-                self.work
-                    .dirty
-                    .extend(link.conn().filter(|conn| conn.list()).cloned());
+                let event = link.handle_timeout(now, wall);
+                let conn = link.conn().cloned();
+                self.note_written(conn);
+                self.act_on_link(id, event, now);
             }
         }
     }
@@ -57,10 +62,11 @@ impl Shard {
 
     /// Sets the door by what this turn left behind, and tells the watchdog that the shard lives.
     pub(super) fn note_turn(&mut self, started: Instant) {
-        let shedding = self.must_shed(started);
+        let reason = self.must_shed(started);
+        self.gate.set_shedding(reason);
+        let shedding = reason.is_some();
         if shedding != self.work.was_shedding {
             self.work.was_shedding = shedding;
-            self.gate.set_shedding(shedding);
             self.turn(Input::Shed(shedding), started);
         }
         let busy = self.clock.now().since(started);
@@ -68,10 +74,16 @@ impl Shard {
         self.shared.turned(started);
     }
 
-    fn must_shed(&self, now: Instant) -> bool {
-        self.work.draining_since.is_some()
-            || self.engine.counts().inflight >= self.config.limits.inflight_max
-            || self.journal.pressure(now) != Pressure::Admit
+    fn must_shed(&self, now: Instant) -> Option<RejectReason> {
+        if self.work.draining_since.is_some() {
+            Some(RejectReason::Draining)
+        } else if self.journal.pressure(now) != Pressure::Admit {
+            Some(RejectReason::JournalUnavailable)
+        } else if self.engine.counts().inflight >= self.config.limits.inflight_max {
+            Some(RejectReason::InflightFull)
+        } else {
+            None
+        }
     }
 
     /// Rare work: once every [`UPKEEP_INTERVAL`].
@@ -89,6 +101,23 @@ impl Shard {
         if self.shared.node().is_draining() && self.work.draining_since.is_none() {
             self.begin_drain(now);
         }
+        if self.work.draining_since.is_some() {
+            self.note_rest();
+        }
+    }
+
+    /// Tells the peers whether this shard still needs them, or they it.
+    fn note_rest(&mut self) {
+        let at_rest = self.engine.counts().inflight == 0
+            && self.inbox.is_empty()
+            && self.mesh.depth() == 0
+            && self.work.dirty.is_empty()
+            && self.work.dirty_sessions.is_empty();
+        self.shared
+            .set_at_rest(at_rest, self.mesh.sent(), self.work.mesh_taken);
+        let seen = self.shared.node().all_at_rest();
+        self.work.is_drained = seen.is_some() && seen == self.work.rest_seen;
+        self.work.rest_seen = seen;
     }
 
     fn begin_drain(&mut self, now: Instant) {
@@ -97,14 +126,16 @@ impl Shard {
         self.gate.close();
     }
 
-    /// Whether a drain has ended: nothing is in flight, or its time is up. What is left is closed
-    /// by the next start as timed out, with its reversal owed.
+    /// Whether a drain has ended: nothing is in flight on any shard, for each may have the sessions
+    /// and links of another's transactions; or its time is up. What is left is closed by the next
+    /// start as timed out, with its reversal owed.
     pub(super) fn drained(&mut self, now: Instant) -> bool {
         let Some(since) = self.work.draining_since else {
             return false;
         };
-        let done = self.engine.counts().inflight == 0 || now.since(since) >= self.config.node.drain;
-        if done || self.shared.node().must_stop_now() {
+        let node = self.shared.node();
+        let is_over = now.since(since) >= self.config.node.drain || node.must_stop_now();
+        if is_over || self.work.is_drained {
             self.leave(now);
             return true;
         }

@@ -86,6 +86,28 @@ impl Session {
         Ok(Received { bytes, index })
     }
 
+    /// Sends a byte `every` so often until the switch closes the connection; how many it took.
+    ///
+    /// # Errors
+    /// It answers.
+    pub fn drip(&mut self, byte: u8, every: Duration) -> Result<u32> {
+        self.stream.set_read_timeout(Some(every))?;
+        for sent in 0.. {
+            let mut answer = [0; 1];
+            match self.stream.read(&mut answer) {
+                Ok(0) => return Ok(sent),
+                Ok(_) => bail!("the switch answered"),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(sent),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+            if self.stream.write_all(&[byte]).is_err() {
+                return Ok(sent);
+            }
+        }
+        bail!("the switch bears it for ever")
+    }
+
     /// Waits until the switch closes the connection without sending anything.
     ///
     /// # Errors
@@ -125,4 +147,39 @@ pub fn message(mti: [u8; 4], fields: &[(u8, &str)]) -> Vec<u8> {
     let len = writer.finish().expect("the message fits the buffer");
     out.truncate(len);
     out
+}
+
+/// A good purchase of today's DE7, so that the duplicate window takes it.
+#[must_use]
+pub fn purchase(stan: &str) -> Vec<u8> {
+    purchase_without(stan, 0)
+}
+
+/// The same without one field.
+#[must_use]
+pub fn purchase_without(stan: &str, field: u8) -> Vec<u8> {
+    let clock = loadgen::clock::Clock::start();
+    let at = domain::time::TransmissionTime::at(clock.wall(clock.now()));
+    let transmitted = String::from_utf8_lossy(&at.digits()).into_owned();
+    let rrn = format!("000000{stan}");
+    let fields = [
+        (2, "5061001234567890"),
+        (3, "000000"),
+        (4, "000000001500"),
+        (7, transmitted.as_str()),
+        (11, stan),
+        (12, "120000"),
+        (13, "0101"),
+        (22, "051"),
+        (32, "628123"),
+        (37, rrn.as_str()),
+        (41, "TERM0001"),
+        (42, "MERCHANT0000001"),
+        (49, "404"),
+    ];
+    let kept: Vec<(u8, &str)> = fields
+        .into_iter()
+        .filter(|(number, _)| *number != field)
+        .collect();
+    message(*b"0200", &kept)
 }

@@ -1,0 +1,79 @@
+//! What one session feels of the switch's bounds and of its end, on real sockets.
+
+use std::fs;
+use std::time::Duration;
+
+use njia_tests::e2e::session::{Session, framed, purchase};
+use njia_tests::e2e::{Build, Issuers, Node, eventually, folder};
+
+/// Far longer than a request may wait for its turn, far shorter than the deadline of a route.
+const ISSUER_LATENCY: Duration = Duration::from_millis(600);
+
+/// Faults 72 and 87: the session is not read for as long as a request may wait; what is beyond its
+/// share after that is told so, long before what is within it is answered.
+#[test]
+fn what_is_beyond_a_sessions_share_is_told_so() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "share");
+    let issuers = Issuers::start(&folder, ISSUER_LATENCY).unwrap();
+    let share = [("NJIA__LIMITS__SESSION_INFLIGHT_MAX", "4")];
+    let state = folder.join("state");
+    let node = Node::start(Build::Product, &state, issuers.addresses(), &share).unwrap();
+    let mut session = Session::connect(node.listener()).unwrap();
+    let many: Vec<u8> = (1..=200)
+        .flat_map(|stan| framed(&purchase(&format!("{stan:06}"))))
+        .collect();
+    session.send_raw(&many).unwrap();
+    let answers: Vec<(String, String)> = (0..200)
+        .map(|_| session.receive().unwrap())
+        .map(|answer| (answer.text(39), answer.text(11)))
+        .collect();
+    let (refused, approved) = answers.split_at(196);
+    assert!(
+        refused.iter().all(|(code, _)| code == "96"),
+        "the refusals come first: {refused:?}"
+    );
+    let mut stans: Vec<(&str, &str)> = approved
+        .iter()
+        .map(|(code, stan)| (code.as_str(), stan.as_str()))
+        .collect();
+    stans.sort_unstable();
+    let first = ["000001", "000002", "000003", "000004"].map(|stan| ("00", stan));
+    assert_eq!(stans, first, "the share is of those that came first");
+
+    session.send(&purchase("000201")).unwrap();
+    assert_eq!(session.receive().unwrap().text(39), "00", "it goes on");
+    assert!(node.terminate().unwrap().success());
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Fault 101. Sessions, links and transactions lie on two shards: none leaves before the others.
+#[test]
+fn what_is_in_flight_when_a_drain_begins_is_answered() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "drain");
+    let issuers = Issuers::start(&folder, ISSUER_LATENCY).unwrap();
+    let two = [("NJIA__NODE__SHARDS", "2")];
+    let state = folder.join("state");
+    let node = Node::start(Build::Product, &state, issuers.addresses(), &two).unwrap();
+    let mut sessions: Vec<Session> = (0..16)
+        .map(|_| Session::connect(node.listener()).unwrap())
+        .collect();
+    for (session, stan) in sessions.iter_mut().zip(1..) {
+        session.send(&purchase(&format!("{stan:06}"))).unwrap();
+    }
+    let inflight = || node.metric("njia_inflight_transactions", &[]).unwrap();
+    assert!(
+        eventually(Duration::from_secs(10), || inflight() == 16.0),
+        "{} are in flight",
+        inflight()
+    );
+    assert!(node.terminate().unwrap().success());
+    for (number, session) in sessions.iter_mut().enumerate() {
+        let answer = session.receive();
+        let answer = answer.unwrap_or_else(|error| panic!("session {number}: {error}"));
+        assert_eq!(answer.text(39), "00", "session {number}");
+        session.is_closed().unwrap();
+    }
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}
