@@ -2,11 +2,14 @@
 //! message.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use loadgen::verify::{Inputs, audit};
-use njia_tests::e2e::{Build, Issuers, Load, LoadReport, Node, Running, alone, eventually, folder};
+use njia_tests::e2e::{
+    Build, Issuers, Load, LoadReport, Node, Running, alone, concatenated, eventually, folder,
+};
 
 /// A load that is judged by the test, not by the tool's thresholds.
 fn load(rate: u32, duration: &str, seed: u64) -> Load {
@@ -22,13 +25,13 @@ fn load(rate: u32, duration: &str, seed: u64) -> Load {
 }
 
 /// Stops the switch and compares all that is known.
-fn audited(node: Node, issuers: Issuers, report: &LoadReport) -> Result<loadgen::verify::Audit> {
+fn audited(node: Node, issuers: Issuers, acks: PathBuf) -> Result<loadgen::verify::Audit> {
     let journal = node.journal().to_owned();
     assert!(node.terminate()?.success(), "the drain ends with 0");
     let ledgers = issuers.ledgers();
     issuers.finish()?;
     audit(&Inputs {
-        acks: report.acks.clone(),
+        acks,
         journal,
         ledgers,
         database: None,
@@ -56,8 +59,9 @@ impl Scene {
     }
 
     fn offer(&self, rate: u32, duration: &str, seed: u64) -> Running {
+        let files = self.folder.join(format!("load-{seed}"));
         load(rate, duration, seed)
-            .start(self.node.listener(), &self.folder.join("load"))
+            .start(self.node.listener(), &files)
             .unwrap()
     }
 
@@ -85,9 +89,11 @@ impl Scene {
     }
 
     /// Waits for rest, checks the counters, and compares all that is known.
-    fn close(self, report: &LoadReport) {
+    fn close(self, reports: &[LoadReport]) {
         self.node.check_metrics().unwrap();
-        let found = audited(self.node, self.issuers, report).unwrap();
+        let parts: Vec<_> = reports.iter().map(|report| report.acks.clone()).collect();
+        let acks = concatenated(&self.folder, &parts).unwrap();
+        let found = audited(self.node, self.issuers, acks).unwrap();
         assert!(found.passed(), "{found}");
         fs::remove_dir_all(&self.folder).unwrap();
     }
@@ -119,7 +125,11 @@ fn a_silent_issuer_is_left_alone_and_taken_back() {
     println!("{}", report.printed);
     scene.node.settle(Duration::from_secs(60)).unwrap();
     let timed_out = scene.calls(&["issuer=\"bank\"", "timeout"]);
-    assert!(timed_out > 0.0, "what was under way timed out");
+    // Everything sent to it until its first calls had timed out, a second later, and their share
+    // of the breaker's window of two seconds was reached.
+    let most = 1_000.0 * (1.0 + 2.0);
+    let in_time = timed_out > 0.0 && timed_out < most;
+    assert!(in_time, "the breaker opens within its window: {timed_out}");
     assert_eq!(report.number("/timeout"), 0.0, "each has its answer");
     let told = report.told("91").unwrap();
     assert!(told >= timed_out, "91 to each: {told} of {timed_out}");
@@ -131,17 +141,18 @@ fn a_silent_issuer_is_left_alone_and_taken_back() {
         scene.reversals("\"acknowledged\""),
     );
     assert_eq!((owed, done), (timed_out, timed_out), "each is reversed");
-    scene.close(&report);
+    scene.close(&[report]);
 }
 
 #[test]
 fn one_malformed_answer_costs_one_timeout_and_its_reversal() {
     let _machine = alone();
     let scene = Scene::open("malformed-answer");
+    let before = scene.offer(1_000, "4s", 8).finish().unwrap();
+    let approved = || scene.calls(&["\"approved\""]);
+    let calm = approved();
     let running = scene.offer(1_000, "6s", 9);
-    scene.await_that("the load is there", || {
-        scene.calls(&["\"approved\""]) > 500.0
-    });
+    scene.await_that("the load is there", || approved() > calm + 500.0);
     scene.issuers.host.control(Issuers::BANK).garble_next(1);
     let report = running.finish().unwrap();
     println!("{}", report.printed);
@@ -158,7 +169,13 @@ fn one_malformed_answer_costs_one_timeout_and_its_reversal() {
         scene.node.log()
     );
     assert_eq!(report.exit, Some(0), "{}", report.printed);
-    let p99 = report.number("/service/p99_us");
-    assert!(p99 < 400_000.0, "the others do not notice: p99 {p99} us");
-    scene.close(&report);
+    let p99 = |report: &LoadReport| report.number("/service/p99_us");
+    let (with, without) = (p99(&report), p99(&before));
+    // Three times is noise of a shared machine; a link that is lost and comes back costs more.
+    let unmoved = with < f64::max(3.0 * without, 100_000.0);
+    assert!(
+        unmoved,
+        "p99 does not move: {with} us, {without} us without"
+    );
+    scene.close(&[before, report]);
 }

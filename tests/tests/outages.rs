@@ -107,10 +107,12 @@ fn three_times_the_load_it_holds_costs_no_goodput_and_no_memory() {
         let running = load(rate, duration, seed).start(node.listener(), &files);
         running.unwrap().finish().unwrap()
     };
-    let held = offer(9_000, "4s", 31);
-    let before = node.resident_kib().unwrap();
-    let overloaded = offer(27_000, "6s", 32);
-    let after = node.resident_kib().unwrap();
+    // A fifth more than the bound allows: what is answered is the most that it holds.
+    let held = offer(12_000, "4s", 31);
+    let before = node.peak_resident_kib().unwrap();
+    let overloaded = offer(30_000, "6s", 32);
+    let after = node.peak_resident_kib().unwrap();
+    // Judged from its second second on.
     let calm = offer(2_000, "4s", 33);
     println!("{}\n{}", overloaded.printed, calm.printed);
 
@@ -118,8 +120,10 @@ fn three_times_the_load_it_holds_costs_no_goodput_and_no_memory() {
     let normal = calm.number("/response/p99_us") < 400_000.0;
     let few = calm.number("/refused") < 0.05 * calm.number("/sent");
     assert!(normal && few, "latency is normal again: {}", calm.printed);
+    // What it remembers of 60,000 transactions more; a queue of all that was refused in 6 s would
+    // be some 250 MiB.
     let grown = after.saturating_sub(before);
-    assert!(grown < 300 * 1024, "memory grew by {grown} KiB");
+    assert!(grown < 128 * 1024, "memory grew by {grown} KiB");
 
     node.settle(Duration::from_secs(30)).unwrap();
     node.check_metrics().unwrap();

@@ -159,9 +159,9 @@ impl Node {
     ///
     /// # Errors
     /// It has ended.
-    pub fn resident_kib(&self) -> Result<u64> {
+    pub fn peak_resident_kib(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let number = line.and_then(|line| line.split_whitespace().next());
         Ok(number.context("a process has a resident size")?.parse()?)
     }
