@@ -21,11 +21,11 @@ macro_rules! number {
 }
 
 number!(
-    /// A configured acquirer, by its position in the configuration.
+    /// A configured acquirer. In records, by the position of its name in the journal's manifest.
     AcquirerId(u16)
 );
 number!(
-    /// A configured issuer, by its position in the configuration.
+    /// A configured issuer. In records, by the position of its name in the journal's manifest.
     IssuerId(u16)
 );
 number!(
@@ -33,7 +33,7 @@ number!(
     RouteId(u16)
 );
 number!(
-    /// One connection to an issuer; dense over all issuers.
+    /// One connection to an issuer; dense over all issuers, numbered anew at each start.
     LinkId(u16)
 );
 number!(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::manifest::NAMES_MAX;
 use crate::recovery::{Label, Refusal};
 
 /// A journal cannot be opened, read or written. Cheap to clone: the error that ends a journal is
@@ -59,6 +60,20 @@ pub enum JournalError {
         recorded: u16,
         /// As the configuration has it.
         configured: u16,
+    },
+    /// More acquirers or issuers than one journal can number.
+    #[error(
+        "the journal in {path} has no id for {kind} `{name}`: it has numbered {NAMES_MAX}, those \
+         that were removed included; give it a name that was removed, or start on an empty \
+         directory when nothing is owed any more"
+    )]
+    NamesFull {
+        /// The directory.
+        path: PathBuf,
+        /// Acquirer or issuer.
+        kind: &'static str,
+        /// Which.
+        name: String,
     },
     /// A setting that the journal cannot work with.
     #[error("journal setting {key}: {what}")]
@@ -124,6 +139,7 @@ impl JournalError {
             Self::Refused { refusal, .. } => Some(refusal.label()),
             Self::ShardCount { .. }
             | Self::OtherNode { .. }
+            | Self::NamesFull { .. }
             | Self::Misconfigured { .. }
             | Self::Io { .. }
             | Self::Dead { .. }
@@ -140,7 +156,7 @@ impl JournalError {
             Self::Unfit { .. } => 69,
             Self::Io { .. } | Self::Dead { .. } | Self::Closed => 74,
             Self::InUse { .. } => 75,
-            Self::ShardCount { .. } | Self::Misconfigured { .. } => 78,
+            Self::ShardCount { .. } | Self::NamesFull { .. } | Self::Misconfigured { .. } => 78,
         }
     }
 }

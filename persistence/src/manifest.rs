@@ -1,15 +1,19 @@
 //! The one file that says which journal a directory holds, and how often it was started.
 //!
 //! ```text
-//! njia-journal 1
+//! njia-journal 2
 //! node 1
 //! journal 5f0c9a3e-…
 //! generation 1
 //! shards 2
 //! slot_hash 1
 //! start 17
+//! acquirer 0 terminals
+//! issuer 0 bank
+//! issuer 1 momo
 //! crc32c 1a2b3c4d
 //! ```
+//! Format 1 is the same without names; it is what a manifest is before its first names are known.
 //! Replaced as a whole: written aside, synced, renamed, and the directory synced. Read strictly: a
 //! manifest that is not exactly this refuses the start (J05).
 
@@ -26,6 +30,10 @@ use crate::identity::{Identity, JournalUuid};
 use crate::layout::{MANIFEST, MANIFEST_NEW};
 use crate::recovery::Refusal;
 
+mod names;
+
+pub use names::{NAME_LEN_MAX, NAMES_MAX, PartyNames};
+
 /// The version of the hash that deals transactions to slots.
 pub const SLOT_HASH_VERSION: u16 = 1;
 /// Attempts at a lock that another process holds, and the pause between them: together they bridge
@@ -33,8 +41,16 @@ pub const SLOT_HASH_VERSION: u16 = 1;
 pub(crate) const LOCK_ATTEMPTS: u32 = 5;
 pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
-const FORMAT: u16 = 1;
-const LEN_MAX: u64 = 4096;
+/// Without names, and with them.
+const FORMAT_NAMELESS: u16 = 1;
+const FORMAT: u16 = 2;
+/// The format, and one line per number.
+const LINES_BEFORE_NAMES: usize = 7;
+const LEN_MAX: usize = 16_384;
+const _: () = assert!(
+    2 * NAMES_MAX * (NAME_LEN_MAX + "acquirer 49 \n".len()) + 512 <= LEN_MAX,
+    "a manifest with all its names is read whole"
+);
 
 /// An opened journal directory. Holds the lock that keeps other processes out: keep it until the
 /// process ends.
@@ -47,7 +63,7 @@ pub struct Manifest {
 }
 
 /// What the file says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// The machine.
     pub node: NodeId,
@@ -61,6 +77,8 @@ pub struct Content {
     pub slot_hash: u16,
     /// Starts so far, this one included. Part of every transaction id and of every nonce.
     pub start: u32,
+    /// The ids of acquirers and issuers.
+    pub names: PartyNames,
 }
 
 impl Manifest {
@@ -100,6 +118,22 @@ impl Manifest {
             is_new,
             _lock: lock,
         })
+    }
+
+    /// Gives every name of `configured` an id: the one that it has, else the next. What comes back
+    /// is on disk, so no record can hold an id whose name a later start does not know. Blocks; once
+    /// per process, before any executor.
+    ///
+    /// # Errors
+    /// [`JournalError::NamesFull`], [`JournalError::Misconfigured`], or a failed operation.
+    pub fn number(&mut self, configured: &PartyNames) -> Result<&PartyNames, JournalError> {
+        let mut content = self.content.clone();
+        content.names.learn(configured, &self.root)?;
+        if content != self.content {
+            write(&self.root, &content)?;
+            self.content = content;
+        }
+        Ok(&self.content.names)
     }
 
     /// Reads the manifest below `root` and changes nothing: for readers.
@@ -153,11 +187,17 @@ impl Content {
     }
 
     pub(crate) fn encode(&self) -> String {
-        let text = format!(
-            "njia-journal {FORMAT}\nnode {}\njournal {}\ngeneration {}\nshards {}\nslot_hash {}\n\
+        let format = if self.names.is_empty() {
+            FORMAT_NAMELESS
+        } else {
+            FORMAT
+        };
+        let mut text = format!(
+            "njia-journal {format}\nnode {}\njournal {}\ngeneration {}\nshards {}\nslot_hash {}\n\
              start {}\n",
             self.node, self.journal, self.generation, self.shards, self.slot_hash, self.start
         );
+        self.names.write(&mut text);
         let checksum = crc32c::crc32c(text.as_bytes());
         format!("{text}crc32c {checksum:08x}\n")
     }
@@ -174,7 +214,10 @@ impl Content {
             line.strip_prefix(key)?.strip_prefix(' ')
         };
         let format = next("njia-journal").ok_or("it has no format")?;
-        if format != FORMAT.to_string() {
+        if ![FORMAT_NAMELESS, FORMAT]
+            .map(|known| known.to_string())
+            .contains(&format.to_owned())
+        {
             return Err("its format is not one that this program reads");
         }
         let content = (|| {
@@ -185,6 +228,7 @@ impl Content {
                 shards: next("shards")?.parse().ok()?,
                 slot_hash: next("slot_hash")?.parse().ok()?,
                 start: next("start")?.parse().ok()?,
+                names: PartyNames::read(body.lines().skip(LINES_BEFORE_NAMES))?,
             })
         })();
         let content = content.ok_or("a line is missing or holds no number")?;
@@ -228,6 +272,7 @@ fn fresh(root: &Path, node: NodeId, shards: u16) -> Result<Content, JournalError
         shards,
         slot_hash: SLOT_HASH_VERSION,
         start: 0,
+        names: PartyNames::default(),
     };
     let entries = fs::read_dir(root).map_err(|error| JournalError::io("list", root, error))?;
     for entry in entries {
@@ -253,12 +298,11 @@ fn read(root: &Path) -> Result<Option<Content>, JournalError> {
     };
     let mut text = String::new();
     let refused = |what| JournalError::refused(&path, Refusal::Manifest { what });
-    std::io::Read::read_to_string(&mut std::io::Read::take(file, LEN_MAX), &mut text).map_err(
-        |error| match error.kind() {
+    std::io::Read::read_to_string(&mut std::io::Read::take(file, LEN_MAX as u64), &mut text)
+        .map_err(|error| match error.kind() {
             std::io::ErrorKind::InvalidData => refused("it is not text"),
             _ => JournalError::io("read", &path, error),
-        },
-    )?;
+        })?;
     Content::decode(&text).map(Some).map_err(refused)
 }
 

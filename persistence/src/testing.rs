@@ -25,7 +25,7 @@ use domain::time::{TransmissionTime, WallTime};
 use crate::batch::BLOCK;
 use crate::identity::{Identity, JournalUuid};
 use crate::layout;
-use crate::manifest::{Content, SLOT_HASH_VERSION};
+use crate::manifest::{Content, PartyNames, SLOT_HASH_VERSION};
 use crate::recovery::{Place, Recovery, Refusal, SegmentEnd, Tail};
 use crate::segment_header::{SegmentHeader, WrappedKey};
 use crate::sink::{Class, Sink};
@@ -419,6 +419,7 @@ impl Log {
             shards: IDENTITY.shards,
             slot_hash: SLOT_HASH_VERSION,
             start: 1,
+            names: PartyNames::default(),
         };
         let dir = layout::shard_dir(root, IDENTITY.generation, IDENTITY.shard);
         fs::create_dir_all(&dir).unwrap();

@@ -96,10 +96,15 @@ enum Report {
 ///
 /// # Errors
 /// [`ServeError`]: it did not start, or the journal failed.
-pub fn serve(config: &Arc<Config>, options: &ServeOptions) -> Result<(), ServeError> {
-    let shards = shard_count(config);
+pub fn serve(config: Config, options: &ServeOptions) -> Result<(), ServeError> {
+    let shards = shard_count(&config);
     let clock = Clock::start();
-    let manifest = Manifest::open_or_create(&config.journal.dir, config.node.id, shards)?;
+    let mut manifest = Manifest::open_or_create(&config.journal.dir, config.node.id, shards)?;
+    let names = manifest.number(&config.party_names())?;
+    let config = config
+        .numbered(names)
+        .map_err(|errors| ServeError::Routes(setup::join_errors(&errors)))?;
+    let config = &Arc::new(config);
     let reserved = reserve_addresses(config)?;
     let addresses: Arc<[SocketAddr]> = reserved.iter().map(|(address, _)| *address).collect();
     let shared = Shared::new(shards, config.issuers.len(), clock);
@@ -113,7 +118,7 @@ pub fn serve(config: &Arc<Config>, options: &ServeOptions) -> Result<(), ServeEr
     drop(report);
     await_listening(&reports, usize::from(shards), shared.node())?;
     drop(reserved);
-    await_links(shared.node());
+    await_links(config, shared.node());
     ready(config, options, &addresses, control.address())?;
     for executor in executors {
         join(executor)?;
@@ -190,9 +195,11 @@ fn journal_settings(
 
 /// Waits for the issuers' links, so that the first request finds one; not for longer than a moment,
 /// because an issuer may be away.
-fn await_links(node: &NodeFlags) {
+fn await_links(config: &Config, node: &NodeFlags) {
     let deadline = node.clock().now().after(LINKS_WAIT);
-    while !node.all_linked() && !node.is_draining() && node.clock().now() < deadline {
+    let configured = || config.issuers.iter().filter(|issuer| !issuer.is_removed());
+    let linked = || node.all_linked(configured().map(|issuer| issuer.id));
+    while !linked() && !node.is_draining() && node.clock().now() < deadline {
         std::thread::park_timeout(BOOT_POLL);
     }
 }

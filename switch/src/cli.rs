@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode as ProcessCode;
-use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use persistence::JournalError;
@@ -171,14 +170,14 @@ impl Serve {
             None if io::stderr().is_terminal() => LogFormat::Text,
             None => LogFormat::Json,
         });
-        let config = Arc::new(self.load()?);
+        let config = self.load()?;
         let needs = Needs::of(&config, boot::shard_count(&config));
         preflight::check(&needs).map_err(CliError::Unfit)?;
         forbid_core_files();
         let options = ServeOptions {
             ready_file: self.ready_file,
         };
-        Ok(boot::serve(&config, &options)?)
+        Ok(boot::serve(config, &options)?)
     }
 
     fn load(&self) -> Result<Config, CliError> {

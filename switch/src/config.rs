@@ -22,6 +22,7 @@ mod document;
 mod endpoints;
 mod keys;
 mod load;
+mod numbering;
 mod report;
 mod risk;
 mod secret;
@@ -239,7 +240,7 @@ pub struct AccountList {
 /// Who sends requests.
 #[derive(Debug)]
 pub struct Acquirer {
-    /// Its position in the file.
+    /// Its position in the file; that of its name in the journal once it is numbered.
     pub id: AcquirerId,
     /// Unique among acquirers; a metric label.
     pub name: String,
@@ -276,13 +277,13 @@ pub enum Framing {
 /// Who is asked.
 #[derive(Debug)]
 pub struct Issuer {
-    /// Its position in the file.
+    /// Its position in the file; that of its name in the journal once it is numbered.
     pub id: IssuerId,
     /// Unique among issuers; a metric label.
     pub name: String,
     /// Where its links connect to, in turn.
     pub addresses: Vec<SocketAddr>,
-    /// Connections over all shards.
+    /// Connections over all shards; none when only the journal knows it.
     pub links: u16,
     /// Its links are numbered from here.
     pub first_link: LinkId,

@@ -218,7 +218,7 @@ fn exposition(
         .collect();
     let mut exposition = Exposition::new(Labels::of(config), shards);
     if let Some(control) = exposition.control(0) {
-        for issuer in &config.issuers {
+        for issuer in config.issuers.iter().filter(|issuer| !issuer.is_removed()) {
             control.set(
                 Gauge::IssuerInflightLimit(issuer.id),
                 u64::from(issuer.inflight_max),

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Acquirers, issuers, routes or listeners, each: they become metric labels.
 pub const LABELS_MAX: usize = 50;
 
+/// Bytes of such a name.
+pub const LABEL_LEN_MAX: usize = 32;
+
 /// Connections to issuers, over all of them.
 pub const LINKS_MAX: u16 = 1_024;
 

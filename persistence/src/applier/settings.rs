@@ -21,7 +21,7 @@ pub struct ApplierSettings {
     pub node: NodeId,
     /// Names this start of the process, at random: who raised the fence. Also seeds the jitter.
     pub owner: u128,
-    /// Names by position in the configuration.
+    /// Names by id.
     pub names: Names,
     /// How much goes into one transaction, and how long a small one waits for more.
     pub batch: BatchPolicy,
@@ -125,7 +125,7 @@ impl SchemaName {
     }
 }
 
-/// Names by position in the configuration, as they are written beside the positions.
+/// Names by id, as they are written beside the ids.
 #[derive(Clone, Debug)]
 pub struct Names {
     /// By `AcquirerId`.

@@ -17,6 +17,15 @@ fn content() -> Content {
         shards: 2,
         slot_hash: 1,
         start: 17,
+        names: PartyNames::default(),
+    }
+}
+
+fn names(acquirers: &[&str], issuers: &[&str]) -> PartyNames {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    PartyNames {
+        acquirers: owned(acquirers),
+        issuers: owned(issuers),
     }
 }
 
@@ -149,6 +158,108 @@ fn the_text_is_as_documented() {
     assert_eq!(text[..expected.len()], *expected);
     assert_eq!(text.len(), expected.len() + 9);
     assert_eq!(Content::decode(&text), Ok(content()));
+}
+
+#[test]
+fn a_name_keeps_its_id_whatever_the_order_in_which_names_are_configured() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = open(dir.path(), 1, 1).unwrap();
+    let as_configured = names(&["terminals"], &["bank", "momo"]);
+    assert_eq!(first.number(&as_configured).unwrap(), &as_configured);
+    drop(first);
+    let configurations = [
+        (&["momo", "bank"][..], &["bank", "momo"][..]),
+        (&["card", "bank", "momo"], &["bank", "momo", "card"]),
+        (&["momo"], &["bank", "momo", "card"]),
+        (&["other", "bank"], &["bank", "momo", "card", "other"]),
+    ];
+    for (configured, numbered) in configurations {
+        let mut manifest = open(dir.path(), 1, 1).unwrap();
+        let found = manifest.number(&names(&["terminals"], configured)).unwrap();
+        assert_eq!(found, &names(&["terminals"], numbered), "{configured:?}");
+        drop(manifest);
+        let on_disk = Manifest::read(dir.path()).unwrap().names;
+        assert_eq!(on_disk, names(&["terminals"], numbered));
+    }
+}
+
+#[test]
+fn a_manifest_without_names_gets_those_of_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = content().encode();
+    assert!(old.starts_with("njia-journal 1\n"));
+    fs::write(dir.path().join(MANIFEST), old).unwrap();
+    let mut manifest = open(dir.path(), 1, 2).unwrap();
+    assert_eq!(manifest.content().names, PartyNames::default());
+    manifest.number(&names(&["pos"], &["bank"])).unwrap();
+    drop(manifest);
+    let found = open(dir.path(), 1, 2).unwrap();
+    assert_eq!(found.content().names, names(&["pos"], &["bank"]));
+    assert_eq!(found.content().start, 19);
+}
+
+#[test]
+fn names_beyond_the_bound_are_refused_and_nothing_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut manifest = open(dir.path(), 1, 1).unwrap();
+    let many: Vec<String> = (0..NAMES_MAX).map(|id| format!("{id:032}")).collect();
+    let mut configured = PartyNames {
+        acquirers: many.clone(),
+        issuers: many,
+    };
+    manifest.number(&configured).unwrap();
+    let before = fs::read(dir.path().join(MANIFEST)).unwrap();
+    configured.issuers.push("one-more".to_owned());
+    let refused = manifest.number(&configured).unwrap_err();
+    assert_eq!((refused.label(), refused.exit_code()), (None, 78));
+    let text = refused.to_string();
+    assert!(text.contains("no id for issuer `one-more`"), "{text}");
+    for wrong in [
+        "",
+        "two words",
+        "line\nbreak",
+        &"x".repeat(NAME_LEN_MAX + 1),
+    ] {
+        let refused = manifest.number(&names(&[wrong], &[])).unwrap_err();
+        assert_eq!(refused.exit_code(), 78, "{wrong:?}");
+    }
+    assert_eq!(fs::read(dir.path().join(MANIFEST)).unwrap(), before);
+    drop(manifest);
+    assert!(open(dir.path(), 1, 1).is_ok(), "it is read whole");
+}
+
+/// The text is the format: this test may only be added to.
+#[test]
+fn the_text_with_names_is_as_documented() {
+    let named = Content {
+        names: names(&["terminals"], &["bank", "momo"]),
+        ..content()
+    };
+    let text = named.encode();
+    let expected = "njia-journal 2\nnode 1\njournal abababab-abab-abab-abab-abababababab\n\
+                    generation 1\nshards 2\nslot_hash 1\nstart 17\nacquirer 0 terminals\n\
+                    issuer 0 bank\nissuer 1 momo\ncrc32c ";
+    assert_eq!(text[..expected.len()], *expected);
+    assert_eq!(Content::decode(&text), Ok(named));
+    let signed = |body: &str| format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()));
+    let body = &text[..text.rfind("crc32c").unwrap()];
+    for (from, to) in [
+        ("njia-journal 2", "njia-journal 1"),
+        ("njia-journal 2", "njia-journal 3"),
+        ("issuer 1 momo", "issuer 2 momo"),
+        ("issuer 1 momo", "issuer 1 bank"),
+        ("issuer 1 momo", "issuer 1 "),
+        ("issuer 1 momo", "issuer 1"),
+        ("issuer 1 momo", "issuer 1 mo mo"),
+        ("issuer 1 momo", "route 1 momo"),
+        (
+            "issuer 0 bank\nissuer 1 momo",
+            "issuer 1 momo\nissuer 0 bank",
+        ),
+    ] {
+        let changed = signed(&body.replace(from, to));
+        assert!(Content::decode(&changed).is_err(), "{from} -> {to}");
+    }
 }
 
 proptest! {

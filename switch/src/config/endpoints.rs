@@ -11,7 +11,7 @@ use router::{PrefixRange, RouteSpec, RouteTable};
 
 use super::section::{Section, nearest};
 use super::{Acquirer, Breaker, Framing, Issuer, Listener, ListenerId, Route};
-use crate::limits::{LABELS_MAX, LINKS_MAX};
+use crate::limits::{LABEL_LEN_MAX, LABELS_MAX, LINKS_MAX};
 
 pub(super) fn acquirers(root: &Section<'_>) -> Vec<Acquirer> {
     let sections = root.tables("acquirer");
@@ -154,13 +154,6 @@ pub(super) fn routes(root: &Section<'_>, issuers: &[Issuer]) -> (Vec<Route>, Opt
 
 /// Lays the routes out for look-up, which finds out whether they contradict each other.
 fn table(sections: &[Section<'_>], routes: &[Route]) -> Option<RouteTable> {
-    let spec = |route: &Route| RouteSpec {
-        prefixes: route.prefixes.clone(),
-        class: route.class,
-        currency: route.currency,
-        candidates: route.candidates.clone(),
-        deadline: route.deadline,
-    };
     let errors = match RouteTable::build(routes.iter().map(spec).collect()) {
         Ok(table) => return Some(table),
         Err(errors) => errors,
@@ -174,6 +167,17 @@ fn table(sections: &[Section<'_>], routes: &[Route]) -> Option<RouteTable> {
         }
     }
     None
+}
+
+/// What a table is built from.
+pub(super) fn spec(route: &Route) -> RouteSpec {
+    RouteSpec {
+        prefixes: route.prefixes.clone(),
+        class: route.class,
+        currency: route.currency,
+        candidates: route.candidates.clone(),
+        deadline: route.deadline,
+    }
 }
 
 fn contradiction(routes: &[Route], error: &TableError) -> Option<(RouteId, String)> {
@@ -268,7 +272,7 @@ fn unique_names(root: &Section<'_>, kind: &str, sections: &[Section<'_>]) {
 fn name(section: &Section<'_>) -> String {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let name = section.required("name", |text| {
-        if (1..=32).contains(&text.len()) && text.bytes().all(legal) {
+        if (1..=LABEL_LEN_MAX).contains(&text.len()) && text.bytes().all(legal) {
             return Ok(text.to_owned());
         }
         Err("takes 1 to 32 characters of a-z, 0-9 and `-`: it becomes a metric label".to_owned())
@@ -326,7 +330,7 @@ fn dialect(section: &Section<'_>) -> String {
         .unwrap_or_else(|| DEFAULT_DIALECT.to_owned())
 }
 
-const DEFAULT_DIALECT: &str = "iso87-ascii";
+pub(super) const DEFAULT_DIALECT: &str = "iso87-ascii";
 
 /// A currency by its three letters or its three digits.
 pub(super) fn currency(text: &str) -> Result<Currency, String> {

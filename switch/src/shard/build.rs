@@ -128,7 +128,7 @@ fn stan_part(
     shards: u16,
     seed: u64,
 ) -> StanAllocator {
-    let size = issuer.stan_size / u32::from(issuer.links).max(1);
+    let size = issuer.stans_each();
     let base = issuer
         .stan_base
         .saturating_add(position.saturating_mul(size));

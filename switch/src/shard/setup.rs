@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use domain::ids::{Lsn, ShardId};
-use domain::record::Record;
+use domain::ids::{LinkId, Lsn, ShardId};
+use domain::record::{Intent, Record};
+use domain::request::IssuerLeg;
 use domain::time::{Instant, WallTime};
 use persistence::error::JournalError;
 use persistence::journal::{Journal, JournalSettings, Waiter};
@@ -18,7 +19,7 @@ use super::{Event, Shard, Work};
 use crate::acquirer::{ListenerSetup, SessionContext, Sessions, listen};
 use crate::boot::ServeError;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Issuer};
 use crate::control::shared::ShardShared;
 use crate::crypto::Keyring;
 use crate::echo::EchoReader;
@@ -27,7 +28,7 @@ use crate::frame::FramePool;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
 use crate::issuer::{ConnectionSetup, keep_connected};
-use crate::limits::FRAMES_POOLED_MAX;
+use crate::limits::{FRAMES_POOLED_MAX, LINKS_MAX};
 use crate::mesh::{Mesh, MeshEnds};
 use crate::metrics::Metrics;
 
@@ -148,12 +149,19 @@ async fn recover_state(
         .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
     let mut refused = None;
     let mut on_record = |_: Lsn, record: &Record<'_>| {
-        if let Record::Intent(intent) = record {
+        if refused.is_some() {
+            return;
+        }
+        let linked;
+        let record = if let Record::Intent(intent) = record {
             risk.observe(&intent.facts, earlier(now, wall, intent.admitted));
-        }
-        if refused.is_none() {
-            refused = engine.recover(record, now).err();
-        }
+            let leg = relinked(config, &intent.leg);
+            linked = Record::Intent(Intent { leg, ..*intent });
+            &linked
+        } else {
+            record
+        };
+        refused = engine.recover(record, now).err();
     };
     let (journal, recovered) = Journal::open(journal, &mut on_record).await?;
     if let Some(error) = refused {
@@ -173,6 +181,8 @@ impl Shard {
     /// Claims the STANs that recovered legs use, closes the intents that the journal left open, and
     /// writes what that takes.
     async fn recover(&mut self, now: Instant) -> Result<(), ServeError> {
+        let legs = self.engine.busy_legs().map(|(_, leg)| leg);
+        refuse_removed(&self.config, legs)?;
         self.engine
             .recovered(now)
             .map_err(|error| ServeError::Recover(error.to_string()))?;
@@ -293,6 +303,40 @@ async fn tell_durable(waiter: Waiter, inbox: Inbox) {
     }
 }
 
+/// A recovered leg with the link that holds its STAN in this start. A leg that no link of its
+/// issuer holds gets a number that no link has: its reversal goes over any link of the issuer.
+fn relinked(config: &Config, leg: &IssuerLeg) -> IssuerLeg {
+    let issuer = config.issuers.get(usize::from(leg.issuer.0));
+    let link = issuer.and_then(|issuer| issuer.link_of(leg.stan));
+    IssuerLeg {
+        link: link.unwrap_or(NO_LINK),
+        ..*leg
+    }
+}
+
+/// A leg that is not ended leads to a reversal, and that needs its issuer.
+fn refuse_removed<'a>(
+    config: &Config,
+    mut busy: impl Iterator<Item = &'a IssuerLeg>,
+) -> Result<(), ServeError> {
+    let issuer = |leg: &IssuerLeg| config.issuers.get(usize::from(leg.issuer.0));
+    let refused = busy.find(|leg| issuer(leg).is_none_or(Issuer::is_removed));
+    let Some(leg) = refused else {
+        return Ok(());
+    };
+    let name = issuer(leg).map_or_else(
+        || format!("issuer number {}", leg.issuer),
+        |issuer| format!("issuer `{}`", issuer.name),
+    );
+    Err(ServeError::Recover(format!(
+        "reversals are owed to {name}, which is not configured; put its [[issuer]] back, and \
+         remove it when njia_saf_depth is 0"
+    )))
+}
+
+const NO_LINK: LinkId = LinkId(u16::MAX);
+const _: () = assert!(LINKS_MAX < NO_LINK.0);
+
 /// The wall time at the clock's zero.
 fn wall_at_zero(wall: WallTime, now: Instant) -> WallTime {
     wall.before(now.since(Instant::ZERO))
@@ -308,10 +352,96 @@ fn earlier(now: Instant, wall: WallTime, at: WallTime) -> Instant {
     )
 }
 
-fn join_errors(errors: &[impl std::fmt::Display]) -> String {
+pub(crate) fn join_errors(errors: &[impl std::fmt::Display]) -> String {
     errors
         .iter()
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::ids::{IssuerId, RouteId, Stan};
+    use domain::time::TransmissionTime;
+    use persistence::manifest::PartyNames;
+
+    use super::*;
+    use crate::config::{Environment, Source, create_missing_keys};
+
+    /// The default configuration on a journal that knows `removed` too, with id 0.
+    fn config() -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        create_missing_keys(folder.path()).unwrap();
+        let state_dir = folder.path();
+        let source = Source::Default { state_dir };
+        let config = Config::load(source, &Environment::of(&[])).unwrap();
+        let PartyNames { acquirers, issuers } = config.party_names();
+        let issuers = std::iter::once("removed".to_owned()).chain(issuers);
+        let known = PartyNames {
+            acquirers,
+            issuers: issuers.collect(),
+        };
+        config.numbered(&known).unwrap()
+    }
+
+    fn leg(issuer: u16, link: u16, stan: u32) -> IssuerLeg {
+        IssuerLeg {
+            route: RouteId(0),
+            candidate: 0,
+            issuer: IssuerId(issuer),
+            link: LinkId(link),
+            stan: Stan::new(stan).unwrap(),
+            transmitted: TransmissionTime::at(WallTime::from_unix_millis(0)),
+        }
+    }
+
+    #[test]
+    fn what_is_owed_to_an_issuer_that_was_removed_refuses_the_start() {
+        let config = config();
+        let (bank, removed, unknown) = (leg(1, 0, 1), leg(0, 0, 1), leg(9, 0, 1));
+        refuse_removed(&config, [&bank].into_iter()).unwrap();
+        for (busy, name) in [
+            (&removed, "issuer `removed`"),
+            (&unknown, "issuer number 9"),
+        ] {
+            let refused = refuse_removed(&config, [&bank, busy].into_iter()).unwrap_err();
+            let told = refused.to_string();
+            assert!(
+                told.contains(name) && told.contains("put its [[issuer]] back"),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_shard_is_built_with_an_issuer_that_was_removed() {
+        let config = config();
+        let table = Arc::clone(&config.route_table);
+        Router::new(table, issuer_policies(&config, 2)).unwrap();
+        let wires = crate::endpoint::issuer_wires(&config);
+        let links = link_table(&config, ShardId(0), 2, 1, &wires, &EchoReader::new());
+        let of_issuer: Vec<usize> = links.of_issuer.iter().map(Vec::len).collect();
+        assert_eq!(of_issuer, [0, 4, 4]);
+        let engine = Engine::new(engine_settings(
+            &config,
+            ShardId(0),
+            2,
+            1,
+            WallTime::default(),
+        ));
+        assert_eq!(engine.saf_inflight(IssuerId(2)), 0);
+    }
+
+    #[test]
+    fn a_recovered_leg_goes_by_its_issuer_and_not_by_the_link_that_it_names() {
+        let config = config();
+        // Link 6 is of the second issuer; the leg is of the first.
+        assert_eq!(relinked(&config, &leg(1, 6, 1)).link, LinkId(0));
+        assert_eq!(relinked(&config, &leg(2, 0, 1)).link, LinkId(4));
+        assert_eq!(relinked(&config, &leg(0, 0, 1)).link, NO_LINK);
+        assert_eq!(relinked(&config, &leg(9, 0, 1)).link, NO_LINK);
+        let untouched = leg(1, 0, 7);
+        assert_eq!(relinked(&config, &untouched), untouched);
+    }
 }

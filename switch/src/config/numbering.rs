@@ -1,0 +1,269 @@
+//! Ids by name: records hold ids, and the journal remembers which name each of them belongs to. The
+//! order of tables in the file, and tables that come or go, change no id that was given before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, Stan};
+use persistence::manifest::{NAME_LEN_MAX, NAMES_MAX, PartyNames};
+use router::RouteTable;
+use router::error::TableError;
+
+use super::endpoints::{DEFAULT_DIALECT, spec};
+use super::{Acquirer, Breaker, Config, Framing, Issuer};
+use crate::limits::{LABEL_LEN_MAX, LABELS_MAX};
+
+const _: () = assert!(
+    LABELS_MAX == NAMES_MAX && LABEL_LEN_MAX == NAME_LEN_MAX,
+    "the journal can number every acquirer and issuer that a configuration may hold"
+);
+
+impl Config {
+    /// The names of acquirers and issuers, in the order of the file.
+    #[must_use]
+    pub fn party_names(&self) -> PartyNames {
+        let acquirers = self.acquirers.iter();
+        let issuers = self.issuers.iter();
+        PartyNames {
+            acquirers: acquirers.map(|acquirer| acquirer.name.clone()).collect(),
+            issuers: issuers.map(|issuer| issuer.name.clone()).collect(),
+        }
+    }
+
+    /// The same configuration with the ids of `known`, which holds all of its names. Names of
+    /// `known` that are not configured keep their place: as acquirers without a listener, and as
+    /// issuers that have been removed.
+    ///
+    /// # Errors
+    /// The routes do not make a table with other ids, which they do with any.
+    pub fn numbered(mut self, known: &PartyNames) -> Result<Self, Vec<TableError>> {
+        if self.party_names() == *known {
+            return Ok(self);
+        }
+        let names = self.party_names();
+        let acquirer = |id: AcquirerId| AcquirerId(moved(id.0, &names.acquirers, &known.acquirers));
+        let issuer = |id: IssuerId| IssuerId(moved(id.0, &names.issuers, &known.issuers));
+        for listener in &mut self.listeners {
+            listener.acquirer = acquirer(listener.acquirer);
+        }
+        for candidate in self
+            .routes
+            .iter_mut()
+            .flat_map(|route| &mut route.candidates)
+        {
+            *candidate = issuer(*candidate);
+        }
+        self.acquirers = (0..)
+            .map(AcquirerId)
+            .zip(&known.acquirers)
+            .map(|(id, name)| Acquirer {
+                id,
+                name: name.clone(),
+            })
+            .collect();
+        self.issuers = issuers_by_id(self.issuers, &known.issuers);
+        self.route_table = Arc::new(RouteTable::build(self.routes.iter().map(spec).collect())?);
+        Ok(self)
+    }
+}
+
+/// The id that the name at `id` of the file is known by.
+fn moved(id: u16, names: &[String], known: &[String]) -> u16 {
+    let name = names.get(usize::from(id));
+    let position = known.iter().position(|other| Some(other) == name);
+    debug_assert!(
+        position.is_some(),
+        "invariant: the journal knows every name"
+    );
+    position.map_or(id, |position| u16::try_from(position).unwrap_or(id))
+}
+
+/// Issuers in the order of their ids, with their links numbered anew in that order.
+fn issuers_by_id(mut configured: Vec<Issuer>, known: &[String]) -> Vec<Issuer> {
+    let mut first_link = 0_u16;
+    let mut issuers = Vec::with_capacity(known.len());
+    for (id, name) in (0..).map(IssuerId).zip(known) {
+        let position = configured.iter().position(|issuer| issuer.name == *name);
+        let mut issuer = match position {
+            Some(position) => configured.swap_remove(position),
+            None => Issuer::removed(name.clone()),
+        };
+        issuer.id = id;
+        issuer.first_link = LinkId(first_link);
+        first_link = first_link.saturating_add(issuer.links);
+        issuers.push(issuer);
+    }
+    issuers
+}
+
+impl Issuer {
+    /// Holds the id of an issuer that the journal knows and the file does not: no route names it,
+    /// nothing connects to it.
+    fn removed(name: String) -> Self {
+        const NO_TIME: Duration = Duration::from_secs(1);
+        Self {
+            id: IssuerId(0),
+            name,
+            addresses: Vec::new(),
+            links: 0,
+            first_link: LinkId(0),
+            inflight_max: 1,
+            breaker: Breaker {
+                failure_percent: 50,
+                slow_percent: 80,
+                slow: NO_TIME,
+                window: NO_TIME,
+                calls_min: 20,
+                open: NO_TIME,
+                open_max: NO_TIME,
+                probes: 1,
+            },
+            stan_base: 1,
+            stan_size: Stan::MAX,
+            sign_on: false,
+            echo_idle: NO_TIME,
+            institution: InstitutionId::EMPTY,
+            framing: Framing::Be16,
+            dialect: DEFAULT_DIALECT.to_owned(),
+            connect_timeout: NO_TIME,
+            reconnect_max: NO_TIME,
+            reversal_timeout: Duration::ZERO,
+        }
+    }
+
+    /// Whether the file does not have it: only the journal knows its name.
+    #[must_use]
+    pub const fn is_removed(&self) -> bool {
+        self.links == 0
+    }
+
+    /// STANs of each of its links.
+    #[must_use]
+    pub fn stans_each(&self) -> u32 {
+        self.stan_size / u32::from(self.links).max(1)
+    }
+
+    /// The link whose STANs hold `stan`. Links are numbered at each start, so this, and not a link
+    /// that a record names, leads from a recovered leg to its link.
+    #[must_use]
+    pub fn link_of(&self, stan: Stan) -> Option<LinkId> {
+        let beyond = stan.number().checked_sub(self.stan_base)?;
+        let position = beyond.checked_div(self.stans_each())?;
+        self.link_ids().nth(usize::try_from(position).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{EXAMPLE, Environment};
+
+    const MOMO: &str = "[[issuer]]\nname = \"momo\"\naddresses = [\"127.0.0.1:9102\"]\n\
+                        institution = \"100001\"\n\n";
+    const CARD: &str = "[[issuer]]\nname = \"card\"\naddresses = [\"127.0.0.1:9103\"]\n\
+                        institution = \"100001\"\nlinks = 2\n\n";
+
+    fn parsed(text: &str) -> Config {
+        let key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+        let environment = Environment::of(&[
+            ("KEY", key),
+            ("NJIA__KEYS__TOKEN_KEY", "env:KEY"),
+            ("NJIA__KEYS__PAN_KEY", "env:KEY"),
+            ("NJIA__KEYS__HASH_KEY", "env:KEY"),
+        ]);
+        Config::parse("njia.toml", text, &environment).unwrap()
+    }
+
+    /// The example with `before` in front of its first issuer, and without its second one.
+    fn example(before: &str) -> String {
+        assert!(EXAMPLE.contains(MOMO));
+        let bank = "[[issuer]]\nname = \"bank\"";
+        let text = EXAMPLE.replacen(MOMO, "", 1);
+        text.replacen(bank, &format!("{before}{bank}"), 1)
+    }
+
+    fn known(issuers: &[&str]) -> PartyNames {
+        PartyNames {
+            acquirers: vec!["acquirer-1".to_owned()],
+            issuers: issuers.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    /// Every id leads to the name that the journal knows it by, and routes lead to the names that
+    /// the file says.
+    #[track_caller]
+    fn check(config: &Config, known: &PartyNames, candidates: &[&[&str]]) {
+        assert_eq!(config.party_names(), *known);
+        let name = |id: &IssuerId| config.issuers[usize::from(id.0)].name.as_str();
+        let mut links = 0;
+        for (id, issuer) in (0..).zip(&config.issuers) {
+            assert_eq!(
+                (issuer.id, issuer.first_link),
+                (IssuerId(id), LinkId(links))
+            );
+            links += issuer.links;
+        }
+        assert_eq!(usize::from(links), config.links());
+        let laid_out = config.route_table.routes().iter();
+        for ((route, laid_out), expected) in config.routes.iter().zip(laid_out).zip(candidates) {
+            let named: Vec<&str> = route.candidates.iter().map(name).collect();
+            assert_eq!(named, *expected);
+            assert_eq!(laid_out.candidates(), route.candidates);
+        }
+    }
+
+    #[test]
+    fn issuers_that_are_swapped_in_the_file_keep_their_ids() {
+        let known = known(&["bank", "momo"]);
+        let config = parsed(&example(MOMO));
+        assert_eq!(config.issuers[0].name, "momo");
+        let config = config.numbered(&known).unwrap();
+        check(&config, &known, &[&["bank", "momo"], &["momo", "bank"]]);
+        let addresses: Vec<u16> = config
+            .issuers
+            .iter()
+            .map(|issuer| issuer.addresses[0].port())
+            .collect();
+        assert_eq!(addresses, [9101, 9102]);
+    }
+
+    #[test]
+    fn an_issuer_before_the_others_in_the_file_gets_the_next_id() {
+        let known = known(&["bank", "momo", "card"]);
+        let config = parsed(&example(&format!("{CARD}{MOMO}")));
+        let config = config.numbered(&known).unwrap();
+        check(&config, &known, &[&["bank", "momo"], &["momo", "bank"]]);
+        assert_eq!(config.issuers[2].first_link, LinkId(8));
+    }
+
+    #[test]
+    fn the_id_of_an_issuer_that_is_removed_is_not_given_to_another() {
+        let mut known = known(&["gone", "momo", "bank"]);
+        let text = EXAMPLE.replacen("name = \"acquirer-1\"", "name = \"other\"", 1);
+        let text = text.replacen("acquirer = \"acquirer-1\"", "acquirer = \"other\"", 1);
+        known.acquirers.push("other".to_owned());
+        let config = parsed(&text).numbered(&known).unwrap();
+        check(&config, &known, &[&["bank", "momo"], &["momo", "bank"]]);
+        let removed: Vec<bool> = config.issuers.iter().map(Issuer::is_removed).collect();
+        assert_eq!(removed, [true, false, false]);
+        assert_eq!(config.listeners[0].acquirer, AcquirerId(1));
+    }
+
+    #[test]
+    fn a_stan_leads_to_the_link_that_holds_it() {
+        let config = parsed(EXAMPLE);
+        let link_of =
+            |issuer: usize, stan| config.issuers[issuer].link_of(Stan::new(stan).unwrap());
+        let each = config.issuers[0].stans_each();
+        assert_eq!(link_of(0, 0), None);
+        assert_eq!(link_of(0, 1), Some(LinkId(0)));
+        assert_eq!(link_of(0, each), Some(LinkId(0)));
+        assert_eq!(link_of(0, each + 1), Some(LinkId(1)));
+        assert_eq!(link_of(1, each + 1), Some(LinkId(5)));
+        assert_eq!(
+            link_of(1, 4 * each + 1),
+            None,
+            "what is left over after dealing"
+        );
+    }
+}
