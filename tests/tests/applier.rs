@@ -170,6 +170,31 @@ async fn failed_reversals_are_exceptions_for_people() {
     }
 }
 
+/// Six records: what a later one makes of the row must not hide that the fourth is a failure.
+#[tokio::test]
+async fn a_failed_reversal_is_listed_however_its_records_fall_into_batches() {
+    for cut in 0..=6 {
+        let cluster = migrated().await;
+        let log = Log::new(1);
+        let (transaction, mut records) = Workload::new(13, 1).reversed_twice();
+        let rest = records.split_off(cut);
+        let applier = Running::start(settings(cluster.url(), 1), vec![log.journal()]);
+        for batch in [records, rest] {
+            log.append(batch);
+            applier.caught_up(&log).await;
+        }
+        applier.finish().await;
+        let client = connect(&cluster).await;
+        let listed = format!(
+            "{{s}}.exception WHERE transaction_id = '{transaction}' \
+             AND reason = 'reversal_refused' AND lsn = 4"
+        );
+        assert_eq!(count(&client, &listed).await, 1, "cut after {cut}");
+        assert_eq!(count(&client, "{s}.exception").await, 1, "cut after {cut}");
+        assert_applied(&cluster, &log, &BTreeSet::new()).await;
+    }
+}
+
 #[tokio::test]
 async fn migrations_wait_for_each_other_and_run_once() {
     let cluster = njia_tests::postgres::Cluster::start().unwrap();

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::pin::pin;
 
-use domain::ids::Lsn;
+use domain::ids::{Lsn, TransactionId};
 use futures_sink::Sink;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, CopyInSink};
@@ -13,8 +13,10 @@ use super::batch::{Batch, Poison};
 use super::event::shard_key;
 use super::failure::{Failure, FailureClass, Remedy};
 use super::lane::Claim;
+use super::projection::FailedReversal;
 use super::sql::Sql;
 use super::status::Counts;
+use super::words;
 use crate::identity::JournalUuid;
 
 /// Why a batch did not land, or may not have.
@@ -68,8 +70,8 @@ pub(crate) async fn apply(
         copy(client, &sql.stage_copy, batch.staged).await?;
         let rows = (batch.staged_rows, batch.requests);
         project(client, sql, rows, &mut counts).await?;
-        if batch.reversals_failed > 0 {
-            client.execute_typed(&sql.exception_reversal, &[]).await?;
+        if !batch.reversals_failed.is_empty() {
+            except(client, sql, claim, &batch.reversals_failed).await?;
         }
     }
     commit(client).await?;
@@ -87,7 +89,7 @@ pub(crate) async fn quarantine(
     client.batch_execute(&sql.begin_plain).await?;
     advance(client, sql, claim, (claim.watermark, poison.lsn)).await?;
     let key = Key::of(claim);
-    let transaction = JournalUuid(poison.transaction.0.to_be_bytes()).to_string();
+    let transaction = uuid_text(poison.transaction);
     let table = why.server().and_then(|server| server.table());
     let constraint = why.server().and_then(|server| server.constraint());
     let parameters: [(&(dyn ToSql + Sync), Type); 10] = [
@@ -205,6 +207,40 @@ async fn project(
         counts.orphans = client.execute_typed(&sql.exception_orphan, &[]).await?;
     }
     Ok(())
+}
+
+/// Lists reversals that no issuer took: each from its own record, since a later record of the same
+/// transaction may have changed its row in this very batch.
+async fn except(
+    client: &Client,
+    sql: &Sql,
+    claim: &Claim,
+    failed: &[FailedReversal],
+) -> Result<(), ApplyError> {
+    let key = Key::of(claim);
+    let shard_keys: Vec<i16> = failed
+        .iter()
+        .map(|f| int2(shard_key(f.transaction).0))
+        .collect();
+    let transactions: Vec<String> = failed.iter().map(|f| uuid_text(f.transaction)).collect();
+    let results: Vec<&str> = failed.iter().map(|f| words::saf_result(f.result)).collect();
+    let lsns: Vec<i64> = failed.iter().map(|f| int8(f.lsn)).collect();
+    let parameters: [(&(dyn ToSql + Sync), Type); 6] = [
+        (&key.journal, Type::TEXT),
+        (&key.shard, Type::INT4),
+        (&shard_keys, Type::INT2_ARRAY),
+        (&transactions, Type::TEXT_ARRAY),
+        (&results, Type::TEXT_ARRAY),
+        (&lsns, Type::INT8_ARRAY),
+    ];
+    client
+        .execute_typed(&sql.exception_reversal, &parameters)
+        .await?;
+    Ok(())
+}
+
+fn uuid_text(transaction: TransactionId) -> String {
+    JournalUuid(transaction.0.to_be_bytes()).to_string()
 }
 
 /// Sends `data`, a whole COPY stream.

@@ -11,7 +11,7 @@
 //! | refused | request, outcome |
 //! | outcome | outcome |
 //! | saf-owed | owed, ended (to `owed`) |
-//! | saf-done | ended |
+//! | saf-done | ended; a failed one is also kept by itself, whatever follows it |
 //! | late response | late |
 //! | tombstone | none: it is no transaction, its row is in `event` alone |
 
@@ -117,7 +117,16 @@ pub(crate) struct ReversalState {
 pub(crate) struct Projection {
     rows: Vec<Staged>,
     index: HashMap<TransactionId, usize>,
-    reversals_failed: u64,
+    reversals_failed: Vec<FailedReversal>,
+}
+
+/// A reversal that ended without the issuer taking it. No fold: a later reversal of the same
+/// transaction does not settle this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FailedReversal {
+    pub(crate) transaction: TransactionId,
+    pub(crate) lsn: Lsn,
+    pub(crate) result: SafResult,
 }
 
 impl Projection {
@@ -129,8 +138,13 @@ impl Projection {
             Record::Outcome(outcome) => self.row(lsn, outcome.transaction).outcome(outcome),
             Record::SafOwed(owed) => self.row(lsn, owed.transaction).saf_owed(*owed),
             Record::SafDone(done) => {
-                let failed = done.result != SafResult::Acknowledged;
-                self.reversals_failed += u64::from(failed);
+                if done.result != SafResult::Acknowledged {
+                    self.reversals_failed.push(FailedReversal {
+                        transaction: done.transaction,
+                        lsn,
+                        result: done.result,
+                    });
+                }
                 self.row(lsn, done.transaction).saf_done(done);
             }
             Record::LateResponse(late) => self.row(lsn, late.transaction).late(*late),
@@ -150,8 +164,8 @@ impl Projection {
     }
 
     /// Reversals that ended without the issuer taking them.
-    pub(crate) const fn reversals_failed(&self) -> u64 {
-        self.reversals_failed
+    pub(crate) fn reversals_failed(&self) -> &[FailedReversal] {
+        &self.reversals_failed
     }
 
     fn row(&mut self, lsn: Lsn, transaction: TransactionId) -> &mut Staged {

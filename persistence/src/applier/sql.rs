@@ -204,8 +204,10 @@ fn exception_orphan(s: &str) -> String {
 fn exception_reversal(s: &str) -> String {
     format!(
         "INSERT INTO {s}.exception (shard_key, transaction_id, reason, journal, shard, lsn) \
-         SELECT shard_key, transaction_id, 'reversal_' || reversal, journal, shard, lsn \
-         FROM pg_temp.njia_stage WHERE reversal IN ('refused', 'expired') ON CONFLICT DO NOTHING"
+         SELECT f.shard_key, CAST(f.transaction_id AS uuid), 'reversal_' || f.result, \
+         CAST($1 AS uuid), $2, f.lsn \
+         FROM unnest($3, $4, $5, $6) AS f (shard_key, transaction_id, result, lsn) \
+         ON CONFLICT DO NOTHING"
     )
 }
 

@@ -73,6 +73,20 @@ impl Workload {
         self.approve(facts)
     }
 
+    /// An approved transaction with two reversals: the issuer refuses the first and takes the
+    /// second.
+    pub fn reversed_twice(&mut self) -> (TransactionId, Vec<Vec<u8>>) {
+        let (_, facts) = self.facts();
+        let (transaction, mut records) = self.approve(facts);
+        for result in [SafResult::Refused, SafResult::Acknowledged] {
+            let owed = self.owed(transaction, ReversalCause::Requested, None);
+            let done = self.done(transaction, result);
+            records.push(self.encode(&owed));
+            records.push(self.encode(&done));
+        }
+        (transaction, records)
+    }
+
     fn approve(&mut self, facts: Facts) -> (TransactionId, Vec<Vec<u8>>) {
         let transaction = self.transaction(facts.slot);
         let admitted = self.now();
