@@ -166,14 +166,12 @@ impl ShardReader {
         if self.open.is_none() && !self.seek()? {
             return self.nothing_yet(up_to);
         }
-        match self.step()? {
-            Step::Batch(header) => return self.enter(&header).map(|()| true),
-            Step::Zeros if self.roll()? => return Ok(true),
-            Step::Zeros if up_to == UpTo::End => return Ok(false),
-            Step::Zeros | Step::Bad => {}
+        if let Step::Batch(header) = self.step()? {
+            return self.enter(&header).map(|()| true);
         }
-        // A page that was read ahead while the batch was being written may be stale: once more,
-        // from the disk.
+        // A page that was read ahead before the batch was written is stale: once more, from the
+        // disk. Only then do zeros mean that the segment ends here: behind a stale page the writer
+        // may have gone on in the next segment already, whose first record lies further on.
         self.forget_cached();
         match self.step()? {
             Step::Batch(header) => self.enter(&header).map(|()| true),
@@ -303,11 +301,14 @@ impl ShardReader {
     fn forget_cached(&self) {
         if let Some(segment) = &self.open {
             // Advice: when the kernel does not take it, the second read tells the same as the
-            // first.
-            let taken = fadvise(&segment.file, segment.at, None, Advice::DontNeed);
+            // first. From the start of the file, since pages that are cached as one are dropped
+            // only when all of them are named.
+            let taken = fadvise(&segment.file, 0, None, Advice::DontNeed);
             if let Err(error) = taken {
                 tracing::debug!(%error, "cached pages could not be dropped");
             }
+            #[cfg(test)]
+            tests::page_dropped();
         }
     }
 

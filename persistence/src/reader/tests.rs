@@ -1,5 +1,6 @@
 //! Tests of `reader`.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::PathBuf;
 
@@ -43,6 +44,36 @@ fn read(reader: &mut ShardReader, up_to: UpTo) -> Result<Vec<(Lsn, String)>, Jou
 fn segment_path(dir: &TempDir, number: u64) -> PathBuf {
     let shard = layout::shard_dir(dir.path(), IDENTITY.generation, IDENTITY.shard);
     shard.join(layout::segment_name(number))
+}
+
+thread_local! {
+    /// What the disk holds behind the cached pages, for a test: put in place when they are dropped.
+    static ON_DISK: RefCell<Option<(PathBuf, Vec<u8>)>> = const { RefCell::new(None) };
+}
+
+/// Cached pages were dropped: the next read sees the disk.
+pub(super) fn page_dropped() {
+    if let Some((path, bytes)) = ON_DISK.take() {
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+#[test]
+fn a_stale_page_of_zeros_is_not_the_end_of_a_segment_that_has_a_successor() {
+    let (dir, log) = stored();
+    let all = log.recover().records;
+    for up_to in [UpTo::Durable(Lsn(32)), UpTo::End] {
+        let mut reader = reader(&dir, 0);
+        assert_eq!(read(&mut reader, UpTo::Durable(Lsn(3))).unwrap(), all[..3]);
+        let path = segment_path(&dir, 1);
+        let on_disk = fs::read(&path).unwrap();
+        let at = usize::try_from(reader.open.as_ref().unwrap().at).unwrap();
+        let mut cached = on_disk.clone();
+        cached[at..].fill(0);
+        fs::write(&path, cached).unwrap();
+        ON_DISK.set(Some((path, on_disk)));
+        assert_eq!(read(&mut reader, up_to).unwrap(), all[3..]);
+    }
 }
 
 #[test]
