@@ -71,8 +71,8 @@ impl Journal {
     ) -> Result<(Self, Recovered), JournalError> {
         settings.check()?;
         let directory = directory::prepare(&settings).await?;
-        let recovered = recover::recover(&settings, &directory, on_record).await?;
-        let segment = recover::resume(&settings, &directory, &recovered).await?;
+        let mut recovered = recover::recover(&settings, &directory, on_record).await?;
+        let segment = recover::resume(&settings, &directory, &mut recovered).await?;
         let shared = Rc::new(Shared::new(&settings, &recovered, &segment));
         let spares = SpareMaker::new(&settings, &directory, Rc::clone(&shared));
         let writer = Writer::new(settings, directory, segment, Rc::clone(&shared));

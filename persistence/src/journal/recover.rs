@@ -10,7 +10,7 @@ use domain::ids::Lsn;
 use domain::record::Record;
 
 use super::directory::Directory;
-use super::segment::{ActiveSegment, Spare};
+use super::segment::{ActiveSegment, HeldSegment, Spare};
 use super::settings::JournalSettings;
 use super::shared::Span;
 use super::writer::header;
@@ -51,9 +51,12 @@ pub(super) struct Recovery {
 struct LastSegment {
     header: SegmentHeader,
     end: SegmentEnd,
+    held: HeldSegment,
 }
 
-/// Judges all segments; cuts off a torn tail.
+/// Judges all segments; cuts off a torn tail. The last segment is locked before a byte of it is
+/// read: a killed process may still have writes on their way into it, and its lock lasts as long as
+/// they do.
 pub(super) async fn recover(
     settings: &JournalSettings,
     directory: &Directory,
@@ -63,6 +66,26 @@ pub(super) async fn recover(
     let numbers = segment_numbers(dir)?;
     let refused = |refusal| JournalError::refused(dir, refusal);
     recovery::judge_numbers(&numbers).map_err(refused)?;
+    let Some(last) = numbers.last() else {
+        let judge = recovery::Recovery::new(settings.identity, settings.watermark);
+        return Ok(Walk::default().finish(settings, dir, &judge, None));
+    };
+    let held = HeldSegment::open(dir.join(layout::segment_name(*last))).await?;
+    match judge(settings, dir, &numbers, on_record).await {
+        Ok((walk, judge)) => Ok(walk.finish(settings, dir, &judge, Some(held))),
+        Err(error) => {
+            held.close().await?;
+            Err(error)
+        }
+    }
+}
+
+async fn judge(
+    settings: &JournalSettings,
+    dir: &Path,
+    numbers: &[u64],
+    on_record: &mut dyn FnMut(Lsn, &Record<'_>),
+) -> Result<(Walk, recovery::Recovery), JournalError> {
     let mut judge = recovery::Recovery::new(settings.identity, settings.watermark);
     let mut walk = Walk::default();
     let mut bytes = Vec::new();
@@ -93,7 +116,7 @@ pub(super) async fn recover(
         // Reading a gigabyte must not starve what else was started on this executor.
         glommio::executor().yield_task_queue_now().await;
     }
-    Ok(walk.finish(settings, dir, &judge))
+    Ok((walk, judge))
 }
 
 /// What is gathered on the way through the segments.
@@ -103,7 +126,7 @@ struct Walk {
     torn: Option<Torn>,
     keys: Vec<WrappedKey>,
     spans: Vec<Span>,
-    last: Option<LastSegment>,
+    last: Option<(SegmentHeader, SegmentEnd)>,
 }
 
 impl Walk {
@@ -118,7 +141,7 @@ impl Walk {
             first_lsn: header.first_lsn,
             bytes: header.segment_bytes,
         });
-        self.last = Some(LastSegment { header, end });
+        self.last = Some((header, end));
     }
 
     fn finish(
@@ -126,8 +149,11 @@ impl Walk {
         settings: &JournalSettings,
         dir: &Path,
         judge: &recovery::Recovery,
+        held: Option<HeldSegment>,
     ) -> Recovery {
         let tail = judge.tail();
+        let last = self.last.zip(held);
+        let last = last.map(|((header, end), held)| LastSegment { header, end, held });
         Recovery {
             report: Recovered {
                 found: Found {
@@ -143,34 +169,43 @@ impl Walk {
             dir: dir.to_owned(),
             tail,
             spans: self.spans,
-            last: self.last,
+            last,
         }
     }
 }
 
-/// Opens the last segment where it ends, or begins a new one: when there is none, when its tail was
-/// torn, or when it was made under other settings or for other keys. One that holds nothing is
-/// replaced under its own number, so that restarts without work do not fill the disk.
+/// Goes on in the last segment where it ends, or begins a new one: when there is none, when its
+/// tail was torn, or when it was made under other settings or for other keys. One that holds
+/// nothing is replaced under its own number, so that restarts without work do not fill the disk.
 pub(super) async fn resume(
     settings: &JournalSettings,
     directory: &Directory,
-    recovered: &Recovery,
+    recovered: &mut Recovery,
+) -> Result<ActiveSegment, JournalError> {
+    let Some(last) = recovered.last.take() else {
+        return begin(settings, directory, recovered.tail, 1).await;
+    };
+    let number = match last.end {
+        SegmentEnd::Clean { offset } if last.suits(settings) => {
+            return Ok(last.held.resume(last.header, offset));
+        }
+        SegmentEnd::Clean { offset } if offset == BLOCK as u64 => last.header.number,
+        SegmentEnd::Clean { .. } | SegmentEnd::Torn { .. } => last.header.number + 1,
+    };
+    let begun = begin(settings, directory, recovered.tail, number).await;
+    last.held.close().await?;
+    begun
+}
+
+async fn begin(
+    settings: &JournalSettings,
+    directory: &Directory,
+    tail: Tail,
+    number: u64,
 ) -> Result<ActiveSegment, JournalError> {
     let dir = &directory.path;
-    let number = match &recovered.last {
-        None => 1,
-        Some(last) => match last.end {
-            SegmentEnd::Clean { offset } if last.suits(settings) => {
-                let path = dir.join(layout::segment_name(last.header.number));
-                return ActiveSegment::open(path, last.header.clone(), offset).await;
-            }
-            SegmentEnd::Clean { offset } if offset == BLOCK as u64 => last.header.number,
-            SegmentEnd::Clean { .. } | SegmentEnd::Torn { .. } => last.header.number + 1,
-        },
-    };
     let spare = Spare::make(dir, 0, settings.segment_bytes).await?;
-    let header = header(settings, number, recovered.tail);
-    spare.activate(dir, header).await
+    spare.activate(dir, header(settings, number, tail)).await
 }
 
 impl LastSegment {

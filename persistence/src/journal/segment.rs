@@ -38,6 +38,14 @@ pub(super) struct ActiveSegment {
     pub(super) at: u64,
 }
 
+/// The last segment, locked, while recovery judges it. Held on the descriptor that goes on writing
+/// it, so that nobody else can take it in between.
+#[derive(Debug)]
+pub(super) struct HeldSegment {
+    file: DmaFile,
+    path: PathBuf,
+}
+
 impl Spare {
     /// Writes `segment_bytes` of real zeros into a file called `spare-<serial>.zero` and syncs it.
     /// A file that was merely allocated would cost metadata with each write, and on thin storage
@@ -125,26 +133,41 @@ impl Spare {
     }
 }
 
-impl ActiveSegment {
-    /// Opens the segment that recovery found to end at `at`.
-    pub(super) async fn open(
-        path: PathBuf,
-        header: SegmentHeader,
-        at: u64,
-    ) -> Result<Self, JournalError> {
+impl HeldSegment {
+    /// Opens and locks the segment at `path`; waits a moment for a process that is ending.
+    pub(super) async fn open(path: PathBuf) -> Result<Self, JournalError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         let opened = options.dma_open(&path).await;
         let file = opened.map_err(|error| JournalError::io("open", &path, os_error(error)))?;
-        lock_file(&file, &path).await?;
-        Ok(Self {
-            file,
-            path,
-            header,
-            at,
-        })
+        let held = Self { file, path };
+        match lock_file(&held.file, &held.path).await {
+            Ok(()) => Ok(held),
+            Err(error) => {
+                held.close().await?;
+                Err(error)
+            }
+        }
     }
 
+    /// The segment as the one that is being written, on from `at`.
+    pub(super) fn resume(self, header: SegmentHeader, at: u64) -> ActiveSegment {
+        ActiveSegment {
+            file: self.file,
+            path: self.path,
+            header,
+            at,
+        }
+    }
+
+    /// Gives the lock up.
+    pub(super) async fn close(self) -> Result<(), JournalError> {
+        let closed = self.file.close().await;
+        closed.map_err(|error| JournalError::io("close", &self.path, os_error(error)))
+    }
+}
+
+impl ActiveSegment {
     /// Bytes that still fit.
     pub(super) const fn room(&self) -> u64 {
         self.header.segment_bytes.saturating_sub(self.at)

@@ -12,6 +12,7 @@ use crate::manifest::Manifest;
 use crate::recovery::Label;
 use crate::segment_header::WrappedKey;
 use domain::ids::NodeId;
+use rustix::fs::{FlockOperation, flock};
 
 /// A closed journal with records 1 to 3 in one segment: a batch at one block, an anchor at two.
 fn closed(name: &str) -> Bench {
@@ -84,6 +85,55 @@ fn j01_a_lock_that_ends_within_a_quarter_of_a_second_is_waited_for() {
         assert!(bench.open().await.is_ok());
         ending.await.unwrap();
     });
+}
+
+/// What a killed process leaves: the directory is free, and writes into its segment are still on
+/// their way, on a descriptor that the kernel keeps.
+fn held_segment(bench: &Bench) -> fs::File {
+    let file = fs::File::open(bench.shard_dir().join(segment_name(1))).unwrap();
+    flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+    file
+}
+
+#[test]
+fn j01_a_segment_that_is_held_is_not_judged_and_not_cut() {
+    let bench = closed("segment-lock");
+    change(&bench, 1, |bytes| bytes[3 * BLOCK] = 1);
+    let before = files(&bench);
+    let held = held_segment(&bench);
+    on_executor(async {
+        let mut seen = 0;
+        let mut on_record = |_: Lsn, _: &Record<'_>| seen += 1;
+        let refused = Journal::open(bench.settings.clone(), &mut on_record).await;
+        let refused = refused.err().unwrap();
+        assert_eq!(
+            (refused.label(), refused.exit_code(), seen),
+            (Some(Label::J01), 75, 0)
+        );
+    });
+    assert_eq!(files(&bench), before, "the tail may not be torn at all");
+    drop(held);
+    on_executor(async { assert_eq!(bench.open().await.unwrap().records, expected(1..=3)) });
+    assert_eq!(segment_names(&bench), ["00000001.seg", "00000002.seg"]);
+}
+
+#[test]
+fn j01_what_a_killed_process_still_writes_is_waited_for_and_read() {
+    let bench = closed("segment-lock-wait");
+    let path = bench.shard_dir().join(segment_name(1));
+    let whole = fs::read(&path).unwrap();
+    change(&bench, 1, |bytes| bytes[BLOCK + 100..].fill(0));
+    let held = held_segment(&bench);
+    on_executor(async {
+        let ending = glommio::spawn_local(async move {
+            glommio::timer::sleep(Duration::from_millis(75)).await;
+            fs::write(&path, whole).unwrap();
+            drop(held);
+        });
+        assert_eq!(bench.open().await.unwrap().records, expected(1..=3));
+        ending.await;
+    });
+    assert_eq!(segment_names(&bench), ["00000001.seg"], "nothing was cut");
 }
 
 #[test]
@@ -283,7 +333,10 @@ fn restarts_without_work_do_not_add_segments() {
     let mut bench = closed("idle-restarts");
     for start in 1..=4 {
         bench.settings.keys = vec![key(start)];
-        on_executor(async { assert!(bench.open().await.is_ok()) });
+        on_executor(async {
+            let journal = bench.open().await.unwrap().journal;
+            journal.close().await.unwrap();
+        });
     }
     assert_eq!(segment_names(&bench), ["00000001.seg", "00000002.seg"]);
     let keys = crate::reader::wrapped_keys(bench.dir.path(), ShardId(0)).unwrap();
