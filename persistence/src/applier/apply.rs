@@ -11,7 +11,7 @@ use tokio_postgres::{Client, CopyInSink};
 use super::attach::{Key, int2, int8};
 use super::batch::{Batch, Poison};
 use super::event::shard_key;
-use super::failure::{Failure, FailureClass, Remedy};
+use super::failure::Failure;
 use super::lane::Claim;
 use super::projection::FailedReversal;
 use super::sql::Sql;
@@ -255,16 +255,12 @@ async fn copy(client: &Client, statement: &str, data: Vec<u8>) -> Result<u64, Fa
     Ok(sink.as_mut().finish().await?)
 }
 
-/// Only an error that the server itself reports, before it ends the session, proves that nothing
-/// was committed; and of these only one that it can decide on before it commits.
 async fn commit(client: &Client) -> Result<(), ApplyError> {
     match client.batch_execute("COMMIT").await {
         Ok(()) => Ok(()),
         Err(error) => {
             let failure = Failure::from(error);
-            let decided =
-                failure.remedy() == Remedy::Bisect || failure.class == FailureClass::Rollback;
-            if decided && !failure.connection_lost {
+            if failure.proves_rollback() {
                 Err(ApplyError::Refused(failure))
             } else {
                 Err(ApplyError::Unknown(failure))

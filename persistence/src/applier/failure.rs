@@ -10,7 +10,7 @@ use tokio_postgres::error::DbError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum FailureClass {
-    /// 08, and every fault of the connection itself.
+    /// 08, every fault of the connection itself, and 40003.
     Connection = 0,
     /// 22, data exception.
     Data = 1,
@@ -80,6 +80,9 @@ impl FailureClass {
             Some("25") if code == "25P03" => Self::Operator,
             Some("25") => Self::ReadOnly,
             Some("28") => Self::Access,
+            // 40003 says as little as a lost connection does: whether the statement was completed
+            // is unknown.
+            Some("40") if code == "40003" => Self::Connection,
             Some("40") => Self::Rollback,
             Some("42" | "3D" | "3F") => Self::Schema,
             Some("53") => Self::Resources,
@@ -147,6 +150,14 @@ impl Failure {
             | FailureClass::NotSynchronous
             | FailureClass::Other => Remedy::Pause,
         }
+    }
+
+    /// Whether, as the answer to COMMIT, it proves that nothing was committed: only an error that
+    /// the server itself reports, before it ends the session, and that it can decide on before it
+    /// commits.
+    pub(crate) fn proves_rollback(&self) -> bool {
+        let decided = self.remedy() == Remedy::Bisect || self.class == FailureClass::Rollback;
+        decided && !self.connection_lost
     }
 
     /// What the server said, when it was the server.
@@ -228,6 +239,7 @@ mod tests {
     fn every_class_of_the_table_has_its_remedy() {
         check("40001", FailureClass::Rollback, Remedy::Retry);
         check("40P01", FailureClass::Rollback, Remedy::Retry);
+        check("40003", FailureClass::Connection, Remedy::Retry);
         check("08006", FailureClass::Connection, Remedy::Retry);
         check("57P01", FailureClass::Operator, Remedy::Retry);
         check("57014", FailureClass::Operator, Remedy::Retry);
@@ -247,6 +259,25 @@ mod tests {
         check("25006", FailureClass::ReadOnly, Remedy::Pause);
         check("XX001", FailureClass::Other, Remedy::Pause);
         check("P0001", FailureClass::Other, Remedy::Pause);
+    }
+
+    #[test]
+    fn only_what_is_decided_before_the_commit_proves_that_nothing_was_committed() {
+        let check = |sqlstate, connection_lost, proves| {
+            let failure = Failure {
+                class: FailureClass::of_sqlstate(sqlstate),
+                connection_lost,
+                source: "test".into(),
+            };
+            assert_eq!(failure.proves_rollback(), proves, "{sqlstate}");
+        };
+        for sqlstate in ["40001", "40002", "40P01", "23505", "22003"] {
+            check(sqlstate, false, true);
+            check(sqlstate, true, false);
+        }
+        for sqlstate in ["40003", "08007", "53100", "57014", "42703", "XX000"] {
+            check(sqlstate, false, false);
+        }
     }
 
     #[test]
