@@ -2,6 +2,7 @@
 //! record that the tables refuse.
 
 use domain::ids::{Lsn, ShardId};
+use domain::time::Instant;
 
 use super::event::Place;
 use super::settings::BatchPolicy;
@@ -33,8 +34,8 @@ pub(crate) struct Lane {
     pub(crate) quarantine_run: u32,
     /// PostgreSQL has these records already: events go through a staging table for a while.
     pub(crate) replays: bool,
-    /// Polls that a small batch has waited.
-    waited: u32,
+    /// Since when a small batch waits for more records.
+    waits_since: Option<Instant>,
     /// A record cannot be read.
     pub(crate) stopped: bool,
 }
@@ -53,7 +54,7 @@ impl Lane {
             suspect: None,
             quarantine_run: 0,
             replays: false,
-            waited: 0,
+            waits_since: None,
             stopped: false,
         }
     }
@@ -96,15 +97,15 @@ impl Lane {
         }
     }
 
-    /// Whether the next batch waits for more records: it is small, and has not waited for long.
-    pub(crate) fn waits(&mut self, policy: &BatchPolicy) -> bool {
+    /// Whether the next batch waits for more records at `now`: it is small, and has not waited for
+    /// long. By the clock and not by turns, which come without a pause while another lane is busy.
+    pub(crate) fn waits(&mut self, policy: &BatchPolicy, now: Instant) -> bool {
         let min = u64::try_from(policy.records_min).unwrap_or(u64::MAX);
-        let waited = policy.poll.saturating_mul(self.waited);
-        if self.suspect.is_some() || self.lag() >= min || waited >= policy.linger {
+        if self.suspect.is_some() || self.lag() >= min {
             return false;
         }
-        self.waited = self.waited.saturating_add(1);
-        true
+        let since = *self.waits_since.get_or_insert(now);
+        now.since(since) < policy.linger
     }
 
     /// How many records the next attempt may take, out of `max`.
@@ -130,7 +131,7 @@ impl Lane {
     pub(crate) fn advance(&mut self, to: Lsn, status: &LaneStatus) {
         self.watermark = to;
         self.unknown = None;
-        self.waited = 0;
+        self.waits_since = None;
         if self.suspect.is_some_and(|end| end <= to) {
             self.suspect = None;
         }
@@ -194,6 +195,8 @@ impl Claim {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     struct Nothing;
@@ -218,17 +221,46 @@ mod tests {
         }
     }
 
-    /// Plays a batch of `records` in which `poison` are refused; returns what was quarantined and
-    /// how many attempts it took.
-    fn search(records: u64, poison: &[u64]) -> (Vec<u64>, u32) {
-        let status = LaneStatus::new(JournalUuid([0; 16]), ShardId(0));
-        let mut lane = Lane::new(ShardJournal {
+    fn lane() -> Lane {
+        Lane::new(ShardJournal {
             journal: JournalUuid([0; 16]),
             shard: ShardId(0),
             origin: Origin::Recovered,
             phase: Phase::Live,
             source: Box::new(Nothing),
-        });
+        })
+    }
+
+    #[test]
+    fn a_small_batch_waits_for_its_time_however_often_it_is_asked() {
+        let status = LaneStatus::new(JournalUuid([0; 16]), ShardId(0));
+        let mut lane = lane();
+        let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
+        let policy = BatchPolicy {
+            records_min: 5_000,
+            linger: Duration::from_millis(50),
+            poll: Duration::from_millis(10),
+            ..BatchPolicy::STANDARD
+        };
+        for _ in 0..1_000 {
+            assert!(lane.waits(&policy, at(7)));
+        }
+        assert!(lane.waits(&policy, at(56)));
+        assert!(!lane.waits(&policy, at(57)));
+        lane.advance(Lsn(1), &status);
+        assert!(lane.waits(&policy, at(58)), "the next batch waits anew");
+        let big = BatchPolicy {
+            records_min: 1_999,
+            ..policy
+        };
+        assert!(!lane.waits(&big, at(58)));
+    }
+
+    /// Plays a batch of `records` in which `poison` are refused; returns what was quarantined and
+    /// how many attempts it took.
+    fn search(records: u64, poison: &[u64]) -> (Vec<u64>, u32) {
+        let status = LaneStatus::new(JournalUuid([0; 16]), ShardId(0));
+        let mut lane = lane();
         let (mut quarantined, mut attempts) = (Vec::new(), 0);
         while lane.watermark().0 < records {
             attempts += 1;

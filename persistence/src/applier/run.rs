@@ -152,7 +152,11 @@ impl Applier {
         else {
             return Ok(Turn::Idle);
         };
-        if lane.stopped || lane.lag() == 0 || (!draining && lane.waits(&policy)) {
+        if lane.stopped || lane.lag() == 0 {
+            return Ok(Turn::Idle);
+        }
+        let now = (self.settings.clock)();
+        if !draining && lane.waits(&policy, now) {
             return Ok(Turn::Idle);
         }
         let max = lane.attempt(policy.records_max);
