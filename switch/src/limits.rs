@@ -43,6 +43,9 @@ pub const DECISION_TIMEOUT: Duration = Duration::from_secs(1);
 /// A shard that has not turned for so long never will: the process is aborted and recovers.
 pub const WATCHDOG: Duration = Duration::from_secs(10);
 
+/// A journal whose batch has been due for so long is given up: the process ends and recovers.
+pub const JOURNAL_STALL_MAX: Duration = Duration::from_secs(10);
+
 /// A shard that has not turned for so long makes the process not live.
 pub const LIVE: Duration = Duration::from_secs(5);
 const _: () = assert!(LIVE.as_secs() < WATCHDOG.as_secs());

@@ -5,11 +5,12 @@ use std::time::Duration;
 use domain::ids::LinkId;
 use domain::time::Instant;
 use persistence::journal::Pressure;
+use thiserror::Error;
 use transaction::Input;
 
 use super::{JournalErrors, Shard};
 use crate::conn::Conn;
-use crate::limits::LINKS_MAX;
+use crate::limits::{JOURNAL_STALL_MAX, LINKS_MAX};
 use crate::metrics::{Counter, Gauge, Histogram, JournalOp, LinkState, RejectReason, ShardGauges};
 
 impl Shard {
@@ -97,6 +98,9 @@ impl Shard {
         );
         self.report_breakers(now);
         self.count_journal_errors();
+        if let Some(stalled) = JournalStalled::found(self.journal.stalled(now)) {
+            self.shared.die(&stalled);
+        }
         self.set_gauges();
         if self.shared.node().is_draining() && self.work.draining_since.is_none() {
             self.begin_drain(now);
@@ -234,6 +238,22 @@ impl Shard {
     }
 }
 
+/// A device that is silent for so long may never answer, and acquirers and issuers must not wait
+/// for it: what is not durable was told to nobody, and the next start closes it.
+#[derive(Debug, Error)]
+#[error(
+    "a batch has been due for {} ms and is not durable: look at the device and at its free space, \
+     then start again",
+    .0.as_millis()
+)]
+struct JournalStalled(Duration);
+
+impl JournalStalled {
+    fn found(stalled: Duration) -> Option<Self> {
+        (stalled > JOURNAL_STALL_MAX).then_some(Self(stalled))
+    }
+}
+
 /// Flushes one connection; whether it stays on the list because its socket took only a part.
 fn stays(conn: &Conn, deadline: Duration, now: Instant) -> bool {
     let stays = match conn.flush(now) {
@@ -255,3 +275,20 @@ fn stays(conn: &Conn, deadline: Duration, now: Instant) -> bool {
 
 /// Often enough that a drain or a breaker is seen at once by people, rare enough to cost nothing.
 const UPKEEP_INTERVAL: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_that_is_stalled_beyond_its_bound_is_given_up_in_plain_words() {
+        assert!(JournalStalled::found(Duration::ZERO).is_none());
+        assert!(JournalStalled::found(JOURNAL_STALL_MAX).is_none());
+        let stalled = JournalStalled::found(JOURNAL_STALL_MAX + Duration::from_millis(1)).unwrap();
+        let told = stalled.to_string();
+        assert!(
+            told.contains("due for 10001 ms") && told.contains("device"),
+            "{told}"
+        );
+    }
+}
