@@ -289,11 +289,7 @@ impl<'a> Demo<'a> {
             let micros = response.value_at_quantile(quantile);
             show_duration(Duration::from_micros(micros))
         };
-        let equal = if audit.sums_are_equal() {
-            "sums equal"
-        } else {
-            "sums NOT equal"
-        };
+        let equal = audit.sums_in_words();
         let database = if self.database.is_some() && audit.passed() {
             ", PostgreSQL the same"
         } else {

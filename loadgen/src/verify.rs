@@ -10,8 +10,9 @@
 //! | issuers | approved minus taken back, over all ledgers, by STAN and DE7 of the issuer's leg |
 //!
 //! An approval that the issuer gave and the switch timed out is 0 everywhere once its reversal has
-//! arrived. What the acquirer was never told is in the journal all the same: it is counted, and its
-//! money stands in a column of its own.
+//! arrived. What the acquirer was never told is in the journal all the same: it is counted, its
+//! money stands in a column of its own, and is for each transaction all that was asked for or
+//! nothing, as the issuers have it.
 
 mod acquirer;
 mod checks;

@@ -32,6 +32,9 @@ pub struct Audit {
     pub reversals_owed: u64,
     /// In the journal, and the acquirer was never told: the answer was lost on the way.
     pub unacknowledged: u64,
+    /// Transactions whose money stands otherwise in the journal than the acquirer was told, because
+    /// an answer was lost on the way.
+    pub untold: u64,
 }
 
 /// One thing that must not be.
@@ -59,7 +62,8 @@ enum Fault {
 pub struct Sums {
     /// As the acquirer was told.
     pub acquirer: i128,
-    /// What the acquirer was not told, by the journal.
+    /// What the acquirer was not told, by the journal. That it makes the sums equal says nothing:
+    /// it is the difference. Each transaction in it is checked by itself.
     pub untold: i128,
     /// By the journal.
     pub journal: i128,
@@ -186,6 +190,7 @@ impl Audit {
         let mut lost = Check::new("acknowledged, but not in the journal", Fault::Lost);
         let mut differing = Check::new("told otherwise than the journal says", Fault::Other);
         let mut money = Check::new("money of acquirer and journal differs", Fault::Other);
+        let mut partial = Check::new("never told, and neither all nor nothing", Fault::Other);
         for (id, told) in &acquirer.told {
             self.acknowledged += u64::from(told.code.is_some());
             self.sum(told.amount.currency().code()).acquirer += i128::from(told.money());
@@ -204,8 +209,8 @@ impl Audit {
             differing.expect(same_answer(told, entry), id);
             self.unacknowledged += u64::from(told.code.is_none());
             if told.is_uncertain() {
-                let untold = i128::from(entry.money()) - i128::from(told.money());
-                self.sum(told.amount.currency().code()).untold += untold;
+                partial.expect(entry.is_all_or_nothing(told.amount), id);
+                self.untell(entry, told.money());
             } else {
                 money.expect(told.money() == entry.money(), id);
             }
@@ -215,7 +220,8 @@ impl Audit {
                 && let Some(entry) = journal.transactions.get(id)
             {
                 self.unacknowledged += 1;
-                self.sum(entry.amount.currency().code()).untold += i128::from(entry.money());
+                partial.expect(entry.is_all_or_nothing(entry.amount), request);
+                self.untell(entry, 0);
             }
         }
         let mut contradicted = Check::new("told two different things", Fault::Other);
@@ -223,7 +229,15 @@ impl Audit {
             .contradicted
             .iter()
             .for_each(|id| contradicted.found(id));
-        self.checks.extend([lost, differing, contradicted, money]);
+        self.checks
+            .extend([lost, differing, contradicted, money, partial]);
+    }
+
+    /// The acquirer knows of `told`, and cannot know better.
+    fn untell(&mut self, entry: &Entry, told: u64) {
+        self.untold += u64::from(entry.money() != told);
+        let untold = i128::from(entry.money()) - i128::from(told);
+        self.sum(entry.amount.currency().code()).untold += untold;
     }
 
     fn issuers_and_journal(&mut self, ledgers: &LedgerBook, journal: &JournalBook) {

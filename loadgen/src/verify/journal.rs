@@ -188,6 +188,12 @@ impl Entry {
         }
     }
 
+    /// Whether its money is what was `asked` for, or none: a lost answer explains no other.
+    pub(super) fn is_all_or_nothing(&self, asked: Amount) -> bool {
+        let same_currency = self.amount.currency() == asked.currency();
+        self.money() == 0 || (same_currency && self.money() == asked.minor())
+    }
+
     /// A reversal is owed and has not ended.
     pub(super) fn is_owing(&self) -> bool {
         self.reversal

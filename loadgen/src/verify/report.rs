@@ -14,12 +14,13 @@ impl fmt::Display for Audit {
             f,
             "{} transactions in the journal, {} acknowledged, {} refused before any work, {} \
             reversed, \
-             {} never acknowledged",
+             {} never acknowledged, {} with money that the acquirer was never told of",
             show_count(self.transactions),
             show_count(self.acknowledged),
             show_count(self.refused),
             show_count(self.reversed),
             show_count(self.unacknowledged),
+            show_count(self.untold),
         )?;
         for (code, sums) in &self.sums {
             writeln!(f, "  {}", line(*code, sums))?;
@@ -44,6 +45,27 @@ impl Audit {
     pub fn currencies(&self) -> String {
         let names: Vec<String> = self.sums.keys().map(|code| name(*code)).collect();
         names.join(" ")
+    }
+
+    /// How the sums stand, for the line of the verdict. What the acquirer was never told of is no
+    /// fault, and is not passed over: its own sum is not equal to the others.
+    #[must_use]
+    pub fn sums_in_words(&self) -> String {
+        if !self.sums_are_equal() {
+            return "sums NOT equal".to_owned();
+        }
+        if self.untold == 0 {
+            return "sums equal".to_owned();
+        }
+        let untold = self.sums.iter().filter(|(_, sums)| sums.untold != 0);
+        let untold: Vec<String> = untold
+            .map(|(code, sums)| shown(*code, sums.untold))
+            .collect();
+        format!(
+            "sums equal but for {} that the acquirer was never told of ({})",
+            show_count(self.untold),
+            untold.join(", ")
+        )
     }
 
     /// Whether all sums are equal.

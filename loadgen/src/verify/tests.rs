@@ -434,6 +434,52 @@ fn an_answer_that_was_lost_on_the_way_is_explained() {
     assert!(audit.passed(), "{audit}");
     assert_eq!(audit.unacknowledged, 2);
     assert_eq!(audit.sums[&800].untold, 100);
+    assert_eq!(audit.untold, 1, "the other one moved no money");
+    let told = audit.sums_in_words();
+    assert_eq!(
+        told,
+        "sums equal but for 1 that the acquirer was never told of (UGX 100)"
+    );
+    assert!(
+        audit
+            .to_string()
+            .contains("1 with money that the acquirer was never told of")
+    );
     world.acks.remove(0);
     assert!(world.audit().passed(), "by hand, or by another acquirer");
+    assert_eq!(World::whole().audit().sums_in_words(), "sums equal");
+}
+
+/// The journal and the issuer agree on half of what was asked for.
+fn halved(mut world: World) -> World {
+    let half = Amount::new(50, Currency::UGX).unwrap();
+    for record in &mut world.records {
+        if let Record::Outcome(outcome) = record
+            && outcome.transaction == transaction(1)
+        {
+            outcome.answer.amount = Some(half);
+        }
+    }
+    world.effects[0].amount = half;
+    world
+}
+
+#[test]
+fn money_that_was_never_told_is_all_that_was_asked_for_or_nothing() {
+    fails(&halved(World::whole()), "money of acquirer and journal");
+    let mut world = halved(World::whole());
+    world.acks[0] = ack(1, None);
+    let audit = fails(&world, "neither all nor nothing");
+    assert!(audit.sums_are_equal(), "the sums alone would not show it");
+    world.acks.remove(0);
+    fails(&world, "neither all nor nothing");
+}
+
+#[test]
+fn money_that_was_never_told_is_what_the_issuer_has() {
+    let mut world = World::whole();
+    world.acks[0] = ack(1, None);
+    world.effects.remove(0);
+    fails(&world, "money of issuers and journal");
+    fails(&world, "sums");
 }
