@@ -114,7 +114,8 @@ async fn migrate(server: &Server) {
     }
 }
 
-/// Tells the shards how far their journals are in PostgreSQL, so that they can retire segments.
+/// Puts down at each shard how far its journal is in PostgreSQL, for `/statusz`. Nothing is retired
+/// by it: a running node keeps all of its segments.
 async fn tell_applied(status: &Status, shared: &Shared) {
     loop {
         for lane in status.lanes() {
