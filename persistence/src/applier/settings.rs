@@ -153,7 +153,7 @@ pub struct BatchPolicy {
 }
 
 impl BatchPolicy {
-    /// For `durability = "journal"`.
+    /// For a switch whose answers do not wait for PostgreSQL.
     pub const STANDARD: Self = Self {
         records_max: 2000,
         records_min: 500,
