@@ -12,7 +12,7 @@ use persistence::applier::Origin;
 use thiserror::Error;
 use tokio::runtime;
 use tokio::sync::watch;
-use tokio::time::interval;
+use tokio::time::{MissedTickBehavior, interval};
 
 mod admin;
 mod applier;
@@ -239,8 +239,12 @@ fn exposition(
 
 /// Logs what shards tell, and aborts the process when one is stuck: a shard never limps on,
 /// recovery is the journal's work (fault 93). Not while it drains: shards end one after the other.
+/// Not at the first look either: a process that was stopped as a whole looks stuck until its shards
+/// have had a moment.
 async fn watch_shards(shared: Arc<Shared>, observer: Arc<Observer>, bound: Duration) {
     let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut was_stuck = false;
     loop {
         tick.tick().await;
         while let Some(event) = shared.node().take_event() {
@@ -249,11 +253,13 @@ async fn watch_shards(shared: Arc<Shared>, observer: Arc<Observer>, bound: Durat
         if shared.node().is_draining() {
             continue;
         }
-        if let Some((shard, quiet)) = shared.stuck(bound) {
+        let stuck = shared.stuck(bound);
+        if let Some((shard, quiet)) = stuck.filter(|_| was_stuck) {
             tracing::error!(%shard, quiet_ms = quiet.as_millis(), "shard is stuck, aborting");
             logging::flush();
             std::process::abort();
         }
+        was_stuck = stuck.is_some();
     }
 }
 

@@ -170,6 +170,8 @@ pub(crate) struct Work {
     pub(crate) was_shedding: bool,
     /// What is timed on the way of a transaction.
     pub(crate) timings: Timings,
+    /// Whether the journal's flush was overdue at the last look.
+    pub(crate) is_stalled: bool,
     /// Failures of the journal that the metrics have.
     pub(crate) journal_errors: JournalErrors,
 }

@@ -98,15 +98,23 @@ impl Shard {
         );
         self.report_breakers(now);
         self.count_journal_errors();
-        if let Some(stalled) = JournalStalled::found(self.journal.stalled(now)) {
-            self.shared.die(&stalled);
-        }
+        self.give_up_stalled_journal(now);
         self.set_gauges();
         if self.shared.node().is_draining() && self.work.draining_since.is_none() {
             self.begin_drain(now);
         }
         if self.work.draining_since.is_some() {
             self.note_rest();
+        }
+    }
+
+    /// Not at the first look: after a process was stopped as a whole, a flush that has long ended
+    /// looks stalled until its end has been read.
+    fn give_up_stalled_journal(&mut self, now: Instant) {
+        let stalled = JournalStalled::found(self.journal.stalled(now));
+        let was_stalled = std::mem::replace(&mut self.work.is_stalled, stalled.is_some());
+        if let Some(stalled) = stalled.filter(|_| was_stalled) {
+            self.shared.die(&stalled);
         }
     }
 
