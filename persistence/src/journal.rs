@@ -133,6 +133,13 @@ impl Journal {
         self.shared.pressure(now)
     }
 
+    /// Whether there is room for reversals that an acquirer sends: they may use the reserve, but the
+    /// last twentieth is left to what ends what has begun, and to the next start.
+    #[must_use]
+    pub fn takes_reversals(&self) -> bool {
+        self.shared.takes_reversals()
+    }
+
     /// For how long, at `now`, the batch that is due has not become durable; zero when none is due.
     /// The shell ends the process when this passes its limit.
     #[must_use]

@@ -24,7 +24,8 @@ const SLOW_FLUSH: Duration = Duration::from_secs(1);
 /// Completed flushes that are kept until the shell asks for them.
 const FLUSHES_MAX: usize = 1024;
 
-/// Whether new financial work may come in. Reversals and network messages may under either.
+/// Whether new financial work may come in. Network messages may under either, reversals while
+/// [`Journal::takes_reversals`](super::Journal::takes_reversals).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pressure {
     /// It may.
@@ -316,6 +317,10 @@ impl Shared {
             return Pressure::Admit;
         };
         Pressure::Shed(cause)
+    }
+
+    pub(super) fn takes_reversals(&self) -> bool {
+        self.space(self.limit_bytes() / 20) != Space::Exhausted
     }
 
     /// Sets the high-water mark above 80 %, clears it below 70 %.

@@ -54,6 +54,29 @@ fn the_last_tenth_is_kept_for_what_ends_or_reverses() {
 }
 
 #[test]
+fn what_ends_has_room_behind_the_last_reversal() {
+    let bench = bench("reversals");
+    on_executor(async {
+        let journal = bench.open().await.unwrap().journal;
+        while journal.pressure(bench.clock.now()) == Pressure::Admit {
+            journal.append(&intent(1), Class::New).unwrap();
+            wait(&journal, journal.next_lsn().0 - 1).await;
+        }
+        assert!(journal.takes_reversals(), "when new work is shed");
+        while journal.takes_reversals() {
+            journal.append(&intent(1), Class::Reserved).unwrap();
+            wait(&journal, journal.next_lsn().0 - 1).await;
+        }
+        let before = journal.used_bytes();
+        assert_eq!(fill_up(&journal, Class::Reserved).await, Full::Space);
+        let kept = journal.used_bytes() - before;
+        let most = journal.limit_bytes() / 20;
+        assert!(kept > most / 2 && kept <= most, "{kept} of {most}");
+        journal.close().await.unwrap();
+    });
+}
+
+#[test]
 fn pressure_begins_above_the_high_water_mark_and_ends_below_the_low_one() {
     let bench = bench("water");
     on_executor(async {
