@@ -12,7 +12,9 @@
 
 use domain::Amount;
 use domain::ids::TransactionId;
-use domain::record::{Intent, Outcome, OutcomeKind, Record, Refused, ReversalCause, SafOwed};
+use domain::record::{
+    Intent, Outcome, OutcomeKind, Record, Refused, ReversalCause, SafDone, SafOwed, SafResult,
+};
 use domain::request::TraceKey;
 
 use crate::engine::Engine;
@@ -45,7 +47,7 @@ impl Engine {
             }
             Record::SafOwed(owed) => self.replay_owed(owed),
             Record::SafDone(done) => {
-                self.replay_done(done.transaction);
+                self.replay_done(done);
                 Ok(())
             }
             Record::Tombstone(tombstone) => {
@@ -212,8 +214,8 @@ impl Engine {
         Ok(())
     }
 
-    fn replay_done(&mut self, id: TransactionId) {
-        let Some(found) = self.replayed(id) else {
+    fn replay_done(&mut self, done: &SafDone) {
+        let Some(found) = self.replayed(done.transaction) else {
             return;
         };
         let Some(transaction) = self.table.transaction(found) else {
@@ -224,6 +226,11 @@ impl Engine {
             self.drop_owed(found, oldest);
             self.with_replayed(found, |transaction| {
                 transaction.stan_held = transaction.saf_head != NONE;
+                // Acknowledged without having been sent: the issuer had moved nothing.
+                let unsent = done.attempts == 0 && done.result == SafResult::Acknowledged;
+                if unsent && transaction.state.ending() == Some(Ending::AcquirerReversed) {
+                    transaction.left = 0;
+                }
             });
             self.finish_if_done(found);
         }

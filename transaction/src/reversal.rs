@@ -14,6 +14,7 @@
 //! | V10 | approved | in full | 00 | owed in full |
 //! | V11 | approved | in part | 00 | owed in part, the rest stays |
 //! | V12 | approved | in part, and it changes nothing | 00 | nothing |
+//! | V13 | reversed in part while sent | any | as V08 to V12 | behind the first one |
 
 use domain::record::{OutcomeKind, ReversalCause, SafResult, Tombstone};
 use domain::request::{FrameId, Reversal};
@@ -36,13 +37,13 @@ enum Verdict {
     CloseUnsent,
     /// V05.
     WhileSent(Requested),
-    /// V06, V12.
+    /// V06, V12, V13.
     NothingOwed,
-    /// V07, V08.
+    /// V07, V08, V13.
     Copy,
-    /// V09.
+    /// V09, V13.
     TooMuch,
-    /// V10, V11.
+    /// V10, V11, V13.
     Accept(Requested),
 }
 
@@ -152,22 +153,24 @@ impl Engine {
         self.discard_frame(handle);
         self.store_code(handle, self.settings.reversed_original_answer);
         self.journal_outcome(handle, OutcomeKind::AcquirerReversed, None);
-        self.owe_requested(handle, ReversalCause::Requested, what);
-        if let Some(transaction) = self.table.transaction_mut(handle) {
-            transaction.remember_reversal(what.key);
-        }
+        self.take_back(handle, what);
     }
 
-    /// V10, V11. An approval that was not told yet is never told (S4).
-    pub(crate) fn reverse_approved(&mut self, handle: Handle, what: Requested) {
+    /// V10, V11, V13. An approval that was not told yet is never told (S4).
+    pub(crate) fn reverse_further(&mut self, handle: Handle, what: Requested) {
         self.discard_frame(handle);
+        self.take_back(handle, what);
+    }
+
+    //= docs/rules.md#V-09
+    fn take_back(&mut self, handle: Handle, what: Requested) {
         if let Some((transaction, arena)) = self.table.with_arena(handle) {
             transaction.take_back(what, arena);
         }
         self.owe_requested(handle, ReversalCause::Requested, what);
     }
 
-    /// The issuer approved, or may have: the held reversal goes.
+    /// The issuer approved, or may have: the held reversals go, in their order.
     pub(crate) fn release_held(&mut self, handle: Handle, answered: Option<ResponseCode>) {
         let ending = answered.map_or(LegEnding::TimedOut, LegEnding::Answered);
         self.end_leg(handle, ending);
@@ -182,17 +185,20 @@ impl Engine {
         self.release_if_first(held.unwrap_or(NONE));
     }
 
-    /// The issuer moved nothing: the held reversal ends without having been sent.
+    /// The issuer moved nothing: the held reversals end without having been sent.
     pub(crate) fn drop_held(&mut self, handle: Handle, answered: Option<ResponseCode>) {
         let ending = answered.map_or(LegEnding::Unsent, LegEnding::Answered);
         self.end_leg(handle, ending);
         self.release_stan(handle, StanReuse::AtOnce);
-        let held = self.table.transaction(handle).map(|found| found.saf_head);
-        let held = held.unwrap_or(NONE);
-        if let Some(entry) = self.saf.get_mut(held) {
-            entry.code = answered;
+        if let Some(transaction) = self.table.transaction_mut(handle) {
+            transaction.left = 0;
         }
-        self.end_owed(held, SafResult::Acknowledged);
+        while let Some(held) = self.first_owed(handle) {
+            if let Some(entry) = self.saf.get_mut(held) {
+                entry.code = answered;
+            }
+            self.end_owed(held, SafResult::Acknowledged);
+        }
     }
 
     fn acknowledge(&mut self, frame: FrameId, result: ReversalResult) {
@@ -222,12 +228,11 @@ fn verdict(original: &Transaction, reversal: &Reversal) -> Verdict {
         State::Assessing | State::Routing => Verdict::Withdraw,
         State::Intended | State::Rerouting => Verdict::CloseUnsent,
         State::Sent => verdict_on_sent(original, reversal),
-        State::Reversing => Verdict::Copy,
+        State::Reversing => verdict_on_reversed(original, reversal),
         State::Settling(ending) | State::Settled(ending) => match ending {
             Ending::Refused | Ending::NotSent | Ending::Declined => Verdict::NothingOwed,
-            Ending::TimedOut | Ending::Invalid | Ending::Reversed | Ending::AcquirerReversed => {
-                Verdict::Copy
-            }
+            Ending::TimedOut | Ending::Invalid | Ending::Reversed => Verdict::Copy,
+            Ending::AcquirerReversed => verdict_on_reversed(original, reversal),
             Ending::Approved | Ending::PartlyReversed => verdict_on_approved(original, reversal),
         },
     }
@@ -239,6 +244,14 @@ fn verdict_on_sent(original: &Transaction, reversal: &Reversal) -> Verdict {
         return Verdict::TooMuch;
     }
     Verdict::WhileSent(requested(reversal))
+}
+
+/// V07, V13.
+fn verdict_on_reversed(original: &Transaction, reversal: &Reversal) -> Verdict {
+    if original.left == 0 {
+        return Verdict::Copy;
+    }
+    verdict_on_approved(original, reversal)
 }
 
 fn verdict_on_approved(original: &Transaction, reversal: &Reversal) -> Verdict {

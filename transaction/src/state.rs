@@ -20,9 +20,10 @@ use domain::request::{Answer, DuplicateKey, IssuerLeg};
 ///                                          no leg, deadline, reversal
 /// ```
 ///
-/// An approval that is reversed stays where it is; its ending changes. `Assessing` and `Routing`
-/// can also be given up: at their deadline, or when the reversal comes first; no trace is left then
-/// but the reversal's tombstone.
+/// An approval that is reversed stays where it is; its ending changes. `Reversing` stays when what
+/// a partial reversal left is reversed further. `Assessing` and `Routing` can also be given up: at
+/// their deadline, or when the reversal comes first; no trace is left then but the reversal's
+/// tombstone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Risk is asked. Nothing is journaled.
@@ -150,11 +151,11 @@ pub(crate) enum Action<'a> {
     Reply,
     /// Journal that the acquirer's reversal came first; hold the reversal until the leg ends.
     ReverseInFlight(Requested),
-    /// Journal the reversal of an approval.
-    ReverseApproved(Requested),
-    /// The held reversal is owed.
+    /// Journal the reversal of an approval, or of what an earlier reversal left.
+    ReverseFurther(Requested),
+    /// The held reversals are owed.
     ReleaseHeld { answered: Option<ResponseCode> },
-    /// The held reversal is not owed: the issuer moved nothing.
+    /// The held reversals are not owed: the issuer moved nothing.
     DropHeld { answered: Option<ResponseCode> },
     /// An answer after the end.
     Late { code: Option<ResponseCode> },
@@ -282,13 +283,13 @@ impl State {
                 (done, Action::DropHeld { answered })
             }
             Signal::Unsent => (done, Action::DropHeld { answered: None }),
+            Signal::Reversal(what) => (self, Action::ReverseFurther(what)),
             Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
             Signal::Accepted
             | Signal::Declined { .. }
             | Signal::Unrouted { .. }
             | Signal::IntentDurable
-            | Signal::OutcomeDurable
-            | Signal::Reversal(_) => (self, Action::Ignore),
+            | Signal::OutcomeDurable => (self, Action::Ignore),
         }
     }
 
@@ -306,7 +307,7 @@ impl State {
                 | Self::Reversing => (self, Action::Ignore),
             },
             Signal::Reversal(what) => match ending.reversed(what) {
-                Some(ending) => (self.with_ending(ending), Action::ReverseApproved(what)),
+                Some(ending) => (self.with_ending(ending), Action::ReverseFurther(what)),
                 None => (self, Action::Ignore),
             },
             Signal::Approval(answer) | Signal::Decline(answer) => {
@@ -392,20 +393,21 @@ impl State {
 }
 
 impl Ending {
-    /// What an approval becomes; `None` when there is no approval to reverse.
+    /// What an approval, or the rest that a reversal in flight left, becomes; `None` when there is
+    /// nothing to reverse.
     pub(crate) const fn reversed(self, what: Requested) -> Option<Self> {
         match self {
             Self::Approved | Self::PartlyReversed => match what.replacement {
                 None => Some(Self::Reversed),
                 Some(_) => Some(Self::PartlyReversed),
             },
+            Self::AcquirerReversed => Some(self),
             Self::Refused
             | Self::NotSent
             | Self::Declined
             | Self::Reversed
             | Self::TimedOut
-            | Self::Invalid
-            | Self::AcquirerReversed => None,
+            | Self::Invalid => None,
         }
     }
 

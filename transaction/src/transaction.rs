@@ -40,7 +40,8 @@ pub(crate) struct Transaction {
     /// When the leg was selected, then when it was sent.
     pub(crate) started: Instant,
     pub(crate) answer: StoredAnswer,
-    /// What is approved and not reversed, in minor units.
+    /// What is approved and not reversed, in minor units; after a reversal in flight, what it
+    /// leaves if the issuer approves.
     pub(crate) left: u64,
     /// The latest accepted reversals of the acquirer, to know their copies.
     pub(crate) reversals: [u64; 3],
@@ -152,7 +153,7 @@ impl Transaction {
         }
     }
 
-    /// An approval is reversed: what stays of it, and no stored answer any more (R9).
+    /// A reversal is accepted: what stays, and no stored answer any more (R9).
     pub(crate) fn take_back(&mut self, what: Requested, arena: &mut Arena) {
         self.left = what.replacement.unwrap_or(0);
         self.remember_reversal(what.key);
@@ -177,7 +178,7 @@ impl Transaction {
     }
 
     /// Remembers an accepted reversal of the acquirer.
-    pub(crate) const fn remember_reversal(&mut self, key: DuplicateKey) {
+    const fn remember_reversal(&mut self, key: DuplicateKey) {
         let [first, second, _] = self.reversals;
         self.reversals = [short(key), first, second];
     }

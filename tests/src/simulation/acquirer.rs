@@ -105,6 +105,16 @@ impl Acquirer {
                 moves.alarms.push((later, number, whole));
             }
         }
+        if random.permille(plan.partial_race) {
+            // The whole follows in any case: what a partial one alone leaves of a request without
+            // an answer, nobody can know.
+            let part = self.purchases[number as usize].of.amount / 2;
+            let partial = random.below(2_500) * MS;
+            let whole = partial + random.below(2_500) * MS;
+            for (later, stays) in [(partial, Some(part)), (whole, None)] {
+                moves.alarms.push((later, number, Alarm::Race { stays }));
+            }
+        }
         while random.permille(plan.copies) {
             let copy = Alarm::Copy {
                 transmission: if random.permille(500) {
@@ -133,6 +143,12 @@ impl Acquirer {
                 moves
             }
             Alarm::Reverse { stays, too_much } => self.reverse(number, stays, too_much, random),
+            Alarm::Race { stays } => {
+                let mut moves = Moves::default();
+                let vague = random.permille(200);
+                self.begin_reversal(number, stays, false, vague, &mut moves);
+                moves
+            }
         }
     }
 

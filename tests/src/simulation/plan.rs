@@ -45,6 +45,8 @@ pub(super) struct Plan {
     pub(super) other_content: u64,
     pub(super) reversal_first: u64,
     pub(super) reversal_race: u64,
+    /// A partial reversal while the request may be out, then one of the whole.
+    pub(super) partial_race: u64,
     pub(super) reversal_after: u64,
     pub(super) shed: u64,
     pub(super) bounds: Bounds,
@@ -97,6 +99,7 @@ impl Plan {
             other_content: fault(80),
             reversal_first: fault(60),
             reversal_race: fault(150),
+            partial_race: fault(100),
             reversal_after: fault(400),
             shed: fault(3),
             bounds: Bounds {
@@ -144,6 +147,7 @@ impl Plan {
             other_content: 0,
             reversal_first: 0,
             reversal_race: 0,
+            partial_race: 0,
             reversal_after: 0,
             shed: 0,
         };

@@ -146,6 +146,8 @@ pub(super) enum Alarm {
     },
     /// Begin a reversal.
     Reverse { stays: Option<u64>, too_much: bool },
+    /// Begin a reversal, whatever was answered so far.
+    Race { stays: Option<u64> },
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -126,7 +126,7 @@ impl Engine {
             Action::Invalidate(what) => self.invalidate(handle, what),
             Action::Reply => self.reply(handle),
             Action::ReverseInFlight(what) => self.reverse_in_flight(handle, what),
-            Action::ReverseApproved(what) => self.reverse_approved(handle, what),
+            Action::ReverseFurther(what) => self.reverse_further(handle, what),
             Action::ReleaseHeld { answered } => self.release_held(handle, answered),
             Action::DropHeld { answered } => self.drop_held(handle, answered),
             Action::Late { code } => self.late(handle, code),

@@ -186,7 +186,7 @@ impl Engine {
         self.saf.pause(saf, self.clock.now());
     }
 
-    fn first_owed(&self, handle: Handle) -> Option<u32> {
+    pub(crate) fn first_owed(&self, handle: Handle) -> Option<u32> {
         let first = self.table.transaction(handle)?.saf_head;
         (first != NONE).then_some(first)
     }

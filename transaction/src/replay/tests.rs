@@ -6,7 +6,7 @@ use std::vec::Vec;
 use domain::ResponseCode;
 use domain::ids::Lsn;
 use domain::record::{Record, ReversalCause};
-use domain::request::{DuplicateKey, Reversal, Transmission};
+use domain::request::{Answer, DuplicateKey, Reversal, Transmission};
 use domain::time::Instant;
 
 use crate::Engine;
@@ -255,6 +255,46 @@ fn an_approval_that_was_reversed_stays_reversed() {
             APPROVED
         };
         assert_eq!(rig.told(31), told, "{kept}");
+    }
+}
+
+#[test]
+fn what_a_partial_one_in_flight_left_is_the_same_after_a_restart() {
+    let story = |answer: Option<Answer<'static>>| {
+        move |rig: &mut Rig| {
+            rig.request(1, 10);
+            rig.give(Input::Reversal(partial(20, 6_000)));
+            if let Some(answer) = answer {
+                rig.respond(answer);
+            }
+        }
+    };
+    for (answer, left) in [
+        (None, 6_000),
+        (Some(approval()), 6_000),
+        (Some(decline()), 0),
+    ] {
+        let mut live = Rig::new(Auto::Flush);
+        story(answer)(&mut live);
+        let kept = live.journal.len();
+        let restarted = crashed(story(answer), kept);
+        for mut rig in [live, restarted] {
+            rig.give(Input::Reversal(partial(21, 6_001)));
+            let told = if left == 0 {
+                APPROVED
+            } else {
+                Some(ResponseCode::INVALID_AMOUNT)
+            };
+            assert_eq!(rig.told(21), told, "{answer:?}");
+            rig.reverse(1, 22);
+            assert_eq!(rig.told(22), APPROVED, "{answer:?}");
+            let owed = rig
+                .records()
+                .iter()
+                .filter(|name| **name == "saf-owed")
+                .count();
+            assert_eq!(owed, 1 + usize::from(left > 0), "{answer:?}");
+        }
     }
 }
 

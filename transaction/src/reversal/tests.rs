@@ -290,6 +290,92 @@ fn v05_a_partial_one_keeps_what_stays() {
     assert_eq!(rig.told(10), APPROVED);
 }
 
+/// Reversed in part while sent: 60.00 of 100.00 stays.
+fn partly_reversed_in_flight() -> Rig {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    give(&mut rig, partial(20, 6_000));
+    assert_eq!(rig.told(20), APPROVED);
+    rig
+}
+
+/// Acknowledges what is owed, one by one; says what stays after each.
+fn settle(rig: &mut Rig) -> Vec<Option<Amount>> {
+    let mut stays = Vec::new();
+    while rig.engine.counts().saf > 0 {
+        let (handle, _) = rig.reversal_sent();
+        stays.push(rig.engine.replacement(handle));
+        rig.respond_to_reversal(code(b"00"));
+    }
+    stays
+}
+
+//= docs/rules.md#V-09
+#[test]
+fn v13_the_rest_of_a_partial_one_in_flight_is_reversed_behind_it() {
+    let mut rig = partly_reversed_in_flight();
+    rig.reverse(1, 21);
+    assert_eq!(rig.told(21), APPROVED);
+    assert!(rig.reversals_sent().is_empty(), "they wait for the issuer");
+    rig.respond(approval());
+    assert_eq!(settle(&mut rig), [Some(kes(6_000)), None]);
+    let expected = [ReversalResult::InFlight, ReversalResult::Accepted];
+    assert_eq!(results(&rig), expected);
+    rig.reverse(1, 22);
+    assert_eq!((rig.told(22), rig.engine.counts().saf), (APPROVED, 0));
+}
+
+#[test]
+fn v13_the_rest_can_be_reversed_after_the_answer_too() {
+    for acknowledged in [false, true] {
+        let mut rig = partly_reversed_in_flight();
+        rig.respond(approval());
+        let mut sent = Vec::new();
+        if acknowledged {
+            sent = settle(&mut rig);
+        }
+        give(&mut rig, partial(21, 2_000));
+        rig.reverse(1, 22);
+        sent.extend(settle(&mut rig));
+        assert_eq!(sent, [Some(kes(6_000)), Some(kes(2_000)), None]);
+        assert_eq!((rig.told(21), rig.told(22)), (APPROVED, APPROVED));
+    }
+}
+
+#[test]
+fn v13_is_judged_as_on_an_approved_one() {
+    let mut rig = partly_reversed_in_flight();
+    for (answered, frame) in [(false, 30), (true, 40)] {
+        if answered {
+            rig.respond(approval());
+        }
+        let mut copy = partial(20, 6_000);
+        copy.frame = FrameId(frame);
+        give(&mut rig, copy);
+        give(&mut rig, partial(frame + 1, 7_000));
+        give(&mut rig, partial(frame + 2, 6_000));
+        let told = [frame, frame + 1, frame + 2].map(|frame| rig.told(frame));
+        assert_eq!(told, [APPROVED, INVALID_AMOUNT, APPROVED]);
+    }
+    assert_eq!(settle(&mut rig), [Some(kes(6_000))]);
+}
+
+#[test]
+fn v13_a_decline_leaves_nothing_to_reverse() {
+    let mut rig = partly_reversed_in_flight();
+    rig.auto = Auto::Decide;
+    rig.reverse(1, 21);
+    rig.respond(decline());
+    rig.flush();
+    rig.pass(Duration::from_secs(3600));
+    assert!(rig.reversals_sent().is_empty());
+    assert_eq!(rig.records()[3..], ["saf-owed", "saf-done", "saf-done"]);
+    assert_eq!(rig.engine.counts().saf, 0);
+    rig.auto = Auto::Flush;
+    give(&mut rig, partial(22, 1_000));
+    assert_eq!((rig.told(22), rig.engine.counts().saf), (APPROVED, 0));
+}
+
 #[test]
 fn v06_what_moved_nothing_is_acknowledged_without_a_reversal() {
     let mut rig = Rig::new(Auto::Flush);

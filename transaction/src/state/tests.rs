@@ -98,7 +98,7 @@ fn name(action: &Action<'_>) -> String {
 }
 
 /// Every legal transition that changes the state or calls for work, but those after the end.
-const LEGAL: [(&str, &str, &str, &str); 29] = [
+const LEGAL: [(&str, &str, &str, &str); 31] = [
     ("Assessing", "Accepted", "Routing", "SelectRoute"),
     ("Assessing", "Declined", "Settling(Refused)", "Refuse"),
     ("Assessing", "Deadline", "Assessing", "Abandon"),
@@ -150,23 +150,30 @@ const LEGAL: [(&str, &str, &str, &str); 29] = [
         "Settled(AcquirerReversed)",
         "DropHeld",
     ),
+    ("Reversing", "Reversal", "Reversing", "ReverseFurther"),
+    (
+        "Settled(AcquirerReversed)",
+        "Reversal",
+        "Settled(AcquirerReversed)",
+        "ReverseFurther",
+    ),
     (
         "Settling(Approved)",
         "Reversal",
         "Settling(Reversed)",
-        "ReverseApproved",
+        "ReverseFurther",
     ),
     (
         "Settled(Approved)",
         "Reversal",
         "Settled(Reversed)",
-        "ReverseApproved",
+        "ReverseFurther",
     ),
     (
         "Settled(PartlyReversed)",
         "Reversal",
         "Settled(Reversed)",
-        "ReverseApproved",
+        "ReverseFurther",
     ),
 ];
 
@@ -201,6 +208,7 @@ fn everything_else_changes_nothing() {
                     assert_eq!(after, State::Settling(Ending::Reversed));
                     continue;
                 }
+                (State::Settling(Ending::AcquirerReversed), "Reversal") => "ReverseFurther",
                 (State::Settling(_) | State::Settled(_), "Approval" | "Decline" | "Unusable") => {
                     "Late"
                 }
