@@ -133,6 +133,8 @@ pub struct Reversal {
     pub key: DuplicateKey,
     /// What DE90 says of the original.
     pub original: OriginalReference,
+    /// DE42, which is that of the original: a check. Empty when absent.
+    pub merchant: MerchantId,
     /// The account, when DE2 or DE35 is present: a check.
     pub token: Option<PanToken>,
     /// DE4: the original amount.

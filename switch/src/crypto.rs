@@ -193,6 +193,7 @@ impl Keyring {
             trace_key: self.trace_key(acquirer, fields.original.stan, &fields.trace),
             key: self.duplicate_key(acquirer, b'4', &fields.trace),
             original: fields.original,
+            merchant: fields.trace.merchant,
             token: pan.map(|pan| self.token(&pan)),
             amount: fields.amount,
             replacement: fields.replacement,
@@ -284,12 +285,13 @@ impl Keyring {
         DuplicateKey(self.hash.hash(input.bytes()))
     }
 
+    /// Over what every message carries. DE42 may be absent from either, so it is compared where
+    /// both carry it and is no part of the key.
     fn trace_key(&self, acquirer: AcquirerId, stan: Stan, trace: &Trace) -> TraceKey {
         let mut input = Input::of(Purpose::Trace);
         input.put(&acquirer.0.to_be_bytes());
         input.put(&stan.digits());
         input.put(trace.terminal.as_bytes());
-        input.put(trace.merchant.as_bytes());
         TraceKey(low(self.hash.hash(input.bytes())))
     }
 

@@ -341,6 +341,7 @@ impl Shell {
                 transmitted: Some(facts.trace.transmitted),
                 rrn: facts.trace.rrn,
             },
+            merchant: facts.trace.merchant,
             token: None,
             amount: facts.amount,
             replacement: stays.map(minor),

@@ -105,7 +105,7 @@ pub(crate) fn facts(number: u32) -> Facts {
             local_date: Text::EMPTY,
             rrn: Text::new("DE37", &domain::time::digits_of::<12>(u64::from(number))).unwrap(),
             terminal: Text::new("DE41", b"TERM0001").unwrap(),
-            merchant: Text::EMPTY,
+            merchant: Text::new("DE42", b"MERCHANT0000001").unwrap(),
             institution: Text::EMPTY,
         },
     }
@@ -127,6 +127,7 @@ pub(crate) fn reversal(number: u32, frame: u32) -> Reversal {
             transmitted: Some(facts.trace.transmitted),
             rrn: facts.trace.rrn,
         },
+        merchant: facts.trace.merchant,
         token: Some(facts.account.token),
         amount: facts.amount,
         replacement: None,

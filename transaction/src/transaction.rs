@@ -193,11 +193,15 @@ impl Transaction {
         self.state.ending().is_some_and(Ending::is_answered)
     }
 
-    /// Whether a reversal with this reference and account can mean this transaction.
+    /// Whether a reversal with this reference, DE42 and account can mean this transaction.
     pub(crate) fn is_meant_by(&self, reversal: &Reversal) -> bool {
         let account = self.facts.account.token;
+        let merchant = &self.facts.trace.merchant;
         self.facts.acquirer == reversal.acquirer
             && is_meant(&self.facts, &reversal.original)
+            && (reversal.merchant.is_empty()
+                || merchant.is_empty()
+                || reversal.merchant == *merchant)
             && reversal.token.is_none_or(|token| token == account)
     }
 
@@ -223,12 +227,13 @@ impl Transaction {
     }
 }
 
-/// Whether a tombstone stands in the way of this request.
+/// Whether a tombstone stands in the way of this request. It does not know its DE42: what may have
+/// been reversed is not forwarded.
 pub(crate) fn is_buried(tombstone: &Tombstone, facts: &Facts) -> bool {
     tombstone.acquirer == facts.acquirer && is_meant(facts, &tombstone.original)
 }
 
-/// Compares what both sides carry; the trace key has compared DE41 and DE42.
+/// Compares what both sides carry; the trace key has compared DE41.
 fn is_meant(facts: &Facts, original: &OriginalReference) -> bool {
     let trace = &facts.trace;
     trace.stan == original.stan

@@ -4,9 +4,9 @@ use domain::amount::Amount;
 use domain::bytes::Text;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, NodeId, ShardId, Stan};
-use domain::request::{MessageClass, Trace, Transmission};
+use domain::request::{FrameId, MessageClass, OriginalReference, Trace, Transmission};
 use domain::time::TransmissionTime;
-use iso8583::translate::RequestFields;
+use iso8583::translate::{RequestFields, ReversalFields};
 use persistence::identity::{Identity, JournalUuid};
 
 use super::{CryptoError, Keyring};
@@ -142,4 +142,42 @@ fn keys_survive_a_restart_and_tell_requests_apart() {
     assert_ne!((first.key, first.trace_key), (other.key, other.trace_key));
     let elsewhere = ring.facts(AcquirerId(1), &fields(1)).unwrap();
     assert_ne!(first.key, elsewhere.key);
+}
+
+#[test]
+fn a_reversal_finds_its_original_with_and_without_de42() {
+    let (mut ring, _) = Keyring::new(&keys(2), &identity(0), 1).unwrap();
+    let merchant = |text: &[u8]| Text::new("DE42", text).unwrap();
+    let mut request = fields(1);
+    request.trace.merchant = merchant(b"MERCHANT0000001");
+    let facts = ring.facts(AcquirerId(0), &request).unwrap();
+    let reversal = |merchant| {
+        let trace = Trace {
+            merchant,
+            ..request.trace
+        };
+        let original = OriginalReference {
+            stan: trace.stan,
+            class: None,
+            transmitted: None,
+            rrn: trace.rrn,
+        };
+        let fields = ReversalFields {
+            transmission: Transmission::First,
+            account: None,
+            amount: request.amount,
+            replacement: None,
+            original,
+            trace,
+        };
+        ring.reversal(AcquirerId(0), &fields, FrameId(1))
+    };
+    for text in [&b""[..], b"MERCHANT0000001", b"MERCHANT0000002"] {
+        let reversal = reversal(merchant(text));
+        assert_eq!(
+            (reversal.trace_key, reversal.slot),
+            (facts.trace_key, facts.slot)
+        );
+        assert_eq!(reversal.merchant, merchant(text), "the engine compares it");
+    }
 }

@@ -209,7 +209,7 @@ impl Identity {
                 local_date: Text::EMPTY,
                 rrn: rrn(self.number),
                 terminal: terminal(self.terminal),
-                merchant: Text::EMPTY,
+                merchant: Text::new("DE42", b"MERCHANT0000001").expect("in range"),
                 institution: Text::EMPTY,
             },
         }
@@ -256,6 +256,11 @@ impl Ask {
                 class: (!vague).then_some(facts.class),
                 transmitted: (!vague).then_some(facts.trace.transmitted),
                 rrn: facts.trace.rrn,
+            },
+            merchant: if vague {
+                Text::EMPTY
+            } else {
+                facts.trace.merchant
             },
             token: (!vague).then_some(facts.account.token),
             amount: kes(amount),

@@ -90,6 +90,7 @@ fn v01_what_differs_in_a_check_is_unknown() {
     };
     wrong(|reversal| reversal.token = Some(PanToken([9; 16])));
     wrong(|reversal| reversal.original.rrn = Text::new("DE37", b"other").unwrap());
+    wrong(|reversal| reversal.merchant = Text::new("DE42", b"MERCHANT0000002").unwrap());
     wrong(|reversal| reversal.original.transmitted = Some(Default::default()));
     wrong(|reversal| {
         reversal.original.class = Some(domain::request::MessageClass::Authorisation);
@@ -105,6 +106,7 @@ fn v01_what_is_absent_is_no_difference() {
     bare.original.class = None;
     bare.original.transmitted = None;
     bare.original.rrn = Text::EMPTY;
+    bare.merchant = Text::EMPTY;
     give(&mut rig, bare);
     assert_eq!(results(&rig), [ReversalResult::Accepted]);
 }
