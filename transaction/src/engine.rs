@@ -183,7 +183,7 @@ impl Engine {
     /// input. `now` is the instant that `wall_at_zero` plus `now` makes the present.
     ///
     /// # Errors
-    /// What is live does not fit, or names an issuer that is not configured: the shard must not
+    /// What is live does not fit, or the intent of what is owed is missing: the shard must not
     /// start.
     pub fn recover(&mut self, record: &Record<'_>, now: Instant) -> Result<(), RecoverError> {
         self.clock.advance(now);
@@ -202,7 +202,8 @@ impl Engine {
     /// to be durable before a listener opens.
     ///
     /// # Errors
-    /// More reversals are owed than there is room for: the shard must not start.
+    /// More reversals are owed than there is room for, or one is owed to an issuer that is not
+    /// configured: the shard must not start.
     pub fn recovered(&mut self, now: Instant) -> Result<(), RecoverError> {
         self.clock.advance(now);
         self.end_replay()

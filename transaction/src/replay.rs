@@ -15,7 +15,7 @@ use domain::ids::TransactionId;
 use domain::record::{
     Intent, Outcome, OutcomeKind, Record, Refused, ReversalCause, SafDone, SafOwed, SafResult,
 };
-use domain::request::TraceKey;
+use domain::request::{IssuerLeg, TraceKey};
 
 use crate::engine::Engine;
 use crate::error::RecoverError;
@@ -69,8 +69,16 @@ impl Engine {
 impl Engine {
     pub(crate) fn end_replay(&mut self) -> Result<(), RecoverError> {
         let len = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
-        let unowed = (0..len).filter_map(|index| self.table.at(index));
-        let unowed = unowed.filter(|transaction| must_owe(transaction)).count();
+        let mut unowed = 0_usize;
+        for transaction in (0..len).filter_map(|index| self.table.at(index)) {
+            let must_owe = must_owe(transaction);
+            unowed = unowed.saturating_add(usize::from(must_owe));
+            let owes = must_owe || transaction.saf_head != NONE;
+            let unknown = |leg: &IssuerLeg| !self.saf.knows_issuer(leg.issuer);
+            if let Some(leg) = transaction.leg.filter(|leg| owes && unknown(leg)) {
+                return Err(RecoverError::UnknownIssuer(leg.issuer.0));
+            }
+        }
         if self.saf.count().saturating_add(unowed) > self.settings.saf_max {
             return Err(RecoverError::SafExhausted);
         }
@@ -177,9 +185,6 @@ impl Engine {
         let found = self.replayed(owed.transaction).ok_or(orphan)?;
         let original = self.table.transaction(found).copied().ok_or(orphan)?;
         let leg = original.leg.ok_or(orphan)?;
-        if !self.saf.knows_issuer(leg.issuer) {
-            return Err(RecoverError::UnknownIssuer(leg.issuer.0));
-        }
         let what = Requested {
             key: owed.key,
             replacement: owed.replacement.map(Amount::minor),

@@ -214,14 +214,16 @@ impl Saf {
         }
     }
 
-    /// Lets a held reversal go as soon as its issuer has room.
-    pub(crate) fn make_ready(&mut self, position: u32) {
+    /// Lets a held reversal go as soon as its issuer has room. `false` when there is no such
+    /// issuer: it stays held.
+    #[must_use]
+    pub(crate) fn make_ready(&mut self, position: u32) -> bool {
         self.withdraw(position);
         let Some(number) = self.get(position).map(|entry| usize::from(entry.issuer.0)) else {
-            return;
+            return false;
         };
         let Some(issuer) = self.issuers.get(number) else {
-            return;
+            return false;
         };
         let mut ready = issuer.ready;
         self.push_back(Chain::Ready, &mut ready, position);
@@ -230,6 +232,7 @@ impl Saf {
         }
         self.set_status(position, Status::Ready);
         self.runnable = true;
+        true
     }
 
     /// The next reversal that may leave; its attempt is counted and its response deadline runs.

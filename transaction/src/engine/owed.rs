@@ -99,7 +99,18 @@ impl Engine {
         if self.saf.is_expired(saf) {
             self.end_owed(saf, SafResult::Expired);
         } else {
-            self.saf.make_ready(saf);
+            self.make_ready(saf);
+        }
+    }
+
+    /// A reversal that nobody can be sent is an exception for people, never silence.
+    fn make_ready(&mut self, saf: u32) {
+        if !self.saf.make_ready(saf) {
+            debug_assert!(
+                false,
+                "recovery and admission refuse an issuer that is unknown"
+            );
+            self.end_owed(saf, SafResult::Expired);
         }
     }
 
@@ -132,7 +143,7 @@ impl Engine {
     fn on_saf_due(&mut self, saf: u32) {
         match self.saf.get(saf).map(|entry| entry.status) {
             Some(Status::InFlight) => self.try_later(saf),
-            Some(Status::Paused) => self.saf.make_ready(saf),
+            Some(Status::Paused) => self.make_ready(saf),
             Some(Status::Vacant | Status::Appended | Status::Held | Status::Ready) | None => {
                 debug_assert!(false, "only what is in flight or paused is due");
             }

@@ -393,6 +393,30 @@ fn what_does_not_fit_refuses_to_start() {
 }
 
 #[test]
+fn what_is_owed_to_an_issuer_that_is_gone_refuses_to_start() {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    rig.pass(DEADLINE);
+    rig.respond_to_reversal(code(b"00"));
+    assert_eq!(rig.records(), ["intent", "outcome", "saf-owed", "saf-done"]);
+    for (kept, expected) in [
+        (1, Err(RecoverError::UnknownIssuer(0))),
+        (2, Err(RecoverError::UnknownIssuer(0))),
+        (3, Err(RecoverError::UnknownIssuer(0))),
+        (4, Ok(())),
+    ] {
+        let mut engine = Engine::new(Settings {
+            issuers: 0,
+            ..settings()
+        });
+        for record in &rig.journal[..kept] {
+            engine.recover(record, rig.now).unwrap();
+        }
+        assert_eq!(engine.recovered(rig.now), expected, "{kept}");
+    }
+}
+
+#[test]
 fn open_intents_that_cannot_be_reversed_refuse_to_start() {
     let mut rig = Rig::new(Auto::Flush);
     for number in 1..=8 {
