@@ -23,7 +23,7 @@ use domain::time::{Instant, TransmissionTime, WallTime};
 use domain::{Amount, Pan, ResponseCode};
 use transaction::input::{Assessment, Selection};
 use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
-use transaction::{Engine, Handle, Input, Output, Settings};
+use transaction::{Engine, Handle, Input, Output, OwedId, Settings};
 
 const ENTRIES: usize = 1 << 18;
 const BATCH: u64 = 64;
@@ -123,6 +123,7 @@ struct Bench {
     serial: u64,
     journaled: Lsn,
     sent: Vec<(Handle, Stan)>,
+    owed: Option<OwedId>,
     replies: u64,
 }
 
@@ -139,6 +140,7 @@ impl Bench {
             serial: 0,
             journaled: Lsn::ZERO,
             sent: Vec::with_capacity(BATCH as usize),
+            owed: None,
             replies: 0,
         };
         for _ in 0..ENTRIES {
@@ -214,6 +216,7 @@ impl Bench {
                     self.journaled = lsn;
                 }
                 Output::Send { handle, leg, .. } => self.sent.push((handle, leg.stan)),
+                Output::SendReversal { owed, .. } => self.owed = Some(owed),
                 Output::Reply { .. } => self.replies += 1,
                 other => {
                     black_box(other);
@@ -243,15 +246,15 @@ impl Bench {
     fn silence(&mut self) {
         self.request();
         self.flush();
-        let Some((handle, _)) = self.sent.pop() else {
-            return;
-        };
+        self.sent.pop();
         self.serial += 25_000;
         self.engine.handle_timeout(self.now());
         self.drain();
         self.flush();
         let code = ResponseCode::APPROVED;
-        self.give(Input::ReversalResponse { handle, code });
+        if let Some(owed) = self.owed.take() {
+            self.give(Input::ReversalResponse { owed, code });
+        }
         self.flush();
     }
 

@@ -9,9 +9,9 @@ use domain::request::Facts;
 use glommio::GlommioError;
 use glommio::ResourceType;
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
-use transaction::Handle;
 use transaction::input::Assessment;
 use transaction::matching::{Echo, Expected};
+use transaction::{Handle, OwedId};
 
 use crate::acquirer::SessionRef;
 use crate::frame::{Claim, Frame};
@@ -107,7 +107,18 @@ pub(crate) enum Purpose {
     /// 0100 or 0200.
     Request,
     /// 0420 or 0421.
-    Reversal,
+    Reversal(OwedId),
+}
+
+impl OutboundId {
+    /// Both are reversals of one transaction: the same one again, or the next.
+    pub(crate) fn is_reversal_beside(&self, other: &Self) -> bool {
+        let reverses = |id: &Self| matches!(id.purpose, Purpose::Reversal(_));
+        self.owner == other.owner
+            && self.handle == other.handle
+            && reverses(self)
+            && reverses(other)
+    }
 }
 
 /// A message on its way to a link.

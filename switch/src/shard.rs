@@ -31,7 +31,7 @@ use router::{Permit, Router};
 use slab::Slab;
 use transaction::input::{Assessment, Selection};
 use transaction::matching::{Expected, StanAllocator};
-use transaction::{Engine, Handle};
+use transaction::{Engine, Handle, OwedId};
 
 use crate::acquirer::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
@@ -210,7 +210,7 @@ pub(crate) enum FollowUp {
     /// Provably nothing of the request left.
     Unsent(Handle, domain::ids::Stan),
     /// Provably nothing of the reversal left.
-    ReversalUnsent(Handle),
+    ReversalUnsent(OwedId),
     /// The null control of the crash test: what was only appended counts as durable.
     #[cfg(feature = "reply-before-journal")]
     Durable(Lsn),
@@ -431,7 +431,7 @@ impl FollowUp {
             }
             Self::Selected(handle, selection) => transaction::Input::Selected { handle, selection },
             Self::Unsent(handle, stan) => transaction::Input::Unsent { handle, stan },
-            Self::ReversalUnsent(handle) => transaction::Input::ReversalUnsent { handle },
+            Self::ReversalUnsent(owed) => transaction::Input::ReversalUnsent { owed },
             #[cfg(feature = "reply-before-journal")]
             Self::Durable(lsn) => transaction::Input::Durable { lsn },
         }

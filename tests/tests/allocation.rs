@@ -26,7 +26,7 @@ use transaction::matching::{
     Echo, Expected, Match, PendingLimits, PendingTable, ResponseKind, StanAllocator, StanRange,
 };
 use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
-use transaction::{Engine, Handle, Input, Output, Settings};
+use transaction::{Engine, Handle, Input, Output, OwedId, Settings};
 
 /// Counts what this thread takes from the system.
 struct Counting;
@@ -120,7 +120,7 @@ struct Shell {
     journaled: Lsn,
     serial: u32,
     sent: Option<(Handle, IssuerLeg)>,
-    reversal: Option<Handle>,
+    reversal: Option<OwedId>,
     replies: u64,
 }
 
@@ -240,7 +240,7 @@ impl Shell {
                 self.sent = Some((handle, leg));
             }
             Output::ReleaseStan { leg, reuse } => self.stans.release(leg.stan, reuse, self.now),
-            Output::SendReversal { handle, .. } => self.reversal = Some(handle),
+            Output::SendReversal { owed, .. } => self.reversal = Some(owed),
             Output::Reply { .. } => self.replies += 1,
             Output::LegEnded { .. } | Output::Discard { .. } | Output::Event(_) => {}
         }
@@ -351,9 +351,9 @@ impl Shell {
 
     /// The issuer is busy first, then takes the reversal.
     fn settle(&mut self) {
-        while let Some(handle) = self.reversal.take() {
+        while let Some(owed) = self.reversal.take() {
             for code in [ResponseCode::ISSUER_INOPERATIVE, ResponseCode::APPROVED] {
-                self.give(Input::ReversalResponse { handle, code });
+                self.give(Input::ReversalResponse { owed, code });
                 self.flush();
             }
         }

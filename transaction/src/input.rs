@@ -18,6 +18,18 @@ pub struct Handle {
     pub generation: u32,
 }
 
+/// Names one owed reversal, in all its transmissions. It outlives its reversal harmlessly: an
+/// answer to one never ends another of the same transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OwedId {
+    /// The transaction that owes it.
+    pub handle: Handle,
+    /// Position in the SAF.
+    pub(crate) saf: u32,
+    /// Counts how often the position was given out.
+    pub(crate) generation: u32,
+}
+
 /// One thing that has happened, as the shell saw it.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
@@ -70,15 +82,15 @@ pub enum Input<'a> {
     },
     /// The issuer's answer to an owed reversal, matched by the link.
     ReversalResponse {
-        /// The transaction.
-        handle: Handle,
+        /// The reversal.
+        owed: OwedId,
         /// DE39.
         code: ResponseCode,
     },
     /// Provably no byte of the owed reversal left: no link, or a full one.
     ReversalUnsent {
-        /// The transaction.
-        handle: Handle,
+        /// The reversal.
+        owed: OwedId,
     },
     /// A link of this issuer carries traffic: its owed reversals may go.
     IssuerUp {

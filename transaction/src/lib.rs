@@ -52,6 +52,6 @@ mod timers;
 mod transaction;
 
 pub use engine::{Counts, Engine};
-pub use input::{Handle, Input};
+pub use input::{Handle, Input, OwedId};
 pub use output::Output;
 pub use settings::Settings;

@@ -8,7 +8,7 @@ use domain::request::{FrameId, IssuerLeg, Transmission};
 use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
 
-use crate::input::Handle;
+use crate::input::{Handle, OwedId};
 
 /// One thing for the shell to do, in the order given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +81,8 @@ pub enum Output {
     },
     /// Send the reversal that [`crate::Engine::reversal`] describes.
     SendReversal {
-        /// The transaction.
-        handle: Handle,
+        /// The reversal: the oldest that its transaction owes.
+        owed: OwedId,
         /// Whether the origin digit is odd.
         transmission: Transmission,
     },

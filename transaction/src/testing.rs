@@ -18,7 +18,7 @@ use domain::request::{
 use domain::time::{Instant, TransmissionTime, WallTime};
 use domain::{Amount, Pan, ResponseCode};
 
-use crate::input::{Assessment, Handle, Input, Selection};
+use crate::input::{Assessment, Handle, Input, OwedId, Selection};
 use crate::output::{Event, LegEnding, Output, Reply};
 use crate::settings::{Chunks, OutsideWindow, SafPolicy, SameContent, Settings};
 use crate::{Engine, error::RecoverError};
@@ -286,8 +286,8 @@ impl Rig {
 
     /// The issuer answers the latest reversal that was sent.
     pub(crate) fn respond_to_reversal(&mut self, code: ResponseCode) {
-        let handle = self.reversal_sent().0;
-        self.give(Input::ReversalResponse { handle, code });
+        let owed = *self.owed_sent().last().expect("a reversal was sent");
+        self.give(Input::ReversalResponse { owed, code });
     }
 
     /// The latest leg that was sent since the last look.
@@ -316,12 +316,20 @@ impl Rig {
 
     pub(crate) fn reversals_sent(&self) -> Vec<(Handle, Transmission)> {
         let sent = self.seen.iter().filter_map(|output| {
-            if let Output::SendReversal {
-                handle,
-                transmission,
-            } = output
-            {
-                Some((*handle, *transmission))
+            if let Output::SendReversal { owed, transmission } = output {
+                Some((owed.handle, *transmission))
+            } else {
+                None
+            }
+        });
+        sent.collect()
+    }
+
+    /// What those reversals are, one by one.
+    pub(crate) fn owed_sent(&self) -> Vec<OwedId> {
+        let sent = self.seen.iter().filter_map(|output| {
+            if let Output::SendReversal { owed, .. } = output {
+                Some(*owed)
             } else {
                 None
             }
@@ -401,8 +409,8 @@ impl Rig {
         } else if let (Output::SelectRoute { handle, tried, .. }, true) = (output, decides) {
             let selection = self.select(tried);
             self.decide(Input::Selected { handle, selection });
-        } else if let (Output::SendReversal { handle, .. }, true) = (output, self.links_down) {
-            self.decide(Input::ReversalUnsent { handle });
+        } else if let (Output::SendReversal { owed, .. }, true) = (output, self.links_down) {
+            self.decide(Input::ReversalUnsent { owed });
         }
     }
 

@@ -21,7 +21,7 @@ use transaction::matching::{Expected, Match, PendingLimits, PendingTable, Respon
 use crate::conn::Conn;
 use crate::echo::EchoReader;
 use crate::frame::{Frame, write_framed};
-use crate::mesh::{Outbound, OutboundId, Purpose};
+use crate::mesh::{Outbound, OutboundId};
 use crate::metrics::{LinkState as StateLabel, UnmatchedReason};
 
 /// What a link is made of.
@@ -165,11 +165,10 @@ impl Link {
         let Outbound {
             id, expected, echo, ..
         } = *outbound;
-        if id.purpose == Purpose::Reversal {
-            // An earlier transmission of the same reversal, if there was one, is given up: its key
-            // must not stand in the way of the repeat.
-            self.pending.give_up(expected, now);
-        }
+        // An earlier transmission of the same reversal, or the reversal before it, must not stand
+        // in the way: all that a transaction owes carries one STAN.
+        self.pending
+            .supersede(expected, |earlier| earlier.is_reversal_beside(&id));
         if self.pending.insert(expected, echo, id, now).is_err() {
             return Err(outbound);
         }

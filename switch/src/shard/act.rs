@@ -38,11 +38,8 @@ impl Shard {
                     .push_back(super::FollowUp::Durable(lsn));
             }
             Output::Send { handle, frame, leg } => self.send_request(handle, frame, leg, now),
-            Output::SendReversal {
-                handle,
-                transmission,
-            } => {
-                self.send_reversal(handle, transmission, now);
+            Output::SendReversal { owed, transmission } => {
+                self.send_reversal(owed, transmission, now);
             }
             Output::LegEnded {
                 handle,

@@ -6,7 +6,7 @@ use domain::time::{Instant, TransmissionTime};
 use iso8583::translate::{self, IssuerReversal};
 use std::rc::Rc;
 use transaction::matching::{Echo, Expected, ResponseKind};
-use transaction::{Handle, Input};
+use transaction::{Handle, Input, OwedId};
 
 use super::{FollowUp, Shard};
 use crate::conn::Conn;
@@ -70,22 +70,18 @@ impl Shard {
     }
 
     /// An owed reversal leaves, for the first time or again with the same content.
-    pub(super) fn send_reversal(
-        &mut self,
-        handle: Handle,
-        transmission: Transmission,
-        now: Instant,
-    ) {
-        match self.build_reversal(handle, transmission) {
+    pub(super) fn send_reversal(&mut self, owed: OwedId, transmission: Transmission, now: Instant) {
+        match self.build_reversal(owed, transmission) {
             Some(outbound) => self.dispatch(Box::new(outbound), now),
             None => self
                 .work
                 .follow_ups
-                .push_back(FollowUp::ReversalUnsent(handle)),
+                .push_back(FollowUp::ReversalUnsent(owed)),
         }
     }
 
-    fn build_reversal(&mut self, handle: Handle, transmission: Transmission) -> Option<Outbound> {
+    fn build_reversal(&mut self, id: OwedId, transmission: Transmission) -> Option<Outbound> {
+        let handle = id.handle;
         let facts = self.engine.facts(handle)?;
         let owed = self.engine.reversal(handle)?;
         let leg = owed.leg;
@@ -121,7 +117,7 @@ impl Shard {
                 owner: self.id,
                 handle,
                 stan: leg.stan,
-                purpose: Purpose::Reversal,
+                purpose: Purpose::Reversal(id),
             },
             link,
             expected: Expected {
@@ -173,7 +169,7 @@ impl Shard {
     pub(super) fn outbound_unsent(&mut self, outbound: OutboundId) {
         let follow_up = match outbound.purpose {
             Purpose::Request => FollowUp::Unsent(outbound.handle, outbound.stan),
-            Purpose::Reversal => FollowUp::ReversalUnsent(outbound.handle),
+            Purpose::Reversal(owed) => FollowUp::ReversalUnsent(owed),
         };
         self.work.follow_ups.push_back(follow_up);
     }
@@ -261,9 +257,9 @@ impl Shard {
             ..
         } = outbound;
         let message = frame.message();
-        if purpose == Purpose::Reversal {
+        if let Purpose::Reversal(owed) = purpose {
             if let Ok(code) = translate::response_code(message) {
-                self.turn(Input::ReversalResponse { handle, code }, now);
+                self.turn(Input::ReversalResponse { owed, code }, now);
             }
         } else {
             let mut scratch = [0_u8; domain::request::Answer::FIELDS_LEN_MAX];

@@ -14,7 +14,7 @@ use transaction::matching::{
 };
 use transaction::output::{Event as Counted, LegEnding, NotAdmitted, Reply};
 use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
-use transaction::{Engine, Handle, Input, Output, Settings};
+use transaction::{Engine, Handle, Input, Output, OwedId, Settings};
 
 use super::Driver;
 use super::disk::Disk;
@@ -50,9 +50,16 @@ pub(super) struct Switch {
 struct Link {
     up: bool,
     stans: StanAllocator,
-    pending: PendingTable<Handle>,
+    pending: PendingTable<Waits>,
     /// What the null control keeps instead.
-    by_stan: BTreeMap<(u8, Stan), Handle>,
+    by_stan: BTreeMap<(u8, Stan), Waits>,
+}
+
+/// What waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    Request(Handle),
+    Reversal(OwedId),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -191,18 +198,18 @@ impl Switch {
         around: &mut Around<'_>,
     ) -> Result<(), Broken> {
         let now = Instant::from_nanos(around.now);
-        let Some(handle) = self.links[usize::from(issuer.0)].match_answer(self.driver, &said, now)
+        let Some(waits) = self.links[usize::from(issuer.0)].match_answer(self.driver, &said, now)
         else {
             self.counts.unmatched += 1;
             return Ok(());
         };
         let stan = said.expected.stan;
         let fields = fields_of(said.purchase);
-        let input = match (said.code, said.expected.kind) {
-            (Some(code), ResponseKind::Reversal) => Input::ReversalResponse { handle, code },
-            (None, ResponseKind::Reversal) => return Ok(()),
-            (None, _) => Input::Unusable { handle, stan },
-            (Some(code), _) => {
+        let input = match (said.code, waits) {
+            (Some(code), Waits::Reversal(owed)) => Input::ReversalResponse { owed, code },
+            (None, Waits::Reversal(_)) => return Ok(()),
+            (None, Waits::Request(handle)) => Input::Unusable { handle, stan },
+            (Some(code), Waits::Request(handle)) => {
                 let approved = code.is_approval();
                 let de38 = authorisation(said.purchase);
                 let answer = Answer {
@@ -390,11 +397,8 @@ impl Switch {
                     return Err(("L1", format!("{frame:?} discarded after its end")));
                 }
             }
-            Output::SendReversal {
-                handle,
-                transmission,
-            } => {
-                return self.send_reversal(handle, transmission, around);
+            Output::SendReversal { owed, transmission } => {
+                return self.send_reversal(owed, transmission, around);
             }
             Output::Event(event) => {
                 if let Counted::NotAdmitted(NotAdmitted::TableFull) | Counted::AnswerCut = event {
@@ -488,7 +492,7 @@ impl Switch {
         let life = self.life;
         let link = &mut self.links[usize::from(leg.link.0)];
         let stuck = around.random.permille(around.plan.unsent);
-        if !link.up || stuck || !link.note(&message, handle, around.now) {
+        if !link.up || stuck || !link.note(&message, Waits::Request(handle), around.now) {
             self.counts.unsent += 1;
             let later = if stuck {
                 around.random.below(2_500 * MS)
@@ -554,10 +558,11 @@ impl Switch {
 
     fn send_reversal(
         &mut self,
-        handle: Handle,
+        id: OwedId,
         transmission: Transmission,
         around: &mut Around<'_>,
     ) -> Result<(), Broken> {
+        let handle = id.handle;
         let (Some(owed), Some(facts)) = (self.engine.reversal(handle), self.engine.facts(handle))
         else {
             return Err(("saf", format!("{handle:?} has no reversal to send")));
@@ -582,10 +587,10 @@ impl Switch {
             }),
         };
         let link = &mut self.links[usize::from(owed.leg.link.0)];
-        if !link.up || !link.note(&message, handle, around.now) {
+        if !link.up || !link.note(&message, Waits::Reversal(id), around.now) {
             let now = Instant::from_nanos(around.now);
             self.engine
-                .handle_input(Input::ReversalUnsent { handle }, now);
+                .handle_input(Input::ReversalUnsent { owed: id }, now);
             return Ok(());
         }
         let first = transmission == Transmission::First;
@@ -624,25 +629,32 @@ impl Link {
     }
 
     /// Notes what is about to go out. `false` when its key is taken.
-    fn note(&mut self, message: &LegB, handle: Handle, now: u64) -> bool {
+    fn note(&mut self, message: &LegB, waits: Waits, now: u64) -> bool {
         let expected = message.expected;
         self.by_stan
-            .insert((expected.kind as u8, expected.stan), handle);
+            .insert((expected.kind as u8, expected.stan), waits);
         let now = Instant::from_nanos(now);
+        if let Waits::Reversal(next) = waits {
+            let same = |earlier: &Waits| match earlier {
+                Waits::Reversal(earlier) => earlier.handle == next.handle,
+                Waits::Request(_) => false,
+            };
+            self.pending.supersede(expected, same);
+        }
         self.pending
-            .insert(expected, message.echo, handle, now)
+            .insert(expected, message.echo, waits, now)
             .is_ok()
     }
 
-    fn match_answer(&mut self, driver: Driver, said: &Said, now: Instant) -> Option<Handle> {
+    fn match_answer(&mut self, driver: Driver, said: &Said, now: Instant) -> Option<Waits> {
         if driver == Driver::MatchesOnStanAlone {
             let key = (said.expected.kind as u8, said.expected.stan);
             return self.by_stan.get(&key).copied();
         }
         match self.pending.resolve(said.expected, &said.echo, now) {
-            Match::Matched(handle)
-            | Match::Late { owner: handle, .. }
-            | Match::AlreadyAnswered { owner: handle, .. } => Some(handle),
+            Match::Matched(waits)
+            | Match::Late { owner: waits, .. }
+            | Match::AlreadyAnswered { owner: waits, .. } => Some(waits),
             Match::Differs(_) | Match::Unknown => None,
         }
     }

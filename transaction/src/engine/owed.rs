@@ -9,7 +9,7 @@ use domain::response_code::ReversalEnding;
 use domain::time::WallTime;
 
 use crate::engine::{Effect, Engine};
-use crate::input::Handle;
+use crate::input::{Handle, OwedId};
 use crate::output::{EntryKind, Event, Output, StanReuse};
 use crate::saf::{SafEntry, Status};
 use crate::state::{Requested, State};
@@ -129,12 +129,13 @@ impl Engine {
             return false;
         };
         if let Some(entry) = self.saf.get(saf) {
-            let handle = entry.handle;
+            let owed = OwedId {
+                handle: entry.handle,
+                saf,
+                generation: self.saf.generation(saf),
+            };
             let transmission = entry.transmission();
-            self.emit(Output::SendReversal {
-                handle,
-                transmission,
-            });
+            self.emit(Output::SendReversal { owed, transmission });
         }
         true
     }
@@ -150,8 +151,8 @@ impl Engine {
         }
     }
 
-    pub(crate) fn on_reversal_response(&mut self, handle: Handle, code: ResponseCode) {
-        let Some(saf) = self.first_owed(handle) else {
+    pub(crate) fn on_reversal_response(&mut self, owed: OwedId, code: ResponseCode) {
+        let Some(saf) = self.still_owed(owed) else {
             return self.count(Event::Stray);
         };
         let Some(entry) = self.saf.get_mut(saf) else {
@@ -176,8 +177,8 @@ impl Engine {
         }
     }
 
-    pub(crate) fn on_reversal_unsent(&mut self, handle: Handle) {
-        let saf = self.first_owed(handle);
+    pub(crate) fn on_reversal_unsent(&mut self, owed: OwedId) {
+        let saf = self.still_owed(owed);
         let status = saf
             .and_then(|saf| self.saf.get(saf))
             .map(|entry| entry.status);
@@ -195,6 +196,13 @@ impl Engine {
         }
         self.count(Event::SafRetry);
         self.saf.pause(saf, self.clock.now());
+    }
+
+    /// The reversal, if it is the one that its transaction owes first: only that one has left.
+    fn still_owed(&self, owed: OwedId) -> Option<u32> {
+        let first = self.first_owed(owed.handle)?;
+        let same = first == owed.saf && self.saf.generation(first) == owed.generation;
+        same.then_some(first)
     }
 
     pub(crate) fn first_owed(&self, handle: Handle) -> Option<u32> {

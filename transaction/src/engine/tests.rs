@@ -544,6 +544,11 @@ fn surprises(handle: Handle, selection: Selection, stan: Stan) -> [Input<'static
     let selected = |selection| Input::Selected { handle, selection };
     let (answer, code) = (decline(), code(b"00"));
     let lsn = domain::ids::Lsn(99);
+    let owed = crate::input::OwedId {
+        handle,
+        saf: 0,
+        generation: 0,
+    };
     [
         assessed(declined),
         selected(none),
@@ -554,8 +559,8 @@ fn surprises(handle: Handle, selection: Selection, stan: Stan) -> [Input<'static
             stan,
             answer,
         },
-        Input::ReversalResponse { handle, code },
-        Input::ReversalUnsent { handle },
+        Input::ReversalResponse { owed, code },
+        Input::ReversalUnsent { owed },
         assessed(Assessment::Accept),
         selected(selection),
         Input::Reversal(crate::testing::reversal(1, 21)),

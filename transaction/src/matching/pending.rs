@@ -242,8 +242,7 @@ impl<T: Copy + PartialEq> PendingTable<T> {
         }
     }
 
-    /// Notes a request that is about to go out. Its owner may send again under the same key: a
-    /// reversal is repeated with its STAN, and a second one of the same transaction has it too.
+    /// Notes a request that is about to go out. Its owner may send again under the same key.
     ///
     /// # Errors
     /// The key is in use, or there is no room.
@@ -321,6 +320,20 @@ impl<T: Copy + PartialEq> PendingTable<T> {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Forgets what is out or late under the key, if it `is_earlier`: a reversal is repeated with
+    /// its STAN, and the next one of the same transaction has it too.
+    pub fn supersede(&mut self, expected: Expected, is_earlier: impl FnOnce(&T) -> bool) {
+        let Some(position) = self.find(expected) else {
+            return;
+        };
+        if self
+            .place(position)
+            .is_some_and(|place| is_earlier(&place.owner))
+        {
+            self.forget(position);
         }
     }
 

@@ -528,6 +528,26 @@ fn v11_partial_then_full_go_out_in_their_order() {
 }
 
 #[test]
+fn v11_an_answer_to_the_first_never_ends_the_second() {
+    let mut rig = approved();
+    give(&mut rig, partial(20, 6_000));
+    rig.reverse(1, 21);
+    let first = rig.owed_sent()[0];
+    let code = code(b"00");
+    rig.give(Input::ReversalResponse { owed: first, code });
+    assert_eq!(rig.owed_sent().len(), 2);
+    for _ in 0..2 {
+        rig.give(Input::ReversalResponse { owed: first, code });
+        rig.give(Input::ReversalUnsent { owed: first });
+    }
+    assert_eq!(rig.engine.counts().saf, 1, "the second is still owed");
+    let strays = rig.events().into_iter();
+    assert_eq!(strays.filter(|event| *event == Event::Stray).count(), 4);
+    rig.respond_to_reversal(code);
+    assert_eq!(rig.engine.counts().saf, 0);
+}
+
+#[test]
 fn v11_a_replacement_of_nothing_is_a_full_reversal() {
     let mut rig = approved();
     give(&mut rig, partial(20, 0));

@@ -160,11 +160,11 @@ fn one_that_never_could_be_sent_expires_too() {
 #[test]
 fn an_unsent_one_does_not_count_and_stays_a_first_sending() {
     let mut rig = owing();
-    let (handle, _) = rig.reversal_sent();
-    rig.give(Input::ReversalUnsent { handle });
+    let owed = rig.owed_sent()[0];
+    rig.give(Input::ReversalUnsent { owed });
     rig.seen.clear();
     rig.pass(Duration::from_secs(2));
-    assert_eq!(rig.reversals_sent(), [(handle, Transmission::First)]);
+    assert_eq!(rig.reversals_sent(), [(owed.handle, Transmission::First)]);
 }
 
 #[test]
@@ -230,15 +230,15 @@ fn one_silent_original_does_not_hold_the_others_up() {
         rig.request(number, number);
     }
     rig.pass(DEADLINE);
-    let silent = rig.reversals_sent()[0].0;
+    let silent = rig.owed_sent()[0];
     let mut settled = Vec::new();
     for _ in 0..40 {
         rig.pass(Duration::from_secs(1));
-        for (handle, _) in rig.reversals_sent() {
-            if handle != silent && !settled.contains(&handle) {
-                settled.push(handle);
+        for owed in rig.owed_sent() {
+            if owed != silent && !settled.contains(&owed) {
+                settled.push(owed);
                 let code = code(b"00");
-                rig.give(Input::ReversalResponse { handle, code });
+                rig.give(Input::ReversalResponse { owed, code });
             }
         }
     }

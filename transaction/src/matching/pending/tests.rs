@@ -312,3 +312,22 @@ fn a_million_stans_through_the_wrap_with_late_answers() {
         );
     }
 }
+
+#[test]
+fn the_next_reversal_takes_the_place_of_the_one_before() {
+    let reversal = expected(ResponseKind::Reversal, 1);
+    for ended in [false, true] {
+        let mut table = table();
+        table.insert(reversal, echo(), 10, NOW).unwrap();
+        if ended {
+            assert!(table.give_up(reversal, NOW));
+        }
+        table.supersede(reversal, |owner| *owner == 99);
+        let refused = table.insert(reversal, echo(), 11, NOW);
+        assert_eq!(refused, Err(KeyRefused::InUse), "it is of another one");
+        table.supersede(reversal, |owner| *owner == 10);
+        table.insert(reversal, echo(), 11, NOW).unwrap();
+        assert_eq!((table.inflight(), table.late()), (1, 0));
+        assert_eq!(table.resolve(reversal, &echo(), NOW), Match::Matched(11));
+    }
+}
