@@ -144,6 +144,8 @@ pub(crate) struct Work {
     pub(crate) waiting: Slab<Waiting>,
     /// Legs that hold a permit, by the index of their handle.
     pub(crate) legs: AHashMap<u32, Leg>,
+    /// Over which link each reversal in flight has left.
+    pub(crate) reversals: AHashMap<OwedId, LinkId>,
     /// Inputs that acting on an output has produced: fed when the engine is drained.
     pub(crate) follow_ups: VecDeque<FollowUp>,
     /// Whether outputs are being acted on.

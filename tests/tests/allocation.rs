@@ -242,7 +242,10 @@ impl Shell {
             Output::ReleaseStan { leg, reuse } => self.stans.release(leg.stan, reuse, self.now),
             Output::SendReversal { owed, .. } => self.reversal = Some(owed),
             Output::Reply { .. } => self.replies += 1,
-            Output::LegEnded { .. } | Output::Discard { .. } | Output::Event(_) => {}
+            Output::LegEnded { .. }
+            | Output::GiveUpReversal { .. }
+            | Output::Discard { .. }
+            | Output::Event(_) => {}
         }
     }
 

@@ -86,6 +86,13 @@ pub enum Output {
         /// Whether the origin digit is odd.
         transmission: Transmission,
     },
+    /// The latest transmission of this reversal is waited for no longer: its link moves the key to
+    /// the late ones, unless that link has brought the answer. One for each
+    /// [`Output::SendReversal`] that [`crate::input::Input::ReversalUnsent`] did not end.
+    GiveUpReversal {
+        /// The reversal.
+        owed: OwedId,
+    },
     /// Something to count.
     Event(Event),
 }

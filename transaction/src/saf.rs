@@ -15,7 +15,7 @@ use domain::record::ReversalCause;
 use domain::request::{DuplicateKey, Transmission};
 use domain::time::{Instant, WallTime};
 
-use crate::input::Handle;
+use crate::input::{Handle, OwedId};
 use crate::random::Random;
 use crate::saf::heap::DueHeap;
 use crate::settings::SafPolicy;
@@ -141,6 +141,15 @@ impl SafEntry {
             expired: false,
             generation: 0,
             links: [unlinked; 2],
+        }
+    }
+
+    /// Its name outside, at this position.
+    pub(crate) const fn id(&self, position: u32) -> OwedId {
+        OwedId {
+            handle: self.handle,
+            saf: position,
+            generation: self.generation,
         }
     }
 

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use domain::ResponseCode;
-use domain::ids::Lsn;
+use domain::ids::{LinkId, Lsn};
 use domain::record::Record;
 use domain::request::{FrameId, IssuerLeg};
 use domain::time::Instant;
 use iso8583::translate;
 use persistence::journal::Class;
 use router::selection::CallOutcome;
-use transaction::Handle;
-use transaction::matching::Expected;
+use transaction::matching::{Expected, ResponseKind};
 use transaction::output::{JournalEntry, LegEnding, Output, Reply, StanReuse};
+use transaction::{Handle, OwedId};
 
 use super::{Shard, Waiting};
 use crate::frame::write_framed;
@@ -51,6 +51,7 @@ impl Shard {
                 self.note_leg_end(frame, ending, elapsed);
                 self.leg_ended(handle, &leg, ending, elapsed, now);
             }
+            Output::GiveUpReversal { owed } => self.give_up_reversal(owed, now),
             Output::ReleaseStan { leg, reuse } => self.release_stan(&leg, reuse, now),
             Output::Reply { frame, reply } => {
                 let timing = self.work.timings.reply.begin(self.clock);
@@ -106,7 +107,16 @@ impl Shard {
         self.router.finish(held.permit, outcome, elapsed, now);
         self.metrics.count_leg(leg, ending, elapsed);
         if ending == LegEnding::TimedOut {
-            self.give_up(leg, held.expected, now);
+            self.give_up(leg.link, held.expected, now);
+        }
+    }
+
+    fn give_up_reversal(&mut self, owed: OwedId, now: Instant) {
+        let link = self.work.reversals.remove(&owed);
+        let stan = self.engine.leg(owed.handle).map(|leg| leg.stan);
+        if let (Some(link), Some(stan)) = (link, stan) {
+            let kind = ResponseKind::Reversal;
+            self.give_up(link, Expected { kind, stan }, now);
         }
     }
 
@@ -117,22 +127,16 @@ impl Shard {
     }
 
     /// Tells the link's home that an answer would be late now.
-    fn give_up(&mut self, leg: &IssuerLeg, expected: Expected, now: Instant) {
-        let Some(home) = self.links.place(leg.link).map(|place| place.home_shard) else {
+    fn give_up(&mut self, link: LinkId, expected: Expected, now: Instant) {
+        let Some(home) = self.links.place(link).map(|place| place.home_shard) else {
             return;
         };
         if home == self.id {
-            if let Some(link) = self.links.home_mut(leg.link) {
+            if let Some(link) = self.links.home_mut(link) {
                 link.give_up(expected, now);
             }
         } else {
-            self.mesh.send(
-                home,
-                Message::GiveUp {
-                    link: leg.link,
-                    expected,
-                },
-            );
+            self.mesh.send(home, Message::GiveUp { link, expected });
         }
     }
 

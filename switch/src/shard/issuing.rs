@@ -72,7 +72,10 @@ impl Shard {
     /// An owed reversal leaves, for the first time or again with the same content.
     pub(super) fn send_reversal(&mut self, owed: OwedId, transmission: Transmission, now: Instant) {
         match self.build_reversal(owed, transmission) {
-            Some(outbound) => self.dispatch(Box::new(outbound), now),
+            Some(outbound) => {
+                self.work.reversals.insert(owed, outbound.link);
+                self.dispatch(Box::new(outbound), now);
+            }
             None => self
                 .work
                 .follow_ups
@@ -169,7 +172,10 @@ impl Shard {
     pub(super) fn outbound_unsent(&mut self, outbound: OutboundId) {
         let follow_up = match outbound.purpose {
             Purpose::Request => FollowUp::Unsent(outbound.handle, outbound.stan),
-            Purpose::Reversal(owed) => FollowUp::ReversalUnsent(owed),
+            Purpose::Reversal(owed) => {
+                self.work.reversals.remove(&owed);
+                FollowUp::ReversalUnsent(owed)
+            }
         };
         self.work.follow_ups.push_back(follow_up);
     }

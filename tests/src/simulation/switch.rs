@@ -306,6 +306,11 @@ impl Switch {
         if busy.iter().any(|count| *count > 0) {
             return Err(("stans", format!("never released: {busy:?}")));
         }
+        let pending = self.links.iter().map(|link| link.pending.inflight());
+        let out: usize = pending.sum();
+        if self.driver != Driver::MatchesOnStanAlone && out > 0 {
+            return Err(("pending", format!("{out} answers are waited for")));
+        }
         Ok(())
     }
 
@@ -399,6 +404,18 @@ impl Switch {
             }
             Output::SendReversal { owed, transmission } => {
                 return self.send_reversal(owed, transmission, around);
+            }
+            Output::GiveUpReversal { owed } => {
+                let leg = self.engine.leg(owed.handle).copied();
+                if let Some(leg) = leg {
+                    let expected = Expected {
+                        kind: ResponseKind::Reversal,
+                        stan: leg.stan,
+                    };
+                    let now = Instant::from_nanos(around.now);
+                    let link = &mut self.links[usize::from(leg.link.0)];
+                    link.pending.give_up(expected, now);
+                }
             }
             Output::Event(event) => {
                 if let Counted::NotAdmitted(NotAdmitted::TableFull) | Counted::AnswerCut = event {

@@ -129,11 +129,7 @@ impl Engine {
             return false;
         };
         if let Some(entry) = self.saf.get(saf) {
-            let owed = OwedId {
-                handle: entry.handle,
-                saf,
-                generation: self.saf.generation(saf),
-            };
+            let owed = entry.id(saf);
             let transmission = entry.transmission();
             self.emit(Output::SendReversal { owed, transmission });
         }
@@ -143,7 +139,10 @@ impl Engine {
     /// Its response deadline or its pause has passed.
     fn on_saf_due(&mut self, saf: u32) {
         match self.saf.get(saf).map(|entry| entry.status) {
-            Some(Status::InFlight) => self.try_later(saf),
+            Some(Status::InFlight) => {
+                self.give_up(saf);
+                self.try_later(saf);
+            }
             Some(Status::Paused) => self.make_ready(saf),
             Some(Status::Vacant | Status::Appended | Status::Held | Status::Ready) | None => {
                 debug_assert!(false, "only what is in flight or paused is due");
@@ -163,17 +162,18 @@ impl Engine {
             return self.count(Event::Stray);
         }
         entry.code = Some(code);
-        match code.reversal_ending() {
+        let ending = code.reversal_ending();
+        if ending == ReversalEnding::Refused {
+            entry.refusals = entry.refusals.saturating_add(1);
+        }
+        let refusals = entry.refusals;
+        self.give_up(saf);
+        match ending {
             ReversalEnding::Settled => self.end_owed(saf, SafResult::Acknowledged),
-            ReversalEnding::Retry => self.try_later(saf),
-            ReversalEnding::Refused => {
-                entry.refusals = entry.refusals.saturating_add(1);
-                if entry.refusals >= REFUSALS_MAX {
-                    self.end_owed(saf, SafResult::Refused);
-                } else {
-                    self.try_later(saf);
-                }
+            ReversalEnding::Refused if refusals >= REFUSALS_MAX => {
+                self.end_owed(saf, SafResult::Refused);
             }
+            ReversalEnding::Refused | ReversalEnding::Retry => self.try_later(saf),
         }
     }
 
@@ -187,6 +187,18 @@ impl Engine {
             self.try_later(saf);
         } else {
             self.count(Event::Stray);
+        }
+    }
+
+    /// The answer may have come to an earlier transmission over another link; the latest one, if
+    /// it is out, must not stay pending on its own.
+    fn give_up(&mut self, saf: u32) {
+        let Some(entry) = self.saf.get(saf) else {
+            return;
+        };
+        if entry.status == Status::InFlight {
+            let owed = entry.id(saf);
+            self.emit(Output::GiveUpReversal { owed });
         }
     }
 

@@ -179,6 +179,29 @@ fn an_answer_to_an_earlier_transmission_ends_it_during_the_pause() {
 }
 
 #[test]
+fn each_transmission_is_given_up_once() {
+    let given_up = |rig: &Rig, owed| {
+        let outputs = rig.seen.iter();
+        outputs
+            .filter(|seen| **seen == Output::GiveUpReversal { owed })
+            .count()
+    };
+    let mut rig = owing();
+    let owed = rig.owed_sent()[0];
+    rig.give(Input::ReversalUnsent { owed });
+    assert_eq!(given_up(&rig, owed), 0, "nothing of it is pending");
+    rig.pass(Duration::from_secs(2));
+    rig.pass(settings().saf.response_timeout);
+    assert_eq!(given_up(&rig, owed), 1, "nobody answered");
+    rig.pass(Duration::from_secs(2));
+    for (code, count) in [(b"91", 2), (b"00", 2)] {
+        rig.respond_to_reversal(self::code(code));
+        assert_eq!(given_up(&rig, owed), count, "the answer ends the latest");
+    }
+    assert_eq!(rig.engine.counts().saf, 0);
+}
+
+#[test]
 fn the_window_of_an_issuer_is_bounded() {
     let mut rig = Rig::new(Auto::Flush);
     for number in 1..=10 {
