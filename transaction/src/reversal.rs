@@ -15,6 +15,7 @@
 //! | V11 | approved | in part | 00 | owed in part, the rest stays |
 //! | V12 | approved | in part, and it changes nothing | 00 | nothing |
 //! | V13 | reversed in part while sent | any | as V08 to V12 | behind the first one |
+//! | V14 | reversed in part three times | in part once more | 13 | nothing |
 
 use domain::record::{OutcomeKind, ReversalCause, SafResult, Tombstone};
 use domain::request::{FrameId, Reversal};
@@ -41,7 +42,7 @@ enum Verdict {
     NothingOwed,
     /// V07, V08, V13.
     Copy,
-    /// V09, V13.
+    /// V09, V13, V14.
     TooMuch,
     /// V10, V11, V13.
     Accept(Requested),
@@ -268,6 +269,10 @@ fn verdict_on_approved(original: &Transaction, reversal: &Reversal) -> Verdict {
     let what = requested(reversal);
     if what.replacement == Some(original.left) {
         return Verdict::NothingOwed;
+    }
+    // A key that is forgotten would make its copy a new reversal, and above what is left.
+    if what.replacement.is_some() && !original.has_room_for_reversal() {
+        return Verdict::TooMuch;
     }
     Verdict::Accept(what)
 }

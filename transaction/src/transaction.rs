@@ -43,7 +43,8 @@ pub(crate) struct Transaction {
     /// What is approved and not reversed, in minor units; after a reversal in flight, what it
     /// leaves if the issuer approves.
     pub(crate) left: u64,
-    /// The latest accepted reversals of the acquirer, to know their copies.
+    /// The accepted partial reversals of the acquirer, to know their copies: no more are accepted
+    /// than it holds. One in full may push one out, as every copy is then told the same.
     pub(crate) reversals: [u64; 3],
     /// When its latest reversal was decided; zero before the first.
     pub(crate) reversed_at: WallTime,
@@ -181,6 +182,12 @@ impl Transaction {
     const fn remember_reversal(&mut self, key: DuplicateKey) {
         let [first, second, _] = self.reversals;
         self.reversals = [short(key), first, second];
+    }
+
+    /// Whether a further partial reversal can be remembered.
+    pub(crate) const fn has_room_for_reversal(&self) -> bool {
+        let [.., last] = self.reversals;
+        last == 0
     }
 
     /// Whether `key` names a reversal that was accepted before.

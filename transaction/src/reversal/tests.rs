@@ -564,6 +564,31 @@ fn v12_a_partial_one_that_changes_nothing_owes_nothing() {
 }
 
 #[test]
+fn v14_copies_of_all_partial_ones_are_known() {
+    let mut rig = approved();
+    for (frame, stays) in [(20, 8_000), (21, 6_000), (22, 4_000)] {
+        give(&mut rig, partial(frame, stays));
+        assert_eq!(rig.told(frame), APPROVED);
+    }
+    give(&mut rig, partial(23, 2_000));
+    assert_eq!(rig.told(23), INVALID_AMOUNT, "its copies could not be told");
+    for (frame, stays) in [(20, 8_000), (21, 6_000), (22, 4_000)] {
+        let mut copy = partial(frame, stays);
+        copy.frame = FrameId(frame + 10);
+        give(&mut rig, copy);
+        assert_eq!(rig.told(frame + 10), APPROVED, "{stays}");
+    }
+    rig.reverse(1, 24);
+    assert_eq!(rig.told(24), APPROVED, "in full is always possible");
+    let left = [Some(kes(8_000)), Some(kes(6_000)), Some(kes(4_000)), None];
+    assert_eq!(settle(&mut rig), left);
+    let mut copy = partial(20, 8_000);
+    copy.frame = FrameId(40);
+    give(&mut rig, copy);
+    assert_eq!(rig.told(40), APPROVED);
+}
+
+#[test]
 fn a_reversal_that_cannot_be_promised_is_asked_for_again() {
     let settings = Settings {
         saf_max: 10,
