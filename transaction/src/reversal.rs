@@ -172,8 +172,12 @@ impl Engine {
     }
 
     /// The issuer approved, or may have: the held reversals go, in their order.
-    pub(crate) fn release_held(&mut self, handle: Handle, answered: Option<ResponseCode>) {
-        let ending = answered.map_or(LegEnding::TimedOut, LegEnding::Answered);
+    pub(crate) fn release_held(
+        &mut self,
+        handle: Handle,
+        ending: LegEnding,
+        answered: Option<ResponseCode>,
+    ) {
         self.end_leg(handle, ending);
         if let Some(code) = answered {
             self.count(Event::LateResponse);

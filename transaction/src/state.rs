@@ -6,6 +6,8 @@ use domain::ResponseCode;
 use domain::record::RefusalReason;
 use domain::request::{Answer, DuplicateKey, IssuerLeg};
 
+use crate::output::LegEnding;
+
 /// Where a transaction stands.
 ///
 /// ```text
@@ -154,7 +156,10 @@ pub(crate) enum Action<'a> {
     /// Journal the reversal of an approval, or of what an earlier reversal left.
     ReverseFurther(Requested),
     /// The held reversals are owed.
-    ReleaseHeld { answered: Option<ResponseCode> },
+    ReleaseHeld {
+        ending: LegEnding,
+        answered: Option<ResponseCode>,
+    },
     /// The held reversals are not owed: the issuer moved nothing.
     DropHeld { answered: Option<ResponseCode> },
     /// An answer after the end.
@@ -273,11 +278,11 @@ impl State {
 
     fn on_reversing(self, signal: Signal<'_>) -> (Self, Action<'_>) {
         let done = Self::Settled(Ending::AcquirerReversed);
-        let owed = |answered| (done, Action::ReleaseHeld { answered });
+        let owed = |ending, answered| (done, Action::ReleaseHeld { ending, answered });
         match signal {
-            Signal::Approval(answer) => owed(Some(answer.code)),
-            Signal::Unusable(what) => owed(what.code),
-            Signal::Deadline => owed(None),
+            Signal::Approval(answer) => owed(LegEnding::Answered(answer.code), Some(answer.code)),
+            Signal::Unusable(what) => owed(LegEnding::Unusable, what.code),
+            Signal::Deadline => owed(LegEnding::TimedOut, None),
             Signal::Decline(answer) => {
                 let answered = Some(answer.code);
                 (done, Action::DropHeld { answered })

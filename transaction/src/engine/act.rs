@@ -127,7 +127,9 @@ impl Engine {
             Action::Reply => self.reply(handle),
             Action::ReverseInFlight(what) => self.reverse_in_flight(handle, what),
             Action::ReverseFurther(what) => self.reverse_further(handle, what),
-            Action::ReleaseHeld { answered } => self.release_held(handle, answered),
+            Action::ReleaseHeld { ending, answered } => {
+                self.release_held(handle, ending, answered);
+            }
             Action::DropHeld { answered } => self.drop_held(handle, answered),
             Action::Late { code } => self.late(handle, code),
         }

@@ -236,6 +236,14 @@ fn v05_an_unusable_answer_after_the_reversal_is_reversed() {
     let stan = rig.sent().1.stan;
     rig.give(Input::Unusable { handle, stan });
     assert_eq!(rig.reversals_sent().len(), 1);
+    assert_eq!(rig.leg_endings(), [LegEnding::Unusable], "no timeout");
+    let (mut rig, _) = reversed_in_flight();
+    rig.respond(Answer {
+        amount: Some(kes(1)),
+        ..approval()
+    });
+    assert_eq!(rig.leg_endings(), [LegEnding::Unusable]);
+    assert_eq!(rig.records()[3..], ["late"]);
 }
 
 #[test]
