@@ -75,6 +75,10 @@ impl Dialect {
         if number < 2 || number > 128 || number == TERTIARY_BIT {
             return Err(DialectError::Number(number));
         }
+        let is_sad = matches!(row.sensitivity, Sensitivity::Sad);
+        if is_sad && matches!(row.relay, Relay::Replay) && number != CHIP_DATA {
+            return Err(DialectError::Replay(number));
+        }
         let (_, rules) = self.rules.split_at_mut(number as usize);
         let (_, rows) = self.rows.split_at_mut(number as usize);
         if let ([rule_slot, ..], [row_slot, ..]) = (rules, rows) {
@@ -86,7 +90,7 @@ impl Dialect {
             Relay::Replay => self.replay = self.replay.with(number),
             Relay::Never => {}
         }
-        if matches!(row.sensitivity, Sensitivity::Sad) {
+        if is_sad {
             self.sad = self.sad.with(number);
         }
         Ok(())
@@ -178,6 +182,9 @@ impl BitmapForm {
 /// The bit that announces a third bitmap.
 pub(crate) const TERTIARY_BIT: u8 = 65;
 
+/// Integrated circuit card data: elements, each of which is known to be fit for storage or not.
+pub(crate) const CHIP_DATA: u8 = 55;
+
 /// Places 0 to 128; place 0 and 1 stay empty.
 const COUNT: usize = 129;
 
@@ -227,6 +234,11 @@ mod tests {
             assert!(sad.contains(number));
         }
         assert!(sad.intersection(Dialect::ISO87_ASCII.echo()).is_empty());
+        let taken_apart: std::vec::Vec<u8> = sad
+            .intersection(Dialect::ISO87_ASCII.replay())
+            .iter()
+            .collect();
+        assert_eq!(taken_apart, [CHIP_DATA]);
     }
 
     #[test]
@@ -246,5 +258,7 @@ mod tests {
             DialectError::Order(3),
         );
         check(&[row(3, Length::Ll(100))], DialectError::Length(3));
+        let replayed = row(48, Length::Lll(999)).seen_as(Sensitivity::Sad);
+        check(&[replayed.relayed(Relay::Replay)], DialectError::Replay(48));
     }
 }

@@ -113,4 +113,7 @@ pub enum DialectError {
     /// A length of zero, or above what the prefix can say.
     #[error("field {0} has an impossible length")]
     Length(u8),
+    /// What is replayed is stored, and authentication data never is; only DE55 is taken apart.
+    #[error("field {0} may hold authentication data, so it cannot be replayed")]
+    Replay(u8),
 }

@@ -70,9 +70,7 @@ const ROWS: [FieldSpec; 126] = [
     row(45, "track 1 data", Ans, Ll(76)).seen_as(Sad),
     row(46, "additional data, ISO", Ans, Lll(999)),
     row(47, "additional data, national", Ans, Lll(999)),
-    row(48, "additional data, private", B, Lll(999))
-        .seen_as(Sad)
-        .relayed(Replay),
+    row(48, "additional data, private", B, Lll(999)).seen_as(Sad),
     row(49, "currency code, transaction", An, Fixed(3)).relayed(Echo),
     row(50, "currency code, settlement", An, Fixed(3)).relayed(Replay),
     row(51, "currency code, cardholder billing", An, Fixed(3)).relayed(Replay),
@@ -89,18 +87,10 @@ const ROWS: [FieldSpec; 126] = [
     row(57, "reserved, national", Ans, Lll(999)),
     row(58, "reserved, national", Ans, Lll(999)),
     row(59, "echo data", B, Lll(999)).relayed(Echo),
-    row(60, "reserved, private", B, Lll(999))
-        .seen_as(Sad)
-        .relayed(Replay),
-    row(61, "reserved, private", B, Lll(999))
-        .seen_as(Sad)
-        .relayed(Replay),
-    row(62, "reserved, private", B, Lll(999))
-        .seen_as(Sad)
-        .relayed(Replay),
-    row(63, "reserved, private", B, Lll(999))
-        .seen_as(Sad)
-        .relayed(Replay),
+    row(60, "reserved, private", B, Lll(999)).seen_as(Sad),
+    row(61, "reserved, private", B, Lll(999)).seen_as(Sad),
+    row(62, "reserved, private", B, Lll(999)).seen_as(Sad),
+    row(63, "reserved, private", B, Lll(999)).seen_as(Sad),
     row(64, "message authentication code", B, Fixed(8)).encoded(Binary),
     row(66, "settlement code", N, Fixed(1)),
     row(67, "extended payment code", N, Fixed(2)),

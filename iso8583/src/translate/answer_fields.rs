@@ -3,11 +3,14 @@
 
 use domain::request::Answer;
 
+use crate::dialect::CHIP_DATA;
 use crate::message::MessageRef;
 use crate::tlv;
 
-/// Encodes what the dialect replays into `scratch`, ascending. DE55 gets its room first, because
-/// the terminal needs it to end its dialogue with the card; what then does not fit is left out.
+/// Encodes what the dialect replays into `scratch`, ascending: no private field, as it may hold a
+/// verification value, and what is collected here is stored in the outcome. DE55 gets its room
+/// first, because the terminal needs it to end its dialogue with the card; what then does not fit
+/// is left out.
 pub(super) fn collect<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a [u8] {
     let room = scratch.len().min(Answer::FIELDS_LEN_MAX);
     let size = |number| match message.field(number) {
@@ -107,7 +110,6 @@ impl<'a> Iterator for AnswerFields<'a> {
 }
 
 const HEADER_LEN: usize = 3;
-const CHIP_DATA: u8 = 55;
 /// Account number, track 1 and 2 equivalents, their discretionary data (security.md §2).
 const NOT_STORED: [u32; 6] = [0x5A, 0x56, 0x57, 0x9F1F, 0x9F20, 0x9F6B];
 
