@@ -266,15 +266,17 @@ impl Engine {
         inserted.ok_or(RecoverError::TableExhausted)
     }
 
-    /// Forgets the oldest finished entry, if it lies outside the window.
+    /// Forgets a finished entry, if one lies outside the window.
     fn replay_forget(&mut self) -> bool {
-        let oldest = self.table.finished.head;
+        let wall = self.clock.wall();
+        let Some(oldest) = self.table.oldest_to_forget(wall) else {
+            return false;
+        };
         let id = self.table.at(oldest).map(|transaction| transaction.id);
-        let forgotten = self.table.forget_oldest(self.clock.wall());
-        if let (true, Some(id), Some(replay)) = (forgotten, id, &mut self.replay) {
+        if let (Some(id), Some(replay)) = (id, &mut self.replay) {
             replay.by_id.remove(id_key(id), oldest);
         }
-        forgotten
+        self.table.forget(oldest, wall)
     }
 
     fn replayed(&self, id: TransactionId) -> Option<Handle> {

@@ -1,5 +1,6 @@
 //! All transactions and tombstones of the shard: a slab in chunks, an index by trace key, and the
-//! finished ones in the order in which they may be forgotten.
+//! finished ones in the order in which they may be forgotten, in one list for each length of time
+//! that they are kept: what is kept longer than others holds none of them.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -32,8 +33,8 @@ pub(crate) struct Table {
     free: u32,
     count: usize,
     index: KeyIndex,
-    /// Settled, owing nothing: the head may go first.
-    pub(crate) finished: List,
+    /// Settled, owing nothing: of each list the head may go first.
+    finished: [List; Kept::LISTS],
     pub(crate) arena: Arena,
     window: Duration,
     /// The latest admission that was forgotten.
@@ -48,8 +49,38 @@ struct Entry {
     same_trace: u32,
     prev: u32,
     next: u32,
-    is_finished: bool,
+    /// Which list of finished ones it is in.
+    finished: Option<u8>,
     body: Body,
+}
+
+/// How long an entry is kept, once it is finished.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// Its admission.
+    since: WallTime,
+    /// Beyond the window; at most another one.
+    longer: Duration,
+}
+
+impl Kept {
+    /// The window alone; up to an eighth longer; up to another window longer. An entry waits behind
+    /// another of its list for no more than that, whatever is in the other lists.
+    const LISTS: usize = 3;
+
+    fn list(&self, window: Duration) -> u8 {
+        if self.longer.is_zero() {
+            0
+        } else if self.longer.saturating_mul(8) <= window {
+            1
+        } else {
+            2
+        }
+    }
+
+    fn until(&self, window: Duration) -> WallTime {
+        self.since.after(window).after(self.longer)
+    }
 }
 
 /// What lies at a position.
@@ -93,7 +124,7 @@ impl Table {
             free: NONE,
             count: 0,
             index: KeyIndex::new(entries_max, settings.seed),
-            finished: List::EMPTY,
+            finished: [List::EMPTY; Kept::LISTS],
             arena: Arena::new(settings.answer_bytes_max.saturating_add(reserve)),
             window: settings.duplicate_window,
             forgotten: WallTime::default(),
@@ -115,7 +146,7 @@ impl Table {
         entry.same_trace = first.unwrap_or(NONE);
         entry.prev = NONE;
         entry.next = NONE;
-        entry.is_finished = false;
+        entry.finished = None;
         let generation = entry.generation;
         match first {
             Some(first) => self.index.replace(trace_key.0, first, index),
@@ -144,7 +175,7 @@ impl Table {
         }
         let free = self.free;
         if let Some(entry) = self.entry_mut(index) {
-            debug_assert!(!entry.is_finished, "it has left its list");
+            debug_assert!(entry.finished.is_none(), "it has left its list");
             entry.body = Body::Vacant;
             entry.generation = entry.generation.wrapping_add(1);
             entry.next = free;
@@ -159,15 +190,22 @@ impl Table {
         self.count < self.live_max && self.arena.free() >= answers
     }
 
-    /// Makes room by forgetting the oldest finished entry, if it lies outside the window.
-    pub(crate) fn forget_oldest(&mut self, wall: WallTime) -> bool {
-        self.forget(self.finished.head, wall)
+    /// A finished entry that may be forgotten, the oldest of its list.
+    pub(crate) fn oldest_to_forget(&self, wall: WallTime) -> Option<u32> {
+        let mut heads = self.finished.iter().map(|list| list.head);
+        heads.find(|head| self.may_forget(*head, wall))
     }
 
-    /// Forgets this entry, if it is finished and lies outside the window.
+    /// Whether this entry is finished and no copy of it can be taken for an original any more.
+    fn may_forget(&self, index: u32, wall: WallTime) -> bool {
+        let kept = self.kept(index);
+        let over = kept.is_some_and(|kept| kept.until(self.window) < wall);
+        over && self.is_finished(index)
+    }
+
+    /// Forgets this entry, if it may be.
     pub(crate) fn forget(&mut self, index: u32, wall: WallTime) -> bool {
-        let until = self.kept_until(index).filter(|until| *until < wall);
-        if until.is_none() || !self.is_finished(index) {
+        if !self.may_forget(index, wall) {
             return false;
         }
         let admitted = self.at(index).map(|transaction| transaction.admitted);
@@ -191,41 +229,60 @@ impl Table {
 
     /// Until when a copy could still be taken for an original: the window after its admission or
     /// its DE7, whichever is later. For a tombstone twice the window, as its original's DE7 may lie
-    /// ahead.
-    fn kept_until(&self, index: u32) -> Option<WallTime> {
-        match &self.entry(index)?.body {
-            Body::Vacant => None,
+    /// ahead. No DE7 counts for more: what lies further ahead is not admitted, or only where no DE7
+    /// is looked at.
+    fn kept(&self, index: u32) -> Option<Kept> {
+        let (since, longer) = match &self.entry(index)?.body {
+            Body::Vacant => return None,
             Body::Transaction(transaction) => {
                 let admitted = transaction.admitted;
                 let sent = transaction.facts.trace.transmitted.resolve(admitted);
-                Some(admitted.max(sent.unwrap_or(admitted)).after(self.window))
+                let ahead = sent.unwrap_or(admitted).unix_millis();
+                let ahead = ahead.saturating_sub(admitted.unix_millis());
+                (admitted, Duration::from_millis(ahead).min(self.window))
             }
-            Body::Tombstone(tombstone) => {
-                Some(tombstone.decided.after(self.window).after(self.window))
-            }
-        }
+            Body::Tombstone(tombstone) => (tombstone.decided, self.window),
+        };
+        Some(Kept { since, longer })
     }
 
     /// Marks an entry as one that may be forgotten when its time comes.
     pub(crate) fn finish(&mut self, index: u32) {
-        let mut list = self.finished;
+        let Some(kept) = self.kept(index) else {
+            return;
+        };
+        let number = kept.list(self.window);
         match self.entry_mut(index) {
-            Some(entry) if !entry.is_finished => entry.is_finished = true,
+            Some(entry) if entry.finished.is_none() => entry.finished = Some(number),
             Some(_) | None => return,
         }
+        let mut list = self.finished_list(number);
         self.push_back(&mut list, index);
-        self.finished = list;
+        self.set_finished_list(number, list);
     }
 
     /// The entry lives again: a reversal is owed.
     pub(crate) fn unfinish(&mut self, index: u32) {
-        let mut list = self.finished;
-        match self.entry_mut(index) {
-            Some(entry) if entry.is_finished => entry.is_finished = false,
-            Some(_) | None => return,
-        }
+        let finished = self
+            .entry_mut(index)
+            .and_then(|entry| entry.finished.take());
+        let Some(number) = finished else {
+            return;
+        };
+        let mut list = self.finished_list(number);
         self.unlink(&mut list, index);
-        self.finished = list;
+        self.set_finished_list(number, list);
+    }
+
+    fn finished_list(&self, number: u8) -> List {
+        let list = self.finished.get(usize::from(number));
+        list.copied().unwrap_or(List::EMPTY)
+    }
+
+    fn set_finished_list(&mut self, number: u8, list: List) {
+        if let Some(place) = self.finished.get_mut(usize::from(number)) {
+            *place = list;
+        }
     }
 
     /// Appends to a list that the entry is not in.
@@ -358,7 +415,8 @@ impl Table {
     }
 
     pub(crate) fn is_finished(&self, index: u32) -> bool {
-        self.entry(index).is_some_and(|entry| entry.is_finished)
+        self.entry(index)
+            .is_some_and(|entry| entry.finished.is_some())
     }
 
     fn live(&self, handle: Handle) -> Option<&Entry> {
@@ -436,7 +494,7 @@ impl Entry {
         same_trace: NONE,
         prev: NONE,
         next: NONE,
-        is_finished: false,
+        finished: None,
         body: Body::Vacant,
     };
 }

@@ -105,9 +105,10 @@ impl Engine {
         }
         let inflight = self.load.inflight;
         while !self.table.has_room(inflight) {
-            if !self.table.forget_oldest(wall) {
+            let Some(oldest) = self.table.oldest_to_forget(wall) else {
                 return false;
-            }
+            };
+            self.table.forget(oldest, wall);
         }
         true
     }

@@ -473,6 +473,44 @@ fn a_full_table_forgets_the_oldest_outside_the_window() {
 }
 
 #[test]
+fn what_is_kept_longer_holds_nothing_else() {
+    fn at(ahead: Duration) -> domain::time::TransmissionTime {
+        domain::time::TransmissionTime::at(crate::testing::NOON.after(ahead))
+    }
+    let tombstone = |rig: &mut Rig| rig.reverse(9, 90);
+    let clock_ahead = |rig: &mut Rig| {
+        let mut facts = facts(9);
+        facts.trace.transmitted = at(Duration::from_secs(500));
+        rig.request_as(facts, 90, domain::request::Transmission::First);
+        rig.respond(approval());
+    };
+    for first in [tombstone, clock_ahead] as [fn(&mut Rig); 2] {
+        let settings = Settings {
+            transactions_max: 4,
+            ..settings()
+        };
+        let mut rig = Rig::with(settings, Auto::Flush);
+        first(&mut rig);
+        for number in 1..=3 {
+            rig.request(number, number);
+            rig.respond(approval());
+        }
+        rig.pass(Duration::from_secs(601));
+        for number in 4..=6 {
+            let mut fresh = facts(number);
+            fresh.trace.transmitted = at(Duration::from_secs(601));
+            rig.request_as(fresh, number, domain::request::Transmission::First);
+            rig.respond(approval());
+            assert_eq!(rig.told(number), APPROVED);
+        }
+        let mut fresh = facts(7);
+        fresh.trace.transmitted = at(Duration::from_secs(601));
+        rig.request_as(fresh, 7, domain::request::Transmission::First);
+        assert_eq!(rig.told(7), MALFUNCTION, "the first one is kept");
+    }
+}
+
+#[test]
 fn what_owes_a_reversal_is_never_forgotten() {
     let settings = Settings {
         transactions_max: 2,
