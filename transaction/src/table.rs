@@ -39,6 +39,8 @@ pub(crate) struct Table {
     window: Duration,
     /// The latest admission that was forgotten.
     forgotten: WallTime,
+    /// The latest DE7 of which a copy may be unknown by now.
+    unknown: WallTime,
 }
 
 /// One position of the slab.
@@ -128,6 +130,7 @@ impl Table {
             arena: Arena::new(settings.answer_bytes_max.saturating_add(reserve)),
             window: settings.duplicate_window,
             forgotten: WallTime::default(),
+            unknown: WallTime::default(),
         };
         if settings.chunks == Chunks::Preallocated {
             while table.chunks.len() < table.chunks.capacity() {
@@ -208,6 +211,9 @@ impl Table {
         if !self.may_forget(index, wall) {
             return false;
         }
+        let kept = self.kept(index);
+        let latest = kept.map(|kept| kept.since.after(kept.longer));
+        self.unknown = self.unknown.max(latest.unwrap_or_default());
         let admitted = self.at(index).map(|transaction| transaction.admitted);
         self.forgotten = self.forgotten.max(admitted.unwrap_or_default());
         self.unfinish(index);
@@ -412,6 +418,12 @@ impl Table {
     /// Whether a transaction of that time may have been forgotten.
     pub(crate) fn may_have_forgotten(&self, sent: WallTime) -> bool {
         sent <= self.forgotten
+    }
+
+    /// Whether a copy that was sent then may be of what is forgotten. Older than the window, but
+    /// after the wall clock was set back.
+    pub(crate) fn may_be_unknown(&self, sent: WallTime) -> bool {
+        sent <= self.unknown
     }
 
     pub(crate) fn is_finished(&self, index: u32) -> bool {

@@ -121,7 +121,10 @@ impl Engine {
         let wall = self.clock.wall();
         let window = self.settings.duplicate_window;
         let sent = request.facts.trace.transmitted.resolve(wall);
-        sent.is_some_and(|sent| sent >= wall.before(window) && sent <= wall.after(window))
+        sent.is_some_and(|sent| {
+            let is_near = sent >= wall.before(window) && sent <= wall.after(window);
+            is_near && !self.table.may_be_unknown(sent)
+        })
     }
 
     pub(crate) fn next_id(&mut self, slot: Slot) -> TransactionId {

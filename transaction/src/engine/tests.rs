@@ -473,6 +473,34 @@ fn a_full_table_forgets_the_oldest_outside_the_window() {
 }
 
 #[test]
+fn what_was_forgotten_is_no_original_after_the_clock_was_set_back() {
+    let settings = Settings {
+        transactions_max: 3,
+        ..settings()
+    };
+    let mut rig = Rig::with(settings, Auto::Flush);
+    for number in 1..=3 {
+        rig.request(number, number);
+        rig.respond(approval());
+    }
+    rig.pass(Duration::from_secs(601));
+    let mut fresh = facts(4);
+    fresh.trace.transmitted = domain::time::TransmissionTime::at(rig.wall());
+    rig.request_as(fresh, 4, domain::request::Transmission::First);
+    rig.respond(approval());
+    let wall = rig.wall().before(Duration::from_secs(60));
+    rig.give(Input::Wall { wall });
+    rig.repeat(1, 11);
+    assert_eq!(rig.told(11), Some(ResponseCode::DUPLICATE));
+    rig.pass(Duration::from_secs(120));
+    let mut late = facts(5);
+    late.trace.transmitted = domain::time::TransmissionTime::at(wall);
+    rig.request_as(late, 5, domain::request::Transmission::First);
+    rig.respond(approval());
+    assert_eq!(rig.told(5), APPROVED, "what is sent since is taken");
+}
+
+#[test]
 fn what_is_kept_longer_holds_nothing_else() {
     fn at(ahead: Duration) -> domain::time::TransmissionTime {
         domain::time::TransmissionTime::at(crate::testing::NOON.after(ahead))
