@@ -16,6 +16,7 @@ mod acquirer;
 mod disk;
 mod issuer;
 mod ledger;
+mod link;
 mod plan;
 mod random;
 mod switch;
@@ -88,6 +89,10 @@ pub struct Report {
     pub unsent: u64,
     /// Reversals that met no original.
     pub tombstones: u64,
+    /// Requests that found no place, in worlds that are drawn too small.
+    pub table_full: u64,
+    /// Copies from before the duplicate window, of what is forgotten.
+    pub outside_window: u64,
 }
 
 /// One run.

@@ -42,6 +42,8 @@ fn every_promise_holds_in_every_seed() {
         sum.unmatched += report.unmatched;
         sum.unsent += report.unsent;
         sum.tombstones += report.tombstones;
+        sum.table_full += report.table_full;
+        sum.outside_window += report.outside_window;
         sum.steps += report.steps;
     }
     println!("{sum:?}");
@@ -53,6 +55,8 @@ fn every_promise_holds_in_every_seed() {
             sum.unmatched,
             sum.unsent,
             sum.tombstones,
+            sum.table_full,
+            sum.outside_window,
         ];
         assert!(
             seen.iter().all(|count| *count > 100),

@@ -127,6 +127,16 @@ impl Acquirer {
             let later = random.below(8_000) * MS;
             moves.alarms.push((later, number, copy));
         }
+        if random.permille(plan.stale_copies) {
+            let copy = Alarm::Copy {
+                transmission: Transmission::Repeat,
+                other_content: false,
+            };
+            let window = plan.bounds.window_s * 1_000 * MS;
+            moves
+                .alarms
+                .push((window + random.below(window), number, copy));
+        }
         moves.alarms.push((ANSWER_MS * MS, number, Alarm::Answer));
     }
 

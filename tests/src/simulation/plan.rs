@@ -43,6 +43,8 @@ pub(super) struct Plan {
     /// Further copies of a request.
     pub(super) copies: u64,
     pub(super) other_content: u64,
+    /// Copies that come after the duplicate window.
+    pub(super) stale_copies: u64,
     pub(super) reversal_first: u64,
     pub(super) reversal_race: u64,
     /// A partial reversal while the request may be out, then one of the whole.
@@ -58,6 +60,10 @@ pub(super) struct Bounds {
     pub(super) inflight_max: u64,
     pub(super) saf_max: u64,
     pub(super) saf_window: u64,
+    pub(super) saf_expiry_s: u64,
+    /// Of duplicates.
+    pub(super) window_s: u64,
+    pub(super) transactions_max: u64,
 }
 
 impl Plan {
@@ -97,6 +103,7 @@ impl Plan {
             assess_declined: fault(80),
             copies: fault(400),
             other_content: fault(80),
+            stale_copies: fault(900),
             reversal_first: fault(60),
             reversal_race: fault(150),
             partial_race: fault(100),
@@ -106,10 +113,28 @@ impl Plan {
                 inflight_max: random.between(3, 64),
                 saf_max: random.between(8, 200),
                 saf_window: random.between(1, 5),
+                saf_expiry_s: 604_800,
+                window_s: 3_600,
+                transactions_max: 256,
             },
             purchases: random.between(20, 70),
             spacing_ms: random.between(1, 400),
         }
+        .forgetful(random)
+    }
+
+    /// Half of all worlds outlast their duplicate window, in a table that may be too small for it.
+    /// The window stays above what an acquirer needs for its repeats and reversals.
+    fn forgetful(mut self, random: &mut Random) -> Self {
+        if random.permille(500) {
+            self.spacing_ms = random.between(500, 4_000);
+            self.bounds.window_s = random.between(90, 180);
+            self.bounds.transactions_max = random.between(16, 128);
+        }
+        if random.permille(200) {
+            self.bounds.saf_expiry_s = random.between(20, 120);
+        }
+        self
     }
 
     /// The same world without faults; acquirers finish what they have begun.
@@ -145,6 +170,7 @@ impl Plan {
             assess_declined: 0,
             copies: 0,
             other_content: 0,
+            stale_copies: 0,
             reversal_first: 0,
             reversal_race: 0,
             partial_race: 0,

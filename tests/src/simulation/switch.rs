@@ -9,9 +9,7 @@ use domain::record::{Record, RefusalReason};
 use domain::request::{Answer, FrameId, IssuerLeg, Transmission};
 use domain::time::{Instant, TransmissionTime, WallTime};
 use transaction::input::{Assessment, Selection};
-use transaction::matching::{
-    Echo, Expected, Match, PendingLimits, PendingTable, ResponseKind, StanAllocator, StanRange,
-};
+use transaction::matching::{Echo, Expected, ResponseKind};
 use transaction::output::{Event as Counted, LegEnding, NotAdmitted, Reply};
 use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
 use transaction::{Engine, Handle, Input, Output, OwedId, Settings};
@@ -19,13 +17,13 @@ use transaction::{Engine, Handle, Input, Output, OwedId, Settings};
 use super::Driver;
 use super::disk::Disk;
 use super::ledger::{Broken, Ledger, authorisation, fields_of};
+use super::link::{Link, SHARE, Waits};
 use super::plan::Plan;
 use super::random::Random;
 use super::words::{Ask, Event, Inside, LegB, MS, Said, Taking, Told, WALL, kes};
 
 pub(super) const ISSUERS: u16 = 2;
 const DEADLINES: [Duration; 2] = [Duration::from_secs(2), Duration::from_millis(1_300)];
-const LATE_WINDOW: Duration = Duration::from_secs(600);
 
 /// One life of the switch, from start to crash.
 #[derive(Debug)]
@@ -45,27 +43,12 @@ pub(super) struct Switch {
     pub(super) counts: Counts,
 }
 
-/// One connection to an issuer.
-#[derive(Debug)]
-struct Link {
-    up: bool,
-    stans: StanAllocator,
-    pending: PendingTable<Waits>,
-    /// What the null control keeps instead.
-    by_stan: BTreeMap<(u8, Stan), Waits>,
-}
-
-/// What waits for an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waits {
-    Request(Handle),
-    Reversal(OwedId),
-}
-
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) unmatched: u64,
     pub(super) unsent: u64,
+    pub(super) table_full: u64,
+    pub(super) outside_window: u64,
 }
 
 /// What a turn may touch besides the switch.
@@ -87,13 +70,13 @@ fn settings(life: u64, around: &Around<'_>) -> Settings {
         node: NodeId(1),
         shard: ShardId(0),
         start: life as u32,
-        transactions_max: 256,
+        transactions_max: bounds.transactions_max as usize,
         inflight_max: bounds.inflight_max as usize,
         saf_max: bounds.saf_max as usize,
         answer_bytes_max: 16_384,
         deadlines_max: 4,
         issuers: usize::from(ISSUERS),
-        duplicate_window: Duration::from_secs(3_600),
+        duplicate_window: Duration::from_secs(bounds.window_s),
         outside_window: OutsideWindow::Refuse,
         duplicate_same_content: SameContent::Replay,
         timeout_answer: ResponseCode::ISSUER_INOPERATIVE,
@@ -104,7 +87,7 @@ fn settings(life: u64, around: &Around<'_>) -> Settings {
             response_timeout: Duration::from_secs(3),
             backoff_first: Duration::from_secs(1),
             backoff_max: Duration::from_secs(20),
-            expiry: Duration::from_secs(604_800),
+            expiry: Duration::from_secs(bounds.saf_expiry_s),
             inflight_max: bounds.saf_window as u32,
         },
         next_lsn: Lsn(around.disk.len() as u64 + 1),
@@ -417,11 +400,21 @@ impl Switch {
                     link.pending.give_up(expected, now);
                 }
             }
-            Output::Event(event) => {
-                if let Counted::NotAdmitted(NotAdmitted::TableFull) | Counted::AnswerCut = event {
-                    return Err(("S8", format!("{event:?} in a world that fits")));
-                }
+            Output::Event(event) => return self.count(event, around),
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, event: Counted, around: &Around<'_>) -> Result<(), Broken> {
+        let fits = around.plan.bounds.transactions_max >= 256;
+        match event {
+            Counted::AnswerCut => return Err(("S8", "an answer found no room".to_string())),
+            Counted::NotAdmitted(NotAdmitted::TableFull) if fits => {
+                return Err(("S8", format!("{event:?} in a world that fits")));
             }
+            Counted::NotAdmitted(NotAdmitted::TableFull) => self.counts.table_full += 1,
+            Counted::NotAdmitted(NotAdmitted::OutsideWindow) => self.counts.outside_window += 1,
+            _ => {}
         }
         Ok(())
     }
@@ -618,62 +611,6 @@ impl Switch {
         let issuer = owed.leg.issuer;
         around.events.push((0, Event::ToIssuer { issuer, message }));
         Ok(())
-    }
-}
-
-const SHARE: u32 = 2_000;
-
-impl Link {
-    fn new(up: bool, seed: u64) -> Self {
-        let range = StanRange {
-            base: 1,
-            size: SHARE,
-            shards: 1,
-            shard: 0,
-        };
-        let limits = PendingLimits {
-            inflight_max: 300,
-            late_max: 300,
-            answered_max: 300,
-            window: LATE_WINDOW,
-        };
-        Self {
-            up,
-            stans: StanAllocator::new(&range, LATE_WINDOW, 1_000, seed),
-            pending: PendingTable::new(limits, seed),
-            by_stan: BTreeMap::new(),
-        }
-    }
-
-    /// Notes what is about to go out. `false` when its key is taken.
-    fn note(&mut self, message: &LegB, waits: Waits, now: u64) -> bool {
-        let expected = message.expected;
-        self.by_stan
-            .insert((expected.kind as u8, expected.stan), waits);
-        let now = Instant::from_nanos(now);
-        if let Waits::Reversal(next) = waits {
-            let same = |earlier: &Waits| match earlier {
-                Waits::Reversal(earlier) => earlier.handle == next.handle,
-                Waits::Request(_) => false,
-            };
-            self.pending.supersede(expected, same);
-        }
-        self.pending
-            .insert(expected, message.echo, waits, now)
-            .is_ok()
-    }
-
-    fn match_answer(&mut self, driver: Driver, said: &Said, now: Instant) -> Option<Waits> {
-        if driver == Driver::MatchesOnStanAlone {
-            let key = (said.expected.kind as u8, said.expected.stan);
-            return self.by_stan.get(&key).copied();
-        }
-        match self.pending.resolve(said.expected, &said.echo, now) {
-            Match::Matched(waits)
-            | Match::Late { owner: waits, .. }
-            | Match::AlreadyAnswered { owner: waits, .. } => Some(waits),
-            Match::Differs(_) | Match::Unknown => None,
-        }
     }
 }
 

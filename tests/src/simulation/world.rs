@@ -39,6 +39,8 @@ pub(super) struct World {
     ledger: Ledger,
     counts: Counts,
     is_calm: bool,
+    /// Far ahead before.
+    calm_since: u64,
     /// By how much the wall clock has been set, in ms.
     wall_ahead: i64,
 }
@@ -72,6 +74,7 @@ impl World {
             ledger: Ledger::default(),
             counts: Counts::default(),
             is_calm: false,
+            calm_since: u64::MAX,
             wall_ahead: 0,
         };
         world.schedule_faults();
@@ -117,7 +120,8 @@ impl World {
         }
         for _ in 0..self.plan.wall_jumps {
             let at = self.random.below(end);
-            let by_ms = self.random.below(600_000) as i64 - 300_000;
+            let most_ms = self.plan.bounds.window_s * 1_000 / 12;
+            let by_ms = self.random.below(2 * most_ms) as i64 - most_ms as i64;
             self.later(at, Event::WallJump { by_ms });
         }
         self.later(end, Event::Calm);
@@ -149,7 +153,7 @@ impl World {
             if self.is_calm && self.is_settled() {
                 return self.close();
             }
-            if self.is_calm && self.now > CALM_MS * MS {
+            if self.now > self.calm_since.saturating_add(CALM_MS * MS) {
                 return Err(("L2", format!("not settled in calm: {:?}", self.switch)));
             }
         }
@@ -210,6 +214,7 @@ impl World {
             Event::Calm => {
                 self.plan.calm();
                 self.is_calm = true;
+                self.calm_since = self.now;
             }
         }
         Ok(())
@@ -390,6 +395,8 @@ impl World {
     fn add_counts(&mut self, counts: Counts) {
         self.counts.unmatched += counts.unmatched;
         self.counts.unsent += counts.unsent;
+        self.counts.table_full += counts.table_full;
+        self.counts.outside_window += counts.outside_window;
     }
 
     fn report(&self) -> Report {
@@ -403,6 +410,8 @@ impl World {
             reversals: self.issuers.iter().map(|issuer| issuer.reversals).sum(),
             unmatched: self.counts.unmatched,
             unsent: self.counts.unsent,
+            table_full: self.counts.table_full,
+            outside_window: self.counts.outside_window,
             tombstones: self.ledger.journal().tombstones,
         }
     }
