@@ -210,8 +210,10 @@ impl CheckConfig {
 }
 
 fn summary(path: &Path, config: &Config) -> String {
+    let remembered = config.remembered();
     format!(
-        "{}: good; node {}, {} acquirers, {} listeners, {} issuers with {} links, {} routes, {}\n",
+        "{}: good; node {}, {} acquirers, {} listeners, {} issuers with {} links, {} routes, {}\n\
+         remembers {} transactions: {} a second over duplicates.window_s, in up to {} MiB\n",
         path.display(),
         config.node.id,
         config.acquirers.len(),
@@ -224,6 +226,9 @@ fn summary(path: &Path, config: &Config) -> String {
         } else {
             "no PostgreSQL"
         },
+        remembered.entries,
+        remembered.per_second,
+        remembered.bytes >> 20,
     )
 }
 

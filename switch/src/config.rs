@@ -17,6 +17,9 @@ use domain::pan::PanToken;
 use domain::request::MessageClass;
 use risk_inline::list::Bin;
 use router::{PrefixRange, RouteTable};
+use transaction::Settings;
+
+use crate::limits::ANSWER_BYTES_PER_TRANSACTION;
 
 mod document;
 mod endpoints;
@@ -367,4 +370,32 @@ impl Config {
         let each = self.issuers.iter().map(|issuer| usize::from(issuer.links));
         each.sum()
     }
+
+    /// What the table of transactions carries.
+    #[must_use]
+    pub fn remembered(&self) -> Remembered {
+        let entries = Settings::live_max(self.limits.transactions_max);
+        let window = usize::try_from(self.duplicates.window.as_secs()).unwrap_or(usize::MAX);
+        let each = Settings::ENTRY_BYTES_MAX + ANSWER_BYTES_PER_TRANSACTION + INDEX_BYTES_MAX;
+        Remembered {
+            entries,
+            per_second: entries / window.max(1),
+            bytes: self.limits.transactions_max.saturating_mul(each),
+        }
+    }
 }
+
+/// How much a node remembers of what it has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Transactions at once.
+    pub entries: usize,
+    /// Transactions a second that can be kept for the whole of `duplicates.window_s`. At a higher
+    /// rate the table fills up, and further requests get 96.
+    pub per_second: usize,
+    /// Memory of a full table.
+    pub bytes: usize,
+}
+
+/// Cells of the index for one entry, at its emptiest.
+const INDEX_BYTES_MAX: usize = 22;

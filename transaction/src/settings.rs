@@ -16,7 +16,7 @@ pub struct Settings {
     /// The node's start counter.
     pub start: u32,
     /// Entries in all: in flight, owing, and finished ones that are kept for repeats and reversals.
-    /// 416 bytes each, allocated as they are first needed.
+    /// [`Settings::ENTRY_BYTES_MAX`] each, allocated as they are first needed.
     pub transactions_max: usize,
     /// Transactions without a durable outcome, at most.
     pub inflight_max: usize,
@@ -52,6 +52,18 @@ pub struct Settings {
     pub seed: u64,
     /// When the table's chunks are allocated.
     pub chunks: Chunks,
+}
+
+impl Settings {
+    /// What one entry of the table takes.
+    pub const ENTRY_BYTES_MAX: usize = 416;
+
+    /// Of `transactions_max` entries, what a running engine fills. A recovery may take the rest: so
+    /// it never has to forget what the engine before it still knew.
+    #[must_use]
+    pub const fn live_max(transactions_max: usize) -> usize {
+        transactions_max.saturating_sub(transactions_max / 16)
+    }
 }
 
 /// How owed reversals are sent.

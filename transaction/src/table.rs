@@ -25,8 +25,7 @@ const CHUNK: usize = 1024;
 pub(crate) struct Table {
     chunks: Vec<Vec<Entry>>,
     entries_max: usize,
-    /// What a running engine fills. A recovery may take the rest: so it never has to forget what
-    /// the engine before it still knew.
+    /// [`Settings::live_max`].
     live_max: usize,
     len: usize,
     /// Linked through [`Entry::next`].
@@ -121,7 +120,7 @@ impl Table {
         let mut table = Self {
             chunks: Vec::with_capacity(entries_max.div_ceil(CHUNK)),
             entries_max,
-            live_max: entries_max.saturating_sub(entries_max / 16),
+            live_max: Settings::live_max(entries_max),
             len: 0,
             free: NONE,
             count: 0,
@@ -549,6 +548,7 @@ mod tests {
 
     #[test]
     fn an_entry_stays_small() {
-        assert!(size_of::<Entry>() <= 416, "{}", size_of::<Entry>());
+        let max = Settings::ENTRY_BYTES_MAX;
+        assert!(size_of::<Entry>() <= max, "{}", size_of::<Entry>());
     }
 }

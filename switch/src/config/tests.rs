@@ -70,6 +70,16 @@ fn the_example_is_a_configuration_that_carries_load() {
 }
 
 #[test]
+fn the_default_remembers_ten_thousand_a_second_for_its_window() {
+    let remembered = example(&[]).remembered();
+    assert!(remembered.per_second >= 10_000, "{remembered:?}");
+    assert!(remembered.bytes < 4 << 30, "{remembered:?}");
+    let window = ("NJIA__DUPLICATES__WINDOW_S", "6000");
+    let longer = example(&[window]).remembered();
+    assert_eq!(longer.per_second, remembered.per_second / 10);
+}
+
+#[test]
 fn a_key_left_out_means_what_the_example_says() {
     let shown = |mut config: Config| {
         config.fingerprint.clear();
