@@ -133,8 +133,8 @@ impl Journal {
         self.shared.pressure(now)
     }
 
-    /// Whether there is room for reversals that an acquirer sends: they may use the reserve, but the
-    /// last twentieth is left to what ends what has begun, and to the next start.
+    /// Whether there is room for reversals that an acquirer sends: they may use the reserve, but
+    /// the last twentieth is left to what ends what has begun, and to the next start.
     #[must_use]
     pub fn takes_reversals(&self) -> bool {
         self.shared.takes_reversals()

@@ -104,6 +104,7 @@ pub fn serve(config: Config, options: &ServeOptions) -> Result<(), ServeError> {
     let config = config
         .numbered(names)
         .map_err(|errors| ServeError::Routes(setup::join_errors(&errors)))?;
+    warn_of_memory(&config);
     let config = &Arc::new(config);
     let reserved = reserve_addresses(config)?;
     let addresses: Arc<[SocketAddr]> = reserved.iter().map(|(address, _)| *address).collect();
@@ -162,6 +163,25 @@ fn seeds(
         });
     }
     Ok(seeds)
+}
+
+/// The table grows with what it remembers, up to its bound: better told at start than by the
+/// kernel's killer.
+fn warn_of_memory(config: &Config) {
+    let needed = config.remembered().bytes;
+    let machine = rustix::system::sysinfo();
+    let unit = usize::try_from(machine.mem_unit).unwrap_or(1);
+    let memory = usize::try_from(machine.totalram)
+        .unwrap_or(usize::MAX)
+        .saturating_mul(unit);
+    if needed > memory / 2 {
+        tracing::warn!(
+            needed_mib = needed >> 20,
+            memory_mib = memory >> 20,
+            "what limits.transactions_max may take is more than half of this machine's memory: \
+             lower it, or expect the process to be killed when the table is full"
+        );
+    }
 }
 
 fn journal_settings(

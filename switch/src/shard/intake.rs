@@ -83,8 +83,8 @@ impl Shard {
         self.drain(now);
     }
 
-    /// A reversal is taken from the journal's reserve (fault 31), and refused with 96 only when that
-    /// is nearly used up: what has begun must still find room for its end.
+    /// A reversal is taken from the journal's reserve (fault 31), and refused with 96 only when
+    /// that is nearly used up: what has begun must still find room for its end.
     fn admit_reversal(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
         if !self.journal.takes_reversals() {
             return self.refuse_for(RejectReason::JournalUnavailable, session, frame);
