@@ -127,6 +127,7 @@ impl Bed {
             anchor_wait: Duration::from_secs(3600),
             file_systems: FileSystems::Any,
             keys: Vec::new(),
+            segment_known: 0,
             watermark: None,
             clock: clock(),
         };

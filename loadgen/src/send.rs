@@ -98,9 +98,10 @@ fn exchange(target: &Target, frame: &[u8], timeout: Duration) -> Result<Vec<u8>>
             }
             FrameStep::Refused(error) => bail!("the answer's frame: {error}"),
             FrameStep::NeedMore { .. } => {
-                let read = socket
-                    .read(&mut chunk)
-                    .context("no answer within the timeout")?;
+                let read = match socket.read(&mut chunk) {
+                    Err(error) if is_timeout(&error) => bail!("no answer within the timeout"),
+                    read => read.context("the answer cannot be read")?,
+                };
                 if read == 0 {
                     bail!("the target closed the connection without an answer");
                 }
@@ -118,6 +119,14 @@ fn described(target: &Target, message: &[u8]) -> Result<String> {
         .parse(message, &mut index)
         .context("the message cannot be read")?;
     Ok(describe::describe(MessageRef::new(message, &index)).to_string())
+}
+
+/// A read that ran into its timeout is told as either, by the platform.
+fn is_timeout(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+    )
 }
 
 #[cfg(test)]

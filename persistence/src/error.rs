@@ -29,8 +29,8 @@ pub enum JournalError {
     },
     /// What lies on disk must not be written to (J04 to J19). Nothing was changed.
     #[error(
-        "the journal in {path} is refused ({}): {refusal}; nothing was changed, keep the files and \
-         look at them with njia inspect journal", refusal.label()
+        "the journal in {path} is refused ({}): {refusal}; no record was changed, keep the files \
+         and look at them with njia inspect journal", refusal.label()
     )]
     Refused {
         /// The file or directory.

@@ -11,9 +11,13 @@
 //! acquirer 0 terminals
 //! issuer 0 bank
 //! issuer 1 momo
+//! segment 0 31
+//! segment 1 32
 //! crc32c 1a2b3c4d
 //! ```
-//! Format 1 is the same without names; it is what a manifest is before its first names are known.
+//! The last lines name, for each shard, the segment that it wrote to when all had recovered last: a
+//! shard without it has lost files. Format 1 is the same without names and segments; it is what a
+//! manifest is before its first names are known.
 //! Replaced as a whole: written aside, synced, renamed, and the directory synced. Read strictly: a
 //! manifest that is not exactly this refuses the start (J05).
 
@@ -27,7 +31,8 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::error::JournalError;
 use crate::identity::{Identity, JournalUuid};
-use crate::layout::{MANIFEST, MANIFEST_NEW};
+use crate::layout::{self, MANIFEST, MANIFEST_NEW};
+use crate::reader::segment_numbers;
 use crate::recovery::Refusal;
 
 mod names;
@@ -44,6 +49,7 @@ pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// Without names, and with them.
 const FORMAT_NAMELESS: u16 = 1;
 const FORMAT: u16 = 2;
+const SEGMENT: &str = "segment";
 /// The format, and one line per number.
 const LINES_BEFORE_NAMES: usize = 7;
 const LEN_MAX: usize = 16_384;
@@ -79,6 +85,9 @@ pub struct Content {
     pub start: u32,
     /// The ids of acquirers and issuers.
     pub names: PartyNames,
+    /// By shard, the number of the segment that it wrote to when the last good start had recovered;
+    /// empty before the first one.
+    pub segments: Vec<u64>,
 }
 
 impl Manifest {
@@ -136,6 +145,22 @@ impl Manifest {
         Ok(&self.content.names)
     }
 
+    /// Remembers which segments the shards write to, now that all have recovered: `segments` by
+    /// shard. Blocks; once per process, before a listener opens.
+    ///
+    /// # Errors
+    /// A failed operation.
+    pub fn recovered(&mut self, segments: Vec<u64>) -> Result<(), JournalError> {
+        debug_assert_eq!(segments.len(), usize::from(self.content.shards));
+        let content = Content {
+            segments,
+            ..self.content.clone()
+        };
+        write(&self.root, &content)?;
+        self.content = content;
+        Ok(())
+    }
+
     /// Reads the manifest below `root` and changes nothing: for readers.
     ///
     /// # Errors
@@ -171,6 +196,12 @@ impl Manifest {
     pub const fn identity(&self, shard: ShardId) -> Identity {
         self.content.identity(shard)
     }
+
+    /// The segment that `shard` wrote to at the last good start; 0 when none is known.
+    #[must_use]
+    pub fn segment_known(&self, shard: ShardId) -> u64 {
+        self.content.segment_known(shard)
+    }
 }
 
 impl Content {
@@ -186,8 +217,30 @@ impl Content {
         }
     }
 
+    /// The segment that `shard` wrote to at the last good start; 0 when none is known.
+    #[must_use]
+    pub fn segment_known(&self, shard: ShardId) -> u64 {
+        let known = self.segments.get(usize::from(shard.0));
+        known.copied().unwrap_or(0)
+    }
+
+    /// Whether the newest segment of `shard` below `root` is at least as new as the one that it
+    /// wrote to at the last good start.
+    ///
+    /// # Errors
+    /// [`JournalError::Refused`] (J09), or a failed operation.
+    pub fn check_segments(&self, root: &Path, shard: ShardId) -> Result<(), JournalError> {
+        let dir = layout::shard_dir(root, self.generation, shard);
+        let newest = match segment_numbers(&dir) {
+            Ok(numbers) => numbers.last().copied().unwrap_or(0),
+            Err(_) if !dir.exists() => 0,
+            Err(error) => return Err(error),
+        };
+        check_newest(&dir, self.segment_known(shard), newest)
+    }
+
     pub(crate) fn encode(&self) -> String {
-        let format = if self.names.is_empty() {
+        let format = if self.names.is_empty() && self.segments.is_empty() {
             FORMAT_NAMELESS
         } else {
             FORMAT
@@ -198,6 +251,9 @@ impl Content {
             self.node, self.journal, self.generation, self.shards, self.slot_hash, self.start
         );
         self.names.write(&mut text);
+        for (shard, number) in self.segments.iter().enumerate() {
+            text.push_str(&format!("{SEGMENT} {shard} {number}\n"));
+        }
         let checksum = crc32c::crc32c(text.as_bytes());
         format!("{text}crc32c {checksum:08x}\n")
     }
@@ -228,15 +284,42 @@ impl Content {
                 shards: next("shards")?.parse().ok()?,
                 slot_hash: next("slot_hash")?.parse().ok()?,
                 start: next("start")?.parse().ok()?,
-                names: PartyNames::read(body.lines().skip(LINES_BEFORE_NAMES))?,
+                names: PartyNames::read(body.lines().skip(LINES_BEFORE_NAMES).filter(is_name))?,
+                segments: read_segments(body.lines().skip(LINES_BEFORE_NAMES))?,
             })
         })();
         let content = content.ok_or("a line is missing or holds no number")?;
-        if content.shards == 0 || content.encode() != text {
+        let known = content.segments.len();
+        let fits = known == 0 || known == usize::from(content.shards);
+        if content.shards == 0 || !fits || content.encode() != text {
             return Err("it is not written as this program writes it");
         }
         Ok(content)
     }
+}
+
+/// J09: files of `dir` are gone when its newest segment is older than the one that is known.
+pub(crate) fn check_newest(dir: &Path, known: u64, newest: u64) -> Result<(), JournalError> {
+    if newest >= known {
+        return Ok(());
+    }
+    let refusal = Refusal::Lost {
+        expected: known,
+        found: newest,
+    };
+    Err(JournalError::refused(dir, refusal))
+}
+
+fn is_name(line: &&str) -> bool {
+    !line.starts_with(SEGMENT)
+}
+
+/// As with names, order and shards are compared afterwards.
+fn read_segments<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Vec<u64>> {
+    lines
+        .filter(|line| !is_name(line))
+        .map(|line| line.splitn(3, ' ').nth(2)?.parse().ok())
+        .collect()
 }
 
 fn check(root: &Path, content: &Content, node: NodeId, shards: u16) -> Result<(), JournalError> {
@@ -273,6 +356,7 @@ fn fresh(root: &Path, node: NodeId, shards: u16) -> Result<Content, JournalError
         slot_hash: SLOT_HASH_VERSION,
         start: 0,
         names: PartyNames::default(),
+        segments: Vec::new(),
     };
     let entries = fs::read_dir(root).map_err(|error| JournalError::io("list", root, error))?;
     for entry in entries {

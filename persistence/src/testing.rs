@@ -420,6 +420,7 @@ impl Log {
             slot_hash: SLOT_HASH_VERSION,
             start: 1,
             names: PartyNames::default(),
+            segments: Vec::new(),
         };
         let dir = layout::shard_dir(root, IDENTITY.generation, IDENTITY.shard);
         fs::create_dir_all(&dir).unwrap();

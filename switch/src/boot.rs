@@ -117,7 +117,7 @@ pub fn serve(config: Config, options: &ServeOptions) -> Result<(), ServeError> {
         executors.push(spawn(config, seed, Arc::clone(&addresses), report.clone())?);
     }
     drop(report);
-    await_listening(&reports, usize::from(shards), shared.node())?;
+    await_listening(&reports, &shared, &mut manifest)?;
     drop(reserved);
     await_links(config, shared.node());
     ready(config, options, &addresses, control.address())?;
@@ -205,6 +205,7 @@ fn journal_settings(
             FileSystems::Tried
         },
         keys: vec![wrapped],
+        segment_known: manifest.segment_known(identity.shard),
         watermark: None,
         clock: persistence::journal::Clock {
             monotonic: Arc::new(move || clock.now()),
@@ -221,6 +222,11 @@ fn await_links(config: &Config, node: &NodeFlags) {
     let linked = || node.all_linked(configured().map(|issuer| issuer.id));
     while !linked() && !node.is_draining() && node.clock().now() < deadline {
         std::thread::park_timeout(BOOT_POLL);
+    }
+    for issuer in configured().filter(|issuer| node.links_up(issuer.id) == 0) {
+        let addresses = &issuer.addresses;
+        tracing::warn!(issuer = %issuer.name, ?addresses, "no link yet: it cannot be reached, or \
+            does not answer the sign-on");
     }
 }
 
@@ -300,6 +306,13 @@ fn reserve(address: SocketAddr) -> std::io::Result<(SocketAddr, OwnedFd)> {
     } else {
         AddressFamily::INET
     };
+    // Sockets that share a port let another process share it too: one that does not tells whether
+    // the port is free. SO_REUSEADDR passes over connections that have ended.
+    if address.port() != 0 {
+        let alone = rustix::net::socket(family, SocketType::STREAM, None)?;
+        sockopt::set_socket_reuseaddr(&alone, true)?;
+        rustix::net::bind(&alone, &address)?;
+    }
     let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
     sockopt::set_socket_reuseport(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
@@ -375,9 +388,10 @@ fn send(report: &Sender<Report>, what: Report) {
 
 fn await_listening(
     reports: &Receiver<Report>,
-    shards: usize,
-    node: &NodeFlags,
+    shared: &Shared,
+    manifest: &mut Manifest,
 ) -> Result<(), ServeError> {
+    let (shards, node) = (shared.shards.len(), shared.node());
     let mut recovered = 0;
     let mut listening = 0;
     while listening < shards {
@@ -387,7 +401,10 @@ fn await_listening(
             Ok(Report::Failed(error)) => return Err(error),
             Err(_) => return Err(cannot_start("a shard", &"it ended while starting")),
         }
-        if recovered == shards {
+        if recovered == shards && !node.is_recovered() {
+            let positions = shared.positions().unwrap_or_default();
+            let segments = positions.iter().map(|position| position.segment());
+            manifest.recovered(segments.collect())?;
             node.set_recovered();
         }
     }

@@ -61,7 +61,12 @@ struct Serve {
     #[arg(long, conflicts_with = "config", requires = "state_dir")]
     default_config: bool,
     /// Where the embedded configuration keeps its keys and its journal.
-    #[arg(long, value_name = "DIR", requires = "default_config")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "default_config",
+        conflicts_with = "config"
+    )]
     state_dir: Option<PathBuf>,
     /// Gets a JSON object with every real address once the switch is ready.
     #[arg(long, value_name = "FILE")]
@@ -120,6 +125,10 @@ enum CliError {
     Journal(#[from] JournalError),
     #[error("{}", .0.join("\n"))]
     Unreachable(Vec<String>),
+    #[error("postgres.url cannot be used: {0}")]
+    Postgres(String),
+    #[error("there is no journal in {}: name the folder that holds `manifest`", .0.display())]
+    NoJournal(PathBuf),
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
 }
@@ -129,11 +138,14 @@ enum CliError {
 #[must_use]
 pub fn run() -> ProcessCode {
     let cli = Cli::parse();
-    let code = match cli.command.run() {
+    let ended = cli.command.run();
+    logging::flush();
+    let code = match ended {
         Ok(()) => ExitCode::Done,
+        // Whoever read the answer has seen enough, as `head` does.
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Done,
         Err(error) => {
             let code = error.exit_code();
-            logging::flush();
             // There is nobody to tell when stderr is closed; the exit code says it too.
             drop(writeln!(
                 io::stderr(),
@@ -171,6 +183,7 @@ impl Serve {
             None => LogFormat::Json,
         });
         let config = self.load()?;
+        check_postgres(&config)?;
         let needs = Needs::of(&config, boot::shard_count(&config));
         preflight::check(&needs).map_err(CliError::Unfit)?;
         forbid_core_files();
@@ -199,6 +212,7 @@ impl Serve {
 impl CheckConfig {
     fn run(self) -> Result<(), CliError> {
         let config = Config::load(Source::File(&self.config), &Environment::of_process())?;
+        check_postgres(&config)?;
         if !self.offline {
             let faults = reach::faults(&config);
             if !faults.is_empty() {
@@ -207,6 +221,10 @@ impl CheckConfig {
         }
         Ok(io::stdout().write_all(summary(&self.config, &config).as_bytes())?)
     }
+}
+
+fn check_postgres(config: &Config) -> Result<(), CliError> {
+    reach::postgres_fault(config).map_or(Ok(()), |fault| Err(CliError::Postgres(fault)))
 }
 
 fn summary(path: &Path, config: &Config) -> String {
@@ -266,12 +284,14 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl CliError {
     const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) => ExitCode::ConfigRefused,
+            Self::Config(_) | Self::Postgres(_) => ExitCode::ConfigRefused,
             Self::Keys(KeyFileError::Lost { .. }) => ExitCode::JournalRefused,
             Self::Unfit(_) => ExitCode::HostUnfit,
             Self::Journal(error) => ExitCode::of(error.exit_code()),
             Self::Serve(error) => of_serve(error),
-            Self::Keys(_) | Self::Unreachable(_) | Self::Output(_) => ExitCode::Other,
+            Self::Keys(_) | Self::Unreachable(_) | Self::NoJournal(_) | Self::Output(_) => {
+                ExitCode::Other
+            }
         }
     }
 }

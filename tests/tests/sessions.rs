@@ -48,6 +48,23 @@ fn what_is_beyond_a_sessions_share_is_told_so() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+/// A copy or a reversal that reaches the other journal is not recognised there.
+#[test]
+fn a_port_belongs_to_one_switch() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "port");
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
+    let first = folder.join("first");
+    let node = Node::start(Build::Product, &first, issuers.addresses(), &[]).unwrap();
+    let taken = [("NJIA__LISTENER__POS__ADDRESS", node.listener())];
+    let second = folder.join("second");
+    let refused = Node::start(Build::Product, &second, issuers.addresses(), &taken);
+    let told = refused.expect_err("the port is taken").to_string();
+    assert!(told.contains("Address already in use"), "{told}");
+    assert!(node.terminate().unwrap().success());
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 /// Fault 101. A transaction has its owner on one of two shards, its session and its link on either:
 /// the shard that has nothing of its own left must stay. Where they lie is different in each round.
 #[test]

@@ -94,6 +94,21 @@ impl From<tokio_postgres::Error> for ConnectError {
     }
 }
 
+impl Server {
+    /// What can be told of the settings without connecting.
+    ///
+    /// # Errors
+    /// [`ApplierError::Misconfigured`], or the source of the URL cannot be read.
+    pub fn check(&self) -> Result<(), ApplierError> {
+        match configure(self, "njia") {
+            Ok(_) => Ok(()),
+            Err(ConnectError::Settings(error)) => Err(error),
+            // Only connecting fails otherwise.
+            Err(ConnectError::Failed(_)) => Ok(()),
+        }
+    }
+}
+
 fn configure(server: &Server, name: &str) -> Result<Config, ConnectError> {
     let url = server
         .url

@@ -17,7 +17,7 @@ use super::writer::header;
 use crate::batch::BLOCK;
 use crate::error::JournalError;
 use crate::layout;
-use crate::manifest::sync_dir;
+use crate::manifest::{check_newest, sync_dir};
 use crate::reader::segment_numbers;
 use crate::recovery::{self, Found, Place, Refusal, SegmentEnd, Tail, Torn};
 use crate::segment_header::{SegmentHeader, WrappedKey};
@@ -66,6 +66,8 @@ pub(super) async fn recover(
     let numbers = segment_numbers(dir)?;
     let refused = |refusal| JournalError::refused(dir, refusal);
     recovery::judge_numbers(&numbers).map_err(refused)?;
+    let newest = numbers.last().copied().unwrap_or(0);
+    check_newest(dir, settings.segment_known, newest)?;
     let Some(last) = numbers.last() else {
         let judge = recovery::Recovery::new(settings.identity, settings.watermark);
         return Ok(Walk::default().finish(settings, dir, &judge, None));

@@ -38,6 +38,9 @@ pub struct JournalSettings {
     pub file_systems: FileSystems,
     /// The data keys in use, wrapped: repeated in the header of each segment that is made.
     pub keys: Vec<WrappedKey>,
+    /// The segment that the shard wrote to at the last good start, as the manifest says; 0 when it
+    /// does not. It or a later one must be there.
+    pub segment_known: u64,
     /// The highest record of this journal and shard in PostgreSQL, when it is known at the start.
     pub watermark: Option<Lsn>,
     /// The shell's clock.

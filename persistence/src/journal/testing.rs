@@ -82,6 +82,7 @@ impl Bench {
             anchor_wait: Duration::from_millis(2),
             file_systems: FileSystems::Tried,
             keys: Vec::new(),
+            segment_known: 0,
             watermark: None,
             clock: Clock {
                 monotonic: Arc::new(move || hand.now()),

@@ -18,6 +18,7 @@ fn content() -> Content {
         slot_hash: 1,
         start: 17,
         names: PartyNames::default(),
+        segments: Vec::new(),
     }
 }
 
@@ -233,12 +234,13 @@ fn names_beyond_the_bound_are_refused_and_nothing_is_written() {
 fn the_text_with_names_is_as_documented() {
     let named = Content {
         names: names(&["terminals"], &["bank", "momo"]),
+        segments: vec![31, 32],
         ..content()
     };
     let text = named.encode();
     let expected = "njia-journal 2\nnode 1\njournal abababab-abab-abab-abab-abababababab\n\
                     generation 1\nshards 2\nslot_hash 1\nstart 17\nacquirer 0 terminals\n\
-                    issuer 0 bank\nissuer 1 momo\ncrc32c ";
+                    issuer 0 bank\nissuer 1 momo\nsegment 0 31\nsegment 1 32\ncrc32c ";
     assert_eq!(text[..expected.len()], *expected);
     assert_eq!(Content::decode(&text), Ok(named));
     let signed = |body: &str| format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()));

@@ -133,6 +133,18 @@ pub enum Refusal {
         what: &'static str,
     },
     /// J09.
+    #[error(
+        "segments are missing: the last start went on in segment {expected}, {}; bring the files \
+         back, or what was acknowledged in them is forgotten",
+        Newest(*found)
+    )]
+    Lost {
+        /// What the manifest says.
+        expected: u64,
+        /// The newest on disk; 0 for none.
+        found: u64,
+    },
+    /// J09.
     #[error("segments are missing between {before} and {after}")]
     Gap {
         /// The last before the gap.
@@ -236,6 +248,17 @@ pub enum Refusal {
     },
 }
 
+struct Newest(u64);
+
+impl fmt::Display for Newest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("and there is none"),
+            number => write!(f, "the newest here is {number}"),
+        }
+    }
+}
+
 impl Refusal {
     /// The row of the decision table.
     #[must_use]
@@ -245,7 +268,7 @@ impl Refusal {
             Self::Manifest { .. } => Label::J05,
             Self::Format { .. } => Label::J06,
             Self::HeaderDamaged { .. } | Self::Elsewhere { .. } => Label::J08,
-            Self::Gap { .. } | Self::Discontinued { .. } => Label::J09,
+            Self::Lost { .. } | Self::Gap { .. } | Self::Discontinued { .. } => Label::J09,
             Self::Corrupt { .. } => Label::J13,
             Self::BeyondTail { .. } => Label::J15,
             Self::Misplaced { .. } => Label::J16,

@@ -7,6 +7,7 @@ use std::path::Path;
 use domain::currency::Currency;
 use domain::ids::{Lsn, ShardId};
 use domain::record::{OutcomeKind, Record};
+use persistence::layout::MANIFEST;
 use persistence::reader::UpTo;
 use persistence::{Manifest, ShardReader};
 
@@ -24,6 +25,9 @@ struct Sum {
 
 /// Reads every shard to its end; every batch is checked as recovery checks it.
 pub(super) fn journal(dir: &Path, records: bool, out: &mut dyn Write) -> Result<(), CliError> {
+    if !dir.join(MANIFEST).exists() {
+        return Err(CliError::NoJournal(dir.to_owned()));
+    }
     let content = Manifest::read(dir)?;
     writeln!(
         out,
@@ -31,6 +35,7 @@ pub(super) fn journal(dir: &Path, records: bool, out: &mut dyn Write) -> Result<
         content.journal, content.node, content.generation, content.shards, content.start
     )?;
     for shard in (0..content.shards).map(ShardId) {
+        content.check_segments(dir, shard)?;
         let mut reader = ShardReader::open(dir, shard, Lsn::ZERO)?;
         let mut sum = Sum::default();
         while let Some(entry) = reader.next(UpTo::End)? {

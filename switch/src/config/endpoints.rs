@@ -27,10 +27,16 @@ pub(super) fn acquirers(root: &Section<'_>) -> Vec<Acquirer> {
     (0..).zip(sections).map(acquirer).collect()
 }
 
-pub(super) fn listeners(root: &Section<'_>, acquirers: &[Acquirer]) -> Vec<Listener> {
+/// `admin` listens too.
+pub(super) fn listeners(
+    root: &Section<'_>,
+    acquirers: &[Acquirer],
+    admin: SocketAddr,
+) -> Vec<Listener> {
     let sections = root.tables("listener");
     unique_names(root, "listener", &sections);
     let names: Vec<&str> = acquirers.iter().map(|known| known.name.as_str()).collect();
+    let mut listening = vec![admin];
     let listener = |(id, section): (u16, Section<'_>)| {
         let acquirer = section.required("acquirer", |text| position(text, &names));
         let listener = Listener {
@@ -43,10 +49,22 @@ pub(super) fn listeners(root: &Section<'_>, acquirers: &[Acquirer]) -> Vec<Liste
             dialect: dialect(&section),
             acquirer: AcquirerId(acquirer.unwrap_or(0)),
         };
+        if let Some(taken) = listening
+            .iter()
+            .find(|taken| clash(**taken, listener.address))
+        {
+            section.fault_at("address", format!("{taken} is taken by another listener"));
+        }
+        listening.push(listener.address);
         section.finish();
         listener
     };
     (0..).zip(sections).map(listener).collect()
+}
+
+/// Port 0 takes a free one each time.
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() != 0 && one == other
 }
 
 pub(super) fn issuers(root: &Section<'_>) -> Vec<Issuer> {

@@ -112,7 +112,7 @@ fn config(
     let saf = saf(root.section("saf"));
     let risk = risk::risk(root.section("risk"));
     let acquirers = endpoints::acquirers(&root);
-    let listeners = endpoints::listeners(&root, &acquirers);
+    let listeners = endpoints::listeners(&root, &acquirers, admin.address);
     let issuers = endpoints::issuers(&root);
     let (routes, route_table) = endpoints::routes(&root, &issuers);
     root.finish();

@@ -120,7 +120,13 @@ impl Vault<'_> {
 
     fn file(&self, path: &Path) -> Result<Zeroizing<String>, String> {
         let shown = path.display();
-        let unreadable = |error: std::io::Error| format!("cannot read {shown}: {error}");
+        let unreadable = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => format!(
+                "names {shown}, which does not exist; a key is made with: openssl rand -hex 32 > \
+                 {shown} && chmod 0400 {shown}"
+            ),
+            _ => format!("cannot read {shown}: {error}"),
+        };
         let mode = std::fs::metadata(path)
             .map_err(unreadable)?
             .permissions()

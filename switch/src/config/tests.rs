@@ -268,6 +268,28 @@ fn faults_in_the_environment_name_the_variable() {
 }
 
 #[test]
+fn listeners_do_not_share_an_address() {
+    let second = "[[listener]]\nname = \"atm\"\nacquirer = \"acquirer-1\"\n";
+    let faults = |address: &str, admin: &str| {
+        let text = format!("{EXAMPLE}\n{second}address = \"{address}\"\n");
+        let variables = [
+            ("NJIA__LISTENER__POS__ADDRESS", "127.0.0.1:8583"),
+            ("NJIA__ADMIN__ADDRESS", admin),
+        ];
+        match Config::parse("njia.toml", &text, &environment(&variables)) {
+            Ok(_) => String::new(),
+            Err(errors) => errors.to_string(),
+        }
+    };
+    assert_eq!(faults("127.0.0.1:8584", "127.0.0.1:9600"), "");
+    assert_eq!(faults("127.0.0.1:0", "127.0.0.1:0"), "", "a free one each");
+    for taken in ["127.0.0.1:8583", "127.0.0.1:9600"] {
+        let told = faults(taken, "127.0.0.1:9600");
+        assert!(told.contains("is taken by another listener"), "{told}");
+    }
+}
+
+#[test]
 fn names_are_unique_and_become_labels() {
     let text = EXAMPLE.replacen("name = \"momo\"", "name = \"bank\"", 1);
     let errors = Config::parse("njia.toml", &text, &environment(&[])).unwrap_err();

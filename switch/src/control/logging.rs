@@ -19,9 +19,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// glommio warns in the terms of its own code; what of it concerns an operator is checked before it
+/// starts.
+const FILTER: &str = "info,glommio=error";
+
 /// Starts logging; further calls change nothing. `NJIA_LOG` filters, as `info,switch=debug`.
 pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("NJIA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let asked = std::env::var("NJIA_LOG").unwrap_or_default();
+    let asked = if asked.is_empty() { FILTER } else { &asked };
+    let (filter, fault) = match EnvFilter::try_new(asked) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new(FILTER), Some(error)),
+    };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(Lines);
@@ -31,6 +40,9 @@ pub fn start(format: LogFormat) {
     };
     if let Err(error) = started {
         tracing::debug!(%error, "logging runs already");
+    }
+    if let Some(error) = fault {
+        tracing::warn!(%error, "NJIA_LOG cannot be read, {FILTER} is taken");
     }
 }
 

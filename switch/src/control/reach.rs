@@ -29,6 +29,17 @@ pub fn faults(config: &Config) -> Vec<String> {
     faults
 }
 
+/// What is wrong with the settings of PostgreSQL, as far as that can be told without connecting.
+pub(crate) fn postgres_fault(config: &Config) -> Option<String> {
+    let postgres = config.postgres.as_ref()?;
+    let settings = match settings(config, postgres) {
+        Ok(settings) => settings,
+        Err(error) => return Some(error.to_string()),
+    };
+    let fault = settings.server.check().err();
+    fault.map(|error| error.to_string())
+}
+
 /// Connects and reads this node's watermarks.
 fn ask(config: &Config, postgres: &Postgres) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread()

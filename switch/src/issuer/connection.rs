@@ -27,6 +27,8 @@ use crate::sys::SocketWriter;
 #[derive(Debug)]
 pub(crate) struct ConnectionSetup {
     pub(crate) link: LinkId,
+    /// The issuer's name, for people.
+    pub(crate) issuer: String,
     /// Tried in turn, beginning with a different one per link.
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) connect_timeout: Duration,
@@ -46,30 +48,41 @@ pub(crate) struct ConnectionSetup {
 
 /// Runs until the process ends.
 pub(crate) async fn keep_connected(setup: ConnectionSetup) {
+    let mut is_told = false;
     let mut backoff = Backoff::new(setup.backoff_max, setup.seed);
     let mut turn = usize::from(setup.link.0);
     while !setup.gate.is_closed() {
-        if let Some(stream) = connect(&setup, turn).await {
-            let since = setup.clock.now();
-            read_until_lost(&setup, stream).await;
-            if setup.clock.now().since(since) >= BACKOFF_RESET {
-                backoff.reset();
+        match connect(&setup, turn).await {
+            Ok(stream) => {
+                is_told = false;
+                let since = setup.clock.now();
+                read_until_lost(&setup, stream).await;
+                if setup.clock.now().since(since) >= BACKOFF_RESET {
+                    backoff.reset();
+                }
             }
+            Err(reason) => tell_failure(&setup, &reason, std::mem::replace(&mut is_told, true)),
         }
         turn = turn.wrapping_add(1);
         sleep(backoff.next()).await;
     }
 }
 
-async fn connect(setup: &ConnectionSetup, turn: usize) -> Option<TcpStream> {
-    let position = turn.checked_rem(setup.addresses.len())?;
-    let address = setup.addresses.get(position)?;
-    match TcpStream::connect_timeout(*address, setup.connect_timeout).await {
-        Ok(stream) => Some(stream),
-        Err(error) => {
-            tracing::debug!(link = %setup.link, %address, %error, "connect failed");
-            None
-        }
+async fn connect(setup: &ConnectionSetup, turn: usize) -> Result<TcpStream, String> {
+    let position = turn.checked_rem(setup.addresses.len());
+    let address = position.and_then(|position| setup.addresses.get(position));
+    let address = address.ok_or("it has no address")?;
+    let connected = TcpStream::connect_timeout(*address, setup.connect_timeout).await;
+    connected.map_err(|error| format!("{address}: {error}"))
+}
+
+/// Loud once until the next connection: attempts go on for as long as the issuer is away.
+fn tell_failure(setup: &ConnectionSetup, reason: &str, is_told: bool) {
+    let (issuer, link) = (&setup.issuer, setup.link);
+    if is_told {
+        tracing::debug!(%issuer, %link, reason, "still cannot connect");
+    } else {
+        tracing::warn!(%issuer, %link, reason, "cannot connect; trying on");
     }
 }
 

@@ -29,6 +29,8 @@ use crate::metrics::{LinkState as StateLabel, UnmatchedReason};
 pub(crate) struct LinkSetup {
     pub(crate) id: LinkId,
     pub(crate) issuer: IssuerId,
+    /// The issuer's name, for people.
+    pub(crate) name: String,
     pub(crate) dialect: &'static Dialect,
     pub(crate) framing: Framing,
     pub(crate) sign_on: bool,
@@ -219,14 +221,14 @@ impl Link {
         match self.state {
             LinkState::SigningOn { attempts, deadline } if deadline <= now => {
                 if attempts >= SIGN_ON_ATTEMPTS {
-                    return self.lost();
+                    return self.abandon("sign-on not answered");
                 }
                 self.sign_on(attempts.saturating_add(1), now, wall);
             }
             LinkState::Refused { deadline } if deadline <= now => self.sign_on(1, now, wall),
             LinkState::Up { missed, deadline } if deadline <= now => {
                 if missed >= ECHO_MISSED_MAX {
-                    return self.lost();
+                    return self.abandon("echo not answered");
                 }
                 self.send_network(NetworkKind::Echo, wall);
                 self.state = LinkState::Up {
@@ -266,6 +268,12 @@ impl Link {
         if self.setup.sign_on && self.is_up() {
             self.send_network(NetworkKind::SignOff, wall);
         }
+    }
+
+    fn abandon(&mut self, reason: &str) -> LinkEvent {
+        let (issuer, link) = (&self.setup.name, self.setup.id);
+        tracing::warn!(%issuer, %link, reason, "issuer is silent, its connection is closed");
+        self.lost()
     }
 
     fn match_answer(&mut self, message: MessageRef<'_>, now: Instant) -> LinkEvent {
@@ -437,6 +445,7 @@ mod tests {
         let link = Link::new(LinkSetup {
             id: LinkId(0),
             issuer: IssuerId(0),
+            name: "bank".to_owned(),
             dialect: Dialect::ISO87_ASCII,
             framing: Framing::Be16,
             sign_on,

@@ -110,6 +110,7 @@ fn link_of(issuer: &Issuer, id: LinkId, wire: &IssuerWire, echo: &EchoReader) ->
     Link::new(LinkSetup {
         id,
         issuer: issuer.id,
+        name: issuer.name.clone(),
         dialect: wire.dialect,
         framing: wire.framing,
         sign_on: issuer.sign_on,

@@ -216,6 +216,7 @@ impl Shard {
                 }
                 let setup = ConnectionSetup {
                     link,
+                    issuer: issuer.name.clone(),
                     addresses: issuer.addresses.clone(),
                     connect_timeout: issuer.connect_timeout,
                     backoff_max: issuer.reconnect_max,

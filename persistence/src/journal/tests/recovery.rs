@@ -25,6 +25,33 @@ fn closed(name: &str) -> Bench {
     bench
 }
 
+/// The manifest knows which segment the last start went on in: without it, or with older ones
+/// alone, what was acknowledged is gone, and beginning anew would forget it in silence.
+#[test]
+fn j09_a_newest_segment_that_is_gone_is_missed() {
+    let mut bench = closed("lost");
+    bench.settings.segment_known = 1;
+    on_executor(async {
+        let journal = bench.open().await.unwrap().journal;
+        journal.close().await.unwrap();
+    });
+    bench.settings.segment_known = 2;
+    let refused = check_refused(&bench, Label::J09).to_string();
+    assert!(
+        refused.contains("segment 2, the newest here is 1"),
+        "{refused}"
+    );
+    for name in segment_names(&bench) {
+        fs::remove_file(bench.shard_dir().join(name)).unwrap();
+    }
+    bench.settings.segment_known = 1;
+    let refused = check_refused(&bench, Label::J09).to_string();
+    assert!(
+        refused.contains("segment 1, and there is none"),
+        "{refused}"
+    );
+}
+
 fn change(bench: &Bench, number: u64, change: impl FnOnce(&mut Vec<u8>)) {
     let path = bench.shard_dir().join(segment_name(number));
     let mut bytes = fs::read(&path).unwrap();
