@@ -184,6 +184,15 @@ pub enum Unfit {
         /// Who runs this process.
         user: u32,
     },
+    /// It cannot be made or opened by this user, or it is no directory.
+    #[error(
+        "{reason}; it must be a directory that the user of this process may write to, so chown it \
+         or choose another"
+    )]
+    Unusable {
+        /// What the system said.
+        reason: String,
+    },
     /// What was written there did not come back.
     #[error("a probe block did not read back as it was written")]
     Probe,

@@ -29,7 +29,7 @@ use std::time::Duration;
 use domain::ids::{NodeId, ShardId};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::error::JournalError;
+use crate::error::{JournalError, Unfit};
 use crate::identity::{Identity, JournalUuid};
 use crate::layout::{self, MANIFEST, MANIFEST_NEW};
 use crate::reader::segment_numbers;
@@ -106,8 +106,8 @@ impl Manifest {
                 what: "must be at least 1",
             });
         }
-        fs::create_dir_all(root).map_err(|error| JournalError::io("create", root, error))?;
-        let lock = File::open(root).map_err(|error| JournalError::io("open", root, error))?;
+        fs::create_dir_all(root).map_err(|error| unusable(root, &error))?;
+        let lock = File::open(root).map_err(|error| unusable(root, &error))?;
         lock_blocking(&lock, root)?;
         let found = read(root)?;
         let is_new = found.is_none();
@@ -308,6 +308,16 @@ pub(crate) fn check_newest(dir: &Path, known: u64, newest: u64) -> Result<(), Jo
         found: newest,
     };
     Err(JournalError::refused(dir, refusal))
+}
+
+/// Another start would not cure it.
+fn unusable(root: &Path, error: &std::io::Error) -> JournalError {
+    JournalError::Unfit {
+        path: root.to_owned(),
+        unfit: Unfit::Unusable {
+            reason: error.to_string(),
+        },
+    }
 }
 
 fn is_name(line: &&str) -> bool {

@@ -93,6 +93,18 @@ fn another_node_or_shard_count_is_refused_and_both_are_named() {
 }
 
 #[test]
+fn j02_what_is_no_directory_cannot_hold_a_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let unfit = open(&path, 1, 2).unwrap_err();
+        assert_eq!((unfit.label(), unfit.exit_code()), (Some(Label::J02), 69));
+        assert!(unfit.to_string().contains("chown it"), "{unfit}");
+    }
+}
+
+#[test]
 fn j05_a_manifest_that_cannot_be_believed_is_refused() {
     let good = content().encode();
     let dir = tempfile::tempdir().unwrap();
