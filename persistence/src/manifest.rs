@@ -53,9 +53,14 @@ const SEGMENT: &str = "segment";
 /// The format, and one line per number.
 const LINES_BEFORE_NAMES: usize = 7;
 const LEN_MAX: usize = 16_384;
+/// More than any configuration allows.
+const SHARDS_MAX: u16 = 256;
 const _: () = assert!(
-    2 * NAMES_MAX * (NAME_LEN_MAX + "acquirer 49 \n".len()) + 512 <= LEN_MAX,
-    "a manifest with all its names is read whole"
+    2 * NAMES_MAX * (NAME_LEN_MAX + "acquirer 49 \n".len())
+        + SHARDS_MAX as usize * "segment 255 18446744073709551615\n".len()
+        + 512
+        <= LEN_MAX,
+    "a manifest with all its names and segments is read whole"
 );
 
 /// An opened journal directory. Holds the lock that keeps other processes out: keep it until the
@@ -100,10 +105,10 @@ impl Manifest {
     /// is missing beside segments; [`JournalError::OtherNode`], [`JournalError::ShardCount`]; or a
     /// failed operation.
     pub fn open_or_create(root: &Path, node: NodeId, shards: u16) -> Result<Self, JournalError> {
-        if shards == 0 {
+        if !(1..=SHARDS_MAX).contains(&shards) {
             return Err(JournalError::Misconfigured {
                 key: "shards",
-                what: "must be at least 1",
+                what: "must be 1 to 256",
             });
         }
         fs::create_dir_all(root).map_err(|error| unusable(root, &error))?;

@@ -97,7 +97,8 @@ pub struct Limits {
     pub transactions_max: usize,
     /// Transactions in flight per shard; beyond it new ones are refused with 96.
     pub inflight_max: usize,
-    /// Requests of one session without an answer; beyond it the session is not read.
+    /// Requests of one session without an answer; beyond it the session is not read for as long as
+    /// a request may wait, then they are refused with 96. Repeats and reversals have as many more.
     pub session_inflight_max: u32,
     /// Acquirer sessions per node.
     pub sessions_max: usize,

@@ -163,6 +163,7 @@ impl Reader {
     async fn take_frames(&mut self) -> Result<(), CloseReason> {
         let mut start = 0;
         let received = self.context.clock.now();
+        self.count_bad_frames(received, self.session.take_malformed())?;
         while let Some(rest) = self.buffer.get(start..self.filled) {
             match self.context.framing.split(rest, self.context.frame_len_max) {
                 FrameStep::NeedMore { .. } => break,
@@ -180,7 +181,13 @@ impl Reader {
         }
         self.buffer.copy_within(start..self.filled, 0);
         self.filled = self.filled.saturating_sub(start);
-        self.unfinished.note(start, self.filled, received);
+        if self.filled == 0 {
+            self.unfinished.note(start, 0, received);
+        } else {
+            // Not since it was read: this side may have held the session back in between.
+            self.unfinished
+                .note(start, self.filled, self.context.clock.now());
+        }
         Ok(())
     }
 
@@ -237,7 +244,6 @@ impl Reader {
         if let Err(error) = parsed {
             context.metrics.count_parse_error(Side::Acquirer, error);
         }
-        self.count_bad_frames(received, self.session.take_malformed())?;
         match classify(frame.message(), parsed) {
             Class::Transaction(claim) => self.admit(frame, claim).await,
             Class::Network => {
@@ -271,7 +277,10 @@ impl Reader {
     async fn admit(&mut self, mut frame: Box<Frame>, claim: Claim) -> Result<(), CloseReason> {
         self.context.metrics.count(Counter::Requests);
         if !self.session.has_capacity(claim) {
-            self.wait_for_capacity(claim).await?;
+            if let Err(reason) = self.wait_for_capacity(claim).await {
+                self.context.pool.give(frame);
+                return Err(reason);
+            }
             frame.queued = self.context.clock.now();
         }
         if let Some(reason) = self.excess(claim) {

@@ -442,8 +442,8 @@ fn every_bound_is_a_named_refusal() {
     );
 }
 
-#[test]
-fn a_full_table_forgets_the_oldest_outside_the_window() {
+/// A table of three, full of what has left the window, that has taken a fourth.
+fn overfull() -> Rig {
     let settings = Settings {
         transactions_max: 3,
         ..settings()
@@ -458,6 +458,12 @@ fn a_full_table_forgets_the_oldest_outside_the_window() {
     fresh.trace.transmitted = domain::time::TransmissionTime::at(rig.wall());
     rig.request_as(fresh, 4, domain::request::Transmission::First);
     rig.respond(approval());
+    rig
+}
+
+#[test]
+fn a_full_table_forgets_the_oldest_outside_the_window() {
+    let mut rig = overfull();
     assert_eq!((rig.told(4), rig.engine.counts().entries), (APPROVED, 3));
     rig.repeat(2, 12);
     assert_eq!(rig.told(12), APPROVED, "only the oldest was forgotten");
@@ -474,20 +480,7 @@ fn a_full_table_forgets_the_oldest_outside_the_window() {
 
 #[test]
 fn what_was_forgotten_is_no_original_after_the_clock_was_set_back() {
-    let settings = Settings {
-        transactions_max: 3,
-        ..settings()
-    };
-    let mut rig = Rig::with(settings, Auto::Flush);
-    for number in 1..=3 {
-        rig.request(number, number);
-        rig.respond(approval());
-    }
-    rig.pass(Duration::from_secs(601));
-    let mut fresh = facts(4);
-    fresh.trace.transmitted = domain::time::TransmissionTime::at(rig.wall());
-    rig.request_as(fresh, 4, domain::request::Transmission::First);
-    rig.respond(approval());
+    let mut rig = overfull();
     let wall = rig.wall().before(Duration::from_secs(60));
     rig.give(Input::Wall { wall });
     rig.repeat(1, 11);

@@ -69,8 +69,13 @@ fn class_and_transmission_come_from_the_type() {
 fn each_mandatory_field_is_missed() {
     for field in [3, 4, 7, 11, 41, 49] {
         check_refused("0200", &[(field, b"")], field);
+        let lacking = purchase_with("0200", &[(field, b"")]);
+        assert_eq!(missing(lacking.view()), Some(field));
     }
     check_refused("0200", &[(2, b""), (35, b"")], 2);
+    let lacking = purchase_with("0200", &[(2, b""), (35, b"")]);
+    assert_eq!(missing(lacking.view()), Some(2));
+    assert_eq!(missing(purchase_with("0200", &[]).view()), None);
 }
 
 #[test]
