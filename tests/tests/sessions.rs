@@ -48,6 +48,39 @@ fn what_is_beyond_a_sessions_share_is_told_so() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Held back for longer than a frame may take: the half frame behind it was not late.
+#[test]
+fn what_a_held_session_has_begun_has_its_whole_deadline() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "held");
+    let issuers = Issuers::start(&folder, ISSUER_LATENCY).unwrap();
+    let limits = [
+        ("NJIA__LIMITS__SESSION_INFLIGHT_MAX", "1"),
+        ("NJIA__LIMITS__FRAME_DEADLINE_MS", "300"),
+    ];
+    let state = folder.join("state");
+    let node = Node::start(Build::Product, &state, issuers.addresses(), &limits).unwrap();
+    let mut session = Session::connect(node.listener()).unwrap();
+    let repeat = |stan| [b"0201", &purchase(stan)[4..]].concat();
+    let last = framed(&purchase("000004"));
+    let (half, rest) = last.split_at(40);
+    // Repeats have as much room again: the third message waits for an answer to the first two.
+    let sent = [
+        framed(&purchase("000001")),
+        framed(&repeat("000002")),
+        framed(&repeat("000003")),
+        half.to_vec(),
+    ];
+    session.send_raw(&sent.concat()).unwrap();
+    let mut answered = vec![session.receive().unwrap().text(11)];
+    session.send_raw(rest).unwrap();
+    answered.extend((0..3).map(|_| session.receive().unwrap().text(11)));
+    answered.sort();
+    assert_eq!(answered, ["000001", "000002", "000003", "000004"]);
+    assert!(node.terminate().unwrap().success());
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 /// A copy or a reversal that reaches the other journal is not recognised there.
 #[test]
 fn a_port_belongs_to_one_switch() {
