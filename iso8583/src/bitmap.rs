@@ -1,6 +1,6 @@
-//! Which fields a message has: 128 bits in wire order.
+//! Which fields a message has: up to 192 bits in wire order.
 
-/// A set of field numbers from 1 to 128. In each half the lowest number is the most significant
+/// A set of field numbers from 1 to 192. In each word the lowest number is the most significant
 /// bit, as on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Bitmap {
@@ -8,39 +8,48 @@ pub struct Bitmap {
     primary: u64,
     /// 65 to 128.
     secondary: u64,
+    /// 129 to 192.
+    tertiary: u64,
 }
 
 impl Bitmap {
     /// No field.
-    pub const EMPTY: Self = Self::from_halves(0, 0);
+    pub const EMPTY: Self = Self::from_words(0, 0, 0);
 
-    /// From the two halves as they stand on the wire.
+    /// The largest number.
+    pub const LAST: u8 = 192;
+
+    /// From the words as they stand on the wire.
     #[must_use]
-    pub(crate) const fn from_halves(primary: u64, secondary: u64) -> Self {
-        Self { primary, secondary }
+    pub(crate) const fn from_words(primary: u64, secondary: u64, tertiary: u64) -> Self {
+        Self {
+            primary,
+            secondary,
+            tertiary,
+        }
     }
 
-    /// The two halves as they stand on the wire.
+    /// The words as they stand on the wire.
     #[must_use]
-    pub(crate) const fn halves(self) -> (u64, u64) {
-        (self.primary, self.secondary)
+    pub(crate) const fn words(self) -> [u64; 3] {
+        [self.primary, self.secondary, self.tertiary]
     }
 
-    /// This set and `number`; unchanged when the number is not from 1 to 128.
+    /// This set and `number`; unchanged when the number is not from 1 to 192.
     #[must_use]
     #[inline]
     pub const fn with(self, number: u8) -> Self {
         self.union(Self::only(number))
     }
 
-    /// Adds a number from 1 to 128.
+    /// Adds a number from 1 to 192.
     #[inline]
     pub(crate) const fn insert(&mut self, number: u8) {
-        debug_assert!(matches!(number, 1..=128));
-        if number <= 64 {
-            self.primary |= TOP >> bit(number);
-        } else {
-            self.secondary |= TOP >> bit(number);
+        debug_assert!(matches!(number, 1..=Self::LAST));
+        match number {
+            ..=64 => self.primary |= TOP >> bit(number),
+            65..=128 => self.secondary |= TOP >> bit(number),
+            _ => self.tertiary |= TOP >> bit(number),
         }
     }
 
@@ -48,21 +57,30 @@ impl Bitmap {
     #[must_use]
     #[inline]
     pub const fn without(self, number: u8) -> Self {
-        let only = Self::only(number);
-        Self::from_halves(
-            self.primary & !only.primary,
-            self.secondary & !only.secondary,
+        self.minus(Self::only(number))
+    }
+
+    /// This set without what is in the other.
+    #[must_use]
+    #[inline]
+    pub const fn minus(self, other: Self) -> Self {
+        Self::from_words(
+            self.primary & !other.primary,
+            self.secondary & !other.secondary,
+            self.tertiary & !other.tertiary,
         )
     }
 
     /// The numbers of this set below `number`.
     #[must_use]
     pub const fn below(self, number: u8) -> Self {
+        let mask = !(u64::MAX >> bit(number));
         match number {
             0 | 1 => Self::EMPTY,
-            2..=64 => Self::from_halves(self.primary & !(u64::MAX >> bit(number)), 0),
-            65..=128 => {
-                Self::from_halves(self.primary, self.secondary & !(u64::MAX >> bit(number)))
+            2..=64 => Self::from_words(self.primary & mask, 0, 0),
+            65..=128 => Self::from_words(self.primary, self.secondary & mask, 0),
+            129..=Self::LAST => {
+                Self::from_words(self.primary, self.secondary, self.tertiary & mask)
             }
             _ => self,
         }
@@ -71,18 +89,18 @@ impl Bitmap {
     /// The numbers of this set above `number`.
     #[must_use]
     pub const fn above(self, number: u8) -> Self {
-        let not = self.below(number).with(number);
-        Self::from_halves(self.primary & !not.primary, self.secondary & !not.secondary)
+        self.minus(self.below(number).with(number))
     }
 
     /// The largest number of the set.
     #[must_use]
     pub const fn last(self) -> Option<u8> {
         #[expect(clippy::cast_possible_truncation, reason = "at most 63")]
-        match (self.primary, self.secondary) {
-            (0, 0) => None,
-            (primary, 0) => Some(64_u8.wrapping_sub(primary.trailing_zeros() as u8)),
-            (_, secondary) => Some(128_u8.wrapping_sub(secondary.trailing_zeros() as u8)),
+        match self.words() {
+            [0, 0, 0] => None,
+            [primary, 0, 0] => Some(64_u8.wrapping_sub(primary.trailing_zeros() as u8)),
+            [_, secondary, 0] => Some(128_u8.wrapping_sub(secondary.trailing_zeros() as u8)),
+            [_, _, tertiary] => Some(Self::LAST.wrapping_sub(tertiary.trailing_zeros() as u8)),
         }
     }
 
@@ -97,9 +115,10 @@ impl Bitmap {
     #[must_use]
     #[inline]
     pub const fn union(self, other: Self) -> Self {
-        Self::from_halves(
+        Self::from_words(
             self.primary | other.primary,
             self.secondary | other.secondary,
+            self.tertiary | other.tertiary,
         )
     }
 
@@ -107,9 +126,10 @@ impl Bitmap {
     #[must_use]
     #[inline]
     pub const fn intersection(self, other: Self) -> Self {
-        Self::from_halves(
+        Self::from_words(
             self.primary & other.primary,
             self.secondary & other.secondary,
+            self.tertiary & other.tertiary,
         )
     }
 
@@ -117,7 +137,7 @@ impl Bitmap {
     #[must_use]
     #[inline]
     pub const fn is_empty(self) -> bool {
-        self.primary | self.secondary == 0
+        self.primary | self.secondary | self.tertiary == 0
     }
 
     /// How many fields are in the set.
@@ -126,6 +146,7 @@ impl Bitmap {
         self.primary
             .count_ones()
             .saturating_add(self.secondary.count_ones())
+            .saturating_add(self.tertiary.count_ones())
     }
 
     /// The numbers, ascending.
@@ -135,35 +156,45 @@ impl Bitmap {
         Numbers {
             primary: self.primary.reverse_bits(),
             secondary: self.secondary.reverse_bits(),
+            tertiary: self.tertiary.reverse_bits(),
         }
     }
 
-    /// Both halves, lowest number in the lowest bit, each with its lowest number.
+    /// The words, lowest number in the lowest bit, each with its lowest number.
     #[inline]
-    pub(crate) const fn numbered_halves(self) -> [(u32, u64); 2] {
+    pub(crate) const fn numbered_words(self) -> [(u32, u64); 3] {
         [
             (1, self.primary.reverse_bits()),
             (65, self.secondary.reverse_bits()),
+            (129, self.tertiary.reverse_bits()),
         ]
     }
 
     #[inline]
     const fn only(number: u8) -> Self {
+        let bit = TOP >> bit(number);
         match number {
-            1..=64 => Self::from_halves(TOP >> bit(number), 0),
-            65..=128 => Self::from_halves(0, TOP >> bit(number)),
+            1..=64 => Self::from_words(bit, 0, 0),
+            65..=128 => Self::from_words(0, bit, 0),
+            129..=Self::LAST => Self::from_words(0, 0, bit),
             _ => Self::EMPTY,
         }
     }
 }
 
-/// The place of a number in its half, from the most significant bit, 0 to 63.
+/// The place of a number in its word, from the most significant bit, 0 to 63.
 #[inline]
 const fn bit(number: u8) -> u8 {
     number.wrapping_sub(1) & 63
 }
 
 const TOP: u64 = 1 << 63;
+
+impl FromIterator<u8> for Bitmap {
+    fn from_iter<I: IntoIterator<Item = u8>>(numbers: I) -> Self {
+        numbers.into_iter().fold(Self::EMPTY, Self::with)
+    }
+}
 
 impl IntoIterator for Bitmap {
     type Item = u8;
@@ -180,6 +211,7 @@ impl IntoIterator for Bitmap {
 pub struct Numbers {
     primary: u64,
     secondary: u64,
+    tertiary: u64,
 }
 
 impl Iterator for Numbers {
@@ -190,18 +222,21 @@ impl Iterator for Numbers {
         if let Some(place) = take_lowest(&mut self.primary) {
             return Some(place.wrapping_add(1));
         }
-        take_lowest(&mut self.secondary).map(|place| place.wrapping_add(65))
+        if let Some(place) = take_lowest(&mut self.secondary) {
+            return Some(place.wrapping_add(65));
+        }
+        take_lowest(&mut self.tertiary).map(|place| place.wrapping_add(129))
     }
 }
 
 #[inline]
-fn take_lowest(half: &mut u64) -> Option<u8> {
-    if *half == 0 {
+fn take_lowest(word: &mut u64) -> Option<u8> {
+    if *word == 0 {
         return None;
     }
     #[expect(clippy::cast_possible_truncation, reason = "at most 63")]
-    let place = half.trailing_zeros() as u8;
-    *half &= half.wrapping_sub(1);
+    let place = word.trailing_zeros() as u8;
+    *word &= word.wrapping_sub(1);
     Some(place)
 }
 
@@ -210,48 +245,48 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
+    const ALL: Bitmap = Bitmap::from_words(u64::MAX, u64::MAX, u64::MAX);
+
     #[test]
     fn numbers_come_out_ascending() {
-        let set = [128, 2, 64, 65, 1, 3]
-            .iter()
-            .fold(Bitmap::EMPTY, |set, n| set.with(*n));
-        assert_eq!(set.iter().collect::<Vec<_>>(), [1, 2, 3, 64, 65, 128]);
-        assert_eq!(set.count(), 6);
+        let set: Bitmap = [192, 128, 2, 64, 129, 65, 1, 3].into_iter().collect();
+        let numbers: Vec<u8> = set.iter().collect();
+        assert_eq!(numbers, [1, 2, 3, 64, 65, 128, 129, 192]);
+        assert_eq!(set.count(), 8);
         assert!(set.contains(64) && !set.contains(63));
         assert_eq!(set.without(1).iter().next(), Some(2));
     }
 
     #[test]
-    fn numbers_outside_1_to_128_are_in_no_set() {
-        for number in [0, 129, 255] {
+    fn numbers_outside_1_to_192_are_in_no_set() {
+        for number in [0, 193, 255] {
             assert!(Bitmap::EMPTY.with(number).is_empty());
-            assert!(!Bitmap::from_halves(u64::MAX, u64::MAX).contains(number));
+            assert!(!ALL.contains(number));
         }
     }
 
     #[test]
     fn below_keeps_what_is_smaller() {
-        let all = Bitmap::from_halves(u64::MAX, u64::MAX);
         for number in 0..=255_u8 {
-            let expected = usize::from(number.min(129).saturating_sub(1));
-            assert_eq!(all.below(number).iter().count(), expected, "{number}");
-            let above = all.above(number);
+            let expected = usize::from(number.min(193).saturating_sub(1));
+            assert_eq!(ALL.below(number).iter().count(), expected, "{number}");
+            let above = ALL.above(number);
             assert_eq!(
                 above.iter().count(),
-                usize::from(128 - number.min(128)),
+                usize::from(192 - number.min(192)),
                 "{number}"
             );
             assert_eq!(
-                all.below(number).last(),
-                (2..).contains(&number).then(|| number.min(129) - 1)
+                ALL.below(number).last(),
+                (2..).contains(&number).then(|| number.min(193) - 1)
             );
         }
     }
 
     #[test]
-    fn halves_are_in_wire_order() {
-        let set = Bitmap::from_halves(0x7000_0000_0000_0000, 1);
-        assert_eq!(set.iter().collect::<Vec<_>>(), [2, 3, 4, 128]);
-        assert_eq!(set.halves(), (0x7000_0000_0000_0000, 1));
+    fn words_are_in_wire_order() {
+        let set = Bitmap::from_words(0x7000_0000_0000_0000, 1, 1 << 63);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [2, 3, 4, 128, 129]);
+        assert_eq!(set.words(), [0x7000_0000_0000_0000, 1, 1 << 63]);
     }
 }

@@ -1,5 +1,7 @@
 //! Character classes as a lookup table: one load per byte, no branch.
 
+use crate::charset::Charset;
+
 /// What a field's characters may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -15,13 +17,40 @@ pub enum Class {
     Ans,
     /// z: track data; digits with `=` or `D`.
     Z,
-    /// x+n: `C` or `D`, then digits.
+    /// x+n: `C`, `D` or, as some write it, `0`, then digits.
     Xn,
     /// b: any byte.
     B,
 }
 
 impl Class {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::N,
+        Self::A,
+        Self::An,
+        Self::Ns,
+        Self::Ans,
+        Self::Z,
+        Self::Xn,
+        Self::B,
+    ];
+
+    /// The name in the standard and in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::N => "n",
+            Self::A => "a",
+            Self::An => "an",
+            Self::Ns => "ns",
+            Self::Ans => "ans",
+            Self::Z => "z",
+            Self::Xn => "x+n",
+            Self::B => "b",
+        }
+    }
+
     /// The range of characters that is commonest in the class; none where no range is common
     /// enough.
     const fn range(self) -> Option<(u8, u8)> {
@@ -102,6 +131,13 @@ impl Check {
         (word | word.wrapping_add(self.above) | word.wrapping_sub(self.below)) & HIGH_BITS
     }
 
+    /// [`Check::admits`] of bytes in another character set.
+    pub(crate) fn admits_in(&self, charset: Charset, value: &[u8]) -> bool {
+        value
+            .iter()
+            .all(|byte| classes(charset.character(*byte)) & self.mask == self.mask)
+    }
+
     /// [`Check::admits`] by the table alone.
     #[inline(never)]
     pub(crate) fn admits_slowly(&self, value: &[u8]) -> bool {
@@ -125,6 +161,12 @@ fn spread(value: &[u8]) -> u64 {
     value
         .first()
         .map_or(0, |byte| LANES.wrapping_mul(u64::from(*byte)))
+}
+
+/// Whether `bytes` are track data: digits with `=` or `D`.
+#[inline]
+pub(crate) fn is_track(bytes: &[u8]) -> bool {
+    all_have(TRACK, bytes)
 }
 
 /// Whether `bytes` are hexadecimal digits, in either case.
@@ -187,7 +229,7 @@ const fn ascii() -> [u8; 256] {
 
 const fn classes_of(byte: u8) -> u8 {
     let sign = match byte {
-        b'C' | b'D' => SIGN,
+        b'C' | b'D' | b'0' => SIGN,
         _ => 0,
     };
     let track = match byte {
@@ -220,7 +262,7 @@ mod tests {
             Class::Ns => printable && !byte.is_ascii_alphabetic(),
             Class::Ans => printable,
             Class::Z => byte.is_ascii_digit() || byte == b'=' || byte == b'D',
-            Class::Xn if first => byte == b'C' || byte == b'D',
+            Class::Xn if first => matches!(byte, b'C' | b'D' | b'0'),
             Class::Xn => byte.is_ascii_digit(),
             Class::B => true,
         }
@@ -262,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_is_c_or_d() {
+    fn a_sign_is_c_d_or_0() {
         let digits = Check::of(Class::Xn);
         for byte in 0..=255_u8 {
             assert_eq!(is_sign(byte), admits(Class::Xn, true, byte));

@@ -3,34 +3,41 @@
 use core::fmt;
 
 use crate::bitmap::Bitmap;
-use crate::dialects::iso87;
+use crate::charset::Charset;
+use crate::composite::Composite;
+use crate::dialects;
 use crate::error::DialectError;
 use crate::field::{FieldSpec, Relay, Rule, Sensitivity};
+use crate::requirement::Requirement;
 
-/// What each field of a message looks like, and how the bitmap is written.
+/// What each field of a message looks like, and how type indicator and bitmap are written.
 #[derive(Clone)]
 pub struct Dialect {
     name: &'static str,
-    bitmap: BitmapForm,
+    form: Form,
     rules: [Rule; COUNT],
     rows: [Option<FieldSpec>; COUNT],
+    requirements: &'static [Requirement],
     echo: Bitmap,
     replay: Bitmap,
     sad: Bitmap,
+    composites: Bitmap,
 }
 
 impl Dialect {
     /// ISO 8583:1987 in ASCII; bitmap and binary fields as bytes.
-    pub const ISO87_ASCII: &'static Self = &iso87::ASCII;
+    pub const ISO87_ASCII: &'static Self = &dialects::iso87::ASCII;
     /// ISO 8583:1987 in ASCII; bitmap and binary fields as hexadecimal digits.
-    pub const ISO87_ASCII_HEX: &'static Self = &iso87::ASCII_HEX;
+    pub const ISO87_ASCII_HEX: &'static Self = &dialects::iso87::ASCII_HEX;
+
+    /// The built-in dialects.
+    pub const ALL: &'static [&'static Self] = &dialects::ALL;
 
     /// The built-in dialect of that name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<&'static Self> {
-        [Self::ISO87_ASCII, Self::ISO87_ASCII_HEX]
-            .into_iter()
-            .find(|dialect| dialect.name == name)
+        let mut all = Self::ALL.iter().copied();
+        all.find(|dialect| dialect.name == name)
     }
 
     /// Puts a dialect together from rows in ascending order.
@@ -39,20 +46,23 @@ impl Dialect {
     /// [`DialectError`] names the first row that cannot be.
     pub const fn new(
         name: &'static str,
-        bitmap: BitmapForm,
+        form: Form,
         rows: &[FieldSpec],
+        requirements: &'static [Requirement],
     ) -> Result<Self, DialectError> {
         let mut dialect = Self {
             name,
-            bitmap,
+            form,
             rules: [Rule::UNDEFINED; COUNT],
             rows: [None; COUNT],
+            requirements,
             echo: Bitmap::EMPTY,
             replay: Bitmap::EMPTY,
             sad: Bitmap::EMPTY,
+            composites: Bitmap::EMPTY,
         };
         let mut rest = rows;
-        let mut last = 1;
+        let mut last = 0;
         while let [row, tail @ ..] = rest {
             if row.number <= last {
                 return Err(DialectError::Order(row.number));
@@ -68,13 +78,13 @@ impl Dialect {
 
     const fn add(&mut self, row: &FieldSpec) -> Result<(), DialectError> {
         let number = row.number;
+        if !self.form.has(number) {
+            return Err(DialectError::Number(number));
+        }
         let rule = match row.rule() {
             Ok(rule) => rule,
             Err(error) => return Err(error),
         };
-        if number < 2 || number > 128 || number == TERTIARY_BIT {
-            return Err(DialectError::Number(number));
-        }
         let is_sad = matches!(row.sensitivity, Sensitivity::Sad);
         if is_sad && matches!(row.relay, Relay::Replay) && number != CHIP_DATA {
             return Err(DialectError::Replay(number));
@@ -93,6 +103,9 @@ impl Dialect {
         if is_sad {
             self.sad = self.sad.with(number);
         }
+        if !matches!(row.composite, Composite::Opaque) {
+            self.composites = self.composites.with(number);
+        }
         Ok(())
     }
 
@@ -102,16 +115,27 @@ impl Dialect {
         self.name
     }
 
-    /// How the bitmap is written.
+    /// How type indicator and bitmap are written.
     #[must_use]
-    pub const fn bitmap(&self) -> BitmapForm {
-        self.bitmap
+    pub const fn form(&self) -> Form {
+        self.form
     }
 
     /// The row of a field.
     #[must_use]
     pub fn field(&self, number: u8) -> Option<&FieldSpec> {
         self.rows.get(usize::from(number))?.as_ref()
+    }
+
+    /// The rows, ascending.
+    pub fn rows(&self) -> impl Iterator<Item = &FieldSpec> {
+        self.rows.iter().flatten()
+    }
+
+    /// What messages of some types must have.
+    #[must_use]
+    pub const fn requirements(&self) -> &'static [Requirement] {
+        self.requirements
     }
 
     /// Fields whose request bytes stand in every answer.
@@ -132,6 +156,13 @@ impl Dialect {
         self.sad
     }
 
+    /// Fields that hold something.
+    #[must_use]
+    pub const fn composites(&self) -> Bitmap {
+        self.composites
+    }
+
+    #[inline]
     pub(crate) fn rule(&self, number: u8) -> &Rule {
         self.rule_at(u32::from(number))
     }
@@ -147,7 +178,7 @@ impl Dialect {
 
 impl PartialEq for Dialect {
     fn eq(&self, other: &Self) -> bool {
-        core::ptr::eq(self, other) || (self.bitmap == other.bitmap && self.rows == other.rows)
+        core::ptr::eq(self, other) || (self.form == other.form && self.rows == other.rows)
     }
 }
 
@@ -159,24 +190,167 @@ impl fmt::Debug for Dialect {
     }
 }
 
-/// How a bitmap is written.
+/// How a message begins, and what holds for all its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BitmapForm {
-    /// Eight bytes.
-    Binary,
-    /// Sixteen hexadecimal digits, read in either case, written in upper case.
-    Hex,
+pub struct Form {
+    /// How the type indicator is written.
+    pub mti: MtiForm,
+    /// How a bitmap is written.
+    pub bitmap: BitmapForm,
+    /// How many bitmaps there are, and where.
+    pub layout: Layout,
+    /// Whether a pad nibble that is not the row's is a fault.
+    pub strict_padding: bool,
 }
 
-impl BitmapForm {
-    /// Bytes of one bitmap of 64 fields.
+impl Form {
+    /// Everything in ASCII, the bitmap as bytes.
+    pub const ASCII: Self = Self {
+        mti: MtiForm::Text(Charset::Ascii),
+        bitmap: BitmapForm::Binary,
+        layout: Layout::Chained(Tertiary::None),
+        strict_padding: false,
+    };
+
+    /// The form of what a field holds behind a bitmap of so many bytes, 1 to 16.
+    #[must_use]
+    pub const fn nested(bitmap: BitmapForm, len: u8) -> Self {
+        Self {
+            mti: MtiForm::None,
+            bitmap,
+            layout: Layout::Fixed(len),
+            strict_padding: false,
+        }
+    }
+
+    /// The form of sub-fields without a bitmap.
+    pub const POSITIONAL: Self = Self {
+        mti: MtiForm::None,
+        bitmap: BitmapForm::Binary,
+        layout: Layout::Positional,
+        strict_padding: false,
+    };
+
+    /// The same form with another way to write the type indicator.
+    #[must_use]
+    pub const fn mti(mut self, mti: MtiForm) -> Self {
+        self.mti = mti;
+        self
+    }
+
+    /// The same form with another way to write the bitmap.
+    #[must_use]
+    pub const fn bitmap(mut self, bitmap: BitmapForm) -> Self {
+        self.bitmap = bitmap;
+        self
+    }
+
+    /// The same form with other bitmaps.
+    #[must_use]
+    pub const fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// Bytes of one bitmap on the wire, or of the only one.
+    #[must_use]
+    pub const fn bitmap_len(self) -> usize {
+        let bytes = match self.layout {
+            Layout::Chained(_) => 8,
+            Layout::Fixed(len) => len as usize,
+            Layout::Positional => 0,
+        };
+        self.bitmap.wire_len(bytes)
+    }
+
+    /// Bytes before the second bitmap, or before the first field where there is one bitmap.
+    pub(crate) const fn head_len(self) -> usize {
+        self.mti.wire_len().saturating_add(self.bitmap_len())
+    }
+
+    /// Whether a field of that number can be in a message of this form.
+    const fn has(self, number: u8) -> bool {
+        let is_message = !matches!(self.mti, MtiForm::None);
+        if is_message && matches!(number, 1 | TERTIARY_BIT) {
+            return false;
+        }
+        let last = match self.layout {
+            Layout::Chained(Tertiary::None) => 128,
+            Layout::Chained(Tertiary::AfterSecondary | Tertiary::Field65) | Layout::Positional => {
+                Bitmap::LAST
+            }
+            Layout::Fixed(len) => len.saturating_mul(8),
+        };
+        number >= 1 && number <= last && number <= Bitmap::LAST
+    }
+}
+
+/// How the type indicator is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MtiForm {
+    /// Four digits.
+    Text(Charset),
+    /// Two bytes of packed digits.
+    Packed,
+    /// Not at all: what a field holds.
+    None,
+}
+
+impl MtiForm {
+    /// Bytes of it.
     #[must_use]
     pub const fn wire_len(self) -> usize {
         match self {
-            Self::Binary => 8,
-            Self::Hex => 16,
+            Self::Text(_) => 4,
+            Self::Packed => 2,
+            Self::None => 0,
         }
     }
+}
+
+/// How a bitmap is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BitmapForm {
+    /// Bytes.
+    Binary,
+    /// Hexadecimal digits, read in either case, written in upper case.
+    Hex(Charset),
+}
+
+impl BitmapForm {
+    /// Hexadecimal digits in ASCII.
+    pub const HEX: Self = Self::Hex(Charset::Ascii);
+
+    /// Bytes on the wire of a bitmap of so many bytes.
+    #[must_use]
+    pub const fn wire_len(self, bytes: usize) -> usize {
+        match self {
+            Self::Binary => bytes,
+            Self::Hex(_) => bytes.saturating_mul(2),
+        }
+    }
+}
+
+/// How many bitmaps there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Eight bytes; bit 1 announces eight more, and bit 65 perhaps a third time.
+    Chained(Tertiary),
+    /// One of so many bytes, 1 to 16, whatever bit 1 says. Of a message bit 1 has no meaning.
+    Fixed(u8),
+    /// None: each row stands for itself until the bytes end.
+    Positional,
+}
+
+/// Where the third bitmap stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tertiary {
+    /// There is none: bit 65 is a fault.
+    None,
+    /// Behind the second one.
+    AfterSecondary,
+    /// In its place among the fields, between 64 and 66.
+    Field65,
 }
 
 /// The bit that announces a third bitmap.
@@ -185,8 +359,8 @@ pub(crate) const TERTIARY_BIT: u8 = 65;
 /// Integrated circuit card data: elements, each of which is known to be fit for storage or not.
 pub(crate) const CHIP_DATA: u8 = 55;
 
-/// Places 0 to 128; place 0 and 1 stay empty.
-const COUNT: usize = 129;
+/// Places 0 to 192; place 0 stays empty.
+const COUNT: usize = Bitmap::LAST as usize + 1;
 
 #[cfg(test)]
 mod tests {
@@ -196,15 +370,14 @@ mod tests {
 
     #[test]
     fn built_in_dialects_are_found_by_name() {
+        for dialect in Dialect::ALL {
+            assert_eq!(Dialect::by_name(dialect.name()), Some(*dialect));
+        }
         assert_eq!(
-            Dialect::by_name("iso87-ascii").unwrap().bitmap(),
-            BitmapForm::Binary
+            Dialect::by_name("iso87-ascii-hex").unwrap().form().bitmap,
+            BitmapForm::HEX
         );
-        assert_eq!(
-            Dialect::by_name("iso87-ascii-hex").unwrap().bitmap(),
-            BitmapForm::Hex
-        );
-        assert!(Dialect::by_name("iso93").is_none());
+        assert!(Dialect::by_name("iso86").is_none());
         assert!(Dialect::ISO87_ASCII != Dialect::ISO87_ASCII_HEX);
     }
 
@@ -212,16 +385,9 @@ mod tests {
     fn every_field_of_1987_has_a_row_but_1_and_65() {
         for number in 0..=255_u8 {
             let defined = matches!(number, 2..=64 | 66..=128);
-            assert_eq!(
-                Dialect::ISO87_ASCII.field(number).is_some(),
-                defined,
-                "{number}"
-            );
-            assert_eq!(
-                Dialect::ISO87_ASCII.rule(number).is_defined(),
-                defined,
-                "{number}"
-            );
+            let dialect = Dialect::ISO87_ASCII;
+            assert_eq!(dialect.field(number).is_some(), defined, "{number}");
+            assert_eq!(dialect.rule(number).is_defined(), defined, "{number}");
         }
     }
 
@@ -244,21 +410,34 @@ mod tests {
     #[test]
     fn impossible_rows_are_refused() {
         let row = |number, length| FieldSpec::new(number, "row", Class::N, length);
-        let check = |rows: &[FieldSpec], error| {
-            assert_eq!(
-                Dialect::new("test", BitmapForm::Binary, rows).err(),
-                Some(error)
-            );
+        let check_in = |form: Form, rows: &[FieldSpec], error| {
+            assert_eq!(Dialect::new("test", form, rows, &[]).err(), Some(error));
         };
+        let check = |rows: &[FieldSpec], error| check_in(Form::ASCII, rows, error);
         check(&[row(65, Length::Fixed(1))], DialectError::Number(65));
         check(&[row(129, Length::Fixed(1))], DialectError::Number(129));
-        check(&[row(1, Length::Fixed(8))], DialectError::Order(1));
+        check(&[row(1, Length::Fixed(8))], DialectError::Number(1));
+        check(&[row(0, Length::Fixed(8))], DialectError::Order(0));
         check(
             &[row(3, Length::Fixed(6)), row(3, Length::Fixed(6))],
             DialectError::Order(3),
         );
-        check(&[row(3, Length::Ll(100))], DialectError::Length(3));
-        let replayed = row(48, Length::Lll(999)).seen_as(Sensitivity::Sad);
+        check(&[row(3, Length::ll(100))], DialectError::Length(3));
+        let replayed = row(48, Length::lll(999)).seen_as(Sensitivity::Sad);
         check(&[replayed.relayed(Relay::Replay)], DialectError::Replay(48));
+        let nested = Form::nested(BitmapForm::Binary, 3);
+        check_in(
+            nested,
+            &[row(25, Length::Fixed(1))],
+            DialectError::Number(25),
+        );
+        let tertiary = Form::ASCII.layout(Layout::Chained(Tertiary::AfterSecondary));
+        check_in(
+            tertiary,
+            &[row(193, Length::Fixed(1))],
+            DialectError::Number(193),
+        );
+        assert!(Dialect::new("test", tertiary, &[row(192, Length::Fixed(1))], &[]).is_ok());
+        assert!(Dialect::new("test", nested, &[row(1, Length::Fixed(1))], &[]).is_ok());
     }
 }

@@ -43,12 +43,43 @@ pub enum ParseErrorKind {
     /// A character is outside the field's class.
     #[error("a character is outside its class")]
     Content,
+    /// The nibble that is over is not the pad, where the dialect insists on it.
+    #[error("its padding is not the dialect's")]
+    Padding,
+    /// The digits are no date or time that can be.
+    #[error("it is no date or time")]
+    Date,
+    /// What the field holds is not as its row says.
+    #[error("what it holds is malformed")]
+    Composite,
+    /// The type of message must have the field.
+    #[error("it is missing")]
+    Missing,
     /// Bytes follow the last field.
     #[error("bytes follow the last field")]
     Trailing,
     /// Longer than any frame may be.
     #[error("longer than 65535 bytes")]
     TooLong,
+}
+
+impl ParseErrorKind {
+    /// Whether what follows cannot be read, because nobody knows where it begins.
+    pub(crate) const fn is_structural(self) -> bool {
+        match self {
+            Self::Content | Self::Padding | Self::Date | Self::Composite => false,
+            Self::Truncated
+            | Self::Mti
+            | Self::Bitmap
+            | Self::Tertiary
+            | Self::Undefined
+            | Self::Prefix
+            | Self::AboveMaximum
+            | Self::Missing
+            | Self::Trailing
+            | Self::TooLong => true,
+        }
+    }
 }
 
 /// Why a message cannot be written.
@@ -104,7 +135,7 @@ pub enum FrameError {
 /// Why rows do not make a dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum DialectError {
-    /// Data fields are 2 to 128, and not 65.
+    /// Data fields are 2 to 128, and not 65; with a tertiary bitmap up to 192.
     #[error("field {0} cannot be defined")]
     Number(u8),
     /// Rows must ascend, one per field.
@@ -113,6 +144,12 @@ pub enum DialectError {
     /// A length of zero, or above what the prefix can say.
     #[error("field {0} has an impossible length")]
     Length(u8),
+    /// Only digits, tracks and x+n can be packed.
+    #[error("field {0} cannot be packed: only n, z and x+n can")]
+    Encoding(u8),
+    /// A date or time needs digits of a fixed length that is its own.
+    #[error("field {0} is not as long as its date or time, or not n")]
+    Calendar(u8),
     /// What is replayed is stored, and authentication data never is; only DE55 is taken apart.
     #[error("field {0} may hold authentication data, so it cannot be replayed")]
     Replay(u8),

@@ -1,12 +1,16 @@
 //! A field is a row of data: length, prefix, class, encoding, sensitivity, part in the answer.
 
+use crate::calendar::Calendar;
+use crate::charset::Charset;
 use crate::class::{self, Class};
+use crate::composite::Composite;
 use crate::error::DialectError;
+use crate::packed::Packed;
 
 /// One row of a dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldSpec {
-    /// 2 to 128, and not 65.
+    /// 2 to 192, and not 65; in a nested bitmap also 1 and 65.
     pub number: u8,
     /// Its name in the standard.
     pub name: &'static str,
@@ -18,6 +22,10 @@ pub struct FieldSpec {
     pub class: Class,
     /// How the value is written.
     pub encoding: Encoding,
+    /// What its digits must be besides digits.
+    pub calendar: Calendar,
+    /// What the value holds.
+    pub composite: Composite,
     /// Who may see it.
     pub sensitivity: Sensitivity,
     /// What becomes of it in an answer.
@@ -25,16 +33,18 @@ pub struct FieldSpec {
 }
 
 impl FieldSpec {
-    /// A public text field that is no part of an answer.
+    /// A public text field in ASCII that is no part of an answer.
     #[must_use]
     pub const fn new(number: u8, name: &'static str, class: Class, length: Length) -> Self {
         Self {
             number,
             name,
             length,
-            prefix: Prefix::Ascii,
+            prefix: Prefix::ASCII,
             class,
-            encoding: Encoding::Ascii,
+            encoding: Encoding::ASCII,
+            calendar: Calendar::None,
+            composite: Composite::Opaque,
             sensitivity: Sensitivity::Public,
             relay: Relay::Never,
         }
@@ -44,6 +54,27 @@ impl FieldSpec {
     #[must_use]
     pub const fn encoded(mut self, encoding: Encoding) -> Self {
         self.encoding = encoding;
+        self
+    }
+
+    /// The same field with another way to write its length.
+    #[must_use]
+    pub const fn prefixed(mut self, prefix: Prefix) -> Self {
+        self.prefix = prefix;
+        self
+    }
+
+    /// The same field with a date or time in it.
+    #[must_use]
+    pub const fn dated(mut self, calendar: Calendar) -> Self {
+        self.calendar = calendar;
+        self
+    }
+
+    /// The same field with something in its value.
+    #[must_use]
+    pub const fn holding(mut self, composite: Composite) -> Self {
+        self.composite = composite;
         self
     }
 
@@ -61,78 +92,301 @@ impl FieldSpec {
         self
     }
 
+    /// Whether its values are bytes, and not text.
+    #[must_use]
+    pub const fn is_binary(&self) -> bool {
+        matches!(self.class, Class::B)
+            || matches!(self.encoding, Encoding::Binary | Encoding::Hex(_))
+    }
+
+    /// Whether a value may have this many units.
+    #[must_use]
+    pub fn has_length(&self, units: usize) -> bool {
+        match self.length {
+            Length::Fixed(len) => units == usize::from(len),
+            Length::Var { .. } => units <= usize::from(self.units_max()),
+        }
+    }
+
+    /// Units of the longest value.
+    #[must_use]
+    pub const fn units_max(&self) -> u16 {
+        match self.length {
+            Length::Fixed(len) => len,
+            Length::Var { max, .. } => at_most_u16(max as usize),
+        }
+    }
+
+    /// Bytes of the length prefix.
+    #[must_use]
+    pub const fn prefix_len(&self) -> u8 {
+        match self.length {
+            Length::Fixed(_) => 0,
+            Length::Var { digits, .. } => self.prefix.coding.wire_len(digits),
+        }
+    }
+
+    /// Bytes on the wire of a value of `units`.
+    #[must_use]
+    pub const fn wire_len(&self, units: usize) -> usize {
+        match self.encoding {
+            Encoding::Text(_) | Encoding::Binary => units,
+            Encoding::Hex(_) => units.saturating_mul(2),
+            Encoding::Packed(..) if matches!(self.class, Class::Xn) => {
+                Packed::wire_len(units.saturating_sub(1)).saturating_add(1)
+            }
+            Encoding::Packed(..) => Packed::wire_len(units),
+        }
+    }
+
     /// The row as the passes over bytes read it.
     pub(crate) const fn rule(&self) -> Result<Rule, DialectError> {
-        let (prefix, units_max, prefix_max) = match self.length {
-            Length::Fixed(len) => (PrefixLen::None, len, UNITS_MAX),
-            Length::L(max) => (PrefixLen::One, max, 9),
-            Length::Ll(max) => (PrefixLen::Two, max, 99),
-            Length::Lll(max) => (PrefixLen::Three, max, UNITS_MAX),
-        };
-        if units_max == 0 || units_max > prefix_max {
-            return Err(DialectError::Length(self.number));
+        if let Err(error) = self.check() {
+            return Err(error);
         }
-        let content = match (self.encoding, self.class) {
-            (Encoding::Hex, _) => Content::Hex,
-            (Encoding::Binary, _) | (Encoding::Ascii, Class::B) => Content::Any,
-            (Encoding::Ascii, Class::Xn) => Content::Signed,
-            (Encoding::Ascii, class) if class::Check::is_quick(class) => Content::Quick,
-            (Encoding::Ascii, _) => Content::Looked,
-        };
         Ok(Rule {
             check: class::Check::of(self.class),
-            content,
-            wire_len_max: self.encoding.wire_len(units_max),
-            units_min: match prefix {
-                PrefixLen::None => units_max,
-                PrefixLen::One | PrefixLen::Two | PrefixLen::Three | PrefixLen::Undefined => 0,
-            },
-            units_max,
-            prefix,
-            encoding: self.encoding,
+            content: self.content(),
+            shape: self.shape(),
+            wire_len_max: at_most_u16(self.wire_len(self.units_max() as usize)),
+            units_max: self.units_max(),
+            prefix_len: self.prefix_len(),
+            calendar: self.calendar,
+            is_plain: matches!(self.encoding, Encoding::ASCII | Encoding::Binary),
         })
+    }
+
+    /// Whether the parts of the row suit one another.
+    const fn check(&self) -> Result<(), DialectError> {
+        let number = self.number;
+        let fits = match self.length {
+            Length::Fixed(len) => len > 0,
+            Length::Var { digits, max } => {
+                max > 0 && max as u64 <= self.prefix.coding.says_at_most(digits)
+            }
+        };
+        if !fits {
+            return Err(DialectError::Length(number));
+        }
+        let packs = matches!(self.class, Class::N | Class::Z | Class::Xn);
+        if matches!(self.encoding, Encoding::Packed(..)) && !packs {
+            return Err(DialectError::Encoding(number));
+        }
+        let is_dated =
+            matches!(self.length, Length::Fixed(len) if len as usize == self.calendar.len());
+        let is_digits = matches!(self.class, Class::N);
+        let has_calendar = !self.calendar.is_empty();
+        if has_calendar && !(is_dated && is_digits) {
+            return Err(DialectError::Calendar(number));
+        }
+        Ok(())
+    }
+
+    const fn shape(&self) -> Shape {
+        let one_unit_a_byte = matches!(self.encoding, Encoding::Text(_) | Encoding::Binary);
+        match (self.length, self.prefix.coding) {
+            (Length::Fixed(_), _) => Shape::Fixed,
+            (Length::Var { digits: 1..=3, .. }, Coding::Ascii) if one_unit_a_byte => Shape::Decimal,
+            (Length::Var { .. }, _) => Shape::Special,
+        }
+    }
+
+    const fn content(&self) -> Content {
+        match (self.encoding, self.class) {
+            (Encoding::Binary, _) | (Encoding::Text(_), Class::B) => Content::Any,
+            (Encoding::ASCII, Class::Xn) => Content::Special,
+            (Encoding::ASCII, Class::Z) => Content::Track,
+            (Encoding::ASCII, _) if !self.calendar.is_empty() => Content::Dated,
+            (Encoding::ASCII, class) if class::Check::is_quick(class) => Content::Quick,
+            (Encoding::Text(_) | Encoding::Packed(..) | Encoding::Hex(_), _) => Content::Special,
+        }
     }
 }
 
-/// How long a value is, in units of its encoding: characters, or bytes where it is binary.
+/// How long a value is, in units: characters of text, digits of packed text, bytes of what is
+/// binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
     /// Always this long.
     Fixed(u16),
-    /// One digit of length, at most this long.
-    L(u16),
-    /// Two digits of length, at most this long.
-    Ll(u16),
-    /// Three digits of length, at most this long.
-    Lll(u16),
+    /// As long as a prefix says.
+    Var {
+        /// Digits of the prefix, 1 to 6; bytes where it is binary, 1 to 4.
+        digits: u8,
+        /// At most this long.
+        max: u32,
+    },
 }
 
-/// How a variable length is written.
+impl Length {
+    /// LLVAR.
+    #[must_use]
+    pub const fn ll(max: u32) -> Self {
+        Self::Var { digits: 2, max }
+    }
+
+    /// LLLVAR.
+    #[must_use]
+    pub const fn lll(max: u32) -> Self {
+        Self::Var { digits: 3, max }
+    }
+}
+
+/// How a variable length is written, and what it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prefix {
+pub struct Prefix {
+    /// How it is written.
+    pub coding: Coding,
+    /// What it counts.
+    pub count: Count,
+}
+
+impl Prefix {
+    /// Decimal digits in ASCII that count units.
+    pub const ASCII: Self = Self::new(Coding::Ascii, Count::Units);
+
+    /// A prefix.
+    #[must_use]
+    pub const fn new(coding: Coding, count: Count) -> Self {
+        Self { coding, count }
+    }
+}
+
+/// How a number is written in front of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
     /// Decimal digits in ASCII.
     Ascii,
+    /// Decimal digits in EBCDIC; they are the same in all code pages.
+    Ebcdic,
+    /// Packed decimal digits, right-justified.
+    Packed,
+    /// Big-endian bytes.
+    Binary,
+}
+
+impl Coding {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Ascii, Self::Ebcdic, Self::Packed, Self::Binary];
+
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ascii => "ascii",
+            Self::Ebcdic => "ebcdic",
+            Self::Packed => "bcd",
+            Self::Binary => "binary",
+        }
+    }
+
+    /// Bytes of so many digits, or, of binary, of so many bytes.
+    #[must_use]
+    pub const fn wire_len(self, digits: u8) -> u8 {
+        match self {
+            Self::Ascii | Self::Ebcdic | Self::Binary => digits,
+            Self::Packed => digits.div_ceil(2),
+        }
+    }
+
+    /// The largest number of so many digits; 0 when there cannot be so many.
+    #[must_use]
+    pub const fn says_at_most(self, digits: u8) -> u64 {
+        match (self, digits) {
+            (Self::Binary, 1..=4) => (1_u64 << (digits as u32).wrapping_mul(8)).wrapping_sub(1),
+            (Self::Ascii | Self::Ebcdic | Self::Packed, 1..=6) => {
+                10_u64.saturating_pow(digits as u32).saturating_sub(1)
+            }
+            _ => 0,
+        }
+    }
+
+    /// The number at the start of `bytes`, all of which belong to it.
+    pub(crate) fn read(self, bytes: &[u8]) -> Option<u32> {
+        bytes.iter().try_fold(0_u32, |number, byte| {
+            let (base, digit) = match self {
+                Self::Ascii => (10, digit(byte ^ 0x30)?),
+                Self::Ebcdic => (10, digit(byte ^ 0xF0)?),
+                Self::Packed => (
+                    100,
+                    digit(byte >> 4)?
+                        .checked_mul(10)?
+                        .checked_add(digit(byte & 0x0F)?)?,
+                ),
+                Self::Binary => (256, *byte),
+            };
+            number.checked_mul(base)?.checked_add(u32::from(digit))
+        })
+    }
+
+    /// Writes a number over all of `out`; `None` when it does not fit.
+    pub(crate) fn write(self, number: usize, out: &mut [u8]) -> Option<()> {
+        let mut rest = number;
+        for slot in out.iter_mut().rev() {
+            let (higher, low) = match self {
+                Self::Ascii | Self::Ebcdic => (rest / 10, rest % 10),
+                Self::Packed => (rest / 100, rest % 100),
+                Self::Binary => (rest / 256, rest % 256),
+            };
+            let low = u8::try_from(low).ok()?;
+            *slot = match self {
+                Self::Ascii => low | 0x30,
+                Self::Ebcdic => low | 0xF0,
+                Self::Packed => ((low / 10) << 4) | (low % 10),
+                Self::Binary => low,
+            };
+            rest = higher;
+        }
+        (rest == 0).then_some(())
+    }
+}
+
+fn digit(value: u8) -> Option<u8> {
+    (value < 10).then_some(value)
+}
+
+/// What a length counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Characters, digits, or bytes of a binary value.
+    Units,
+    /// Bytes on the wire behind the prefix: half of it for packed digits, twice of it for
+    /// hexadecimal digits.
+    Bytes,
+}
+
+impl Count {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Units, Self::Bytes];
+
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Units => "units",
+            Self::Bytes => "bytes",
+        }
+    }
 }
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// One character per byte.
-    Ascii,
+    Text(Charset),
+    /// Two digits per byte. Of x+n the sign stands before them as one character of the set.
+    Packed(Packed, Charset),
     /// Bytes as they are.
     Binary,
     /// Each byte as two hexadecimal digits: read in either case, written in upper case.
-    Hex,
+    Hex(Charset),
 }
 
 impl Encoding {
-    /// Bytes on the wire of a value of `units`.
-    const fn wire_len(self, units: u16) -> u16 {
-        match self {
-            Self::Ascii | Self::Binary => units,
-            Self::Hex => units.saturating_mul(2),
-        }
-    }
+    /// One ASCII character per byte.
+    pub const ASCII: Self = Self::Text(Charset::Ascii);
+    /// Hexadecimal digits in ASCII.
+    pub const HEX: Self = Self::Hex(Charset::Ascii);
 }
 
 /// Who may see a value.
@@ -147,6 +401,21 @@ pub enum Sensitivity {
     Sad,
 }
 
+impl Sensitivity {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Public, Self::Pan, Self::Sad];
+
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Pan => "pan",
+            Self::Sad => "sad",
+        }
+    }
+}
+
 /// What becomes of a field in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relay {
@@ -158,39 +427,56 @@ pub enum Relay {
     Never,
 }
 
-/// A row as the passes over bytes read it.
+impl Relay {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Echo, Self::Replay, Self::Never];
+
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Replay => "replay",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// A row as the passes over bytes read it. What only the rarer forms need is read from the row
+/// itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rule {
     check: class::Check,
-    content: Content,
-    /// Bytes of the longest value.
+    /// Bytes of the longest value, or of each where the length is fixed.
     wire_len_max: u16,
-    /// The length, or 0 where there is a prefix.
-    units_min: u16,
     /// The length, or the maximum where there is a prefix.
     units_max: u16,
-    /// How many digits of length come before the value.
-    pub(crate) prefix: PrefixLen,
-    /// How the value is written.
-    pub(crate) encoding: Encoding,
+    /// Bytes of the prefix.
+    prefix_len: u8,
+    pub(crate) shape: Shape,
+    content: Content,
+    calendar: Calendar,
+    /// Whether the value is on the wire as it is.
+    pub(crate) is_plain: bool,
 }
 
 impl Rule {
     /// Stands where the dialect has no row.
     pub(crate) const UNDEFINED: Self = Self {
         check: class::Check::of(Class::B),
-        content: Content::Any,
         wire_len_max: 0,
-        units_min: 0,
         units_max: 0,
-        prefix: PrefixLen::Undefined,
-        encoding: Encoding::Binary,
+        prefix_len: 0,
+        shape: Shape::Undefined,
+        content: Content::Any,
+        calendar: Calendar::None,
+        is_plain: true,
     };
 
     /// Whether the dialect has a row.
     #[inline]
     pub(crate) const fn is_defined(&self) -> bool {
-        !matches!(self.prefix, PrefixLen::Undefined)
+        !matches!(self.shape, Shape::Undefined)
     }
 
     /// The length, or the maximum where there is a prefix.
@@ -205,100 +491,73 @@ impl Rule {
         usize::from(self.wire_len_max)
     }
 
-    /// Bytes on the wire of a value of `units`.
+    /// Bytes of the prefix.
     #[inline]
-    pub(crate) const fn wire_len(&self, units: usize) -> usize {
-        if matches!(self.encoding, Encoding::Hex) {
-            return units.saturating_mul(2);
-        }
-        units
-    }
-
-    /// Whether a value that is not yet encoded is in its class.
-    #[inline(always)]
-    pub(crate) fn admits_value(&self, value: &[u8]) -> bool {
-        self.content == Content::Hex || self.admits(value)
-    }
-
-    /// Whether every byte is in its class.
-    pub(crate) fn admits_any(&self) -> bool {
-        matches!(self.content, Content::Any | Content::Hex)
+    pub(crate) fn prefix_len(&self) -> usize {
+        usize::from(self.prefix_len)
     }
 
     /// Whether a value may have this many units.
     #[inline]
     pub(crate) fn has_length(&self, units: usize) -> bool {
-        units >= usize::from(self.units_min) && units <= self.units_max()
+        match self.shape {
+            Shape::Fixed => units == self.units_max(),
+            Shape::Decimal | Shape::Special => units <= self.units_max(),
+            Shape::Undefined => false,
+        }
     }
 
-    /// Whether the wire bytes of a value are in its class.
+    /// Whether plain text or bytes are in the class of the row; `None` when the row itself must be
+    /// asked.
     #[inline(always)]
-    pub(crate) fn admits(&self, wire: &[u8]) -> bool {
-        if self.content == Content::Quick {
-            return self.check.admits(wire);
-        }
-        self.content == Content::Any || self.admits_special(wire)
-    }
-
-    /// Apart, so that the commonest case is not one leg of a jump table.
-    #[inline(never)]
-    fn admits_special(&self, wire: &[u8]) -> bool {
+    pub(crate) fn admits(&self, wire: &[u8]) -> Option<bool> {
         match self.content {
-            Content::Any => true,
-            Content::Quick => self.check.admits(wire),
-            Content::Looked => self.check.admits_slowly(wire),
-            Content::Signed => match wire.split_first() {
-                Some((sign, digits)) => class::is_sign(*sign) && self.check.admits(digits),
-                None => true,
-            },
-            Content::Hex => class::are_hex(wire),
+            Content::Quick => Some(self.check.admits(wire)),
+            Content::Any => Some(true),
+            Content::Dated => Some(self.check.admits(wire) && self.calendar.admits(wire)),
+            Content::Track => Some(class::is_track(wire)),
+            Content::Special => None,
         }
     }
+}
+
+/// How the length of a field is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// It is always the same.
+    Fixed,
+    /// One to three ASCII digits say how many bytes follow.
+    Decimal,
+    /// Any other prefix.
+    Special,
+    /// There is no such field.
+    Undefined,
 }
 
 /// What the bytes of a value must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
-    /// All in a class that has a shortcut.
+    /// Characters of a class that has a shortcut, in ASCII.
     Quick,
-    /// All in a class of the table.
-    Looked,
     /// Anything.
     Any,
-    /// A sign, then all in one class.
-    Signed,
-    /// Hexadecimal digits.
-    Hex,
+    /// Digits in ASCII that are a date or a time.
+    Dated,
+    /// Track data in ASCII.
+    Track,
+    /// What the row says, in whatever encoding.
+    Special,
 }
 
-/// How many digits of length come before a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PrefixLen {
-    /// The length is fixed.
-    None = 0,
-    /// L.
-    One = 1,
-    /// LL.
-    Two = 2,
-    /// LLL.
-    Three = 3,
-    /// There is no such field.
-    Undefined,
-}
-
-impl PrefixLen {
-    /// Bytes of the prefix.
-    #[inline]
-    pub(crate) const fn len(self) -> usize {
-        match self {
-            Self::Undefined => 0,
-            Self::None | Self::One | Self::Two | Self::Three => self as usize,
-        }
+const fn at_most_u16(value: usize) -> u16 {
+    if value > u16::MAX as usize {
+        return u16::MAX;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "compared above")]
+    {
+        value as u16
     }
 }
-
-/// What the longest prefix can say, and the longest value of any field.
-pub(crate) const UNITS_MAX: u16 = 999;
 
 #[cfg(test)]
 mod tests {
@@ -306,30 +565,74 @@ mod tests {
 
     #[test]
     fn lengths_that_a_prefix_cannot_say_are_refused() {
-        let check = |length, fits: bool| {
-            let row = FieldSpec::new(48, "row", Class::Ans, length);
-            assert_eq!(row.rule().is_ok(), fits, "{length:?}");
+        let check = |length, coding, fits: bool| {
+            let row = FieldSpec::new(48, "row", Class::Ans, length)
+                .prefixed(Prefix::new(coding, Count::Units));
+            assert_eq!(row.rule().is_ok(), fits, "{length:?} {coding:?}");
         };
-        check(Length::L(9), true);
-        check(Length::L(10), false);
-        check(Length::Ll(99), true);
-        check(Length::Ll(100), false);
-        check(Length::Lll(999), true);
-        check(Length::Lll(1000), false);
-        check(Length::Fixed(0), false);
-        check(Length::Ll(0), false);
+        let var = |digits, max| Length::Var { digits, max };
+        check(var(1, 9), Coding::Ascii, true);
+        check(var(1, 10), Coding::Ascii, false);
+        check(var(1, 255), Coding::Binary, true);
+        check(var(1, 256), Coding::Binary, false);
+        check(Length::ll(99), Coding::Packed, true);
+        check(Length::ll(100), Coding::Packed, false);
+        check(Length::lll(999), Coding::Ebcdic, true);
+        check(Length::lll(1000), Coding::Ebcdic, false);
+        check(var(6, 999_999), Coding::Ascii, true);
+        check(var(7, 10), Coding::Ascii, false);
+        check(var(0, 1), Coding::Ascii, false);
+        check(var(5, 10), Coding::Binary, false);
+        check(Length::Fixed(0), Coding::Ascii, false);
+        check(Length::ll(0), Coding::Ascii, false);
     }
 
     #[test]
-    fn a_sign_comes_first_and_only_first() {
-        let rule = FieldSpec::new(28, "fee", Class::Xn, Length::Fixed(9))
-            .rule()
-            .unwrap();
-        let check = |value: &[u8], admitted: bool| assert_eq!(rule.admits(value), admitted);
-        check(b"C00000100", true);
-        check(b"D00000100", true);
-        check(b"000000100", false);
-        check(b"CC0000100", false);
-        check(b"-00000100", false);
+    fn parts_that_do_not_suit_one_another_are_refused() {
+        let row = |class, length| FieldSpec::new(12, "row", class, length);
+        let packed = Encoding::Packed(Packed::RIGHT, Charset::Ascii);
+        let check = |row: FieldSpec, fits: bool| assert_eq!(row.rule().is_ok(), fits, "{row:?}");
+        check(row(Class::Ans, Length::Fixed(6)).encoded(packed), false);
+        check(row(Class::N, Length::Fixed(6)).encoded(packed), true);
+        check(row(Class::N, Length::Fixed(6)).dated(Calendar::Time), true);
+        check(row(Class::N, Length::Fixed(4)).dated(Calendar::Time), false);
+        check(
+            row(Class::Ans, Length::Fixed(6)).dated(Calendar::Time),
+            false,
+        );
+        check(row(Class::N, Length::ll(6)).dated(Calendar::Time), false);
+    }
+
+    #[test]
+    fn numbers_in_every_coding() {
+        let check = |coding: Coding, number: usize, wire: &[u8]| {
+            let mut out = [0xEE; 4];
+            assert_eq!(coding.write(number, &mut out[..wire.len()]), Some(()));
+            assert_eq!(&out[..wire.len()], wire);
+            assert_eq!(coding.read(wire), u32::try_from(number).ok());
+        };
+        check(Coding::Ascii, 37, b"37");
+        check(Coding::Ebcdic, 37, &[0xF3, 0xF7]);
+        check(Coding::Packed, 37, &[0x37]);
+        check(Coding::Packed, 137, &[0x01, 0x37]);
+        check(Coding::Binary, 37, &[37]);
+        check(Coding::Binary, 0x0137, &[1, 0x37]);
+        assert_eq!(Coding::Ascii.write(100, &mut [0; 2]), None);
+        assert_eq!(Coding::Binary.write(256, &mut [0; 1]), None);
+    }
+
+    #[test]
+    fn what_is_no_number() {
+        for (coding, wire) in [
+            (Coding::Ascii, &b"+9"[..]),
+            (Coding::Ascii, b"1x"),
+            (Coding::Ascii, b" 9"),
+            (Coding::Ascii, &[0xF1]),
+            (Coding::Ebcdic, b"19"),
+            (Coding::Packed, &[0x1A]),
+            (Coding::Packed, &[0xF1]),
+        ] {
+            assert_eq!(coding.read(wire), None, "{coding:?} {wire:02x?}");
+        }
     }
 }

@@ -27,7 +27,11 @@
 extern crate std;
 
 pub mod bitmap;
+pub mod calendar;
+pub mod charset;
 pub mod class;
+mod codec;
+pub mod composite;
 pub mod describe;
 pub mod dialect;
 mod dialects;
@@ -37,6 +41,9 @@ pub mod frame;
 mod hex;
 pub mod message;
 pub mod mti;
+pub mod packed;
+mod parse;
+pub mod requirement;
 #[cfg(test)]
 mod testing;
 pub mod tlv;

@@ -1,22 +1,22 @@
-//! Reading a message: one validating pass fills a table of offsets, then a view over the bytes.
+//! A message that has been read: a table of offsets, and a view over the bytes.
 
 use core::fmt;
 
 use crate::bitmap::{Bitmap, Numbers};
-use crate::dialect::{BitmapForm, Dialect, TERTIARY_BIT};
+use crate::codec;
+use crate::dialect::Dialect;
 use crate::error::{ParseError, ParseErrorKind};
-use crate::field::{Encoding, PrefixLen, Rule};
-use crate::hex;
+use crate::field::{Count, Encoding, FieldSpec, Length};
 use crate::mti::Mti;
 
 /// Where each field of a message lies. Plain data without a lifetime, so that it can be kept beside
 /// an owned buffer and move with it between threads.
 #[derive(Clone, Copy)]
 pub struct FieldIndex {
-    present: Bitmap,
+    pub(crate) present: Bitmap,
     dialect: &'static Dialect,
-    mti: Mti,
-    spans: Spans,
+    pub(crate) mti: Mti,
+    pub(crate) spans: Spans,
 }
 
 impl FieldIndex {
@@ -27,7 +27,7 @@ impl FieldIndex {
             present: Bitmap::EMPTY,
             dialect: Dialect::ISO87_ASCII,
             mti: Mti::UNREAD,
-            spans: [Span::EMPTY; 129],
+            spans: [Span::EMPTY; Bitmap::LAST as usize + 1],
         }
     }
 
@@ -59,7 +59,7 @@ impl FieldIndex {
     }
 
     /// The spans stay as they are: without its bit in `present` none is ever read.
-    fn begin(&mut self, dialect: &'static Dialect) {
+    pub(crate) fn begin(&mut self, dialect: &'static Dialect) {
         self.present = Bitmap::EMPTY;
         self.dialect = dialect;
         self.mti = Mti::UNREAD;
@@ -79,8 +79,8 @@ impl fmt::Debug for FieldIndex {
     }
 }
 
-/// By field number; places 0 and 1 stay empty.
-type Spans = [Span; 129];
+/// By field number; place 0 stays empty.
+pub(crate) type Spans = [Span; Bitmap::LAST as usize + 1];
 
 /// A value on the wire, without its length prefix: where it starts, and how long it is.
 #[derive(Clone, Copy)]
@@ -91,7 +91,8 @@ impl Span {
 
     /// Both are bounded by the longest message, 65,535 bytes.
     #[expect(clippy::cast_possible_truncation, reason = "16 bits each")]
-    const fn new(start: usize, len: usize) -> Self {
+    #[inline]
+    pub(crate) const fn new(start: usize, len: usize) -> Self {
         debug_assert!(start <= MESSAGE_LEN_MAX && len <= MESSAGE_LEN_MAX);
         Self((start as u32) << 16 | len as u32)
     }
@@ -107,10 +108,17 @@ impl Span {
         bytes.get_mut(start..start.saturating_add(len))
     }
 
-    /// The value and `prefix_len` bytes before it.
-    fn with_prefix(self, prefix_len: usize, bytes: &[u8]) -> Option<&[u8]> {
+    /// Where it starts.
+    #[inline]
+    pub(crate) const fn start(self) -> usize {
+        self.parts().0
+    }
+
+    /// Where it ends.
+    #[inline]
+    pub(crate) const fn end(self) -> usize {
         let (start, len) = self.parts();
-        bytes.get(start.checked_sub(prefix_len)?..start.saturating_add(len))
+        start.saturating_add(len)
     }
 
     #[inline]
@@ -119,232 +127,8 @@ impl Span {
     }
 }
 
-impl Dialect {
-    /// Reads a whole message and validates every field; `index` then says where each one lies.
-    ///
-    /// A field whose content is wrong but whose length is known is left out of the index, and the
-    /// pass goes on, so that the MTI, DE11 and DE41 are there for the answer. Where the length is
-    /// unknown the pass stops; the fields before stay readable.
-    ///
-    /// # Errors
-    /// The first fault. Nothing of a message with a fault may be forwarded.
-    pub fn parse(&'static self, bytes: &[u8], index: &mut FieldIndex) -> Result<(), ParseError> {
-        index.begin(self);
-        if bytes.len() > MESSAGE_LEN_MAX {
-            return Err(fault(0, 0, ParseErrorKind::TooLong));
-        }
-        index.mti = read_mti(bytes)?;
-        let (fields, mut at) = self.read_bitmaps(bytes)?;
-        index.present = fields;
-        let mut rest = fields;
-        let mut first_fault = None;
-        while let Err(stop) = self.read_fields(bytes, &mut at, rest, &mut index.spans) {
-            let first = *first_fault.get_or_insert(stop);
-            if stop.kind != ParseErrorKind::Content {
-                index.present = index.present.below(stop.field);
-                return Err(first);
-            }
-            index.present = index.present.without(stop.field);
-            rest = rest.above(stop.field);
-        }
-        debug_assert!(at <= bytes.len() && !index.present.contains(TERTIARY_BIT));
-        if at != bytes.len() && first_fault.is_none() {
-            first_fault = Some(fault(
-                fields.last().unwrap_or(1),
-                at,
-                ParseErrorKind::Trailing,
-            ));
-        }
-        first_fault.map_or(Ok(()), Err)
-    }
-
-    /// Reads `fields` up to the first fault, and leaves `at` behind the last one that was read,
-    /// also when its content is at fault.
-    ///
-    /// Warning to the next editor: this is the hot loop of the crate. What it works on fits the
-    /// registers; measure (`benches/benches/codec.rs`, and instructions) before and after.
-    fn read_fields(
-        &self,
-        bytes: &[u8],
-        at: &mut usize,
-        fields: Bitmap,
-        spans: &mut Spans,
-    ) -> Result<(), ParseError> {
-        debug_assert!(*at <= bytes.len() && !fields.contains(1));
-        let mut here = *at;
-        for (first, half) in fields.numbered_halves() {
-            let mut bits = half;
-            while bits != 0 {
-                let number = first.wrapping_add(bits.trailing_zeros());
-                bits &= bits.wrapping_sub(1);
-                let field = read_field(self.rule_at(number), bytes, here);
-                here = field.end();
-                if let Some(kind) = field.fault {
-                    *at = here;
-                    return Err(fault_at(number, field.start, kind));
-                }
-                if let Some(span) = spans.get_mut(number as usize) {
-                    *span = Span::new(field.start, field.len);
-                }
-            }
-        }
-        *at = here;
-        Ok(())
-    }
-
-    /// The fields that the bitmaps announce, without the bits that announce bitmaps, and where the
-    /// first field begins.
-    fn read_bitmaps(&self, bytes: &[u8]) -> Result<(Bitmap, usize), ParseError> {
-        let bitmap_len = self.bitmap().wire_len();
-        let second = MTI_LEN.saturating_add(bitmap_len);
-        let primary = self.read_bitmap(bytes, MTI_LEN)?;
-        if primary & FIRST_BIT == 0 {
-            return Ok((Bitmap::from_halves(primary, 0), second));
-        }
-        let secondary = self.read_bitmap(bytes, second)?;
-        let fields = Bitmap::from_halves(primary & !FIRST_BIT, secondary);
-        let end = second.saturating_add(bitmap_len);
-        if fields.contains(TERTIARY_BIT) {
-            return Err(fault(1, end, ParseErrorKind::Tertiary));
-        }
-        Ok((fields, end))
-    }
-
-    fn read_bitmap(&self, bytes: &[u8], at: usize) -> Result<u64, ParseError> {
-        let ahead = bytes.get(at..).unwrap_or_default();
-        let bits = match self.bitmap() {
-            BitmapForm::Binary => ahead
-                .first_chunk()
-                .map(|bytes| Some(u64::from_be_bytes(*bytes))),
-            BitmapForm::Hex => ahead.first_chunk().map(hex::word),
-        };
-        match bits {
-            Some(Some(bits)) => Ok(bits),
-            Some(None) => Err(fault(1, at, ParseErrorKind::Bitmap)),
-            None => Err(fault(1, at, ParseErrorKind::Truncated)),
-        }
-    }
-}
-
-fn read_mti(bytes: &[u8]) -> Result<Mti, ParseError> {
-    let Some(digits) = bytes.first_chunk() else {
-        return Err(fault(0, 0, ParseErrorKind::Truncated));
-    };
-    Mti::new(*digits).ok_or_else(|| fault(0, 0, ParseErrorKind::Mti))
-}
-
-/// What was read at one place.
-struct Field {
-    /// Where the value starts; with a fault, where the fault is.
-    start: usize,
-    /// Bytes of the value; 0 when the fault does not let them be known.
-    len: usize,
-    fault: Option<ParseErrorKind>,
-}
-
-impl Field {
-    const fn faulty(start: usize, kind: ParseErrorKind) -> Self {
-        Self {
-            start,
-            len: 0,
-            fault: Some(kind),
-        }
-    }
-
-    const fn end(&self) -> usize {
-        self.start.wrapping_add(self.len)
-    }
-}
-
-#[inline(always)]
-fn read_field(rule: &Rule, bytes: &[u8], at: usize) -> Field {
-    let (start, len) = if rule.prefix == PrefixLen::None {
-        (at, rule.wire_len_max())
-    } else {
-        let (len, fault) = read_prefix(rule, bytes.get(at..).unwrap_or_default());
-        if let Some(kind) = fault {
-            return Field::faulty(at, kind);
-        }
-        (at.wrapping_add(rule.prefix.len()), len)
-    };
-    let Some(value) = bytes.get(start..start.wrapping_add(len)) else {
-        return Field::faulty(start, ParseErrorKind::Truncated);
-    };
-    let fault = if rule.admits(value) {
-        None
-    } else {
-        Some(ParseErrorKind::Content)
-    };
-    Field { start, len, fault }
-}
-
-/// Bytes of the value behind the prefix that `ahead` begins with. A pair, because that is returned
-/// in registers.
-#[inline(always)]
-fn read_prefix(rule: &Rule, ahead: &[u8]) -> (usize, Option<ParseErrorKind>) {
-    let (true, Some(chunk)) = (rule.is_defined(), ahead.first_chunk::<4>()) else {
-        return read_short_prefix(rule, ahead);
-    };
-    match decimal(u32::from_le_bytes(*chunk), rule.prefix.len()) {
-        Some(units) if units <= rule.units_max() => (rule.wire_len(units), None),
-        Some(_) => (0, Some(ParseErrorKind::AboveMaximum)),
-        None => (0, Some(ParseErrorKind::Prefix)),
-    }
-}
-
-/// The same with fewer than four bytes left, or without a row.
-#[cold]
-#[inline(never)]
-fn read_short_prefix(rule: &Rule, ahead: &[u8]) -> (usize, Option<ParseErrorKind>) {
-    let len = rule.prefix.len();
-    if !rule.is_defined() {
-        return (0, Some(ParseErrorKind::Undefined));
-    }
-    if ahead.len() < len {
-        return (0, Some(ParseErrorKind::Truncated));
-    }
-    let mut padded = [b'0'; 4];
-    for (slot, byte) in padded.iter_mut().zip(ahead) {
-        *slot = *byte;
-    }
-    read_prefix(rule, &padded)
-}
-
-/// The number that the first `len` characters of four say, at most three; `None` when one of them
-/// is no digit.
-#[inline(always)]
-const fn decimal(word: u32, len: usize) -> Option<usize> {
-    // The characters become digits, and those that are not asked for go out at the top.
-    let digits = (word ^ 0x3030_3030) << (4_usize.wrapping_sub(len) & 3).wrapping_mul(8);
-    if (digits | digits.wrapping_add(0x7676_7676)) & 0x8080_8080 != 0 {
-        return None;
-    }
-    let [_, hundreds, tens, ones] = digits.to_le_bytes();
-    let tens = (hundreds as usize)
-        .wrapping_mul(10)
-        .wrapping_add(tens as usize);
-    Some(tens.wrapping_mul(10).wrapping_add(ones as usize))
-}
-
-#[cold]
-fn fault(field: u8, offset: usize, kind: ParseErrorKind) -> ParseError {
-    let offset = u32::try_from(offset).unwrap_or(u32::MAX);
-    ParseError {
-        field,
-        offset,
-        kind,
-    }
-}
-
-#[cold]
-fn fault_at(number: u32, offset: usize, kind: ParseErrorKind) -> ParseError {
-    fault(u8::try_from(number).unwrap_or(u8::MAX), offset, kind)
-}
-
-const MTI_LEN: usize = 4;
 /// No frame may be longer; offsets are kept in 16 bits.
-const MESSAGE_LEN_MAX: usize = u16::MAX as usize;
-const FIRST_BIT: u64 = 1 << 63;
+pub(crate) const MESSAGE_LEN_MAX: usize = u16::MAX as usize;
 
 /// A message that has been read: fields are slices of its bytes.
 ///
@@ -369,39 +153,50 @@ impl<'a> MessageRef<'a> {
         self.index.mti
     }
 
-    /// The value as it stands on the wire, without its length prefix. Where the row says
-    /// [`Encoding::Hex`] these are the hexadecimal digits; see [`MessageRef::decode`].
+    /// The value as it stands on the wire, in whatever encoding, without its length prefix; see
+    /// [`MessageRef::decode`].
     #[must_use]
+    #[inline]
     pub fn field(self, number: u8) -> Option<&'a [u8]> {
         self.index.span(number)?.of(self.bytes)
     }
 
-    /// The value itself: binary fields as bytes in every dialect. Takes room from `scratch` only
-    /// where the wire form is another. `None` when the field is absent or `scratch` too small.
+    /// The value itself: text as ASCII characters, binary as bytes in every dialect. Takes room
+    /// from `scratch` only where the wire form is another. `None` when the field is absent or
+    /// `scratch` too small.
     #[must_use]
+    #[inline]
     pub fn decode<'s>(self, number: u8, scratch: &'s mut [u8]) -> Option<&'s [u8]>
     where
         'a: 's,
     {
         let wire = self.field(number)?;
-        match self.encoding(number) {
-            Encoding::Ascii | Encoding::Binary => Some(wire),
-            Encoding::Hex => hex::decode(wire, scratch),
+        if self.dialect().rule(number).is_plain {
+            return Some(wire);
         }
+        let row = self.dialect().field(number)?;
+        codec::decode(row, wire, self.units(row, wire)?, scratch)
     }
 
-    /// Copies the value itself to the start of `out`, and says how long it is: binary fields as
-    /// bytes in every dialect. `None` when the field is absent or `out` too small.
+    /// The value itself, where it has exactly so many characters or bytes.
+    #[must_use]
+    pub fn array<const N: usize>(self, number: u8) -> Option<[u8; N]> {
+        let mut scratch = [0; N];
+        self.decode(number, &mut scratch)?.try_into().ok()
+    }
+
+    /// Copies the value itself to the start of `out`, and says how long it is. `None` when the
+    /// field is absent or `out` too small.
     #[must_use]
     pub fn decode_into(self, number: u8, out: &mut [u8]) -> Option<usize> {
         let wire = self.field(number)?;
-        match self.encoding(number) {
-            Encoding::Ascii | Encoding::Binary => {
-                out.get_mut(..wire.len())?.copy_from_slice(wire);
-                Some(wire.len())
-            }
-            Encoding::Hex => hex::decode(wire, out).map(<[u8]>::len),
+        if self.dialect().rule(number).is_plain {
+            out.get_mut(..wire.len())?.copy_from_slice(wire);
+            return Some(wire.len());
         }
+        let row = self.dialect().field(number)?;
+        let units = self.units(row, wire)?;
+        codec::decode(row, wire, units, out).map(<[u8]>::len)
     }
 
     /// The fields that are there and well-formed.
@@ -431,15 +226,78 @@ impl<'a> MessageRef<'a> {
         self.bytes
     }
 
-    /// How the value of a field is written.
-    pub(crate) fn encoding(self, number: u8) -> Encoding {
-        self.index.dialect.rule(number).encoding
+    /// Where a field begins, its length prefix included, and where it ends, in bytes from the start
+    /// of the message.
+    #[must_use]
+    pub fn extent(self, number: u8) -> Option<core::ops::Range<usize>> {
+        let span = self.index.span(number)?;
+        let start = span
+            .start()
+            .checked_sub(self.dialect().rule(number).prefix_len())?;
+        Some(start..span.end())
+    }
+
+    /// The first mandatory or conditional field of its type that it lacks: what its dialect's
+    /// requirements say.
+    ///
+    /// # Errors
+    /// [`ParseErrorKind::Missing`] with the field, and the offset at which it would stand.
+    pub fn check_requirements(self) -> Result<(), ParseError> {
+        let missing =
+            |row: &crate::requirement::Requirement| row.missing(self.mti(), self.present());
+        let mut missing = self.dialect().requirements().iter().filter_map(missing);
+        let Some(first) = missing.next() else {
+            return Ok(());
+        };
+        let field = missing.fold(first, u8::min);
+        let next = self.present().above(field).iter().next();
+        let place = next.and_then(|next| self.extent(next));
+        let offset = place.map_or(self.bytes.len(), |place| place.start);
+        Err(ParseError {
+            field,
+            offset: u32::try_from(offset).unwrap_or(u32::MAX),
+            kind: ParseErrorKind::Missing,
+        })
+    }
+
+    /// The fields whose odd number of packed digits is filled with another nibble than their row
+    /// says. That is no fault unless the dialect's padding is strict.
+    #[must_use]
+    pub fn wrong_padding(self) -> Bitmap {
+        let is_wrong = |number: &u8| {
+            let (row, wire) = (self.dialect().field(*number)?, self.field(*number)?);
+            let units = self.units(row, wire)?;
+            (!codec::is_padded(row, wire, units)).then_some(())
+        };
+        self.present()
+            .iter()
+            .filter(|number| is_wrong(number).is_some())
+            .collect()
     }
 
     /// Length prefix and value as they stand on the wire.
     pub(crate) fn wire(self, number: u8) -> Option<&'a [u8]> {
-        let prefix_len = self.index.dialect.rule(number).prefix.len();
-        self.index.span(number)?.with_prefix(prefix_len, self.bytes)
+        self.bytes.get(self.extent(number)?)
+    }
+
+    /// How long the value itself is.
+    pub(crate) fn value_len(self, number: u8) -> Option<usize> {
+        let (row, wire) = (self.dialect().field(number)?, self.field(number)?);
+        self.units(row, wire)
+    }
+
+    /// Units of the value. Of packed digits an odd number can only be told by the prefix.
+    pub(crate) fn units(self, row: &FieldSpec, wire: &[u8]) -> Option<usize> {
+        match (row.encoding, row.length, row.prefix.count) {
+            (Encoding::Packed(..), Length::Var { .. }, Count::Units) => {
+                let start = self.index.span(row.number)?.start();
+                let prefix = start.checked_sub(usize::from(row.prefix_len()))?..start;
+                let units = row.prefix.coding.read(self.bytes.get(prefix)?)?;
+                usize::try_from(units).ok()
+            }
+            (_, Length::Fixed(len), _) => Some(usize::from(len)),
+            (_, Length::Var { .. }, _) => Some(codec::units_of(row, wire)),
+        }
     }
 }
 

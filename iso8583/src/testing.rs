@@ -5,6 +5,7 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
+use crate::calendar::Calendar;
 use crate::class::Class;
 use crate::dialect::Dialect;
 use crate::field::{Encoding, FieldSpec, Length};
@@ -131,15 +132,20 @@ impl Message {
 pub(crate) fn value_of(row: FieldSpec) -> impl Strategy<Value = Vec<u8>> {
     let lengths = match row.length {
         Length::Fixed(len) => len..=len,
-        Length::L(max) | Length::Ll(max) | Length::Lll(max) => 0..=max.min(60),
+        Length::Var { .. } => 0..=row.units_max().min(60),
     };
-    let byte = match (row.encoding, row.class) {
-        (Encoding::Binary | Encoding::Hex, _) | (_, Class::B) => any::<u8>().boxed(),
-        (_, Class::N | Class::Xn) => (b'0'..=b'9').boxed(),
-        (_, Class::Z) => prop_oneof![9 => b'0'..=b'9', 1 => Just(b'='), 1 => Just(b'D')].boxed(),
-        (_, Class::A | Class::An) => prop_oneof![b'0'..=b'9', b'A'..=b'Z', Just(b' ')].boxed(),
-        (_, Class::Ns) => (b' '..=b'@').boxed(),
-        (_, Class::Ans) => (b' '..=b'~').boxed(),
+    let packed = matches!(row.encoding, Encoding::Packed(..));
+    let byte = match row.class {
+        _ if row.is_binary() => any::<u8>().boxed(),
+        Class::B => any::<u8>().boxed(),
+        Class::N | Class::Xn => (b'0'..=b'9').boxed(),
+        // Packed, both separators are one nibble, which is read as the first of them.
+        Class::Z if packed => prop_oneof![9 => b'0'..=b'9', 1 => Just(b'=')].boxed(),
+        Class::Z => prop_oneof![9 => b'0'..=b'9', 1 => Just(b'='), 1 => Just(b'D')].boxed(),
+        Class::A => prop_oneof![b'a'..=b'z', b'A'..=b'Z', Just(b' ')].boxed(),
+        Class::An => prop_oneof![b'0'..=b'9', b'A'..=b'Z', Just(b' ')].boxed(),
+        Class::Ns => (b' '..=b'@').boxed(),
+        Class::Ans => (b' '..=b'~').boxed(),
     };
     let signed = row.class == Class::Xn;
     proptest::collection::vec(
@@ -150,15 +156,25 @@ pub(crate) fn value_of(row: FieldSpec) -> impl Strategy<Value = Vec<u8>> {
         if let (true, Some(first)) = (signed, value.first_mut()) {
             *first = if *first % 2 == 0 { b'C' } else { b'D' };
         }
+        if !row.calendar.is_empty() {
+            make_possible(row.calendar, &mut value);
+        }
         value
     })
 }
 
+/// Makes any digits a date or a time: each pair of them is brought below ten, and zero
+/// becomes one.
+fn make_possible(calendar: Calendar, digits: &mut [u8]) {
+    for pair in digits.as_chunks_mut::<2>().0 {
+        *pair = [b'0', pair[1].max(b'1')];
+    }
+    assert!(calendar.admits(digits), "{calendar:?}");
+}
+
 /// Any set of fields of a dialect with any values.
 pub(crate) fn any_fields(dialect: &'static Dialect) -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
-    let rows: Vec<_> = (2..=128)
-        .filter_map(|number| dialect.field(number).copied())
-        .collect();
+    let rows: Vec<_> = dialect.rows().copied().collect();
     proptest::sample::subsequence(rows, 0..=40).prop_flat_map(|rows| {
         let value = |row: FieldSpec| value_of(row).prop_map(move |value| (row.number, value));
         rows.into_iter().map(value).collect::<Vec<_>>()

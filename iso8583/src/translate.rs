@@ -14,8 +14,8 @@ mod write;
 
 pub use network::{NetworkKind, network, write_network, write_network_answer};
 pub use read::{
-    RequestFields, ReversalFields, account, can_be_refused, issuer_answer, missing, request,
-    response_code, reversal, stan, trace,
+    RequestFields, ReversalFields, account, can_be_refused, issuer_answer, request, response_code,
+    reversal, stan, trace,
 };
 pub use scrub::scrub_sad;
 pub use write::{

@@ -3,14 +3,17 @@
 use core::fmt;
 
 use crate::bitmap::Bitmap;
-use crate::dialect::{BitmapForm, Dialect, TERTIARY_BIT};
+use crate::charset::Charset;
+use crate::codec;
+use crate::dialect::{BitmapForm, Dialect, Layout, MtiForm, TERTIARY_BIT, Tertiary};
 use crate::error::WriteError;
-use crate::field::{Encoding, PrefixLen, Rule, UNITS_MAX};
+use crate::field::{Encoding, FieldSpec, Length, Rule, Shape};
 use crate::hex;
 use crate::message::MessageRef;
 use crate::mti::Mti;
+use crate::parse::FIRST_BIT;
 
-/// Writes one message: fields in ascending order, then [`Writer::finish`].
+/// Writes one message, or what a field holds: fields in ascending order, then [`Writer::finish`].
 ///
 /// ```text
 /// out:  MTI │ primary │ (secondary, opened by the first field above 64) │ fields …
@@ -22,24 +25,32 @@ pub struct Writer<'b> {
     at: usize,
     present: Bitmap,
     last: u8,
+    /// Where the third bitmap would stand; 0 while there is no second one.
+    third_at: usize,
 }
 
 impl<'b> Writer<'b> {
     /// Starts a message. A buffer that is too small shows at the first field or at the end.
     #[must_use]
     pub const fn new(dialect: &'static Dialect, mti: Mti, out: &'b mut [u8]) -> Self {
-        let at = MTI_LEN.saturating_add(dialect.bitmap().wire_len());
         Self {
             dialect,
             mti,
             out,
-            at,
+            at: dialect.form().head_len(),
             present: Bitmap::EMPTY,
-            last: 1,
+            last: 0,
+            third_at: 0,
         }
     }
 
-    /// Puts a field: text as characters, binary as bytes in every dialect. A field that fails
+    /// Starts what a field holds.
+    #[must_use]
+    pub const fn nested(dialect: &'static Dialect, out: &'b mut [u8]) -> Self {
+        Self::new(dialect, Mti::UNREAD, out)
+    }
+
+    /// Puts a field: text as ASCII characters, binary as bytes in every dialect. A field that fails
     /// leaves the message as it was.
     ///
     /// # Errors
@@ -50,15 +61,39 @@ impl<'b> Writer<'b> {
         if !rule.has_length(value.len()) {
             return Err(WriteError::Length(number));
         }
-        if !rule.admits_value(value) {
+        if !rule.is_plain || rule.shape == Shape::Special {
+            return self.put_special(number, value);
+        }
+        let in_class = rule.admits(value);
+        if !in_class.unwrap_or_else(|| self.row_admits(number, value)) {
             return Err(WriteError::Content(number));
         }
-        let room = self.reserve_with_prefix(number, rule, value.len())?;
-        match rule.encoding {
-            Encoding::Ascii | Encoding::Binary => copy(value, room),
-            Encoding::Hex => hex::encode(value, room),
-        }
+        let prefix_len = rule.prefix_len();
+        let room = self.reserve(number, value.len().saturating_add(prefix_len))?;
+        let (prefix, room) = room
+            .split_at_mut_checked(prefix_len)
+            .ok_or(WriteError::Full)?;
+        put_decimal(value.len(), prefix);
+        copy(value, room);
         Ok(())
+    }
+
+    /// A value or a prefix that is written otherwise than as it is.
+    #[inline(never)]
+    fn put_special(&mut self, number: u8, value: &[u8]) -> Result<(), WriteError> {
+        let row = self.row(number)?;
+        if !codec::value_is_in_class(row, value) {
+            return Err(WriteError::Content(number));
+        }
+        let room = self.reserve_row(row, value.len())?;
+        codec::encode(row, value, room);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn row_admits(&self, number: u8, value: &[u8]) -> bool {
+        let row = self.dialect.field(number);
+        row.is_some_and(|row| codec::value_is_in_class(row, value))
     }
 
     /// As [`Writer::put`], with spaces after a text that is shorter than its fixed length.
@@ -68,7 +103,7 @@ impl<'b> Writer<'b> {
     pub fn put_padded(&mut self, number: u8, value: &[u8]) -> Result<(), WriteError> {
         let rule = self.dialect.rule(number);
         let len = rule.units_max();
-        if rule.prefix != PrefixLen::None || value.len() >= len {
+        if rule.shape != Shape::Fixed || value.len() >= len {
             return self.put(number, value);
         }
         let mut padded = [b' '; PADDED_LEN_MAX];
@@ -86,71 +121,101 @@ impl<'b> Writer<'b> {
     /// # Errors
     /// As [`Writer::put`].
     pub fn copy(&mut self, number: u8, from: MessageRef<'_>) -> Result<(), WriteError> {
-        let Some(value) = from.field(number) else {
+        let Some(wire) = from.wire(number) else {
             return Ok(());
         };
-        if !core::ptr::eq(self.dialect, from.dialect()) {
-            return match from.encoding(number) {
-                Encoding::Ascii | Encoding::Binary => self.put(number, value),
-                Encoding::Hex => self.put_digits(number, value),
-            };
+        if core::ptr::eq(self.dialect, from.dialect()) {
+            self.next(number)?;
+            copy(wire, self.reserve(number, wire.len())?);
+            return Ok(());
         }
-        self.next(number)?;
-        let wire = from.wire(number).unwrap_or_default();
-        copy(wire, self.reserve(number, wire.len())?);
-        Ok(())
-    }
-
-    /// Puts a field of which `digits` are the hexadecimal form, without a copy between.
-    fn put_digits(&mut self, number: u8, digits: &[u8]) -> Result<(), WriteError> {
-        let rule = self.next(number)?;
-        let len = digits.len().div_ceil(2);
-        if !rule.has_length(len) {
-            return Err(WriteError::Length(number));
-        }
-        if !rule.admits_any() {
-            return Err(WriteError::Content(number));
-        }
-        let room = self.reserve_with_prefix(number, rule, len)?;
-        match rule.encoding {
-            Encoding::Ascii | Encoding::Binary => match hex::decode(digits, room) {
-                Some(_) => Ok(()),
-                None => Err(WriteError::Content(number)),
-            },
-            Encoding::Hex => {
-                copy(digits, room);
-                Ok(())
+        let (Some(value), Some(row)) = (from.field(number), from.dialect().field(number)) else {
+            return Ok(());
+        };
+        match row.encoding {
+            Encoding::Text(Charset::Ascii) | Encoding::Binary => self.put(number, value),
+            Encoding::Hex(_) => self.put_decoded(number, row, value),
+            Encoding::Text(_) | Encoding::Packed(..) => {
+                let mut scratch = [0; TEXT_LEN_MAX];
+                match from.decode(number, &mut scratch) {
+                    Some(value) => self.put(number, value),
+                    None => Err(WriteError::Length(number)),
+                }
             }
         }
     }
 
-    /// Writes MTI and bitmap, and says how long the message is.
+    /// Puts a value of which `digits` are the hexadecimal form, without a copy between where bytes
+    /// are written.
+    fn put_decoded(
+        &mut self,
+        number: u8,
+        from: &FieldSpec,
+        digits: &[u8],
+    ) -> Result<(), WriteError> {
+        self.next(number)?;
+        let row = self.row(number)?;
+        let units = codec::units_of(from, digits);
+        if !row.has_length(units) {
+            return Err(WriteError::Length(number));
+        }
+        if !row.is_binary() {
+            return Err(WriteError::Content(number));
+        }
+        if from.encoding == row.encoding {
+            copy(digits, self.reserve_row(row, units)?);
+            return Ok(());
+        }
+        if !matches!(row.encoding, Encoding::Binary | Encoding::ASCII) {
+            let mut scratch = [0; TEXT_LEN_MAX];
+            return match codec::decode(from, digits, units, &mut scratch) {
+                Some(value) => self.put(number, value),
+                None => Err(WriteError::Length(number)),
+            };
+        }
+        let room = self.reserve_row(row, units)?;
+        match codec::decode(from, digits, units, room) {
+            Some(_) => Ok(()),
+            None => Err(WriteError::Content(number)),
+        }
+    }
+
+    /// Writes MTI and bitmaps, and says how long the message is.
     ///
     /// # Errors
     /// The buffer is full.
     pub fn finish(self) -> Result<usize, WriteError> {
-        debug_assert!(!self.present.contains(1) && !self.present.contains(TERTIARY_BIT));
-        let (primary, secondary) = self.present.halves();
-        let primary = if secondary == 0 {
-            primary
-        } else {
-            primary | FIRST_BIT
-        };
-        let bitmap_len = self.dialect.bitmap().wire_len();
+        debug_assert!(!self.present.contains(TERTIARY_BIT) || self.mti == Mti::UNREAD);
+        let form = self.dialect.form();
         let (mti, rest) = self
             .out
-            .split_first_chunk_mut::<MTI_LEN>()
+            .split_at_mut_checked(form.mti.wire_len())
             .ok_or(WriteError::Full)?;
-        *mti = *self.mti.as_bytes();
-        let (first, rest) = rest
-            .split_at_mut_checked(bitmap_len)
+        put_mti(form.mti, self.mti, mti);
+        let (first, _) = rest
+            .split_at_mut_checked(form.bitmap_len())
             .ok_or(WriteError::Full)?;
-        put_bitmap(self.dialect.bitmap(), primary, first);
-        if secondary != 0 {
-            let second = rest.get_mut(..bitmap_len).ok_or(WriteError::Full)?;
-            put_bitmap(self.dialect.bitmap(), secondary, second);
+        let [primary, secondary, tertiary] = self.present.words();
+        if !matches!(form.layout, Layout::Chained(_)) {
+            put_bits(form.bitmap, [primary, secondary], first);
+            return Ok(self.at);
+        }
+        let second = announcing(secondary, tertiary);
+        put_bits(form.bitmap, [announcing(primary, second), 0], first);
+        for (bits, at) in [(second, form.head_len()), (tertiary, self.third_at)] {
+            if bits != 0 {
+                let end = at.saturating_add(form.bitmap_len());
+                let room = self.out.get_mut(at..end).ok_or(WriteError::Full)?;
+                put_bits(form.bitmap, [bits, 0], room);
+            }
         }
         Ok(self.at)
+    }
+
+    fn row(&self, number: u8) -> Result<&'static FieldSpec, WriteError> {
+        self.dialect
+            .field(number)
+            .ok_or(WriteError::Undefined(number))
     }
 
     /// The rule of a field that may come next.
@@ -167,29 +232,30 @@ impl<'b> Writer<'b> {
     }
 
     /// Room for a value of `units` behind its prefix, which is written.
-    #[inline]
-    fn reserve_with_prefix(
-        &mut self,
-        number: u8,
-        rule: &Rule,
-        units: usize,
-    ) -> Result<&mut [u8], WriteError> {
-        let prefix_len = rule.prefix.len();
-        let len = rule.wire_len(units).saturating_add(prefix_len);
-        let room = self.reserve(number, len)?;
+    fn reserve_row(&mut self, row: &FieldSpec, units: usize) -> Result<&mut [u8], WriteError> {
+        let (prefix_len, len) = (usize::from(row.prefix_len()), row.wire_len(units));
+        let room = self.reserve(row.number, len.saturating_add(prefix_len))?;
         let (prefix, room) = room
             .split_at_mut_checked(prefix_len)
             .ok_or(WriteError::Full)?;
-        put_prefix(units, prefix);
+        if let Length::Var { .. } = row.length {
+            let counted = match row.prefix.count {
+                crate::field::Count::Units => units,
+                crate::field::Count::Bytes => len,
+            };
+            // The maximum of the row is within what its prefix can say.
+            let written = row.prefix.coding.write(counted, prefix);
+            debug_assert!(written.is_some());
+        }
         Ok(room)
     }
 
     /// Room for a field, which is in the message from then on.
     #[inline]
     fn reserve(&mut self, number: u8, len: usize) -> Result<&mut [u8], WriteError> {
-        debug_assert!(number > self.last && number != TERTIARY_BIT);
-        if number > 64 && self.last <= 64 {
-            self.open_secondary(len)?;
+        debug_assert!(number > self.last);
+        if number > 64 {
+            self.open_bitmaps(number, len)?;
         }
         let end = self.at.saturating_add(len);
         let room = self.out.get_mut(self.at..end).ok_or(WriteError::Full)?;
@@ -200,22 +266,50 @@ impl<'b> Writer<'b> {
         Ok(room)
     }
 
-    /// Moves the fields that are written to make room for the secondary bitmap, when there is room
-    /// for the first field above 64 as well.
-    #[cold]
-    fn open_secondary(&mut self, len: usize) -> Result<(), WriteError> {
-        let bitmap_len = self.dialect.bitmap().wire_len();
-        let fields = MTI_LEN.saturating_add(bitmap_len);
-        let end = self.at.saturating_add(bitmap_len);
-        if end.saturating_add(len) > self.out.len() {
+    /// Opens the bitmaps that announce a field above 64, when there is room for them and for `len`
+    /// bytes of the field as well.
+    #[inline(never)]
+    fn open_bitmaps(&mut self, number: u8, len: usize) -> Result<(), WriteError> {
+        let form = self.dialect.form();
+        let Layout::Chained(tertiary) = form.layout else {
+            return Ok(());
+        };
+        let (opens_second, opens_third) = (self.last <= 64, number > 128 && self.last <= 128);
+        let added = usize::from(opens_second).saturating_add(usize::from(opens_third));
+        let added = added.saturating_mul(form.bitmap_len());
+        if self.at.saturating_add(added).saturating_add(len) > self.out.len() {
             return Err(WriteError::Full);
         }
-        let moved = self.out.get_mut(fields..end).ok_or(WriteError::Full)?;
+        if opens_second {
+            let second_at = form.head_len();
+            self.insert_bitmap(second_at)?;
+            self.third_at = match tertiary {
+                Tertiary::None | Tertiary::AfterSecondary => {
+                    second_at.saturating_add(form.bitmap_len())
+                }
+                Tertiary::Field65 => self.at,
+            };
+        }
+        if opens_third {
+            self.insert_bitmap(self.third_at)?;
+        }
+        Ok(())
+    }
+
+    /// Moves what is written behind `place` to make room for one bitmap.
+    fn insert_bitmap(&mut self, place: usize) -> Result<(), WriteError> {
+        let bitmap_len = self.dialect.form().bitmap_len();
+        let end = self.at.saturating_add(bitmap_len);
+        let moved = self.out.get_mut(place..end).ok_or(WriteError::Full)?;
         moved.rotate_right(bitmap_len);
-        debug_assert!(self.present.last().is_none_or(|last| last <= 64));
         self.at = end;
         Ok(())
     }
+}
+
+/// A bitmap whose first bit says that another one follows.
+const fn announcing(bits: u64, next: u64) -> u64 {
+    if next == 0 { bits } else { bits | FIRST_BIT }
 }
 
 impl fmt::Debug for Writer<'_> {
@@ -224,9 +318,10 @@ impl fmt::Debug for Writer<'_> {
     }
 }
 
+/// At most three ASCII digits.
 #[inline]
-fn put_prefix(units: usize, prefix: &mut [u8]) {
-    debug_assert!(prefix.is_empty() || units <= usize::from(UNITS_MAX));
+fn put_decimal(units: usize, prefix: &mut [u8]) {
+    debug_assert!(prefix.is_empty() || units <= 999);
     let mut rest = u16::try_from(units).unwrap_or(0);
     for slot in prefix.iter_mut().rev() {
         let digit = (rest % 10) as u8;
@@ -234,7 +329,6 @@ fn put_prefix(units: usize, prefix: &mut [u8]) {
         rest /= 10;
     }
 }
-
 /// Both are of one length. The short values, which are most, are copied as one or two words,
 /// without a call.
 #[inline]
@@ -265,17 +359,38 @@ fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8]) {
     }
 }
 
-fn put_bitmap(form: BitmapForm, bits: u64, out: &mut [u8]) {
+fn put_mti(form: MtiForm, mti: Mti, out: &mut [u8]) {
+    let digits = mti.as_bytes();
     match form {
-        BitmapForm::Binary => out.copy_from_slice(&bits.to_be_bytes()),
-        BitmapForm::Hex => out.copy_from_slice(&hex::digits(bits)),
+        MtiForm::Text(charset) => charset.encode(digits, out),
+        MtiForm::Packed => crate::packed::Packed::RIGHT.encode(digits, out),
+        MtiForm::None => {}
     }
 }
 
-const MTI_LEN: usize = 4;
-const FIRST_BIT: u64 = 1 << 63;
+/// The first bytes of two words, as many as `out` has room for.
+#[inline]
+fn put_bits(form: BitmapForm, [primary, secondary]: [u64; 2], out: &mut [u8]) {
+    match form {
+        BitmapForm::Binary => {
+            let words = [primary.to_be_bytes(), secondary.to_be_bytes()];
+            for (slot, byte) in out.iter_mut().zip(words.as_flattened()) {
+                *slot = *byte;
+            }
+        }
+        BitmapForm::Hex(charset) => {
+            let words = [hex::digits(primary), hex::digits(secondary)];
+            for (slot, digit) in out.iter_mut().zip(words.as_flattened()) {
+                *slot = charset.byte(*digit);
+            }
+        }
+    }
+}
+
 /// No text of fixed length is longer than 42 characters.
 const PADDED_LEN_MAX: usize = 64;
+/// The longest text that is written in another encoding than it came in.
+const TEXT_LEN_MAX: usize = 999;
 
 #[cfg(test)]
 mod tests;

@@ -108,8 +108,8 @@ impl Generator {
         if view.mti().class() == iso8583::mti::Class::Network {
             return;
         }
-        let number = match (view.field(41), view.field(11)) {
-            (Some(terminal), Some(stan)) => trace_number(terminal, stan),
+        let number = match (view.array::<8>(41), view.array::<6>(11)) {
+            (Some(terminal), Some(stan)) => trace_number(&terminal, &stan),
             _ => None,
         };
         let Some(number) = number else {

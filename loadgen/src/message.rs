@@ -54,7 +54,8 @@ impl Echo {
     #[must_use]
     pub fn differs(&self, answer: MessageRef<'_>, partial: bool) -> Option<u8> {
         self.fields().into_iter().find_map(|(number, sent)| {
-            let same = match answer.field(number) {
+            let mut scratch = [0; ECHOED_LEN_MAX];
+            let same = match answer.decode(number, &mut scratch) {
                 Some(received) => received == sent,
                 None => partial && number != 11 && number != 41,
             };
@@ -65,9 +66,8 @@ impl Echo {
     /// The same with the twelve digits of DE4 apart, for an approval of a part of the amount.
     #[must_use]
     pub fn differs_beside_amount(&self, answer: MessageRef<'_>) -> Option<u8> {
-        let other = answer.field(4).and_then(|field| field.try_into().ok());
         let echo = Self {
-            amount: other.unwrap_or(self.amount),
+            amount: answer.array(4).unwrap_or(self.amount),
             ..*self
         };
         echo.differs(answer, false)
@@ -285,6 +285,9 @@ pub fn mark_repeat(wire: Wire, frame: &mut [u8]) {
 
 /// Longest message that is sent, and longest frame that is taken.
 pub const MESSAGE_LEN_MAX: usize = 2048;
+
+/// The longest field that is echoed: an account of 19 digits.
+const ECHOED_LEN_MAX: usize = 19;
 
 #[cfg(test)]
 mod tests;

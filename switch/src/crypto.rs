@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 
 use aes_gcm::aead::{AeadInOut, KeyInit, Nonce, Tag};
 use aes_gcm::{Aes256Gcm, Key};
-use domain::error::InvalidValue;
 use domain::ids::{AcquirerId, Slot, Stan};
 use domain::pan::{Account, Pan, PanToken, SealedPan};
 use domain::request::{
@@ -144,14 +143,14 @@ impl Keyring {
     /// Everything about a request that outlives its frame.
     ///
     /// # Errors
-    /// [`CryptoError::Length`] for an account that is none, [`CryptoError::Exhausted`].
+    /// [`CryptoError::Exhausted`].
     pub fn facts(
         &mut self,
         acquirer: AcquirerId,
-        fields: &RequestFields<'_>,
+        fields: &RequestFields,
     ) -> Result<Facts, CryptoError> {
-        let pan = Pan::new(fields.account).map_err(|_: InvalidValue| CryptoError::Length)?;
-        let token = self.token(&pan);
+        let pan = &fields.account;
+        let token = self.token(pan);
         let class = match fields.class {
             MessageClass::Authorisation => b'1',
             MessageClass::Financial => b'2',
@@ -166,7 +165,7 @@ impl Keyring {
             account: Account {
                 token,
                 masked: pan.masked(),
-                sealed: self.seal(&pan)?,
+                sealed: self.seal(pan)?,
             },
             amount: fields.amount,
             processing_code: fields.processing_code,
@@ -181,10 +180,10 @@ impl Keyring {
     pub fn reversal(
         &self,
         acquirer: AcquirerId,
-        fields: &ReversalFields<'_>,
+        fields: &ReversalFields,
         frame: FrameId,
     ) -> Reversal {
-        let pan = fields.account.and_then(|digits| Pan::new(digits).ok());
+        let pan = fields.account.as_ref();
         Reversal {
             frame,
             transmission: fields.transmission,
@@ -194,7 +193,7 @@ impl Keyring {
             key: self.duplicate_key(acquirer, b'4', &fields.trace),
             original: fields.original,
             merchant: fields.trace.merchant,
-            token: pan.map(|pan| self.token(&pan)),
+            token: pan.map(|pan| self.token(pan)),
             amount: fields.amount,
             replacement: fields.replacement,
         }
@@ -295,7 +294,7 @@ impl Keyring {
         TraceKey(low(self.hash.hash(input.bytes())))
     }
 
-    fn content(&self, token: PanToken, fields: &RequestFields<'_>) -> ContentHash {
+    fn content(&self, token: PanToken, fields: &RequestFields) -> ContentHash {
         let mut input = Input::of(Purpose::Content);
         input.put(&token.0);
         input.put(fields.processing_code.as_bytes());

@@ -26,15 +26,14 @@ impl EchoReader {
 
     /// Of an answer as it came.
     pub(crate) fn of_answer(&self, message: MessageRef<'_>) -> Echo {
-        let digits = |number| message.field(number).unwrap_or_default();
         Echo {
-            transmitted: TransmissionTime::from_digits(digits(7)).ok(),
-            terminal: text(digits(41)),
-            rrn: text(digits(37)),
-            merchant: text(digits(42)),
-            processing_code: text(digits(3)),
-            currency: Currency::from_digits(digits(49)).ok(),
-            account: message.field(2).map(|account| self.hash(account)),
+            transmitted: with(message, 7, |text| TransmissionTime::from_digits(text).ok()),
+            terminal: text(message, 41),
+            rrn: text(message, 37),
+            merchant: text(message, 42),
+            processing_code: text(message, 3),
+            currency: with(message, 49, |text| Currency::from_digits(text).ok()),
+            account: with(message, 2, |account| Some(self.hash(account))),
         }
     }
 
@@ -57,6 +56,18 @@ impl EchoReader {
 }
 
 /// A field that is no text counts as absent: it is not compared, and never equal to another.
-fn text<const N: usize>(bytes: &[u8]) -> Text<N> {
-    Text::new("echo field", bytes).unwrap_or_default()
+fn text<const N: usize>(message: MessageRef<'_>, number: u8) -> Text<N> {
+    with(message, number, |text| Text::new("echo field", text).ok()).unwrap_or_default()
 }
+
+/// What a field's characters are read as, if it is there.
+fn with<T>(
+    message: MessageRef<'_>,
+    number: u8,
+    read: impl FnOnce(&[u8]) -> Option<T>,
+) -> Option<T> {
+    read(message.decode(number, &mut [0; ECHOED_LEN_MAX])?)
+}
+
+/// The longest field that is echoed: an account of 19 digits.
+const ECHOED_LEN_MAX: usize = 19;

@@ -2,35 +2,49 @@
 //! than the table, the row follows practice: 55 is binary, 48, 59 to 63 and 112 to 127 are private
 //! bytes.
 
-use crate::class::Class::{An, Ans, B, N, Ns, Xn, Z};
-use crate::dialect::{BitmapForm, Dialect};
+use crate::bitmap::Bitmap;
+use crate::calendar::Calendar;
+use crate::class::Class::{self, An, Ans, B, N, Xn, Z};
+use crate::composite::Composite::Tlv;
+use crate::dialect::{BitmapForm, Dialect, Form};
 use crate::field::Encoding::Binary;
-use crate::field::Length::{Fixed, Ll, Lll};
+use crate::field::Length::{self, Fixed};
 use crate::field::Relay::{Echo, Replay};
 use crate::field::Sensitivity::{Pan, Sad};
 use crate::field::{Encoding, FieldSpec};
+use crate::requirement::{MtiPattern, Requirement};
 
 /// Bitmap and binary fields as bytes.
-pub(crate) static ASCII: Dialect = build("iso87-ascii", BitmapForm::Binary, &ROWS);
+pub(crate) static ASCII: Dialect = build("iso87-ascii", Form::ASCII, &ROWS);
 
 /// Bitmap and binary fields as hexadecimal digits.
-pub(crate) static ASCII_HEX: Dialect = build("iso87-ascii-hex", BitmapForm::Hex, &in_hex(ROWS));
+pub(crate) static ASCII_HEX: Dialect = build(
+    "iso87-ascii-hex",
+    Form::ASCII.bitmap(BitmapForm::HEX),
+    &in_hex(ROWS),
+);
 
 const ROWS: [FieldSpec; 126] = [
-    row(2, "primary account number", N, Ll(19))
+    row(2, "primary account number", N, Length::ll(19))
         .seen_as(Pan)
         .relayed(Echo),
     row(3, "processing code", N, Fixed(6)).relayed(Echo),
     row(4, "amount, transaction", N, Fixed(12)).relayed(Echo),
     row(5, "amount, settlement", N, Fixed(12)).relayed(Replay),
     row(6, "amount, cardholder billing", N, Fixed(12)).relayed(Replay),
-    row(7, "transmission date and time", N, Fixed(10)).relayed(Echo),
+    row(7, "transmission date and time", N, Fixed(10))
+        .dated(Calendar::MonthDayTime)
+        .relayed(Echo),
     row(8, "amount, cardholder billing fee", N, Fixed(8)),
     row(9, "conversion rate, settlement", N, Fixed(8)).relayed(Replay),
     row(10, "conversion rate, cardholder billing", N, Fixed(8)).relayed(Replay),
     row(11, "system trace audit number", N, Fixed(6)).relayed(Echo),
-    row(12, "time, local transaction", N, Fixed(6)).relayed(Echo),
-    row(13, "date, local transaction", N, Fixed(4)).relayed(Echo),
+    row(12, "time, local transaction", N, Fixed(6))
+        .dated(Calendar::Time)
+        .relayed(Echo),
+    row(13, "date, local transaction", N, Fixed(4))
+        .dated(Calendar::MonthDay)
+        .relayed(Echo),
     row(14, "date, expiration", N, Fixed(4)),
     row(15, "date, settlement", N, Fixed(4)).relayed(Replay),
     row(16, "date, conversion", N, Fixed(4)).relayed(Replay),
@@ -54,11 +68,22 @@ const ROWS: [FieldSpec; 126] = [
     row(29, "amount, settlement fee", Xn, Fixed(9)),
     row(30, "amount, transaction processing fee", Xn, Fixed(9)),
     row(31, "amount, settlement processing fee", Xn, Fixed(9)),
-    row(32, "acquiring institution identification code", N, Ll(11)).relayed(Echo),
-    row(33, "forwarding institution identification code", N, Ll(11)),
-    row(34, "primary account number, extended", Ns, Ll(28)).seen_as(Pan),
-    row(35, "track 2 data", Z, Ll(37)).seen_as(Sad),
-    row(36, "track 3 data", Z, Lll(104)).seen_as(Sad),
+    row(
+        32,
+        "acquiring institution identification code",
+        N,
+        Length::ll(11),
+    )
+    .relayed(Echo),
+    row(
+        33,
+        "forwarding institution identification code",
+        N,
+        Length::ll(11),
+    ),
+    row(34, "primary account number, extended", Ans, Length::ll(28)).seen_as(Pan),
+    row(35, "track 2 data", Z, Length::ll(37)).seen_as(Sad),
+    row(36, "track 3 data", Ans, Length::lll(104)).seen_as(Sad),
     row(37, "retrieval reference number", An, Fixed(12)).relayed(Echo),
     row(38, "authorisation identification response", An, Fixed(6)),
     row(39, "response code", An, Fixed(2)),
@@ -66,11 +91,11 @@ const ROWS: [FieldSpec; 126] = [
     row(41, "card acceptor terminal identification", Ans, Fixed(8)).relayed(Echo),
     row(42, "card acceptor identification code", Ans, Fixed(15)).relayed(Echo),
     row(43, "card acceptor name and location", Ans, Fixed(40)),
-    row(44, "additional response data", Ans, Ll(25)).relayed(Replay),
-    row(45, "track 1 data", Ans, Ll(76)).seen_as(Sad),
-    row(46, "additional data, ISO", Ans, Lll(999)),
-    row(47, "additional data, national", Ans, Lll(999)),
-    row(48, "additional data, private", B, Lll(999)).seen_as(Sad),
+    row(44, "additional response data", Ans, Length::ll(25)).relayed(Replay),
+    row(45, "track 1 data", Ans, Length::ll(76)).seen_as(Sad),
+    row(46, "additional data, ISO", Ans, Length::lll(999)),
+    row(47, "additional data, national", Ans, Length::lll(999)),
+    row(48, "additional data, private", B, Length::lll(999)).seen_as(Sad),
     row(49, "currency code, transaction", An, Fixed(3)).relayed(Echo),
     row(50, "currency code, settlement", An, Fixed(3)).relayed(Replay),
     row(51, "currency code, cardholder billing", An, Fixed(3)).relayed(Replay),
@@ -78,19 +103,20 @@ const ROWS: [FieldSpec; 126] = [
         .encoded(Binary)
         .seen_as(Sad),
     row(53, "security related control information", N, Fixed(16)),
-    row(54, "additional amounts", Ans, Lll(120)).relayed(Replay),
-    row(55, "integrated circuit card data", B, Lll(255))
+    row(54, "additional amounts", Ans, Length::lll(120)).relayed(Replay),
+    row(55, "integrated circuit card data", B, Length::lll(255))
         .encoded(Binary)
+        .holding(Tlv)
         .seen_as(Sad)
         .relayed(Replay),
-    row(56, "reserved, ISO", Ans, Lll(999)),
-    row(57, "reserved, national", Ans, Lll(999)),
-    row(58, "reserved, national", Ans, Lll(999)),
-    row(59, "echo data", B, Lll(999)).relayed(Echo),
-    row(60, "reserved, private", B, Lll(999)).seen_as(Sad),
-    row(61, "reserved, private", B, Lll(999)).seen_as(Sad),
-    row(62, "reserved, private", B, Lll(999)).seen_as(Sad),
-    row(63, "reserved, private", B, Lll(999)).seen_as(Sad),
+    row(56, "reserved, ISO", Ans, Length::lll(999)),
+    row(57, "reserved, national", Ans, Length::lll(999)),
+    row(58, "reserved, national", Ans, Length::lll(999)),
+    row(59, "echo data", B, Length::lll(999)).relayed(Echo),
+    row(60, "reserved, private", B, Length::lll(999)).seen_as(Sad),
+    row(61, "reserved, private", B, Length::lll(999)).seen_as(Sad),
+    row(62, "reserved, private", B, Length::lll(999)).seen_as(Sad),
+    row(63, "reserved, private", B, Length::lll(999)).seen_as(Sad),
     row(64, "message authentication code", B, Fixed(8)).encoded(Binary),
     row(66, "settlement code", N, Fixed(1)),
     row(67, "extended payment code", N, Fixed(2)),
@@ -127,50 +153,92 @@ const ROWS: [FieldSpec; 126] = [
         .seen_as(Sad),
     row(97, "amount, net settlement", Xn, Fixed(17)),
     row(98, "payee", Ans, Fixed(25)),
-    row(99, "settlement institution identification code", N, Ll(11)),
-    row(100, "receiving institution identification code", N, Ll(11)),
-    row(101, "file name", Ans, Ll(17)),
-    row(102, "account identification 1", Ans, Ll(28)).seen_as(Pan),
-    row(103, "account identification 2", Ans, Ll(28)).seen_as(Pan),
-    row(104, "transaction description", Ans, Lll(100)),
-    row(105, "reserved, ISO", Ans, Lll(999)),
-    row(106, "reserved, ISO", Ans, Lll(999)),
-    row(107, "reserved, ISO", Ans, Lll(999)),
-    row(108, "reserved, ISO", Ans, Lll(999)),
-    row(109, "reserved, ISO", Ans, Lll(999)),
-    row(110, "reserved, ISO", Ans, Lll(999)),
-    row(111, "reserved, ISO", Ans, Lll(999)),
-    row(112, "reserved, national", B, Lll(999)).seen_as(Sad),
-    row(113, "reserved, national", B, Lll(999)).seen_as(Sad),
-    row(114, "reserved, national", B, Lll(999)).seen_as(Sad),
-    row(115, "reserved, national", B, Lll(999)).seen_as(Sad),
-    row(116, "reserved, national", B, Lll(999)).seen_as(Sad),
-    row(117, "reserved, national", B, Lll(999)).seen_as(Sad),
-    row(118, "reserved, national", B, Lll(999)).seen_as(Sad),
-    row(119, "reserved, national", B, Lll(999)).seen_as(Sad),
-    row(120, "reserved, private", B, Lll(999)).seen_as(Sad),
-    row(121, "reserved, private", B, Lll(999)).seen_as(Sad),
-    row(122, "reserved, private", B, Lll(999)).seen_as(Sad),
-    row(123, "reserved, private", B, Lll(999)).seen_as(Sad),
-    row(124, "reserved, private", B, Lll(999)).seen_as(Sad),
-    row(125, "reserved, private", B, Lll(999)).seen_as(Sad),
-    row(126, "reserved, private", B, Lll(999)).seen_as(Sad),
-    row(127, "reserved, private", B, Lll(999)).seen_as(Sad),
+    row(
+        99,
+        "settlement institution identification code",
+        N,
+        Length::ll(11),
+    ),
+    row(
+        100,
+        "receiving institution identification code",
+        N,
+        Length::ll(11),
+    ),
+    row(101, "file name", Ans, Length::ll(17)),
+    row(102, "account identification 1", Ans, Length::ll(28)).seen_as(Pan),
+    row(103, "account identification 2", Ans, Length::ll(28)).seen_as(Pan),
+    row(104, "transaction description", Ans, Length::lll(100)),
+    row(105, "reserved, ISO", Ans, Length::lll(999)),
+    row(106, "reserved, ISO", Ans, Length::lll(999)),
+    row(107, "reserved, ISO", Ans, Length::lll(999)),
+    row(108, "reserved, ISO", Ans, Length::lll(999)),
+    row(109, "reserved, ISO", Ans, Length::lll(999)),
+    row(110, "reserved, ISO", Ans, Length::lll(999)),
+    row(111, "reserved, ISO", Ans, Length::lll(999)),
+    row(112, "reserved, national", B, Length::lll(999)).seen_as(Sad),
+    row(113, "reserved, national", B, Length::lll(999)).seen_as(Sad),
+    row(114, "reserved, national", B, Length::lll(999)).seen_as(Sad),
+    row(115, "reserved, national", B, Length::lll(999)).seen_as(Sad),
+    row(116, "reserved, national", B, Length::lll(999)).seen_as(Sad),
+    row(117, "reserved, national", B, Length::lll(999)).seen_as(Sad),
+    row(118, "reserved, national", B, Length::lll(999)).seen_as(Sad),
+    row(119, "reserved, national", B, Length::lll(999)).seen_as(Sad),
+    row(120, "reserved, private", B, Length::lll(999)).seen_as(Sad),
+    row(121, "reserved, private", B, Length::lll(999)).seen_as(Sad),
+    row(122, "reserved, private", B, Length::lll(999)).seen_as(Sad),
+    row(123, "reserved, private", B, Length::lll(999)).seen_as(Sad),
+    row(124, "reserved, private", B, Length::lll(999)).seen_as(Sad),
+    row(125, "reserved, private", B, Length::lll(999)).seen_as(Sad),
+    row(126, "reserved, private", B, Length::lll(999)).seen_as(Sad),
+    row(127, "reserved, private", B, Length::lll(999)).seen_as(Sad),
     row(128, "message authentication code", B, Fixed(8)).encoded(Binary),
 ];
 
-const fn row(
-    number: u8,
-    name: &'static str,
-    class: crate::class::Class,
-    length: crate::field::Length,
-) -> FieldSpec {
+/// What a message needs to be processed at all. Of a network message nothing is asked here: which
+/// fields it has is a matter of the endpoint.
+const REQUIREMENTS: &[Requirement] = &[
+    needs(*b"010x", PURCHASE, ACCOUNT),
+    needs(*b"012x", PURCHASE, ACCOUNT),
+    needs(*b"020x", PURCHASE, ACCOUNT),
+    needs(*b"022x", PURCHASE, ACCOUNT),
+    needs(*b"040x", AMOUNT, &[]),
+    needs(*b"042x", AMOUNT, &[]),
+    needs(*b"011x", ANSWER, &[]),
+    needs(*b"013x", ANSWER, &[]),
+    needs(*b"021x", ANSWER, &[]),
+    needs(*b"023x", ANSWER, &[]),
+    needs(*b"041x", ANSWER, &[]),
+    needs(*b"043x", ANSWER, &[]),
+];
+
+/// An amount, its currency, and what names the message.
+const AMOUNT: Bitmap = Bitmap::EMPTY.with(4).with(7).with(11).with(41).with(49);
+const PURCHASE: Bitmap = AMOUNT.with(3);
+/// Its number, or its track.
+const ACCOUNT: &[Bitmap] = &[Bitmap::EMPTY.with(2).with(35)];
+const ANSWER: Bitmap = Bitmap::EMPTY.with(11).with(39);
+
+/// A pattern that cannot be fails the build, not the start.
+const fn needs(mti: [u8; 4], mandatory: Bitmap, one_of: &'static [Bitmap]) -> Requirement {
+    let Some(mti) = MtiPattern::new(mti) else {
+        unreachable!()
+    };
+    Requirement {
+        mti,
+        mandatory,
+        one_of,
+        conditions: &[],
+    }
+}
+
+const fn row(number: u8, name: &'static str, class: Class, length: Length) -> FieldSpec {
     FieldSpec::new(number, name, class, length)
 }
 
 /// A row that cannot be fails the build, not the start.
-const fn build(name: &'static str, bitmap: BitmapForm, rows: &[FieldSpec]) -> Dialect {
-    match Dialect::new(name, bitmap, rows) {
+const fn build(name: &'static str, form: Form, rows: &[FieldSpec]) -> Dialect {
+    match Dialect::new(name, form, rows, REQUIREMENTS) {
         Ok(dialect) => dialect,
         Err(_) => unreachable!(),
     }
@@ -180,7 +248,7 @@ const fn in_hex<const N: usize>(mut rows: [FieldSpec; N]) -> [FieldSpec; N] {
     let mut rest: &mut [FieldSpec] = &mut rows;
     while let [row, tail @ ..] = rest {
         if matches!(row.encoding, Binary) {
-            row.encoding = Encoding::Hex;
+            row.encoding = Encoding::HEX;
         }
         rest = tail;
     }

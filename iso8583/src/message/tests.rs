@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::class::Class;
+use crate::dialect::Form;
 use crate::field::{FieldSpec, Length};
 use crate::testing::{Message, PURCHASE, any_fields, purchase_bytes, raw, written};
 use crate::{describe::describe, translate};
@@ -14,7 +15,7 @@ use crate::{describe::describe, translate};
 const _: () = {
     const fn movable<T: Copy + Send + Sync + 'static>() {}
     movable::<FieldIndex>();
-    assert!(size_of::<FieldIndex>() <= 600);
+    assert!(size_of::<FieldIndex>() <= 832);
 };
 
 #[track_caller]
@@ -64,7 +65,7 @@ fn the_writer_writes_what_was_put_together_by_hand() {
 fn every_prefix_of_a_message_names_the_field_in_which_it_ends() {
     for dialect in [Dialect::ISO87_ASCII, Dialect::ISO87_ASCII_HEX] {
         let whole = Message::new(dialect, written(dialect, "0200", &PURCHASE));
-        let bitmap_len = dialect.bitmap().wire_len();
+        let bitmap_len = dialect.form().bitmap_len();
         for cut in 0..whole.bytes.len() {
             let (index, error) = fault_of(dialect, &whole.bytes[..cut]);
             let expected = place_of_cut(&whole, cut).unwrap_or(match cut {
@@ -267,7 +268,7 @@ fn bitmaps_that_lie() {
         Dialect::ISO87_ASCII,
         &raw(b"0200", &all_but_65, &[b'0'; 9000]),
     );
-    assert_eq!(error.field, 28, "the first field that may not be zeros");
+    assert_eq!(error.field, 7, "the first field that may not be zeros");
 }
 
 #[test]
@@ -343,14 +344,40 @@ fn an_index_forgets_the_message_before() {
 }
 
 #[test]
+fn dates_and_times_that_cannot_be() {
+    let check = |field: u8, digits: &[u8]| {
+        check_fault(
+            &raw(b"0800", &[field], digits),
+            field,
+            12,
+            ParseErrorKind::Date,
+        );
+    };
+    check(7, b"1301000000");
+    check(7, b"0230000000");
+    check(7, b"0229240000");
+    check(12, b"246000");
+    check(13, b"1301");
+    check(13, b"0631");
+    // Something else than digits is told as such.
+    check_fault(
+        &raw(b"0800", &[13], b"13x1"),
+        13,
+        12,
+        ParseErrorKind::Content,
+    );
+}
+
+#[test]
 fn a_field_without_a_row_ends_the_reading() {
     static NARROW: Dialect = match Dialect::new(
         "narrow",
-        BitmapForm::Binary,
+        Form::ASCII,
         &[
             FieldSpec::new(3, "processing code", Class::N, Length::Fixed(6)),
             FieldSpec::new(11, "trace", Class::N, Length::Fixed(6)),
         ],
+        &[],
     ) {
         Ok(dialect) => dialect,
         Err(_) => unreachable!(),

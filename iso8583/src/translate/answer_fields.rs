@@ -13,8 +13,8 @@ use crate::tlv;
 /// is left out.
 pub(super) fn collect<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a [u8] {
     let room = scratch.len().min(Answer::FIELDS_LEN_MAX);
-    let size = |number| match message.field(number) {
-        Some(value) => value.len().saturating_add(HEADER_LEN),
+    let size = |number| match message.value_len(number) {
+        Some(len) => len.saturating_add(HEADER_LEN),
         None => 0,
     };
     let mut spare = room.saturating_sub(size(CHIP_DATA));

@@ -56,8 +56,9 @@ pub fn network(message: MessageRef<'_>) -> Result<NetworkKind, FormatError> {
         return Err(FormatError { field: 0 });
     }
     super::stan(message)?;
-    let code = message.field(70).ok_or(FormatError { field: 70 })?;
-    Ok(NetworkKind::of(code))
+    let mut scratch = [0; 3];
+    let code = message.decode(70, &mut scratch);
+    Ok(NetworkKind::of(code.ok_or(FormatError { field: 70 })?))
 }
 
 /// Writes an 0800 with DE7, DE11 and DE70.

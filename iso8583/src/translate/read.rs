@@ -18,14 +18,13 @@ use crate::message::MessageRef;
 use crate::mti::{Class, Function, Mti, Version};
 
 /// What an 0100 or 0200 says.
-#[derive(Clone, Copy)]
-pub struct RequestFields<'a> {
+pub struct RequestFields {
     /// Authorisation or financial.
     pub class: MessageClass,
     /// First sending or a repeat.
     pub transmission: Transmission,
-    /// The account's digits in the clear: DE2, else out of DE35. 8 to 19 of them.
-    pub account: &'a [u8],
+    /// DE2, else out of DE35.
+    pub account: Pan,
     /// DE4 in DE49.
     pub amount: Amount,
     /// DE3, six digits.
@@ -38,12 +37,12 @@ pub struct RequestFields<'a> {
     pub trace: Trace,
 }
 
-impl fmt::Debug for RequestFields<'_> {
+impl fmt::Debug for RequestFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestFields")
             .field("class", &self.class)
             .field("transmission", &self.transmission)
-            .field("account", &Masked(self.account))
+            .field("account", &self.account)
             .field("amount", &self.amount)
             .field("trace", &self.trace)
             .finish_non_exhaustive()
@@ -51,12 +50,11 @@ impl fmt::Debug for RequestFields<'_> {
 }
 
 /// What an 0400 or 0420 says.
-#[derive(Clone, Copy)]
-pub struct ReversalFields<'a> {
+pub struct ReversalFields {
     /// First sending or a repeat.
     pub transmission: Transmission,
-    /// The account's digits in the clear, when DE2 or DE35 is there: a check.
-    pub account: Option<&'a [u8]>,
+    /// DE2, else out of DE35, when one is there: a check.
+    pub account: Option<Pan>,
     /// DE4 in DE49: the original amount.
     pub amount: Amount,
     /// DE95: the amount really completed; `None` reverses all of it.
@@ -67,11 +65,11 @@ pub struct ReversalFields<'a> {
     pub trace: Trace,
 }
 
-impl fmt::Debug for ReversalFields<'_> {
+impl fmt::Debug for ReversalFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReversalFields")
             .field("transmission", &self.transmission)
-            .field("account", &self.account.map(Masked))
+            .field("account", &self.account)
             .field("amount", &self.amount)
             .field("replacement", &self.replacement)
             .field("original", &self.original)
@@ -85,7 +83,7 @@ impl fmt::Debug for ReversalFields<'_> {
 ///
 /// # Errors
 /// The field that is missing or cannot be used; 0 when the message is no such request.
-pub fn request(message: MessageRef<'_>) -> Result<RequestFields<'_>, FormatError> {
+pub fn request(message: MessageRef<'_>) -> Result<RequestFields, FormatError> {
     let mti = message.mti();
     let class = match (mti.version(), mti.class(), mti.function()) {
         (Version::Iso1987, Class::Authorisation, Function::Request) => MessageClass::Authorisation,
@@ -110,19 +108,22 @@ pub fn request(message: MessageRef<'_>) -> Result<RequestFields<'_>, FormatError
 ///
 /// # Errors
 /// The field that is missing or cannot be used; 0 when the message is no reversal.
-pub fn reversal(message: MessageRef<'_>) -> Result<ReversalFields<'_>, FormatError> {
+pub fn reversal(message: MessageRef<'_>) -> Result<ReversalFields, FormatError> {
     let mti = message.mti();
     let is_request = matches!(mti.function(), Function::Request | Function::Advice);
     if mti.version() != Version::Iso1987 || mti.class() != Class::Reversal || !is_request {
         return Err(FormatError { field: 0 });
     }
     let amount = amount(message)?;
-    let replacement = match message.field(95) {
-        Some(field) => replacement(field, amount.currency())?,
-        None => None,
+    let replacement = if message.present().contains(95) {
+        read(message, 95, |field| replacement(field, amount.currency()))?
+    } else {
+        None
     };
     let trace = trace(message)?;
-    let named = message.field(90).and_then(OriginalData::read);
+    let named = message
+        .decode(90, &mut [0; TEXT_LEN_MAX])
+        .and_then(OriginalData::read);
     Ok(ReversalFields {
         transmission: transmission(mti),
         account: account(message)?,
@@ -202,24 +203,6 @@ pub fn can_be_refused(message: MessageRef<'_>) -> bool {
     message.mti().response().is_some() && present.contains(11) && present.contains(41)
 }
 
-/// The first field that a request or a reversal must have and this one has not: DE4, 7, 11, 41, 49,
-/// in a request also DE3 and an account.
-#[must_use]
-pub fn missing(message: MessageRef<'_>) -> Option<u8> {
-    let present = message.present();
-    let fields: &[u8] = if message.mti().class() == Class::Reversal {
-        &[4, 7, 11, 41, 49]
-    } else if present.contains(35) {
-        &[3, 4, 7, 11, 41, 49]
-    } else {
-        &[2, 3, 4, 7, 11, 41, 49]
-    };
-    fields
-        .iter()
-        .copied()
-        .find(|field| !present.contains(*field))
-}
-
 const fn transmission(mti: Mti) -> Transmission {
     if mti.is_repeat() {
         Transmission::Repeat
@@ -228,17 +211,18 @@ const fn transmission(mti: Mti) -> Transmission {
     }
 }
 
-/// The digits of the account in the clear: DE2, else out of DE35; when both are there they must
-/// agree.
+/// The account: DE2, else out of DE35; when both are there they must agree.
 ///
 /// # Errors
 /// The field that cannot be used.
-pub fn account(message: MessageRef<'_>) -> Result<Option<&[u8]>, FormatError> {
-    let of_track = match message.field(35) {
+pub fn account(message: MessageRef<'_>) -> Result<Option<Pan>, FormatError> {
+    let mut scratch = [0; TEXT_LEN_MAX];
+    let of_track = match message.decode(35, &mut scratch) {
         Some(track) => Some(checked_account(35, account_of_track(track))?),
         None => None,
     };
-    let Some(field) = message.field(2) else {
+    let mut scratch = [0; TEXT_LEN_MAX];
+    let Some(field) = message.decode(2, &mut scratch) else {
         return Ok(of_track);
     };
     let account = checked_account(2, field)?;
@@ -254,12 +238,8 @@ fn account_of_track(track: &[u8]) -> &[u8] {
     end.and_then(|end| track.get(..end)).unwrap_or_default()
 }
 
-fn checked_account(field: u8, account: &[u8]) -> Result<&[u8], FormatError> {
-    if (Pan::LEN_MIN..=Pan::LEN_MAX).contains(&account.len()) {
-        Ok(account)
-    } else {
-        Err(FormatError { field })
-    }
+fn checked_account(field: u8, account: &[u8]) -> Result<Pan, FormatError> {
+    Pan::new(account).map_err(|_| FormatError { field })
 }
 
 fn amount(message: MessageRef<'_>) -> Result<Amount, FormatError> {
@@ -272,32 +252,26 @@ fn mandatory<const N: usize>(message: MessageRef<'_>, field: u8) -> Result<Text<
 }
 
 fn optional<const N: usize>(message: MessageRef<'_>, field: u8) -> Result<Text<N>, FormatError> {
-    match message.field(field) {
-        Some(bytes) => Text::new("field", bytes).map_err(|_| FormatError { field }),
-        None => Ok(Text::EMPTY),
+    if message.present().contains(field) {
+        return mandatory(message, field);
     }
+    Ok(Text::EMPTY)
 }
 
-fn read<'a, T, E>(
-    message: MessageRef<'a>,
+fn read<T, E>(
+    message: MessageRef<'_>,
     field: u8,
-    value: impl FnOnce(&'a [u8]) -> Result<T, E>,
+    value: impl FnOnce(&[u8]) -> Result<T, E>,
 ) -> Result<T, FormatError> {
-    let bytes = message.field(field).ok_or(FormatError { field })?;
-    value(bytes).map_err(|_| FormatError { field })
+    let mut scratch = [0; TEXT_LEN_MAX];
+    let text = message
+        .decode(field, &mut scratch)
+        .ok_or(FormatError { field })?;
+    value(text).map_err(|_| FormatError { field })
 }
 
-/// An account that may be printed.
-struct Masked<'a>(&'a [u8]);
-
-impl fmt::Debug for Masked<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Pan::new(self.0) {
-            Ok(pan) => fmt::Display::fmt(&pan, f),
-            Err(_) => f.write_str("[masked]"),
-        }
-    }
-}
+/// The longest text that is read here: DE35, DE90 and DE95.
+const TEXT_LEN_MAX: usize = 48;
 
 #[cfg(test)]
 mod tests;

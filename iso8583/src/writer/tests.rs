@@ -37,7 +37,7 @@ fn fields_that_cannot_be_put() {
     check_refused(32, b"123456789012", WriteError::Length(32));
     check_refused(48, &[b'x'; 1000], WriteError::Length(48));
     check_refused(4, b"00000000150x", WriteError::Content(4));
-    check_refused(28, b"000000100", WriteError::Content(28));
+    check_refused(28, b"-00000100", WriteError::Content(28));
     check_refused(43, &[b'\n'; 40], WriteError::Content(43));
     check_refused(90, &[b'x'; 42], WriteError::Content(90));
 }

@@ -18,11 +18,11 @@ pub(super) struct Finding {
 impl Finding {
     /// Checks an answer: its type, DE39, and every field that it must repeat.
     pub(super) fn of(entry: &Entry, answer: MessageRef<'_>, readable: bool) -> Self {
-        let code = answer.field(39).and_then(|field| field.try_into().ok());
+        let code = answer.array(39);
         Self {
             outcome: outcome(entry, answer, readable, code),
             code,
-            authorisation: answer.field(38).and_then(|field| field.try_into().ok()),
+            authorisation: answer.array(38),
         }
     }
 

@@ -407,9 +407,10 @@ fn further_fields<'a>(message: MessageRef<'_>, told: Told, out: &'a mut [u8; 64]
         }
         len += head.len() + size;
     };
-    let currency = message.field(49).unwrap_or(b"404");
-    if message.field(3).is_some_and(|code| code.starts_with(b"01")) {
-        put(54, [b"0002", currency, b"C000001234500"]);
+    let currency = message.array::<3>(49).unwrap_or(*b"404");
+    let code = message.array::<6>(3);
+    if code.is_some_and(|code| code.starts_with(b"01")) {
+        put(54, [b"0002", &currency, b"C000001234500"]);
     }
     if message.field(55).is_some() {
         let cryptogram = [0x5A; 8];
@@ -424,13 +425,14 @@ fn garble(wire: Wire, frame: &mut Vec<u8>, bits: u64) {
     match bits % 4 {
         // The bitmap announces a field that is not there.
         0 => {
-            if let Some(byte) = frame.get_mut(message + 4 + 7) {
+            if let Some(byte) = frame.get_mut(message + wire.dialect.form().mti.wire_len() + 7) {
                 *byte |= 0x01;
             }
         }
         // A length prefix above its maximum: that of DE2.
         1 => {
-            let prefix = message + 4 + wire.dialect.bitmap().wire_len();
+            let form = wire.dialect.form();
+            let prefix = message + form.mti.wire_len() + form.bitmap_len();
             if let Some(digits) = frame.get_mut(prefix..prefix + 2) {
                 digits.copy_from_slice(b"99");
             }

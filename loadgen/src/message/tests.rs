@@ -63,7 +63,7 @@ fn a_request_is_what_the_codec_reads() {
         read(&frame, &mut index);
         let message = MessageRef::new(&frame[2..], &index);
         let fields = translate::request(message).unwrap();
-        assert_eq!(fields.account, draft.echo.card.digits());
+        assert_eq!(fields.account.expose_digits(), draft.echo.card.digits());
         assert_eq!(fields.amount.minor(), 12_345);
         assert_eq!(message.field(35).is_some(), track2);
         assert_eq!(message.field(55).is_some(), chip.is_some());

@@ -40,9 +40,10 @@ pub(crate) fn classify(message: MessageRef<'_>, parsed: Result<(), ParseError>) 
 
 /// What no request or reversal may lack is looked for before it takes room anywhere.
 fn transaction(message: MessageRef<'_>) -> Class {
-    match translate::missing(message) {
-        Some(field) => refuse(message, ResponseCode::FORMAT_ERROR, Some(field)),
-        None => Class::Transaction(Claim::of(message)),
+    let checked = message.check_requirements();
+    match checked {
+        Err(error) => refuse(message, ResponseCode::FORMAT_ERROR, Some(error.field)),
+        Ok(()) => Class::Transaction(Claim::of(message)),
     }
 }
 

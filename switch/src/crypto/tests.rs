@@ -4,6 +4,7 @@ use domain::amount::Amount;
 use domain::bytes::Text;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, NodeId, ShardId, Stan};
+use domain::pan::Pan;
 use domain::request::{FrameId, MessageClass, OriginalReference, Trace, Transmission};
 use domain::time::TransmissionTime;
 use iso8583::translate::{RequestFields, ReversalFields};
@@ -33,11 +34,11 @@ fn identity(shard: u16) -> Identity {
     }
 }
 
-fn fields(stan: u32) -> RequestFields<'static> {
+fn fields(stan: u32) -> RequestFields {
     RequestFields {
         class: MessageClass::Financial,
         transmission: Transmission::First,
-        account: ACCOUNT,
+        account: Pan::new(ACCOUNT).unwrap(),
         amount: Amount::new(1_500, Currency::KES).unwrap(),
         processing_code: Text::new("DE3", b"000000").unwrap(),
         merchant_category: Text::EMPTY,

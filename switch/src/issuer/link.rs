@@ -308,7 +308,7 @@ impl Link {
         now: Instant,
         wall: WallTime,
     ) -> LinkEvent {
-        let approved = message.field(39) == Some(b"00");
+        let approved = message.array(39) == Some(*b"00");
         match (self.state, translate::network(message)) {
             (LinkState::SigningOn { .. }, Ok(NetworkKind::SignOn)) if approved => self.go_up(now),
             (LinkState::SigningOn { .. }, Ok(NetworkKind::SignOn)) => {

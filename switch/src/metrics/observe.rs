@@ -327,7 +327,11 @@ impl From<ParseErrorKind> for ParseReason {
             ParseErrorKind::Prefix | ParseErrorKind::AboveMaximum | ParseErrorKind::TooLong => {
                 Self::Length
             }
-            ParseErrorKind::Content => Self::Content,
+            ParseErrorKind::Content
+            | ParseErrorKind::Padding
+            | ParseErrorKind::Date
+            | ParseErrorKind::Composite => Self::Content,
+            ParseErrorKind::Missing => Self::Meaning,
             ParseErrorKind::Trailing => Self::Trailing,
         }
     }

@@ -1,6 +1,7 @@
 //! Messages to issuers and what comes back.
 
 use domain::ids::LinkId;
+use domain::pan::Pan;
 use domain::request::{FrameId, IssuerLeg, Transmission};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::translate::{self, IssuerReversal};
@@ -39,8 +40,8 @@ impl Shard {
         };
         let message = waiting.frame.message();
         let account = translate::account(message).ok().flatten();
-        let account = account.unwrap_or_default();
-        let echo = self.echo.of_facts(facts, &leg, account);
+        let account = account.as_ref().map(Pan::expose_digits);
+        let echo = self.echo.of_facts(facts, &leg, account.unwrap_or_default());
         let framed = write_framed(issuer.framing, &mut self.work.scratch, |body| {
             let forwarding = &issuer.institution;
             translate::write_issuer_request(issuer.dialect, message, &leg, forwarding, body).ok()

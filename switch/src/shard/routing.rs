@@ -151,8 +151,9 @@ impl Shard {
     ) -> Option<Choice> {
         let facts = self.engine.facts(handle)?;
         let waiting = self.work.waiting.get(frame.0 as usize)?;
+        let pan = translate::account(waiting.frame.message()).ok()??;
         let query = Query {
-            account: translate::account(waiting.frame.message()).ok()??,
+            account: pan.expose_digits(),
             class: facts.class,
             currency: facts.amount.currency(),
         };

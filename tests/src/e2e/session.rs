@@ -30,8 +30,9 @@ impl Received {
     /// A field as text; empty when absent.
     #[must_use]
     pub fn text(&self, number: u8) -> String {
-        let bytes = self.message().field(number).unwrap_or_default();
-        String::from_utf8_lossy(bytes).into_owned()
+        let mut scratch = [0; 999];
+        let text = self.message().decode(number, &mut scratch);
+        String::from_utf8_lossy(text.unwrap_or_default()).into_owned()
     }
 
     /// The MTI as text.

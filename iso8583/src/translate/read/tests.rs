@@ -27,7 +27,7 @@ fn a_purchase_says_everything() {
     let fields = request(message.view()).unwrap();
     assert_eq!(fields.class, MessageClass::Financial);
     assert_eq!(fields.transmission, Transmission::First);
-    assert_eq!(fields.account, b"5061001234567890");
+    assert_eq!(fields.account.expose_digits(), b"5061001234567890");
     assert_eq!(fields.amount, Amount::new(1500, Currency::KES).unwrap());
     assert_eq!(fields.processing_code.as_str(), "000000");
     assert_eq!(fields.merchant_category.as_str(), "5411");
@@ -65,17 +65,26 @@ fn class_and_transmission_come_from_the_type() {
     }
 }
 
+/// The field that the dialect's requirements miss.
+fn missing(message: &Message) -> Option<u8> {
+    message
+        .view()
+        .check_requirements()
+        .err()
+        .map(|error| error.field)
+}
+
 #[test]
 fn each_mandatory_field_is_missed() {
     for field in [3, 4, 7, 11, 41, 49] {
         check_refused("0200", &[(field, b"")], field);
         let lacking = purchase_with("0200", &[(field, b"")]);
-        assert_eq!(missing(lacking.view()), Some(field));
+        assert_eq!(missing(&lacking), Some(field));
     }
     check_refused("0200", &[(2, b""), (35, b"")], 2);
     let lacking = purchase_with("0200", &[(2, b""), (35, b"")]);
-    assert_eq!(missing(lacking.view()), Some(2));
-    assert_eq!(missing(purchase_with("0200", &[]).view()), None);
+    assert_eq!(missing(&lacking), Some(2));
+    assert_eq!(missing(&purchase_with("0200", &[])), None);
 }
 
 #[test]
@@ -92,8 +101,6 @@ fn optional_fields_may_be_absent() {
 
 #[test]
 fn values_that_no_field_may_have() {
-    check_refused("0200", &[(7, b"1301000000")], 7);
-    check_refused("0200", &[(7, b"0230000000")], 7);
     check_refused("0200", &[(49, b"000")], 49);
     check_refused("0200", &[(49, b"KES")], 49);
     check_refused("0200", &[(2, b"1234567")], 2);
@@ -103,7 +110,8 @@ fn values_that_no_field_may_have() {
 fn the_account_is_that_of_the_track() {
     let check = |track: &[u8], account: &[u8]| {
         let message = purchase_with("0200", &[(2, b""), (35, track)]);
-        assert_eq!(request(message.view()).unwrap().account, account);
+        let fields = request(message.view()).unwrap();
+        assert_eq!(fields.account.expose_digits(), account);
     };
     check(
         b"5061001234567890=28122011234567890123",
