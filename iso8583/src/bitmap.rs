@@ -92,6 +92,18 @@ impl Bitmap {
         self.minus(self.below(number).with(number))
     }
 
+    /// The smallest number of the set.
+    #[must_use]
+    pub const fn first(self) -> Option<u8> {
+        #[expect(clippy::cast_possible_truncation, reason = "at most 63")]
+        match self.words() {
+            [0, 0, 0] => None,
+            [0, 0, tertiary] => Some(129_u8.wrapping_add(tertiary.leading_zeros() as u8)),
+            [0, secondary, _] => Some(65_u8.wrapping_add(secondary.leading_zeros() as u8)),
+            [primary, ..] => Some(1_u8.wrapping_add(primary.leading_zeros() as u8)),
+        }
+    }
+
     /// The largest number of the set.
     #[must_use]
     pub const fn last(self) -> Option<u8> {
@@ -158,16 +170,6 @@ impl Bitmap {
             secondary: self.secondary.reverse_bits(),
             tertiary: self.tertiary.reverse_bits(),
         }
-    }
-
-    /// The words, lowest number in the lowest bit, each with its lowest number.
-    #[inline]
-    pub(crate) const fn numbered_words(self) -> [(u32, u64); 3] {
-        [
-            (1, self.primary.reverse_bits()),
-            (65, self.secondary.reverse_bits()),
-            (129, self.tertiary.reverse_bits()),
-        ]
     }
 
     #[inline]
@@ -275,6 +277,10 @@ mod tests {
                 above.iter().count(),
                 usize::from(192 - number.min(192)),
                 "{number}"
+            );
+            assert_eq!(
+                ALL.above(number).first(),
+                (..192).contains(&number).then(|| number + 1)
             );
             assert_eq!(
                 ALL.below(number).last(),

@@ -64,61 +64,86 @@ impl Calendar {
     }
 
     /// Whether digits can be a date or time of this kind. All are known to be digits.
-    #[inline]
     pub(crate) fn admits(self, digits: &[u8]) -> bool {
-        match (self, digits) {
-            (Self::None, _) => true,
-            (Self::MonthDay, month_day) => is_month_day(month_day),
-            (Self::Time, time) => is_time(time),
-            (Self::MonthDayTime, [a, b, c, d, time @ ..]) => {
-                is_month_day(&[*a, *b, *c, *d]) && is_time(time)
-            }
-            (Self::YearMonth, [_, _, month @ ..]) => is_month(month),
-            (Self::YearMonthDay, [_, _, month_day @ ..]) => is_month_day(month_day),
-            (Self::YearMonthDayTime, [_, _, a, b, c, d, time @ ..]) => {
-                is_month_day(&[*a, *b, *c, *d]) && is_time(time)
-            }
-            _ => false,
+        match self {
+            Self::YearMonth => is_month(digits.get(2..).unwrap_or_default()),
+            Self::None => true,
+            Self::MonthDay
+            | Self::Time
+            | Self::MonthDayTime
+            | Self::YearMonthDay
+            | Self::YearMonthDayTime => digits.len() == self.len() && self.parts().admit(digits),
         }
+    }
+
+    /// Where its parts stand.
+    pub(crate) const fn parts(self) -> Parts {
+        let (month_day, time) = match self {
+            Self::None | Self::YearMonth => (NOWHERE, NOWHERE),
+            Self::MonthDay => (0, NOWHERE),
+            Self::Time => (NOWHERE, 0),
+            Self::MonthDayTime => (0, 4),
+            Self::YearMonthDay => (2, NOWHERE),
+            Self::YearMonthDayTime => (2, 6),
+        };
+        Parts { month_day, time }
     }
 }
 
-#[inline]
+/// Where MMDD and hhmmss stand in a field, if they do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    month_day: u8,
+    time: u8,
+}
+
+impl Parts {
+    /// Whether the digits at each place can be what they say.
+    #[inline]
+    pub(crate) fn admit(self, digits: &[u8]) -> bool {
+        let has = |place: u8| place != NOWHERE;
+        let at = |place: u8| digits.get(usize::from(place)..);
+        let month_day = || at(self.month_day).and_then(|digits| digits.first_chunk());
+        let time = || at(self.time).and_then(|digits| digits.first_chunk());
+        (!has(self.month_day) || month_day().is_some_and(is_month_day))
+            && (!has(self.time) || time().is_some_and(is_time))
+    }
+}
+
 fn is_month(digits: &[u8]) -> bool {
     matches!(digits, [b'0', b'1'..=b'9'] | [b'1', b'0'..=b'2'])
 }
 
 #[inline]
-fn is_month_day(digits: &[u8]) -> bool {
-    let [month_tens, month_ones, day_tens, day_ones] = digits else {
-        return false;
-    };
-    let (month, day) = (
-        number(*month_tens, *month_ones),
-        number(*day_tens, *day_ones),
-    );
-    let days = match month {
-        2 => 29,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => 0,
-    };
-    day >= 1 && day <= days
+fn is_month_day(digits: &[u8; 4]) -> bool {
+    let [month, day] = pairs(*digits);
+    let days = DAYS.get(usize::from(month)).copied().unwrap_or(0);
+    // Day 0 becomes the largest number.
+    day.wrapping_sub(1) < days
 }
 
 #[inline]
-fn is_time(digits: &[u8]) -> bool {
-    let [h, hours, m, minutes, s, seconds] = digits else {
-        return false;
-    };
-    number(*h, *hours) < 24 && number(*m, *minutes) < 60 && number(*s, *seconds) <= 60
+fn is_time([h, hour, m, minute, s, second]: &[u8; 6]) -> bool {
+    let [hour, minute] = pairs([*h, *hour, *m, *minute]);
+    let [_, second] = pairs([0, 0, *s, *second]);
+    hour < 24 && minute < 60 && second <= 60
 }
 
-/// The number that two digits say.
+/// The two numbers that four digits say.
 #[inline]
-const fn number(tens: u8, ones: u8) -> u8 {
-    (tens & 0x0F).wrapping_mul(10).wrapping_add(ones & 0x0F)
+const fn pairs(digits: [u8; 4]) -> [u8; 2] {
+    let digits = u32::from_be_bytes(digits) & 0x0F0F_0F0F;
+    // Tens times ten, onto the ones beside them.
+    let [_, first, _, second] = digits
+        .wrapping_add((digits >> 8).wrapping_mul(10))
+        .to_be_bytes();
+    [first, second]
 }
+
+/// Days that a month can have.
+static DAYS: [u8; 13] = [0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+const NOWHERE: u8 = u8::MAX;
 
 #[cfg(test)]
 mod tests {

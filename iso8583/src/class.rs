@@ -81,10 +81,10 @@ impl Class {
 /// with another character is looked up byte by byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Check {
-    /// In each lane what brings the end of the range to 0x7F.
-    above: u64,
-    /// In each lane the start of the range.
-    below: u64,
+    /// The start of the range.
+    first: u8,
+    /// The end of the range.
+    last: u8,
     /// The bit of the class in the table.
     mask: u8,
 }
@@ -97,8 +97,8 @@ impl Check {
             None => (0x7F, 0),
         };
         Self {
-            above: LANES.wrapping_mul(0x7F_u8.wrapping_sub(last) as u64),
-            below: LANES.wrapping_mul(first as u64),
+            first,
+            last,
             mask: class.mask(),
         }
     }
@@ -111,24 +111,7 @@ impl Check {
     /// Whether all of `value` is in the class.
     #[inline(always)]
     pub(crate) fn admits(&self, value: &[u8]) -> bool {
-        // The last word overlaps the one before it: to judge a byte twice is cheaper than to judge
-        // the odd bytes apart.
-        let (mut ahead, mut strange) = (value, 0);
-        while let Some((chunk, rest @ [_, ..])) = ahead.split_first_chunk::<8>() {
-            strange |= self.strange(u64::from_le_bytes(*chunk));
-            ahead = rest;
-        }
-        strange |= match value.last_chunk::<8>() {
-            Some(chunk) => self.strange(u64::from_le_bytes(*chunk)),
-            None => self.strange(spread(value)),
-        };
-        strange == 0 || self.admits_slowly(value)
-    }
-
-    /// Nonzero from the lane of the first byte outside the range on; lanes after it mean nothing.
-    #[inline]
-    const fn strange(&self, word: u64) -> u64 {
-        (word | word.wrapping_add(self.above) | word.wrapping_sub(self.below)) & HIGH_BITS
+        all(value, |word| roughly_beside(word, self.first, self.last)) || self.admits_slowly(value)
     }
 
     /// [`Check::admits`] of bytes in another character set.
@@ -163,15 +146,86 @@ fn spread(value: &[u8]) -> u64 {
         .map_or(0, |byte| LANES.wrapping_mul(u64::from(*byte)))
 }
 
-/// Whether `bytes` are track data: digits with `=` or `D`.
+/// Whether `bytes` are digits.
 #[inline]
-pub(crate) fn is_track(bytes: &[u8]) -> bool {
-    all_have(TRACK, bytes)
+pub(crate) fn are_digits(bytes: &[u8]) -> bool {
+    all(bytes, |word| roughly_beside(word, b'0', b'9'))
+}
+
+/// Whether `bytes` are printable.
+#[inline]
+pub(crate) fn are_printable(bytes: &[u8]) -> bool {
+    all(bytes, |word| roughly_beside(word, b' ', b'~'))
+}
+
+/// Whether `bytes` are letters, digits and spaces; mostly they are digits.
+#[inline]
+pub(crate) fn are_alphanumeric(bytes: &[u8]) -> bool {
+    are_digits(bytes)
+        || all(bytes, |word| {
+            let letters = beside(word | LANES.wrapping_mul(0x20), b'a', b'z');
+            beside(word, b'0', b'9') & letters & unlike(word, b' ')
+        })
+}
+
+/// Whether `bytes` are track data: digits with `=` or `D`. The separators are few, so that most
+/// words are digits alone.
+#[inline]
+pub(crate) fn are_track(bytes: &[u8]) -> bool {
+    all(bytes, |word| {
+        match roughly_beside(word, b'0', b'9') & HIGH_BITS {
+            0 => 0,
+            _ => beside(word, b'0', b'9') & unlike(word, b'=') & unlike(word, b'D'),
+        }
+    })
 }
 
 /// Whether `bytes` are hexadecimal digits, in either case.
 pub(crate) fn are_hex(bytes: &[u8]) -> bool {
-    all_have(HEX, bytes)
+    all(bytes, |word| {
+        let letters = beside(word | LANES.wrapping_mul(0x20), b'a', b'f');
+        beside(word, b'0', b'9') & letters
+    })
+}
+
+/// The high bit of the lane of the first byte outside a range; other bits, and lanes after it, mean
+/// nothing.
+#[inline(always)]
+const fn roughly_beside(word: u64, first: u8, last: u8) -> u64 {
+    let above = word.wrapping_add(LANES.wrapping_mul(0x7F_u8.wrapping_sub(last) as u64));
+    let below = word.wrapping_sub(LANES.wrapping_mul(first as u64));
+    word | above | below
+}
+
+/// The high bit of each lane whose byte is not in the range, which is within ASCII.
+#[inline(always)]
+const fn beside(word: u64, first: u8, last: u8) -> u64 {
+    let low_bits = word & !HIGH_BITS;
+    let above = low_bits.wrapping_add(LANES.wrapping_mul(0x7F_u8.wrapping_sub(last) as u64));
+    let from_first = (low_bits | HIGH_BITS).wrapping_sub(LANES.wrapping_mul(first as u64));
+    (word | above | !from_first) & HIGH_BITS
+}
+
+/// The high bit of each lane whose byte is another one.
+#[inline(always)]
+const fn unlike(word: u64, byte: u8) -> u64 {
+    let difference = word ^ LANES.wrapping_mul(byte as u64);
+    ((difference & !HIGH_BITS).wrapping_add(!HIGH_BITS) | difference) & HIGH_BITS
+}
+
+/// Whether the high bit of no lane says that it is bad. Eight bytes at a time; the last eight
+/// overlap those before them, because to judge a byte twice is cheaper than to judge the odd bytes
+/// apart.
+#[inline(always)]
+fn all(bytes: &[u8], bad: impl Fn(u64) -> u64) -> bool {
+    let Some(last) = bytes.last_chunk() else {
+        return bytes.is_empty() || bad(spread(bytes)) & HIGH_BITS == 0;
+    };
+    let mut found = bad(u64::from_le_bytes(*last));
+    for chunk in bytes.as_chunks().0 {
+        found |= bad(u64::from_le_bytes(*chunk));
+    }
+    found & HIGH_BITS == 0
 }
 
 /// One load per byte, no branch: a bit survives the AND over all bytes exactly when each has it.
@@ -210,7 +264,6 @@ const NUMERIC_SPECIAL: u8 = 8;
 const PRINTABLE: u8 = 16;
 const TRACK: u8 = 32;
 const SIGN: u8 = 64;
-const HEX: u8 = 128;
 
 /// The classes of each byte in ASCII.
 static ASCII: [u8; 256] = ascii();
@@ -243,8 +296,7 @@ const fn classes_of(byte: u8) -> u8 {
         b'!'..=b'~' => NUMERIC_SPECIAL | PRINTABLE,
         _ => 0,
     };
-    let hex = if byte.is_ascii_hexdigit() { HEX } else { 0 };
-    sign | track | kind | hex
+    sign | track | kind
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use crate::requirement::Requirement;
 pub struct Dialect {
     name: &'static str,
     form: Form,
-    rules: [Rule; COUNT],
+    /// From field 1 on, as in the bitmaps.
+    rules: [Rule; Bitmap::LAST as usize],
     rows: [Option<FieldSpec>; COUNT],
     requirements: &'static [Requirement],
     echo: Bitmap,
@@ -53,7 +54,7 @@ impl Dialect {
         let mut dialect = Self {
             name,
             form,
-            rules: [Rule::UNDEFINED; COUNT],
+            rules: [Rule::UNDEFINED; Bitmap::LAST as usize],
             rows: [None; COUNT],
             requirements,
             echo: Bitmap::EMPTY,
@@ -89,7 +90,7 @@ impl Dialect {
         if is_sad && matches!(row.relay, Relay::Replay) && number != CHIP_DATA {
             return Err(DialectError::Replay(number));
         }
-        let (_, rules) = self.rules.split_at_mut(number as usize);
+        let (_, rules) = self.rules.split_at_mut(number.saturating_sub(1) as usize);
         let (_, rows) = self.rows.split_at_mut(number as usize);
         if let ([rule_slot, ..], [row_slot, ..]) = (rules, rows) {
             *rule_slot = rule;
@@ -164,15 +165,17 @@ impl Dialect {
 
     #[inline]
     pub(crate) fn rule(&self, number: u8) -> &Rule {
-        self.rule_at(u32::from(number))
-    }
-
-    #[inline]
-    pub(crate) fn rule_at(&self, number: u32) -> &Rule {
-        match self.rules.get(number as usize) {
+        match self.rules.get(usize::from(number.wrapping_sub(1))) {
             Some(rule) => rule,
             None => &Rule::UNDEFINED,
         }
+    }
+
+    /// The rules of one bitmap: fields 1 to 64, 65 to 128, 129 to 192.
+    #[inline]
+    pub(crate) fn rules(&self, part: usize) -> Option<&[Rule; 64]> {
+        let (parts, _) = self.rules.as_chunks();
+        parts.get(part)
     }
 }
 

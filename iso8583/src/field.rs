@@ -1,6 +1,6 @@
 //! A field is a row of data: length, prefix, class, encoding, sensitivity, part in the answer.
 
-use crate::calendar::Calendar;
+use crate::calendar::{Calendar, Parts};
 use crate::charset::Charset;
 use crate::class::{self, Class};
 use crate::composite::Composite;
@@ -151,8 +151,11 @@ impl FieldSpec {
             wire_len_max: at_most_u16(self.wire_len(self.units_max() as usize)),
             units_max: self.units_max(),
             prefix_len: self.prefix_len(),
-            calendar: self.calendar,
+            dates: self.calendar.parts(),
+            run: self.run(),
             is_plain: matches!(self.encoding, Encoding::ASCII | Encoding::Binary),
+            is_put_plainly: matches!(self.encoding, Encoding::ASCII | Encoding::Binary)
+                && !matches!(self.shape(), Shape::Special),
         })
     }
 
@@ -191,11 +194,28 @@ impl FieldSpec {
         }
     }
 
+    const fn run(&self) -> Run {
+        match (self.content(), self.class) {
+            // Checked where its length is found.
+            _ if matches!(self.shape(), Shape::Special) => Run::Unchecked,
+            (Content::Any, _) => Run::Unchecked,
+            (Content::Quick | Content::Dated, Class::N) => Run::Digits,
+            (Content::Quick, Class::Ans) => Run::Printable,
+            (Content::Quick, Class::An) => Run::Alphanumeric,
+            (Content::Track, _) => Run::Track,
+            (Content::Quick | Content::Dated | Content::Special, _) => Run::Alone,
+        }
+    }
+
     const fn content(&self) -> Content {
         match (self.encoding, self.class) {
             (Encoding::Binary, _) | (Encoding::Text(_), Class::B) => Content::Any,
             (Encoding::ASCII, Class::Xn) => Content::Special,
             (Encoding::ASCII, Class::Z) => Content::Track,
+            // Without a day it is rare, and asked of the row.
+            (Encoding::ASCII, _) if matches!(self.calendar, Calendar::YearMonth) => {
+                Content::Special
+            }
             (Encoding::ASCII, _) if !self.calendar.is_empty() => Content::Dated,
             (Encoding::ASCII, class) if class::Check::is_quick(class) => Content::Quick,
             (Encoding::Text(_) | Encoding::Packed(..) | Encoding::Hex(_), _) => Content::Special,
@@ -445,8 +465,9 @@ impl Relay {
 /// A row as the passes over bytes read it. What only the rarer forms need is read from the row
 /// itself.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(16))]
 pub(crate) struct Rule {
-    check: class::Check,
+    pub(crate) check: class::Check,
     /// Bytes of the longest value, or of each where the length is fixed.
     wire_len_max: u16,
     /// The length, or the maximum where there is a prefix.
@@ -455,9 +476,13 @@ pub(crate) struct Rule {
     prefix_len: u8,
     pub(crate) shape: Shape,
     content: Content,
-    calendar: Calendar,
+    dates: Parts,
+    /// What its bytes have in common with those of its neighbours.
+    pub(crate) run: Run,
     /// Whether the value is on the wire as it is.
     pub(crate) is_plain: bool,
+    /// Whether its length is as well, in ASCII digits.
+    pub(crate) is_put_plainly: bool,
 }
 
 impl Rule {
@@ -469,8 +494,10 @@ impl Rule {
         prefix_len: 0,
         shape: Shape::Undefined,
         content: Content::Any,
-        calendar: Calendar::None,
+        dates: Calendar::None.parts(),
+        run: Run::Alone,
         is_plain: true,
+        is_put_plainly: false,
     };
 
     /// Whether the dialect has a row.
@@ -500,22 +527,37 @@ impl Rule {
     /// Whether a value may have this many units.
     #[inline]
     pub(crate) fn has_length(&self, units: usize) -> bool {
-        match self.shape {
-            Shape::Fixed => units == self.units_max(),
-            Shape::Decimal | Shape::Special => units <= self.units_max(),
-            Shape::Undefined => false,
-        }
+        let max = self.units_max();
+        units == max && max > 0 || units < max && self.shape != Shape::Fixed
     }
 
     /// Whether plain text or bytes are in the class of the row; `None` when the row itself must be
     /// asked.
     #[inline(always)]
     pub(crate) fn admits(&self, wire: &[u8]) -> Option<bool> {
+        if self.content == Content::Quick {
+            return Some(self.check.admits(wire));
+        }
+        if self.content == Content::Any {
+            return Some(true);
+        }
+        self.admits_unusual(wire)
+    }
+
+    /// Whether digits can be the date or time of the row. What is not written in ASCII has been
+    /// asked already.
+    pub(crate) fn admits_date(&self, digits: &[u8]) -> bool {
+        self.content != Content::Dated || self.dates.admit(digits)
+    }
+
+    /// [`Rule::admits`], apart, so that the commonest case is not one leg of a jump table.
+    #[inline(never)]
+    fn admits_unusual(&self, wire: &[u8]) -> Option<bool> {
         match self.content {
             Content::Quick => Some(self.check.admits(wire)),
             Content::Any => Some(true),
-            Content::Dated => Some(self.check.admits(wire) && self.calendar.admits(wire)),
-            Content::Track => Some(class::is_track(wire)),
+            Content::Dated => Some(self.check.admits(wire) && self.dates.admit(wire)),
+            Content::Track => Some(class::are_track(wire)),
             Content::Special => None,
         }
     }
@@ -532,6 +574,23 @@ pub(crate) enum Shape {
     Special,
     /// There is no such field.
     Undefined,
+}
+
+/// What a row of neighbouring fields may be checked for at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// Nothing.
+    Unchecked,
+    /// ASCII digits; their dates and times are looked at later.
+    Digits,
+    /// Printable ASCII characters.
+    Printable,
+    /// Letters, digits and spaces in ASCII.
+    Alphanumeric,
+    /// Track data in ASCII.
+    Track,
+    /// Each value is looked at alone.
+    Alone,
 }
 
 /// What the bytes of a value must be.
@@ -558,6 +617,9 @@ const fn at_most_u16(value: usize) -> u16 {
         value as u16
     }
 }
+
+/// Four rules share a line of the cache.
+const _: () = assert!(size_of::<Rule>() <= 16);
 
 #[cfg(test)]
 mod tests {

@@ -48,6 +48,7 @@ pub mod requirement;
 mod testing;
 pub mod tlv;
 pub mod translate;
+mod walk;
 pub mod writer;
 
 pub use dialect::Dialect;

@@ -27,7 +27,7 @@ impl FieldIndex {
             present: Bitmap::EMPTY,
             dialect: Dialect::ISO87_ASCII,
             mti: Mti::UNREAD,
-            spans: [Span::EMPTY; Bitmap::LAST as usize + 1],
+            spans: [Span::EMPTY; Bitmap::LAST as usize],
         }
     }
 
@@ -55,7 +55,7 @@ impl FieldIndex {
         if !self.present.contains(number) {
             return None;
         }
-        self.spans.get(usize::from(number)).copied()
+        self.spans.get(usize::from(number.wrapping_sub(1))).copied()
     }
 
     /// The spans stay as they are: without its bit in `present` none is ever read.
@@ -79,8 +79,14 @@ impl fmt::Debug for FieldIndex {
     }
 }
 
-/// By field number; place 0 stays empty.
-pub(crate) type Spans = [Span; Bitmap::LAST as usize + 1];
+/// From field 1 on, as in the bitmaps.
+pub(crate) type Spans = [Span; Bitmap::LAST as usize];
+
+/// The place of a field.
+#[inline]
+pub(crate) fn span_of(spans: &mut Spans, number: u8) -> Option<&mut Span> {
+    spans.get_mut(usize::from(number.wrapping_sub(1)))
+}
 
 /// A value on the wire, without its length prefix: where it starts, and how long it is.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ use crate::dialect::{BitmapForm, Dialect, Layout, MtiForm, TERTIARY_BIT, Tertiar
 use crate::error::{ParseError, ParseErrorKind};
 use crate::field::{Count, FieldSpec, Rule, Shape};
 use crate::hex;
-use crate::message::{FieldIndex, MESSAGE_LEN_MAX, Span, Spans};
+use crate::message::{FieldIndex, MESSAGE_LEN_MAX, Span, Spans, span_of};
 use crate::mti::Mti;
 
 impl Dialect {
@@ -22,10 +22,50 @@ impl Dialect {
     /// The first fault. Nothing of a message with a fault may be forwarded.
     pub fn parse(&'static self, bytes: &[u8], index: &mut FieldIndex) -> Result<(), ParseError> {
         index.begin(self);
+        if self.walk_message::<true>(bytes, u8::MAX, index).is_some() {
+            return Ok(());
+        }
+        self.parse_slowly(bytes, index)
+    }
+
+    /// Finds the fields of a message up to number `last` by their lengths, and looks neither at
+    /// their contents nor at what comes behind them: for who reads a dozen fields, each of which
+    /// says itself whether it can be used, and passes the message on as the bytes that it is or not
+    /// at all.
+    ///
+    /// # Errors
+    /// As [`Dialect::parse`]; most faults of content go unnoticed, and all behind `last`.
+    pub fn scan(
+        &'static self,
+        bytes: &[u8],
+        last: u8,
+        index: &mut FieldIndex,
+    ) -> Result<(), ParseError> {
+        index.begin(self);
+        if self.walk_message::<false>(bytes, last, index).is_some() {
+            return Ok(());
+        }
+        index.begin(self);
+        let parsed = self.parse_slowly(bytes, index);
+        index.present = index.present.minus(index.present.above(last));
+        match parsed {
+            Err(error) if error.field > last => Ok(()),
+            other => other,
+        }
+    }
+
+    /// [`Dialect::parse`], field by field.
+    #[inline(never)]
+    pub(crate) fn parse_slowly(
+        &'static self,
+        bytes: &[u8],
+        index: &mut FieldIndex,
+    ) -> Result<(), ParseError> {
         if bytes.len() > MESSAGE_LEN_MAX {
             return Err(fault(0, 0, ParseErrorKind::TooLong));
         }
-        index.mti = read_mti(self.form().mti, bytes)?;
+        index.mti = read_mti(self.form().mti, bytes)
+            .ok_or_else(|| fault(0, 0, mti_fault(self.form().mti, bytes)))?;
         let (mut fields, at) = self.read_bitmaps(bytes)?;
         let mut pass = Pass {
             dialect: self,
@@ -50,9 +90,6 @@ impl Dialect {
 
     /// Reads `fields` up to the first fault, and leaves `at` behind the last one that was read,
     /// also when its content is at fault.
-    ///
-    /// Warning to the next editor: this is the hot loop of the crate. What it works on fits the
-    /// registers; measure (`benches/benches/codec.rs`, and instructions) before and after.
     fn read_fields(
         &self,
         bytes: &[u8],
@@ -61,39 +98,29 @@ impl Dialect {
         spans: &mut Spans,
     ) -> Result<(), ParseError> {
         debug_assert!(*at <= bytes.len());
-        let mut here = *at;
-        for (first, word) in fields.numbered_words() {
-            let mut bits = word;
-            while bits != 0 {
-                let number = first.wrapping_add(bits.trailing_zeros());
-                bits &= bits.wrapping_sub(1);
-                let field = self.read_field(number, bytes, here);
-                here = field.end();
-                if let Some(kind) = field.fault {
-                    *at = here;
-                    return Err(fault_at(number, field.start, kind));
-                }
-                if let Some(span) = spans.get_mut(number as usize) {
-                    *span = Span::new(field.start, field.len);
-                }
+        for number in fields {
+            let field = self.read_field(number, bytes, *at);
+            *at = field.end();
+            if let Some(kind) = field.fault {
+                return Err(fault(number, field.start, kind));
+            }
+            if let Some(span) = span_of(spans, number) {
+                *span = Span::new(field.start, field.len);
             }
         }
-        *at = here;
         Ok(())
     }
 
-    #[inline(always)]
-    fn read_field(&self, number: u32, bytes: &[u8], at: usize) -> Field {
-        let rule = self.rule_at(number);
+    /// Any field, with any fault.
+    #[inline(never)]
+    pub(crate) fn read_field(&self, number: u8, bytes: &[u8], at: usize) -> Field {
+        let rule = self.rule(number);
         let (start, len) = match rule.shape {
             Shape::Fixed => (at, rule.wire_len_max()),
-            Shape::Decimal => {
-                let (len, fault) = read_decimal(rule, bytes.get(at..).unwrap_or_default());
-                if let Some(kind) = fault {
-                    return Field::faulty(at, kind);
-                }
-                (at.wrapping_add(rule.prefix_len()), len)
-            }
+            Shape::Decimal => match read_decimal(rule, bytes.get(at..).unwrap_or_default()) {
+                Ok(len) => (at.wrapping_add(rule.prefix_len()), len),
+                Err(kind) => return Field::faulty(at, kind),
+            },
             Shape::Special | Shape::Undefined => return self.read_special(number, bytes, at),
         };
         let Some(value) = bytes.get(start..start.wrapping_add(len)) else {
@@ -107,10 +134,9 @@ impl Dialect {
     }
 
     /// What the row says of a value whose length stands in no unusual prefix.
-    #[inline(never)]
-    fn judge(&self, number: u32, value: &[u8]) -> Option<ParseErrorKind> {
-        let row = self.row_at(number)?;
-        let units = match self.rule_at(number).shape {
+    pub(crate) fn judge(&self, number: u8, value: &[u8]) -> Option<ParseErrorKind> {
+        let row = self.field(number)?;
+        let units = match self.rule(number).shape {
             Shape::Fixed => usize::from(row.units_max()),
             Shape::Decimal | Shape::Special | Shape::Undefined => value.len(),
         };
@@ -119,9 +145,8 @@ impl Dialect {
 
     /// A field with a prefix that is not one to three ASCII digits, or one that counts otherwise;
     /// or one without a row.
-    #[inline(never)]
-    fn read_special(&self, number: u32, bytes: &[u8], at: usize) -> Field {
-        let Some(row) = self.row_at(number) else {
+    fn read_special(&self, number: u8, bytes: &[u8], at: usize) -> Field {
+        let Some(row) = self.field(number) else {
             return Field::faulty(at, ParseErrorKind::Undefined);
         };
         let start = at.saturating_add(usize::from(row.prefix_len()));
@@ -151,10 +176,6 @@ impl Dialect {
             Some(ParseErrorKind::Content)
         };
         Field { start, len, fault }
-    }
-
-    fn row_at(&self, number: u32) -> Option<&FieldSpec> {
-        self.field(u8::try_from(number).ok()?)
     }
 
     /// The fields that the bitmaps announce, without the bits that announce bitmaps before the
@@ -190,20 +211,25 @@ impl Dialect {
     }
 
     fn read_bitmap(&self, bytes: &[u8], at: usize) -> Result<u64, ParseError> {
-        let ahead = bytes.get(at..).unwrap_or_default();
-        let bits = match self.form().bitmap {
-            BitmapForm::Binary => ahead
-                .first_chunk()
-                .map(|bytes| Some(u64::from_be_bytes(*bytes))),
-            BitmapForm::Hex(Charset::Ascii) => ahead.first_chunk().map(hex::word),
-            BitmapForm::Hex(charset) => ahead
-                .first_chunk::<16>()
-                .map(|digits| hex::word(&digits.map(|digit| charset.character(digit)))),
-        };
-        match bits {
-            Some(Some(bits)) => Ok(bits),
-            Some(None) => Err(fault(1, at, ParseErrorKind::Bitmap)),
+        let end = at.saturating_add(self.form().bitmap_len());
+        match self.bitmap_at(bytes, at) {
+            Some(bits) => Ok(bits),
+            None if bytes.len() >= end => Err(fault(1, at, ParseErrorKind::Bitmap)),
             None => Err(fault(1, at, ParseErrorKind::Truncated)),
+        }
+    }
+
+    /// A bitmap of eight bytes; `None` when it is cut, or not hexadecimal.
+    #[inline]
+    pub(crate) fn bitmap_at(&self, bytes: &[u8], at: usize) -> Option<u64> {
+        let ahead = bytes.get(at..)?;
+        match self.form().bitmap {
+            BitmapForm::Binary => ahead.first_chunk().map(|bits| u64::from_be_bytes(*bits)),
+            BitmapForm::Hex(Charset::Ascii) => hex::word(ahead.first_chunk()?),
+            BitmapForm::Hex(charset) => {
+                let digits = ahead.first_chunk::<16>()?;
+                hex::word(&digits.map(|digit| charset.character(digit)))
+            }
         }
     }
 
@@ -325,31 +351,37 @@ impl Pass<'_> {
     }
 }
 
+/// The type indicator; `None` when it is cut, or not four digits.
 #[inline]
-fn read_mti(form: MtiForm, bytes: &[u8]) -> Result<Mti, ParseError> {
+pub(crate) fn read_mti(form: MtiForm, bytes: &[u8]) -> Option<Mti> {
     let digits = match form {
-        MtiForm::Text(Charset::Ascii) => bytes.first_chunk().copied(),
+        MtiForm::Text(Charset::Ascii) => *bytes.first_chunk()?,
         MtiForm::Text(charset) => bytes
-            .first_chunk::<4>()
-            .map(|digits| digits.map(|digit| charset.character(digit))),
-        MtiForm::Packed => bytes.first_chunk::<2>().map(|[first, second]| {
+            .first_chunk::<4>()?
+            .map(|digit| charset.character(digit)),
+        MtiForm::Packed => {
+            let [first, second] = bytes.first_chunk()?;
             [first >> 4, first & 0x0F, second >> 4, second & 0x0F].map(|nibble| nibble | b'0')
-        }),
-        MtiForm::None => return Ok(Mti::UNREAD),
+        }
+        MtiForm::None => return Some(Mti::UNREAD),
     };
-    let Some(digits) = digits else {
-        return Err(fault(0, 0, ParseErrorKind::Truncated));
-    };
-    Mti::new(digits).ok_or_else(|| fault(0, 0, ParseErrorKind::Mti))
+    Mti::new(digits)
+}
+
+const fn mti_fault(form: MtiForm, bytes: &[u8]) -> ParseErrorKind {
+    if bytes.len() < form.wire_len() {
+        return ParseErrorKind::Truncated;
+    }
+    ParseErrorKind::Mti
 }
 
 /// What was read at one place.
-struct Field {
+pub(crate) struct Field {
     /// Where the value starts; with a fault, where the fault is.
-    start: usize,
+    pub(crate) start: usize,
     /// Bytes of the value; 0 when the fault does not let them be known.
-    len: usize,
-    fault: Option<ParseErrorKind>,
+    pub(crate) len: usize,
+    pub(crate) fault: Option<ParseErrorKind>,
 }
 
 impl Field {
@@ -376,39 +408,29 @@ fn wire_len(row: &FieldSpec, count: usize) -> Option<usize> {
     }
 }
 
-/// Bytes of the value behind one to three ASCII digits that `ahead` begins with. A pair, because
-/// that is returned in registers.
-#[inline(always)]
-fn read_decimal(rule: &Rule, ahead: &[u8]) -> (usize, Option<ParseErrorKind>) {
-    let Some(chunk) = ahead.first_chunk::<4>() else {
-        return read_short_decimal(rule, ahead);
-    };
-    match decimal(u32::from_le_bytes(*chunk), rule.prefix_len()) {
-        Some(units) if units <= rule.units_max() => (units, None),
-        Some(_) => (0, Some(ParseErrorKind::AboveMaximum)),
-        None => (0, Some(ParseErrorKind::Prefix)),
+/// Bytes of the value behind one to three ASCII digits that `ahead` begins with.
+fn read_decimal(rule: &Rule, ahead: &[u8]) -> Result<usize, ParseErrorKind> {
+    let len = rule.prefix_len();
+    if ahead.len() < len {
+        return Err(ParseErrorKind::Truncated);
     }
-}
-
-/// The same with fewer than four bytes left.
-#[cold]
-#[inline(never)]
-fn read_short_decimal(rule: &Rule, ahead: &[u8]) -> (usize, Option<ParseErrorKind>) {
-    if ahead.len() < rule.prefix_len() {
-        return (0, Some(ParseErrorKind::Truncated));
-    }
-    let mut padded = [b'0'; 4];
-    for (slot, byte) in padded.iter_mut().zip(ahead) {
+    let mut four = [b'0'; 4];
+    for (slot, byte) in four.iter_mut().zip(ahead) {
         *slot = *byte;
     }
-    read_decimal(rule, &padded)
+    match decimal(four, len) {
+        Some(units) if units <= rule.units_max() => Ok(units),
+        Some(_) => Err(ParseErrorKind::AboveMaximum),
+        None => Err(ParseErrorKind::Prefix),
+    }
 }
 
 /// The number that the first `len` characters of four say, at most three; `None` when one of them
 /// is no digit.
 #[inline(always)]
-const fn decimal(word: u32, len: usize) -> Option<usize> {
+pub(crate) const fn decimal(four: [u8; 4], len: usize) -> Option<usize> {
     // The characters become digits, and those that are not asked for go out at the top.
+    let word = u32::from_le_bytes(four);
     let digits = (word ^ 0x3030_3030) << (4_usize.wrapping_sub(len) & 3).wrapping_mul(8);
     if (digits | digits.wrapping_add(0x7676_7676)) & 0x8080_8080 != 0 {
         return None;
@@ -428,11 +450,6 @@ fn fault(field: u8, offset: usize, kind: ParseErrorKind) -> ParseError {
         offset,
         kind,
     }
-}
-
-#[cold]
-fn fault_at(number: u32, offset: usize, kind: ParseErrorKind) -> ParseError {
-    fault(u8::try_from(number).unwrap_or(u8::MAX), offset, kind)
 }
 
 pub(crate) const FIRST_BIT: u64 = 1 << 63;

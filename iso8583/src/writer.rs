@@ -61,12 +61,13 @@ impl<'b> Writer<'b> {
         if !rule.has_length(value.len()) {
             return Err(WriteError::Length(number));
         }
-        if !rule.is_plain || rule.shape == Shape::Special {
+        if !rule.is_put_plainly {
             return self.put_special(number, value);
         }
-        let in_class = rule.admits(value);
-        if !in_class.unwrap_or_else(|| self.row_admits(number, value)) {
-            return Err(WriteError::Content(number));
+        match rule.admits(value) {
+            Some(true) => {}
+            None if self.row_admits(number, value) => {}
+            None | Some(false) => return Err(WriteError::Content(number)),
         }
         let prefix_len = rule.prefix_len();
         let room = self.reserve(number, value.len().saturating_add(prefix_len))?;
@@ -143,6 +144,48 @@ impl<'b> Writer<'b> {
                 }
             }
         }
+    }
+
+    /// Leaves out a field and all before it that have not been put.
+    pub(crate) fn pass_over(&mut self, number: u8) {
+        self.last = self.last.max(number);
+    }
+
+    /// Puts all fields of another message that come next and are below `number`: where both are of
+    /// one dialect, as the bytes that they are.
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn copy_up_to(&mut self, number: u8, from: MessageRef<'_>) -> Result<(), WriteError> {
+        let fields = from.present().above(self.last).below(number);
+        if !core::ptr::eq(self.dialect, from.dialect()) {
+            return fields
+                .into_iter()
+                .try_for_each(|number| self.copy(number, from));
+        }
+        // No piece reaches over a place where this message gets another bitmap.
+        for (after, before) in [(0, 65), (64, 129), (128, u8::MAX)] {
+            self.copy_piece(fields.above(after).below(before), from)?;
+        }
+        Ok(())
+    }
+
+    /// Copies fields that stand one behind the other.
+    fn copy_piece(&mut self, fields: Bitmap, from: MessageRef<'_>) -> Result<(), WriteError> {
+        let (Some(first), Some(last)) = (fields.first(), fields.last()) else {
+            return Ok(());
+        };
+        let (Some(start), Some(end)) = (from.extent(first), from.extent(last)) else {
+            return Ok(());
+        };
+        let piece = from.bytes().get(start.start..end.end).unwrap_or_default();
+        let room = self.reserve(first, piece.len())?;
+        if room.len() == piece.len() {
+            room.copy_from_slice(piece);
+        }
+        self.present = self.present.union(fields);
+        self.last = last;
+        Ok(())
     }
 
     /// Puts a value of which `digits` are the hexadecimal form, without a copy between where bytes

@@ -15,7 +15,7 @@ use crate::{describe::describe, translate};
 const _: () = {
     const fn movable<T: Copy + Send + Sync + 'static>() {}
     movable::<FieldIndex>();
-    assert!(size_of::<FieldIndex>() <= 832);
+    assert!(size_of::<FieldIndex>() <= 816);
 };
 
 #[track_caller]
@@ -468,5 +468,74 @@ proptest! {
             prop_assert!(read.is_err() || bytes.len() >= 12);
             ask_everything(&bytes, &index);
         }
+    }
+}
+
+/// All that an index says: type, present fields and their places.
+fn read(index: &FieldIndex, bytes: &[u8]) -> (Mti, Vec<(u8, core::ops::Range<usize>)>) {
+    let view = MessageRef::new(bytes, index);
+    let place = |number| Some((number, view.extent(number)?));
+    (
+        index.mti(),
+        view.present().iter().filter_map(place).collect(),
+    )
+}
+
+/// Whether no pass can go on.
+fn ends_the_reading(kind: ParseErrorKind) -> bool {
+    kind.is_structural() && kind != ParseErrorKind::Trailing
+}
+
+#[track_caller]
+fn check_twins(dialect: &'static Dialect, bytes: &[u8]) {
+    let (mut quick, mut slow) = (FieldIndex::new(), FieldIndex::new());
+    slow.begin(dialect);
+    let slowly = dialect.parse_slowly(bytes, &mut slow);
+    assert_eq!(dialect.parse(bytes, &mut quick), slowly);
+    assert_eq!(read(&quick, bytes), read(&slow, bytes));
+    for last in [1, 11, 49, 64, 90, 128] {
+        let scanned = dialect.scan(bytes, last, &mut quick);
+        if slowly.is_ok() {
+            assert_eq!(scanned, Ok(()));
+            let (_, mut fields) = read(&slow, bytes);
+            fields.retain(|(number, _)| *number <= last);
+            assert_eq!(read(&quick, bytes).1, fields);
+        } else if slowly.is_err_and(|error| error.field <= last && ends_the_reading(error.kind)) {
+            assert_eq!(scanned, slowly, "up to {last}");
+        }
+    }
+}
+
+proptest! {
+    /// The quick pass says what the slow one says, of good messages and of spoiled ones.
+    #[test]
+    fn the_quick_pass_and_the_slow_one_agree(
+        dialect in proptest::sample::select(Dialect::ALL.to_vec()),
+        seed in any::<prop::sample::Index>(),
+        fields in prop::sample::select(Dialect::ALL.to_vec()).prop_flat_map(any_fields),
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        cut in proptest::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut out = [0; 20_000];
+        let mut writer = crate::Writer::new(dialect, Mti::FINANCIAL_REQUEST, &mut out);
+        for (number, value) in &fields {
+            // Values of another dialect that do not suit this one stay out.
+            let _unsuited = writer.put(*number, value);
+        }
+        let len = writer.finish().unwrap();
+        let mut bytes = out[..len].to_vec();
+        check_twins(dialect, &bytes);
+        for (place, byte) in flips {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        check_twins(dialect, &bytes);
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len() + 1));
+            check_twins(dialect, &bytes);
+        }
+        let end = seed.index(bytes.len() + 1);
+        bytes.insert(end, b'0');
+        check_twins(dialect, &bytes);
     }
 }

@@ -105,15 +105,18 @@ pub fn write_issuer_request(
     out: &mut [u8],
 ) -> Result<usize, WriteError> {
     let mut writer = Writer::new(dialect, request.mti().first(), out);
-    let fields = request.present().without(64).without(128);
-    for number in fields.with(7).with(11).with(33) {
-        match number {
-            7 => writer.put(7, &leg.transmitted.digits())?,
-            11 => writer.put(11, &leg.stan.digits())?,
-            33 => writer.put(33, forwarding.as_bytes())?,
-            _ => writer.copy(number, request)?,
-        }
+    let (transmitted, stan) = (leg.transmitted.digits(), leg.stan.digits());
+    let own: [(u8, &[u8]); 3] = [(7, &transmitted), (11, &stan), (33, forwarding.as_bytes())];
+    for (number, value) in own {
+        writer.copy_up_to(number, request)?;
+        writer.put(number, value)?;
     }
+    // What authenticated the acquirer's message does not authenticate this one.
+    for code in [64, 128] {
+        writer.copy_up_to(code, request)?;
+        writer.pass_over(code);
+    }
+    writer.copy_up_to(u8::MAX, request)?;
     writer.finish()
 }
 
