@@ -22,6 +22,7 @@ limit:
 bench:
 	@sh scripts/need.sh
 	cargo bench --locked -p njia-benches
+	@cat $${CARGO_TARGET_DIR:-target}/criterion/codec-peers.txt
 
 clean-demo:
 	rm -rf $${CARGO_TARGET_DIR:-target}/njia-demo*
