@@ -103,6 +103,9 @@ pub enum WriteError {
     /// The message is of a type that is never answered.
     #[error("a message of this type is never answered")]
     NotAnswerable,
+    /// The message holds the byte that ends a frame.
+    #[error("the message holds the end-of-text that would cut it")]
+    EndOfText,
 }
 
 /// Why a well-formed message does not say what its type must say. Answered with 30.
@@ -129,6 +132,45 @@ pub enum FrameError {
     TooShort {
         /// The announced length.
         len: usize,
+    },
+    /// A length that counts itself, or what stands behind the message, is below that.
+    #[error("a length of {value} is below what it counts beside the message")]
+    BelowItself {
+        /// The announced length.
+        value: usize,
+    },
+    /// A byte of the length is no digit.
+    #[error("byte {offset} of the length is no digit")]
+    NotADigit {
+        /// Bytes from the first one of the length.
+        offset: usize,
+    },
+    /// A nibble of the length is above nine.
+    #[error("byte {offset} of the length is not packed decimal")]
+    NotBcd {
+        /// Bytes from the first one of the length.
+        offset: usize,
+    },
+    /// The prefix has another byte where the framing has a fixed one.
+    #[error("byte {offset} of the prefix is not the fixed one of the framing")]
+    NotFixed {
+        /// Bytes from the start of the frame.
+        offset: usize,
+    },
+    /// The record goes on in the next frame.
+    #[error("a message in more than one frame is not taken")]
+    MoreFollows,
+    /// The message is not followed by the end-of-text that its length counts.
+    #[error("byte {offset} of the frame is not its end-of-text")]
+    NoTrailer {
+        /// Bytes from the start of the frame.
+        offset: usize,
+    },
+    /// No end-of-text within the cap.
+    #[error("no end-of-text within {frame_len_max} bytes")]
+    NoEnd {
+        /// The cap.
+        frame_len_max: usize,
     },
 }
 

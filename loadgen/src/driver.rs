@@ -292,10 +292,14 @@ impl Driver {
                 FrameStep::NeedMore { .. } => return Some(consumed),
                 FrameStep::KeepAlive { consumed: empty } => consumed += empty,
                 FrameStep::Refused(_) => return None,
-                FrameStep::Frame { header, len } => {
+                FrameStep::Frame {
+                    header,
+                    len,
+                    trailer,
+                } => {
                     let message = rest.get(header..header + len)?;
                     self.generator.answer(message, now, &mut self.index);
-                    consumed += header + len;
+                    consumed += header + len + trailer;
                 }
             }
         }

@@ -257,16 +257,18 @@ pub fn framed(
 ) -> Result<()> {
     let start = out.len();
     let header = wire.framing.header_len();
-    out.resize(start + header + MESSAGE_LEN_MAX, 0);
+    out.resize(
+        start + header + MESSAGE_LEN_MAX + wire.framing.trailer_len(),
+        0,
+    );
     let room = out.get_mut(start + header..).unwrap_or_default();
     let written = write(room).and_then(|len| {
-        let head = out.get_mut(start..).unwrap_or_default();
-        wire.framing.put_header(head, len)?;
-        Ok(len)
+        let frame = out.get_mut(start..).unwrap_or_default();
+        Ok(wire.framing.enclose(frame, len)?)
     });
     match written {
         Ok(len) => {
-            out.truncate(start + header + len);
+            out.truncate(start + len);
             Ok(())
         }
         Err(error) => {

@@ -87,7 +87,7 @@ fn exchange(target: &Target, frame: &[u8], timeout: Duration) -> Result<Vec<u8>>
     let mut chunk = [0; 4096];
     loop {
         match target.wire.framing.split(&received, MESSAGE_LEN_MAX) {
-            FrameStep::Frame { header, len } => {
+            FrameStep::Frame { header, len, .. } => {
                 return Ok(received
                     .get(header..header + len)
                     .unwrap_or_default()

@@ -124,6 +124,5 @@ pub(crate) fn write_framed(
 ) -> Option<usize> {
     let header = framing.header_len();
     let len = encode(out.get_mut(header..)?)?;
-    framing.put_header(out, len).ok()?;
-    header.checked_add(len)
+    framing.enclose(out, len).ok()
 }

@@ -302,10 +302,14 @@ impl Room {
                 FrameStep::NeedMore { .. } => return Some(consumed),
                 FrameStep::KeepAlive { consumed: empty } => consumed += empty,
                 FrameStep::Refused(_) => return None,
-                FrameStep::Frame { header, len } => {
+                FrameStep::Frame {
+                    header,
+                    len,
+                    trailer,
+                } => {
                     let message = rest.get(header..header + len)?;
                     self.station.receive(line, message, now);
-                    consumed += header + len;
+                    consumed += header + len + trailer;
                 }
             }
         }

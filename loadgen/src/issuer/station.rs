@@ -445,9 +445,10 @@ fn garble(wire: Wire, frame: &mut Vec<u8>, bits: u64) {
         }
         // Half of it.
         _ => {
-            let len = (frame.len() - message) / 2;
-            frame.truncate(message + len);
-            let written = wire.framing.put_header(frame, len);
+            let trailer = wire.framing.trailer_len();
+            let len = (frame.len() - message - trailer) / 2;
+            frame.truncate(message + len + trailer);
+            let written = wire.framing.enclose(frame, len);
             debug_assert!(written.is_ok(), "half a message fits its frame");
         }
     }

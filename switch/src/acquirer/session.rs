@@ -172,10 +172,15 @@ impl Reader {
                     self.context.metrics.count_bad_length(Side::Acquirer);
                     return Err(CloseReason::Frame);
                 }
-                FrameStep::Frame { header, len } => {
+                FrameStep::Frame {
+                    header,
+                    len,
+                    trailer,
+                } => {
                     let body = start.saturating_add(header);
-                    start = body.saturating_add(len);
-                    self.take_frame(body..start, received).await?;
+                    let end = body.saturating_add(len);
+                    start = end.saturating_add(trailer);
+                    self.take_frame(body..end, received).await?;
                 }
             }
         }

@@ -153,10 +153,15 @@ fn take_frames(
                 setup.metrics.count_bad_length(Side::Issuer);
                 return None;
             }
-            FrameStep::Frame { header, len } => {
+            FrameStep::Frame {
+                header,
+                len,
+                trailer,
+            } => {
                 let body = start.saturating_add(header);
-                start = body.saturating_add(len);
-                let bytes = buffer.get(body..start).unwrap_or_default();
+                let end = body.saturating_add(len);
+                start = end.saturating_add(trailer);
+                let bytes = buffer.get(body..end).unwrap_or_default();
                 let mut frame = setup.pool.take(bytes, setup.framing);
                 frame.received = received;
                 let parsed = setup.dialect.parse(&frame.bytes, &mut frame.index);
