@@ -174,6 +174,46 @@ pub enum FrameError {
     },
 }
 
+/// Why what a frame holds does not begin with a header of the endpoint's form: the connection is
+/// closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum HeaderError {
+    /// The frame ends inside it.
+    #[error("{len} bytes are shorter than a header of {header_len}")]
+    TooShort {
+        /// Bytes that the frame holds.
+        len: usize,
+        /// Bytes of the header.
+        header_len: usize,
+    },
+    /// It has another byte where its form has a fixed one.
+    #[error("byte {offset} of the header is not one of its form")]
+    NotFixed {
+        /// Bytes from the start of the header.
+        offset: usize,
+    },
+    /// It says that it is of a length that no header of its form has.
+    #[error("a header of {value} bytes is not of its form")]
+    Length {
+        /// What it says.
+        value: u8,
+    },
+    /// It says another total than the frame's length.
+    #[error("the header counts {total} bytes in all, the frame has {len}")]
+    Total {
+        /// What it says.
+        total: u16,
+        /// Bytes that the frame holds.
+        len: usize,
+    },
+    /// A second header follows, and it is no reject.
+    #[error("a second header follows where there is no reject")]
+    Another,
+    /// The code of a reject is not packed decimal.
+    #[error("the reject code is not packed decimal")]
+    RejectCode,
+}
+
 /// Why rows do not make a dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum DialectError {

@@ -11,8 +11,8 @@
 //! Only [`translate`] knows the words of `domain`.
 //!
 //! # Entry points
-//! [`Dialect::parse`], [`MessageRef`], [`Writer`], [`Framing`], [`translate`],
-//! [`describe::describe`].
+//! [`Dialect::parse`], [`MessageRef`], [`Writer`], [`Framing`], [`Header`],
+//! [`translate`], [`describe::describe`].
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -38,6 +38,7 @@ mod dialects;
 pub mod error;
 pub mod field;
 pub mod frame;
+pub mod header;
 mod hex;
 pub mod message;
 pub mod mti;
@@ -53,6 +54,7 @@ pub mod writer;
 
 pub use dialect::Dialect;
 pub use frame::Framing;
+pub use header::Header;
 pub use message::{FieldIndex, MessageRef};
 pub use mti::Mti;
 pub use writer::Writer;

@@ -11,8 +11,10 @@ use iso8583::class::Class;
 use iso8583::composite::Composite;
 use iso8583::dialect::{BitmapForm, Dialect, Form, Layout, MtiForm, Tertiary};
 use iso8583::field::{Coding, Count, Encoding, FieldSpec, Length, Prefix};
+use iso8583::frame::FrameStep;
+use iso8583::header::Stripped;
 use iso8583::packed::Packed;
-use iso8583::{FieldIndex, MessageRef, Writer, tlv};
+use iso8583::{FieldIndex, Framing, Header, MessageRef, Writer, tlv};
 use serde_json::Value;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors");
@@ -333,4 +335,119 @@ fn chip_data_is_read_in_order() {
             .collect();
         assert_eq!(read, expected);
     }
+}
+
+#[test]
+fn frames_and_headers_are_cut_off() {
+    let Some(vectors) = vectors(&["visa.json"]) else {
+        return;
+    };
+    let mut compared = 0;
+    for vector in vectors.iter().filter(|vector| vector["header"].is_object()) {
+        let name = &vector["name"];
+        let bytes = bytes_of(vector["hex"].as_str().unwrap());
+        let framing = Framing::by_name(vector["framing"].as_str().unwrap()).unwrap();
+        let form = Header::by_name(vector["dialect"]["header"].as_str().unwrap()).unwrap();
+        let FrameStep::Frame {
+            header,
+            len,
+            trailer,
+        } = framing.split(&bytes, 8192)
+        else {
+            panic!("{name}: {:?}", framing.split(&bytes, 8192));
+        };
+        assert_eq!(header + len + trailer, bytes.len(), "{name}");
+        let Ok(Stripped::Message {
+            header: found,
+            message,
+        }) = form.strip(&bytes[header..header + len])
+        else {
+            panic!("{name}: no header");
+        };
+        let expected = &vector["header"];
+        let text = |key: &str| expected[key].as_str().unwrap();
+        assert_eq!(expected["total_length"], len, "{name}");
+        let sent = form.addressed(text("destination"), text("source")).unwrap();
+        let mut again = vec![0; bytes.len()];
+        again[header + form.len()..header + len].copy_from_slice(message);
+        sent.put(&mut again[header..], message.len()).unwrap();
+        framing.enclose(&mut again, len).unwrap();
+        assert_eq!(hex_of(&again), hex_of(&bytes), "{name}");
+        assert_eq!(
+            found,
+            form.strip(&again[header..header + len])
+                .map(header_of)
+                .unwrap()
+        );
+        compared += 1;
+    }
+    assert_eq!(compared, 1, "the sign-on");
+}
+
+#[track_caller]
+fn header_of(stripped: Stripped<'_>) -> iso8583::header::HeaderBytes {
+    match stripped {
+        Stripped::Message { header, .. } => header,
+        Stripped::Rejected { .. } => panic!("it is a reject"),
+    }
+}
+
+#[test]
+fn a_header_is_turned_round() {
+    let Some(vectors) = vectors(&["visa.json"]) else {
+        return;
+    };
+    let mut compared = 0;
+    for vector in vectors.iter().filter(|vector| vector["kind"] == "header") {
+        let name = &vector["name"];
+        let header = bytes_of(vector["hex"].as_str().unwrap());
+        let fields = &vector["fields"];
+        // The vector is the header alone: what it counts beside itself is made up.
+        let total: usize = fields["total_length"].as_str().unwrap().parse().unwrap();
+        let mut frame = header.clone();
+        frame.resize(total, b'x');
+        let received = header_of(Header::Base1.strip(&frame).unwrap());
+        let mut replied = vec![0; header.len()];
+        let written = received.reply().put(&mut replied, total - header.len());
+        assert_eq!(written, Ok(header.len()), "{name}");
+        let expected = fields["reply_hex"].as_str().unwrap();
+        assert_eq!(hex_of(&replied), expected.to_uppercase(), "{name}");
+        compared += 1;
+    }
+    assert_eq!(compared, 1);
+}
+
+#[test]
+fn lengths_are_read() {
+    let Some(vectors) = vectors(&["units.json"]) else {
+        return;
+    };
+    let mut compared = 0;
+    for vector in &vectors {
+        let Some(framing) = Framing::by_name(vector["framing"].as_str().unwrap()) else {
+            continue;
+        };
+        let name = &vector["name"];
+        let prefix = bytes_of(vector["hex"].as_str().unwrap());
+        let len: usize = vector["fields"]["length"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let at_least = prefix.len() + len;
+        let step = framing.split(&prefix, 8192);
+        assert_eq!(step, FrameStep::NeedMore { at_least }, "{name}");
+        let mut whole = prefix.clone();
+        whole.resize(at_least, 0);
+        let step = framing.split(&whole, 8192);
+        let is_heartbeat = vector["fields"]["session_control"] == "true";
+        let consumed = at_least;
+        assert_eq!(
+            step == FrameStep::KeepAlive { consumed },
+            is_heartbeat,
+            "{name}"
+        );
+        compared += 1;
+    }
+    assert_eq!(compared, 2);
 }
