@@ -8,11 +8,11 @@
 //!
 //! # Never contains
 //! A clock, a socket, a runtime, a random source, a logger; a decision about money; key material.
-//! Only [`translate`] knows the words of `domain`.
+//! Only [`translate`] knows the words of `domain`; [`keep_alive`] knows its time.
 //!
 //! # Entry points
 //! [`Dialect::parse`], [`MessageRef`], [`Writer`], [`Framing`], [`Header`],
-//! [`translate`], [`describe::describe`].
+//! [`keep_alive::KeepAlive`], [`translate`], [`describe::describe`].
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -40,6 +40,7 @@ pub mod field;
 pub mod frame;
 pub mod header;
 mod hex;
+pub mod keep_alive;
 pub mod message;
 pub mod mti;
 pub mod packed;
