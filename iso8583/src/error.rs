@@ -116,6 +116,27 @@ pub struct FormatError {
     pub field: u8,
 }
 
+/// Why a well-formed message is not known to come from whom it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("field {field}: {rule}")]
+pub struct MacError {
+    /// Where the MAC stands, or must stand: 64 or 128.
+    pub field: u8,
+    /// What it must have done.
+    pub rule: MacRule,
+}
+
+/// What a MAC must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum MacRule {
+    /// It is there, as the last field.
+    #[error("the message authentication code is missing")]
+    Missing,
+    /// It is that of the bytes before it.
+    #[error("the message authentication code is wrong")]
+    Wrong,
+}
+
 /// Why a frame is refused: the connection is closed, without a search for the next frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum FrameError {

@@ -12,7 +12,7 @@
 //!
 //! # Entry points
 //! [`Dialect::parse`], [`MessageRef`], [`Writer`], [`Framing`], [`Header`],
-//! [`keep_alive::KeepAlive`], [`translate`], [`describe::describe`].
+//! [`keep_alive::KeepAlive`], [`mac`], [`translate`], [`describe::describe`].
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -41,6 +41,7 @@ pub mod frame;
 pub mod header;
 mod hex;
 pub mod keep_alive;
+pub mod mac;
 pub mod message;
 pub mod mti;
 pub mod packed;

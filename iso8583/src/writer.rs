@@ -9,7 +9,7 @@ use crate::dialect::{BitmapForm, Dialect, Layout, MtiForm, TERTIARY_BIT, Tertiar
 use crate::error::WriteError;
 use crate::field::{Encoding, FieldSpec, Length, Rule, Shape};
 use crate::hex;
-use crate::message::MessageRef;
+use crate::message::{FieldIndex, MessageRef};
 use crate::mti::Mti;
 use crate::parse::FIRST_BIT;
 
@@ -48,6 +48,21 @@ impl<'b> Writer<'b> {
     #[must_use]
     pub const fn nested(dialect: &'static Dialect, out: &'b mut [u8]) -> Self {
         Self::new(dialect, Mti::UNREAD, out)
+    }
+
+    /// Goes on behind the last field of a message that fills the first `len` bytes of `out` and
+    /// was read into `index`.
+    pub(crate) fn resume(index: &FieldIndex, len: usize, out: &'b mut [u8]) -> Self {
+        let present = index.present();
+        Self {
+            dialect: index.dialect(),
+            mti: index.mti(),
+            out,
+            at: len,
+            present,
+            last: present.last().unwrap_or(0),
+            third_at: 0,
+        }
     }
 
     /// Puts a field: text as ASCII characters, binary as bytes in every dialect. A field that fails
