@@ -10,6 +10,7 @@
 //! The position of the record would not do: it is not known yet when the account is sealed, and it
 //! repeats after a torn tail.
 
+pub mod mac;
 mod siphash;
 
 use std::collections::BTreeMap;
