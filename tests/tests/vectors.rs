@@ -3,6 +3,9 @@
 //!
 //! A vector brings its own dialect as rows of data, and is read and written again by them.
 
+#[path = "vectors/crypto.rs"]
+mod crypto;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! MACs in software: ISO/IEC 9797-1 algorithms 1 and 3 for links that know DES alone, AES-CMAC (NIST
-//! SP 800-38B) for all others.
+//! MACs in software: ISO/IEC 9797-1 algorithms 1 and 3 for links that know DES alone, AES-CMAC
+//! (NIST SP 800-38B) for all others.
 //!
 //! The keys lie in this process and not in an HSM, so a configuration has to admit it
 //! (`keys.software_mac`). DES is used for MACs of old links and for nothing else.

@@ -191,6 +191,7 @@ fn keys_that_cannot_be_used_are_refused() {
     check(retail, &[one, one].concat(), weak);
     // Parity apart, these are the same.
     check(retail, "0123456789ABCDEF0022446688AACCEE", weak);
+    check(retail, "1032547698BADCFE1133557799BBDDFF", weak);
     check(cbc, &[one, two, two].concat(), weak);
     check(cbc, &[one, two, one].concat(), None);
     check(MacAlgorithm::AesCmac, &[one, one].concat(), None);
