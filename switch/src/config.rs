@@ -10,21 +10,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::Amount;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, NodeId, RouteId};
 use domain::pan::PanToken;
 use domain::request::MessageClass;
+use domain::{Amount, ResponseCode};
 use risk_inline::list::Bin;
 use router::{PrefixRange, RouteTable};
 use transaction::Settings;
 
+use crate::crypto::mac::EndpointMac;
 use crate::limits::ANSWER_BYTES_PER_TRANSACTION;
 
 mod document;
 mod endpoints;
 mod keys;
 mod load;
+mod mac;
 mod numbering;
 mod report;
 mod risk;
@@ -142,6 +144,8 @@ pub struct Keys {
     pub pan_key_id: u32,
     /// Keyed hashes of slots, duplicate keys and contents.
     pub hash_key: SecretKey,
+    /// Whether keys of MACs may lie in this process and not in an HSM.
+    pub software_mac: bool,
 }
 
 /// Metrics and health for operators.
@@ -269,6 +273,10 @@ pub struct Listener {
     pub dialect: String,
     /// Whose sessions these are.
     pub acquirer: AcquirerId,
+    /// What authenticates its messages; `None` for nothing.
+    pub mac: Option<Arc<EndpointMac>>,
+    /// DE39 for a request whose MAC is missing or wrong; `None` drops it in silence.
+    pub mac_failure_answer: Option<ResponseCode>,
 }
 
 /// How messages are cut out of a stream.
@@ -315,6 +323,8 @@ pub struct Issuer {
     pub reconnect_max: Duration,
     /// How long a reversal waits for its 0410/0430, and a network message for its answer.
     pub reversal_timeout: Duration,
+    /// What authenticates its messages; `None` for nothing.
+    pub mac: Option<Arc<EndpointMac>>,
 }
 
 impl Issuer {

@@ -9,6 +9,7 @@ use iso8583::Dialect;
 use router::error::TableError;
 use router::{PrefixRange, RouteSpec, RouteTable};
 
+use super::mac::{Macs, failure_answer};
 use super::section::{Section, nearest};
 use super::{Acquirer, Breaker, Framing, Issuer, Listener, ListenerId, Route};
 use crate::limits::{LABEL_LEN_MAX, LABELS_MAX, LINKS_MAX};
@@ -32,6 +33,7 @@ pub(super) fn listeners(
     root: &Section<'_>,
     acquirers: &[Acquirer],
     admin: SocketAddr,
+    macs: &Macs<'_>,
 ) -> Vec<Listener> {
     let sections = root.tables("listener");
     unique_names(root, "listener", &sections);
@@ -48,6 +50,8 @@ pub(super) fn listeners(
             framing: framing(&section),
             dialect: dialect(&section),
             acquirer: AcquirerId(acquirer.unwrap_or(0)),
+            mac: macs.read(&section),
+            mac_failure_answer: failure_answer(&section),
         };
         if let Some(taken) = listening
             .iter()
@@ -67,13 +71,13 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one == other
 }
 
-pub(super) fn issuers(root: &Section<'_>) -> Vec<Issuer> {
+pub(super) fn issuers(root: &Section<'_>, macs: &Macs<'_>) -> Vec<Issuer> {
     let sections = root.tables("issuer");
     unique_names(root, "issuer", &sections);
     let mut first_link = 0_u16;
     let mut issuers = Vec::with_capacity(sections.len());
     for (id, section) in (0..).zip(sections) {
-        let issuer = issuer(section, IssuerId(id), LinkId(first_link));
+        let issuer = issuer(section, IssuerId(id), LinkId(first_link), macs);
         first_link = first_link.saturating_add(issuer.links);
         issuers.push(issuer);
     }
@@ -85,7 +89,7 @@ pub(super) fn issuers(root: &Section<'_>) -> Vec<Issuer> {
     issuers
 }
 
-fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId) -> Issuer {
+fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, macs: &Macs<'_>) -> Issuer {
     let institution = section.required("institution", |text| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         InstitutionId::new("DE33", text.as_bytes())
@@ -111,6 +115,7 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId) -> Issuer {
         connect_timeout: section.millis("connect_timeout_ms", 10..=60_000, 2_000),
         reconnect_max: section.millis("reconnect_max_ms", 10..=600_000, 5_000),
         reversal_timeout: section.millis("reversal_timeout_ms", 100..=120_000, 5_000),
+        mac: macs.read(&section),
     };
     check_stans(&section, &issuer);
     section.finish();

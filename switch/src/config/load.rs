@@ -7,6 +7,7 @@ use domain::ids::NodeId;
 use sha2::{Digest as _, Sha256};
 
 use super::document::{self, Environment, Node as RawNode, Table, Value};
+use super::mac::Macs;
 use super::report::{ConfigErrors, Origin, Report};
 use super::secret::{self, SecretKey, SecretText, Vault};
 use super::section::Section;
@@ -112,8 +113,9 @@ fn config(
     let saf = saf(root.section("saf"));
     let risk = risk::risk(root.section("risk"));
     let acquirers = endpoints::acquirers(&root);
-    let listeners = endpoints::listeners(&root, &acquirers, admin.address);
-    let issuers = endpoints::issuers(&root);
+    let macs = Macs::new(&vault, &keys);
+    let listeners = endpoints::listeners(&root, &acquirers, admin.address, &macs);
+    let issuers = endpoints::issuers(&root, &macs);
     let (routes, route_table) = endpoints::routes(&root, &issuers);
     root.finish();
     Some(Config {
@@ -220,6 +222,7 @@ fn keys(section: Section<'_>, vault: &Vault<'_>) -> Keys {
         pan_key: key("pan_key"),
         pan_key_id: section.number("pan_key_id", 1..=u32::MAX, 1),
         hash_key: key("hash_key"),
+        software_mac: section.flag("software_mac", false),
     };
     section.finish();
     keys

@@ -128,6 +128,7 @@ impl Issuer {
             connect_timeout: NO_TIME,
             reconnect_max: NO_TIME,
             reversal_timeout: Duration::ZERO,
+            mac: None,
         }
     }
 

@@ -33,22 +33,45 @@ impl SecretKey {
     /// What is wrong; never the text itself.
     pub(crate) fn from_hex(text: &str) -> Result<Self, String> {
         let refused = || "must hold 64 hexadecimal digits (32 bytes)".to_owned();
-        let text = text.trim().as_bytes();
-        if text.len() != Self::LEN * 2 {
-            return Err(refused());
-        }
-        let mut key = Self::new([0; Self::LEN]);
-        for (byte, pair) in key.0.iter_mut().zip(text.chunks_exact(2)) {
-            let pair = str::from_utf8(pair).map_err(|_| refused())?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| refused())?;
-        }
-        Ok(key)
+        let bytes = SecretBytes::from_hex(text).ok_or_else(refused)?;
+        let bytes = bytes.expose().try_into().map_err(|_| refused())?;
+        Ok(Self::new(bytes))
     }
 }
 
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretKey(set)")
+    }
+}
+
+/// A key of any length. Shows nothing of itself; zeroed when dropped; not `Clone`.
+pub(crate) struct SecretBytes(Zeroizing<Vec<u8>>);
+
+impl SecretBytes {
+    /// The bytes, for whoever computes with them.
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Reads pairs of hexadecimal digits, at least one; `None` for anything else.
+    fn from_hex(text: &str) -> Option<Self> {
+        let (pairs, []) = text.trim().as_bytes().as_chunks::<2>() else {
+            return None;
+        };
+        // Of its whole length at once: a vector that grows leaves copies behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(pairs.len()));
+        for pair in pairs {
+            let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+            bytes.push(u8::try_from(high? << 4 | low?).ok()?);
+        }
+        (!bytes.is_empty()).then_some(Self(bytes))
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBytes(set)")
     }
 }
 
@@ -82,6 +105,13 @@ impl Vault<'_> {
     pub(crate) fn key(&self, reference: &str) -> Result<SecretKey, String> {
         let text = self.text(reference)?;
         SecretKey::from_hex(text.expose()).map_err(|fault| format!("({reference}) {fault}"))
+    }
+
+    /// The key of any length that `reference` names.
+    pub(crate) fn bytes(&self, reference: &str) -> Result<SecretBytes, String> {
+        let text = self.text(reference)?;
+        SecretBytes::from_hex(text.expose())
+            .ok_or_else(|| format!("({reference}) must hold pairs of hexadecimal digits"))
     }
 
     /// The text that `reference` names, without the line feed at its end.

@@ -10,6 +10,8 @@ use domain::ids::{IssuerId, LinkId};
 
 use super::*;
 
+mod mac;
+
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// The example with all its keys taken from the environment.

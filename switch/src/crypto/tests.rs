@@ -21,6 +21,7 @@ fn keys(pan_key: u8) -> Keys {
         pan_key: SecretKey::new([pan_key; 32]),
         pan_key_id: 1,
         hash_key: SecretKey::new([3; 32]),
+        software_mac: false,
     }
 }
 

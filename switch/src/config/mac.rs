@@ -1,0 +1,127 @@
+//! What authenticates the messages of a listener or an issuer: a table `mac`, with a key for each
+//! direction.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use domain::ResponseCode;
+use iso8583::Dialect;
+
+use super::Keys;
+use super::endpoints::DEFAULT_DIALECT;
+use super::secret::{SecretBytes, Vault};
+use super::section::Section;
+use crate::crypto::mac::{EndpointMac, MacAlgorithm, MacLen, MacPadding, SoftwareMac};
+
+/// Reads the tables `mac` of one configuration.
+pub(super) struct Macs<'a> {
+    vault: &'a Vault<'a>,
+    is_admitted: bool,
+    /// Each key with its place: none serves twice.
+    known: RefCell<Vec<(SecretBytes, String)>>,
+}
+
+impl<'a> Macs<'a> {
+    pub(super) const fn new(vault: &'a Vault<'a>, keys: &Keys) -> Self {
+        Self {
+            vault,
+            is_admitted: keys.software_mac,
+            known: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// The table `mac` of an endpoint. `None` without one, or with a fault.
+    pub(super) fn read(&self, endpoint: &Section<'_>) -> Option<Arc<EndpointMac>> {
+        let section = endpoint.optional_section("mac")?;
+        if !self.is_admitted {
+            section.fault(
+                "`mac` needs `keys.software_mac = true`: its keys lie in this process, not in an \
+                 HSM",
+            );
+        }
+        let dialect = endpoint.text("dialect");
+        let dialect = dialect.map_or_else(|| DEFAULT_DIALECT.to_owned(), |(name, _)| name);
+        if Dialect::by_name(&dialect).is_some_and(|known| !iso8583::mac::is_carried_by(known)) {
+            section.fault(format!("DE64 and DE128 of `{dialect}` cannot hold a MAC"));
+        }
+        let kind = algorithm(&section).zip(length(&section));
+        let receive = self.engine(&section, "receive_key", kind);
+        let send = self.engine(&section, "send_key", kind);
+        let network = section.flag("network", true);
+        section.finish();
+        Some(Arc::new(EndpointMac {
+            receive: receive?,
+            send: send?,
+            network,
+        }))
+    }
+
+    fn engine(
+        &self,
+        section: &Section<'_>,
+        name: &'static str,
+        kind: Option<(MacAlgorithm, MacLen)>,
+    ) -> Option<SoftwareMac> {
+        let key = section.required(name, |reference| self.vault.bytes(reference))?;
+        let mut known = self.known.borrow_mut();
+        let same = known
+            .iter()
+            .find(|(other, _)| other.expose() == key.expose());
+        if let Some((_, place)) = same {
+            section.fault_at(
+                name,
+                format!("`{name}` is the key at {place} too: each direction has its own"),
+            );
+        }
+        let engine = kind.map(|(algorithm, len)| SoftwareMac::new(algorithm, len, key.expose()));
+        known.push((key, section.place_of(name)));
+        let refused = |error| section.fault_at(name, format!("`{name}` {error}"));
+        engine?.map_err(refused).ok()
+    }
+}
+
+fn algorithm(section: &Section<'_>) -> Option<MacAlgorithm> {
+    let padding = match section.number("padding", 1..=2, 2_u8) {
+        1 => MacPadding::Method1,
+        _ => MacPadding::Method2,
+    };
+    let algorithm = section.required("algorithm", |text| match text {
+        "alg1" => Ok(MacAlgorithm::Cbc(padding)),
+        "retail" => Ok(MacAlgorithm::Retail(padding)),
+        "aes-cmac" => Ok(MacAlgorithm::AesCmac),
+        _ => Err("takes \"retail\", \"alg1\" or \"aes-cmac\"".to_owned()),
+    });
+    if algorithm == Some(MacAlgorithm::AesCmac) && section.has("padding") {
+        section.fault_at(
+            "padding",
+            "`padding` is not for aes-cmac, which pads by itself",
+        );
+    }
+    algorithm
+}
+
+fn length(section: &Section<'_>) -> Option<MacLen> {
+    match section.number("length", 4..=8, 8_u8) {
+        4 => Some(MacLen::Four),
+        8 => Some(MacLen::Eight),
+        _ => {
+            section.fault_at("length", "`length` takes 4 or 8");
+            None
+        }
+    }
+}
+
+/// DE39 for a request whose MAC is missing or wrong; `None` drops it in silence.
+pub(super) fn failure_answer(listener: &Section<'_>) -> Option<ResponseCode> {
+    let answer = listener.parsed("mac_failure_answer", |text| {
+        if text == "none" {
+            return Ok(None);
+        }
+        let code = ResponseCode::new(text.as_bytes()).ok();
+        match code.filter(|code| !code.is_approval()) {
+            Some(code) => Ok(Some(code)),
+            None => Err("takes \"none\" or a response code that does not approve".to_owned()),
+        }
+    });
+    answer.unwrap_or(Some(ResponseCode::SECURITY_VIOLATION))
+}

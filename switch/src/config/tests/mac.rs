@@ -1,0 +1,194 @@
+//! Tables `mac`: what they become, and what of them is refused.
+
+use iso8583::mac::MacEngine as _;
+
+use super::*;
+
+/// The example with MACs of the listener and of the bank, the keys in the environment.
+fn with_macs(listener: &str, bank: &str) -> String {
+    let text = EXAMPLE.replacen("software_mac = false", "software_mac = true ", 1);
+    let text = text.replacen(
+        "mac_failure_answer",
+        &format!("{listener}\nmac_failure_answer"),
+        1,
+    );
+    text.replacen(
+        "reversal_timeout_ms",
+        &format!("{bank}\nreversal_timeout_ms"),
+        1,
+    )
+}
+
+const MAC_KEYS: [(&str, &str); 4] = [
+    ("POS_IN", "0123456789abcdeffedcba9876543210"),
+    ("POS_OUT", "00112233445566778899AABBCCDDEEFF"),
+    ("BANK_IN", "000102030405060708090a0b0c0d0e0f"),
+    ("BANK_OUT", "101112131415161718191a1b1c1d1e1f"),
+];
+const POS_MAC: &str =
+    "mac = { algorithm = \"retail\", receive_key = \"env:POS_IN\", send_key = \"env:POS_OUT\" }";
+
+#[test]
+fn each_endpoint_may_have_a_mac() {
+    let bank = "mac.algorithm = \"aes-cmac\"\nmac.length = 4\nmac.network = false\n\
+                mac.receive_key = \"env:BANK_IN\"\nmac.send_key = \"env:BANK_OUT\"";
+    let text = with_macs(POS_MAC, bank);
+    let config = Config::parse("njia.toml", &text, &environment(&MAC_KEYS)).unwrap();
+    let retail = "SoftwareMac { algorithm: Retail(Method2), len: Eight, .. }";
+    let cmac = "SoftwareMac { algorithm: AesCmac, len: Four, .. }";
+    let shown = |receive: &str, network: bool| {
+        format!("EndpointMac {{ receive: {receive}, send: {receive}, network: {network} }}")
+    };
+    let told = |mac: &Option<Arc<EndpointMac>>| format!("{:?}", mac.as_deref().unwrap());
+    assert_eq!(told(&config.listeners[0].mac), shown(retail, true));
+    assert_eq!(told(&config.issuers[0].mac), shown(cmac, false));
+    assert!(config.issuers[1].mac.is_none());
+    let receive = &config.listeners[0].mac.as_ref().unwrap().receive;
+    // ISO/IEC 9797-1:2011, B.4.
+    let mac = receive.compute(b"Now is the time for all ");
+    assert_eq!(
+        mac,
+        0xE908_6230_CA3B_E796_u64.to_be_bytes(),
+        "the key is the one to receive with"
+    );
+}
+
+#[test]
+fn the_environment_may_bring_a_mac() {
+    let more = [
+        ("NJIA__KEYS__SOFTWARE_MAC", "true"),
+        ("NJIA__ISSUER__BANK__MAC__ALGORITHM", "aes-cmac"),
+        ("NJIA__ISSUER__BANK__MAC__RECEIVE_KEY", "env:BANK_IN"),
+        ("NJIA__ISSUER__BANK__MAC__SEND_KEY", "env:BANK_OUT"),
+        ("NJIA__LISTENER__POS__MAC_FAILURE_ANSWER", "none"),
+    ];
+    let config = example(&[&more[..], &MAC_KEYS[..]].concat());
+    assert!(config.issuers[0].mac.is_some() && config.listeners[0].mac.is_none());
+    assert_eq!(config.listeners[0].mac_failure_answer, None);
+    let answer = example(&[]).listeners[0].mac_failure_answer;
+    assert_eq!(answer, Some(ResponseCode::SECURITY_VIOLATION));
+}
+
+#[track_caller]
+fn check_mac(listener: &str, place_of: &str, expected: &str) {
+    let text = with_macs(listener, "");
+    let expected = format!("{}: {expected}", place(&text, place_of));
+    check_text(&text, &MAC_KEYS, &[&expected]);
+}
+
+#[test]
+fn a_mac_that_cannot_be_is_refused_where_it_stands() {
+    let with = |from: &str, to: &str| {
+        assert!(POS_MAC.contains(from));
+        POS_MAC.replacen(from, to, 1)
+    };
+    let check = |from, to: &str, place_of, expected| {
+        check_mac(&with(from, to), place_of, expected);
+    };
+    let takes = "`algorithm` takes \"retail\", \"alg1\" or \"aes-cmac\"";
+    check("\"retail\"", "\"x9.9\"", "algorithm = \"x9", takes);
+    check(
+        "algorithm = \"retail\", ",
+        "",
+        "{ receive",
+        "`algorithm` is missing in [listener.mac]",
+    );
+    check(
+        ", send_key = \"env:POS_OUT\"",
+        "",
+        "{ algorithm",
+        "`send_key` is missing in [listener.mac]",
+    );
+    check(
+        " }",
+        ", length = 6 }",
+        "length = 6",
+        "`length` takes 4 or 8",
+    );
+    check(
+        " }",
+        ", padding = 3 }",
+        "padding = 3",
+        "`padding` is 3, it must be 1 to 2",
+    );
+    check(
+        "\"retail\"",
+        "\"aes-cmac\", padding = 1",
+        "padding = 1",
+        "`padding` is not for aes-cmac, which pads by itself",
+    );
+    check(
+        "env:POS_IN",
+        "0123456789abcdef",
+        "receive_key = \"0",
+        "`receive_key` is a literal secret; write file:PATH, env:NAME or credential:NAME",
+    );
+    check(
+        "env:POS_IN",
+        "env:KEY",
+        "receive_key = \"env:KEY",
+        "`receive_key` has 32 bytes; retail takes 16",
+    );
+    check(
+        " }",
+        ", lenght = 8 }",
+        "lenght",
+        "unknown key `lenght` in [listener.mac]; did you mean `length`?",
+    );
+}
+
+#[test]
+fn no_key_of_a_mac_serves_twice() {
+    let listener = POS_MAC.replacen("POS_OUT", "POS_IN", 1);
+    let bank = POS_MAC.replacen("POS_OUT", "BANK_OUT", 1);
+    let text = with_macs(&listener, &bank);
+    let first = place(&text, "receive_key = \"env:POS_IN");
+    let told = |at: &str, name: &str| {
+        format!("{at}: `{name}` is the key at {first} too: each direction has its own")
+    };
+    let from = text.find(&bank).unwrap();
+    let second = place(&text, &text[from..][bank.find("receive_key").unwrap()..]);
+    let expected = [
+        told(&place(&text, "send_key = \"env:POS_IN"), "send_key"),
+        told(&second, "receive_key"),
+    ];
+    check_text(&text, &MAC_KEYS, &[&expected[0], &expected[1]]);
+}
+
+#[test]
+fn keys_of_macs_must_be_hexadecimal() {
+    let text = with_macs(POS_MAC, "");
+    for bad in [
+        "0123456789abcdeffedcba987654321",
+        "0123456789abcdeffedcba98765432+1",
+        "hexadecimals",
+    ] {
+        let mut keys = MAC_KEYS;
+        keys[0].1 = bad;
+        let errors = Config::parse("njia.toml", &text, &environment(&keys)).unwrap_err();
+        let told = errors.to_string();
+        let expected = "`receive_key` (env:POS_IN) must hold pairs of hexadecimal digits";
+        assert!(told.contains(expected) && !told.contains(bad), "{told}");
+    }
+}
+
+#[test]
+fn macs_in_software_have_to_be_admitted() {
+    let text = with_macs(POS_MAC, "").replacen("software_mac = true ", "software_mac = false", 1);
+    let expected = format!(
+        "{}: `mac` needs `keys.software_mac = true`: its keys lie in this process, not in an HSM",
+        place(&text, "{ algorithm")
+    );
+    check_text(&text, &MAC_KEYS, &[&expected]);
+}
+
+#[test]
+fn a_failed_mac_is_never_answered_with_an_approval() {
+    for bad in ["00", "630", "", "drop"] {
+        let text = format!("mac_failure_answer = \"{bad}\"");
+        let told = "`mac_failure_answer` takes \"none\" or a response code that does not approve";
+        let whole = EXAMPLE.replacen("mac_failure_answer = \"63\"", &text, 1);
+        let expected = format!("{}: {told}", place(&whole, "mac_failure_answer"));
+        check_text(&whole, &[], &[&expected]);
+    }
+}
