@@ -8,6 +8,8 @@ use domain::time::Instant;
 use iso8583::{Dialect, FieldIndex, Framing, MessageRef, translate};
 use zeroize::Zeroize;
 
+use crate::config::ListenerId;
+
 /// One received message: its bytes, where its fields lie, and when it came.
 #[derive(Debug)]
 pub(crate) struct Frame {
@@ -19,6 +21,8 @@ pub(crate) struct Frame {
     pub(crate) framing: Framing,
     /// Whose session it came on; meaningless for issuer messages.
     pub(crate) acquirer: AcquirerId,
+    /// Which listener its session is of; meaningless for issuer messages.
+    pub(crate) listener: ListenerId,
     /// When its last byte was read, on the clock of the whole process.
     pub(crate) received: Instant,
     /// Since when it has waited for a loop to take it: its session may have held it back before.
@@ -94,6 +98,7 @@ impl FramePool {
                 index: FieldIndex::new(),
                 framing,
                 acquirer: AcquirerId(0),
+                listener: ListenerId(0),
                 received: Instant::ZERO,
                 queued: Instant::ZERO,
             })

@@ -4,4 +4,4 @@ mod connection;
 mod link;
 
 pub(crate) use connection::{ConnectionSetup, keep_connected};
-pub(crate) use link::{Link, LinkEvent, LinkSetup};
+pub(crate) use link::{Link, LinkEvent, LinkSetup, Unmatched};

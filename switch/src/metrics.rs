@@ -25,9 +25,9 @@ mod text;
 pub use exposition::{Exposition, Labels};
 pub use labels::{
     AcceptError, BreakerLabel, CloseReason, DeclineReason, ExceptionReason, Ingress, IssuerResult,
-    JournalOp, LinkState, LogDropCause, Origin, Outcome, ParseReason, RejectReason, RepeatResult,
-    ReversalCauseLabel, ReversalResultLabel, RiskVerdict, Side, Stage, TransactionType,
-    UnmatchedReason,
+    JournalOp, LinkState, LogDropCause, MacFailure, Origin, Outcome, ParseReason, RejectReason,
+    RepeatResult, ReversalCauseLabel, ReversalResultLabel, RiskVerdict, Side, Stage,
+    TransactionType, UnmatchedReason,
 };
 pub use observe::ShardGauges;
 pub(crate) use sampler::Sampler;
@@ -61,6 +61,8 @@ pub enum Counter {
     AcceptErrors(AcceptError),
     /// A frame was no message, or its meaning was not clear.
     ParseErrors(Side, ParseReason),
+    /// The MAC of a message was missing or wrong.
+    MacFailures(Side, MacFailure),
     /// A call of an issuer ended.
     IssuerRequests(IssuerId, IssuerResult),
     /// A connection to an issuer was lost and is made again.
@@ -245,6 +247,10 @@ impl Counter {
             Self::ParseErrors(side, reason) => (
                 F::ParseErrors,
                 pair(side.index(), reason.index(), ParseReason::VALUES),
+            ),
+            Self::MacFailures(side, reason) => (
+                F::MacFailures,
+                pair(side.index(), reason.index(), MacFailure::VALUES),
             ),
             Self::IssuerRequests(issuer, result) => {
                 let position = pair(of_issuer(issuer), result.index(), IssuerResult::VALUES);

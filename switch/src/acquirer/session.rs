@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ResponseCode;
@@ -12,13 +13,16 @@ use domain::time::Instant;
 use futures_lite::{AsyncReadExt, future};
 use glommio::net::TcpStream;
 use glommio::timer::sleep;
+use iso8583::error::MacError;
 use iso8583::frame::FrameStep;
+use iso8583::mti::Class as MessageClass;
 use iso8583::{Dialect, Framing, translate};
 
 use super::classify::{Class, classify, refuse};
 use super::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
 use crate::config::ListenerId;
+use crate::crypto::mac::{self, EndpointMac};
 use crate::frame::{Claim, Frame, FramePool, write_framed};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
@@ -35,6 +39,8 @@ pub(crate) struct SessionContext {
     pub(crate) acquirer: AcquirerId,
     pub(crate) dialect: &'static Dialect,
     pub(crate) framing: Framing,
+    pub(crate) mac: Option<Arc<EndpointMac>>,
+    pub(crate) mac_failure_answer: Option<ResponseCode>,
     pub(crate) frame_len_max: usize,
     pub(crate) frame_deadline: Duration,
     pub(crate) request_wait_max: Duration,
@@ -60,6 +66,12 @@ impl SessionContext {
     pub(crate) fn count_refused(&self) {
         self.metrics
             .session_refused(self.listener, CloseReason::Limit);
+    }
+
+    /// Whether a message comes from whom it should, as far as its MAC can tell.
+    fn check_mac(&self, frame: &Frame) -> Result<(), MacError> {
+        let mac = self.mac.as_ref();
+        mac.map_or(Ok(()), |mac| mac.check(frame.message()))
     }
 
     pub(crate) fn count_accept_error(&self, error: &glommio::GlommioError<()>) {
@@ -241,6 +253,7 @@ impl Reader {
         let bytes = self.buffer.get(range).unwrap_or_default();
         let mut frame = context.pool.take(bytes, context.framing);
         frame.acquirer = context.acquirer;
+        frame.listener = context.listener;
         frame.received = received;
         frame.queued = received;
         let timing = self.parse.begin(context.clock);
@@ -248,6 +261,9 @@ impl Reader {
         self.parse.end(timing, context.clock, &context.metrics);
         if let Err(error) = parsed {
             context.metrics.count_parse_error(Side::Acquirer, error);
+        } else if let Err(error) = context.check_mac(&frame) {
+            self.refuse_unauthentic(frame, error)?;
+            return self.count_bad_frames(received, 1);
         }
         match classify(frame.message(), parsed) {
             Class::Transaction(claim) => self.admit(frame, claim).await,
@@ -325,7 +341,7 @@ impl Reader {
         let result = if class == Class::Close {
             Err(CloseReason::Frame)
         } else {
-            self.answer(|dialect, out| {
+            self.answer(&frame, |dialect, out| {
                 translate::write_refusal(dialect, frame.message(), code, field, out).ok()
             })
         };
@@ -333,8 +349,38 @@ impl Reader {
         result
     }
 
+    /// A message with a missing or wrong MAC: nothing is remembered of it (fault 80).
+    fn refuse_unauthentic(
+        &mut self,
+        frame: Box<Frame>,
+        error: MacError,
+    ) -> Result<(), CloseReason> {
+        let metrics = &self.context.metrics;
+        metrics.count_mac_failure(Side::Acquirer, error);
+        let is_network = frame.message().mti().class() == MessageClass::Network;
+        if !is_network {
+            metrics.count(Counter::Requests);
+            metrics.count(Counter::Rejected(RejectReason::Mac));
+        }
+        match self.context.mac_failure_answer {
+            // It needs no DE41 for its answer.
+            Some(code) if is_network => {
+                let answered = self.answer(&frame, |dialect, out| {
+                    translate::write_refusal(dialect, frame.message(), code, None, out).ok()
+                });
+                self.context.pool.give(frame);
+                answered
+            }
+            Some(code) => self.refuse(frame, code, None),
+            None => {
+                self.context.pool.give(frame);
+                Ok(())
+            }
+        }
+    }
+
     fn answer_network(&mut self, frame: &Frame) -> Result<(), CloseReason> {
-        self.answer(|dialect, out| {
+        self.answer(frame, |dialect, out| {
             translate::write_network_answer(dialect, frame.message(), out).ok()
         })
     }
@@ -343,11 +389,16 @@ impl Reader {
     /// silence would leave the acquirer waiting.
     fn answer(
         &mut self,
+        request: &Frame,
         write: impl FnOnce(&'static Dialect, &mut [u8]) -> Option<usize>,
     ) -> Result<(), CloseReason> {
         let framing = self.context.framing;
+        let dialect = self.context.dialect;
+        let class = request.message().mti().class();
+        let mac = self.context.mac.as_ref().and_then(|mac| mac.of(class));
         let framed = write_framed(framing, &mut self.scratch, |body| {
-            write(self.context.dialect, body)
+            let len = write(dialect, body)?;
+            mac::append(mac, dialect, body, len)
         })
         .ok_or(CloseReason::Error)?;
         let bytes = self.scratch.get(..framed).unwrap_or_default();

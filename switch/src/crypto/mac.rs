@@ -9,8 +9,9 @@ use cmac::{Cmac, Mac as _};
 use des::cipher::consts::U8;
 use des::cipher::{Array, BlockCipherDecrypt as _, BlockCipherEncrypt, KeyInit as _};
 use des::{Des, TdesEde2, TdesEde3};
-use iso8583::error::{MacError, WriteError};
+use iso8583::error::MacError;
 use iso8583::mac::{self, MAC_LEN, MacEngine};
+use iso8583::mti::Class;
 use iso8583::{Dialect, MessageRef};
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
@@ -200,35 +201,35 @@ pub struct EndpointMac {
 }
 
 impl EndpointMac {
-    /// Checks what has come, unless it needs no MAC.
-    ///
-    /// # Errors
-    /// As [`mac::verify`].
-    pub fn check(&self, message: MessageRef<'_>) -> Result<(), MacError> {
-        let is_network = message.mti().class() == iso8583::mti::Class::Network;
-        if is_network && !self.network {
-            return Ok(());
-        }
-        mac::verify(message, &self.receive)
-    }
-
-    /// Appends a MAC to what leaves.
-    ///
-    /// # Errors
-    /// As [`mac::append`].
-    pub fn append(
-        &self,
-        dialect: &'static Dialect,
-        out: &mut [u8],
-        len: usize,
-    ) -> Result<usize, WriteError> {
-        mac::append(dialect, &self.send, out, len)
-    }
-
-    /// For network messages: nothing where they have no MAC.
+    /// For messages of this class: nothing where they have no MAC.
     #[must_use]
-    pub fn of_network(&self) -> Option<&Self> {
-        self.network.then_some(self)
+    pub fn of(&self, class: Class) -> Option<&Self> {
+        (self.network || class != Class::Network).then_some(self)
+    }
+
+    /// Checks what has come.
+    ///
+    /// # Errors
+    /// As [`mac::verify`]; never for a message whose class has no MAC.
+    pub fn check(&self, message: MessageRef<'_>) -> Result<(), MacError> {
+        match self.of(message.mti().class()) {
+            Some(mac) => mac::verify(message, &mac.receive),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Appends the MAC of an endpoint that has one to the message of `len` bytes in `out`, and says how
+/// long it is then; `None` when there is no room.
+pub(crate) fn append(
+    mac: Option<&EndpointMac>,
+    dialect: &'static Dialect,
+    out: &mut [u8],
+    len: usize,
+) -> Option<usize> {
+    match mac {
+        Some(mac) => mac::append(dialect, &mac.send, out, len).ok(),
+        None => Some(len),
     }
 }
 

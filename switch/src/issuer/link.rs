@@ -10,15 +10,19 @@
 //! ```
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::{IssuerId, LinkId, Stan};
 use domain::time::{Instant, TransmissionTime, WallTime};
+use iso8583::error::MacError;
+use iso8583::mti::Class;
 use iso8583::translate::{self, NetworkKind};
 use iso8583::{Dialect, Framing, MessageRef};
 use transaction::matching::{Expected, Match, PendingLimits, PendingTable, ResponseKind};
 
 use crate::conn::Conn;
+use crate::crypto::mac::{self, EndpointMac};
 use crate::echo::EchoReader;
 use crate::frame::{Frame, write_framed};
 use crate::mesh::{Outbound, OutboundId};
@@ -33,6 +37,7 @@ pub(crate) struct LinkSetup {
     pub(crate) name: String,
     pub(crate) dialect: &'static Dialect,
     pub(crate) framing: Framing,
+    pub(crate) mac: Option<Arc<EndpointMac>>,
     pub(crate) sign_on: bool,
     pub(crate) echo_idle: Duration,
     pub(crate) pending_max: usize,
@@ -73,6 +78,8 @@ pub(crate) enum LinkEvent {
 pub(crate) enum Unmatched {
     /// The STAN is in flight, other fields differ; or the message cannot be read.
     Mismatch,
+    /// Its MAC is missing or wrong, so it may be anybody's.
+    Unauthentic(MacError),
     /// None of these.
     Unknown,
 }
@@ -81,7 +88,7 @@ impl Unmatched {
     /// The metric's word for it.
     pub(crate) const fn label(self) -> UnmatchedReason {
         match self {
-            Self::Mismatch => UnmatchedReason::Mismatch,
+            Self::Mismatch | Self::Unauthentic(_) => UnmatchedReason::Mismatch,
             Self::Unknown => UnmatchedReason::Unknown,
         }
     }
@@ -194,6 +201,11 @@ impl Link {
         now: Instant,
         wall: WallTime,
     ) -> LinkEvent {
+        if parsed && let Err(error) = self.check_mac(frame) {
+            // Not even a sign of life. The timer of what it says it answers decides (semantics.md
+            // R8).
+            return LinkEvent::Unmatched(Unmatched::Unauthentic(error));
+        }
         if let LinkState::Up { .. } = self.state {
             self.state = LinkState::Up {
                 missed: 0,
@@ -276,6 +288,11 @@ impl Link {
         self.lost()
     }
 
+    fn check_mac(&self, frame: &Frame) -> Result<(), MacError> {
+        let mac = self.setup.mac.as_ref();
+        mac.map_or(Ok(()), |mac| mac.check(frame.message()))
+    }
+
     fn match_answer(&mut self, message: MessageRef<'_>, now: Instant) -> LinkEvent {
         let Some(expected) = expected_of(message) else {
             return LinkEvent::Unmatched(Unmatched::Mismatch);
@@ -350,7 +367,12 @@ impl Link {
 
     fn write(&mut self, encode: impl FnOnce(&mut [u8]) -> Option<usize>) {
         let Some(conn) = &self.conn else { return };
-        let framed = write_framed(self.setup.framing, &mut self.scratch, encode);
+        let mac = self.setup.mac.as_ref();
+        let mac = mac.and_then(|mac| mac.of(Class::Network));
+        let framed = write_framed(self.setup.framing, &mut self.scratch, |out| {
+            let len = encode(out)?;
+            mac::append(mac, self.setup.dialect, out, len)
+        });
         let bytes = framed
             .and_then(|len| self.scratch.get(..len))
             .unwrap_or_default();
@@ -383,7 +405,11 @@ const ECHO_MISSED_MAX: u32 = 3;
 mod tests {
     use std::net::{TcpListener, TcpStream};
 
+    use iso8583::error::MacRule;
+
     use super::*;
+    use crate::crypto::mac::{MacAlgorithm, MacLen, SoftwareMac};
+    use crate::frame::FramePool;
     use crate::sys::SocketWriter;
 
     /// Runs the link's timers until none is left; what they said, and how long they took.
@@ -435,6 +461,64 @@ mod tests {
         assert!(matches!(link.lost(), LinkEvent::Handled), "once");
     }
 
+    #[test]
+    fn what_is_not_authentic_is_not_even_a_sign_of_life() {
+        let key = |byte| SoftwareMac::new(MacAlgorithm::AesCmac, MacLen::Eight, &[byte; 16]);
+        let (mut link, conn, _sockets) = link_and_connection(true);
+        link.setup.mac = Some(Arc::new(EndpointMac {
+            receive: key(1).unwrap(),
+            send: key(2).unwrap(),
+            network: true,
+        }));
+        let (then, wall) = (Instant::ZERO, WallTime::from_unix_millis(0));
+        link.connected(conn, then, wall);
+        let signed_on = network(b"0810", b"001");
+        for (bytes, rule) in [
+            (signed_on.clone(), MacRule::Missing),
+            (authenticated(&signed_on, &key(2).unwrap()), MacRule::Wrong),
+        ] {
+            let event = link.received(&frame(&bytes), true, then, wall);
+            let unauthentic = Unmatched::Unauthentic(MacError { field: 128, rule });
+            assert!(matches!(event, LinkEvent::Unmatched(found) if found == unauthentic));
+        }
+        let right = authenticated(&signed_on, &key(1).unwrap());
+        let event = link.received(&frame(&right), true, then, wall);
+        assert!(matches!(event, LinkEvent::Changed { up: true }));
+
+        let echo = network(b"0800", b"301");
+        let (due, later) = (link.poll_timeout(), then.after(Duration::from_secs(1)));
+        link.received(&frame(&echo), true, later, wall);
+        assert_eq!(link.poll_timeout(), due, "an echo of its own is still due");
+        let echo = authenticated(&echo, &key(1).unwrap());
+        link.received(&frame(&echo), true, later, wall);
+        assert_eq!(link.poll_timeout(), Some(later.after(ECHO_IDLE)));
+    }
+
+    fn network(mti: &[u8; 4], code: &[u8]) -> Vec<u8> {
+        let mut out = [0; 128];
+        let mti = iso8583::Mti::new(*mti).unwrap();
+        let mut writer = iso8583::Writer::new(Dialect::ISO87_ASCII, mti, &mut out);
+        writer.put(11, b"000001").unwrap();
+        writer.put(39, b"00").unwrap();
+        writer.put(70, code).unwrap();
+        let len = writer.finish().unwrap();
+        out[..len].to_vec()
+    }
+
+    fn authenticated(message: &[u8], key: &SoftwareMac) -> Vec<u8> {
+        let mut out = [message, &[0; 8]].concat();
+        iso8583::mac::append(Dialect::ISO87_ASCII, key, &mut out, message.len()).unwrap();
+        out
+    }
+
+    fn frame(bytes: &[u8]) -> Box<Frame> {
+        let mut frame = FramePool::new(1).take(bytes, Framing::Be16);
+        Dialect::ISO87_ASCII
+            .parse(&frame.bytes, &mut frame.index)
+            .unwrap();
+        frame
+    }
+
     const ECHO_IDLE: Duration = Duration::from_secs(30);
 
     fn link_and_connection(sign_on: bool) -> (Link, Rc<Conn>, [TcpStream; 2]) {
@@ -448,6 +532,7 @@ mod tests {
             name: "bank".to_owned(),
             dialect: Dialect::ISO87_ASCII,
             framing: Framing::Be16,
+            mac: None,
             sign_on,
             echo_idle: ECHO_IDLE,
             pending_max: 16,

@@ -53,6 +53,8 @@ label! {
         Malformed = "malformed",
         /// A message type that is not served.
         Unsupported = "unsupported",
+        /// Its MAC is missing or wrong.
+        Mac = "mac",
         /// The shard had no time for it.
         Overloaded = "overloaded",
         /// The owner shard had no time for it.
@@ -220,6 +222,15 @@ label! {
         Trailing = "trailing",
         /// Well-formed, but a field that its type needs is missing or wrong.
         Meaning = "meaning",
+    }
+}
+label! {
+    /// Why a message was not taken for what it says.
+    MacFailure {
+        /// It has no MAC, or not as its last field.
+        Missing = "missing",
+        /// Its MAC belongs to other bytes or to another key.
+        Wrong = "wrong",
     }
 }
 label! {

@@ -3,8 +3,8 @@
 
 use super::labels::{
     AcceptError, ApplierRow, BreakerLabel, CloseReason, DeclineReason, ExceptionReason, Ingress,
-    IssuerResult, JournalOp, LinkState, LogDropCause, Origin, Outcome, ParseReason, RejectReason,
-    RepeatResult, ReversalCauseLabel, ReversalResultLabel, RiskVerdict, Side, Stage,
+    IssuerResult, JournalOp, LinkState, LogDropCause, MacFailure, Origin, Outcome, ParseReason,
+    RejectReason, RepeatResult, ReversalCauseLabel, ReversalResultLabel, RiskVerdict, Side, Stage,
     TransactionType, UnmatchedReason,
 };
 use crate::limits::LABELS_MAX;
@@ -314,6 +314,9 @@ families! {
     ParseErrors: COUNTER, None, "njia_parse_errors_total",
         [words("side", Side::VALUES), words("reason", ParseReason::VALUES)],
         "Frames that were no message of their dialect, or did not say what their type must say.";
+    MacFailures: COUNTER, None, "njia_mac_failures_total",
+        [words("side", Side::VALUES), words("reason", MacFailure::VALUES)],
+        "Messages whose MAC was missing or wrong: nothing was done that they ask for.";
     IssuerRequests: COUNTER, None, "njia_issuer_requests_total",
         [ISSUER, words("result", IssuerResult::VALUES)],
         "Calls of an issuer, by how they ended.";

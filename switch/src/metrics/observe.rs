@@ -8,14 +8,15 @@ use domain::record::{
     Outcome as OutcomeRecord, OutcomeKind, Record, RefusalReason, ReversalCause, SafResult,
 };
 use domain::request::{IssuerLeg, MessageClass};
-use iso8583::error::{ParseError, ParseErrorKind};
+use iso8583::error::{MacError, MacRule, ParseError, ParseErrorKind};
 use router::breaker::BreakerState;
 use router::selection::Transition;
 use transaction::output::{CopyResult, Event, LegEnding, NotAdmitted, ReversalResult};
 
 use super::labels::{
-    BreakerLabel, DeclineReason, ExceptionReason, IssuerResult, Origin, Outcome, ParseReason,
-    RejectReason, RepeatResult, ReversalCauseLabel, ReversalResultLabel, Side, TransactionType,
+    BreakerLabel, DeclineReason, ExceptionReason, IssuerResult, MacFailure, Origin, Outcome,
+    ParseReason, RejectReason, RepeatResult, ReversalCauseLabel, ReversalResultLabel, Side,
+    TransactionType,
 };
 use super::{Counter, Gauge, Histogram, Metrics};
 
@@ -47,6 +48,15 @@ impl Metrics {
     /// Counts a length that no frame can have.
     pub fn count_bad_length(&self, side: Side) {
         self.count(Counter::ParseErrors(side, ParseReason::Frame));
+    }
+
+    /// Counts a message that nothing shows to come from whom it should.
+    pub fn count_mac_failure(&self, side: Side, error: MacError) {
+        let reason = match error.rule {
+            MacRule::Missing => MacFailure::Missing,
+            MacRule::Wrong => MacFailure::Wrong,
+        };
+        self.count(Counter::MacFailures(side, reason));
     }
 
     /// Counts a message that is well-formed, and does not say what its type must say.

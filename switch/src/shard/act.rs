@@ -15,6 +15,7 @@ use transaction::output::{JournalEntry, LegEnding, Output, Reply, StanReuse};
 use transaction::{Handle, OwedId};
 
 use super::{Shard, Waiting};
+use crate::crypto::mac;
 use crate::frame::write_framed;
 use crate::mesh::Message;
 use crate::metrics::Outcome;
@@ -149,15 +150,15 @@ impl Shard {
         let mut out = std::mem::take(&mut self.work.scratch);
         let message = waiting.frame.message();
         let dialect = waiting.frame.dialect();
-        let framed = write_framed(waiting.frame.framing, &mut out, |body| match reply {
-            Reply::Answer(handle) => {
-                let answer = self.engine.answer(handle)?;
-                translate::write_answer(dialect, message, &answer, body).ok()
-            }
-            Reply::Code(code) | Reply::Acknowledge { code } => {
-                let answer = domain::request::Answer::of(code);
-                translate::write_answer(dialect, message, &answer, body).ok()
-            }
+        let framed = write_framed(waiting.frame.framing, &mut out, |body| {
+            let answer = match reply {
+                Reply::Answer(handle) => self.engine.answer(handle)?,
+                Reply::Code(code) | Reply::Acknowledge { code } => {
+                    domain::request::Answer::of(code)
+                }
+            };
+            let len = translate::write_answer(dialect, message, &answer, body).ok()?;
+            mac::append(self.session_mac(&waiting.frame), dialect, body, len)
         });
         let bytes = framed.and_then(|len| out.get(..len)).unwrap_or_default();
         self.time_answer(reply, &waiting, now);

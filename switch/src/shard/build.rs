@@ -113,6 +113,7 @@ fn link_of(issuer: &Issuer, id: LinkId, wire: &IssuerWire, echo: &EchoReader) ->
         name: issuer.name.clone(),
         dialect: wire.dialect,
         framing: wire.framing,
+        mac: issuer.mac.clone(),
         sign_on: issuer.sign_on,
         echo_idle: issuer.echo_idle,
         pending_max: issuer.inflight_max as usize,

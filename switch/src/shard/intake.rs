@@ -10,6 +10,7 @@ use iso8583::translate;
 
 use super::{Shard, Waiting};
 use crate::acquirer::SessionRef;
+use crate::crypto::mac::{self, EndpointMac};
 use crate::frame::{Claim, Frame, write_framed};
 use crate::mesh::Message;
 use crate::metrics::{Counter, RejectReason, Side};
@@ -163,12 +164,20 @@ impl Shard {
         let mut out = std::mem::take(&mut self.work.scratch);
         let framing = frame.framing;
         let framed = write_framed(framing, &mut out, |body| {
-            translate::write_refusal(frame.dialect(), frame.message(), code, field, body).ok()
+            let (dialect, message) = (frame.dialect(), frame.message());
+            let len = translate::write_refusal(dialect, message, code, field, body).ok()?;
+            mac::append(self.session_mac(&frame), dialect, body, len)
         });
         let bytes = framed.and_then(|len| out.get(..len)).unwrap_or_default();
         self.reply(session, bytes);
         self.work.scratch = out;
         self.pool.give(frame);
+    }
+
+    /// What authenticates the answer to a message, on whichever shard its session is.
+    pub(super) fn session_mac(&self, request: &Frame) -> Option<&EndpointMac> {
+        let listener = self.config.listeners.get(usize::from(request.listener.0))?;
+        listener.mac.as_ref()?.of(request.message().mti().class())
     }
 
     /// Sends an answer to its session, wherever that is.

@@ -1,6 +1,6 @@
 //! Messages to issuers and what comes back.
 
-use domain::ids::LinkId;
+use domain::ids::{IssuerId, LinkId};
 use domain::pan::Pan;
 use domain::request::{FrameId, IssuerLeg, Transmission};
 use domain::time::{Instant, TransmissionTime};
@@ -10,11 +10,13 @@ use transaction::matching::{Echo, Expected, ResponseKind};
 use transaction::{Handle, Input, OwedId};
 
 use super::{FollowUp, Shard};
+use crate::config::Config;
 use crate::conn::Conn;
+use crate::crypto::mac::{self, EndpointMac};
 use crate::frame::{Frame, write_framed};
-use crate::issuer::LinkEvent;
+use crate::issuer::{LinkEvent, Unmatched};
 use crate::mesh::{Message, Outbound, OutboundId, Purpose};
-use crate::metrics::{Counter, UnmatchedReason};
+use crate::metrics::{Counter, Side, UnmatchedReason};
 
 impl Shard {
     /// The intent is durable: the request leaves.
@@ -42,9 +44,11 @@ impl Shard {
         let account = translate::account(message).ok().flatten();
         let account = account.as_ref().map(Pan::expose_digits);
         let echo = self.echo.of_facts(facts, &leg, account.unwrap_or_default());
+        let mac = link_mac(&self.config, leg.issuer);
         let framed = write_framed(issuer.framing, &mut self.work.scratch, |body| {
-            let forwarding = &issuer.institution;
-            translate::write_issuer_request(issuer.dialect, message, &leg, forwarding, body).ok()
+            let (dialect, forwarding) = (issuer.dialect, &issuer.institution);
+            let len = translate::write_issuer_request(dialect, message, &leg, forwarding, body);
+            mac::append(mac, dialect, body, len.ok()?)
         });
         let id = OutboundId {
             owner: self.id,
@@ -113,8 +117,10 @@ impl Shard {
             transmission,
             transmitted,
         };
+        let mac = link_mac(&self.config, leg.issuer);
         let framed = write_framed(issuer.framing, &mut self.work.scratch, |body| {
-            translate::write_reversal(issuer.dialect, &reversal, body).ok()
+            let len = translate::write_reversal(issuer.dialect, &reversal, body).ok()?;
+            mac::append(mac, issuer.dialect, body, len)
         })?;
         Some(Outbound {
             id: OutboundId {
@@ -296,6 +302,9 @@ impl Shard {
                     self.metrics
                         .count(Counter::Unmatched(place.issuer, reason.label()));
                 }
+                if let Unmatched::Unauthentic(error) = reason {
+                    self.metrics.count_mac_failure(Side::Issuer, error);
+                }
             }
         }
     }
@@ -329,4 +338,9 @@ impl Shard {
             self.turn(Input::IssuerUp { issuer }, now);
         }
     }
+}
+
+/// What authenticates requests and reversals to an issuer.
+fn link_mac(config: &Config, issuer: IssuerId) -> Option<&EndpointMac> {
+    config.issuers.get(usize::from(issuer.0))?.mac.as_deref()
 }

@@ -263,6 +263,8 @@ impl Shard {
             acquirer: listener.acquirer,
             dialect: crate::endpoint::dialect(&listener.dialect),
             framing: codec_framing(listener.framing),
+            mac: listener.mac.clone(),
+            mac_failure_answer: listener.mac_failure_answer,
             frame_len_max: limits.frame_len_max,
             frame_deadline: limits.frame_deadline,
             request_wait_max: limits.request_wait_max,
