@@ -27,7 +27,7 @@ pub const FIELDS: [(u8, &[u8]); 20] = [
     (63, b"PRIVATE DATA OF 20  "),
 ];
 
-/// What a chip says for a purchase of 15.00 KES: 20 elements of BER-TLV with tags of one and two
+/// What a chip says for a purchase of 15.00 KES: 19 elements of BER-TLV with tags of one and two
 /// bytes, in the order in which terminals send them.
 #[rustfmt::skip]
 pub const CHIP_DATA: [u8; 120] = [

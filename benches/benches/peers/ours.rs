@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::OnceLock;
 
 use iso8583::dialect::BitmapForm;
-use iso8583::{Dialect, FieldIndex, MessageRef, Mti, Writer};
+use iso8583::{Dialect, FieldIndex, MessageRef, Mti, Writer, tlv};
 
 use super::message::{self, Bits, Chip, Form, digits};
 use super::{Read, Side, Visitor, check};
@@ -36,6 +36,8 @@ pub const TEXT: Form = Form {
 
 /// Parses and builds in each form, then copies the bytes of the first.
 pub fn each(visitor: &mut impl Visitor) {
+    let elements: Vec<_> = tlv::elements(&message::CHIP_DATA).collect();
+    assert!(elements.len() == 19 && elements.iter().all(Result::is_ok));
     for (form, name) in FORMS {
         let (dialect, wire) = (dialect(form), message::wire(form).bytes);
         let text = digits(&message::CHIP_DATA);
@@ -95,10 +97,10 @@ pub fn dialect(form: Form) -> &'static Dialect {
         (Bits::Binary, _) => Dialect::ISO87_ASCII,
         (Bits::Hex, Chip::Hex) => Dialect::ISO87_ASCII_HEX,
         (Bits::Hex, _) => OTHER.get_or_init(|| {
-            let rows: Vec<_> = (2..=128)
-                .filter_map(|number| Dialect::ISO87_ASCII.field(number).copied())
-                .collect();
-            let dialect = Dialect::new("hex bitmap alone", BitmapForm::Hex, &rows);
+            let base = Dialect::ISO87_ASCII;
+            let rows: Vec<_> = base.rows().copied().collect();
+            let form = base.form().bitmap(BitmapForm::HEX);
+            let dialect = Dialect::new("hex bitmap alone", form, &rows, base.requirements());
             Box::leak(Box::new(dialect.expect("the rows are those of a dialect")))
         }),
     }
