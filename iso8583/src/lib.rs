@@ -47,6 +47,7 @@ pub mod mti;
 pub mod packed;
 mod parse;
 pub mod requirement;
+mod rest;
 #[cfg(test)]
 mod testing;
 pub mod tlv;

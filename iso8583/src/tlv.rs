@@ -1,14 +1,52 @@
 //! BER-TLV, as DE55 carries it: elements in the order in which they stand, unknown tags included.
-//! Tags of at most four bytes, lengths of at most two behind 81 or 82, no indefinite length.
+//!
+//! Tags of at most four bytes, lengths of at most two behind 81 or 82, no indefinite length. Tags
+//! and lengths are taken as they come, in the shortest form or not, so that what was read can be
+//! sent on byte for byte. A tag may stand more than once and a value may be empty: both are legal.
+//!
+//! Zero bytes before, between and after elements are padding (EMV Book 3, annex B1). Specification
+//! update 69 allows them within templates alone; they are taken everywhere, since terminals copy
+//! what the card gave, and are never written. FF is no padding: EMV pads with zeros alone, and FF
+//! begins a tag in use, FF8105.
+
+mod read;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod write;
+
+use crate::rest::Rest;
+pub use walk::{DEPTH_MAX, Walk, check, walk};
+pub use write::{put, put_len};
+
+/// The elements of `bytes`. Constructed ones are not opened; [`walk`] opens them.
+#[must_use]
+pub const fn elements(bytes: &[u8]) -> Elements<'_> {
+    Elements(Rest::of(bytes))
+}
+
+/// What the first element with this tag holds. Constructed ones are not opened, and behind a fault
+/// nothing is found.
+#[must_use]
+pub fn find(bytes: &[u8], tag: u32) -> Option<&[u8]> {
+    elements(bytes)
+        .map_while(Result::ok)
+        .find(|element| element.tag == tag)
+        .map(|element| element.value)
+}
 
 /// One element.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Element<'a> {
-    /// The tag's bytes as a number: 0x9F36, 0x57.
+    /// The tag's bytes as a number: 0x9F36, 0x57. None begins with a zero byte, so each tag is a
+    /// number of its own.
     pub tag: u32,
+    /// Where its tag begins: bytes from the start of the field.
+    pub offset: u32,
     /// What it holds.
     pub value: &'a [u8],
-    /// Tag, length and value.
+    /// Padding before it, tag, length and value: side by side the elements of a row are the row,
+    /// but for padding at its end.
     pub bytes: &'a [u8],
 }
 
@@ -16,9 +54,9 @@ impl Element<'_> {
     /// Whether the value is itself a row of elements.
     #[must_use]
     pub fn is_constructed(&self) -> bool {
-        self.bytes
-            .first()
-            .is_some_and(|first| first & CONSTRUCTED != 0)
+        let mut tag = self.tag.to_be_bytes().into_iter();
+        tag.find(|byte| *byte != 0)
+            .is_some_and(|first| first & read::CONSTRUCTED != 0)
     }
 }
 
@@ -28,140 +66,52 @@ impl core::fmt::Debug for Element<'_> {
     }
 }
 
-/// The bytes are no row of elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a row of tags, lengths and values")]
-pub struct Malformed;
-
-/// The elements of `bytes`. Constructed ones are not opened.
-#[must_use]
-pub const fn elements(bytes: &[u8]) -> Elements<'_> {
-    Elements(bytes)
-}
-
 /// Elements in order; ends after the first fault.
 #[derive(Clone)]
-pub struct Elements<'a>(&'a [u8]);
+pub struct Elements<'a>(Rest<'a>);
 
 impl core::fmt::Debug for Elements<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Elements[{} bytes]", self.0.len())
+        write!(f, "Elements[{} bytes]", self.0.bytes.len())
     }
 }
 
 impl<'a> Iterator for Elements<'a> {
-    type Item = Result<Element<'a>, Malformed>;
+    type Item = Result<Element<'a>, TlvError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let Some((element, rest)) = split(self.0) else {
-            self.0 = &[];
-            return Some(Err(Malformed));
-        };
-        debug_assert!(rest.len() < self.0.len(), "every step goes on");
-        self.0 = rest;
-        Some(Ok(element))
+        read::next(&mut self.0)
     }
 }
 
-fn split(bytes: &[u8]) -> Option<(Element<'_>, &[u8])> {
-    let (tag, rest) = split_tag(bytes)?;
-    let (len, rest) = split_len(rest)?;
-    let (value, rest) = rest.split_at_checked(len)?;
-    let bytes = bytes.get(..bytes.len().checked_sub(rest.len())?)?;
-    Some((Element { tag, value, bytes }, rest))
+/// Why bytes are no row of elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("element at offset {offset}: {rule}")]
+pub struct TlvError {
+    /// Bytes from the start of the field: to the tag when the tag is cut or too long or stands too
+    /// deep, to the length when that is cut or has a form that is not taken, to the first byte of
+    /// the value when the value is cut.
+    pub offset: u32,
+    /// What does not hold.
+    pub rule: TlvRule,
 }
 
-/// The second byte and those after it say with their top bit whether one more follows.
-fn split_tag(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    let (first, mut rest) = bytes.split_first()?;
-    let mut tag = u32::from(*first);
-    let mut more = first & LOW_TAG_BITS == LOW_TAG_BITS;
-    let mut len = 1_u8;
-    while more {
-        let (byte, behind) = rest.split_first()?;
-        if len == TAG_LEN_MAX {
-            return None;
-        }
-        tag = (tag << 8) | u32::from(*byte);
-        more = byte & MORE != 0;
-        rest = behind;
-        len = len.wrapping_add(1);
-    }
-    Some((tag, rest))
-}
-
-fn split_len(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    match bytes {
-        [len @ 0..=0x7F, rest @ ..] => Some((usize::from(*len), rest)),
-        [0x81, len, rest @ ..] => Some((usize::from(*len), rest)),
-        [0x82, high, low, rest @ ..] => {
-            Some((usize::from(u16::from_be_bytes([*high, *low])), rest))
-        }
-        _ => None,
-    }
-}
-
-const CONSTRUCTED: u8 = 0x20;
-const LOW_TAG_BITS: u8 = 0x1F;
-const MORE: u8 = 0x80;
-const TAG_LEN_MAX: u8 = 4;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::vec::Vec;
-
-    #[track_caller]
-    fn check(bytes: &[u8], expected: &[(u32, &[u8])]) {
-        let read: Vec<_> = elements(bytes).map(|element| element.unwrap()).collect();
-        let plain: Vec<_> = read
-            .iter()
-            .map(|element| (element.tag, element.value))
-            .collect();
-        assert_eq!(plain, expected);
-        let again: Vec<u8> = read
-            .iter()
-            .flat_map(|element| element.bytes)
-            .copied()
-            .collect();
-        assert_eq!(again, bytes, "nothing is lost between the elements");
-    }
-
-    #[test]
-    fn tags_of_one_to_four_bytes_and_all_lengths() {
-        check(&[0x91, 2, 0xAA, 0xBB], &[(0x91, &[0xAA, 0xBB])]);
-        check(&[0x9F, 0x36, 1, 7, 0x8A, 0], &[(0x9F36, &[7]), (0x8A, &[])]);
-        check(&[0xDF, 0x81, 0x01, 1, 7], &[(0xDF_8101, &[7])]);
-        check(&[0xDF, 0x81, 0x82, 0x03, 1, 7], &[(0xDF81_8203, &[7])]);
-        check(&[0x5A, 0x81, 1, 7], &[(0x5A, &[7])]);
-        check(&[0x5A, 0x82, 0, 1, 7], &[(0x5A, &[7])]);
-        check(&[], &[]);
-    }
-
-    #[test]
-    fn what_is_no_row_of_elements() {
-        for bad in [
-            &[0x91][..],
-            &[0x91, 2, 0xAA],
-            &[0x9F],
-            &[0x9F, 0x81, 0x81, 0x81, 0x01, 0],
-            &[0x91, 0x80],
-            &[0x91, 0x84, 0xFF, 0xFF, 0xFF, 0xFF],
-            &[0x91, 0x88, 0x80, 0, 0, 0, 0, 0, 0, 0],
-            &[0x91, 0x82, 0xFF],
-        ] {
-            assert_eq!(elements(bad).last(), Some(Err(Malformed)), "{bad:02x?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_end(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert!(elements(&bytes).count() <= bytes.len());
-        }
-    }
+/// What must hold of an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum TlvRule {
+    /// It ends where the field ends, or the element around it, or before.
+    #[error("it is longer than what it stands in")]
+    Truncated,
+    /// A tag has at most four bytes.
+    #[error("the tag is longer than four bytes")]
+    TagTooLong,
+    /// A length is stated: 80 leaves it open.
+    #[error("the length is indefinite")]
+    IndefiniteLength,
+    /// A length has at most two bytes behind 81 or 82.
+    #[error("the length is longer than two bytes")]
+    LengthTooLong,
+    /// At most [`DEPTH_MAX`] constructed elements stand around one another's content.
+    #[error("it stands too deep")]
+    TooDeep,
 }
