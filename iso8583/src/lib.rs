@@ -32,6 +32,7 @@ pub mod charset;
 pub mod class;
 mod codec;
 pub mod composite;
+pub mod dataset;
 pub mod describe;
 pub mod dialect;
 mod dialects;
