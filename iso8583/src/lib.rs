@@ -49,6 +49,7 @@ pub mod packed;
 mod parse;
 pub mod requirement;
 mod rest;
+pub mod tagged;
 #[cfg(test)]
 mod testing;
 pub mod tlv;
