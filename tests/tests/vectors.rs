@@ -5,6 +5,8 @@
 
 #[path = "vectors/crypto.rs"]
 mod crypto;
+#[path = "vectors/subfields.rs"]
+mod subfields;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +19,7 @@ use iso8583::field::{Coding, Count, Encoding, FieldSpec, Length, Prefix};
 use iso8583::frame::FrameStep;
 use iso8583::header::Stripped;
 use iso8583::packed::Packed;
-use iso8583::{FieldIndex, Framing, Header, MessageRef, Writer, tlv};
+use iso8583::{FieldIndex, Framing, Header, MessageRef, Writer};
 use serde_json::Value;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors");
@@ -308,36 +310,6 @@ fn check_bitmap(vector: &Value) {
         message,
         "{name}"
     );
-}
-
-#[test]
-fn chip_data_is_read_in_order() {
-    let Some(vectors) = vectors(&["subfields.json"]) else {
-        return;
-    };
-    let named = |name: &str| {
-        vectors
-            .iter()
-            .find(|vector| vector["name"] == name)
-            .unwrap()
-    };
-    // Each has three bytes before its elements: a length in digits, or dataset id and length.
-    for (vector, prefix) in [
-        (named("ber-tlv-unknown-tags-kept"), ""),
-        (named("dataset-tlv-1-2-3-byte-tags"), "01."),
-    ] {
-        let bytes = bytes_of(vector["hex"].as_str().unwrap());
-        let read: BTreeMap<String, String> = tlv::elements(&bytes[3..])
-            .map(|element| element.unwrap())
-            .map(|element| (format!("{prefix}{:X}", element.tag), hex_of(element.value)))
-            .collect();
-        let fields = vector["fields"].as_object().unwrap();
-        let expected: BTreeMap<String, String> = fields
-            .iter()
-            .map(|(tag, value)| (tag.clone(), value.as_str().unwrap().to_owned()))
-            .collect();
-        assert_eq!(read, expected);
-    }
 }
 
 #[test]
