@@ -1,5 +1,5 @@
 //! Codec: a purchase of 20 fields (0200 with chip data and a private field, 362 bytes) read,
-//! written, answered and forwarded.
+//! written, answered and forwarded; chip data checked, opened and read.
 //!
 //! `parse` checks every character of every field. Beside it in the same run: a copy of the same
 //! bytes, which is the least that touching them costs, and a peer that reads the same message into
@@ -16,7 +16,7 @@ use domain::request::{Answer, IssuerLeg};
 use domain::response_code::ResponseCode;
 use domain::time::TransmissionTime;
 use iso8583::frame::FrameStep;
-use iso8583::{Dialect, FieldIndex, Framing, MessageRef, Mti, Writer, describe, translate};
+use iso8583::{Dialect, FieldIndex, Framing, MessageRef, Mti, Writer, describe, tlv, translate};
 
 const PURCHASE: [(u8, &[u8]); 20] = [
     (2, b"5061001234567890"),
@@ -39,6 +39,27 @@ const PURCHASE: [(u8, &[u8]); 20] = [
     (49, b"404"),
     (55, &[0x9F; 120]),
     (63, b"PRIVATE DATA OF 20  "),
+];
+
+/// Chip data of a purchase: tag, and bytes of the value. 17 elements, 120 bytes.
+const CHIP_DATA: [(u32, usize); 17] = [
+    (0x9F26, 8),
+    (0x9F27, 1),
+    (0x9F10, 18),
+    (0x9F37, 4),
+    (0x9F36, 2),
+    (0x95, 5),
+    (0x9A, 3),
+    (0x9C, 1),
+    (0x9F02, 6),
+    (0x5F2A, 2),
+    (0x82, 2),
+    (0x9F1A, 2),
+    (0x9F03, 6),
+    (0x9F33, 3),
+    (0x9F34, 3),
+    (0x9F35, 1),
+    (0x84, 7),
 ];
 
 const DIALECTS: [&Dialect; 2] = [Dialect::ISO87_ASCII, Dialect::ISO87_ASCII_HEX];
@@ -170,6 +191,42 @@ fn framing(criterion: &mut Criterion) {
     });
 }
 
+fn chip_data(out: &mut [u8]) -> usize {
+    let mut len = 0;
+    for (tag, value_len) in CHIP_DATA {
+        let put = tlv::put(&mut out[len..], tag, &[0x9F; 18][..value_len]);
+        len += put.expect("invariant: there is room");
+    }
+    len
+}
+
+fn elements(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("codec/tlv");
+    let (mut out, mut copy) = ([0; 256], [0; 256]);
+    let len = chip_data(&mut out);
+    let row = out[..len].to_vec();
+    assert_eq!((len, tlv::check(&row)), (120, Ok(())));
+    group.bench_function("check", |bencher| {
+        bencher.iter(|| tlv::check(black_box(&row)));
+    });
+    group.bench_function("copy of the bytes", |bencher| {
+        bencher.iter(|| black_box(&mut copy[..row.len()]).copy_from_slice(black_box(&row)));
+    });
+    group.bench_function("elements", |bencher| {
+        bencher.iter(|| tlv::elements(black_box(&row)).flatten().count());
+    });
+    group.bench_function("walk", |bencher| {
+        bencher.iter(|| tlv::walk(black_box(&row)).flatten().count());
+    });
+    group.bench_function("find the last", |bencher| {
+        bencher.iter(|| tlv::find(black_box(&row), 0x84).map(<[u8]>::len));
+    });
+    group.bench_function("put", |bencher| {
+        bencher.iter(|| chip_data(black_box(&mut out)));
+    });
+    group.finish();
+}
+
 fn parsed(dialect: &'static Dialect, message: &[u8]) -> FieldIndex {
     let mut index = FieldIndex::new();
     let read = dialect.parse(message, &mut index);
@@ -192,5 +249,5 @@ fn forwarding() -> InstitutionId {
     Text::new("DE33", b"999").unwrap_or_default()
 }
 
-criterion_group!(benches, reading, writing, framing);
+criterion_group!(benches, reading, writing, elements, framing);
 criterion_main!(benches);
