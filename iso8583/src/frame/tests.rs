@@ -290,6 +290,9 @@ fn what_is_no_number_is_refused() {
     check_refused(Framing::Hex4, b"00G0", FrameError::NotADigit { offset: 2 });
     check_refused(Framing::Bcd2, &[0x1A, 0], FrameError::NotBcd { offset: 0 });
     check_refused(Framing::Bcd2, &[0, 0xF0], FrameError::NotBcd { offset: 1 });
+    let mut digits = [0; 4];
+    assert_eq!(Framing::Hex4.put_header(&mut digits, 171), Ok(4));
+    assert_eq!(&digits, b"00ab", "in lower case");
     for digits in [b"00ab", b"00AB", b"00aB"] {
         check(Framing::Hex4, digits, FrameStep::NeedMore { at_least: 175 });
     }
@@ -367,6 +370,8 @@ fn a_heartbeat_is_taken_with_its_content() {
         &heartbeat,
         FrameStep::KeepAlive { consumed: 19 },
     );
+    let short = [0, 3, 0, 0x21, 7, 7, 7];
+    check(Framing::Vml, &short, FrameStep::KeepAlive { consumed: 7 });
     let platform = [0, 16, 0, 0x01];
     check(
         Framing::Vml,
