@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use iso8583::Framing;
+use iso8583::header::HeaderBytes;
 
 use crate::distribution::Distribution;
 use crate::issuer::Fault;
 use crate::schedule::Arrival;
-use crate::target::Target;
+use crate::target::{Target, parse_framing, parse_header};
 use crate::threshold::Threshold;
 use crate::units::{parse_duration, parse_share};
 
@@ -55,7 +57,7 @@ pub enum Command {
 /// Options of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// iso://host:port?framing=be16&dialect=iso87-ascii
+    /// iso://host:port?framing=be16&header=tpdu:0001:8000&dialect=iso87-ascii
     #[arg(required_unless_present = "print_scenario")]
     pub target: Option<Target>,
     /// Transactions per second.
@@ -140,6 +142,12 @@ pub struct SimIssuerArgs {
     /// The dialect of its connections.
     #[arg(long, default_value = "iso87-ascii")]
     pub dialect: String,
+    /// How messages are cut out of its connections, as be16, ascii4, le16-incl.
+    #[arg(long, default_value = "be16", value_parser = parse_framing)]
+    pub framing: Framing,
+    /// What stands in front of each message: none, tpdu, base1, base24 or fixedN.
+    #[arg(long, default_value = "none", value_parser = parse_header)]
+    pub header: HeaderBytes,
     /// From a request to its answer.
     #[arg(long, default_value = "lognormal(20ms,0.4)", value_parser = Distribution::parse_time)]
     pub latency: Distribution,
@@ -237,7 +245,7 @@ pub struct DemoArgs {
 /// Options of `send`.
 #[derive(Debug, Args)]
 pub struct SendArgs {
-    /// iso://host:port?framing=be16&dialect=iso87-ascii
+    /// iso://host:port?framing=be16&header=tpdu:0001:8000&dialect=iso87-ascii
     pub target: Target,
     /// Minor units of Kenyan shillings.
     #[arg(long, default_value_t = 15_000)]

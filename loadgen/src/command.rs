@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use iso8583::{Dialect, Framing};
+use iso8583::Dialect;
 
 use crate::cli::{Command, Format, RunArgs, SendArgs, SimCommand, SimIssuerArgs, VerifyArgs};
 use crate::clock::Clock;
@@ -126,7 +126,8 @@ fn perform_sim(args: SimIssuerArgs) -> Result<u8> {
         listen: args.listen,
         wire: Wire {
             dialect,
-            framing: Framing::Be16,
+            framing: args.framing,
+            header: args.header,
         },
         behaviour: Behaviour {
             latency: args.latency,

@@ -19,7 +19,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::clock::Clock;
 use crate::generator::Generator;
-use crate::message::MESSAGE_LEN_MAX;
+use crate::message::FRAME_LEN_MAX;
 use crate::recorder::{Outcome, Recorder};
 use crate::stop::Stop;
 use crate::target::Target;
@@ -284,11 +284,11 @@ impl Driver {
     /// Takes the answers in `bytes`; says how many bytes they were, or `None` when the stream
     /// cannot be followed any further.
     fn receive(&mut self, bytes: &[u8], now: u64) -> Option<usize> {
-        let framing = self.config.target.wire.framing;
+        let wire = self.config.target.wire;
         let mut consumed = 0;
         loop {
             let rest = bytes.get(consumed..)?;
-            match framing.split(rest, MESSAGE_LEN_MAX) {
+            match wire.framing.split(rest, FRAME_LEN_MAX) {
                 FrameStep::NeedMore { .. } => return Some(consumed),
                 FrameStep::KeepAlive { consumed: empty } => consumed += empty,
                 FrameStep::Refused(_) => return None,
@@ -297,7 +297,7 @@ impl Driver {
                     len,
                     trailer,
                 } => {
-                    let message = rest.get(header..header + len)?;
+                    let (_, message) = wire.open(rest.get(header..header + len)?)?;
                     self.generator.answer(message, now, &mut self.index);
                     consumed += header + len + trailer;
                 }

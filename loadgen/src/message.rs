@@ -5,7 +5,8 @@ use std::fmt;
 use anyhow::{Context, Result};
 use domain::ids::InstitutionId;
 
-use iso8583::{Dialect, Framing, MessageRef, Mti, Writer};
+use iso8583::header::{HeaderBytes, Stripped};
+use iso8583::{Dialect, Framing, Header, MessageRef, Mti, Writer};
 
 use crate::cards::Card;
 use crate::chip;
@@ -17,6 +18,49 @@ pub struct Wire {
     pub dialect: &'static Dialect,
     /// How messages are delimited.
     pub framing: Framing,
+    /// What stands in front of a message that is sent first. Answers turn round what they answer.
+    pub header: HeaderBytes,
+}
+
+impl Wire {
+    /// The dialect iso87-ascii behind two bytes of length.
+    pub const PLAIN: Self = Self {
+        dialect: Dialect::ISO87_ASCII,
+        framing: Framing::Be16,
+        header: HeaderBytes::NONE,
+    };
+
+    /// The message in what a frame holds, and the wire of its answer. `None` when the header is not
+    /// of this wire's form, or says that the message was rejected.
+    #[must_use]
+    pub fn open(self, frame: &[u8]) -> Option<(Self, &[u8])> {
+        match self.header.form().strip(frame) {
+            Ok(Stripped::Message { header, message }) => {
+                let header = header.reply();
+                Some((Self { header, ..self }, message))
+            }
+            Ok(Stripped::Rejected { .. }) | Err(_) => None,
+        }
+    }
+
+    /// Where a message begins in its frame.
+    #[must_use]
+    pub fn message_at(self) -> usize {
+        self.framing.header_len() + self.header.form().len()
+    }
+
+    /// Makes a frame of the `len` bytes of message that stand at [`Wire::message_at`]. Gives the
+    /// length of it all.
+    ///
+    /// # Errors
+    /// It is too long for header or framing.
+    pub fn enclose(self, frame: &mut [u8], len: usize) -> Result<usize> {
+        let prefix = self.framing.header_len();
+        let header = self
+            .header
+            .put(frame.get_mut(prefix..).unwrap_or_default(), len)?;
+        Ok(self.framing.enclose(frame, header + len)?)
+    }
 }
 
 /// The fields of a request that its answer repeats byte for byte.
@@ -256,15 +300,12 @@ pub fn framed(
     write: impl FnOnce(&mut [u8]) -> Result<usize>,
 ) -> Result<()> {
     let start = out.len();
-    let header = wire.framing.header_len();
-    out.resize(
-        start + header + MESSAGE_LEN_MAX + wire.framing.trailer_len(),
-        0,
-    );
-    let room = out.get_mut(start + header..).unwrap_or_default();
+    let message = start + wire.message_at();
+    out.resize(message + MESSAGE_LEN_MAX + wire.framing.trailer_len(), 0);
+    let room = out.get_mut(message..).unwrap_or_default();
     let written = write(room).and_then(|len| {
         let frame = out.get_mut(start..).unwrap_or_default();
-        Ok(wire.framing.enclose(frame, len)?)
+        wire.enclose(frame, len)
     });
     match written {
         Ok(len) => {
@@ -280,13 +321,15 @@ pub fn framed(
 
 /// Makes the frame at the start of `frame` a repeat: the origin digit odd, nothing else.
 pub fn mark_repeat(wire: Wire, frame: &mut [u8]) {
-    if let Some(origin) = frame.get_mut(wire.framing.header_len() + 3) {
+    if let Some(origin) = frame.get_mut(wire.message_at() + 3) {
         *origin |= 1;
     }
 }
 
-/// Longest message that is sent, and longest frame that is taken.
+/// Longest message that is sent.
 pub const MESSAGE_LEN_MAX: usize = 2048;
+/// Longest frame that is taken: a message and its header.
+pub const FRAME_LEN_MAX: usize = MESSAGE_LEN_MAX + Header::LEN_MAX;
 
 /// The longest field that is echoed: an account of 19 digits.
 const ECHOED_LEN_MAX: usize = 19;

@@ -12,7 +12,7 @@ use iso8583::frame::FrameStep;
 use iso8583::{FieldIndex, MessageRef, describe};
 
 use crate::clock::Clock;
-use crate::message::MESSAGE_LEN_MAX;
+use crate::message::FRAME_LEN_MAX;
 use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::target::Target;
@@ -26,8 +26,9 @@ use crate::units::show_duration;
 pub fn send(target: &Target, amount_minor: u64, timeout: Duration, clock: Clock) -> Result<String> {
     let frame = purchase(target, amount_minor, clock)?;
     let mut shown = String::new();
-    let header = target.wire.framing.header_len();
-    let request = frame.get(header..).unwrap_or_default();
+    let end = frame.len() - target.wire.framing.trailer_len();
+    let request = frame.get(target.wire.message_at()..end);
+    let request = request.unwrap_or_default();
     writeln!(shown, "{}\n", described(target, request)?)?;
     let begin = clock.now();
     let answer = exchange(target, &frame, timeout)?;
@@ -86,12 +87,14 @@ fn exchange(target: &Target, frame: &[u8], timeout: Duration) -> Result<Vec<u8>>
     let mut received = Vec::new();
     let mut chunk = [0; 4096];
     loop {
-        match target.wire.framing.split(&received, MESSAGE_LEN_MAX) {
+        match target.wire.framing.split(&received, FRAME_LEN_MAX) {
             FrameStep::Frame { header, len, .. } => {
-                return Ok(received
-                    .get(header..header + len)
-                    .unwrap_or_default()
-                    .to_vec());
+                let held = received.get(header..header + len).unwrap_or_default();
+                let (_, message) = target
+                    .wire
+                    .open(held)
+                    .context("the answer's header is of another form")?;
+                return Ok(message.to_vec());
             }
             FrameStep::KeepAlive { consumed } => {
                 received.drain(..consumed);

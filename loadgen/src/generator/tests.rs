@@ -3,17 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use iso8583::{Dialect, Framing, Writer};
+use iso8583::Writer;
 
 use super::*;
 use crate::profile::Profile;
 use crate::schedule::{Arrival, Share};
 
 const MS: u64 = 1_000_000;
-const WIRE: Wire = Wire {
-    dialect: Dialect::ISO87_ASCII,
-    framing: Framing::Be16,
-};
+const WIRE: Wire = Wire::PLAIN;
 
 struct Bench {
     generator: Generator,

@@ -20,7 +20,7 @@ use super::control::{Control, Fault, FaultKind};
 use super::ledger::Ledger;
 use super::station::{IssuerStats, Parts, Station};
 use crate::clock::Clock;
-use crate::message::{MESSAGE_LEN_MAX, Wire};
+use crate::message::{FRAME_LEN_MAX, Wire};
 
 /// One issuer to be simulated.
 #[derive(Clone, Debug)]
@@ -298,7 +298,7 @@ impl Room {
         let mut consumed = 0;
         loop {
             let rest = bytes.get(consumed..)?;
-            match framing.split(rest, MESSAGE_LEN_MAX) {
+            match framing.split(rest, FRAME_LEN_MAX) {
                 FrameStep::NeedMore { .. } => return Some(consumed),
                 FrameStep::KeepAlive { consumed: empty } => consumed += empty,
                 FrameStep::Refused(_) => return None,

@@ -100,11 +100,14 @@ pub(super) struct Station {
     signed_on: HashSet<u32>,
     /// When the first request came: scripted faults count from it.
     first: Option<u64>,
+    /// How the message at hand is answered.
+    wire: Wire,
 }
 
 impl Station {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
+            wire: parts.wire,
             parts,
             book: Book::default(),
             wheel: Wheel::new(),
@@ -115,8 +118,13 @@ impl Station {
         }
     }
 
-    /// Takes one message that came on a connection.
-    pub(super) fn receive(&mut self, line: u32, bytes: &[u8], now: u64) {
+    /// Takes what one frame of a connection holds.
+    pub(super) fn receive(&mut self, line: u32, frame: &[u8], now: u64) {
+        let Some((wire, bytes)) = self.parts.wire.open(frame) else {
+            self.stats.unreadable += 1;
+            return;
+        };
+        self.wire = wire;
         let mut index = std::mem::take(&mut self.index);
         let parsed = self.parts.wire.dialect.parse(bytes, &mut index);
         let message = MessageRef::new(bytes, &index);
@@ -231,7 +239,7 @@ impl Station {
             NetworkKind::SignOff => self.signed_on.remove(&line),
             NetworkKind::Echo | NetworkKind::CutOver | NetworkKind::Other => false,
         };
-        let wire = self.parts.wire;
+        let wire = self.wire;
         let mut frame = self.wheel.buffer();
         framed(wire, &mut frame, |room| {
             Ok(translate::write_network_answer(
@@ -312,7 +320,7 @@ impl Station {
         delivery: Delivery,
         now: u64,
     ) -> Option<()> {
-        let wire = self.parts.wire;
+        let wire = self.wire;
         let mut frame = self.wheel.buffer();
         framed(wire, &mut frame, |room| {
             Ok(translate::write_answer(
@@ -421,7 +429,7 @@ fn further_fields<'a>(message: MessageRef<'_>, told: Told, out: &'a mut [u8; 64]
 
 /// Breaks a message inside its frame in one of four ways.
 fn garble(wire: Wire, frame: &mut Vec<u8>, bits: u64) {
-    let message = wire.framing.header_len();
+    let message = wire.message_at();
     match bits % 4 {
         // The bitmap announces a field that is not there.
         0 => {
@@ -448,7 +456,7 @@ fn garble(wire: Wire, frame: &mut Vec<u8>, bits: u64) {
             let trailer = wire.framing.trailer_len();
             let len = (frame.len() - message - trailer) / 2;
             frame.truncate(message + len + trailer);
-            let written = wire.framing.enclose(frame, len);
+            let written = wire.enclose(frame, len);
             debug_assert!(written.is_ok(), "half a message fits its frame");
         }
     }

@@ -5,10 +5,7 @@ use iso8583::{FieldIndex, translate};
 use super::*;
 use crate::cards::{CardSet, Skew};
 
-const WIRE: Wire = Wire {
-    dialect: Dialect::ISO87_ASCII,
-    framing: Framing::Be16,
-};
+const WIRE: Wire = Wire::PLAIN;
 
 fn draft() -> Draft {
     let skew = Skew {
@@ -40,7 +37,7 @@ fn draft() -> Draft {
 }
 
 fn read(frame: &[u8], index: &mut FieldIndex) {
-    let header = WIRE.framing.header_len();
+    let header = WIRE.message_at();
     WIRE.dialect.parse(&frame[header..], index).unwrap();
 }
 

@@ -3,16 +3,13 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use iso8583::{Dialect, Framing, Mti, Writer};
+use iso8583::{Mti, Writer};
 
 use super::*;
 use crate::issuer::Effect;
 use crate::issuer::book::EffectKind;
 
-const WIRE: Wire = Wire {
-    dialect: Dialect::ISO87_ASCII,
-    framing: Framing::Be16,
-};
+const WIRE: Wire = Wire::PLAIN;
 
 fn config(name: &str, ledger: Option<PathBuf>) -> IssuerConfig {
     IssuerConfig {

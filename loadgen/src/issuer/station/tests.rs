@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use domain::currency::Currency;
-use iso8583::{Dialect, Framing, Mti, Writer};
+use iso8583::{Mti, Writer};
 
 use super::*;
 use crate::issuer::Behaviour;
 
 const MS: u64 = 1_000_000;
-const WIRE: Wire = Wire {
-    dialect: Dialect::ISO87_ASCII,
-    framing: Framing::Be16,
-};
+const WIRE: Wire = Wire::PLAIN;
 
 fn station(behaviour: Behaviour) -> (Station, Arc<Control>) {
     let control = Arc::new(Control::default());
