@@ -232,6 +232,13 @@ impl<'a> MessageRef<'a> {
         self.bytes
     }
 
+    /// Where the value of a field begins and ends, in bytes from the start of the message.
+    #[must_use]
+    pub fn value_place(self, number: u8) -> Option<core::ops::Range<usize>> {
+        let span = self.index.span(number)?;
+        Some(span.start()..span.end())
+    }
+
     /// Where a field begins, its length prefix included, and where it ends, in bytes from the start
     /// of the message.
     #[must_use]

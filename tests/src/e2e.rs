@@ -12,7 +12,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use iso8583::{Dialect, Framing};
 use loadgen::clock::Clock;
 use loadgen::issuer::{Behaviour, IssuerConfig, IssuerHost};
 use loadgen::message::Wire;
@@ -51,10 +50,7 @@ impl Issuers {
                 .to_string_lossy()
                 .into_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            wire: Wire {
-                dialect: Dialect::ISO87_ASCII,
-                framing: Framing::Be16,
-            },
+            wire: Wire::PLAIN,
             behaviour: Behaviour::faithful(latency),
             faults: Vec::new(),
             ledger: Some(ledger.clone()),

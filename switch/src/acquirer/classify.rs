@@ -38,9 +38,12 @@ pub(crate) fn classify(message: MessageRef<'_>, parsed: Result<(), ParseError>) 
     }
 }
 
-/// What no request or reversal may lack is looked for before it takes room anywhere.
+/// What no request or reversal may lack, and what its fields hold, is looked at before it takes
+/// room anywhere.
 fn transaction(message: MessageRef<'_>) -> Class {
-    let checked = message.check_requirements();
+    let checked = message
+        .check_requirements()
+        .and_then(|()| message.check_composites());
     match checked {
         Err(error) => refuse(message, ResponseCode::FORMAT_ERROR, Some(error.field)),
         Ok(()) => Class::Transaction(Claim::of(message)),
