@@ -29,6 +29,7 @@ extern crate std;
 pub mod bitmap;
 pub mod calendar;
 pub mod charset;
+mod chip;
 pub mod class;
 mod codec;
 pub mod composite;

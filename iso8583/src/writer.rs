@@ -4,7 +4,9 @@ use core::fmt;
 
 use crate::bitmap::Bitmap;
 use crate::charset::Charset;
+use crate::chip::Conversion;
 use crate::codec;
+use crate::composite::Composite;
 use crate::dialect::{BitmapForm, Dialect, Layout, MtiForm, TERTIARY_BIT, Tertiary};
 use crate::error::WriteError;
 use crate::field::{Encoding, FieldSpec, Length, Rule, Shape};
@@ -148,6 +150,10 @@ impl<'b> Writer<'b> {
         let (Some(value), Some(row)) = (from.field(number), from.dialect().field(number)) else {
             return Ok(());
         };
+        let conversion = self.conversion(number, row.composite);
+        if conversion != Conversion::None {
+            return self.put_converted(number, from, conversion);
+        }
         match row.encoding {
             Encoding::Text(Charset::Ascii) | Encoding::Binary => self.put(number, value),
             Encoding::Hex(_) => self.put_decoded(number, row, value),
@@ -164,6 +170,43 @@ impl<'b> Writer<'b> {
     /// Leaves out a field and all before it that have not been put.
     pub(crate) fn pass_over(&mut self, number: u8) {
         self.last = self.last.max(number);
+    }
+
+    /// Puts chip data as the row of this dialect has it, from what a row of another one holds.
+    pub(crate) fn put_chip_data(
+        &mut self,
+        number: u8,
+        value: &[u8],
+        held: Composite,
+    ) -> Result<(), WriteError> {
+        let mut room = [0; CHIP_DATA_LEN_MAX];
+        match self.conversion(number, held).apply(value, &mut room) {
+            Some(value) => self.put(number, value),
+            None => Err(WriteError::Content(number)),
+        }
+    }
+
+    #[inline(never)]
+    fn put_converted(
+        &mut self,
+        number: u8,
+        from: MessageRef<'_>,
+        conversion: Conversion,
+    ) -> Result<(), WriteError> {
+        let (mut scratch, mut room) = ([0; CHIP_DATA_LEN_MAX], [0; CHIP_DATA_LEN_MAX]);
+        let value = from.decode(number, &mut scratch);
+        match value.and_then(|value| conversion.apply(value, &mut room)) {
+            Some(value) => self.put(number, value),
+            None => Err(WriteError::Content(number)),
+        }
+    }
+
+    /// How what a row of another dialect holds becomes what the row of this one holds.
+    fn conversion(&self, number: u8, held: Composite) -> Conversion {
+        match self.dialect.field(number) {
+            Some(row) => Conversion::between(held, row.composite),
+            None => Conversion::None,
+        }
     }
 
     /// Puts all fields of another message that come next and are below `number`: where both are of
@@ -447,6 +490,8 @@ fn put_bits(form: BitmapForm, [primary, secondary]: [u64; 2], out: &mut [u8]) {
 
 /// No text of fixed length is longer than 42 characters.
 const PADDED_LEN_MAX: usize = 64;
+/// The longest chip data that is put into datasets, or taken out of them.
+const CHIP_DATA_LEN_MAX: usize = 1024;
 /// The longest text that is written in another encoding than it came in.
 const TEXT_LEN_MAX: usize = 999;
 

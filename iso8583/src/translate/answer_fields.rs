@@ -3,6 +3,8 @@
 
 use domain::request::Answer;
 
+use crate::chip::Conversion;
+use crate::composite::Composite;
 use crate::dialect::CHIP_DATA;
 use crate::message::MessageRef;
 use crate::tlv;
@@ -41,13 +43,29 @@ pub(super) fn collect<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a
 /// Bytes written; `None` when the field does not fit or nothing of it may be kept.
 fn put(message: MessageRef<'_>, number: u8, out: &mut [u8]) -> Option<usize> {
     let (header, body) = out.split_first_chunk_mut::<HEADER_LEN>()?;
-    let mut len = message.decode_into(number, body)?;
-    if number == CHIP_DATA {
-        len = keep_storable(body.get_mut(..len)?)?;
-    }
+    let len = if number == CHIP_DATA {
+        put_chip_data(message, body)?
+    } else {
+        message.decode_into(number, body)?
+    };
     let [high, low] = u16::try_from(len).ok()?.to_be_bytes();
     *header = [number, high, low];
     len.checked_add(HEADER_LEN)
+}
+
+/// The elements of chip data that may be stored, without the datasets that they may stand in.
+fn put_chip_data(message: MessageRef<'_>, out: &mut [u8]) -> Option<usize> {
+    let row = message.dialect().field(CHIP_DATA)?;
+    let conversion = Conversion::between(row.composite, Composite::Tlv);
+    let mut scratch = [0; CHIP_DATA_LEN_MAX];
+    let len = if conversion == Conversion::None {
+        message.decode_into(CHIP_DATA, out)?
+    } else {
+        let value = message.decode(CHIP_DATA, &mut scratch)?;
+        let value = conversion.apply(value, out)?;
+        value.len()
+    };
+    keep_storable(out.get_mut(..len)?)
 }
 
 /// Moves the elements of chip data that may be stored to the front, and says how long they are.
@@ -110,6 +128,8 @@ impl<'a> Iterator for AnswerFields<'a> {
 }
 
 const HEADER_LEN: usize = 3;
+/// The longest chip data that is taken out of datasets in another encoding than bytes.
+const CHIP_DATA_LEN_MAX: usize = 1024;
 /// Account number, track 1 and 2 equivalents, their discretionary data (security.md §2).
 const NOT_STORED: [u32; 6] = [0x5A, 0x56, 0x57, 0x9F1F, 0x9F20, 0x9F6B];
 

@@ -8,7 +8,8 @@ use domain::time::{TransmissionTime, digits_of};
 
 use super::answer_fields::AnswerFields;
 use super::original::{original_data, replacement_amounts};
-use crate::dialect::Dialect;
+use crate::composite::Composite;
+use crate::dialect::{CHIP_DATA, Dialect};
 use crate::error::WriteError;
 use crate::message::MessageRef;
 use crate::mti::Mti;
@@ -204,7 +205,13 @@ fn put_present(writer: &mut Writer<'_>, number: u8, value: &[u8]) -> Result<(), 
 /// A further field that the acquirer's dialect cannot carry is left out: the answer itself must get
 /// through. A buffer that is full stays an error.
 fn put_further(writer: &mut Writer<'_>, number: u8, value: &[u8]) -> Result<(), WriteError> {
-    match writer.put(number, value) {
+    let put = if number == CHIP_DATA {
+        // It is kept as bare elements.
+        writer.put_chip_data(number, value, Composite::Tlv)
+    } else {
+        writer.put(number, value)
+    };
+    match put {
         Err(WriteError::Full) => Err(WriteError::Full),
         _ => Ok(()),
     }

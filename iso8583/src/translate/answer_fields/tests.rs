@@ -148,3 +148,58 @@ fn a_broken_row_of_fields_ends_early() {
     check(&[44, 0], &[]);
     check(&[44, 0xFF, 0xFF, 1], &[]);
 }
+
+/// `iso87-ascii` with DE55 in datasets.
+fn in_datasets() -> &'static Dialect {
+    let base = Dialect::ISO87_ASCII;
+    let row = |row: &crate::field::FieldSpec| match row.number {
+        CHIP_DATA => row.holding(Composite::Datasets),
+        _ => *row,
+    };
+    let rows: Vec<_> = base.rows().map(row).collect();
+    let dialect = Dialect::new("in datasets", base.form(), &rows, &[]).unwrap();
+    std::boxed::Box::leak(std::boxed::Box::new(dialect))
+}
+
+#[test]
+fn card_data_in_datasets_is_found_and_left_out() {
+    let mut datasets = std::vec![1, 0, 14];
+    datasets.extend_from_slice(&[
+        0x5A, 4, 0x50, 0x61, 0x00, 0x12, 0x91, 2, 0xAA, 0xBB, 0x57, 2,
+    ]);
+    datasets.extend_from_slice(&[0x50, 0x61]);
+    let fields: [(u8, &[u8]); 2] = [(39, b"00"), (55, &datasets)];
+    let dialect = in_datasets();
+    let message = Message::new(dialect, written(dialect, "0210", &fields));
+    assert_eq!(collected(&message, 2000), [(55, CHIP.to_vec())]);
+}
+
+#[test]
+fn padding_between_elements_hides_no_card_data() {
+    let padded = [
+        0, 0x91, 2, 0xAA, 0xBB, 0, 0, 0x5A, 4, 0x50, 0x61, 0x00, 0x12, 0,
+    ];
+    let kept: &[u8] = &[0, 0x91, 2, 0xAA, 0xBB];
+    check(&[(55, &padded)], &[(55, kept)]);
+}
+
+#[test]
+fn chip_data_changes_its_clothes_between_dialects() {
+    let bare: [(u8, &[u8]); 2] = [(39, b"00"), (55, CHIP)];
+    let wrapped = [&[1, 0, 4], CHIP].concat();
+    let (ascii, datasets) = (Dialect::ISO87_ASCII, in_datasets());
+    let check = |from: &'static Dialect, value: &[u8], to: &'static Dialect, expected: &[u8]| {
+        let fields = [bare[0], (55, value)];
+        let message = Message::new(from, written(from, "0210", &fields));
+        let mut out = [0; 256];
+        let mut writer = crate::Writer::new(to, message.view().mti(), &mut out);
+        writer.copy_up_to(u8::MAX, message.view()).unwrap();
+        let len = writer.finish().unwrap();
+        let copied = Message::new(to, out[..len].to_vec());
+        assert_eq!(copied.view().field(55), Some(expected));
+    };
+    check(ascii, CHIP, datasets, &wrapped);
+    check(datasets, &wrapped, ascii, CHIP);
+    check(datasets, &wrapped, datasets, &wrapped);
+    check(ascii, CHIP, ascii, CHIP);
+}
