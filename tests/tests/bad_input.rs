@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use njia_tests::e2e::session::{Session, framed, purchase, purchase_without};
+use njia_tests::e2e::session::{Session, framed, purchase, purchase_and, purchase_without};
 use njia_tests::e2e::{Build, Issuers, Node, folder};
 
 /// Replaces the first occurrence of `from`.
@@ -119,6 +119,12 @@ fn no_way_to_the_next_frame(scene: &mut Scene<'_>) {
     scene.closed("a bitmap without its fields", &framed(&good[..20]));
     scene.closed("no terminal", &framed(&purchase_without("900001", 41)));
     scene.closed("no STAN", &framed(&purchase_without("900001", 11)));
+    let with = |from: &[u8], to: &[u8]| framed(&replaced(good.clone(), from, to));
+    let digit = with(b"165061001234567890", b"+9506100123");
+    scene.closed("a length with a sign", &digit);
+    let long = with(b"165061001234567890", b"2050610012345678901234");
+    scene.closed("an account of twenty digits", &long);
+    scene.closed("bytes for a STAN", &with(b"900001", &[9, 0, 0, 0, 0, 1]));
     scene.closed_while_dripping(&framed(&good)[..2], b'0');
 }
 
@@ -129,6 +135,13 @@ fn framed_but_wrong(scene: &mut Scene<'_>) {
     scene.refused("a sign in the amount", &amount, "30", "004");
     let account = with(b"5061001234567890", b"50610012345678x0");
     scene.refused("a letter in the account", &account, "30", "002");
+    let month = with(b"1200000101051", b"1200001301051");
+    scene.refused("month 13", &month, "30", "013");
+    let trailing = [&good[..], b"00"].concat();
+    scene.refused("bytes behind the last field", &trailing, "30", "049");
+    let endless = [(55, &[0x9F, 0x36, 0x80, 0x00, 0x00][..])];
+    let chip = purchase_and("900001", &endless);
+    scene.refused("chip data of indefinite length", &chip, "30", "055");
     let zero = with(b"000000001500", b"000000000000");
     scene.refused("an amount of nothing", &zero, "13", "004");
     let no_account = purchase_without("900001", 2);

@@ -156,6 +156,28 @@ pub fn purchase(stan: &str) -> Vec<u8> {
     purchase_without(stan, 0)
 }
 
+/// The same with further fields, which come behind its own.
+///
+/// # Panics
+/// A field does not fit the dialect.
+#[must_use]
+pub fn purchase_and(stan: &str, fields: &[(u8, &[u8])]) -> Vec<u8> {
+    let purchase = purchase(stan);
+    let mut index = FieldIndex::new();
+    let dialect = Dialect::ISO87_ASCII;
+    dialect.parse(&purchase, &mut index).expect("it is good");
+    let message = MessageRef::new(&purchase, &index);
+    let mut out = vec![0; 2048];
+    let mut writer = Writer::new(dialect, message.mti(), &mut out);
+    writer.copy_up_to(u8::MAX, message).expect("there is room");
+    for (number, value) in fields {
+        writer.put(*number, value).expect("it fits the dialect");
+    }
+    let len = writer.finish().expect("there is room");
+    out.truncate(len);
+    out
+}
+
 /// The same without one field.
 #[must_use]
 pub fn purchase_without(stan: &str, field: u8) -> Vec<u8> {
