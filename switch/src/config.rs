@@ -15,6 +15,9 @@ use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, NodeId, RouteId};
 use domain::pan::PanToken;
 use domain::request::MessageClass;
 use domain::{Amount, ResponseCode};
+use iso8583::header::HeaderBytes;
+use iso8583::keep_alive::Answers;
+use iso8583::{Framing, Header};
 use risk_inline::list::Bin;
 use router::{PrefixRange, RouteTable};
 use transaction::Settings;
@@ -34,6 +37,7 @@ mod secret;
 mod section;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 pub use document::Environment;
 pub use keys::{KeyFileError, create_missing_keys};
@@ -110,7 +114,7 @@ pub struct Limits {
     pub request_wait_max: Duration,
     /// Bytes waiting to be written to one session or link; beyond it the connection is closed.
     pub out_queue_bytes_max: usize,
-    /// Bytes of one frame without its header.
+    /// Bytes of one frame without its length, where the endpoint has no `frame_cap` of its own.
     pub frame_len_max: usize,
     /// From the first byte of a frame to its last.
     pub frame_deadline: Duration,
@@ -267,10 +271,8 @@ pub struct Listener {
     pub name: String,
     /// Port 0 takes a free one, told in the ready file.
     pub address: SocketAddr,
-    /// How messages are cut out of the stream.
-    pub framing: Framing,
-    /// Name of the message dialect.
-    pub dialect: String,
+    /// How messages stand on its connections.
+    pub wire: Wire,
     /// Whose sessions these are.
     pub acquirer: AcquirerId,
     /// What authenticates its messages; `None` for nothing.
@@ -279,11 +281,19 @@ pub struct Listener {
     pub mac_failure_answer: Option<ResponseCode>,
 }
 
-/// How messages are cut out of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// Two bytes of length, big-endian, without themselves.
-    Be16,
+/// How messages stand on the connections of one endpoint.
+#[derive(Clone, Debug)]
+pub struct Wire {
+    /// How they are cut out of the stream.
+    pub framing: Framing,
+    /// What stands in front of each, within its frame.
+    pub header: Header,
+    /// Bytes of one frame, its header included.
+    pub frame_len_max: usize,
+    /// Whether frames without a message are answered.
+    pub answers: Answers,
+    /// Name of the message dialect.
+    pub dialect: String,
 }
 
 /// Who is asked.
@@ -313,10 +323,10 @@ pub struct Issuer {
     pub echo_idle: Duration,
     /// DE33 of what is forwarded.
     pub institution: InstitutionId,
-    /// How messages are cut out of the stream.
-    pub framing: Framing,
-    /// Name of the message dialect.
-    pub dialect: String,
+    /// How messages stand on its connections.
+    pub wire: Wire,
+    /// The header of the requests that are sent to it.
+    pub request_header: HeaderBytes,
     /// For one connection attempt.
     pub connect_timeout: Duration,
     /// Longest wait between two attempts.
@@ -380,6 +390,15 @@ impl Config {
     pub fn links(&self) -> usize {
         let each = self.issuers.iter().map(|issuer| usize::from(issuer.links));
         each.sum()
+    }
+
+    /// The largest cap of all endpoints.
+    #[must_use]
+    pub fn frame_len_max(&self) -> usize {
+        let listeners = self.listeners.iter().map(|listener| &listener.wire);
+        let issuers = self.issuers.iter().map(|issuer| &issuer.wire);
+        let caps = listeners.chain(issuers).map(|wire| wire.frame_len_max);
+        caps.fold(self.limits.frame_len_max, usize::max)
     }
 
     /// What the table of transactions carries.

@@ -1,15 +1,17 @@
 //! The configuration's endpoints as the data plane uses them: names resolved to the codec's tables.
 
 use domain::ids::InstitutionId;
-use iso8583::{Dialect, Framing};
+use iso8583::Dialect;
 
 use crate::config::Config;
+use crate::frame::Casing;
 
 /// How an issuer is spoken to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IssuerWire {
     pub(crate) dialect: &'static Dialect,
-    pub(crate) framing: Framing,
+    /// Around what is sent to it first.
+    pub(crate) casing: Casing,
     /// DE33 of what is forwarded.
     pub(crate) institution: InstitutionId,
 }
@@ -17,8 +19,11 @@ pub(crate) struct IssuerWire {
 /// By [`domain::ids::IssuerId`].
 pub(crate) fn issuer_wires(config: &Config) -> Vec<IssuerWire> {
     let wire = |issuer: &crate::config::Issuer| IssuerWire {
-        dialect: dialect(&issuer.dialect),
-        framing: codec_framing(issuer.framing),
+        dialect: dialect(&issuer.wire.dialect),
+        casing: Casing {
+            framing: issuer.wire.framing,
+            header: issuer.request_header,
+        },
         institution: issuer.institution,
     };
     config.issuers.iter().map(wire).collect()
@@ -31,11 +36,4 @@ pub(crate) fn issuer_wires(config: &Config) -> Vec<IssuerWire> {
 )]
 pub(crate) fn dialect(name: &str) -> &'static Dialect {
     Dialect::by_name(name).expect("invariant: the configuration has checked the dialect's name")
-}
-
-/// The codec's word for a configured framing.
-pub(crate) const fn codec_framing(framing: crate::config::Framing) -> Framing {
-    match framing {
-        crate::config::Framing::Be16 => Framing::Be16,
-    }
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use domain::ids::AcquirerId;
 use domain::time::Instant;
+use iso8583::header::HeaderBytes;
 use iso8583::{Dialect, FieldIndex, Framing, MessageRef, translate};
 use zeroize::Zeroize;
 
@@ -13,12 +14,12 @@ use crate::config::ListenerId;
 /// One received message: its bytes, where its fields lie, and when it came.
 #[derive(Debug)]
 pub(crate) struct Frame {
-    /// The message without its length prefix.
+    /// The message without its length prefix and its header.
     pub(crate) bytes: Vec<u8>,
     /// Where the fields lie in `bytes`.
     pub(crate) index: FieldIndex,
-    /// How it was delimited, and how its answer will be.
-    pub(crate) framing: Framing,
+    /// How it stood on its connection.
+    pub(crate) casing: Casing,
     /// Whose session it came on; meaningless for issuer messages.
     pub(crate) acquirer: AcquirerId,
     /// Which listener its session is of; meaningless for issuer messages.
@@ -27,6 +28,42 @@ pub(crate) struct Frame {
     pub(crate) received: Instant,
     /// Since when it has waited for a loop to take it: its session may have held it back before.
     pub(crate) queued: Instant,
+}
+
+/// What stands around a message on its connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Casing {
+    /// How it is delimited.
+    pub(crate) framing: Framing,
+    /// What stands in front of it, within its frame.
+    pub(crate) header: HeaderBytes,
+}
+
+impl Casing {
+    /// Bytes of the largest one.
+    pub(crate) const LEN_MAX: usize = 64;
+
+    /// That of the reply to a message that came in this one.
+    pub(crate) fn reply(self) -> Self {
+        Self {
+            header: self.header.reply(),
+            ..self
+        }
+    }
+
+    /// Encodes one message in it. Returns the length of the whole frame, `None` when the encoder
+    /// gave up, `out` is too small, or the framing cannot carry the message.
+    pub(crate) fn write(
+        self,
+        out: &mut [u8],
+        encode: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Option<usize> {
+        let prefix = self.framing.header_len();
+        let message = prefix.checked_add(self.header.form().len())?;
+        let len = encode(out.get_mut(message..)?)?;
+        let header = self.header.put(out.get_mut(prefix..)?, len).ok()?;
+        self.framing.enclose(out, header.checked_add(len)?).ok()
+    }
 }
 
 /// What a message of an acquirer may claim when there is little room.
@@ -90,20 +127,20 @@ impl FramePool {
     }
 
     /// A frame that holds a copy of `bytes`, with an empty field table.
-    pub(crate) fn take(&self, bytes: &[u8], framing: Framing) -> Box<Frame> {
+    pub(crate) fn take(&self, bytes: &[u8], casing: Casing) -> Box<Frame> {
         let pooled = self.free.borrow_mut().pop();
         let mut frame = pooled.unwrap_or_else(|| {
             Box::new(Frame {
                 bytes: Vec::with_capacity(1024),
                 index: FieldIndex::new(),
-                framing,
+                casing,
                 acquirer: AcquirerId(0),
                 listener: ListenerId(0),
                 received: Instant::ZERO,
                 queued: Instant::ZERO,
             })
         });
-        frame.framing = framing;
+        frame.casing = casing;
         frame.bytes.clear();
         frame.bytes.extend_from_slice(bytes);
         frame
@@ -120,14 +157,36 @@ impl FramePool {
     }
 }
 
-/// Encodes one message behind its length prefix. Returns the length of both, `None` when the
-/// encoder gave up or `out` is too small.
-pub(crate) fn write_framed(
-    framing: Framing,
-    out: &mut [u8],
-    encode: impl FnOnce(&mut [u8]) -> Option<usize>,
-) -> Option<usize> {
-    let header = framing.header_len();
-    let len = encode(out.get_mut(header..)?)?;
-    framing.enclose(out, len).ok()
+#[cfg(test)]
+mod tests {
+    use iso8583::Header;
+
+    use super::*;
+
+    #[test]
+    fn no_casing_is_larger_than_the_room_kept_for_it() {
+        let bytes = "00".repeat(Header::LEN_MAX);
+        let header = Header::Fixed(32).verbatim(&bytes).unwrap();
+        for framing in Framing::ALL {
+            let mut out = [b'x'; 10 + Casing::LEN_MAX];
+            let casing = Casing { framing, header };
+            let written = casing.write(&mut out, |_| Some(10)).unwrap();
+            assert!(written <= out.len());
+            assert!(casing.write(&mut out, |_| None).is_none());
+        }
+    }
+
+    #[test]
+    fn a_header_counts_in_the_length_and_goes_back() {
+        let header = Header::Tpdu.addressed("0001", "8000").unwrap();
+        let framing = Framing::Le16;
+        let mut out = [0; 64];
+        let write = |body: &mut [u8]| {
+            body[..3].copy_from_slice(b"abc");
+            Some(3)
+        };
+        let casing = Casing { framing, header };
+        let len = casing.reply().write(&mut out, write).unwrap();
+        assert_eq!(out[..len], *b"\x08\x00\x60\x80\x00\x00\x01abc");
+    }
 }

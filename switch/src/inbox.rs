@@ -109,10 +109,11 @@ const CROWD: usize = 4_096;
 mod tests {
     use domain::ids::{Lsn, ShardId};
     use iso8583::Framing;
+    use iso8583::header::HeaderBytes;
 
     use super::*;
     use crate::acquirer::SessionRef;
-    use crate::frame::FramePool;
+    use crate::frame::{Casing, FramePool};
 
     #[test]
     fn what_is_admitted_goes_first() {
@@ -153,7 +154,12 @@ mod tests {
                 index: 0,
                 generation: 0,
             },
-            frame: FramePool::new(1).take(&[], Framing::Be16),
+            frame: FramePool::new(1).take(&[], CASING),
         }
     }
+
+    const CASING: Casing = Casing {
+        framing: Framing::Be16,
+        header: HeaderBytes::NONE,
+    };
 }

@@ -56,6 +56,11 @@ pub(crate) enum Message {
         /// The verdict.
         assessment: Assessment,
     },
+    /// Link home → owner: the network gives back what was sent, the issuer never had it.
+    Rejected {
+        /// What was sent.
+        outbound: OutboundId,
+    },
     /// Owner → link home: write this to the issuer.
     Send(Box<Outbound>),
     /// Link home → owner: provably nothing of it left.

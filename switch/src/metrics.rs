@@ -67,6 +67,8 @@ pub enum Counter {
     IssuerRequests(IssuerId, IssuerResult),
     /// A connection to an issuer was lost and is made again.
     LinkReconnects(IssuerId),
+    /// The network between gave back what was sent to an issuer.
+    IssuerRejects(IssuerId),
     /// An answer belongs to nothing that waits.
     Unmatched(IssuerId, UnmatchedReason),
     /// A breaker changed its state.
@@ -257,6 +259,7 @@ impl Counter {
                 (F::IssuerRequests, position)
             }
             Self::LinkReconnects(issuer) => (F::LinkReconnects, of_issuer(issuer)),
+            Self::IssuerRejects(issuer) => (F::IssuerRejects, of_issuer(issuer)),
             Self::Unmatched(issuer, reason) => {
                 let position = pair(of_issuer(issuer), reason.index(), UnmatchedReason::VALUES);
                 (F::UnmatchedAnswers, position)

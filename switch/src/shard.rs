@@ -41,10 +41,10 @@ use crate::control::shared::ShardShared;
 use crate::crypto::Keyring;
 use crate::echo::EchoReader;
 use crate::endpoint::IssuerWire;
-use crate::frame::{Frame, FramePool};
+use crate::frame::{Casing, Frame, FramePool};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
-use crate::issuer::Link;
+use crate::issuer::{Link, Received};
 use crate::mesh::{Mesh, Message};
 use crate::metrics::Metrics;
 use timing::Timings;
@@ -81,8 +81,13 @@ pub(crate) enum Event {
         link: LinkId,
         /// The message.
         frame: Box<Frame>,
-        /// Whether all its fields could be read.
-        parsed: bool,
+        /// What it is.
+        received: Received,
+    },
+    /// A connection to an issuer has something to flush that the loop did not write.
+    LinkWritten {
+        /// Its write side.
+        conn: Rc<Conn>,
     },
     /// A connection to an issuer has ended.
     LinkLost {
@@ -318,10 +323,11 @@ impl Shard {
             Event::LinkFrame {
                 link,
                 frame,
-                parsed,
+                received,
             } => {
-                self.link_frame(link, frame, parsed, now);
+                self.link_frame(link, frame, received, now);
             }
+            Event::LinkWritten { conn } => self.note_written(Some(conn)),
             Event::LinkLost { link, reason } => self.link_lost(link, reason, now),
             Event::Blocked { session } => self.note_blocked(session),
             Event::Durable(lsn) => self.durable(lsn, now),
@@ -361,6 +367,7 @@ impl Shard {
             } => {
                 self.take_answer(outbound, frame, late, now);
             }
+            Message::Rejected { outbound } => self.take_reject(outbound, now),
             Message::GiveUp { link, expected } => {
                 if let Some(link) = self.links.home_mut(link) {
                     link.give_up(expected, now);
@@ -419,7 +426,7 @@ impl Work {
     pub(crate) fn new(wall: WallTime, frame_len_max: usize) -> Self {
         Self {
             wall,
-            scratch: vec![0; frame_len_max.saturating_add(16)],
+            scratch: vec![0; frame_len_max.saturating_add(Casing::LEN_MAX)],
             ..Self::default()
         }
     }

@@ -15,15 +15,17 @@ use glommio::net::TcpStream;
 use glommio::timer::sleep;
 use iso8583::error::MacError;
 use iso8583::frame::FrameStep;
+use iso8583::header::Stripped;
+use iso8583::keep_alive::{KeepAlive, Reaction};
 use iso8583::mti::Class as MessageClass;
-use iso8583::{Dialect, Framing, translate};
+use iso8583::{Dialect, translate};
 
 use super::classify::{Class, classify, refuse};
 use super::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
-use crate::config::ListenerId;
+use crate::config::{ListenerId, Wire};
 use crate::crypto::mac::{self, EndpointMac};
-use crate::frame::{Claim, Frame, FramePool, write_framed};
+use crate::frame::{Casing, Claim, Frame, FramePool};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
 use crate::metrics::{
@@ -38,10 +40,9 @@ pub(crate) struct SessionContext {
     pub(crate) listener: ListenerId,
     pub(crate) acquirer: AcquirerId,
     pub(crate) dialect: &'static Dialect,
-    pub(crate) framing: Framing,
+    pub(crate) wire: Wire,
     pub(crate) mac: Option<Arc<EndpointMac>>,
     pub(crate) mac_failure_answer: Option<ResponseCode>,
-    pub(crate) frame_len_max: usize,
     pub(crate) frame_deadline: Duration,
     pub(crate) request_wait_max: Duration,
     pub(crate) bad_frames_per_minute_max: u32,
@@ -94,13 +95,14 @@ pub(crate) async fn serve(
         stream,
         session_ref,
         session,
-        buffer: vec![0; context.frame_len_max.saturating_add(READ_LEN)],
+        buffer: vec![0; context.wire.frame_len_max.saturating_add(READ_LEN)],
         filled: 0,
         unfinished: Unfinished::new(context.frame_deadline),
+        keep_alive: KeepAlive::new(context.wire.answers),
         held_since: None,
         bad_frames: BadFrames::default(),
         parse: Sampler::new(Stage::Parse),
-        scratch: vec![0; context.frame_len_max.saturating_add(16)],
+        scratch: vec![0; context.wire.frame_len_max.saturating_add(Casing::LEN_MAX)],
         context,
     };
     let ended = reader.run().await;
@@ -118,6 +120,7 @@ struct Reader {
     buffer: Vec<u8>,
     filled: usize,
     unfinished: Unfinished,
+    keep_alive: KeepAlive,
     /// Since when it has had its share in flight, without its socket having been empty.
     held_since: Option<Instant>,
     bad_frames: BadFrames,
@@ -177,9 +180,13 @@ impl Reader {
         let received = self.context.clock.now();
         self.count_bad_frames(received, self.session.take_malformed())?;
         while let Some(rest) = self.buffer.get(start..self.filled) {
-            match self.context.framing.split(rest, self.context.frame_len_max) {
+            let wire = &self.context.wire;
+            match wire.framing.split(rest, wire.frame_len_max) {
                 FrameStep::NeedMore { .. } => break,
-                FrameStep::KeepAlive { consumed } => start = start.saturating_add(consumed),
+                FrameStep::KeepAlive { consumed } => {
+                    start = start.saturating_add(consumed);
+                    self.take_keep_alive(received)?;
+                }
                 FrameStep::Refused(_) => {
                     self.context.metrics.count_bad_length(Side::Acquirer);
                     return Err(CloseReason::Frame);
@@ -189,6 +196,7 @@ impl Reader {
                     len,
                     trailer,
                 } => {
+                    self.keep_alive.message();
                     let body = start.saturating_add(header);
                     let end = body.saturating_add(len);
                     start = end.saturating_add(trailer);
@@ -244,14 +252,39 @@ impl Reader {
         }
     }
 
+    /// A frame without a message: never passed on.
+    fn take_keep_alive(&mut self, received: Instant) -> Result<(), CloseReason> {
+        match self.keep_alive.received(received) {
+            Reaction::Ignore => Ok(()),
+            Reaction::Close => Err(CloseReason::Frame),
+            Reaction::Answer => {
+                let framing = self.context.wire.framing;
+                let len = framing.enclose(&mut self.scratch, 0);
+                self.push(len.map_err(|_| CloseReason::Error)?)
+            }
+        }
+    }
+
     async fn take_frame(
         &mut self,
         range: Range<usize>,
         received: Instant,
     ) -> Result<(), CloseReason> {
         let context = &self.context;
-        let bytes = self.buffer.get(range).unwrap_or_default();
-        let mut frame = context.pool.take(bytes, context.framing);
+        let (framing, form) = (context.wire.framing, context.wire.header);
+        let (header, message) = match form.strip(self.buffer.get(range).unwrap_or_default()) {
+            Ok(Stripped::Message { header, message }) => (header, message),
+            // An answer of ours comes back: its request has had its outcome, and a repeat gets it.
+            Ok(Stripped::Rejected { .. }) => {
+                context.metrics.count_meaningless(Side::Acquirer);
+                return self.count_bad_frames(received, 1);
+            }
+            Err(_) => {
+                context.metrics.count_bad_length(Side::Acquirer);
+                return Err(CloseReason::Frame);
+            }
+        };
+        let mut frame = context.pool.take(message, Casing { framing, header });
         frame.acquirer = context.acquirer;
         frame.listener = context.listener;
         frame.received = received;
@@ -385,23 +418,27 @@ impl Reader {
         })
     }
 
-    /// Writes one answer made in the session. An answer that cannot be written closes the session:
-    /// silence would leave the acquirer waiting.
+    /// Writes one answer made in the session, with its MAC, in the casing of what it answers. An
+    /// answer that cannot be written closes the session: silence would leave the acquirer waiting.
     fn answer(
         &mut self,
         request: &Frame,
         write: impl FnOnce(&'static Dialect, &mut [u8]) -> Option<usize>,
     ) -> Result<(), CloseReason> {
-        let framing = self.context.framing;
         let dialect = self.context.dialect;
         let class = request.message().mti().class();
         let mac = self.context.mac.as_ref().and_then(|mac| mac.of(class));
-        let framed = write_framed(framing, &mut self.scratch, |body| {
+        let casing = request.casing.reply();
+        let framed = casing.write(&mut self.scratch, |body| {
             let len = write(dialect, body)?;
             mac::append(mac, dialect, body, len)
-        })
-        .ok_or(CloseReason::Error)?;
-        let bytes = self.scratch.get(..framed).unwrap_or_default();
+        });
+        self.push(framed.ok_or(CloseReason::Error)?)
+    }
+
+    /// Queues the frame of `len` bytes in the scratch buffer.
+    fn push(&self, len: usize) -> Result<(), CloseReason> {
+        let bytes = self.scratch.get(..len).unwrap_or_default();
         match self.session.conn.push(bytes) {
             Ok(()) => Ok(()),
             Err(_) => Err(CloseReason::SlowReader),

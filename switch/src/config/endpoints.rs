@@ -5,14 +5,20 @@ use std::net::SocketAddr;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, RouteId, Stan};
 use domain::request::MessageClass;
-use iso8583::Dialect;
 use router::error::TableError;
 use router::{PrefixRange, RouteSpec, RouteTable};
 
 use super::mac::{Macs, failure_answer};
 use super::section::{Section, nearest};
-use super::{Acquirer, Breaker, Framing, Issuer, Listener, ListenerId, Route};
+use super::wire::{request_header, wire};
+use super::{Acquirer, Breaker, Issuer, Limits, Listener, ListenerId, Route};
 use crate::limits::{LABEL_LEN_MAX, LABELS_MAX, LINKS_MAX};
+
+/// What the endpoints of one configuration are read with.
+pub(super) struct Shared<'a> {
+    pub(super) limits: &'a Limits,
+    pub(super) macs: Macs<'a>,
+}
 
 pub(super) fn acquirers(root: &Section<'_>) -> Vec<Acquirer> {
     let sections = root.tables("acquirer");
@@ -33,7 +39,7 @@ pub(super) fn listeners(
     root: &Section<'_>,
     acquirers: &[Acquirer],
     admin: SocketAddr,
-    macs: &Macs<'_>,
+    shared: &Shared<'_>,
 ) -> Vec<Listener> {
     let sections = root.tables("listener");
     unique_names(root, "listener", &sections);
@@ -41,16 +47,16 @@ pub(super) fn listeners(
     let mut listening = vec![admin];
     let listener = |(id, section): (u16, Section<'_>)| {
         let acquirer = section.required("acquirer", |text| position(text, &names));
+        let wire = wire(&section, shared.limits);
         let listener = Listener {
             id: ListenerId(id),
             name: name(&section),
             address: section
                 .required("address", address)
                 .unwrap_or_else(unused_address),
-            framing: framing(&section),
-            dialect: dialect(&section),
+            mac: shared.macs.read(&section, &wire.dialect),
+            wire,
             acquirer: AcquirerId(acquirer.unwrap_or(0)),
-            mac: macs.read(&section),
             mac_failure_answer: failure_answer(&section),
         };
         if let Some(taken) = listening
@@ -71,13 +77,13 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one == other
 }
 
-pub(super) fn issuers(root: &Section<'_>, macs: &Macs<'_>) -> Vec<Issuer> {
+pub(super) fn issuers(root: &Section<'_>, shared: &Shared<'_>) -> Vec<Issuer> {
     let sections = root.tables("issuer");
     unique_names(root, "issuer", &sections);
     let mut first_link = 0_u16;
     let mut issuers = Vec::with_capacity(sections.len());
     for (id, section) in (0..).zip(sections) {
-        let issuer = issuer(section, IssuerId(id), LinkId(first_link), macs);
+        let issuer = issuer(section, IssuerId(id), LinkId(first_link), shared);
         first_link = first_link.saturating_add(issuer.links);
         issuers.push(issuer);
     }
@@ -89,7 +95,8 @@ pub(super) fn issuers(root: &Section<'_>, macs: &Macs<'_>) -> Vec<Issuer> {
     issuers
 }
 
-fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, macs: &Macs<'_>) -> Issuer {
+fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Shared<'_>) -> Issuer {
+    let wire = wire(&section, shared.limits);
     let institution = section.required("institution", |text| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         InstitutionId::new("DE33", text.as_bytes())
@@ -110,12 +117,12 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, macs: &Macs<'_
         sign_on: section.flag("sign_on", true),
         echo_idle: section.seconds("echo_idle_s", 1..=3_600, 30),
         institution: institution.unwrap_or(InstitutionId::EMPTY),
-        framing: framing(&section),
-        dialect: dialect(&section),
+        request_header: request_header(&section, wire.header),
+        mac: shared.macs.read(&section, &wire.dialect),
+        wire,
         connect_timeout: section.millis("connect_timeout_ms", 10..=60_000, 2_000),
         reconnect_max: section.millis("reconnect_max_ms", 10..=600_000, 5_000),
         reversal_timeout: section.millis("reversal_timeout_ms", 100..=120_000, 5_000),
-        mac: macs.read(&section),
     };
     check_stans(&section, &issuer);
     section.finish();
@@ -332,28 +339,6 @@ fn unused_address() -> SocketAddr {
     // Stands in for a missing address, which refuses the configuration.
     ([127, 0, 0, 1], 0).into()
 }
-
-fn framing(section: &Section<'_>) -> Framing {
-    let framing = section.parsed("framing", |text| match text {
-        "be16" => Ok(Framing::Be16),
-        _ => Err("takes \"be16\"".to_owned()),
-    });
-    framing.unwrap_or(Framing::Be16)
-}
-
-fn dialect(section: &Section<'_>) -> String {
-    let known = |text: &str| {
-        let dialect = Dialect::by_name(text);
-        dialect.map(|_| text.to_owned()).ok_or_else(|| {
-            format!("takes the name of a dialect, as \"{DEFAULT_DIALECT}\"; there is no `{text}`")
-        })
-    };
-    section
-        .parsed("dialect", known)
-        .unwrap_or_else(|| DEFAULT_DIALECT.to_owned())
-}
-
-pub(super) const DEFAULT_DIALECT: &str = "iso87-ascii";
 
 /// A currency by its three letters or its three digits.
 pub(super) fn currency(text: &str) -> Result<Currency, String> {

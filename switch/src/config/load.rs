@@ -113,9 +113,12 @@ fn config(
     let saf = saf(root.section("saf"));
     let risk = risk::risk(root.section("risk"));
     let acquirers = endpoints::acquirers(&root);
-    let macs = Macs::new(&vault, &keys);
-    let listeners = endpoints::listeners(&root, &acquirers, admin.address, &macs);
-    let issuers = endpoints::issuers(&root, &macs);
+    let shared = endpoints::Shared {
+        limits: &limits,
+        macs: Macs::new(&vault, &keys),
+    };
+    let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);
+    let issuers = endpoints::issuers(&root, &shared);
     let (routes, route_table) = endpoints::routes(&root, &issuers);
     root.finish();
     Some(Config {

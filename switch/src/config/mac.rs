@@ -8,7 +8,6 @@ use domain::ResponseCode;
 use iso8583::Dialect;
 
 use super::Keys;
-use super::endpoints::DEFAULT_DIALECT;
 use super::secret::{SecretBytes, Vault};
 use super::section::Section;
 use crate::crypto::mac::{EndpointMac, MacAlgorithm, MacLen, MacPadding, SoftwareMac};
@@ -30,8 +29,8 @@ impl<'a> Macs<'a> {
         }
     }
 
-    /// The table `mac` of an endpoint. `None` without one, or with a fault.
-    pub(super) fn read(&self, endpoint: &Section<'_>) -> Option<Arc<EndpointMac>> {
+    /// The table `mac` of an endpoint of that dialect. `None` without one, or with a fault.
+    pub(super) fn read(&self, endpoint: &Section<'_>, dialect: &str) -> Option<Arc<EndpointMac>> {
         let section = endpoint.optional_section("mac")?;
         if !self.is_admitted {
             section.fault(
@@ -39,9 +38,7 @@ impl<'a> Macs<'a> {
                  HSM",
             );
         }
-        let dialect = endpoint.text("dialect");
-        let dialect = dialect.map_or_else(|| DEFAULT_DIALECT.to_owned(), |(name, _)| name);
-        if Dialect::by_name(&dialect).is_some_and(|known| !iso8583::mac::is_carried_by(known)) {
+        if Dialect::by_name(dialect).is_some_and(|known| !iso8583::mac::is_carried_by(known)) {
             section.fault(format!("DE64 and DE128 of `{dialect}` cannot hold a MAC"));
         }
         let kind = algorithm(&section).zip(length(&section));

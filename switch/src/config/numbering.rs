@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, Stan};
+use iso8583::header::HeaderBytes;
 use persistence::manifest::{NAME_LEN_MAX, NAMES_MAX, PartyNames};
 use router::RouteTable;
 use router::error::TableError;
 
-use super::endpoints::{DEFAULT_DIALECT, spec};
-use super::{Acquirer, Breaker, Config, Framing, Issuer};
+use super::endpoints::spec;
+use super::{Acquirer, Breaker, Config, Issuer, Wire};
 use crate::limits::{LABEL_LEN_MAX, LABELS_MAX};
 
 const _: () = assert!(
@@ -123,8 +124,8 @@ impl Issuer {
             sign_on: false,
             echo_idle: NO_TIME,
             institution: InstitutionId::EMPTY,
-            framing: Framing::Be16,
-            dialect: DEFAULT_DIALECT.to_owned(),
+            wire: Wire::plain(0),
+            request_header: HeaderBytes::NONE,
             connect_timeout: NO_TIME,
             reconnect_max: NO_TIME,
             reversal_timeout: Duration::ZERO,

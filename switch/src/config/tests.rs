@@ -362,6 +362,115 @@ fn bounds_between_keys_are_kept() {
 }
 
 #[test]
+fn an_endpoint_has_its_own_framing_and_header() {
+    let config = example(&[
+        ("NJIA__LISTENER__POS__FRAMING", "le16-incl"),
+        ("NJIA__LISTENER__POS__HEADER", "tpdu"),
+        ("NJIA__LISTENER__POS__ANSWER_KEEP_ALIVE", "true"),
+        ("NJIA__ISSUER__BANK__FRAMING", "ascii4"),
+        ("NJIA__ISSUER__BANK__HEADER", "base1"),
+        ("NJIA__ISSUER__BANK__HEADER_DESTINATION", "000123"),
+        ("NJIA__ISSUER__BANK__HEADER_SOURCE", "999999"),
+        ("NJIA__ISSUER__BANK__FRAME_CAP", "65535"),
+        ("NJIA__ISSUER__MOMO__HEADER", "fixed3"),
+        ("NJIA__ISSUER__MOMO__HEADER_BYTES", "0a0B0c"),
+    ]);
+    let pos = &config.listeners[0].wire;
+    assert_eq!((pos.framing, pos.header), (Framing::Le16Incl, Header::Tpdu));
+    assert_eq!((pos.frame_len_max, pos.answers), (8_192, Answers::Once));
+    let [bank, momo] = &config.issuers[..] else {
+        panic!("the example has two issuers");
+    };
+    assert_eq!(
+        (bank.wire.framing, bank.wire.answers),
+        (Framing::Ascii4, Answers::Never)
+    );
+    let sent = Header::Base1.addressed("000123", "999999").unwrap();
+    assert_eq!(bank.request_header, sent);
+    assert_eq!(momo.request_header.as_bytes(), [0x0A, 0x0B, 0x0C]);
+    assert_eq!(config.frame_len_max(), 65_535);
+}
+
+/// The faults of the example with these variables, without their places.
+#[track_caller]
+fn check_wire(more: &[(&str, &str)], expected: &[&str]) {
+    let errors = Config::parse("njia.toml", EXAMPLE, &environment(more)).unwrap_err();
+    let told: Vec<String> = errors.problems().iter().map(ToString::to_string).collect();
+    let told: Vec<&str> = told
+        .iter()
+        .map(|text| text.split_once(": ").unwrap().1)
+        .collect();
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn framings_and_headers_that_do_not_exist_are_refused() {
+    check_wire(
+        &[("NJIA__LISTENER__POS__FRAMING", "asci4")],
+        &["`framing` names `asci4`, which does not exist; did you mean `ascii4`?"],
+    );
+    check_wire(
+        &[("NJIA__LISTENER__POS__HEADER", "tdpu")],
+        &["`header` names `tdpu`, which does not exist; did you mean `tpdu`?"],
+    );
+    check_wire(
+        &[("NJIA__LISTENER__POS__HEADER", "fixed33")],
+        &["`header` takes 1 to 32 bytes, as `fixed12`; there is no `fixed33`"],
+    );
+    check_wire(
+        &[("NJIA__LISTENER__POS__FRAME_CAP", "65536")],
+        &["`frame_cap` is 65536, it must be 512 to 65535"],
+    );
+    check_wire(
+        &[
+            ("NJIA__LISTENER__POS__FRAME_CAP", "65535"),
+            ("NJIA__LIMITS__OUT_QUEUE_BYTES_MAX", "131069"),
+        ],
+        &["`limits.out_queue_bytes_max` must hold two frames of `frame_cap`"],
+    );
+    check_wire(
+        &[("NJIA__ISSUER__BANK__FRAMING", "etx")],
+        &[
+            "`framing` is `etx`, whose end would stand within a message of `iso87-ascii`; take a \
+           dialect without binary fields, as \"iso87-ascii-hex\"",
+        ],
+    );
+    let hex = ("NJIA__ISSUER__BANK__DIALECT", "iso87-ascii-hex");
+    example(&[("NJIA__ISSUER__BANK__FRAMING", "etx"), hex]);
+}
+
+#[test]
+fn the_header_of_requests_is_given_whole() {
+    let tpdu = ("NJIA__ISSUER__BANK__HEADER", "tpdu");
+    check_wire(
+        &[tpdu, ("NJIA__ISSUER__BANK__HEADER_SOURCE", "00010")],
+        &[
+            "`header_destination` is missing in [issuer]",
+            "`header_source` takes 4 hexadecimal digits",
+        ],
+    );
+    check_wire(
+        &[
+            ("NJIA__ISSUER__BANK__HEADER", "base24"),
+            ("NJIA__ISSUER__BANK__HEADER_BYTES", "6000010002"),
+            ("NJIA__ISSUER__BANK__HEADER_SOURCE", "0001"),
+        ],
+        &[
+            "`header_bytes` takes the 12 bytes of a `base24` header in hexadecimal digits",
+            "`header_source` is not for the header `base24`",
+        ],
+    );
+    check_wire(
+        &[("NJIA__ISSUER__BANK__HEADER_BYTES", "00")],
+        &["`header_bytes` is not for the header `none`"],
+    );
+    check_wire(
+        &[("NJIA__LISTENER__POS__HEADER_SOURCE", "0001")],
+        &["unknown key `header_source` in [listener]; did you mean `header`?"],
+    );
+}
+
+#[test]
 fn syntax_errors_are_told_with_their_place() {
     let text = EXAMPLE.replacen("id = 1 ", "id = = 1 ", 1);
     let errors = Config::parse("njia.toml", &text, &environment(&[])).unwrap_err();

@@ -217,6 +217,17 @@ impl EndpointMac {
             None => Ok(()),
         }
     }
+
+    /// Checks what has left from here and is given back.
+    ///
+    /// # Errors
+    /// As [`EndpointMac::check`].
+    pub fn check_own(&self, message: MessageRef<'_>) -> Result<(), MacError> {
+        match self.of(message.mti().class()) {
+            Some(mac) => mac::verify(message, &mac.send),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Appends the MAC of an endpoint that has one to the message of `len` bytes in `out`, and says how

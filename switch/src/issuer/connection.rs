@@ -10,12 +10,16 @@ use domain::time::Instant;
 use futures_lite::{AsyncReadExt, future};
 use glommio::net::TcpStream;
 use glommio::timer::sleep;
+use iso8583::Dialect;
 use iso8583::frame::FrameStep;
-use iso8583::{Dialect, Framing};
+use iso8583::header::Stripped;
+use iso8583::keep_alive::{KeepAlive, Reaction};
 
+use super::Received;
 use crate::clock::Clock;
+use crate::config::Wire;
 use crate::conn::Conn;
-use crate::frame::FramePool;
+use crate::frame::{Casing, FramePool};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
 use crate::metrics::{Metrics, Side};
@@ -34,8 +38,7 @@ pub(crate) struct ConnectionSetup {
     pub(crate) connect_timeout: Duration,
     pub(crate) backoff_max: Duration,
     pub(crate) dialect: &'static Dialect,
-    pub(crate) framing: Framing,
-    pub(crate) frame_len_max: usize,
+    pub(crate) wire: Wire,
     pub(crate) frame_deadline: Duration,
     pub(crate) out_len_max: usize,
     pub(crate) seed: u64,
@@ -95,7 +98,12 @@ async fn read_until_lost(setup: &ConnectionSetup, mut stream: TcpStream) {
         link: setup.link,
         conn: Rc::clone(&conn),
     });
-    let mut buffer = vec![0; setup.frame_len_max.saturating_add(READ_LEN)];
+    let mut frames = Frames {
+        setup,
+        conn: &conn,
+        keep_alive: KeepAlive::new(setup.wire.answers),
+    };
+    let mut buffer = vec![0; setup.wire.frame_len_max.saturating_add(READ_LEN)];
     let mut filled = 0_usize;
     let mut unfinished = Unfinished::new(setup.frame_deadline);
     let reason = loop {
@@ -115,7 +123,7 @@ async fn read_until_lost(setup: &ConnectionSetup, mut stream: TcpStream) {
             Err(_) => break "error",
         }
         let received = setup.clock.now();
-        match take_frames(setup, &buffer, filled, received) {
+        match frames.take(&buffer, filled, received) {
             Some(rest) => {
                 unfinished.note(rest.start, rest.len(), received);
                 filled = rest.len();
@@ -136,47 +144,97 @@ async fn read_until_lost(setup: &ConnectionSetup, mut stream: TcpStream) {
     });
 }
 
-/// Hands all whole frames to the loop. Returns what is left, or `None` when the stream cannot be
-/// trusted any more: there is no way to find the next frame by guessing.
-fn take_frames(
-    setup: &ConnectionSetup,
-    buffer: &[u8],
-    filled: usize,
-    received: Instant,
-) -> Option<Range<usize>> {
-    let mut start = 0_usize;
-    while let Some(rest) = buffer.get(start..filled) {
-        match setup.framing.split(rest, setup.frame_len_max) {
-            FrameStep::NeedMore { .. } => break,
-            FrameStep::KeepAlive { consumed } => start = start.saturating_add(consumed),
-            FrameStep::Refused(_) => {
+/// What takes frames out of the bytes of one connection.
+struct Frames<'a> {
+    setup: &'a ConnectionSetup,
+    conn: &'a Rc<Conn>,
+    keep_alive: KeepAlive,
+}
+
+impl Frames<'_> {
+    /// Hands all whole frames to the loop. Returns what is left, or `None` when the stream cannot
+    /// be trusted any more: there is no way to find the next frame by guessing.
+    fn take(&mut self, buffer: &[u8], filled: usize, received: Instant) -> Option<Range<usize>> {
+        let wire = &self.setup.wire;
+        let mut start = 0_usize;
+        while let Some(rest) = buffer.get(start..filled) {
+            match wire.framing.split(rest, wire.frame_len_max) {
+                FrameStep::NeedMore { .. } => break,
+                FrameStep::KeepAlive { consumed } => {
+                    start = start.saturating_add(consumed);
+                    self.take_keep_alive(received)?;
+                }
+                FrameStep::Refused(_) => {
+                    self.setup.metrics.count_bad_length(Side::Issuer);
+                    return None;
+                }
+                FrameStep::Frame {
+                    header,
+                    len,
+                    trailer,
+                } => {
+                    self.keep_alive.message();
+                    let body = start.saturating_add(header);
+                    let end = body.saturating_add(len);
+                    start = end.saturating_add(trailer);
+                    self.take_frame(buffer.get(body..end).unwrap_or_default(), received)?;
+                }
+            }
+        }
+        Some(start..filled)
+    }
+
+    /// `None` when the header is not one of the link's.
+    fn take_frame(&self, bytes: &[u8], at: Instant) -> Option<()> {
+        let setup = self.setup;
+        let (header, message, rejected) = match setup.wire.header.strip(bytes) {
+            Ok(Stripped::Message { header, message }) => (header, message, None),
+            Ok(Stripped::Rejected {
+                code,
+                header,
+                message,
+            }) => (header, message, Some(code)),
+            Err(_) => {
                 setup.metrics.count_bad_length(Side::Issuer);
                 return None;
             }
-            FrameStep::Frame {
-                header,
-                len,
-                trailer,
-            } => {
-                let body = start.saturating_add(header);
-                let end = body.saturating_add(len);
-                start = end.saturating_add(trailer);
-                let bytes = buffer.get(body..end).unwrap_or_default();
-                let mut frame = setup.pool.take(bytes, setup.framing);
-                frame.received = received;
-                let parsed = setup.dialect.parse(&frame.bytes, &mut frame.index);
-                if let Err(error) = parsed {
-                    setup.metrics.count_parse_error(Side::Issuer, error);
-                }
-                setup.inbox.push(Event::LinkFrame {
-                    link: setup.link,
-                    frame,
-                    parsed: parsed.is_ok(),
+        };
+        let framing = setup.wire.framing;
+        let mut frame = setup.pool.take(message, Casing { framing, header });
+        frame.received = at;
+        let parsed = setup.dialect.parse(&frame.bytes, &mut frame.index);
+        if let Err(error) = parsed {
+            setup.metrics.count_parse_error(Side::Issuer, error);
+        }
+        let received = match (rejected, parsed) {
+            (Some(code), Ok(())) => Received::Rejected(code),
+            (None, Ok(())) => Received::Message,
+            (_, Err(_)) => Received::Unreadable,
+        };
+        setup.inbox.push(Event::LinkFrame {
+            link: setup.link,
+            frame,
+            received,
+        });
+        Some(())
+    }
+
+    /// A frame without a message: never passed on. `None` when there are too many.
+    fn take_keep_alive(&mut self, at: Instant) -> Option<()> {
+        match self.keep_alive.received(at) {
+            Reaction::Ignore => Some(()),
+            Reaction::Close => None,
+            Reaction::Answer => {
+                let mut out = [0; Casing::LEN_MAX];
+                let len = self.setup.wire.framing.enclose(&mut out, 0).ok()?;
+                self.conn.push(out.get(..len)?).ok()?;
+                self.setup.inbox.push(Event::LinkWritten {
+                    conn: Rc::clone(self.conn),
                 });
+                Some(())
             }
         }
     }
-    Some(start..filled)
 }
 
 /// Waits between attempts: doubling, with ±50 % jitter so that a thousand links do not come back in

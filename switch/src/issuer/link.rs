@@ -16,15 +16,17 @@ use std::time::Duration;
 use domain::ids::{IssuerId, LinkId, Stan};
 use domain::time::{Instant, TransmissionTime, WallTime};
 use iso8583::error::MacError;
+use iso8583::header::RejectCode;
 use iso8583::mti::Class;
 use iso8583::translate::{self, NetworkKind};
-use iso8583::{Dialect, Framing, MessageRef};
+use iso8583::{Dialect, MessageRef};
 use transaction::matching::{Expected, Match, PendingLimits, PendingTable, ResponseKind};
 
+use super::Received;
 use crate::conn::Conn;
 use crate::crypto::mac::{self, EndpointMac};
 use crate::echo::EchoReader;
-use crate::frame::{Frame, write_framed};
+use crate::frame::{Casing, Frame};
 use crate::mesh::{Outbound, OutboundId};
 use crate::metrics::{LinkState as StateLabel, UnmatchedReason};
 
@@ -36,7 +38,8 @@ pub(crate) struct LinkSetup {
     /// The issuer's name, for people.
     pub(crate) name: String,
     pub(crate) dialect: &'static Dialect,
-    pub(crate) framing: Framing,
+    /// Around what is sent first.
+    pub(crate) casing: Casing,
     pub(crate) mac: Option<Arc<EndpointMac>>,
     pub(crate) sign_on: bool,
     pub(crate) echo_idle: Duration,
@@ -69,6 +72,9 @@ pub(crate) enum LinkEvent {
     Answer { outbound: OutboundId, late: bool },
     /// An answer to what has been answered: counted, and told to the owner, who sees a conflict.
     Second { outbound: OutboundId },
+    /// The network between gives back what was sent: it never reached the issuer. Whose it is, when
+    /// it is still waited for.
+    Rejected { outbound: Option<OutboundId> },
     /// An answer that belongs to nothing; the reason is a closed set.
     Unmatched(Unmatched),
 }
@@ -102,6 +108,7 @@ pub(crate) struct Link {
     conn: Option<Rc<Conn>>,
     pending: PendingTable<OutboundId>,
     network_stan: u32,
+    is_reject_told: bool,
     scratch: Vec<u8>,
 }
 
@@ -120,6 +127,7 @@ impl Link {
             conn: None,
             pending,
             network_stan: 0,
+            is_reject_told: false,
             scratch: vec![0; 512],
         }
     }
@@ -140,6 +148,7 @@ impl Link {
     /// A connection stands: sign on, or go straight up.
     pub(crate) fn connected(&mut self, conn: Rc<Conn>, now: Instant, wall: WallTime) -> LinkEvent {
         self.conn = Some(conn);
+        self.is_reject_told = false;
         if self.setup.sign_on {
             self.sign_on(1, now, wall);
             LinkEvent::Handled
@@ -193,15 +202,15 @@ impl Link {
         self.pending.give_up(expected, now);
     }
 
-    /// Takes a message of the issuer. `parsed` is false when its fields could not all be read.
+    /// Takes a frame of the issuer.
     pub(crate) fn received(
         &mut self,
         frame: &Frame,
-        parsed: bool,
+        received: Received,
         now: Instant,
         wall: WallTime,
     ) -> LinkEvent {
-        if parsed && let Err(error) = self.check_mac(frame) {
+        if let Err(error) = self.check_mac(frame, received) {
             // Not even a sign of life. The timer of what it says it answers decides (semantics.md
             // R8).
             return LinkEvent::Unmatched(Unmatched::Unauthentic(error));
@@ -212,14 +221,16 @@ impl Link {
                 deadline: now.after(self.setup.echo_idle),
             };
         }
-        if !parsed {
+        let message = frame.message();
+        match received {
             // The timer of whatever it answers decides; the link stays (issue: one malformed
             // answer costs one timeout).
-            return LinkEvent::Unmatched(Unmatched::Mismatch);
+            Received::Unreadable => return LinkEvent::Unmatched(Unmatched::Mismatch),
+            Received::Rejected(code) => return self.rejected(message, code, now),
+            Received::Message => {}
         }
-        let message = frame.message();
         match message.mti().as_bytes() {
-            [b'0', b'8', b'0' | b'2', _] => self.answer_network(message),
+            [b'0', b'8', b'0' | b'2', _] => self.answer_network(frame),
             [b'0', b'8', ..] => self.network_answered(message, now, wall),
             b"0110" | b"0210" | b"0410" | b"0430" => self.match_answer(message, now),
             // An echo of our own request, or a message that an issuer does not send: never matched.
@@ -288,9 +299,17 @@ impl Link {
         self.lost()
     }
 
-    fn check_mac(&self, frame: &Frame) -> Result<(), MacError> {
-        let mac = self.setup.mac.as_ref();
-        mac.map_or(Ok(()), |mac| mac.check(frame.message()))
+    /// What comes back has the MAC that it left with. What cannot be read is never matched, so its
+    /// MAC is not looked for.
+    fn check_mac(&self, frame: &Frame, received: Received) -> Result<(), MacError> {
+        let Some(mac) = &self.setup.mac else {
+            return Ok(());
+        };
+        match received {
+            Received::Message => mac.check(frame.message()),
+            Received::Rejected(_) => mac.check_own(frame.message()),
+            Received::Unreadable => Ok(()),
+        }
     }
 
     fn match_answer(&mut self, message: MessageRef<'_>, now: Instant) -> LinkEvent {
@@ -313,9 +332,40 @@ impl Link {
         }
     }
 
-    fn answer_network(&mut self, message: MessageRef<'_>) -> LinkEvent {
+    /// A message of ours came back. What it was is read from itself; a network message has its
+    /// timer.
+    fn rejected(&mut self, message: MessageRef<'_>, code: RejectCode, now: Instant) -> LinkEvent {
+        let (issuer, link) = (&self.setup.name, self.setup.id);
+        let mti = message.mti();
+        if std::mem::replace(&mut self.is_reject_told, true) {
+            tracing::debug!(%issuer, %link, %code, %mti, "another message was rejected");
+        } else {
+            tracing::warn!(%issuer, %link, %code, %mti, "the network rejects messages");
+        }
+        let matched = asked_by(message).map(|expected| {
+            let echo = self.setup.echo.of_answer(message);
+            self.pending.resolve(expected, &echo, now)
+        });
+        let outbound = match matched {
+            Some(Match::Matched(outbound)) => Some(outbound),
+            // Timed out or answered meanwhile: a reject changes nothing of that.
+            Some(
+                Match::Late { .. }
+                | Match::AlreadyAnswered { .. }
+                | Match::Differs(_)
+                | Match::Unknown,
+            )
+            | None => None,
+        };
+        LinkEvent::Rejected { outbound }
+    }
+
+    fn answer_network(&mut self, frame: &Frame) -> LinkEvent {
         let dialect = self.setup.dialect;
-        self.write(|out| translate::write_network_answer(dialect, message, out).ok());
+        let message = frame.message();
+        self.write(frame.casing.reply(), |out| {
+            translate::write_network_answer(dialect, message, out).ok()
+        });
         LinkEvent::Handled
     }
 
@@ -362,14 +412,16 @@ impl Link {
         };
         let dialect = self.setup.dialect;
         let at = TransmissionTime::at(wall);
-        self.write(|out| translate::write_network(dialect, kind, stan, at, out).ok());
+        self.write(self.setup.casing, |out| {
+            translate::write_network(dialect, kind, stan, at, out).ok()
+        });
     }
 
-    fn write(&mut self, encode: impl FnOnce(&mut [u8]) -> Option<usize>) {
+    fn write(&mut self, casing: Casing, encode: impl FnOnce(&mut [u8]) -> Option<usize>) {
         let Some(conn) = &self.conn else { return };
         let mac = self.setup.mac.as_ref();
         let mac = mac.and_then(|mac| mac.of(Class::Network));
-        let framed = write_framed(self.setup.framing, &mut self.scratch, |out| {
+        let framed = casing.write(&mut self.scratch, |out| {
             let len = encode(out)?;
             mac::append(mac, self.setup.dialect, out, len)
         });
@@ -395,6 +447,18 @@ fn expected_of(message: MessageRef<'_>) -> Option<Expected> {
     Some(Expected { kind, stan })
 }
 
+/// What a message of ours waits for, by its own MTI and DE11.
+fn asked_by(message: MessageRef<'_>) -> Option<Expected> {
+    let stan = translate::stan(message).ok()?;
+    let kind = match message.mti().as_bytes() {
+        b"0100" => ResponseKind::Authorisation,
+        b"0200" => ResponseKind::Financial,
+        b"0420" | b"0421" => ResponseKind::Reversal,
+        _ => return None,
+    };
+    Some(Expected { kind, stan })
+}
+
 const SIGN_ON_TIMEOUT: Duration = Duration::from_secs(10);
 const SIGN_ON_ATTEMPTS: u32 = 3;
 const SIGN_ON_RETRY: Duration = Duration::from_secs(60);
@@ -405,7 +469,9 @@ const ECHO_MISSED_MAX: u32 = 3;
 mod tests {
     use std::net::{TcpListener, TcpStream};
 
+    use iso8583::Framing;
     use iso8583::error::MacRule;
+    use iso8583::header::HeaderBytes;
 
     use super::*;
     use crate::crypto::mac::{MacAlgorithm, MacLen, SoftwareMac};
@@ -463,35 +529,60 @@ mod tests {
 
     #[test]
     fn what_is_not_authentic_is_not_even_a_sign_of_life() {
-        let key = |byte| SoftwareMac::new(MacAlgorithm::AesCmac, MacLen::Eight, &[byte; 16]);
         let (mut link, conn, _sockets) = link_and_connection(true);
-        link.setup.mac = Some(Arc::new(EndpointMac {
-            receive: key(1).unwrap(),
-            send: key(2).unwrap(),
-            network: true,
-        }));
+        link.setup.mac = Some(macs());
         let (then, wall) = (Instant::ZERO, WallTime::from_unix_millis(0));
         link.connected(conn, then, wall);
         let signed_on = network(b"0810", b"001");
         for (bytes, rule) in [
             (signed_on.clone(), MacRule::Missing),
-            (authenticated(&signed_on, &key(2).unwrap()), MacRule::Wrong),
+            (authenticated(&signed_on, &macs().send), MacRule::Wrong),
         ] {
-            let event = link.received(&frame(&bytes), true, then, wall);
+            let event = link.received(&frame(&bytes), Received::Message, then, wall);
             let unauthentic = Unmatched::Unauthentic(MacError { field: 128, rule });
             assert!(matches!(event, LinkEvent::Unmatched(found) if found == unauthentic));
         }
-        let right = authenticated(&signed_on, &key(1).unwrap());
-        let event = link.received(&frame(&right), true, then, wall);
+        let right = authenticated(&signed_on, &macs().receive);
+        let event = link.received(&frame(&right), Received::Message, then, wall);
         assert!(matches!(event, LinkEvent::Changed { up: true }));
 
         let echo = network(b"0800", b"301");
         let (due, later) = (link.poll_timeout(), then.after(Duration::from_secs(1)));
-        link.received(&frame(&echo), true, later, wall);
+        link.received(&frame(&echo), Received::Message, later, wall);
         assert_eq!(link.poll_timeout(), due, "an echo of its own is still due");
-        let echo = authenticated(&echo, &key(1).unwrap());
-        link.received(&frame(&echo), true, later, wall);
+        let echo = authenticated(&echo, &macs().receive);
+        link.received(&frame(&echo), Received::Message, later, wall);
         assert_eq!(link.poll_timeout(), Some(later.after(ECHO_IDLE)));
+    }
+
+    #[test]
+    fn what_comes_back_has_the_mac_that_it_left_with() {
+        let (mut link, conn, _sockets) = link_and_connection(false);
+        link.setup.mac = Some(macs());
+        let (then, wall) = (Instant::ZERO, WallTime::from_unix_millis(0));
+        link.connected(conn, then, wall);
+        let rejected = Received::Rejected(RejectCode(601));
+        let echo = network(b"0800", b"301");
+        for (bytes, rule) in [
+            (echo.clone(), MacRule::Missing),
+            (authenticated(&echo, &macs().receive), MacRule::Wrong),
+        ] {
+            let event = link.received(&frame(&bytes), rejected, then, wall);
+            let unauthentic = Unmatched::Unauthentic(MacError { field: 128, rule });
+            assert!(matches!(event, LinkEvent::Unmatched(found) if found == unauthentic));
+        }
+        let ours = authenticated(&echo, &macs().send);
+        let event = link.received(&frame(&ours), rejected, then, wall);
+        assert!(matches!(event, LinkEvent::Rejected { outbound: None }));
+    }
+
+    fn macs() -> Arc<EndpointMac> {
+        let key = |byte| SoftwareMac::new(MacAlgorithm::AesCmac, MacLen::Eight, &[byte; 16]);
+        Arc::new(EndpointMac {
+            receive: key(1).unwrap(),
+            send: key(2).unwrap(),
+            network: true,
+        })
     }
 
     fn network(mti: &[u8; 4], code: &[u8]) -> Vec<u8> {
@@ -512,7 +603,7 @@ mod tests {
     }
 
     fn frame(bytes: &[u8]) -> Box<Frame> {
-        let mut frame = FramePool::new(1).take(bytes, Framing::Be16);
+        let mut frame = FramePool::new(1).take(bytes, CASING);
         Dialect::ISO87_ASCII
             .parse(&frame.bytes, &mut frame.index)
             .unwrap();
@@ -520,6 +611,10 @@ mod tests {
     }
 
     const ECHO_IDLE: Duration = Duration::from_secs(30);
+    const CASING: Casing = Casing {
+        framing: Framing::Be16,
+        header: HeaderBytes::NONE,
+    };
 
     fn link_and_connection(sign_on: bool) -> (Link, Rc<Conn>, [TcpStream; 2]) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -531,7 +626,7 @@ mod tests {
             issuer: IssuerId(0),
             name: "bank".to_owned(),
             dialect: Dialect::ISO87_ASCII,
-            framing: Framing::Be16,
+            casing: CASING,
             mac: None,
             sign_on,
             echo_idle: ECHO_IDLE,

@@ -330,6 +330,8 @@ families! {
         "Connections to an issuer, by state.";
     LinkReconnects: COUNTER, None, "njia_link_reconnects_total", [ISSUER],
         "Connections to an issuer that were lost and are made again.";
+    IssuerRejects: COUNTER, None, "njia_issuer_rejects_total", [ISSUER],
+        "Messages to an issuer that the network in between gave back: they never reached it.";
     UnmatchedAnswers: COUNTER, None, "njia_unmatched_answers_total",
         [ISSUER, words("reason", UnmatchedReason::VALUES)],
         "Answers of an issuer that belong to nothing that waits.";

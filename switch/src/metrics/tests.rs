@@ -135,6 +135,7 @@ fn no_two_counters_share_a_slot() {
             count(Counter::BreakerTransitions(issuer, *state));
         }
         count(Counter::LinkReconnects(issuer));
+        count(Counter::IssuerRejects(issuer));
         count(Counter::BreakerRejected(issuer));
         count(Counter::Failovers(issuer));
     }

@@ -16,7 +16,6 @@ use transaction::{Handle, OwedId};
 
 use super::{Shard, Waiting};
 use crate::crypto::mac;
-use crate::frame::write_framed;
 use crate::mesh::Message;
 use crate::metrics::Outcome;
 
@@ -150,7 +149,8 @@ impl Shard {
         let mut out = std::mem::take(&mut self.work.scratch);
         let message = waiting.frame.message();
         let dialect = waiting.frame.dialect();
-        let framed = write_framed(waiting.frame.framing, &mut out, |body| {
+        let casing = waiting.frame.casing.reply();
+        let framed = casing.write(&mut out, |body| {
             let answer = match reply {
                 Reply::Answer(handle) => self.engine.answer(handle)?,
                 Reply::Code(code) | Reply::Acknowledge { code } => {

@@ -112,7 +112,7 @@ fn link_of(issuer: &Issuer, id: LinkId, wire: &IssuerWire, echo: &EchoReader) ->
         issuer: issuer.id,
         name: issuer.name.clone(),
         dialect: wire.dialect,
-        framing: wire.framing,
+        casing: wire.casing,
         mac: issuer.mac.clone(),
         sign_on: issuer.sign_on,
         echo_idle: issuer.echo_idle,

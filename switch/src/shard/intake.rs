@@ -11,7 +11,7 @@ use iso8583::translate;
 use super::{Shard, Waiting};
 use crate::acquirer::SessionRef;
 use crate::crypto::mac::{self, EndpointMac};
-use crate::frame::{Claim, Frame, write_framed};
+use crate::frame::{Claim, Frame};
 use crate::mesh::Message;
 use crate::metrics::{Counter, RejectReason, Side};
 
@@ -162,8 +162,8 @@ impl Shard {
         field: Option<u8>,
     ) {
         let mut out = std::mem::take(&mut self.work.scratch);
-        let framing = frame.framing;
-        let framed = write_framed(framing, &mut out, |body| {
+        let casing = frame.casing.reply();
+        let framed = casing.write(&mut out, |body| {
             let (dialect, message) = (frame.dialect(), frame.message());
             let len = translate::write_refusal(dialect, message, code, field, body).ok()?;
             mac::append(self.session_mac(&frame), dialect, body, len)

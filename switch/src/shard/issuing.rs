@@ -1,8 +1,9 @@
 //! Messages to issuers and what comes back.
 
+use domain::ResponseCode;
 use domain::ids::{IssuerId, LinkId};
 use domain::pan::Pan;
-use domain::request::{FrameId, IssuerLeg, Transmission};
+use domain::request::{Answer, FrameId, IssuerLeg, Transmission};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::translate::{self, IssuerReversal};
 use std::rc::Rc;
@@ -13,8 +14,8 @@ use super::{FollowUp, Shard};
 use crate::config::Config;
 use crate::conn::Conn;
 use crate::crypto::mac::{self, EndpointMac};
-use crate::frame::{Frame, write_framed};
-use crate::issuer::{LinkEvent, Unmatched};
+use crate::frame::Frame;
+use crate::issuer::{LinkEvent, Received, Unmatched};
 use crate::mesh::{Message, Outbound, OutboundId, Purpose};
 use crate::metrics::{Counter, Side, UnmatchedReason};
 
@@ -45,7 +46,7 @@ impl Shard {
         let account = account.as_ref().map(Pan::expose_digits);
         let echo = self.echo.of_facts(facts, &leg, account.unwrap_or_default());
         let mac = link_mac(&self.config, leg.issuer);
-        let framed = write_framed(issuer.framing, &mut self.work.scratch, |body| {
+        let framed = issuer.casing.write(&mut self.work.scratch, |body| {
             let (dialect, forwarding) = (issuer.dialect, &issuer.institution);
             let len = translate::write_issuer_request(dialect, message, &leg, forwarding, body);
             mac::append(mac, dialect, body, len.ok()?)
@@ -118,7 +119,7 @@ impl Shard {
             transmitted,
         };
         let mac = link_mac(&self.config, leg.issuer);
-        let framed = write_framed(issuer.framing, &mut self.work.scratch, |body| {
+        let framed = issuer.casing.write(&mut self.work.scratch, |body| {
             let len = translate::write_reversal(issuer.dialect, &reversal, body).ok()?;
             mac::append(mac, issuer.dialect, body, len)
         })?;
@@ -210,7 +211,7 @@ impl Shard {
         &mut self,
         link: LinkId,
         frame: Box<Frame>,
-        parsed: bool,
+        received: Received,
         now: Instant,
     ) {
         let wall = self.work.wall;
@@ -219,7 +220,7 @@ impl Shard {
         };
         let conn = home.conn().cloned();
         let issuer = home.issuer();
-        match home.received(&frame, parsed, now, wall) {
+        match home.received(&frame, received, now, wall) {
             LinkEvent::Answer { outbound, late } => {
                 if late {
                     self.metrics
@@ -232,7 +233,14 @@ impl Shard {
                     .count(Counter::Unmatched(issuer, UnmatchedReason::Duplicate));
                 self.hand_answer(outbound, frame, true, now);
             }
-            event => {
+            LinkEvent::Rejected { outbound } => {
+                self.metrics.count(Counter::IssuerRejects(issuer));
+                self.pool.give(frame);
+                if let Some(outbound) = outbound {
+                    self.hand_reject(outbound, now);
+                }
+            }
+            event @ (LinkEvent::Handled | LinkEvent::Changed { .. } | LinkEvent::Unmatched(_)) => {
                 self.note_written(conn);
                 self.act_on_link(link, event, now);
                 self.pool.give(frame);
@@ -255,6 +263,34 @@ impl Shard {
         }
     }
 
+    fn hand_reject(&mut self, outbound: OutboundId, now: Instant) {
+        if outbound.owner == self.id {
+            self.take_reject(outbound, now);
+        } else {
+            let owner = outbound.owner;
+            self.mesh.send(owner, Message::Rejected { outbound });
+        }
+    }
+
+    /// What was sent came back, at the owner of its transaction. The issuer never had a request, so
+    /// it is answered 96 and nothing is owed. A reversal counts as refused, and ends with the
+    /// exceptions unless a further transmission is taken.
+    pub(super) fn take_reject(&mut self, outbound: OutboundId, now: Instant) {
+        let OutboundId { handle, stan, .. } = outbound;
+        let input = match outbound.purpose {
+            Purpose::Request => Input::Response {
+                handle,
+                stan,
+                answer: Answer::of(ResponseCode::MALFUNCTION),
+            },
+            Purpose::Reversal(owed) => Input::ReversalResponse {
+                owed,
+                code: ResponseCode::FORMAT_ERROR,
+            },
+        };
+        self.turn(input, now);
+    }
+
     /// An answer, at the owner of its transaction.
     pub(super) fn take_answer(
         &mut self,
@@ -275,7 +311,7 @@ impl Shard {
                 self.turn(Input::ReversalResponse { owed, code }, now);
             }
         } else {
-            let mut scratch = [0_u8; domain::request::Answer::FIELDS_LEN_MAX];
+            let mut scratch = [0_u8; Answer::FIELDS_LEN_MAX];
             match translate::issuer_answer(message, &mut scratch) {
                 Ok(answer) => self.turn(
                     Input::Response {
@@ -295,7 +331,10 @@ impl Shard {
 
     pub(super) fn act_on_link(&mut self, link: LinkId, event: LinkEvent, now: Instant) {
         match event {
-            LinkEvent::Handled | LinkEvent::Answer { .. } | LinkEvent::Second { .. } => {}
+            LinkEvent::Handled
+            | LinkEvent::Answer { .. }
+            | LinkEvent::Second { .. }
+            | LinkEvent::Rejected { .. } => {}
             LinkEvent::Changed { up } => self.announce_link(link, up, now),
             LinkEvent::Unmatched(reason) => {
                 if let Some(place) = self.links.place(link) {

@@ -23,7 +23,7 @@ use crate::config::{Config, Issuer};
 use crate::control::shared::ShardShared;
 use crate::crypto::Keyring;
 use crate::echo::EchoReader;
-use crate::endpoint::{IssuerWire, codec_framing};
+use crate::endpoint::IssuerWire;
 use crate::frame::FramePool;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
@@ -119,7 +119,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         echo: seed.echo,
         metrics: seed.metrics,
         shared: seed.shared,
-        work: Work::new(wall, config.limits.frame_len_max),
+        work: Work::new(wall, config.frame_len_max()),
         config,
     };
     shard.recover(now).await?;
@@ -221,8 +221,7 @@ impl Shard {
                     connect_timeout: issuer.connect_timeout,
                     backoff_max: issuer.reconnect_max,
                     dialect: wire.dialect,
-                    framing: wire.framing,
-                    frame_len_max: self.config.limits.frame_len_max,
+                    wire: issuer.wire.clone(),
                     frame_deadline: self.config.limits.frame_deadline,
                     out_len_max: self.config.limits.out_queue_bytes_max,
                     seed: u64::from(start) << 16 | u64::from(link.0),
@@ -261,11 +260,10 @@ impl Shard {
         SessionContext {
             listener: listener.id,
             acquirer: listener.acquirer,
-            dialect: crate::endpoint::dialect(&listener.dialect),
-            framing: codec_framing(listener.framing),
+            dialect: crate::endpoint::dialect(&listener.wire.dialect),
+            wire: listener.wire.clone(),
             mac: listener.mac.clone(),
             mac_failure_answer: listener.mac_failure_answer,
-            frame_len_max: limits.frame_len_max,
             frame_deadline: limits.frame_deadline,
             request_wait_max: limits.request_wait_max,
             bad_frames_per_minute_max: limits.bad_frames_per_minute_max,
