@@ -39,25 +39,33 @@ impl Issuers {
     /// # Errors
     /// No address could be bound.
     pub fn start(folder: &Path, latency: Duration) -> Result<Self> {
+        Self::start_on(folder, latency, [Wire::PLAIN; 2])
+    }
+
+    /// The same, where each speaks in its own way.
+    ///
+    /// # Errors
+    /// No address could be bound.
+    pub fn start_on(folder: &Path, latency: Duration, wires: [Wire; 2]) -> Result<Self> {
         let ledgers: Vec<PathBuf> = ["bank", "momo"]
             .iter()
             .map(|name| folder.join(format!("{name}.ledger")))
             .collect();
-        let config = |(seed, ledger): (u64, &PathBuf)| IssuerConfig {
+        let config = |((seed, ledger), wire): ((u64, &PathBuf), Wire)| IssuerConfig {
             name: ledger
                 .file_stem()
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            wire: Wire::PLAIN,
+            wire,
             behaviour: Behaviour::faithful(latency),
             faults: Vec::new(),
             ledger: Some(ledger.clone()),
             sign_on: true,
             seed,
         };
-        let configs = (1..).zip(&ledgers).map(config).collect();
+        let configs = (1..).zip(&ledgers).zip(wires).map(config).collect();
         Ok(Self {
             host: IssuerHost::start(configs, Clock::start())?,
             ledgers,
