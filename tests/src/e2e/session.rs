@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use iso8583::mac::{self, MacEngine};
 use iso8583::{Dialect, FieldIndex, MessageRef, Mti, Writer};
 
 /// One connection to the switch.
@@ -76,12 +77,20 @@ impl Session {
     /// # Errors
     /// The switch closed the connection, or sent what is no message.
     pub fn receive(&mut self) -> Result<Received> {
+        self.receive_in(Dialect::ISO87_ASCII)
+    }
+
+    /// As [`Session::receive`], of a listener of another dialect.
+    ///
+    /// # Errors
+    /// As [`Session::receive`].
+    pub fn receive_in(&mut self, dialect: &'static Dialect) -> Result<Received> {
         let mut header = [0; 2];
         self.stream.read_exact(&mut header)?;
         let mut bytes = vec![0; usize::from(u16::from_be_bytes(header))];
         self.stream.read_exact(&mut bytes)?;
         let mut index = FieldIndex::new();
-        Dialect::ISO87_ASCII
+        dialect
             .parse(&bytes, &mut index)
             .context("the switch sends messages")?;
         Ok(Received { bytes, index })
@@ -122,6 +131,18 @@ impl Session {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// A message with its MAC.
+///
+/// # Panics
+/// It is none, or has one.
+#[must_use]
+pub fn authenticated(dialect: &'static Dialect, message: &[u8], key: &impl MacEngine) -> Vec<u8> {
+    let mut out = [message, &[0; 2 * mac::MAC_LEN]].concat();
+    let len = mac::append(dialect, key, &mut out, message.len());
+    out.truncate(len.expect("the message can have a MAC"));
+    out
 }
 
 /// A message behind its two-byte length.
