@@ -236,6 +236,10 @@ fn reversals_and_network_messages_are_authenticated_alike() {
     let other = replaced(&purchase("000002"), "506100", "639000");
     let to_operator = scene.authentic(&other);
     assert_eq!(scene.told(&mut session, &to_operator), pair("0210", "00"));
+    // Refusals of the session and of the transaction's owner.
+    let nothing = replaced(&purchase("000003"), "000000001500", "000000000000");
+    let nothing = scene.authentic(&nothing);
+    assert_eq!(scene.told(&mut session, &nothing), pair("0210", "13"));
     let malformed = scene.authentic(&replaced(&original, "0200", "0600"));
     assert_eq!(scene.told(&mut session, &malformed), pair("0610", "12"));
     scene.close();
@@ -256,6 +260,7 @@ fn an_answer_that_is_not_authentic_is_as_good_as_none() {
     let fast = [
         ("NJIA__ROUTE__BANK_CARDS__DEADLINE_MS", "400"),
         ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "200"),
+        ("NJIA__ISSUER__MOMO__REVERSAL_TIMEOUT_MS", "200"),
         ("NJIA__SAF__BACKOFF_FIRST_MS", "50"),
     ];
     let scene = Scene::open("mac-link", &fast);
