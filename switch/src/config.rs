@@ -118,7 +118,8 @@ pub struct Limits {
     pub frame_len_max: usize,
     /// From the first byte of a frame to its last.
     pub frame_deadline: Duration,
-    /// Framed but malformed messages per session and minute; beyond it the session is closed.
+    /// Framed messages per session and minute that are malformed or whose MAC fails; beyond it the
+    /// session is closed.
     pub bad_frames_per_minute_max: u32,
 }
 
