@@ -17,7 +17,7 @@ use domain::request::MessageClass;
 use domain::{Amount, ResponseCode};
 use iso8583::header::HeaderBytes;
 use iso8583::keep_alive::Answers;
-use iso8583::{Framing, Header};
+use iso8583::{Dialect, Framing, Header};
 use risk_inline::list::Bin;
 use router::{PrefixRange, RouteTable};
 use transaction::Settings;
@@ -25,6 +25,7 @@ use transaction::Settings;
 use crate::crypto::mac::EndpointMac;
 use crate::limits::ANSWER_BYTES_PER_TRANSACTION;
 
+pub mod dialects;
 mod document;
 mod endpoints;
 mod keys;
@@ -48,8 +49,8 @@ pub use secret::{SecretKey, SecretText};
 /// A checked configuration. Shared as one `Arc`; never changed in place.
 #[derive(Debug)]
 pub struct Config {
-    /// SHA-256 of the file's text, in hexadecimal digits. The environment is not in it: it may hold
-    /// secrets.
+    /// SHA-256 of the file's text and of its dialect files, in hexadecimal digits. The environment
+    /// is not in it: it may hold secrets.
     pub fingerprint: String,
     /// This machine.
     pub node: Node,
@@ -293,8 +294,8 @@ pub struct Wire {
     pub frame_len_max: usize,
     /// Whether frames without a message are answered.
     pub answers: Answers,
-    /// Name of the message dialect.
-    pub dialect: String,
+    /// What its messages look like.
+    pub dialect: &'static Dialect,
 }
 
 /// Who is asked.

@@ -19,7 +19,7 @@ pub(crate) struct IssuerWire {
 /// By [`domain::ids::IssuerId`].
 pub(crate) fn issuer_wires(config: &Config) -> Vec<IssuerWire> {
     let wire = |issuer: &crate::config::Issuer| IssuerWire {
-        dialect: dialect(&issuer.wire.dialect),
+        dialect: issuer.wire.dialect,
         casing: Casing {
             framing: issuer.wire.framing,
             header: issuer.request_header,
@@ -27,13 +27,4 @@ pub(crate) fn issuer_wires(config: &Config) -> Vec<IssuerWire> {
         institution: issuer.institution,
     };
     config.issuers.iter().map(wire).collect()
-}
-
-/// The codec's table for a configured dialect.
-#[expect(
-    clippy::expect_used,
-    reason = "a configuration that exists names dialects that exist"
-)]
-pub(crate) fn dialect(name: &str) -> &'static Dialect {
-    Dialect::by_name(name).expect("invariant: the configuration has checked the dialect's name")
 }

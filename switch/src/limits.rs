@@ -18,6 +18,18 @@ const _: () = assert!(SHARDS_MAX <= 1_024, "a transaction id has no room for mor
 /// Entries of one block or allow file.
 pub const RISK_ACCOUNTS_LISTED_MAX: usize = 10_000_000;
 
+/// Dialects of the user, of some 30 KiB each, which are never given back.
+pub const DIALECTS_MAX: usize = 64;
+
+/// Files that `dialect_files` names.
+pub const DIALECT_FILES_MAX: usize = 64;
+
+/// Bytes of one of them.
+pub const DIALECT_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Sub-fields within sub-fields.
+pub const DIALECT_DEPTH_MAX: usize = 3;
+
 /// Locked memory that one executor's rings need.
 pub const MEMLOCK_PER_EXECUTOR: u64 = 512 * 1024;
 

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::report::{Origin, Report};
+use super::report::{FileId, Origin, Report};
 
 /// Keys and their values.
 pub(crate) type Table = BTreeMap<String, Node>;
@@ -85,14 +85,15 @@ impl Environment {
     }
 }
 
-/// Parses `text`; syntax errors go to the report, what could be read is returned.
-pub(crate) fn parse(text: &str, report: &Report) -> Table {
+/// Parses the `text` of a file; syntax errors go to the report, what could be read is returned.
+pub(crate) fn parse(text: &str, file: FileId, report: &Report) -> Table {
+    let reader = Reader { file, report };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let offset = error.span().map_or(text.len(), |span| span.start);
-        report.add(&Origin::File(offset), error.message());
+        report.add(&reader.origin(offset), error.message());
     }
-    table_of(table.into_inner(), report)
+    reader.table(table.into_inner())
 }
 
 /// Lays `NJIA__SECTION__KEY` and `NJIA__ISSUER__NAME__KEY` over the tree.
@@ -111,6 +112,7 @@ pub(crate) fn set(root: &mut Table, path: &[String], node: Node, report: &Report
     let Some((first, rest)) = path.split_first() else {
         return;
     };
+    let first = &written_key(root, first);
     if rest.is_empty() {
         root.insert(first.clone(), node);
         return;
@@ -132,6 +134,15 @@ pub(crate) fn set(root: &mut Table, path: &[String], node: Node, report: &Report
             format!("`{first}` is {}, it has no keys", other.kind()),
         ),
     }
+}
+
+/// The key that a variable's part means: a name with a `-`, as of a dialect, is written with `_`.
+fn written_key(table: &Table, part: &str) -> String {
+    let name = part.replace('_', "-");
+    if table.contains_key(&name) {
+        return name;
+    }
+    part.to_owned()
 }
 
 /// The table of a list that bears the name in the first part of `path`, and the rest of the path.
@@ -162,41 +173,55 @@ fn named<'n, 'p>(
     None
 }
 
-fn table_of(table: DeTable<'_>, report: &Report) -> Table {
-    let entry = |(key, value): (Spanned<_>, Spanned<DeValue<'_>>)| {
-        let origin = match value.get_ref() {
-            // A table is found by its header, everything else by its key.
-            DeValue::Table(_) => Origin::File(value.span().start),
-            _ => Origin::File(key.span().start),
-        };
-        let key: std::borrow::Cow<'_, str> = key.into_inner();
-        let value = value_of(value.into_inner(), &origin, report);
-        (key.into_owned(), Node { origin, value })
-    };
-    table.into_iter().map(entry).collect()
+/// Turns the parser's tree into ours.
+struct Reader<'r> {
+    file: FileId,
+    report: &'r Report,
 }
 
-fn value_of(value: DeValue<'_>, origin: &Origin, report: &Report) -> Value {
-    match value {
-        DeValue::String(text) => Value::Text(text.into_owned()),
-        DeValue::Boolean(boolean) => Value::Boolean(boolean),
-        DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
-            Ok(number) => Value::Integer(number),
-            Err(_) => {
-                report.add(origin, "the number does not fit 64 bits");
-                Value::Integer(0)
-            }
-        },
-        DeValue::Array(items) => {
-            let node = |item: Spanned<DeValue<'_>>| {
-                let origin = Origin::File(item.span().start);
-                let value = value_of(item.into_inner(), &origin, report);
-                Node { origin, value }
+impl Reader<'_> {
+    const fn origin(&self, offset: usize) -> Origin {
+        Origin::File(self.file, offset)
+    }
+
+    fn table(&self, table: DeTable<'_>) -> Table {
+        let entry = |(key, value): (Spanned<_>, Spanned<DeValue<'_>>)| {
+            let origin = match value.get_ref() {
+                // A table is found by its header, everything else by its key.
+                DeValue::Table(_) => self.origin(value.span().start),
+                _ => self.origin(key.span().start),
             };
-            Value::List(items.into_iter().map(node).collect())
+            let key: std::borrow::Cow<'_, str> = key.into_inner();
+            let value = self.value(value.into_inner(), &origin);
+            (key.into_owned(), Node { origin, value })
+        };
+        table.into_iter().map(entry).collect()
+    }
+
+    fn value(&self, value: DeValue<'_>, origin: &Origin) -> Value {
+        match value {
+            DeValue::String(text) => Value::Text(text.into_owned()),
+            DeValue::Boolean(boolean) => Value::Boolean(boolean),
+            DeValue::Integer(integer) => {
+                match i64::from_str_radix(integer.as_str(), integer.radix()) {
+                    Ok(number) => Value::Integer(number),
+                    Err(_) => {
+                        self.report.add(origin, "the number does not fit 64 bits");
+                        Value::Integer(0)
+                    }
+                }
+            }
+            DeValue::Array(items) => {
+                let node = |item: Spanned<DeValue<'_>>| {
+                    let origin = self.origin(item.span().start);
+                    let value = self.value(item.into_inner(), &origin);
+                    Node { origin, value }
+                };
+                Value::List(items.into_iter().map(node).collect())
+            }
+            DeValue::Table(table) => Value::Table(self.table(table)),
+            DeValue::Float(_) => Value::Other("a number with a fraction"),
+            DeValue::Datetime(_) => Value::Other("a date"),
         }
-        DeValue::Table(table) => Value::Table(table_of(table, report)),
-        DeValue::Float(_) => Value::Other("a number with a fraction"),
-        DeValue::Datetime(_) => Value::Other("a date"),
     }
 }

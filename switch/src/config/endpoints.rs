@@ -8,6 +8,7 @@ use domain::request::MessageClass;
 use router::error::TableError;
 use router::{PrefixRange, RouteSpec, RouteTable};
 
+use super::dialects::Dialects;
 use super::mac::{Macs, failure_answer};
 use super::section::{Section, nearest};
 use super::wire::{request_header, wire};
@@ -18,6 +19,7 @@ use crate::limits::{LABEL_LEN_MAX, LABELS_MAX, LINKS_MAX};
 pub(super) struct Shared<'a> {
     pub(super) limits: &'a Limits,
     pub(super) macs: Macs<'a>,
+    pub(super) dialects: &'a Dialects,
 }
 
 pub(super) fn acquirers(root: &Section<'_>) -> Vec<Acquirer> {
@@ -47,14 +49,14 @@ pub(super) fn listeners(
     let mut listening = vec![admin];
     let listener = |(id, section): (u16, Section<'_>)| {
         let acquirer = section.required("acquirer", |text| position(text, &names));
-        let wire = wire(&section, shared.limits);
+        let wire = wire(&section, shared);
         let listener = Listener {
             id: ListenerId(id),
             name: name(&section),
             address: section
                 .required("address", address)
                 .unwrap_or_else(unused_address),
-            mac: shared.macs.read(&section, &wire.dialect),
+            mac: shared.macs.read(&section, wire.dialect),
             wire,
             acquirer: AcquirerId(acquirer.unwrap_or(0)),
             mac_failure_answer: failure_answer(&section),
@@ -96,7 +98,7 @@ pub(super) fn issuers(root: &Section<'_>, shared: &Shared<'_>) -> Vec<Issuer> {
 }
 
 fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Shared<'_>) -> Issuer {
-    let wire = wire(&section, shared.limits);
+    let wire = wire(&section, shared);
     let institution = section.required("institution", |text| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         InstitutionId::new("DE33", text.as_bytes())
@@ -118,7 +120,7 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
         echo_idle: section.seconds("echo_idle_s", 1..=3_600, 30),
         institution: institution.unwrap_or(InstitutionId::EMPTY),
         request_header: request_header(&section, wire.header),
-        mac: shared.macs.read(&section, &wire.dialect),
+        mac: shared.macs.read(&section, wire.dialect),
         wire,
         connect_timeout: section.millis("connect_timeout_ms", 10..=60_000, 2_000),
         reconnect_max: section.millis("reconnect_max_ms", 10..=600_000, 5_000),

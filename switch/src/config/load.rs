@@ -6,9 +6,10 @@ use std::sync::Arc;
 use domain::ids::NodeId;
 use sha2::{Digest as _, Sha256};
 
-use super::document::{self, Environment, Node as RawNode, Table, Value};
+use super::dialects::{self, DialectFile, Dialects, folder_of};
+use super::document::{self, Environment, Node as RawNode, Value};
 use super::mac::Macs;
-use super::report::{ConfigErrors, Origin, Report};
+use super::report::{ConfigErrors, FileId, Origin, Report};
 use super::secret::{self, SecretKey, SecretText, Vault};
 use super::section::Section;
 use super::{
@@ -43,7 +44,11 @@ impl Config {
                 let text = std::fs::read_to_string(path).map_err(|error| {
                     ConfigErrors::whole(&name, format!("cannot be read: {error}"))
                 })?;
-                Self::parse(&name, &text, environment)
+                let document = Document {
+                    folder: folder_of(path),
+                    ..Document::of(&name, &text)
+                };
+                document.read(environment)
             }
             Source::Default { state_dir } => {
                 let argument = state_dir.to_str().ok_or_else(|| {
@@ -53,12 +58,11 @@ impl Config {
                     origin: Origin::Argument("--state-dir"),
                     value: Value::Text(argument.to_owned()),
                 };
-                Self::read(
-                    "default configuration",
-                    EXAMPLE,
-                    environment,
-                    Some(state_dir),
-                )
+                let document = Document {
+                    state_dir: Some(state_dir),
+                    ..Document::of("default configuration", EXAMPLE)
+                };
+                document.read(environment)
             }
         }
     }
@@ -68,36 +72,57 @@ impl Config {
     /// # Errors
     /// All faults at once.
     pub fn parse(name: &str, text: &str, environment: &Environment) -> Result<Self, ConfigErrors> {
-        Self::read(name, text, environment, None)
+        Document::of(name, text).read(environment)
+    }
+}
+
+/// A configuration before it is read.
+struct Document<'a> {
+    /// In faults.
+    name: &'a str,
+    text: &'a str,
+    /// Where relative paths of dialect files begin.
+    folder: &'a Path,
+    /// Takes the place of `node.state_dir`.
+    state_dir: Option<RawNode>,
+}
+
+impl<'a> Document<'a> {
+    /// One whose dialect files lie beside the working directory's other files.
+    fn of(name: &'a str, text: &'a str) -> Self {
+        Self {
+            name,
+            text,
+            folder: Path::new(""),
+            state_dir: None,
+        }
     }
 
-    fn read(
-        name: &str,
-        text: &str,
-        environment: &Environment,
-        state_dir: Option<RawNode>,
-    ) -> Result<Self, ConfigErrors> {
-        let report = Report::new(name, text);
-        let mut root = document::parse(text, &report);
+    fn read(self, environment: &Environment) -> Result<Config, ConfigErrors> {
+        let report = Report::new(self.name, self.text);
+        let mut root = document::parse(self.text, FileId::FIRST, &report);
         document::overlay(&mut root, environment, &report);
-        if let Some(node) = state_dir {
+        if let Some(node) = self.state_dir {
             let path = ["node".to_owned(), "state_dir".to_owned()];
             document::set(&mut root, &path, node, &report);
         }
-        let config = config(&root, fingerprint(text), environment, &report);
+        let root = Section::root(&root, &report);
+        let files = dialects::files(&root, self.folder, &report);
+        let dialects = Dialects::read(&root, &files, &report);
+        let fingerprint = fingerprint(self.text, &files);
+        let config = config(root, fingerprint, &dialects, environment);
         report.finish()?;
-        config.ok_or_else(|| ConfigErrors::whole(name, "the routes cannot be used".to_owned()))
+        config.ok_or_else(|| ConfigErrors::whole(self.name, "the routes cannot be used".to_owned()))
     }
 }
 
 /// Reads everything before it gives up, so that every fault is told. `None` only with a fault.
 fn config(
-    root: &Table,
+    root: Section<'_>,
     fingerprint: String,
+    dialects: &Dialects,
     environment: &Environment,
-    report: &Report,
 ) -> Option<Config> {
-    let root = Section::root(root, report);
     let node = node(root.section("node"));
     let vault = Vault {
         environment,
@@ -116,6 +141,7 @@ fn config(
     let shared = endpoints::Shared {
         limits: &limits,
         macs: Macs::new(&vault, &keys),
+        dialects,
     };
     let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);
     let issuers = endpoints::issuers(&root, &shared);
@@ -140,8 +166,14 @@ fn config(
     })
 }
 
-fn fingerprint(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
+fn fingerprint(text: &str, files: &[DialectFile]) -> String {
+    let mut hash = Sha256::new_with_prefix(text.as_bytes());
+    for file in files {
+        // No text of TOML holds it.
+        hash.update([0]);
+        hash.update(file.text.as_bytes());
+    }
+    let digest = hash.finalize();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

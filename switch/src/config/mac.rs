@@ -30,7 +30,11 @@ impl<'a> Macs<'a> {
     }
 
     /// The table `mac` of an endpoint of that dialect. `None` without one, or with a fault.
-    pub(super) fn read(&self, endpoint: &Section<'_>, dialect: &str) -> Option<Arc<EndpointMac>> {
+    pub(super) fn read(
+        &self,
+        endpoint: &Section<'_>,
+        dialect: &'static Dialect,
+    ) -> Option<Arc<EndpointMac>> {
         let section = endpoint.optional_section("mac")?;
         if !self.is_admitted {
             section.fault(
@@ -38,8 +42,9 @@ impl<'a> Macs<'a> {
                  HSM",
             );
         }
-        if Dialect::by_name(dialect).is_some_and(|known| !iso8583::mac::is_carried_by(known)) {
-            section.fault(format!("DE64 and DE128 of `{dialect}` cannot hold a MAC"));
+        if !iso8583::mac::is_carried_by(dialect) {
+            let name = dialect.name();
+            section.fault(format!("DE64 and DE128 of `{name}` cannot hold a MAC"));
         }
         let kind = algorithm(&section).zip(length(&section));
         let receive = self.engine(&section, "receive_key", kind);

@@ -198,6 +198,19 @@ impl<'a> Section<'a> {
         text
     }
 
+    /// A string, or an integer as its digits, when there is one.
+    pub(crate) fn scalar(&self, key: &'static str) -> Option<String> {
+        let node = self.node(key)?;
+        let text = match &node.value {
+            Value::Integer(number) => Some(number.to_string()),
+            _ => text_of(node),
+        };
+        if text.is_none() {
+            self.wrong(node, key, "an integer or a string");
+        }
+        text
+    }
+
     /// A string that must be there.
     pub(crate) fn required_text(&self, key: &'static str) -> Option<(String, Origin)> {
         if !self.has(key) {
@@ -234,9 +247,34 @@ impl<'a> Section<'a> {
         key: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Vec<T> {
+        self.node(key)
+            .map_or_else(Vec::new, |node| self.list_in(node, key, &parse))
+    }
+
+    /// As [`Section::list`], of lists.
+    pub(crate) fn lists<T>(
+        &self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<Vec<T>> {
         let Some(node) = self.node(key) else {
             return Vec::new();
         };
+        let Value::List(items) = &node.value else {
+            self.wrong(node, key, "a list of lists");
+            return Vec::new();
+        };
+        let item = |item| self.list_in(item, key, &parse);
+        items.iter().map(item).collect()
+    }
+
+    /// The strings of `node`, each turned into a value by `parse`.
+    fn list_in<T>(
+        &self,
+        node: &Node,
+        key: &str,
+        parse: &impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
         let each = |text: &str, origin: &Origin| self.told(origin, key, parse(text));
         match &node.value {
             Value::Variable(texts) => {
@@ -293,6 +331,11 @@ impl<'a> Section<'a> {
         let node = self.table.and_then(|table| table.get(key));
         let origin = node.map_or(&self.origin, |node| &node.origin);
         self.report.add(origin, text);
+    }
+
+    /// Where the table stands, in words.
+    pub(crate) fn place(&self) -> String {
+        self.report.place(&self.origin)
     }
 
     /// Where `key` stands, in words.

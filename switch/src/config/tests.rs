@@ -196,7 +196,7 @@ fn an_unknown_key_is_refused_with_the_nearest_one() {
     assert!(
         errors
             .to_string()
-            .contains("unknown section or key `zzz`; known: node, ")
+            .contains("unknown section or key `zzz`; known: dialect_files, dialects, node, ")
     );
 }
 

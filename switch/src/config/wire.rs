@@ -1,14 +1,14 @@
 //! How messages stand on the connections of one endpoint: framing, header, dialect.
 
-use iso8583::class::Class;
 use iso8583::dialect::{BitmapForm, MtiForm};
 use iso8583::field::{Coding, Encoding, FieldSpec, Length};
 use iso8583::header::HeaderBytes;
 use iso8583::keep_alive::Answers;
 use iso8583::{Dialect, Framing, Header};
 
+use super::Wire;
+use super::endpoints::Shared;
 use super::section::{Section, nearest};
-use super::{Limits, Wire};
 
 impl Wire {
     /// What the keys mean when all are left out, with this cap.
@@ -18,12 +18,13 @@ impl Wire {
             header: Header::None,
             frame_len_max,
             answers: Answers::Never,
-            dialect: DEFAULT_DIALECT.to_owned(),
+            dialect: DEFAULT_DIALECT,
         }
     }
 }
 
-pub(super) fn wire(section: &Section<'_>, limits: &Limits) -> Wire {
+pub(super) fn wire(section: &Section<'_>, shared: &Shared<'_>) -> Wire {
+    let limits = shared.limits;
     let plain = Wire::plain(limits.frame_len_max);
     let answers = section.flag("answer_keep_alive", false);
     let wire = Wire {
@@ -35,15 +36,15 @@ pub(super) fn wire(section: &Section<'_>, limits: &Limits) -> Wire {
         } else {
             Answers::Never
         },
-        dialect: section.parsed("dialect", dialect).unwrap_or(plain.dialect),
+        dialect: shared.dialects.of(section),
     };
     // The cap of all endpoints is judged where it stands.
     if section.has("frame_cap") && wire.frame_len_max * 2 > limits.out_queue_bytes_max {
         let text = "`limits.out_queue_bytes_max` must hold two frames of `frame_cap`";
         section.fault_at("frame_cap", text);
     }
-    if !wire.framing.is_transparent() && !is_text(&wire.dialect) {
-        let (framing, dialect) = (wire.framing.name(), &wire.dialect);
+    if !wire.framing.is_transparent() && !is_text(wire.dialect) {
+        let (framing, dialect) = (wire.framing.name(), wire.dialect.name());
         let text = format!(
             "`framing` is `{framing}`, whose end would stand within a message of `{dialect}`; take \
              a dialect without binary fields, as \"iso87-ascii-hex\""
@@ -115,19 +116,8 @@ fn unknown(text: &str, names: &[&str]) -> String {
     }
 }
 
-fn dialect(text: &str) -> Result<String, String> {
-    let dialect = Dialect::by_name(text);
-    dialect.map(|_| text.to_owned()).ok_or_else(|| {
-        format!("takes the name of a dialect, as \"{DEFAULT_DIALECT}\"; there is no `{text}`")
-    })
-}
-
 /// Whether its messages are characters throughout, so that none holds an end-of-text.
-fn is_text(dialect: &str) -> bool {
-    let Some(dialect) = Dialect::by_name(dialect) else {
-        // Told where the name was read.
-        return true;
-    };
+fn is_text(dialect: &Dialect) -> bool {
     let form = dialect.form();
     let is_begun_in_text = match (form.mti, form.bitmap) {
         (MtiForm::Text(_) | MtiForm::None, BitmapForm::Hex(_)) => true,
@@ -138,8 +128,8 @@ fn is_text(dialect: &str) -> bool {
 
 fn is_text_row(row: &FieldSpec) -> bool {
     let value = match row.encoding {
-        Encoding::Text(_) => row.class != Class::B,
-        Encoding::Hex(_) => true,
+        // A private field may hold any byte; one that is an end-of-text is refused when it is sent.
+        Encoding::Text(_) | Encoding::Hex(_) => true,
         Encoding::Packed(..) | Encoding::Binary => false,
     };
     let prefix = match (row.length, row.prefix.coding) {
@@ -153,4 +143,5 @@ const DESTINATION: &str = "header_destination";
 const SOURCE: &str = "header_source";
 const VERBATIM: &str = "header_bytes";
 const ADDRESSES: [&str; 2] = [DESTINATION, SOURCE];
-const DEFAULT_DIALECT: &str = "iso87-ascii";
+/// What an endpoint speaks that does not say it.
+pub(super) const DEFAULT_DIALECT: &Dialect = Dialect::ISO87_ASCII;

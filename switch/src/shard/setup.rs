@@ -260,7 +260,7 @@ impl Shard {
         SessionContext {
             listener: listener.id,
             acquirer: listener.acquirer,
-            dialect: crate::endpoint::dialect(&listener.wire.dialect),
+            dialect: listener.wire.dialect,
             wire: listener.wire.clone(),
             mac: listener.mac.clone(),
             mac_failure_answer: listener.mac_failure_answer,
