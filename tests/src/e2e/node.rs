@@ -92,6 +92,36 @@ impl Node {
         issuers: [SocketAddr; 2],
         environment: &[(&str, &str)],
     ) -> Result<Self> {
+        let mut command = Command::new(build.njia());
+        command
+            .args(["serve", "--default-config", "--state-dir"])
+            .arg(state)
+            .env("NJIA__ISSUER__BANK__ADDRESSES", issuers[0].to_string())
+            .env("NJIA__ISSUER__MOMO__ADDRESSES", issuers[1].to_string())
+            .envs(environment.iter().copied());
+        Self::launch(command, state)
+    }
+
+    /// Starts a switch on a configuration of its own, which has a listener `pos` and keeps its
+    /// state in `state`, and waits until it is ready.
+    ///
+    /// # Errors
+    /// It did not become ready; the error holds the end of its log.
+    pub fn configured(
+        build: Build,
+        config: &Path,
+        state: &Path,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
+        let mut command = Command::new(build.njia());
+        command
+            .args(["serve", "-c"])
+            .arg(config)
+            .envs(environment.iter().copied());
+        Self::launch(command, state)
+    }
+
+    fn launch(mut command: Command, state: &Path) -> Result<Self> {
         std::fs::create_dir_all(state)?;
         let ready = state.join("ready.json");
         if ready.exists() {
@@ -99,14 +129,9 @@ impl Node {
         }
         let log = state.join("njia.log");
         let output = File::options().create(true).append(true).open(&log)?;
-        let mut child = Command::new(build.njia())
-            .args(["serve", "--default-config", "--state-dir"])
-            .arg(state)
+        let mut child = command
             .arg("--ready-file")
             .arg(&ready)
-            .env("NJIA__ISSUER__BANK__ADDRESSES", issuers[0].to_string())
-            .env("NJIA__ISSUER__MOMO__ADDRESSES", issuers[1].to_string())
-            .envs(environment.iter().copied())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
