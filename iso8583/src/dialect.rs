@@ -30,15 +30,33 @@ impl Dialect {
     pub const ISO87_ASCII: &'static Self = &dialects::iso87::ASCII;
     /// ISO 8583:1987 in ASCII; bitmap and binary fields as hexadecimal digits.
     pub const ISO87_ASCII_HEX: &'static Self = &dialects::iso87::ASCII_HEX;
+    /// ISO 8583:1987 in packed digits; text in ASCII, binary fields as bytes.
+    pub const ISO87_BCD: &'static Self = &dialects::iso87::BCD;
+    /// ISO 8583:1987 in EBCDIC, code page 037; binary fields as bytes.
+    pub const ISO87_EBCDIC: &'static Self = &dialects::iso87::EBCDIC_CP037;
+    /// ISO 8583:1993 in ASCII; bitmap and binary fields as bytes.
+    pub const ISO93_ASCII: &'static Self = &dialects::iso93::ASCII;
+    /// ISO 8583:1993 in packed digits; text in ASCII, binary fields as bytes.
+    pub const ISO93_BCD: &'static Self = &dialects::iso93::BCD;
+    /// ISO 8583:2003 in ASCII, as far as public tables give it.
+    pub const ISO2003_BASE: &'static Self = &dialects::iso2003::BASE;
+    /// Like Visa's BASE I.
+    pub const VISA_LIKE: &'static Self = &dialects::visa::LIKE;
+    /// Like a Mastercard authorisation link.
+    pub const MASTERCARD_LIKE: &'static Self = &dialects::mastercard::LIKE;
+    /// Like Postilion's PostBridge.
+    pub const POSTILION_LIKE: &'static Self = &dialects::postilion::LIKE;
 
     /// The built-in dialects.
     pub const ALL: &'static [&'static Self] = &dialects::ALL;
 
-    /// The built-in dialect of that name.
+    /// The built-in dialect of that name; `iso87-ebcdic` and `iso93-ebcdic` are in code page 037.
     #[must_use]
     pub fn by_name(name: &str) -> Option<&'static Self> {
-        let mut all = Self::ALL.iter().copied();
-        all.find(|dialect| dialect.name == name)
+        let named = |dialect: &&&'static Self| dialect.name == name;
+        let aliased = || dialects::ALIASES.iter().find(|(alias, _)| *alias == name);
+        let found = Self::ALL.iter().find(named).copied();
+        found.or_else(|| aliased().map(|(_, dialect)| *dialect))
     }
 
     /// Puts a dialect together from rows in ascending order.

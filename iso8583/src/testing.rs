@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use crate::calendar::Calendar;
 use crate::class::Class;
-use crate::dialect::Dialect;
+use crate::composite::Composite;
+use crate::dialect::{Dialect, Layout};
 use crate::field::{Encoding, FieldSpec, Length};
 use crate::message::{FieldIndex, MessageRef};
 use crate::mti::Mti;
@@ -121,7 +122,7 @@ impl Message {
 
     /// Everything that is in it, as the writer takes it.
     pub(crate) fn values(&self) -> Vec<(u8, Vec<u8>)> {
-        let mut scratch = [0; 999];
+        let mut scratch = [0; 9999];
         let decode = |number| self.view().decode(number, &mut scratch).unwrap().to_vec();
         let numbers = self.view().present().iter();
         numbers.clone().zip(numbers.map(decode)).collect()
@@ -172,10 +173,38 @@ fn make_possible(calendar: Calendar, digits: &mut [u8]) {
     assert!(calendar.admits(digits), "{calendar:?}");
 }
 
-/// Any set of fields of a dialect with any values.
+/// Any built-in dialect with any set of its fields.
+pub(crate) fn any_dialect_and_fields()
+-> impl Strategy<Value = (&'static Dialect, Vec<(u8, Vec<u8>)>)> {
+    proptest::sample::select(Dialect::ALL)
+        .prop_flat_map(|dialect| (Just(dialect), any_fields(dialect)))
+}
+
+/// What the fields of the built-in dialects hold, with any set of its sub-fields.
+pub(crate) fn any_nested_and_fields()
+-> impl Strategy<Value = (&'static Dialect, Vec<(u8, Vec<u8>)>)> {
+    let held = |row: &FieldSpec| {
+        if let Composite::Bitmapped(dialect) | Composite::Positional(dialect) = row.composite {
+            return Some(dialect);
+        }
+        None
+    };
+    let rows = Dialect::ALL.iter().flat_map(|dialect| dialect.rows());
+    let nested: Vec<_> = rows.filter_map(held).collect();
+    proptest::sample::select(nested).prop_flat_map(|dialect| (Just(dialect), any_fields(dialect)))
+}
+
+/// Any set of fields of a dialect with any values; without a bitmap the first ones.
 pub(crate) fn any_fields(dialect: &'static Dialect) -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
     let rows: Vec<_> = dialect.rows().copied().collect();
-    proptest::sample::subsequence(rows, 0..=40).prop_flat_map(|rows| {
+    let chosen = if dialect.form().layout == Layout::Positional {
+        let first = move |count: usize| rows[..count].to_vec();
+        (0..=dialect.rows().count()).prop_map(first).boxed()
+    } else {
+        let count_max = rows.len().min(40);
+        proptest::sample::subsequence(rows, 0..=count_max).boxed()
+    };
+    chosen.prop_flat_map(|rows| {
         let value = |row: FieldSpec| value_of(row).prop_map(move |value| (row.number, value));
         rows.into_iter().map(value).collect::<Vec<_>>()
     })

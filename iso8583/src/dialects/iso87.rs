@@ -1,30 +1,66 @@
-//! ISO 8583:1987 in ASCII, by the standard's table of data elements. Where practice knows better
-//! than the table, the row follows practice: 55 is binary, 48, 59 to 63 and 112 to 127 are private
-//! bytes.
+//! ISO 8583:1987, by the standard's table of data elements. Where practice knows better than the
+//! table, the row follows practice: 55 is binary, 48, 59 to 63 and 112 to 127 are private bytes.
+//!
+//! The table is that of ASCII; the other dialects are the same rows packed, or in EBCDIC. Their
+//! bitmaps are bytes.
 
 use crate::bitmap::Bitmap;
 use crate::calendar::Calendar;
-use crate::class::Class::{self, An, Ans, B, N, Xn, Z};
+use crate::charset::Charset;
+use crate::class::Class::{An, Ans, B, N, Xn, Z};
 use crate::composite::Composite::Tlv;
-use crate::dialect::{BitmapForm, Dialect, Form};
+use crate::dialect::{BitmapForm, Dialect, Form, MtiForm};
+use crate::dialects::{build, ebcdic, in_hex, needs, packed, padded_with_f, row};
 use crate::field::Encoding::Binary;
+use crate::field::FieldSpec;
 use crate::field::Length::{self, Fixed};
 use crate::field::Relay::{Echo, Replay};
 use crate::field::Sensitivity::{Pan, Sad};
-use crate::field::{Encoding, FieldSpec};
-use crate::requirement::{MtiPattern, Requirement};
+use crate::requirement::Requirement;
 
 /// Bitmap and binary fields as bytes.
-pub(crate) static ASCII: Dialect = build("iso87-ascii", Form::ASCII, &ROWS);
+pub(crate) static ASCII: Dialect = iso87("iso87-ascii", Form::ASCII, &ROWS);
 
 /// Bitmap and binary fields as hexadecimal digits.
-pub(crate) static ASCII_HEX: Dialect = build(
+pub(crate) static ASCII_HEX: Dialect = iso87(
     "iso87-ascii-hex",
     Form::ASCII.bitmap(BitmapForm::HEX),
     &in_hex(ROWS),
 );
 
-const ROWS: [FieldSpec; 126] = [
+/// Packed digits; a zero behind an odd number of left-justified ones.
+pub(crate) static BCD: Dialect =
+    iso87("iso87-bcd", Form::ASCII.mti(MtiForm::Packed), &packed(ROWS));
+
+/// Packed digits; F behind an odd number of left-justified ones.
+pub(crate) static BCD_F: Dialect = iso87(
+    "iso87-bcd-f",
+    Form::ASCII.mti(MtiForm::Packed),
+    &padded_with_f(packed(ROWS)),
+);
+
+/// EBCDIC of the United States and Canada.
+pub(crate) static EBCDIC_CP037: Dialect = in_ebcdic("iso87-ebcdic-cp037", Charset::Cp037);
+
+/// International EBCDIC.
+pub(crate) static EBCDIC_CP500: Dialect = in_ebcdic("iso87-ebcdic-cp500", Charset::Cp500);
+
+/// EBCDIC of open systems.
+pub(crate) static EBCDIC_CP1047: Dialect = in_ebcdic("iso87-ebcdic-cp1047", Charset::Cp1047);
+
+const fn in_ebcdic(name: &'static str, page: Charset) -> Dialect {
+    iso87(
+        name,
+        Form::ASCII.mti(MtiForm::Text(page)),
+        &ebcdic(ROWS, page),
+    )
+}
+
+const fn iso87(name: &'static str, form: Form, rows: &[FieldSpec]) -> Dialect {
+    build(name, form, rows, REQUIREMENTS)
+}
+
+pub(super) const ROWS: [FieldSpec; 126] = [
     row(2, "primary account number", N, Length::ll(19))
         .seen_as(Pan)
         .relayed(Echo),
@@ -197,7 +233,7 @@ const ROWS: [FieldSpec; 126] = [
 
 /// What a message needs to be processed at all. Of a network message nothing is asked here: which
 /// fields it has is a matter of the endpoint.
-const REQUIREMENTS: &[Requirement] = &[
+pub(super) const REQUIREMENTS: &[Requirement] = &[
     needs(*b"010x", PURCHASE, ACCOUNT),
     needs(*b"012x", PURCHASE, ACCOUNT),
     needs(*b"020x", PURCHASE, ACCOUNT),
@@ -218,39 +254,3 @@ const PURCHASE: Bitmap = AMOUNT.with(3);
 /// Its number, or its track.
 const ACCOUNT: &[Bitmap] = &[Bitmap::EMPTY.with(2).with(35)];
 const ANSWER: Bitmap = Bitmap::EMPTY.with(11).with(39);
-
-/// A pattern that cannot be fails the build, not the start.
-const fn needs(mti: [u8; 4], mandatory: Bitmap, one_of: &'static [Bitmap]) -> Requirement {
-    let Some(mti) = MtiPattern::new(mti) else {
-        unreachable!()
-    };
-    Requirement {
-        mti,
-        mandatory,
-        one_of,
-        conditions: &[],
-    }
-}
-
-const fn row(number: u8, name: &'static str, class: Class, length: Length) -> FieldSpec {
-    FieldSpec::new(number, name, class, length)
-}
-
-/// A row that cannot be fails the build, not the start.
-const fn build(name: &'static str, form: Form, rows: &[FieldSpec]) -> Dialect {
-    match Dialect::new(name, form, rows, REQUIREMENTS) {
-        Ok(dialect) => dialect,
-        Err(_) => unreachable!(),
-    }
-}
-
-const fn in_hex<const N: usize>(mut rows: [FieldSpec; N]) -> [FieldSpec; N] {
-    let mut rest: &mut [FieldSpec] = &mut rows;
-    while let [row, tail @ ..] = rest {
-        if matches!(row.encoding, Binary) {
-            row.encoding = Encoding::HEX;
-        }
-        rest = tail;
-    }
-    rows
-}

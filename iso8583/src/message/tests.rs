@@ -8,7 +8,9 @@ use super::*;
 use crate::class::Class;
 use crate::dialect::Form;
 use crate::field::{FieldSpec, Length};
-use crate::testing::{Message, PURCHASE, any_fields, purchase_bytes, raw, written};
+use crate::testing::{
+    Message, PURCHASE, any_dialect_and_fields, any_nested_and_fields, purchase_bytes, raw, written,
+};
 use crate::{describe::describe, translate};
 
 /// The index is kept beside a buffer and moved between threads.
@@ -63,15 +65,19 @@ fn the_writer_writes_what_was_put_together_by_hand() {
 
 #[test]
 fn every_prefix_of_a_message_names_the_field_in_which_it_ends() {
-    for dialect in [Dialect::ISO87_ASCII, Dialect::ISO87_ASCII_HEX] {
+    for dialect in [
+        Dialect::ISO87_ASCII,
+        Dialect::ISO87_ASCII_HEX,
+        Dialect::ISO87_BCD,
+        Dialect::ISO87_EBCDIC,
+    ] {
         let whole = Message::new(dialect, written(dialect, "0200", &PURCHASE));
-        let bitmap_len = dialect.form().bitmap_len();
+        let mti_len = dialect.form().mti.wire_len();
+        let mti_end = u32::try_from(mti_len).unwrap();
         for cut in 0..whole.bytes.len() {
             let (index, error) = fault_of(dialect, &whole.bytes[..cut]);
-            let expected = place_of_cut(&whole, cut).unwrap_or(match cut {
-                0..4 => (0, 0),
-                _ => (1, 4),
-            });
+            let head = if cut < mti_len { (0, 0) } else { (1, mti_end) };
+            let expected = place_of_cut(&whole, cut).unwrap_or(head);
             assert_eq!((error.field, error.offset), expected, "cut at {cut}");
             assert_eq!(error.kind, ParseErrorKind::Truncated);
             let cut_view = MessageRef::new(&whole.bytes[..cut], &index);
@@ -83,7 +89,7 @@ fn every_prefix_of_a_message_names_the_field_in_which_it_ends() {
                 cut_view.fields().eq(before),
                 "what came before stays readable"
             );
-            assert!(cut < 4 + bitmap_len || cut_view.mti() == whole.view().mti());
+            assert!(cut < mti_len || cut_view.mti() == whole.view().mti());
         }
     }
 }
@@ -425,47 +431,54 @@ fn ask_everything(bytes: &[u8], index: &FieldIndex) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
-    fn what_is_written_is_read_and_written_again(fields in any_fields(Dialect::ISO87_ASCII)) {
+    fn what_is_written_is_read_and_written_again((dialect, fields) in any_dialect_and_fields()) {
         let borrowed: Vec<_> = fields.iter().map(|(n, value)| (*n, &value[..])).collect();
-        for dialect in [Dialect::ISO87_ASCII, Dialect::ISO87_ASCII_HEX] {
-            let bytes = written(dialect, "0200", &borrowed);
-            let message = Message::new(dialect, bytes.clone());
-            prop_assert_eq!(&message.values(), &fields);
-            ask_everything(&message.bytes, &message.index);
-            prop_assert_eq!(written(dialect, "0200", &borrowed), bytes);
-        }
+        let bytes = written(dialect, "0200", &borrowed);
+        let message = Message::new(dialect, bytes.clone());
+        let values = message.values();
+        prop_assert_eq!(&values, &fields);
+        ask_everything(&message.bytes, &message.index);
+        let read: Vec<_> = values.iter().map(|(n, value)| (*n, &value[..])).collect();
+        prop_assert_eq!(written(dialect, "0200", &read), bytes);
+    }
+
+    #[test]
+    fn so_is_what_a_field_holds((dialect, fields) in any_nested_and_fields()) {
+        let borrowed: Vec<_> = fields.iter().map(|(n, value)| (*n, &value[..])).collect();
+        let bytes = written(dialect, "0000", &borrowed);
+        let message = Message::new(dialect, bytes.clone());
+        prop_assert_eq!(&message.values(), &fields);
+        prop_assert_eq!(written(dialect, "0000", &borrowed), bytes);
     }
 
     #[test]
     fn a_flipped_byte_never_panics(
-        fields in any_fields(Dialect::ISO87_ASCII_HEX),
+        (dialect, fields) in any_dialect_and_fields(),
         flips in proptest::collection::vec((any::<proptest::sample::Index>(), 1..=255_u8), 1..4),
     ) {
         let borrowed: Vec<_> = fields.iter().map(|(n, value)| (*n, &value[..])).collect();
-        for dialect in [Dialect::ISO87_ASCII, Dialect::ISO87_ASCII_HEX] {
-            let mut bytes = written(dialect, "0200", &borrowed);
-            for (place, flip) in &flips {
-                let place = place.index(bytes.len());
-                bytes[place] ^= flip;
-            }
-            let mut index = FieldIndex::new();
-            if let Err(error) = dialect.parse(&bytes, &mut index) {
-                prop_assert!(error.offset as usize <= bytes.len());
-                prop_assert!(error.field <= 128);
-            }
-            ask_everything(&bytes, &index);
+        let mut bytes = written(dialect, "0200", &borrowed);
+        for (place, flip) in &flips {
+            let place = place.index(bytes.len());
+            bytes[place] ^= flip;
         }
+        let mut index = FieldIndex::new();
+        if let Err(error) = dialect.parse(&bytes, &mut index) {
+            prop_assert!(error.offset as usize <= bytes.len());
+            prop_assert!(error.field <= Bitmap::LAST);
+        }
+        ask_everything(&bytes, &index);
     }
 
     #[test]
     fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        for dialect in [Dialect::ISO87_ASCII, Dialect::ISO87_ASCII_HEX] {
+        for dialect in Dialect::ALL {
             let mut index = FieldIndex::new();
             let read = dialect.parse(&bytes, &mut index);
-            prop_assert!(read.is_err() || bytes.len() >= 12);
+            prop_assert!(read.is_err() || bytes.len() >= dialect.form().head_len());
             ask_everything(&bytes, &index);
         }
     }
