@@ -1,6 +1,6 @@
 //! What a field holds besides characters: elements, sub-fields, sub-bitmaps (semantics.md §10).
 
-use crate::dialect::Dialect;
+use crate::dialect::{CHIP_DATA, Dialect};
 use crate::error::{ParseError, ParseErrorKind};
 use crate::message::{FieldIndex, MessageRef};
 use crate::tagged::Layout;
@@ -64,6 +64,23 @@ impl MessageRef<'_> {
         Ok(())
     }
 
+    /// Opens chip data (DE55) alone: the terminal and the issuer must be able to read it, and what
+    /// is kept of it is told by its tags. Private fields are for who agreed on them.
+    ///
+    /// # Errors
+    /// As [`MessageRef::check_composites`].
+    pub fn check_chip_data(self) -> Result<(), ParseError> {
+        let is_there = self.present().contains(CHIP_DATA);
+        match self.check_composite(CHIP_DATA) {
+            Err(offset) if is_there => Err(ParseError {
+                field: CHIP_DATA,
+                offset,
+                kind: ParseErrorKind::Composite,
+            }),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     fn check_composite(self, number: u8) -> Result<(), u32> {
         let (Some(row), Some(place)) = (self.dialect().field(number), self.value_place(number))
         else {
@@ -109,6 +126,7 @@ mod tests {
             None => Ok(()),
         };
         assert_eq!(message.check_composites(), expected);
+        assert_eq!(message.check_chip_data(), expected);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! ISO 8583:2003, as far as public tables give it: amounts of sixteen digits with currency and
 //! exponent in front, a trace number of twelve, dates with their century, an action code of four
-//! digits, and fields of up to 9,999 bytes that hold data sets.
+//! digits, and fields of up to 9,999 bytes, some of which hold datasets.
 //!
 //! # What this base leaves opaque
-//! - Data sets (34, 43, 44, 49, 71, 104 and the reserved fields of 9,999 bytes): private bytes.
+//! - DE43 and DE49, which some tables give a bitmap, and the reserved fields of 9,999 bytes:
+//!   private bytes. DE34, DE44 and DE104 hold datasets.
 //! - DE22: sixteen bytes of flags.
 //! - DE30, DE74 and DE75: amounts and counts, kept as one row of digits.
 //! - Dates with a century (12, 15, 28, 73): digits, not checked against the calendar.
@@ -14,7 +15,7 @@
 use crate::bitmap::Bitmap;
 use crate::calendar::Calendar;
 use crate::class::Class::{An, Ans, B, N, Xn, Z};
-use crate::composite::Composite::{Positional, Tlv};
+use crate::composite::Composite::{Datasets, Positional, Tlv};
 use crate::dialect::{Dialect, Form, MtiForm};
 use crate::dialects::{build, needs, packed, row, with};
 use crate::field::Encoding::Binary;
@@ -91,7 +92,7 @@ const ROWS: [FieldSpec; 126] = [
         N,
         Length::ll(11),
     ),
-    data_sets(34, "electronic commerce data"),
+    private(34, "electronic commerce data").holding(Datasets),
     row(35, "track 2 data", Z, Length::ll(37)).seen_as(Sad),
     row(36, "track 3 data", Ans, Length::lll(104)).seen_as(Sad),
     row(37, "retrieval reference number", An, Fixed(12)).relayed(Echo),
@@ -100,15 +101,15 @@ const ROWS: [FieldSpec; 126] = [
     row(40, "service code", N, Fixed(3)),
     row(41, "card acceptor terminal identification", Ans, Fixed(16)).relayed(Echo),
     row(42, "card acceptor identification code", Ans, Length::ll(35)).relayed(Echo),
-    data_sets(43, "card acceptor name and location"),
-    data_sets(44, "additional response data"),
+    private(43, "card acceptor name and location"),
+    private(44, "additional response data").holding(Datasets),
     row(45, "track 1 data", Ans, Length::ll(76)).seen_as(Sad),
     row(46, "amounts, fees", Ans, Length::lll(216)),
     row(47, "additional data, national", Ans, Length::lll(999)),
     row(48, "additional data, private", B, Length::lll(999)).seen_as(Sad),
-    data_sets(49, "verification data"),
-    data_sets(50, "reserved, ISO"),
-    data_sets(51, "reserved, ISO"),
+    private(49, "verification data"),
+    private(50, "reserved, ISO"),
+    private(51, "reserved, ISO"),
     row(52, "personal identification number data", B, Fixed(8))
         .encoded(Binary)
         .seen_as(Sad),
@@ -121,7 +122,7 @@ const ROWS: [FieldSpec; 126] = [
     .encoded(Binary)
     .seen_as(Sad),
     row(54, "amounts, additional", Ans, Length::lll(126)).relayed(Replay),
-    data_sets(55, "integrated circuit card data")
+    private(55, "integrated circuit card data")
         .holding(Tlv)
         .relayed(Replay),
     row(56, "original data elements", N, Length::ll(41)),
@@ -144,28 +145,28 @@ const ROWS: [FieldSpec; 126] = [
     row(68, "batch and file transfer message control", An, Fixed(9)),
     row(69, "batch and file transfer control data", Ans, Fixed(40)),
     row(70, "file transfer description data", N, Fixed(18)),
-    data_sets(71, "reserved, ISO"),
-    data_sets(72, "data record"),
+    private(71, "reserved, ISO"),
+    private(72, "data record"),
     row(73, "date, action", N, Fixed(8)),
     row(74, "reconciliation data, primary", N, Fixed(156)),
     row(75, "reconciliation data, secondary", N, Fixed(90)),
-    data_sets(76, "reserved, ISO"),
-    data_sets(77, "reserved, ISO"),
-    data_sets(78, "reserved, ISO"),
-    data_sets(79, "reserved, ISO"),
-    data_sets(80, "reserved, ISO"),
-    data_sets(81, "reserved, ISO"),
-    data_sets(82, "reserved, ISO"),
-    data_sets(83, "reserved, ISO"),
-    data_sets(84, "reserved, ISO"),
-    data_sets(85, "reserved, ISO"),
-    data_sets(86, "reserved, ISO"),
-    data_sets(87, "reserved, ISO"),
-    data_sets(88, "reserved, ISO"),
-    data_sets(89, "reserved, ISO"),
-    data_sets(90, "reserved, ISO"),
-    data_sets(91, "reserved, ISO"),
-    data_sets(92, "reserved, ISO"),
+    private(76, "reserved, ISO"),
+    private(77, "reserved, ISO"),
+    private(78, "reserved, ISO"),
+    private(79, "reserved, ISO"),
+    private(80, "reserved, ISO"),
+    private(81, "reserved, ISO"),
+    private(82, "reserved, ISO"),
+    private(83, "reserved, ISO"),
+    private(84, "reserved, ISO"),
+    private(85, "reserved, ISO"),
+    private(86, "reserved, ISO"),
+    private(87, "reserved, ISO"),
+    private(88, "reserved, ISO"),
+    private(89, "reserved, ISO"),
+    private(90, "reserved, ISO"),
+    private(91, "reserved, ISO"),
+    private(92, "reserved, ISO"),
     row(
         93,
         "transaction destination institution identification code",
@@ -199,11 +200,11 @@ const ROWS: [FieldSpec; 126] = [
     row(101, "file name", Ans, Length::ll(99)),
     row(102, "account identification 1", Ans, Length::ll(28)).seen_as(Pan),
     row(103, "account identification 2", Ans, Length::ll(28)).seen_as(Pan),
-    data_sets(104, "transaction specific data"),
-    data_sets(105, "reserved, ISO"),
-    data_sets(106, "reserved, ISO"),
-    data_sets(107, "reserved, ISO"),
-    data_sets(108, "reserved, ISO"),
+    private(104, "transaction specific data").holding(Datasets),
+    private(105, "reserved, ISO"),
+    private(106, "reserved, ISO"),
+    private(107, "reserved, ISO"),
+    private(108, "reserved, ISO"),
     row(
         109,
         "reconciliation fee amounts, credit",
@@ -216,23 +217,23 @@ const ROWS: [FieldSpec; 126] = [
         Ans,
         Length::lll(144),
     ),
-    data_sets(111, "reserved, private"),
-    data_sets(112, "reserved, private"),
-    data_sets(113, "reserved, private"),
-    data_sets(114, "reserved, private"),
-    data_sets(115, "reserved, private"),
-    data_sets(116, "reserved, national"),
-    data_sets(117, "reserved, national"),
-    data_sets(118, "reserved, national"),
-    data_sets(119, "reserved, national"),
-    data_sets(120, "reserved, national"),
-    data_sets(121, "reserved, national"),
-    data_sets(122, "reserved, national"),
+    private(111, "reserved, private"),
+    private(112, "reserved, private"),
+    private(113, "reserved, private"),
+    private(114, "reserved, private"),
+    private(115, "reserved, private"),
+    private(116, "reserved, national"),
+    private(117, "reserved, national"),
+    private(118, "reserved, national"),
+    private(119, "reserved, national"),
+    private(120, "reserved, national"),
+    private(121, "reserved, national"),
+    private(122, "reserved, national"),
     row(123, "reserved, private", B, Length::lll(999)).seen_as(Sad),
-    data_sets(124, "reserved, private"),
-    data_sets(125, "reserved, private"),
-    data_sets(126, "reserved, private"),
-    data_sets(127, "reserved, private"),
+    private(124, "reserved, private"),
+    private(125, "reserved, private"),
+    private(126, "reserved, private"),
+    private(127, "reserved, private"),
     row(128, "message authentication code", B, Fixed(8)).encoded(Binary),
 ];
 
@@ -247,7 +248,7 @@ const PACKED: [FieldSpec; 1] = [row(
 .holding(Positional(&LIFE_CYCLE_PACKED))];
 
 /// Up to 9,999 bytes behind four digits. What they hold may be a verification value.
-const fn data_sets(number: u8, name: &'static str) -> FieldSpec {
+const fn private(number: u8, name: &'static str) -> FieldSpec {
     let length = Length::Var {
         digits: 4,
         max: 9999,

@@ -3,12 +3,12 @@
 //!
 //! No date is checked: public messages of such links have a DE7 of zeros.
 //!
-//! Sub-elements (48, 56, 104, 105, 108, 112) are opaque private bytes, in the character set of the
-//! link: id of two digits, length of two; in DE56, DE105, DE108 and DE112 of three.
+//! DE48 has its sub-elements in the character set of the link: id of two digits, length of two.
+//! Those of DE56, 104, 105, 108 and 112 are opaque private bytes.
 
 use crate::charset::Charset;
 use crate::class::Class::{An, Ans, B, N};
-use crate::composite::Composite::Positional;
+use crate::composite::Composite::{Positional, Tagged};
 use crate::dialect::{Dialect, Form, MtiForm};
 use crate::dialects::{build, ebcdic, iso87, row, undated, with};
 use crate::field::Encoding::Binary;
@@ -16,12 +16,22 @@ use crate::field::FieldSpec;
 use crate::field::Length::{self, Fixed};
 use crate::field::Relay::Replay;
 use crate::field::Sensitivity::Sad;
+use crate::tagged::{self, Form as Coded, LenCounts};
 
 /// Text in international EBCDIC, as on the network itself.
 pub(crate) static LIKE: Dialect = build(
     "mastercard-like",
     Form::ASCII.mti(MtiForm::Text(Charset::Cp500)),
-    &ebcdic(with(ROWS, &[place_of_sale(&PLACE_OF_SALE)]), Charset::Cp500),
+    &ebcdic(
+        with(
+            ROWS,
+            &[
+                additional_data(Coded::Ebcdic),
+                place_of_sale(&PLACE_OF_SALE),
+            ],
+        ),
+        Charset::Cp500,
+    ),
     iso87::REQUIREMENTS,
 );
 
@@ -35,7 +45,8 @@ pub(crate) static LIKE_ASCII: Dialect = build(
 
 const ROWS: [FieldSpec; 126] = with(undated(iso87::ROWS), &CHANGES);
 
-const CHANGES: [FieldSpec; 15] = [
+const CHANGES: [FieldSpec; 16] = [
+    additional_data(Coded::Ascii),
     row(54, "additional amounts", Ans, Length::lll(240)).relayed(Replay),
     private(56, "payment account data", 999),
     private(60, "advice reason code", 999),
@@ -62,6 +73,19 @@ const CHANGES: [FieldSpec; 15] = [
 
 const fn private(number: u8, name: &'static str, len_max: u32) -> FieldSpec {
     row(number, name, B, Length::lll(len_max)).seen_as(Sad)
+}
+
+/// The category of the transaction, then sub-elements.
+const fn additional_data(coded: Coded) -> FieldSpec {
+    let layout = tagged::Layout {
+        lead: 1,
+        id_len: 2,
+        id_form: coded,
+        len_len: 2,
+        len_form: coded,
+        len_counts: LenCounts::Value,
+    };
+    private(48, "additional data, private", 999).holding(Tagged(layout))
 }
 
 /// All 26 characters; where the postal code is cut short, the field is passed on but not opened.

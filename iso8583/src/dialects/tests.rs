@@ -385,7 +385,7 @@ fn what_each_version_echoes_and_replays() {
     check(
         Dialect::VISA_LIKE,
         &echo,
-        &[5, 6, 9, 10, 15, 16, 44, 50, 51, 54],
+        &[5, 6, 9, 10, 15, 16, 44, 50, 51, 54, 55],
     );
     check(
         Dialect::MASTERCARD_LIKE,

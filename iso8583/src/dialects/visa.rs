@@ -3,13 +3,13 @@
 //! 35, 36, 99 and 100, bytes of all others. An odd number of digits has a zero in front.
 //!
 //! DE35 is described with the zero behind as well (semantics.md §12): that takes a row of one's
-//! own. So does a DE62 in fixed places instead of a bitmap. Data sets (34, 55, 104, 110, 111, 114,
-//! 120, 123) are opaque private bytes.
+//! own. So does a DE62 in fixed places instead of a bitmap. DE34, 55, 104, 110, 111, 114, 120 and
+//! 123 hold datasets.
 
 use crate::calendar::Calendar;
 use crate::charset::Charset;
 use crate::class::Class::{self, An, Ans, B, N, Xn, Z};
-use crate::composite::Composite::{Bitmapped, Positional};
+use crate::composite::Composite::{Bitmapped, Datasets, Positional};
 use crate::dialect::{BitmapForm, Dialect, Form, Layout, MtiForm, Tertiary};
 use crate::dialects::{build, iso87, row};
 use crate::field::Encoding::{self, Binary};
@@ -91,7 +91,9 @@ const ROWS: [FieldSpec; 146] = [
     secret(52, "personal identification number data", 8),
     digits(53, "security related control information", Fixed(16)),
     text(54, "additional amounts", Ans, up_to(120)).relayed(Replay),
-    private(55, "integrated circuit card data"),
+    private(55, "integrated circuit card data")
+        .holding(Datasets)
+        .relayed(Replay),
     text(56, "customer related data", Ans, up_to(255)),
     text(57, "reserved, national", Ans, up_to(255)),
     text(58, "reserved, national", Ans, up_to(255)),
@@ -145,7 +147,7 @@ const ROWS: [FieldSpec; 146] = [
     text(101, "file name", Ans, up_to(17)),
     text(102, "account identification 1", Ans, up_to(28)).seen_as(Pan),
     text(103, "account identification 2", Ans, up_to(28)).seen_as(Pan),
-    private(104, "transaction specific data"),
+    private(104, "transaction specific data").holding(Datasets),
     secret(105, "double-length key", 16),
     private(106, "reserved, ISO"),
     private(107, "reserved, ISO"),
@@ -169,7 +171,7 @@ const ROWS: [FieldSpec; 146] = [
         up_to(11),
     ),
     private(122, "reserved, private"),
-    private(123, "verification data"),
+    private(123, "verification data").holding(Datasets),
     private(124, "reserved, private"),
     private(125, "supporting information"),
     private(126, "private fields").holding(Bitmapped(&PRIVATE)),
@@ -363,13 +365,13 @@ const fn secret(number: u8, name: &'static str, len: u16) -> FieldSpec {
     bytes(number, name, Fixed(len)).seen_as(Sad)
 }
 
-/// Behind two bytes that say how long.
+/// Datasets behind two bytes that say how long.
 const fn long(number: u8, name: &'static str) -> FieldSpec {
     let length = Var {
         digits: 2,
         max: 1537,
     };
-    bytes(number, name, length).seen_as(Sad)
+    bytes(number, name, length).seen_as(Sad).holding(Datasets)
 }
 
 /// Digits of what is packed, bytes of all else.

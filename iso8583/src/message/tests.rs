@@ -9,7 +9,8 @@ use crate::class::Class;
 use crate::dialect::Form;
 use crate::field::{FieldSpec, Length};
 use crate::testing::{
-    Message, PURCHASE, any_dialect_and_fields, any_nested_and_fields, purchase_bytes, raw, written,
+    Message, PURCHASE, any_dialect_and_fields, any_fields, any_nested_and_fields, purchase_bytes,
+    raw, written,
 };
 use crate::{describe::describe, translate};
 

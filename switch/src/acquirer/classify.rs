@@ -43,7 +43,7 @@ pub(crate) fn classify(message: MessageRef<'_>, parsed: Result<(), ParseError>) 
 fn transaction(message: MessageRef<'_>) -> Class {
     let checked = message
         .check_requirements()
-        .and_then(|()| message.check_composites());
+        .and_then(|()| message.check_chip_data());
     match checked {
         Err(error) => refuse(message, ResponseCode::FORMAT_ERROR, Some(error.field)),
         Ok(()) => Class::Transaction(Claim::of(message)),

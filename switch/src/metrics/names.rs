@@ -277,7 +277,7 @@ families! {
     BuildInfo: GAUGE, None, "njia_build_info", [free("version"), free("commit")],
         "Always 1; which njia this is.";
     ConfigInfo: GAUGE, None, "njia_config_info", [free("sha256")],
-        "Always 1; the hash of the configuration file in force.";
+        "Always 1; the hash of the configuration in force, dialect files included.";
     Requests: COUNTER, None, "njia_requests_total", [INGRESS],
         "Requests and reversals read from acquirers.";
     Inflight: GAUGE, None, "njia_inflight_transactions", [INGRESS],
