@@ -19,7 +19,7 @@ use loadgen::clock::Clock;
 use njia_tests::e2e::{Build, Node, folder};
 
 /// How the acquirer's messages are cut out of the stream.
-const FRAMING: &str = "be16";
+const FRAMING: &str = "le16";
 
 /// Two bytes of length by the name of a framing.
 fn header(framing: &str, len: usize) -> [u8; 2] {

@@ -23,6 +23,7 @@ mod nested;
 mod row;
 mod rules;
 mod spec;
+mod tagged;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -18,7 +18,7 @@ pub(super) fn read(section: &Section<'_>, row: &mut Row, parent: &Spec) {
         has_fields: section.has("fields"),
     };
     let fields = section.section("fields");
-    if section.has("holds") || !keys.say_something() {
+    if section.has("holds") || section.has("tagged") || !keys.say_something() {
         return;
     }
     if parent.depth >= DIALECT_DEPTH_MAX {

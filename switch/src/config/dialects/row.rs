@@ -11,6 +11,7 @@ use iso8583::packed::{Justify, Packed};
 
 use super::nested;
 use super::spec::{Custom, Holds, Row, Spec};
+use super::tagged;
 use super::words::{self, EncodingWord, LengthWord};
 use crate::config::section::Section;
 
@@ -242,15 +243,26 @@ const fn rank(sensitivity: Sensitivity) -> u8 {
 fn holds(section: &Section<'_>, row: &mut Row) {
     let holds = section.parsed("holds", |text| match text {
         "tlv" => Ok(Composite::Tlv),
+        "datasets" => Ok(Composite::Datasets),
         "none" => Ok(Composite::Opaque),
-        _ => Err(format!("does not take `{text}`; known: tlv, none")),
+        _ => Err(format!(
+            "does not take `{text}`; known: tlv, datasets, none"
+        )),
     });
+    let tagged = tagged::read(section);
     if let Some(composite) = holds {
         row.holds = Holds::Known(composite);
         no_use(
             section,
-            &["nested", "positional", "fields"],
+            &["nested", "positional", "fields", "tagged"],
             "`holds` says what the field holds",
+        );
+    } else if let Some(composite) = tagged {
+        row.holds = Holds::Known(composite);
+        no_use(
+            section,
+            &["nested", "positional", "fields"],
+            "`tagged` says what the field holds",
         );
     }
 }

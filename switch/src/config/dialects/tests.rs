@@ -156,6 +156,40 @@ fn each_word_of_a_row_is_taken() {
     }
     becomes(48, "holds = \"tlv\"", base(48).holding(Composite::Tlv));
     becomes(55, "holds = \"none\"", base(55).holding(Composite::Opaque));
+    becomes(
+        55,
+        "holds = \"datasets\"",
+        base(55).holding(Composite::Datasets),
+    );
+}
+
+#[test]
+fn sub_elements_are_laid_out_by_a_table() {
+    use iso8583::tagged::{Form, Layout, LenCounts};
+    let plain = Layout {
+        lead: 0,
+        id_len: 2,
+        id_form: Form::Ascii,
+        len_len: 2,
+        len_form: Form::Ascii,
+        len_counts: LenCounts::Value,
+    };
+    becomes(
+        48,
+        "tagged = {}",
+        base(48).holding(Composite::Tagged(plain)),
+    );
+    let other = Layout {
+        lead: 1,
+        id_len: 3,
+        id_form: Form::Ebcdic,
+        len_len: 1,
+        len_form: Form::Binary,
+        len_counts: LenCounts::IdAndValue,
+    };
+    let keys = "tagged = { lead = 1, id = 3, id_form = \"ebcdic\", length = 1, \
+                length_form = \"binary\", counts = \"id-and-value\" }";
+    becomes(48, keys, base(48).holding(Composite::Tagged(other)));
 }
 
 #[test]

@@ -162,7 +162,7 @@ pub(super) fn title(text: &str) -> Result<String, String> {
 
 const TITLE_LEN_MAX: usize = 64;
 
-fn word<T: Copy>(text: &str, known: &[(&'static str, T)]) -> Result<T, String> {
+pub(super) fn word<T: Copy>(text: &str, known: &[(&'static str, T)]) -> Result<T, String> {
     if let Some((_, value)) = known.iter().find(|(name, _)| *name == text) {
         return Ok(*value);
     }

@@ -359,7 +359,7 @@ fn words_are_refused_with_the_nearest_one() {
     row_refused(
         48,
         "holds = \"blt\"",
-        &["@holds@ `holds` does not take `blt`; known: tlv, none"],
+        &["@holds@ `holds` does not take `blt`; known: tlv, datasets, none"],
     );
     keys_refused(
         "chraset = \"ascii\"",
