@@ -10,7 +10,7 @@ use iso8583::frame::FrameStep;
 use iso8583::header::{HeaderBytes, Stripped};
 use iso8583::{Dialect, FieldIndex, Framing, Header, MessageRef, translate};
 use loadgen::message::Wire;
-use njia_tests::e2e::session::{message, purchase, purchase_without};
+use njia_tests::e2e::session::{headed, message, purchase, purchase_without};
 use njia_tests::e2e::{Build, Issuers, Node, eventually, folder};
 
 const LATENCY: Duration = Duration::from_millis(2);
@@ -99,14 +99,6 @@ fn framed(framing: Framing, content: &[u8]) -> Vec<u8> {
     let len = framing.enclose(&mut frame, content.len()).unwrap();
     frame.truncate(len);
     frame
-}
-
-/// A message behind a header.
-fn headed(header: HeaderBytes, message: &[u8]) -> Vec<u8> {
-    let mut content = vec![0; header.as_bytes().len()];
-    header.put(&mut content, message.len()).unwrap();
-    content.extend_from_slice(message);
-    content
 }
 
 fn field(message: &[u8], number: u8) -> String {

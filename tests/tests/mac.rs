@@ -5,7 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use iso8583::{Dialect, FieldIndex, MessageRef, Writer, mac};
+use iso8583::header::HeaderBytes;
+use iso8583::mac::MacEngine as _;
+use iso8583::{Dialect, FieldIndex, Header, MessageRef, Writer, mac};
 use njia_tests::e2e::bank::{AnswerMac, Bank};
 use njia_tests::e2e::session::{Session, authenticated, message, purchase};
 use njia_tests::e2e::{Build, Issuers, Node, eventually, folder};
@@ -39,9 +41,14 @@ struct Scene {
 
 impl Scene {
     fn open(name: &str, more: &[(&str, &str)]) -> Self {
+        Self::open_behind(Header::None, name, more)
+    }
+
+    /// The same with a bank whose messages have headers of this form.
+    fn open_behind(header: Header, name: &str, more: &[(&str, &str)]) -> Self {
         let folder = folder(env!("CARGO_TARGET_TMPDIR"), name);
         let operator = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
-        let bank = Bank::start(key(CMAC, US_TO_BANK), key(CMAC, BANK_TO_US)).unwrap();
+        let bank = Bank::start(header, key(CMAC, US_TO_BANK), key(CMAC, BANK_TO_US)).unwrap();
         let environment = [
             ("NJIA__NODE__SHARDS", "2"),
             ("NJIA__KEYS__SOFTWARE_MAC", "true"),
@@ -256,6 +263,62 @@ fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 }
 
 #[test]
+fn a_mac_covers_the_message_and_not_the_header_before_it() {
+    let headers = [
+        ("NJIA__LISTENER__POS__HEADER", "tpdu"),
+        ("NJIA__ISSUER__BANK__HEADER", "tpdu"),
+        ("NJIA__ISSUER__BANK__HEADER_DESTINATION", "0042"),
+        ("NJIA__ISSUER__BANK__HEADER_SOURCE", "8000"),
+    ];
+    let scene = Scene::open_behind(Header::Tpdu, "mac-tpdu", &headers);
+    let mut session = scene.session();
+    let tpdu = Header::Tpdu.addressed("0001", "8023").unwrap();
+    session.speak_behind(tpdu);
+    let original = purchase("000001");
+    let good = scene.authentic(&original);
+    for (name, bytes) in [
+        ("no MAC", &original),
+        ("one bit of the amount", &forged(&good)),
+        ("over the header too", &covering(tpdu, &good, &scene)),
+    ] {
+        assert_eq!(
+            scene.told(&mut session, bytes),
+            pair("0210", "63"),
+            "{name}"
+        );
+    }
+    assert_eq!(scene.asked(), [""; 0]);
+    assert_eq!(scene.told(&mut session, &good), pair("0210", "00"));
+
+    // A network may bring the copy on another way: the header differs, the MAC does not.
+    session.speak_behind(Header::Tpdu.addressed("0002", "8099").unwrap());
+    assert_eq!(scene.told(&mut session, &good), pair("0210", "00"));
+    assert_eq!(scene.asked().len(), 1);
+    let echo = message(*b"0800", &[(7, "0601120000"), (11, "000800"), (70, "301")]);
+    assert_eq!(scene.told(&mut session, &echo), pair("0810", "63"));
+    let echo = scene.authentic(&echo);
+    assert_eq!(scene.told(&mut session, &echo), pair("0810", "00"));
+    let reversal = scene.authentic(&reversal(&original, "000001"));
+    assert_eq!(scene.told(&mut session, &reversal), pair("0430", "00"));
+    scene.node.settle(Duration::from_secs(20)).unwrap();
+    assert_eq!(scene.bank.asked("0420").len(), 1);
+    let failures = |labels: &[&str]| scene.metric("njia_mac_failures_total", labels);
+    assert_eq!(failures(&["acquirer", "missing"]), 2.0);
+    assert_eq!(failures(&["acquirer", "wrong"]), 2.0);
+    assert_eq!(failures(&["issuer"]), 0.0);
+    scene.close();
+}
+
+/// The same message with a MAC that covers the header before it.
+fn covering(header: HeaderBytes, message: &[u8], scene: &Scene) -> Vec<u8> {
+    let (covered, _) = message.split_last_chunk::<{ mac::MAC_LEN }>().unwrap();
+    let mac = scene
+        .pos_to_us
+        .compute(&[header.as_bytes(), covered].concat());
+    [covered, &mac].concat()
+}
+
+#[test]
 fn an_answer_that_is_not_authentic_is_as_good_as_none() {
     let fast = [
         ("NJIA__ROUTE__BANK_CARDS__DEADLINE_MS", "400"),
@@ -341,8 +404,8 @@ fn hexadecimal_messages_and_short_macs() {
         let answer = session.receive_in(dialect).unwrap();
         assert_eq!(answer.text(39), "00");
         assert_eq!(mac::verify(answer.message(), &us_to_pos), Ok(()));
-        let digits = answer.message().field(64).unwrap();
-        assert!(digits.ends_with(b"00000000"));
+        let [.., a, b, c, d] = answer.message().array::<{ mac::MAC_LEN }>(64).unwrap();
+        assert_eq!([a, b, c, d], [0; 4]);
     }
     assert_eq!(scene.asked().len(), 1, "another letter case is a copy");
     let echo = message(*b"0800", &[(7, "0601120000"), (11, "000800"), (70, "301")]);

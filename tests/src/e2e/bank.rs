@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 use domain::ResponseCode;
 use domain::request::Answer;
+use iso8583::header::{Header, Stripped};
 use iso8583::mac::{self, MacEngine};
 use iso8583::mti::Class;
 use iso8583::{Dialect, FieldIndex, MessageRef, translate};
 
-use super::session::framed;
+use super::session::{framed, headed};
 
 /// What the answers to requests and reversals carry; those to network messages are always right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,18 +50,19 @@ struct Shared {
     answers: Mutex<AnswerMac>,
 }
 
-/// The keys of the bank.
-struct Keys<E> {
+/// How the bank speaks.
+struct Speech<E> {
+    header: Header,
     receive: E,
     send: E,
 }
 
 impl Bank {
-    /// Listens on a free port.
+    /// Listens on a free port. Each message stands behind a header of this form.
     ///
     /// # Errors
     /// No address could be bound.
-    pub fn start<E>(receive: E, send: E) -> Result<Self>
+    pub fn start<E>(header: Header, receive: E, send: E) -> Result<Self>
     where
         E: MacEngine + Send + Sync + 'static,
     {
@@ -72,11 +74,16 @@ impl Bank {
                 answers: Mutex::new(AnswerMac::Right),
             }),
         };
-        let (keys, shared) = (Arc::new(Keys { receive, send }), Arc::clone(&bank.shared));
+        let shared = Arc::clone(&bank.shared);
+        let speech = Arc::new(Speech {
+            header,
+            receive,
+            send,
+        });
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (keys, shared) = (Arc::clone(&keys), Arc::clone(&shared));
-                std::thread::spawn(move || shared.serve(&keys, stream));
+                let (speech, shared) = (Arc::clone(&speech), Arc::clone(&shared));
+                std::thread::spawn(move || shared.serve(&speech, stream));
             }
         });
         Ok(bank)
@@ -115,17 +122,20 @@ impl Bank {
 
 impl Shared {
     /// One link, until it ends.
-    fn serve(&self, keys: &Keys<impl MacEngine>, mut stream: TcpStream) -> Option<()> {
+    fn serve(&self, speech: &Speech<impl MacEngine>, mut stream: TcpStream) -> Option<()> {
         loop {
-            let mut header = [0; 2];
-            stream.read_exact(&mut header).ok()?;
-            let mut bytes = vec![0; usize::from(u16::from_be_bytes(header))];
-            stream.read_exact(&mut bytes).ok()?;
+            let mut len = [0; 2];
+            stream.read_exact(&mut len).ok()?;
+            let mut frame = vec![0; usize::from(u16::from_be_bytes(len))];
+            stream.read_exact(&mut frame).ok()?;
+            let Ok(Stripped::Message { header, message }) = speech.header.strip(&frame) else {
+                return None;
+            };
             let mut index = FieldIndex::new();
-            Dialect::ISO87_ASCII.parse(&bytes, &mut index).ok()?;
-            let message = MessageRef::new(&bytes, &index);
-            self.note(message, mac::verify(message, &keys.receive).is_ok());
-            let answer = self.answer(message, &keys.send)?;
+            Dialect::ISO87_ASCII.parse(message, &mut index).ok()?;
+            let message = MessageRef::new(message, &index);
+            self.note(message, mac::verify(message, &speech.receive).is_ok());
+            let answer = headed(header.reply(), &self.answer(message, &speech.send)?);
             stream.write_all(&framed(&answer)).ok()?;
         }
     }

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use iso8583::header::{HeaderBytes, Stripped};
 use iso8583::mac::{self, MacEngine};
 use iso8583::{Dialect, FieldIndex, MessageRef, Mti, Writer};
 
@@ -12,6 +13,7 @@ use iso8583::{Dialect, FieldIndex, MessageRef, Mti, Writer};
 #[derive(Debug)]
 pub struct Session {
     stream: TcpStream,
+    header: HeaderBytes,
 }
 
 /// A received message, owned.
@@ -52,7 +54,16 @@ impl Session {
         let stream = TcpStream::connect(listener)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Self { stream })
+        Ok(Self {
+            stream,
+            header: HeaderBytes::NONE,
+        })
+    }
+
+    /// From here on each message is sent behind this header, and each answer must have it turned
+    /// round.
+    pub fn speak_behind(&mut self, header: HeaderBytes) {
+        self.header = header;
     }
 
     /// Sends bytes as they are.
@@ -64,18 +75,18 @@ impl Session {
         Ok(())
     }
 
-    /// Sends one message behind its length.
+    /// Sends one message behind its length and the session's header.
     ///
     /// # Errors
     /// The connection is gone.
     pub fn send(&mut self, message: &[u8]) -> Result<()> {
-        self.send_raw(&framed(message))
+        self.send_raw(&framed(&headed(self.header, message)))
     }
 
     /// Reads one message.
     ///
     /// # Errors
-    /// The switch closed the connection, or sent what is no message.
+    /// The switch closed the connection, or sent what is no message or has another header.
     pub fn receive(&mut self) -> Result<Received> {
         self.receive_in(Dialect::ISO87_ASCII)
     }
@@ -85,10 +96,16 @@ impl Session {
     /// # Errors
     /// As [`Session::receive`].
     pub fn receive_in(&mut self, dialect: &'static Dialect) -> Result<Received> {
-        let mut header = [0; 2];
-        self.stream.read_exact(&mut header)?;
-        let mut bytes = vec![0; usize::from(u16::from_be_bytes(header))];
-        self.stream.read_exact(&mut bytes)?;
+        let mut len = [0; 2];
+        self.stream.read_exact(&mut len)?;
+        let mut frame = vec![0; usize::from(u16::from_be_bytes(len))];
+        self.stream.read_exact(&mut frame)?;
+        let form = self.header.form();
+        let bytes = match form.strip(&frame) {
+            Ok(Stripped::Message { header, message }) if header == self.header.reply() => message,
+            Ok(_) | Err(_) => bail!("the switch answers behind another header than `{form}` back"),
+        };
+        let bytes = bytes.to_vec();
         let mut index = FieldIndex::new();
         dialect
             .parse(&bytes, &mut index)
@@ -143,6 +160,19 @@ pub fn authenticated(dialect: &'static Dialect, message: &[u8], key: &impl MacEn
     let len = mac::append(dialect, key, &mut out, message.len());
     out.truncate(len.expect("the message can have a MAC"));
     out
+}
+
+/// A message behind a header.
+///
+/// # Panics
+/// The message is longer than the header can say.
+#[must_use]
+pub fn headed(header: HeaderBytes, message: &[u8]) -> Vec<u8> {
+    let mut content = vec![0; header.as_bytes().len()];
+    let put = header.put(&mut content, message.len());
+    put.expect("the header can say how long the message is");
+    content.extend_from_slice(message);
+    content
 }
 
 /// A message behind its two-byte length.
