@@ -1,7 +1,8 @@
 //! Codec: a purchase of 20 fields (0200 with chip data and a private field, 362 bytes) read,
 //! written, answered and forwarded; chip data checked, opened and read.
 //!
-//! `parse` checks every character of every field. Beside it in the same run: a copy of the same
+//! `parse` checks every character of every field, and the dates; `scan` finds the fields that a
+//! router reads by their lengths alone. Beside it in the same run: a copy of the same
 //! bytes, which is the least that touching them costs, and a peer that reads the same message into
 //! a map of owned values and checks as much. `build` puts 20 fields with all checks; `answer` and
 //! `forward` copy between messages.
@@ -121,6 +122,13 @@ fn reading(criterion: &mut Criterion) {
         let mut index = FieldIndex::new();
         group.bench_function(format!("parse {}", dialect.name()), |bencher| {
             bencher.iter(|| dialect.parse(black_box(&message), black_box(&mut index)));
+        });
+    }
+    for dialect in DIALECTS {
+        let message = purchase(dialect);
+        let mut index = FieldIndex::new();
+        group.bench_function(format!("scan {} up to DE49", dialect.name()), |bencher| {
+            bencher.iter(|| dialect.scan(black_box(&message), 49, black_box(&mut index)));
         });
     }
     let message = purchase(Dialect::ISO87_ASCII);

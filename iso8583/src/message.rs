@@ -167,6 +167,13 @@ impl<'a> MessageRef<'a> {
         self.index.span(number)?.of(self.bytes)
     }
 
+    /// The value itself, where the wire has it as it is.
+    #[inline]
+    pub(crate) fn plain(self, number: u8) -> Option<&'a [u8]> {
+        let wire = self.field(number)?;
+        self.dialect().rule(number).is_plain.then_some(wire)
+    }
+
     /// The value itself: text as ASCII characters, binary as bytes in every dialect. Takes room
     /// from `scratch` only where the wire form is another. `None` when the field is absent or
     /// `scratch` too small.

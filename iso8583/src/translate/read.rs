@@ -216,18 +216,20 @@ const fn transmission(mti: Mti) -> Transmission {
 /// # Errors
 /// The field that cannot be used.
 pub fn account(message: MessageRef<'_>) -> Result<Option<Pan>, FormatError> {
-    let mut scratch = [0; TEXT_LEN_MAX];
-    let of_track = match message.decode(35, &mut scratch) {
-        Some(track) => Some(checked_account(35, account_of_track(track))?),
-        None => None,
-    };
-    let mut scratch = [0; TEXT_LEN_MAX];
-    let Some(field) = message.decode(2, &mut scratch) else {
-        return Ok(of_track);
+    let (mut of_field, mut of_track) = ([0; TEXT_LEN_MAX], [0; TEXT_LEN_MAX]);
+    let track = message.decode(35, &mut of_track);
+    let of_track = track.map(account_of_track);
+    let Some(field) = message.decode(2, &mut of_field) else {
+        return of_track
+            .map(|digits| checked_account(35, digits))
+            .transpose();
     };
     let account = checked_account(2, field)?;
     match of_track {
-        Some(other) if other != account => Err(FormatError { field: 2 }),
+        Some(other) if !(Pan::LEN_MIN..=Pan::LEN_MAX).contains(&other.len()) => {
+            Err(FormatError { field: 35 })
+        }
+        Some(other) if other != account.expose_digits() => Err(FormatError { field: 2 }),
         _ => Ok(Some(account)),
     }
 }
@@ -258,7 +260,21 @@ fn optional<const N: usize>(message: MessageRef<'_>, field: u8) -> Result<Text<N
     Ok(Text::EMPTY)
 }
 
+#[inline(always)]
 fn read<T, E>(
+    message: MessageRef<'_>,
+    field: u8,
+    value: impl FnOnce(&[u8]) -> Result<T, E>,
+) -> Result<T, FormatError> {
+    if let Some(text) = message.plain(field) {
+        return value(text).map_err(|_| FormatError { field });
+    }
+    // Apart, because the scratch is cleared before it is used.
+    read_decoded(message, field, value)
+}
+
+#[inline(never)]
+fn read_decoded<T, E>(
     message: MessageRef<'_>,
     field: u8,
     value: impl FnOnce(&[u8]) -> Result<T, E>,
