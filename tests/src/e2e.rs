@@ -18,7 +18,7 @@ use loadgen::issuer::{Behaviour, IssuerConfig, IssuerHost};
 use loadgen::message::Wire;
 
 pub use load::{Load, LoadReport, Running, concatenated};
-pub use node::{Build, Node};
+pub use node::{Build, Node, variable_or};
 pub use session::Session;
 
 /// Two simulated issuers, `bank` and `momo`, in this process: they outlive the switch.

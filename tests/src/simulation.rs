@@ -25,6 +25,8 @@ mod world;
 
 use std::fmt;
 
+pub use random::Random;
+
 /// How the shell around the engine behaves. All but the first are null controls: a simulation that
 /// does not catch them proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

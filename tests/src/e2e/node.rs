@@ -59,7 +59,11 @@ pub(super) fn njia_loadgen() -> PathBuf {
 }
 
 /// A folder that a variable names, else one beside this test's own profile in the target folder.
-fn variable_or(name: &str, beside: &str) -> PathBuf {
+///
+/// # Panics
+/// The test does not know where it lies.
+#[must_use]
+pub fn variable_or(name: &str, beside: &str) -> PathBuf {
     if let Some(folder) = std::env::var_os(name) {
         return PathBuf::from(folder);
     }
