@@ -1,5 +1,5 @@
 #!/bin/sh
-# Everything that must hold, cheapest first. Needs no network but for cargo and apt.
+# Everything that must hold, cheapest first. Needs no network but for cargo, apt, pip and npm.
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
@@ -11,6 +11,7 @@ step() {
 
 sh scripts/need.sh
 sh scripts/postgres.sh
+interop_dir=$(sh scripts/interop.sh)
 
 step "format"
 cargo fmt --all --check
@@ -41,6 +42,7 @@ cargo build --release --locked -p switch -p loadgen
 step "tests"
 bin_dir=$(cd "$target/release" && pwd)
 null_dir=$(cd "$target/null-control/release" && pwd)
-NJIA_BIN_DIR=$bin_dir NJIA_NULL_CONTROL_DIR=$null_dir cargo test --workspace --locked
+NJIA_BIN_DIR=$bin_dir NJIA_NULL_CONTROL_DIR=$null_dir NJIA_INTEROP_DIR=$interop_dir \
+    cargo test --workspace --locked
 
 step "all green"
