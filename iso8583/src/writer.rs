@@ -274,11 +274,14 @@ impl<'b> Writer<'b> {
                 None => Err(WriteError::Length(number)),
             };
         }
-        let room = self.reserve_row(row, units)?;
-        match codec::decode(from, digits, units, room) {
-            Some(_) => Ok(()),
-            None => Err(WriteError::Content(number)),
+        // A scan does not look at digits, and a field that has its room cannot give it back.
+        if codec::fault_of(from, digits, units, false).is_some() {
+            return Err(WriteError::Content(number));
         }
+        let room = self.reserve_row(row, units)?;
+        let decoded = codec::decode(from, digits, units, room);
+        debug_assert!(decoded.is_some(), "invariant: they are hexadecimal digits");
+        Ok(())
     }
 
     /// Writes MTI and bitmaps, and says how long the message is.

@@ -43,6 +43,26 @@ fn fields_that_cannot_be_put() {
 }
 
 #[test]
+fn a_copy_that_fails_leaves_the_message_as_it_was() {
+    let hex = Dialect::ISO87_ASCII_HEX;
+    let mut bytes = written(hex, "0800", &[(3, b"000000"), (52, &[7; 8])]);
+    *bytes.last_mut().unwrap() = b'x';
+    let mut index = FieldIndex::new();
+    assert_eq!(
+        hex.scan(&bytes, 64, &mut index),
+        Ok(()),
+        "it looks at lengths"
+    );
+    let mut out = [0; 100];
+    let mut writer = writer(&mut out);
+    let scanned = MessageRef::new(&bytes, &index);
+    assert_eq!(writer.copy(3, scanned), Ok(()));
+    assert_eq!(writer.copy(52, scanned), Err(WriteError::Content(52)));
+    let len = writer.finish().unwrap();
+    assert_eq!(out[..len], raw(b"0200", &[3], b"000000"));
+}
+
+#[test]
 fn the_secondary_bitmap_is_there_when_it_is_needed() {
     let check = |fields: &[(u8, &[u8])], expected: Vec<u8>| {
         assert_eq!(written(Dialect::ISO87_ASCII, "0800", fields), expected);
