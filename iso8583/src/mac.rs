@@ -53,7 +53,8 @@ pub fn verify(message: MessageRef<'_>, engine: &impl MacEngine) -> Result<(), Ma
 /// # Errors
 /// The buffer is full; [`WriteError::Order`] for a message that has a MAC;
 /// [`WriteError::Undefined`], [`WriteError::Length`] or [`WriteError::Content`] for a dialect that
-/// does not carry one, or for what is no message of it.
+/// does not carry one, or for what is no message of it, or has an empty bitmap, which
+/// [`Writer`] never writes.
 pub fn append(
     dialect: &'static Dialect,
     engine: &impl MacEngine,
@@ -66,7 +67,8 @@ pub fn append(
     dialect.parse(message, &mut index).map_err(no_message)?;
     let field = place(MessageRef::new(message, &index));
     let put = |out: &mut [u8], mac: &[u8; MAC_LEN]| {
-        let mut writer = Writer::resume(&index, len, out);
+        let empty_bitmap = WriteError::Content(1);
+        let mut writer = Writer::resume(&index, len, out).ok_or(empty_bitmap)?;
         writer.put(field, mac)?;
         writer.finish()
     };

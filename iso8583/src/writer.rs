@@ -53,10 +53,11 @@ impl<'b> Writer<'b> {
     }
 
     /// Goes on behind the last field of a message that fills the first `len` bytes of `out` and
-    /// was read into `index`.
-    pub(crate) fn resume(index: &FieldIndex, len: usize, out: &'b mut [u8]) -> Self {
+    /// was read into `index`. `None` when it has a bitmap that announces nothing: the bitmaps are
+    /// written anew, without that one, and the fields would not stand behind them.
+    pub(crate) fn resume(index: &FieldIndex, len: usize, out: &'b mut [u8]) -> Option<Self> {
         let present = index.present();
-        Self {
+        let writer = Self {
             dialect: index.dialect(),
             mti: index.mti(),
             out,
@@ -64,7 +65,8 @@ impl<'b> Writer<'b> {
             present,
             last: present.last().unwrap_or(0),
             third_at: 0,
-        }
+        };
+        (len_without_empty_bitmaps(index) == len).then_some(writer)
     }
 
     /// Puts a field: text as ASCII characters, binary as bytes in every dialect. A field that fails
@@ -409,6 +411,25 @@ impl<'b> Writer<'b> {
         self.at = end;
         Ok(())
     }
+}
+
+/// Bytes of the message that was read into `index`, if none of its bitmaps is empty.
+fn len_without_empty_bitmaps(index: &FieldIndex) -> usize {
+    let (form, present) = (index.dialect().form(), index.present());
+    let [_, second, third] = present.words();
+    let further_bitmaps = match form.layout {
+        Layout::Chained(_) if third != 0 => 2,
+        Layout::Chained(_) if second != 0 => 1,
+        Layout::Chained(_) | Layout::Fixed(_) | Layout::Positional => 0,
+    };
+    // Places are known without the bytes.
+    let message = MessageRef::new(&[], index);
+    let head = form
+        .bitmap_len()
+        .saturating_mul(further_bitmaps)
+        .saturating_add(form.head_len());
+    let places = present.iter().filter_map(|number| message.extent(number));
+    places.fold(head, |len, place| len.saturating_add(place.len()))
 }
 
 /// A bitmap whose first bit says that another one follows.

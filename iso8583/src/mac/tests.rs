@@ -131,6 +131,8 @@ fn where_no_mac_can_be_the_message_stays_as_it_was() {
     let network = written(ascii, "0800", &[(70, b"301"), (128, &[0; MAC_LEN])]);
     check(ascii, &network, 64, WriteError::Order(128));
     check(ascii, b"0200 is cut", 64, WriteError::Content(1));
+    let empty_secondary = raw(b"0800", &[1, 11], b"000042");
+    check(ascii, &empty_secondary, 64, WriteError::Content(1));
     let mut out = [0; 8];
     assert_eq!(append(ascii, &Sum, &mut out, 9), Err(WriteError::Full));
 }
