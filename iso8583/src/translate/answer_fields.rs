@@ -86,29 +86,10 @@ fn keep_storable(chip_data: &mut [u8]) -> Option<usize> {
 }
 
 /// An element without account number and authentication data, in itself and in all that it holds.
+/// What is malformed within it may hide some: where one reader sees a value another one sees tags.
 fn may_be_stored(element: &tlv::Element<'_>) -> bool {
-    if !element.is_constructed() {
-        return !NOT_STORED.contains(&element.tag);
-    }
-    // Elements within elements are looked at in one row: behind the header of a constructed one
-    // stands what it holds.
-    let mut rest = element.value;
-    while let Some(inner) = tlv::elements(rest).next() {
-        let Ok(inner) = inner else {
-            return false;
-        };
-        if NOT_STORED.contains(&inner.tag) {
-            return false;
-        }
-        let opened = if inner.is_constructed() {
-            inner.value.len()
-        } else {
-            0
-        };
-        let passed = inner.bytes.len().saturating_sub(opened);
-        rest = rest.get(passed..).unwrap_or_default();
-    }
-    true
+    tlv::walk(element.bytes)
+        .all(|inner| inner.is_ok_and(|(_, inner)| !NOT_STORED.contains(&inner.tag)))
 }
 
 /// Numbers and values in the order in which they stand; ends early where the layout is broken.

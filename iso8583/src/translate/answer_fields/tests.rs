@@ -93,6 +93,8 @@ fn chip_data_is_kept_without_card_data() {
         &[0x70, 6, 0x77, 4, 0x57, 2, 0x50, 0x61],
         &[0x70, 7, 0x91, 1, 0, 0x77, 2, 0x5A, 0],
         &[0x70, 2, 0x57, 9],
+        // A value that is longer than what it stands in, and in which the track would vanish.
+        &[0x70, 8, 0x77, 2, 0x95, 4, 0x57, 2, 0x50, 0x61],
     ] {
         check(
             &[(55, &[CHIP, forbidden, &script].concat())],
