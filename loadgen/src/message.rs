@@ -319,9 +319,11 @@ pub fn framed(
     }
 }
 
-/// Makes the frame at the start of `frame` a repeat: the origin digit odd, nothing else.
+/// Makes the frame at the start of `frame` a repeat: the origin digit odd, nothing else. In every
+/// form of the type indicator that is the lowest bit of its last byte.
 pub fn mark_repeat(wire: Wire, frame: &mut [u8]) {
-    if let Some(origin) = frame.get_mut(wire.message_at() + 3) {
+    let mti_len = wire.dialect.form().mti.wire_len();
+    if let Some(origin) = frame.get_mut((wire.message_at() + mti_len).saturating_sub(1)) {
         *origin |= 1;
     }
 }

@@ -96,16 +96,25 @@ fn a_reversal_names_its_original() {
 }
 
 #[test]
-fn a_repeat_differs_in_one_digit() {
-    let mut frame = Vec::new();
-    draft().write(WIRE, &mut frame).unwrap();
-    let first = frame.clone();
-    mark_repeat(WIRE, &mut frame);
-    let differing: Vec<usize> = (0..frame.len())
-        .filter(|place| frame[*place] != first[*place])
-        .collect();
-    assert_eq!(differing, [5]);
-    assert_eq!(&frame[2..6], b"0201");
+fn a_repeat_differs_in_one_digit_in_every_form_of_the_type() {
+    for (dialect, place) in [
+        (Dialect::ISO87_ASCII, 5),
+        (Dialect::ISO87_BCD, 3),
+        (Dialect::ISO87_EBCDIC, 5),
+    ] {
+        let wire = Wire { dialect, ..WIRE };
+        let mut frame = Vec::new();
+        draft().write(wire, &mut frame).unwrap();
+        let first = frame.clone();
+        mark_repeat(wire, &mut frame);
+        let differing: Vec<usize> = (0..frame.len())
+            .filter(|place| frame[*place] != first[*place])
+            .collect();
+        assert_eq!(differing, [place], "{dialect:?}");
+        let mut index = FieldIndex::new();
+        assert_eq!(dialect.parse(&frame[2..], &mut index), Ok(()));
+        assert_eq!(index.mti(), Mti::FINANCIAL_REQUEST.repeat());
+    }
 }
 
 #[test]
