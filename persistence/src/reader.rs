@@ -16,7 +16,6 @@ use domain::ids::{Lsn, ShardId};
 use domain::record::Record;
 use rustix::fs::{Advice, fadvise};
 
-#[cfg(feature = "journal")]
 pub(crate) use self::segments::numbers as segment_numbers;
 pub use self::segments::wrapped_keys;
 use crate::batch::{self, BATCH_HEADER_LEN, BLOCK, BatchHeader};
