@@ -1,7 +1,6 @@
 //! What holds for all fields of a dialect: character set, type indicator, bitmaps, padding.
 
 use iso8583::dialect::Layout;
-use iso8583::error::DialectError;
 
 use super::spec::Spec;
 use super::words::{self, Bitmaps};
@@ -36,9 +35,5 @@ pub(super) fn read(section: &Section<'_>, spec: &mut Spec) {
         }
     }
     form.strict_padding = section.flag("strict_padding", form.strict_padding);
-    let form = *form;
-    // A field that the bitmaps cannot announce is no longer in the dialect.
-    let number = |error| matches!(error, DialectError::Number(_));
-    spec.rows
-        .retain(|_, row| !row.check(form).is_err_and(number));
+    spec.drop_unannounced();
 }

@@ -38,6 +38,7 @@ pub(super) fn read(section: &Section<'_>, row: &mut Row, parent: &Spec) {
         return;
     };
     spec.form.strict_padding = parent.form.strict_padding;
+    spec.drop_unannounced();
     read_all(&fields, &mut spec);
     if spec.rows.is_empty() {
         section.fault("there are no sub-fields: write [….fields.N] tables");

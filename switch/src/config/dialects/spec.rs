@@ -94,6 +94,14 @@ impl Spec {
         }
     }
 
+    /// Leaves out the fields that the bitmaps of the form cannot announce.
+    pub(super) fn drop_unannounced(&mut self) {
+        let form = self.form;
+        let number = |error| matches!(error, DialectError::Number(_));
+        self.rows
+            .retain(|_, row| !row.check(form).is_err_and(number));
+    }
+
     /// Makes the dialect, for as long as the process lasts.
     ///
     /// # Errors

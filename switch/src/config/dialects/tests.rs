@@ -463,6 +463,25 @@ fn a_field_may_hold_sub_fields() {
 }
 
 #[test]
+fn sub_fields_that_a_shorter_bitmap_cannot_announce_go() {
+    let [acme] = *loaded(
+        "[dialects.acme]\nextends = \"postilion-like\"\n\
+         fields.127.nested = { bitmap = \"binary\", len = 3 }\n",
+    ) else {
+        panic!("one dialect");
+    };
+    let base = Dialect::by_name("postilion-like").unwrap();
+    let numbers = |dialect: &Dialect| match dialect.field(127).unwrap().composite {
+        Composite::Bitmapped(held) => held.rows().map(|row| row.number).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let mut expected = numbers(base);
+    assert!(expected.last() > Some(&24));
+    expected.retain(|number| *number <= 24);
+    assert_eq!(numbers(acme), expected);
+}
+
+#[test]
 fn rules_of_messages_take_the_place_of_the_bases() {
     let acme = dialect(
         "[[dialects.acme.messages]]\nmti = \"020x\"\nmandatory = [3, 4, 11]\n\
