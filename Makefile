@@ -1,6 +1,6 @@
 # Entry points. What each does is in scripts/; `make` alone lists them.
 .POSIX:
-.PHONY: help demo test limit bench clean-demo
+.PHONY: help demo test limit bench fuzz clean-demo
 
 help:
 	@echo "make demo        build, run 10,000 transactions per second for 20 s, verify, clean up"
@@ -8,6 +8,8 @@ help:
 	@echo "make test        everything that must hold: format, lints, documents, tests"
 	@echo "make limit       the switch against a bare relay on the same sockets"
 	@echo "make bench       the benches of the parts, see benches/README.md"
+	@echo "make fuzz        TIME=60 seconds of processor time for each target, or for TARGET=..."
+	@echo "                 KEEP=1 puts the fewest inputs that reach as much into fuzz/corpus"
 	@echo "make clean-demo  remove folders that KEEP=1 left"
 
 demo:
@@ -23,6 +25,9 @@ bench:
 	@sh scripts/need.sh
 	cargo bench --locked -p njia-benches
 	@cat $${CARGO_TARGET_DIR:-target}/criterion/codec-peers.txt
+
+fuzz:
+	@sh scripts/fuzz.sh
 
 clean-demo:
 	rm -rf $${CARGO_TARGET_DIR:-target}/njia-demo*

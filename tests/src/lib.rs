@@ -1,5 +1,5 @@
 //! Helpers of the suites: the house rules, a PostgreSQL server of its own, the simulated world, the
-//! real binaries.
+//! real binaries, the checks of the fuzzers.
 //!
 //! # Contract
 //! What a suite in `tests/tests/` needs and a second suite needs too.
@@ -8,9 +8,10 @@
 //! Code of the product; anything that the product depends on.
 //!
 //! # Entry points
-//! [`tidy::Tree`], [`postgres::Cluster`], [`simulation`], [`e2e`].
+//! [`tidy::Tree`], [`postgres::Cluster`], [`simulation`], [`e2e`], [`fuzz`].
 
 pub mod e2e;
+pub mod fuzz;
 pub mod postgres;
 pub mod simulation;
 pub mod tidy;

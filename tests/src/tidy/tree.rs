@@ -116,7 +116,8 @@ fn walk(root: &Path, folder: &Path, files: &mut Vec<String>) {
             .to_string_lossy()
             .into_owned();
         if path.is_dir() {
-            if !name.starts_with('.') && name != "target" && name != "fuzz" {
+            let is_fuzz = folder == root && name == "fuzz";
+            if !name.starts_with('.') && name != "target" && !is_fuzz {
                 walk(root, &path, files);
             }
         } else if is_read(&name) {

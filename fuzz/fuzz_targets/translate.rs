@@ -1,0 +1,4 @@
+//! `njia_fuzz::translate::check` on any bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| njia_fuzz::translate::check(data));

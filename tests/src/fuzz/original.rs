@@ -1,0 +1,49 @@
+//! What the switch keeps of a request, and the reversal that it owes for it.
+
+use domain::ids::{AcquirerId, InstitutionId, Slot};
+use domain::pan::{Account, PanToken, SealedPan};
+use domain::request::{ContentHash, DuplicateKey, Facts, IssuerLeg, TraceKey, Transmission};
+use iso8583::translate::{IssuerReversal, RequestFields};
+
+pub(super) fn facts(request: &RequestFields) -> Facts {
+    Facts {
+        acquirer: AcquirerId(0),
+        class: request.class,
+        slot: Slot(0),
+        key: DuplicateKey(0),
+        content: ContentHash(0),
+        trace_key: TraceKey(0),
+        account: Account {
+            token: PanToken([0; 16]),
+            masked: request.account.masked(),
+            sealed: SealedPan {
+                key_id: 0,
+                nonce: [0; 12],
+                ciphertext: [0; 20],
+                tag: [0; 16],
+            },
+        },
+        amount: request.amount,
+        processing_code: request.processing_code,
+        merchant_category: request.merchant_category,
+        entry_mode: request.entry_mode,
+        trace: request.trace,
+    }
+}
+
+pub(super) fn reversal<'a>(
+    facts: &'a Facts,
+    request: &'a RequestFields,
+    leg: &'a IssuerLeg,
+    forwarding: &'a InstitutionId,
+) -> IssuerReversal<'a> {
+    IssuerReversal {
+        facts,
+        account: request.account.expose_digits(),
+        leg,
+        forwarding,
+        replacement: None,
+        transmission: Transmission::First,
+        transmitted: leg.transmitted,
+    }
+}
