@@ -1,4 +1,4 @@
-//! Messages: the dialect, then the bytes of a message, or a [`recipe`] where its top bit is set.
+//! Messages: the dialect, then the bytes of a message, or a recipe where its top bit is set.
 
 use iso8583::bitmap::Bitmap;
 use iso8583::describe::describe;
