@@ -1,4 +1,4 @@
-//! From messages to what they say and back: the dialect of the acquirer (top bit: a [`recipe`]),
+//! From messages to what they say and back: the dialect of the acquirer (top bit: a recipe),
 //! the dialect of the issuer with three bits of choice above it, the room for what is written (two
 //! bytes), then a message.
 
