@@ -4,6 +4,7 @@
 use iso8583::calendar::Calendar;
 use iso8583::class::Class;
 use iso8583::field::{Encoding, FieldSpec};
+use iso8583::packed::Justify;
 
 /// Whether a value, as text or bytes, is one of the row.
 #[must_use]
@@ -69,7 +70,8 @@ const fn days_of(month: u8) -> u8 {
     }
 }
 
-/// A value as every encoding can give it back: packed, both separators of a track are one nibble.
+/// A value as a row can give it back: packed, both separators of a track are one nibble; and where
+/// nothing tells an odd number of digits, the pad is one of them.
 #[must_use]
 pub fn comparable(row: &FieldSpec, value: &[u8]) -> Vec<u8> {
     let mut value = value.to_vec();
@@ -79,6 +81,15 @@ pub fn comparable(row: &FieldSpec, value: &[u8]) -> Vec<u8> {
                 *byte = b'=';
             }
         }
+    }
+    if let (Encoding::Packed(packed, _), false) = (row.encoding, tells_odd_digits(row))
+        && value.len() % 2 == 1
+    {
+        let place = match packed.justify {
+            Justify::Right => 0,
+            Justify::Left => value.len(),
+        };
+        value.insert(place, packed.pad + b'0');
     }
     value
 }
