@@ -1,5 +1,5 @@
-//! The checks of `tests/src/fuzz/`, without the rest of that package: it knows runtimes and sockets,
-//! which a fuzzer would have to build as well.
+//! The checks of `tests/src/fuzz/`, without the rest of that package: it knows runtimes and
+//! sockets, which a fuzzer would have to build as well.
 
 #[path = "../../tests/src/fuzz/again.rs"]
 mod again;

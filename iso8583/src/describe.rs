@@ -1,15 +1,16 @@
-//! A message printed for people: masked, escaped, one field a line.
+//! A message printed for people: masked, escaped, one field a line, and one for each part of what a
+//! field holds.
 
 use core::fmt;
+use core::ops::Range;
 
-use domain::pan::Pan;
-
-use crate::class::Class;
-use crate::field::{FieldSpec, Sensitivity};
+use crate::bitmap::Bitmap;
 use crate::message::MessageRef;
+use crate::mti::Mti;
+use crate::parts::{self, Part, Path, Value, Visitor};
 
 /// Prints a message: account numbers as first six and last four digits, authentication data as a
-/// fixed word, bytes without a character set as their number.
+/// fixed word, bytes without a character set in hexadecimal digits. See [`parts`].
 #[must_use]
 pub const fn describe(message: MessageRef<'_>) -> Described<'_> {
     Described(message)
@@ -23,30 +24,49 @@ impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(message) = self;
         write!(f, "MTI {} ({})", message.mti(), message.dialect().name())?;
-        for (number, value) in message.fields() {
-            if let Some(row) = message.dialect().field(number) {
-                write!(f, "\nDE{number:03} {}: ", row.name)?;
-                show(row, value, f)?;
-            }
-        }
-        Ok(())
+        let mut lines = Lines { f, written: Ok(()) };
+        let mut scratch = [0; DECODED_LEN_MAX];
+        let visited = parts::visit(message.dialect(), message.bytes(), &mut scratch, &mut lines);
+        lines.written?;
+        visited.or_else(|error| write!(f, "\n{error}"))
     }
 }
 
-fn show(row: &FieldSpec, value: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match (row.sensitivity, row.class) {
-        (Sensitivity::Sad, _) => write!(f, "[SAD, {} bytes]", value.len()),
-        (Sensitivity::Pan, _) => match Pan::new(value) {
-            Ok(pan) => fmt::Display::fmt(&pan, f),
-            Err(_) => write!(f, "[masked, {} bytes]", value.len()),
-        },
-        (Sensitivity::Public, Class::B) => write!(f, "[{} bytes]", value.len()),
-        (
-            Sensitivity::Public,
-            Class::N | Class::A | Class::An | Class::Ns | Class::Ans | Class::Z | Class::Xn,
-        ) => write!(f, "\"{}\"", value.escape_ascii()),
+/// Writes a line for each part.
+struct Lines<'f, 'b> {
+    f: &'f mut fmt::Formatter<'b>,
+    written: fmt::Result,
+}
+
+impl Lines<'_, '_> {
+    fn write(&mut self, line: fmt::Arguments<'_>) {
+        if self.written.is_ok() {
+            self.written = self.f.write_fmt(line);
+        }
     }
 }
+
+impl Visitor for Lines<'_, '_> {
+    fn mti(&mut self, _mti: Mti) {}
+
+    fn bitmaps(&mut self, _place: Range<usize>, _fields: Bitmap) {}
+
+    fn part(&mut self, part: &Part<'_>) {
+        let (path, name) = (part.path, part.name);
+        match (name, part.value) {
+            ("", value) => self.write(format_args!("\nDE{path}: {value}")),
+            (name, Value::Parts) => self.write(format_args!("\nDE{path} {name}")),
+            (name, value) => self.write(format_args!("\nDE{path} {name}: {value}")),
+        }
+    }
+
+    fn malformed(&mut self, path: &Path, offset: usize, rule: &dyn fmt::Display) {
+        self.write(format_args!("\nDE{path} at offset {offset}: {rule}"));
+    }
+}
+
+/// The longest value that is shown where the wire has it in another encoding.
+const DECODED_LEN_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,7 @@ pub mod message;
 pub mod mti;
 pub mod packed;
 mod parse;
+pub mod parts;
 pub mod requirement;
 mod rest;
 pub mod tagged;

@@ -177,6 +177,21 @@ pub enum Version {
     Reserved,
 }
 
+impl Version {
+    /// In words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Iso1987 => "ISO 8583:1987",
+            Self::Iso1993 => "ISO 8583:1993",
+            Self::Iso2003 => "ISO 8583:2003",
+            Self::National => "national version",
+            Self::Private => "private version",
+            Self::Reserved => "reserved version",
+        }
+    }
+}
+
 /// What it is about (second digit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -200,6 +215,24 @@ pub enum Class {
     Reserved,
 }
 
+impl Class {
+    /// In words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Authorisation => "authorisation",
+            Self::Financial => "financial",
+            Self::FileAction => "file action",
+            Self::Reversal => "reversal",
+            Self::Reconciliation => "reconciliation",
+            Self::Administrative => "administrative",
+            Self::FeeCollection => "fee collection",
+            Self::Network => "network management",
+            Self::Reserved => "reserved class",
+        }
+    }
+}
+
 /// What it does (third digit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Function {
@@ -217,6 +250,21 @@ pub enum Function {
     Reserved,
 }
 
+impl Function {
+    /// In words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::RequestResponse => "response",
+            Self::Advice => "advice",
+            Self::AdviceResponse => "advice response",
+            Self::Notification => "notification",
+            Self::Reserved => "reserved function",
+        }
+    }
+}
+
 /// Who began it (fourth digit, repeat bit apart). Not checked against the side it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
@@ -228,6 +276,19 @@ pub enum Origin {
     Other,
     /// 6 to 9.
     Reserved,
+}
+
+impl Origin {
+    /// In words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Acquirer => "acquirer",
+            Self::Issuer => "issuer",
+            Self::Other => "other",
+            Self::Reserved => "reserved origin",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ impl Dialect {
         pass.end(index.present)
     }
 
-    fn has_field_65(&self) -> bool {
+    pub(crate) fn has_field_65(&self) -> bool {
         self.form().layout == Layout::Chained(Tertiary::Field65)
     }
 
@@ -180,7 +180,7 @@ impl Dialect {
 
     /// The fields that the bitmaps announce, without the bits that announce bitmaps before the
     /// first field, and where the first field begins.
-    fn read_bitmaps(&self, bytes: &[u8]) -> Result<(Bitmap, usize), ParseError> {
+    pub(crate) fn read_bitmaps(&self, bytes: &[u8]) -> Result<(Bitmap, usize), ParseError> {
         let form = self.form();
         let (first, second) = (form.mti.wire_len(), form.head_len());
         let tertiary = match form.layout {
@@ -210,7 +210,7 @@ impl Dialect {
         }
     }
 
-    fn read_bitmap(&self, bytes: &[u8], at: usize) -> Result<u64, ParseError> {
+    pub(crate) fn read_bitmap(&self, bytes: &[u8], at: usize) -> Result<u64, ParseError> {
         let end = at.saturating_add(self.form().bitmap_len());
         match self.bitmap_at(bytes, at) {
             Some(bits) => Ok(bits),
@@ -368,7 +368,7 @@ pub(crate) fn read_mti(form: MtiForm, bytes: &[u8]) -> Option<Mti> {
     Mti::new(digits)
 }
 
-const fn mti_fault(form: MtiForm, bytes: &[u8]) -> ParseErrorKind {
+pub(crate) const fn mti_fault(form: MtiForm, bytes: &[u8]) -> ParseErrorKind {
     if bytes.len() < form.wire_len() {
         return ParseErrorKind::Truncated;
     }
@@ -393,7 +393,7 @@ impl Field {
         }
     }
 
-    const fn end(&self) -> usize {
+    pub(crate) const fn end(&self) -> usize {
         self.start.wrapping_add(self.len)
     }
 }
@@ -443,7 +443,7 @@ pub(crate) const fn decimal(four: [u8; 4], len: usize) -> Option<usize> {
 }
 
 #[cold]
-fn fault(field: u8, offset: usize, kind: ParseErrorKind) -> ParseError {
+pub(crate) fn fault(field: u8, offset: usize, kind: ParseErrorKind) -> ParseError {
     let offset = u32::try_from(offset).unwrap_or(u32::MAX);
     ParseError {
         field,

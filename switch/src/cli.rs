@@ -43,8 +43,8 @@ enum Command {
         #[command(subcommand)]
         what: ShowConfig,
     },
-    /// Looks at what njia has written. Never changes anything.
-    #[command(after_help = "Example:\n  njia inspect journal /var/lib/njia/journal --records")]
+    /// Looks at journals, messages and dialects. Never changes anything.
+    #[command(after_help = INSPECT_EXAMPLES)]
     Inspect {
         #[command(subcommand)]
         what: Inspect,
@@ -102,6 +102,12 @@ enum Inspect {
         #[arg(long)]
         records: bool,
     },
+    /// Decodes a message, masked; of a bad one what can be read, and where it stops and why.
+    #[command(after_help = inspect::message::EXAMPLES)]
+    Message(inspect::message::Message),
+    /// Prints the table of a dialect; without a name, which ones are built in.
+    #[command(after_help = inspect::table::EXAMPLES)]
+    Dialect(inspect::table::Table),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -129,6 +135,12 @@ enum CliError {
     Postgres(String),
     #[error("there is no journal in {}: name the folder that holds `manifest`", .0.display())]
     NoJournal(PathBuf),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Input(String),
+    #[error("{bad} of {all} messages cannot be read")]
+    Unreadable { bad: u32, all: u32 },
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
 }
@@ -167,9 +179,17 @@ impl Command {
             Self::Config {
                 what: ShowConfig::Defaults,
             } => Ok(io::stdout().write_all(EXAMPLE.as_bytes())?),
-            Self::Inspect {
-                what: Inspect::Journal { dir, records },
-            } => inspect::journal(&dir, records, &mut io::stdout().lock()),
+            Self::Inspect { what } => what.run(&mut io::stdout().lock()),
+        }
+    }
+}
+
+impl Inspect {
+    fn run(self, out: &mut dyn io::Write) -> Result<(), CliError> {
+        match self {
+            Self::Journal { dir, records } => inspect::journal(&dir, records, out),
+            Self::Message(message) => message.run(out),
+            Self::Dialect(table) => table.run(out),
         }
     }
 }
@@ -289,9 +309,13 @@ impl CliError {
             Self::Unfit(_) => ExitCode::HostUnfit,
             Self::Journal(error) => ExitCode::of(error.exit_code()),
             Self::Serve(error) => of_serve(error),
-            Self::Keys(_) | Self::Unreachable(_) | Self::NoJournal(_) | Self::Output(_) => {
-                ExitCode::Other
-            }
+            Self::Usage(_) => ExitCode::Usage,
+            Self::Keys(_)
+            | Self::Unreachable(_)
+            | Self::NoJournal(_)
+            | Self::Input(_)
+            | Self::Unreadable { .. }
+            | Self::Output(_) => ExitCode::Other,
         }
     }
 }
@@ -317,6 +341,11 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes: 0 done, 1 other error, 2 usage, 65 journal refused, 69 host unfit, 74 journal failed,
 75 journal locked, 78 configuration refused.";
+
+const INSPECT_EXAMPLES: &str = "Examples:
+  njia inspect journal /var/lib/njia/journal --records
+  njia inspect message 303830308020000000000000040000000000000030303030343233303031
+  njia inspect dialect iso87-ascii";
 
 const SERVE_EXAMPLES: &str = "Examples:
   njia serve -c /etc/njia/njia.toml
@@ -346,6 +375,12 @@ mod tests {
         assert!(parse("njia serve -c f --default-config --state-dir d").is_err());
         assert!(parse("njia config defaults").is_ok());
         assert!(parse("njia inspect journal d --records").is_ok());
+        assert!(parse("njia inspect message -").is_ok());
+        assert!(parse("njia inspect message").is_err());
+        assert!(parse("njia inspect message 30 31").is_err());
+        assert!(parse("njia inspect message --dialect d --framing be16 --json f").is_ok());
+        assert!(parse("njia inspect dialect").is_ok());
+        assert!(parse("njia inspect dialect iso87-ascii --json").is_ok());
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub use keys::{KeyFileError, create_missing_keys};
 pub use load::{EXAMPLE, Source};
 pub use report::{ConfigErrors, Problem};
 pub use secret::{SecretKey, SecretText};
+pub(crate) use section::nearest;
 
 /// A checked configuration. Shared as one `Arc`; never changed in place.
 #[derive(Debug)]

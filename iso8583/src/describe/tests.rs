@@ -18,27 +18,34 @@ fn check(fields: &[(u8, &[u8])], expected: &str) {
 
 #[test]
 fn a_field_is_shown_as_its_row_says() {
-    check(&[(3, b"000000")], "DE003 processing code: \"000000\"");
+    check(&[(3, b"000000")], "DE3 processing code: \"000000\"");
     check(
         &[(2, b"5061001234567890123")],
-        "DE002 primary account number: 506100*********0123",
+        "DE2 primary account number: 506100*********0123",
     );
     check(
         &[(2, b"1234567")],
-        "DE002 primary account number: [masked, 7 bytes]",
+        "DE2 primary account number: [masked, 7 bytes]",
     );
     check(
         &[(35, b"5061001234567890=2812")],
-        "DE035 track 2 data: [SAD, 21 bytes]",
+        "DE35 track 2 data: [SAD, 21 bytes]",
     );
     check(
         &[(63, b"\x1B[31m")],
-        "DE063 reserved, private: [SAD, 5 bytes]",
+        "DE63 reserved, private: [SAD, 5 bytes]",
     );
-    check(&[(59, b"\x1B[31m")], "DE059 echo data: [5 bytes]");
+    check(&[(59, b"\x1B[31m")], r#"DE59 echo data: "\x1b[31m""#);
+    check(
+        &[(55, &[0x9F, 0x36, 2, 0, 7, 0x57, 1, 0x50, 0xC1, 1, 9])],
+        "DE55 integrated circuit card data\n\
+         DE55.9F36 application transaction counter: 0007\n\
+         DE55.57 track 2 equivalent data: [SAD, 1 bytes]\n\
+         DE55.C1: [SAD, 1 bytes]",
+    );
     check(
         &[(41, b"a\"b\\c   ")],
-        r#"DE041 card acceptor terminal identification: "a\"b\\c   ""#,
+        r#"DE41 card acceptor terminal identification: "a\"b\\c   ""#,
     );
 }
 
@@ -77,7 +84,7 @@ fn the_purchase_in_full() {
         written(Dialect::ISO87_ASCII, "0201", &PURCHASE),
     );
     let shown = describe(message.view()).to_string();
-    assert!(shown.starts_with("MTI 0201 (iso87-ascii)\nDE002 primary account number: 506100"));
-    assert_eq!(shown.lines().count(), 21);
+    assert!(shown.starts_with("MTI 0201 (iso87-ascii)\nDE2 primary account number: 506100"));
+    assert_eq!(shown.lines().count(), 24);
     assert!(shown.is_ascii() && !shown.contains('\x1B'));
 }

@@ -1,4 +1,5 @@
-//! `njia inspect journal`: verifies a journal at rest, and shows its records masked.
+//! `njia inspect journal`: verifies a journal at rest, and shows its records masked. Messages and
+//! dialects are in the modules below.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,6 +13,13 @@ use persistence::reader::UpTo;
 use persistence::{Manifest, ShardReader};
 
 use super::CliError;
+
+mod frames;
+mod input;
+mod json;
+pub(super) mod message;
+mod pretty;
+pub(super) mod table;
 
 /// What the records of one shard come to.
 #[derive(Debug, Default)]

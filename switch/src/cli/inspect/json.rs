@@ -1,0 +1,134 @@
+//! A message as one JSON object on one line, for scripts.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Write;
+use std::ops::Range;
+
+use iso8583::bitmap::Bitmap;
+use iso8583::parts::{self, Part, Path, Value, Visitor};
+use iso8583::{Dialect, Mti};
+use serde::{Serialize, Serializer};
+
+use super::frames::{self, Content, Message, Piece};
+use super::pretty::SCRATCH_LEN;
+
+/// Keys and values in the order in which they were put.
+#[derive(Debug, Default)]
+struct Ordered(Vec<(String, String)>);
+
+impl Serialize for Ordered {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+/// What is printed.
+#[derive(Debug, Default, Serialize)]
+struct Object {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header: Option<Ordered>,
+    mti: Option<String>,
+    fields: Ordered,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Fault>,
+    /// How often each key was wanted.
+    #[serde(skip)]
+    seen: HashMap<String, u32>,
+}
+
+/// Where it stopped.
+#[derive(Debug, Serialize)]
+struct Fault {
+    /// 0 is the type indicator, 1 a bitmap; none where frame or header cannot be read.
+    field: Option<u8>,
+    /// Bytes from the start of the message; from that of the stream where there is no field.
+    offset: usize,
+    rule: String,
+}
+
+/// Writes a piece of a stream: nothing for a keep-alive. Whether it can be read.
+pub(super) fn write(
+    piece: &Piece<'_>,
+    dialect: &'static Dialect,
+    out: &mut dyn Write,
+) -> std::io::Result<bool> {
+    let object = match &piece.content {
+        Content::Message(message) => object_of(message, piece.offset, dialect),
+        Content::KeepAlive => return Ok(true),
+        Content::Refused { offset, rule } => Object {
+            error: Some(Fault {
+                field: None,
+                offset: *offset,
+                rule: rule.clone(),
+            }),
+            ..Object::default()
+        },
+    };
+    serde_json::to_writer(&mut *out, &object)?;
+    writeln!(out)?;
+    Ok(object.error.is_none())
+}
+
+fn object_of(message: &Message<'_>, offset: usize, dialect: &'static Dialect) -> Object {
+    let mut object = Object {
+        header: message
+            .header
+            .as_ref()
+            .map(|header| Ordered(frames::told(header, message.reject))),
+        ..Object::default()
+    };
+    let mut scratch = vec![0; SCRATCH_LEN];
+    let read = parts::visit(dialect, message.bytes, &mut scratch, &mut object);
+    let cut = || {
+        message.cut.clone().map(|rule| Fault {
+            field: None,
+            offset,
+            rule,
+        })
+    };
+    object.error = match read {
+        Ok(()) => cut(),
+        Err(error) => Some(Fault {
+            field: Some(error.field),
+            offset: usize::try_from(error.offset).unwrap_or(usize::MAX),
+            rule: error.kind.to_string(),
+        }),
+    };
+    object
+}
+
+impl Visitor for Object {
+    fn mti(&mut self, mti: Mti) {
+        self.mti = Some(mti.to_string());
+    }
+
+    fn bitmaps(&mut self, _place: Range<usize>, _fields: Bitmap) {}
+
+    fn part(&mut self, part: &Part<'_>) {
+        let value = match part.value {
+            _ if part.fault.is_some() => return,
+            Value::Parts => return,
+            // Characters of Latin-1 have their own byte as number.
+            Value::Text(text) => text.iter().map(|byte| char::from(*byte)).collect(),
+            Value::Bytes(_) | Value::Account(_) | Value::Hidden(_) => part.value.to_string(),
+        };
+        let key = self.free_key(part.path);
+        self.fields.0.push((key, value));
+    }
+
+    fn malformed(&mut self, _path: &Path, _offset: usize, _rule: &dyn fmt::Display) {}
+}
+
+impl Object {
+    /// The key of a path; the second element of one tag is `55.9F36#2`.
+    fn free_key(&mut self, path: Path) -> String {
+        let key = path.to_string();
+        let count = self.seen.entry(key.clone()).or_default();
+        *count += 1;
+        match count {
+            1 => key,
+            _ => format!("{key}#{count}"),
+        }
+    }
+}

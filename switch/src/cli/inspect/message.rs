@@ -1,0 +1,129 @@
+//! `njia inspect message`: what a message says, masked; of a bad one what can be read and where it
+//! stops.
+
+use std::io::Write;
+
+use clap::Args;
+use iso8583::{Dialect, Framing, Header};
+
+use super::super::CliError;
+use super::frames::{Content, Wire};
+use super::{input, json, pretty};
+use crate::config::{dialects, nearest};
+
+#[derive(Debug, Args)]
+pub(crate) struct Message {
+    /// A built-in dialect, or FILE.toml, or FILE.toml:NAME; see `njia inspect dialect`.
+    #[arg(long, value_name = "NAME", default_value = "iso87-ascii")]
+    dialect: String,
+    /// How frames are delimited, as in a configuration; several frames may follow one another.
+    #[arg(long, value_name = "NAME", default_value = "none")]
+    framing: String,
+    /// What stands before the message in its frame: none, tpdu, base1, base24, fixedN.
+    #[arg(long, value_name = "NAME", default_value = "none")]
+    header: String,
+    /// Prints one JSON object a line for each message.
+    #[arg(long)]
+    json: bool,
+    /// Takes a file or standard input as bytes, whatever it looks like.
+    #[arg(long)]
+    raw: bool,
+    /// Hexadecimal digits, a file, or - for standard input.
+    #[arg(value_name = "HEX|FILE|-", allow_hyphen_values = true)]
+    input: String,
+}
+
+impl Message {
+    pub(crate) fn run(self, out: &mut dyn Write) -> Result<(), CliError> {
+        let dialect = dialect(&self.dialect).map_err(CliError::Usage)?;
+        let wire = Wire {
+            framing: framing(&self.framing).map_err(CliError::Usage)?,
+            header: header(&self.header).map_err(CliError::Usage)?,
+        };
+        let stream = input::read(&self.input, self.raw)?;
+        let pieces = wire.cut(&stream);
+        let (mut all, mut bad) = (0, 0);
+        for piece in &pieces {
+            let is_good = if self.json {
+                json::write(piece, dialect, out)?
+            } else {
+                pretty::write(piece, wire, dialect, out)?
+            };
+            if !matches!(piece.content, Content::KeepAlive) {
+                all += 1;
+                bad += u32::from(!is_good);
+            }
+        }
+        if bad > 0 {
+            return Err(CliError::Unreadable { bad, all });
+        }
+        Ok(())
+    }
+}
+
+/// The dialect that an argument means.
+pub(super) fn dialect(text: &str) -> Result<&'static Dialect, String> {
+    dialects::find(text).map_err(|error| error.to_string())
+}
+
+fn framing(text: &str) -> Result<Option<Framing>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let mut known = vec!["none"];
+    known.extend(Framing::ALL.map(Framing::name));
+    let unknown = || unknown("framing", text, &known);
+    Framing::by_name(text).map(Some).ok_or_else(unknown)
+}
+
+fn header(text: &str) -> Result<Header, String> {
+    let known = ["none", "tpdu", "base1", "base24", "fixed1"];
+    Header::by_name(text).ok_or_else(|| unknown("header", text, &known))
+}
+
+fn unknown(what: &str, text: &str, known: &[&str]) -> String {
+    match nearest(text, known) {
+        Some(near) => format!("`{text}` is no {what}; did you mean `{near}`?"),
+        None => format!("`{text}` is no {what}; known: {}", known.join(", ")),
+    }
+}
+
+pub(crate) const EXAMPLES: &str = "Examples:
+  njia inspect message 303830308020000000000000040000000000000030303030343233303031
+  njia inspect message --dialect iso87-ascii-hex --framing be16 captured.bin
+  tail -c 500 captured.bin | njia inspect message --framing be16 --header tpdu --json -
+
+The argument is hexadecimal digits if it has nothing else; spaces, newlines, colons and 0x between
+them do not count. A file, and standard input, is read in the same way by its content: if it is an
+even number of hexadecimal digits and nothing else it names bytes, otherwise it is the bytes. A
+message of digits alone in ASCII looks like that too: then say --raw.
+
+Account numbers are shown as first six and last four digits, authentication data never. In a message
+with a fault, values that could be card data are hidden as well.
+
+Exit codes: 0 every message can be read, 1 one of them cannot, 2 usage.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_do_not_exist_are_told_with_the_nearest() {
+        for (told, expected) in [
+            (
+                framing("be6").unwrap_err(),
+                "`be6` is no framing; did you mean `be16`?",
+            ),
+            (
+                header("tpud").unwrap_err(),
+                "`tpud` is no header; did you mean `tpdu`?",
+            ),
+        ] {
+            assert_eq!(told, expected);
+        }
+        assert!(framing("none").unwrap().is_none());
+        assert_eq!(header("fixed7").unwrap(), Header::Fixed(7));
+        let told = dialect("iso87-asci").unwrap_err();
+        assert!(told.contains("did you mean `iso87-ascii`?"), "{told}");
+    }
+}
