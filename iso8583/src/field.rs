@@ -182,7 +182,17 @@ impl FieldSpec {
         if has_calendar && !(is_dated && is_digits) {
             return Err(DialectError::Calendar(number));
         }
+        if matches!(self.sensitivity, Sensitivity::Pan) && self.is_ambiguous() {
+            return Err(DialectError::Ambiguous(number));
+        }
         Ok(())
+    }
+
+    /// Whether nothing tells an odd number of digits from an even one with the pad among them.
+    const fn is_ambiguous(&self) -> bool {
+        let is_padded = matches!(self.encoding, Encoding::Packed(Packed { pad: ..=9, .. }, _));
+        let is_counted = matches!(self.prefix.count, Count::Units);
+        is_padded && !is_counted && matches!(self.length, Length::Var { .. })
     }
 
     const fn shape(&self) -> Shape {
@@ -624,6 +634,7 @@ const _: () = assert!(size_of::<Rule>() <= 16);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packed::Justify;
 
     #[test]
     fn lengths_that_a_prefix_cannot_say_are_refused() {
@@ -663,6 +674,26 @@ mod tests {
             false,
         );
         check(row(Class::N, Length::ll(6)).dated(Calendar::Time), false);
+    }
+
+    #[test]
+    fn an_account_number_must_tell_odd_from_even() {
+        let check = |count, pad, sensitivity, fits: bool| {
+            let packed = Packed {
+                justify: Justify::Right,
+                pad,
+            };
+            let row = FieldSpec::new(2, "account", Class::N, Length::ll(19))
+                .encoded(Encoding::Packed(packed, Charset::Ascii))
+                .prefixed(Prefix::new(Coding::Binary, count))
+                .seen_as(sensitivity);
+            assert_eq!(row.rule().is_ok(), fits, "{row:?}");
+        };
+        check(Count::Bytes, 0, Sensitivity::Pan, false);
+        check(Count::Bytes, 9, Sensitivity::Pan, false);
+        check(Count::Bytes, 0xA, Sensitivity::Pan, true);
+        check(Count::Units, 0, Sensitivity::Pan, true);
+        check(Count::Bytes, 0, Sensitivity::Public, true);
     }
 
     #[test]

@@ -98,9 +98,14 @@ pub fn check(name: &str, text: &str) -> Result<(), ConfigErrors> {
     let report = Report::new(name, text);
     let table = document::parse(text, FileId::FIRST, &report);
     let root = Section::root(&table, &report);
-    drop(family::specs(&root, &[], &report));
+    let specs = family::specs(&root, &[], &report);
     root.finish();
-    report.finish()
+    report.finish()?;
+    debug_assert!(
+        specs.iter().all(Spec::is_makeable),
+        "what passes can be made"
+    );
+    Ok(())
 }
 
 /// The dialects that endpoints of a configuration may name.

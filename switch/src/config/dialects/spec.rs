@@ -102,6 +102,16 @@ impl Spec {
             .retain(|_, row| !row.check(form).is_err_and(number));
     }
 
+    /// Whether it can be made; nothing stays of it.
+    pub(super) fn is_makeable(&self) -> bool {
+        let rows: Vec<FieldSpec> = self.rows.values().map(Row::outline).collect();
+        let inner = |row: &Row| match &row.holds {
+            Holds::Known(_) => true,
+            Holds::Bitmapped(spec) | Holds::Positional(spec) => spec.is_makeable(),
+        };
+        Dialect::new("", self.form, &rows, &[]).is_ok() && self.rows.values().all(inner)
+    }
+
     /// Makes the dialect, for as long as the process lasts.
     ///
     /// # Errors
@@ -184,13 +194,17 @@ impl Row {
     /// Whether a dialect of that form can have it. Only its name and its own sub-fields are not
     /// made, which have been checked on their own.
     pub(super) fn check(&self, form: Form) -> Result<(), DialectError> {
+        Dialect::new("", form, &[self.outline()], &[]).map(|_| ())
+    }
+
+    /// The row with something in place of its sub-fields.
+    fn outline(&self) -> FieldSpec {
         let composite = match self.holds {
             Holds::Known(composite) => composite,
             Holds::Bitmapped(_) => Composite::Bitmapped(Dialect::ISO87_ASCII),
             Holds::Positional(_) => Composite::Positional(Dialect::ISO87_ASCII),
         };
-        let row = self.field.holding(composite);
-        Dialect::new("", form, &[row], &[]).map(|_| ())
+        self.field.holding(composite)
     }
 
     fn make(&self) -> Result<FieldSpec, DialectError> {

@@ -257,6 +257,14 @@ fn faults_of_other_keys_are_told_at_their_lines() {
         &[&row("field 48 cannot be packed: only n, z and x+n can")],
     );
     row_refused(
+        2,
+        "encoding = \"bcd\"\ncounts = \"bytes\"",
+        &[
+            "@[dialects.acme.fields.2]@ field 2 is an account number whose length in bytes does not \
+             tell an odd number of digits from an even one: count units, or pad with a nibble above 9",
+        ],
+    );
+    row_refused(
         48,
         "relay = \"replay\"",
         &[&row(
