@@ -196,12 +196,13 @@ fn fields(seeds: &mut Vec<Seed>) {
 }
 
 fn dialects(seeds: &mut Vec<Seed>) {
-    for (name, text) in [
+    let whole = [
         ("rows", ROWS),
         ("form", FORM),
         ("held", HELD),
         ("faults", FAULTS),
-    ] {
+    ];
+    for (name, text) in whole.into_iter().chain(MISFITS) {
         seeds.push(Seed {
             target: "dialect_toml",
             name: name.to_owned(),
@@ -209,6 +210,30 @@ fn dialects(seeds: &mut Vec<Seed>) {
         });
     }
 }
+
+/// One fault each, so that a check that is lost makes a dialect that cannot be.
+const MISFITS: [(&str, &str); 5] = [
+    (
+        "misfit-length",
+        "[dialects.acme]\nextends = \"iso87-ascii\"\nfields.48 = { length = \"LLVAR\", max = 999 }\n",
+    ),
+    (
+        "misfit-class",
+        "[dialects.acme]\nextends = \"iso87-ascii\"\nfields.48 = { class = \"ans\", encoding = \"bcd\" }\n",
+    ),
+    (
+        "misfit-date",
+        "[dialects.acme]\nextends = \"iso87-ascii\"\nfields.12.length = 12\n",
+    ),
+    (
+        "misfit-relay",
+        "[dialects.acme]\nextends = \"iso87-ascii\"\nfields.48.relay = \"replay\"\n",
+    ),
+    (
+        "misfit-digits",
+        "[dialects.acme]\nextends = \"iso87-ascii\"\nfields.2 = { encoding = \"bcd\", counts = \"bytes\" }\n",
+    ),
+];
 
 type Sample = (&'static str, [u8; 4], &'static [(u8, &'static [u8])]);
 
