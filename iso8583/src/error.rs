@@ -253,11 +253,11 @@ pub enum DialectError {
     /// A date or time needs digits of a fixed length that is its own.
     #[error("field {0} is not as long as its date or time, or not n")]
     Calendar(u8),
-    /// Packed digits with a digit for a pad, behind a length that counts bytes: nothing tells nineteen
-    /// digits from twenty. Of an account number that is another account.
+    /// Packed digits with a digit for a pad, behind a length that counts bytes: nothing tells
+    /// nineteen digits from twenty. Of an account number that is another account.
     #[error(
-        "field {0} is an account number whose length in bytes does not tell an odd number of digits \
-         from an even one: count units, or pad with a nibble above 9"
+        "field {0} is an account number whose length in bytes does not tell an odd number of \
+         digits from an even one: count units, or pad with a nibble above 9"
     )]
     Ambiguous(u8),
     /// What is replayed is stored, and authentication data never is; only DE55 is taken apart.

@@ -119,11 +119,15 @@ impl<'b> Writer<'b> {
     /// As [`Writer::put`], with spaces after a text that is shorter than its fixed length.
     ///
     /// # Errors
-    /// As [`Writer::put`].
+    /// As [`Writer::put`]. A shorter text of a field above 64 characters has a wrong length.
     pub fn put_padded(&mut self, number: u8, value: &[u8]) -> Result<(), WriteError> {
         let rule = self.dialect.rule(number);
         let len = rule.units_max();
-        if rule.shape != Shape::Fixed || value.len() >= len {
+        let is_text = self
+            .dialect
+            .field(number)
+            .is_some_and(|row| !row.is_binary());
+        if rule.shape != Shape::Fixed || !is_text || value.len() >= len {
             return self.put(number, value);
         }
         let mut padded = [b' '; PADDED_LEN_MAX];
@@ -212,7 +216,7 @@ impl<'b> Writer<'b> {
     }
 
     /// Puts all fields of another message that come next and are below `number`: where both are of
-    /// one dialect, as the bytes that they are.
+    /// one dialect, as the bytes that they are. The message must have been read without a fault.
     ///
     /// # Errors
     /// As [`Writer::put`].
@@ -239,6 +243,15 @@ impl<'b> Writer<'b> {
             return Ok(());
         };
         let piece = from.bytes().get(start.start..end.end).unwrap_or_default();
+        debug_assert_eq!(
+            fields
+                .iter()
+                .filter_map(|number| from.extent(number))
+                .map(|place| place.len())
+                .sum::<usize>(),
+            piece.len(),
+            "a message without a fault has nothing between its fields"
+        );
         let room = self.reserve(first, piece.len())?;
         if room.len() == piece.len() {
             room.copy_from_slice(piece);
@@ -324,7 +337,8 @@ impl<'b> Writer<'b> {
             .ok_or(WriteError::Undefined(number))
     }
 
-    /// The rule of a field that may come next.
+    /// The rule of a field that may come next. Of fields without a bitmap that is the first that
+    /// has not been put.
     #[inline]
     fn next(&self, number: u8) -> Result<&'static Rule, WriteError> {
         let rule = self.dialect.rule(number);
@@ -334,7 +348,17 @@ impl<'b> Writer<'b> {
         if number <= self.last {
             return Err(WriteError::Order(number));
         }
+        if self.dialect.form().layout == Layout::Positional && self.skips(number) {
+            return Err(WriteError::Order(number));
+        }
         Ok(rule)
+    }
+
+    /// Whether a row below `number` has not been put.
+    #[cold]
+    fn skips(&self, number: u8) -> bool {
+        let mut rows = self.dialect.rows().map(|row| row.number);
+        rows.any(|row| row < number && !self.present.contains(row))
     }
 
     /// Room for a value of `units` behind its prefix, which is written.
@@ -380,7 +404,9 @@ impl<'b> Writer<'b> {
         let Layout::Chained(tertiary) = form.layout else {
             return Ok(());
         };
-        let (opens_second, opens_third) = (self.last <= 64, number > 128 && self.last <= 128);
+        // By what is there: fields may have been passed over.
+        let opens_second = self.present.above(64).is_empty();
+        let opens_third = number > 128 && self.present.above(128).is_empty();
         let added = usize::from(opens_second).saturating_add(usize::from(opens_third));
         let added = added.saturating_mul(form.bitmap_len());
         if self.at.saturating_add(added).saturating_add(len) > self.out.len() {
@@ -397,6 +423,7 @@ impl<'b> Writer<'b> {
             };
         }
         if opens_third {
+            debug_assert!(self.third_at >= form.head_len(), "behind the first bitmap");
             self.insert_bitmap(self.third_at)?;
         }
         Ok(())
@@ -512,7 +539,7 @@ fn put_bits(form: BitmapForm, [primary, secondary]: [u64; 2], out: &mut [u8]) {
     }
 }
 
-/// No text of fixed length is longer than 42 characters.
+/// Name and location of the card acceptor have 40 characters; njia pads nothing longer.
 const PADDED_LEN_MAX: usize = 64;
 /// The longest chip data that is put into datasets, or taken out of them.
 const CHIP_DATA_LEN_MAX: usize = 1024;

@@ -35,7 +35,7 @@ fn a_field_is_shown_as_its_row_says() {
         &[(63, b"\x1B[31m")],
         "DE63 reserved, private: [SAD, 5 bytes]",
     );
-    check(&[(59, b"\x1B[31m")], r#"DE59 echo data: "\x1b[31m""#);
+    check(&[(59, b"\x1B[31m")], "DE59 echo data: [masked, 5 bytes]");
     check(
         &[(55, &[0x9F, 0x36, 2, 0, 7, 0x57, 1, 0x50, 0xC1, 1, 9])],
         "DE55 integrated circuit card data\n\

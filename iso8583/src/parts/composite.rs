@@ -115,6 +115,8 @@ impl Visit<'_> {
     }
 
     fn sub_elements(&mut self, around: Around<'_>, layout: Layout) {
+        // Ids that are not where they seem to be could be digits of a card.
+        let is_told = around.gate == Gate::Open || around.sensitivity == Sensitivity::Public;
         let lead = around.bytes.get(..usize::from(layout.lead));
         if let Some(lead) = lead.filter(|lead| !lead.is_empty()) {
             let value = characters(&around, layout, lead);
@@ -122,12 +124,13 @@ impl Visit<'_> {
         }
         for read in layout.sub_elements(around.bytes) {
             match read {
-                Ok(sub_element) => {
+                Ok(sub_element) if is_told => {
                     let path = around.path.with(Step::Id(sub_element.id));
                     let value = characters(&around, layout, sub_element.value);
                     let (at, bytes) = (sub_element.offset, sub_element.value);
                     self.part(&around, path, at, bytes, value);
                 }
+                Ok(_) => {}
                 Err(error) => self.malformed(&around, around.path, error.offset, &error.rule),
             }
         }

@@ -143,7 +143,14 @@ impl<'b> Field<'b> {
                 Some((digits, _)) => mask::account(digits, self.wire.len()),
                 None => self.hidden(),
             },
-            Sensitivity::Public => mask::public(self.row, self.wire, self.units, room),
+            Sensitivity::Public => match mask::public(self.row, self.wire, self.units, room) {
+                Value::Hidden(_) if self.is_faulty() => self.hidden(),
+                value @ (Value::Text(_)
+                | Value::Bytes(_)
+                | Value::Account(_)
+                | Value::Hidden(_)
+                | Value::Parts) => value,
+            },
         }
     }
 

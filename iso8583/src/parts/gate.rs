@@ -2,22 +2,24 @@
 //!
 //! Where a bit of a bitmap or a digit of a length is wrong, every field behind it is read from the
 //! wrong place: the account number may lie under the amount, and which field is the wrong one
-//! nobody can know. So values are shown only with evidence that fields are where they seem to be,
-//! and only up to the first that could be authentication data.
+//! nobody can know. So values are shown only with evidence that the first fields are where they
+//! seem to be, and only numbers that stand before every field that could be authentication data.
 
 use super::field::Field;
 use super::fields::{Fields, Head, Survey};
 use super::mask::Value;
+use crate::class::Class;
 use crate::codec;
 use crate::dialect::Dialect;
-use crate::mti::Class;
+use crate::field::FieldSpec;
+use crate::mti;
 
 /// Which values may be shown.
 ///
 /// ```text
-/// Open          no fault
-/// Ajar ──► Closed  a fault and evidence, up to the first secret or part of one
-/// Closed        a fault and no evidence
+/// Open             no fault
+/// Ajar ──► Closed  a fault and evidence, up to the first sign that something is not in its place
+/// Closed           a fault and no evidence
 /// ```
 ///
 /// The evidence is an account number of 12 to 19 digits where the first field stands, and a date in
@@ -28,7 +30,7 @@ use crate::mti::Class;
 pub(super) enum Gate {
     /// All, account numbers masked.
     Open,
-    /// Text that has nothing of the account number or of a track.
+    /// Numbers of [`may_be_shown`] that have nothing of the account number.
     Ajar {
         account: Account,
         /// Whether the fields fill the message. If not, the length of the account number may be
@@ -76,7 +78,19 @@ impl Gate {
             };
         }
         match field.value(room) {
-            Value::Text(text) if !account.shows_in(text) && !is_track(text) => Value::Text(text),
+            // In a message that is filled, a value at fault is where it seems to be.
+            Value::Text(text)
+                if (is_filled || !field.is_faulty())
+                    && text.iter().all(u8::is_ascii_graphic)
+                    && !account.shows_in(text)
+                    && !is_track(text) =>
+            {
+                if may_be_shown(field.row) {
+                    Value::Text(text)
+                } else {
+                    field.hidden()
+                }
+            }
             // Of bytes nobody can say what they look like.
             Value::Text(_)
             | Value::Bytes(_)
@@ -90,12 +104,19 @@ impl Gate {
     }
 }
 
+/// Whether a field holds a number and stands before all that may hold authentication data (ISO
+/// 8583, DE35 and above), or is too short for any: response code and code of network management.
+const fn may_be_shown(row: &FieldSpec) -> bool {
+    let is_number = matches!(row.class, Class::N | Class::Xn);
+    (is_number && row.number <= 34) || matches!(row.number, 39 | 70)
+}
+
 fn evidence(dialect: &'static Dialect, bytes: &[u8]) -> Option<Account> {
     let mut account = Account::NONE;
     let head = Head::read(dialect, bytes).ok()?;
     if !head.fields.contains(ACCOUNT) {
         let mti = Head::mti(dialect, bytes).ok()?;
-        return (mti.class() == Class::Network).then_some(account);
+        return (mti.class() == mti::Class::Network).then_some(account);
     }
     let row = dialect.field(ACCOUNT)?;
     let mut sound = Fields::new(dialect, bytes, head).take_while(|read| read.fault.is_none());

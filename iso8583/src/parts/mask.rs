@@ -42,6 +42,8 @@ pub enum Hidden {
     Sad(usize),
     /// It should be an account number, and is not one that could be masked.
     Account(usize),
+    /// Private bytes, of which nobody knows what they are.
+    Private(usize),
     /// The message is read askew, so it could be card data.
     Doubt(usize),
     /// The caller's room is too small for it.
@@ -52,7 +54,9 @@ impl fmt::Display for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sad(len) => write!(f, "[SAD, {len} bytes]"),
-            Self::Account(len) | Self::Doubt(len) => write!(f, "[masked, {len} bytes]"),
+            Self::Account(len) | Self::Private(len) | Self::Doubt(len) => {
+                write!(f, "[masked, {len} bytes]")
+            }
             Self::Room(len) => write!(f, "[{len} bytes]"),
         }
     }
@@ -68,6 +72,9 @@ pub(super) fn public<'v>(
     debug_assert_eq!(row.sensitivity, Sensitivity::Public);
     let decoded = codec::decode(row, wire, units, room);
     match (decoded, row.encoding) {
+        (Some(_), Encoding::Text(_)) if row.is_binary() => {
+            Value::Hidden(Hidden::Private(wire.len()))
+        }
         (Some(value), Encoding::Text(_) | Encoding::Packed(..)) => Value::Text(value),
         (Some(value), Encoding::Binary | Encoding::Hex(_)) => Value::Bytes(value),
         (None, _) => Value::Hidden(Hidden::Room(wire.len())),

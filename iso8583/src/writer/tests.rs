@@ -1,10 +1,13 @@
 //! What is written, and what is refused without a trace.
 
+use std::boxed::Box;
 use std::vec::Vec;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::class::Class;
+use crate::dialect::Form;
 use crate::testing::{Message, PURCHASE, any_fields, purchase_bytes, raw, written};
 
 fn writer(out: &mut [u8]) -> Writer<'_> {
@@ -81,6 +84,39 @@ fn the_secondary_bitmap_is_there_when_it_is_needed() {
     let hex = written(Dialect::ISO87_ASCII_HEX, "0800", &fields);
     let text = "0800822000000000000004000000000000010601120000000042301";
     assert_eq!(hex, [text, "0707070707070707"].concat().into_bytes());
+}
+
+#[test]
+fn a_field_above_128_has_both_bitmaps_whatever_is_passed_over() {
+    let fixed = |number| FieldSpec::new(number, "field", Class::N, Length::Fixed(3));
+    for layout in [Tertiary::AfterSecondary, Tertiary::Field65] {
+        let form = Form::ASCII.layout(Layout::Chained(layout));
+        let rows = [3, 100, 128, 130, 192].map(fixed);
+        let dialect = Dialect::new("three bitmaps", form, &rows, &[]).unwrap();
+        let dialect: &'static Dialect = Box::leak(Box::new(dialect));
+        for numbers in [
+            &[3, 130][..],
+            &[130],
+            &[3, 100, 130],
+            &[3, 130, 192],
+            &[100, 192],
+        ] {
+            for passed in [1, 3, 64, 65, 100, 128] {
+                let mut out = [0; 100];
+                let mut writer = Writer::new(dialect, Mti::FINANCIAL_REQUEST, &mut out);
+                for number in numbers {
+                    if *number > passed {
+                        writer.pass_over(passed);
+                    }
+                    writer.put(*number, b"123").unwrap();
+                }
+                let len = writer.finish().unwrap();
+                let message = Message::new(dialect, out[..len].to_vec());
+                let present: Vec<u8> = message.view().present().iter().collect();
+                assert_eq!(present, numbers, "{layout:?}, {passed} passed over");
+            }
+        }
+    }
 }
 
 #[test]

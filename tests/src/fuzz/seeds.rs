@@ -215,23 +215,28 @@ fn dialects(seeds: &mut Vec<Seed>) {
 const MISFITS: [(&str, &str); 5] = [
     (
         "misfit-length",
-        "[dialects.acme]\nextends = \"iso87-ascii\"\nfields.48 = { length = \"LLVAR\", max = 999 }\n",
+        "[dialects.acme]\nextends = \"iso87-ascii\"\n\
+         fields.48 = { length = \"LLVAR\", max = 999 }\n",
     ),
     (
         "misfit-class",
-        "[dialects.acme]\nextends = \"iso87-ascii\"\nfields.48 = { class = \"ans\", encoding = \"bcd\" }\n",
+        "[dialects.acme]\nextends = \"iso87-ascii\"\n\
+         fields.48 = { class = \"ans\", encoding = \"bcd\" }\n",
     ),
     (
         "misfit-date",
-        "[dialects.acme]\nextends = \"iso87-ascii\"\nfields.12.length = 12\n",
+        "[dialects.acme]\nextends = \"iso87-ascii\"\n\
+         fields.12.length = 12\n",
     ),
     (
         "misfit-relay",
-        "[dialects.acme]\nextends = \"iso87-ascii\"\nfields.48.relay = \"replay\"\n",
+        "[dialects.acme]\nextends = \"iso87-ascii\"\n\
+         fields.48.relay = \"replay\"\n",
     ),
     (
         "misfit-digits",
-        "[dialects.acme]\nextends = \"iso87-ascii\"\nfields.2 = { encoding = \"bcd\", counts = \"bytes\" }\n",
+        "[dialects.acme]\nextends = \"iso87-ascii\"\n\
+         fields.2 = { encoding = \"bcd\", counts = \"bytes\" }\n",
     ),
 ];
 

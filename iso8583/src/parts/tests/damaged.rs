@@ -73,7 +73,7 @@ fn bytes_of_any_kind_are_not_shown() {
         &message,
         &[
             "3 @12 \"000000\"",
-            "59 @18 \"qrstuv\"",
+            "59 @18 [masked, 6 bytes]",
             "64 @27 [masked, 8 bytes]",
             "field 64 at offset 35: bytes follow the last field",
         ],

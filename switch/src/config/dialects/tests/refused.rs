@@ -249,20 +249,25 @@ fn faults_of_lengths_are_told_at_their_lines() {
 }
 
 #[test]
+fn an_account_number_tells_odd_digits_from_even_ones() {
+    row_refused(
+        2,
+        "encoding = \"bcd\"\ncounts = \"bytes\"",
+        &[
+            "@[dialects.acme.fields.2]@ field 2 is an account number whose length in bytes does \
+             not tell an odd number of digits from an even one: count units, or pad with a nibble \
+             above 9",
+        ],
+    );
+}
+
+#[test]
 fn faults_of_other_keys_are_told_at_their_lines() {
     let row = |fault: &str| format!("@[dialects.acme.fields.48]@ {fault}");
     row_refused(
         48,
         "class = \"ans\"\nencoding = \"bcd\"",
         &[&row("field 48 cannot be packed: only n, z and x+n can")],
-    );
-    row_refused(
-        2,
-        "encoding = \"bcd\"\ncounts = \"bytes\"",
-        &[
-            "@[dialects.acme.fields.2]@ field 2 is an account number whose length in bytes does not \
-             tell an odd number of digits from an even one: count units, or pad with a nibble above 9",
-        ],
     );
     row_refused(
         48,
