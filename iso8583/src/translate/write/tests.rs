@@ -10,6 +10,7 @@ use domain::pan::{Account, PanToken, SealedPan};
 use domain::request::{ContentHash, DuplicateKey, MessageClass, TraceKey};
 
 use super::*;
+use crate::field::Length;
 use crate::message::FieldIndex;
 use crate::testing::{Message, purchase_with, raw};
 use crate::translate;
@@ -241,6 +242,38 @@ fn the_issuers_leg_has_its_own_trace_and_all_else_of_the_acquirers() {
     ];
     let expected = purchase_with("0200", own);
     assert_eq!(leg_b.bytes, expected.bytes);
+}
+
+#[test]
+fn a_field_of_the_third_bitmap_alone_is_forwarded() {
+    let mut forwarded = 0;
+    for dialect in Dialect::ALL {
+        let third = dialect
+            .rows()
+            .map(|row| row.number)
+            .filter(|number| *number > 128);
+        for number in third.take(3) {
+            let mut out = [0; 2048];
+            let mut writer = Writer::new(dialect, Mti::FINANCIAL_REQUEST, &mut out);
+            let row = dialect.field(number).unwrap();
+            let value = match row.length {
+                Length::Fixed(len) => std::vec![b'0'; usize::from(len)],
+                Length::Var { .. } => std::vec![b'0'; 2],
+            };
+            writer.put(4, b"000000001500").unwrap();
+            writer.put(number, &value).unwrap();
+            let len = writer.finish().unwrap();
+            let request = Message::new(dialect, out[..len].to_vec());
+            let leg_b = written(|out| {
+                write_issuer_request(dialect, request.view(), &leg(), &forwarding(), out)
+            });
+            let leg_b = Message::new(dialect, leg_b);
+            let present: Vec<u8> = leg_b.view().present().iter().collect();
+            assert_eq!(present, [4, 7, 11, 33, number], "{dialect:?}");
+            forwarded += 1;
+        }
+    }
+    assert!(forwarded > 0);
 }
 
 #[test]
