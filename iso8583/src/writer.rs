@@ -76,6 +76,7 @@ impl<'b> Writer<'b> {
     /// The field is out of order or undefined; the value has a wrong length or character; the
     /// buffer is full.
     pub fn put(&mut self, number: u8, value: &[u8]) -> Result<(), WriteError> {
+        debug_assert!(self.is_sound());
         let rule = self.next(number)?;
         if !rule.has_length(value.len()) {
             return Err(WriteError::Length(number));
@@ -145,6 +146,7 @@ impl<'b> Writer<'b> {
     /// # Errors
     /// As [`Writer::put`].
     pub fn copy(&mut self, number: u8, from: MessageRef<'_>) -> Result<(), WriteError> {
+        debug_assert!(self.is_sound());
         let Some(wire) = from.wire(number) else {
             return Ok(());
         };
@@ -176,6 +178,7 @@ impl<'b> Writer<'b> {
     /// Leaves out a field and all before it that have not been put.
     pub(crate) fn pass_over(&mut self, number: u8) {
         self.last = self.last.max(number);
+        debug_assert!(self.is_sound());
     }
 
     /// Puts chip data as the row of this dialect has it, from what a row of another one holds.
@@ -221,6 +224,7 @@ impl<'b> Writer<'b> {
     /// # Errors
     /// As [`Writer::put`].
     pub fn copy_up_to(&mut self, number: u8, from: MessageRef<'_>) -> Result<(), WriteError> {
+        debug_assert!(self.is_sound());
         let fields = from.present().above(self.last).below(number);
         if !core::ptr::eq(self.dialect, from.dialect()) {
             return fields
@@ -304,6 +308,7 @@ impl<'b> Writer<'b> {
     /// # Errors
     /// The buffer is full.
     pub fn finish(self) -> Result<usize, WriteError> {
+        debug_assert!(self.is_sound());
         debug_assert!(!self.present.contains(TERTIARY_BIT) || self.mti == Mti::UNREAD);
         let form = self.dialect.form();
         let (mti, rest) = self
@@ -329,6 +334,16 @@ impl<'b> Writer<'b> {
             }
         }
         Ok(self.at)
+    }
+
+    /// What holds between calls: nothing is written above the last field, nor beyond the buffer, and
+    /// a third bitmap has its place.
+    fn is_sound(&self) -> bool {
+        let is_within = self.at <= self.out.len() || self.present.is_empty();
+        let has_third = !self.present.above(128).is_empty();
+        let is_placed =
+            self.third_at > 0 || !matches!(self.dialect.form().layout, Layout::Chained(_));
+        is_within && self.present.above(self.last).is_empty() && (!has_third || is_placed)
     }
 
     fn row(&self, number: u8) -> Result<&'static FieldSpec, WriteError> {
