@@ -61,9 +61,12 @@ impl Message {
     }
 }
 
-/// The dialect that an argument means.
+/// The dialect that an argument means; else every fault of it, a line each.
 pub(super) fn dialect(text: &str) -> Result<&'static Dialect, String> {
-    dialects::find(text).map_err(|error| error.to_string())
+    dialects::find(text).map_err(|errors| {
+        let told: Vec<String> = errors.problems().iter().map(ToString::to_string).collect();
+        told.join("\n")
+    })
 }
 
 fn framing(text: &str) -> Result<Option<Framing>, String> {
@@ -77,8 +80,14 @@ fn framing(text: &str) -> Result<Option<Framing>, String> {
 }
 
 fn header(text: &str) -> Result<Header, String> {
-    let known = ["none", "tpdu", "base1", "base24", "fixed1"];
-    Header::by_name(text).ok_or_else(|| unknown("header", text, &known))
+    let known = ["none", "tpdu", "base1", "base24", "fixedN"];
+    Header::by_name(text).ok_or_else(|| {
+        if text.starts_with("fixed") {
+            format!("`{text}` is no header: fixedN has 1 to 32 bytes, as `fixed12`")
+        } else {
+            unknown("header", text, &known)
+        }
+    })
 }
 
 fn unknown(what: &str, text: &str, known: &[&str]) -> String {
@@ -118,12 +127,18 @@ mod tests {
                 header("tpud").unwrap_err(),
                 "`tpud` is no header; did you mean `tpdu`?",
             ),
+            (
+                header("fixed99").unwrap_err(),
+                "`fixed99` is no header: fixedN has 1 to 32 bytes, as `fixed12`",
+            ),
+            (
+                dialect("iso87-asci").unwrap_err(),
+                "iso87-asci: is no dialect and no file; did you mean `iso87-ascii`?",
+            ),
         ] {
             assert_eq!(told, expected);
         }
         assert!(framing("none").unwrap().is_none());
         assert_eq!(header("fixed7").unwrap(), Header::Fixed(7));
-        let told = dialect("iso87-asci").unwrap_err();
-        assert!(told.contains("did you mean `iso87-ascii`?"), "{told}");
     }
 }
