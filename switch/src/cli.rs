@@ -377,7 +377,8 @@ mod tests {
         assert!(parse("njia inspect journal d --records").is_ok());
         assert!(parse("njia inspect message -").is_ok());
         assert!(parse("njia inspect message").is_err());
-        assert!(parse("njia inspect message 30 31").is_err());
+        assert!(parse("njia inspect message 30 31 --json").is_ok());
+        assert!(parse("njia inspect message --jsn 30").is_err());
         assert!(parse("njia inspect message --dialect d --framing be16 --json f").is_ok());
         assert!(parse("njia inspect dialect").is_ok());
         assert!(parse("njia inspect dialect iso87-ascii --json").is_ok());

@@ -7,9 +7,17 @@ use std::path::Path;
 
 use super::super::CliError;
 
+/// What was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stream {
+    pub(super) bytes: Vec<u8>,
+    /// How many hexadecimal digits were read as bytes, for there is an odd number of them.
+    pub(super) odd_digits: Option<usize>,
+}
+
 /// The bytes that an argument means: `-` is standard input, hexadecimal digits are themselves,
 /// everything else is a file.
-pub(super) fn read(argument: &str, is_raw: bool) -> Result<Vec<u8>, CliError> {
+pub(super) fn read(argument: &str, is_raw: bool) -> Result<Stream, CliError> {
     if argument == "-" {
         return content(io::stdin().lock(), is_raw)
             .map_err(|error| CliError::Input(format!("cannot read standard input: {error}")));
@@ -18,10 +26,11 @@ pub(super) fn read(argument: &str, is_raw: bool) -> Result<Vec<u8>, CliError> {
     if let (Some(digits), false) = (&digits, is_raw)
         && let Some(bytes) = bytes(digits)
     {
-        return Ok(bytes);
+        return Ok(Stream::of(bytes));
     }
     let path = Path::new(argument);
-    if path.is_file() {
+    // A pipe that the shell has named is no regular file.
+    if path.exists() && !path.is_dir() {
         let read = File::open(path).and_then(|file| content(file, is_raw));
         return read.map_err(|error| CliError::Input(format!("cannot read {argument}: {error}")));
     }
@@ -39,8 +48,17 @@ pub(super) fn read(argument: &str, is_raw: bool) -> Result<Vec<u8>, CliError> {
     }))
 }
 
+impl Stream {
+    const fn of(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            odd_digits: None,
+        }
+    }
+}
+
 /// All of `source`; the bytes that its text names where it is hexadecimal digits.
-fn content(source: impl Read, is_raw: bool) -> io::Result<Vec<u8>> {
+fn content(source: impl Read, is_raw: bool) -> io::Result<Stream> {
     let mut all = Vec::new();
     source.take(INPUT_LEN_MAX + 1).read_to_end(&mut all)?;
     if u64::try_from(all.len()).is_ok_and(|len| len > INPUT_LEN_MAX) {
@@ -48,11 +66,17 @@ fn content(source: impl Read, is_raw: bool) -> io::Result<Vec<u8>> {
             "it is longer than {INPUT_LEN_MAX} bytes"
         )));
     }
-    if is_raw {
-        return Ok(all);
-    }
-    let named = str::from_utf8(&all).ok().and_then(digits);
-    Ok(named.and_then(|digits| bytes(&digits)).unwrap_or(all))
+    let text = str::from_utf8(&all).ok().filter(|_| !is_raw);
+    let Some(digits) = text.and_then(digits) else {
+        return Ok(Stream::of(all));
+    };
+    Ok(match bytes(&digits) {
+        Some(bytes) => Stream::of(bytes),
+        None => Stream {
+            bytes: all,
+            odd_digits: Some(digits.len()),
+        },
+    })
 }
 
 /// The hexadecimal digits of a text, without white space, colons and `0x`. `None` when there is
@@ -85,8 +109,9 @@ mod tests {
 
     #[track_caller]
     fn check(content_of: &[u8], expected: &[u8]) {
-        assert_eq!(content(content_of, false).unwrap(), expected);
-        assert_eq!(content(content_of, true).unwrap(), content_of);
+        assert_eq!(content(content_of, false).unwrap().bytes, expected);
+        let raw = Stream::of(content_of.to_vec());
+        assert_eq!(content(content_of, true).unwrap(), raw);
     }
 
     #[test]
@@ -106,12 +131,20 @@ mod tests {
     }
 
     #[test]
+    fn an_odd_number_of_digits_is_told() {
+        let odd_digits = |text: &[u8]| content(text, false).unwrap().odd_digits;
+        assert_eq!(odd_digits(b"0x02 000\n"), Some(5));
+        assert_eq!(odd_digits(b"0200"), None);
+        assert_eq!(odd_digits(b"0200x"), None);
+    }
+
+    #[test]
     fn an_argument_that_is_nothing_is_not_repeated() {
         for argument in ["5061001234567890=", "506100123456789"] {
             let refused = read(argument, false).unwrap_err();
             assert!(matches!(refused, CliError::Usage(_)));
             assert!(!refused.to_string().contains("506100"), "{refused}");
         }
-        assert_eq!(read("30 31", false).unwrap(), b"01");
+        assert_eq!(read("30 31", false).unwrap().bytes, b"01");
     }
 }

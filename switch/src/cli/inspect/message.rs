@@ -29,8 +29,9 @@ pub(crate) struct Message {
     #[arg(long)]
     raw: bool,
     /// Hexadecimal digits, a file, or - for standard input.
-    #[arg(value_name = "HEX|FILE|-", allow_hyphen_values = true)]
-    input: String,
+    // As many as there are: clap would repeat the one that is too many, which may be card data.
+    #[arg(value_name = "HEX|FILE|-", required = true)]
+    input: Vec<String>,
 }
 
 impl Message {
@@ -40,8 +41,8 @@ impl Message {
             framing: framing(&self.framing).map_err(CliError::Usage)?,
             header: header(&self.header).map_err(CliError::Usage)?,
         };
-        let stream = input::read(&self.input, self.raw)?;
-        let pieces = wire.cut(&stream);
+        let stream = input::read(&self.input.join(" "), self.raw)?;
+        let pieces = wire.cut(&stream.bytes);
         let (mut all, mut bad) = (0, 0);
         for piece in &pieces {
             let is_good = if self.json {
@@ -54,10 +55,13 @@ impl Message {
                 bad += u32::from(!is_good);
             }
         }
-        if bad > 0 {
-            return Err(CliError::Unreadable { bad, all });
+        match stream.odd_digits {
+            _ if bad == 0 => Ok(()),
+            Some(count) => Err(CliError::Input(format!(
+                "the {count} hexadecimal digits of the input were read as bytes: two make a byte"
+            ))),
+            None => Err(CliError::Unreadable { bad, all }),
         }
-        Ok(())
     }
 }
 
@@ -103,14 +107,16 @@ pub(crate) const EXAMPLES: &str = "Examples:
   tail -c 500 captured.bin | njia inspect message --framing be16 --header tpdu --json -
 
 The argument is hexadecimal digits if it has nothing else; spaces, newlines, colons and 0x between
-them do not count. A file, and standard input, is read in the same way by its content: if it is an
-even number of hexadecimal digits and nothing else it names bytes, otherwise it is the bytes. A
-message of digits alone in ASCII looks like that too: then say --raw.
+them do not count, and they may be several arguments. A file, and standard input, is read in the
+same way by its content: if it is an even number of hexadecimal digits and nothing else it names
+bytes, otherwise it is the bytes. A message of digits alone in ASCII looks like that too: then say
+--raw. Arguments are seen by whoever lists processes: messages with real cards are for a file or -.
 
 Account numbers are shown as first six and last four digits, authentication data never. In a message
 with a fault, values that could be card data are hidden as well.
 
-Exit codes: 0 every message can be read, 1 one of them cannot, 2 usage.";
+Exit codes: 0 every message can be read, 1 one of them or the input cannot, 2 usage: that of the
+arguments, or of the dialect file that they name.";
 
 #[cfg(test)]
 mod tests {
