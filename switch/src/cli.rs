@@ -139,7 +139,7 @@ enum CliError {
     Usage(String),
     #[error("{0}")]
     Input(String),
-    #[error("{bad} of {all} messages cannot be read")]
+    #[error("{}", unreadable(*bad, *all))]
     Unreadable { bad: u32, all: u32 },
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
@@ -285,6 +285,13 @@ fn forbid_core_files() {
 fn told(faults: &[Unfit]) -> String {
     let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
     texts.join("\nnjia: ") + "\n  Nothing was started."
+}
+
+fn unreadable(bad: u32, all: u32) -> String {
+    match all {
+        1 => "the message cannot be read".to_owned(),
+        _ => format!("{bad} of {all} messages cannot be read"),
+    }
 }
 
 /// An error with those of its causes that it does not tell itself.

@@ -47,7 +47,7 @@ pub(super) struct Message<'b> {
 }
 
 impl Wire {
-    /// The pieces of a stream, up to the first that cannot be read.
+    /// The pieces of a stream, up to the first frame of which nobody knows where it ends.
     pub(super) fn cut(self, stream: &[u8]) -> Vec<Piece<'_>> {
         let Some(framing) = self.framing else {
             return vec![Piece {
@@ -61,16 +61,13 @@ impl Wire {
             && !rest.is_empty()
         {
             let (len, content) = self.framed(framing, rest, at);
-            let is_last = matches!(content, Content::Refused { .. }) || len == 0;
             pieces.push(Piece {
                 offset: at,
                 len,
                 content,
             });
-            if is_last {
-                break;
-            }
-            at += len;
+            debug_assert!(len > 0, "a frame takes some of the stream");
+            at += len.max(1);
         }
         pieces
     }
@@ -227,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_what_cannot_be_read_nothing_is() {
+    fn behind_a_frame_that_cannot_be_read_nothing_is() {
         let bad = b"\x00\x0A0123456789\x00\x01x";
         check(
             "be16",
@@ -238,11 +235,15 @@ mod tests {
                 "12: a frame of 1 bytes is shorter than any message",
             ],
         );
+    }
+
+    #[test]
+    fn behind_a_header_that_cannot_be_read_is_the_next_frame() {
         check(
             "be16",
             "tpdu",
-            b"\x00\x0A0123456789",
-            &["2: byte 0 of the header is not one of its form"],
+            b"\x00\x0A0123456789\x00\x0A\x60123456789",
+            &["2: byte 0 of the header is not one of its form", "56789"],
         );
     }
 

@@ -43,6 +43,9 @@ impl Message {
         };
         let stream = input::read(&self.input.join(" "), self.raw)?;
         let pieces = wire.cut(&stream.bytes);
+        if pieces.is_empty() {
+            return Err(CliError::Input("the input is empty".to_owned()));
+        }
         let (mut all, mut bad) = (0, 0);
         for piece in &pieces {
             let is_good = if self.json {

@@ -88,8 +88,13 @@ fn stopped(dialect: &'static Dialect, message: &[u8], error: ParseError) -> Stri
     let offset = error.offset;
     let window = parts::window(dialect, message, error);
     let start = window.start();
+    let bytes = if message.is_empty() {
+        String::new()
+    } else {
+        format!("\n  {start:04X}  {window}")
+    };
     format!(
-        "fault: {name}, offset {offset} ({offset:04X}): {}\n  {start:04X}  {window}",
+        "fault: {name}, offset {offset} ({offset:04X}): {}{bytes}",
         error.kind
     )
 }
