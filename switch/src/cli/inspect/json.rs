@@ -30,11 +30,23 @@ struct Object {
     header: Option<Ordered>,
     mti: Option<String>,
     fields: Ordered,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    malformed: Vec<Malformed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Fault>,
     /// How often each key was wanted.
     #[serde(skip)]
     seen: HashMap<String, u32>,
+}
+
+/// What a field holds is malformed; the message itself can be read.
+#[derive(Debug, Serialize)]
+struct Malformed {
+    /// The field, or the part of it.
+    path: String,
+    /// Bytes from the start of the message.
+    offset: usize,
+    rule: String,
 }
 
 /// Where it stopped.
@@ -117,7 +129,13 @@ impl Visitor for Object {
         self.fields.0.push((key, value));
     }
 
-    fn malformed(&mut self, _path: &Path, _offset: usize, _rule: &dyn fmt::Display) {}
+    fn malformed(&mut self, path: &Path, offset: usize, rule: &dyn fmt::Display) {
+        self.malformed.push(Malformed {
+            path: path.to_string(),
+            offset,
+            rule: rule.to_string(),
+        });
+    }
 }
 
 impl Object {
