@@ -108,6 +108,8 @@ struct Page {
     lines: Vec<Line>,
     notes: Vec<String>,
     is_doubted: bool,
+    /// Without a fault, because it is none that could be masked.
+    is_account_hidden: bool,
 }
 
 struct Line {
@@ -128,6 +130,7 @@ impl Page {
             lines: Vec::new(),
             notes: Vec::new(),
             is_doubted: false,
+            is_account_hidden: false,
         }
     }
 
@@ -148,7 +151,7 @@ impl Page {
 
     /// What is odd, or asked of a message of the type, beside the fault itself.
     fn notes(&mut self, error: Option<ParseError>) {
-        if self.is_doubted {
+        if self.is_doubted || (self.is_account_hidden && error.is_some()) {
             self.notes.push(DOUBTED.to_owned());
         }
         // Where the pass stopped, nobody knows what is there.
@@ -207,6 +210,7 @@ impl Visitor for Page {
             value = format!("{value}  <- {kind}");
         }
         self.is_doubted |= matches!(part.value, Value::Hidden(Hidden::Doubt(_)));
+        self.is_account_hidden |= matches!(part.value, Value::Hidden(Hidden::Account(_)));
         if !part.is_padded {
             let note = format!("field {}: its padding is not the dialect's", part.path);
             self.notes.push(note);
