@@ -351,7 +351,7 @@ Exit codes: 0 done, 1 other error, 2 usage, 65 journal refused, 69 host unfit, 7
 
 const INSPECT_EXAMPLES: &str = "Examples:
   njia inspect journal /var/lib/njia/journal --records
-  njia inspect message 303830308020000000000000040000000000000030303030343233303031
+  njia inspect message 3038303080200000000000000400000000000000303030303432333031
   njia inspect dialect iso87-ascii";
 
 const SERVE_EXAMPLES: &str = "Examples:

@@ -105,7 +105,7 @@ fn unknown(what: &str, text: &str, known: &[&str]) -> String {
 }
 
 pub(crate) const EXAMPLES: &str = "Examples:
-  njia inspect message 303830308020000000000000040000000000000030303030343233303031
+  njia inspect message 3038303080200000000000000400000000000000303030303432333031
   njia inspect message --dialect iso87-ascii-hex --framing be16 captured.bin
   tail -c 500 captured.bin | njia inspect message --framing be16 --header tpdu --json -
 
