@@ -9,6 +9,7 @@ use iso8583::bitmap::Bitmap;
 use iso8583::parts::{self, Part, Path, Value, Visitor};
 use iso8583::{Dialect, Mti};
 use serde::{Serialize, Serializer};
+use serde_json::ser::Formatter;
 
 use super::frames::{self, Content, Message, Piece};
 use super::pretty::SCRATCH_LEN;
@@ -20,6 +21,27 @@ struct Ordered(Vec<(String, String)>);
 impl Serialize for Ordered {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+/// Everything beyond ASCII is escaped: a terminal takes some of these characters for commands, and
+/// a field may hold any.
+struct Ascii;
+
+impl Formatter for Ascii {
+    fn write_string_fragment<W: Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> std::io::Result<()> {
+        fragment.chars().try_for_each(|character| match character {
+            ' '..='~' => write!(writer, "{character}"),
+            _ => {
+                let mut units = [0; 2];
+                let mut units = character.encode_utf16(&mut units).iter();
+                units.try_for_each(|unit| write!(writer, "\\u{unit:04x}"))
+            }
+        })
     }
 }
 
@@ -77,7 +99,9 @@ pub(super) fn write(
             ..Object::default()
         },
     };
-    serde_json::to_writer(&mut *out, &object)?;
+    object.serialize(&mut serde_json::Serializer::with_formatter(
+        &mut *out, Ascii,
+    ))?;
     writeln!(out)?;
     Ok(object.error.is_none())
 }
