@@ -1,6 +1,8 @@
 //! `njia inspect message` and `njia inspect dialect`, as a person or a script runs them: the real
 //! binary, its arguments, its input, and everything that it answers.
 
+#[path = "inspect/documents.rs"]
+mod documents;
 #[path = "inspect/faults.rs"]
 mod faults;
 #[path = "inspect/planted.rs"]

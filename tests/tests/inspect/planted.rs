@@ -116,21 +116,25 @@ fn forms(secret: &str) -> Vec<String> {
 /// No secret is in anything that was told; in the bytes around a fault neither.
 #[track_caller]
 fn check_nothing_shows(dialect: &Dialect, told: &Told) {
-    let joined: Vec<String> = told.out.lines().map(without_gaps).collect();
-    let everything = format!("{}\n{}", joined.join("\n"), told.err);
+    let everything = format!("{}\n{}", without_gaps(&told.out), told.err);
     for form in SECRETS.iter().flat_map(|secret| forms(secret)) {
         let found = everything.lines().find(|line| line.contains(&form));
         assert_eq!(found, None, "{form} in {}", dialect.name());
     }
 }
 
-/// A line of bytes around a fault as one number; any other line as it is.
-fn without_gaps(line: &str) -> String {
-    if line.contains("**") && !line.contains("***") {
-        line.replace([' ', '|'], "")
-    } else {
-        line.to_owned()
-    }
+/// The bytes around each fault, in the line below it, as one number; other lines as they are.
+fn without_gaps(out: &str) -> String {
+    let mut is_below_fault = false;
+    let joined = out.lines().map(|line| {
+        let is_window = std::mem::replace(&mut is_below_fault, line.starts_with("fault: "));
+        if is_window {
+            line.replace([' ', '|'], "")
+        } else {
+            line.to_owned()
+        }
+    });
+    joined.collect::<Vec<_>>().join("\n")
 }
 
 /// Each cut as long as a frame can be, and at the end the whole message.
@@ -209,7 +213,7 @@ fn the_search_finds_what_is_planted() {
         "\"5061069876543216\"",
         "2  9A876F5ED4C3B2A1",
         "F5F0F6F1F0F6F9F8F7",
-        "  0028  ** ** 35 30 36 |31 30 36 39 38 ** **",
+        "fault: somewhere\n  0028  ** 35 30 36 |31 30 36 39 38 **",
         "\\xf8\\xf9\\xf6\\xf7\\xf8",
     ] {
         let told = Told {

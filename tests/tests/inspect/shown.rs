@@ -195,6 +195,24 @@ fn what_a_field_holds_can_be_malformed_in_a_message_that_can_be_read() {
     assert!(out.contains(&note), "{out}");
 }
 
+/// The echo data of a peer are any bytes, and shown.
+#[test]
+fn no_character_of_a_message_commands_a_terminal() {
+    let echo_data = b"\x00\x07\x1B[31m\"\\\x7F\x9B31m\xFF";
+    let dialect = Dialect::ISO87_ASCII;
+    let bytes = written(dialect, b"0800", &[(11, b"000042"), (59, echo_data)]);
+    let json = of_bytes(dialect, &["--json"], &bytes).good();
+    let text = of_bytes(dialect, &[], &bytes).good();
+    for out in [&json, &text] {
+        let is_plain = |byte| matches!(byte, b' '..=b'~' | b'\n');
+        assert!(out.bytes().all(is_plain), "{out:?}");
+    }
+    let characters: String = echo_data.iter().copied().map(char::from).collect();
+    assert_eq!(object(&json)["fields"]["59"], characters);
+    let escaped = format!("\"{}\"\n", echo_data.escape_ascii());
+    assert!(text.ends_with(&escaped), "{text}");
+}
+
 #[test]
 fn what_a_type_of_message_must_have_is_noted() {
     let bytes = written(Dialect::ISO87_ASCII, b"0200", &PARTIAL);
