@@ -133,8 +133,8 @@ fn an_input_beyond_every_bound_is_refused() {
 #[test]
 fn the_help_says_which_exit_code_means_what() {
     let told = message(&["--help"], b"").good();
-    let codes = "Exit codes: 0 every message can be read, 1 one of them or the input cannot, 2 usage: \
-                 that of the\narguments, or of the dialect file that they name.";
+    let codes = "Exit codes: 0 every message can be read, 1 one of them or the input cannot, \
+                 2 usage: that of the\narguments, or of the dialect file that they name.";
     assert!(told.contains(codes), "{told}");
     assert!(told.contains("<HEX|FILE|->"), "{told}");
 }
