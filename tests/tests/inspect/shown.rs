@@ -195,22 +195,39 @@ fn what_a_field_holds_can_be_malformed_in_a_message_that_can_be_read() {
     assert!(out.contains(&note), "{out}");
 }
 
-/// The echo data of a peer are any bytes, and shown.
+/// The sub-elements of a peer are any bytes, and shown.
 #[test]
 fn no_character_of_a_message_commands_a_terminal() {
-    let echo_data = b"\x00\x07\x1B[31m\"\\\x7F\x9B31m\xFF";
-    let dialect = Dialect::ISO87_ASCII;
-    let bytes = written(dialect, b"0800", &[(11, b"000042"), (59, echo_data)]);
-    let json = of_bytes(dialect, &["--json"], &bytes).good();
-    let text = of_bytes(dialect, &[], &bytes).good();
+    let peers = b"\x00\x07\x1B[31m\"\\\x7F\x9B31m\xFF";
+    let folder = folder("terminal");
+    let file = folder.join("acme.toml");
+    fs::write(&file, SUB_ELEMENTS).unwrap();
+    let value = [&b"0115"[..], peers].concat();
+    let fields: [(u8, &[u8]); 2] = [(11, b"000042"), (59, &value)];
+    let bytes = written(Dialect::ISO87_ASCII, b"0800", &fields);
+    let dialect = ["--dialect", file.to_str().unwrap(), "--raw"];
+    let json = message(&[&dialect[..], &["--json", "-"]].concat(), &bytes).good();
+    let text = message(&[&dialect[..], &["-"]].concat(), &bytes).good();
     for out in [&json, &text] {
         let is_plain = |byte| matches!(byte, b' '..=b'~' | b'\n');
         assert!(out.bytes().all(is_plain), "{out:?}");
     }
-    let characters: String = echo_data.iter().copied().map(char::from).collect();
-    assert_eq!(object(&json)["fields"]["59"], characters);
-    let escaped = format!("\"{}\"\n", echo_data.escape_ascii());
+    let characters: String = peers.iter().copied().map(char::from).collect();
+    assert_eq!(object(&json)["fields"]["59.01"], characters);
+    let escaped = format!("\"{}\"\n", peers.escape_ascii());
     assert!(text.ends_with(&escaped), "{text}");
+}
+
+/// Echo data with an id and a length of two characters each.
+const SUB_ELEMENTS: &str = "[dialects.acme]\nextends = \"iso87-ascii\"\nfields.59.tagged = {}\n";
+
+/// Nobody knows what they are: they could be a track.
+#[test]
+fn private_bytes_without_a_form_are_not_shown() {
+    let fields: [(u8, &[u8]); 2] = [(11, b"000042"), (59, b"5061069876543216=2812")];
+    let bytes = written(Dialect::ISO87_ASCII, b"0800", &fields);
+    let out = of_bytes(Dialect::ISO87_ASCII, &["--json"], &bytes).good();
+    assert_eq!(object(&out)["fields"]["59"], "[masked, 21 bytes]", "{out}");
 }
 
 #[test]
