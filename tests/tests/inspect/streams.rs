@@ -38,7 +38,33 @@ fn check(frames: &[Vec<u8>], expected: &[Value], unreadable: Option<&str>) {
         None => told.good(),
         Some(unreadable) => told.unreadable(unreadable),
     };
-    assert_eq!(objects(&out), expected);
+    let mut told = objects(&out);
+    let mut starts = frames.iter().scan(0, |at, frame| {
+        *at += frame.len();
+        Some(*at - frame.len())
+    });
+    for object in &mut told {
+        let place = object.as_object_mut().unwrap().remove("frame").unwrap();
+        assert!(starts.any(|start| place["offset"] == start), "{place}");
+    }
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn each_object_says_where_its_frame_stands() {
+    let frames = [
+        framed("be16", &echo(b"000001")),
+        framed("be16", b""),
+        framed("be16", &echo(b"000002"))[..19].to_vec(),
+    ];
+    let told = message(&["--framing", "be16", "--json", "-"], &frames.concat());
+    let told = objects(&told.unreadable("1 of 2 messages cannot be read"));
+    assert_eq!(told[0]["frame"], json!({ "offset": 0, "len": 20 }));
+    let rule = "the frame ends after 19 bytes of 20";
+    assert_eq!(
+        told[1]["frame"],
+        json!({ "offset": 22, "len": 19, "rule": rule })
+    );
 }
 
 #[test]

@@ -48,28 +48,25 @@ pub(super) struct Message<'b> {
 
 impl Wire {
     /// The pieces of a stream, up to the first frame of which nobody knows where it ends.
-    pub(super) fn cut(self, stream: &[u8]) -> Vec<Piece<'_>> {
-        let Some(framing) = self.framing else {
-            return vec![Piece {
-                offset: 0,
-                len: stream.len(),
-                content: self.opened(stream, 0, None),
-            }];
-        };
-        let (mut pieces, mut at) = (Vec::new(), 0);
-        while let Some(rest) = stream.get(at..)
-            && !rest.is_empty()
-        {
-            let (len, content) = self.framed(framing, rest, at);
-            pieces.push(Piece {
-                offset: at,
-                len,
-                content,
-            });
+    pub(super) fn cut(self, stream: &[u8]) -> impl Iterator<Item = Piece<'_>> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let offset = at;
+            let rest = stream.get(at..).unwrap_or_default();
+            let (len, content) = match self.framing {
+                Some(framing) if !rest.is_empty() => self.framed(framing, rest, at),
+                // An empty message is one too.
+                None if at <= stream.len() => (rest.len() + 1, self.opened(rest, at, None)),
+                Some(_) | None => return None,
+            };
             debug_assert!(len > 0, "a frame takes some of the stream");
             at += len.max(1);
-        }
-        pieces
+            Some(Piece {
+                offset,
+                len,
+                content,
+            })
+        })
     }
 
     /// The frame at the start of `rest`, which stands at `at`, and how long it is.
@@ -195,7 +192,7 @@ mod tests {
             Content::KeepAlive => "-".to_owned(),
             Content::Refused { offset, rule } => format!("{offset}: {rule}"),
         };
-        let pieces: Vec<String> = wire.cut(stream).iter().map(shown).collect();
+        let pieces: Vec<String> = wire.cut(stream).map(|piece| shown(&piece)).collect();
         assert_eq!(pieces, expected);
     }
 
@@ -253,7 +250,7 @@ mod tests {
             framing: None,
             header: Header::Tpdu,
         };
-        let pieces = wire.cut(&[0x60, 0, 1, 0xAB, 2, 9, 9]);
+        let pieces: Vec<Piece<'_>> = wire.cut(&[0x60, 0, 1, 0xAB, 2, 9, 9]).collect();
         let [
             Piece {
                 content: Content::Message(message),

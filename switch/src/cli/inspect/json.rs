@@ -11,7 +11,8 @@ use iso8583::{Dialect, Mti};
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
-use super::frames::{self, Content, Message, Piece};
+use super::frames::{self, Content, Message, Piece, Wire};
+use super::message::missing;
 use super::pretty::SCRATCH_LEN;
 
 /// Keys and values in the order in which they were put.
@@ -49,16 +50,39 @@ impl Formatter for Ascii {
 #[derive(Debug, Default, Serialize)]
 struct Object {
     #[serde(skip_serializing_if = "Option::is_none")]
+    frame: Option<Frame>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     header: Option<Ordered>,
     mti: Option<String>,
     fields: Ordered,
+    /// What a message of the type must have and this one has not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<u8>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     malformed: Vec<Malformed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Fault>,
+    /// As `mti`.
+    #[serde(skip)]
+    kind: Option<Mti>,
+    /// The fields that the bitmaps announce.
+    #[serde(skip)]
+    announced: Bitmap,
     /// How often each key was wanted.
     #[serde(skip)]
     seen: HashMap<String, u32>,
+}
+
+/// Where the message stands in the stream.
+#[derive(Debug, Serialize)]
+struct Frame {
+    /// Bytes from the start of the input.
+    offset: usize,
+    /// Bytes of all of it.
+    len: usize,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
 }
 
 /// What a field holds is malformed; the message itself can be read.
@@ -84,10 +108,11 @@ struct Fault {
 /// Writes a piece of a stream: nothing for a keep-alive. Whether it can be read.
 pub(super) fn write(
     piece: &Piece<'_>,
+    wire: Wire,
     dialect: &'static Dialect,
     out: &mut dyn Write,
 ) -> std::io::Result<bool> {
-    let object = match &piece.content {
+    let mut object = match &piece.content {
         Content::Message(message) => object_of(message, piece.offset, dialect),
         Content::KeepAlive => return Ok(true),
         Content::Refused { offset, rule } => Object {
@@ -99,6 +124,14 @@ pub(super) fn write(
             ..Object::default()
         },
     };
+    object.frame = wire.framing.map(|_| Frame {
+        offset: piece.offset,
+        len: piece.len,
+        rule: match &piece.content {
+            Content::Message(message) => message.cut.clone(),
+            Content::KeepAlive | Content::Refused { .. } => None,
+        },
+    });
     object.serialize(&mut serde_json::Serializer::with_formatter(
         &mut *out, Ascii,
     ))?;
@@ -123,6 +156,9 @@ fn object_of(message: &Message<'_>, offset: usize, dialect: &'static Dialect) ->
             rule,
         })
     };
+    if let (Ok(()), Some(mti)) = (read, object.kind) {
+        object.missing = missing(dialect, mti, object.announced);
+    }
     object.error = match read {
         Ok(()) => cut(),
         Err(error) => Some(Fault {
@@ -137,9 +173,12 @@ fn object_of(message: &Message<'_>, offset: usize, dialect: &'static Dialect) ->
 impl Visitor for Object {
     fn mti(&mut self, mti: Mti) {
         self.mti = Some(mti.to_string());
+        self.kind = Some(mti);
     }
 
-    fn bitmaps(&mut self, _place: Range<usize>, _fields: Bitmap) {}
+    fn bitmaps(&mut self, _place: Range<usize>, fields: Bitmap) {
+        self.announced = fields;
+    }
 
     fn part(&mut self, part: &Part<'_>) {
         let value = match part.value {

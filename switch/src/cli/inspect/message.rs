@@ -1,10 +1,11 @@
 //! `njia inspect message`: what a message says, masked; of a bad one what can be read and where it
 //! stops.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 use clap::Args;
-use iso8583::{Dialect, Framing, Header};
+use iso8583::bitmap::Bitmap;
+use iso8583::{Dialect, Framing, Header, Mti};
 
 use super::super::CliError;
 use super::frames::{Content, Wire};
@@ -42,23 +43,24 @@ impl Message {
             header: header(&self.header).map_err(CliError::Usage)?,
         };
         let stream = input::read(&self.input.join(" "), self.raw)?;
-        let pieces = wire.cut(&stream.bytes);
-        if pieces.is_empty() {
-            return Err(CliError::Input("the input is empty".to_owned()));
-        }
+        let out = &mut BufWriter::new(out);
+        let mut is_empty = true;
         let (mut all, mut bad) = (0, 0);
-        for piece in &pieces {
+        for piece in wire.cut(&stream.bytes) {
+            is_empty = false;
             let is_good = if self.json {
-                json::write(piece, dialect, out)?
+                json::write(&piece, wire, dialect, out)?
             } else {
-                pretty::write(piece, wire, dialect, out)?
+                pretty::write(&piece, wire, dialect, out)?
             };
             if !matches!(piece.content, Content::KeepAlive) {
                 all += 1;
                 bad += u32::from(!is_good);
             }
         }
+        out.flush()?;
         match stream.odd_digits {
+            _ if is_empty => Err(CliError::Input("the input is empty".to_owned())),
             _ if bad == 0 => Ok(()),
             Some(count) => Err(CliError::Input(format!(
                 "the {count} hexadecimal digits of the input were read as bytes: two make a byte"
@@ -66,6 +68,18 @@ impl Message {
             None => Err(CliError::Unreadable { bad, all }),
         }
     }
+}
+
+/// What a message of a type must have and does not, by the requirements of its dialect.
+pub(super) fn missing(dialect: &Dialect, mti: Mti, mut present: Bitmap) -> Vec<u8> {
+    let mut missing = Vec::new();
+    for row in dialect.requirements() {
+        while let Some(number) = row.missing(mti, present) {
+            missing.push(number);
+            present = present.with(number);
+        }
+    }
+    missing
 }
 
 /// The dialect that an argument means; else every fault of it, a line each.
@@ -107,7 +121,7 @@ fn unknown(what: &str, text: &str, known: &[&str]) -> String {
 pub(crate) const EXAMPLES: &str = "Examples:
   njia inspect message 3038303080200000000000000400000000000000303030303432333031
   njia inspect message --dialect iso87-ascii-hex --framing be16 captured.bin
-  tail -c 500 captured.bin | njia inspect message --framing be16 --header tpdu --json -
+  head -c 500 captured.bin | njia inspect message --framing be16 --header tpdu --json -
 
 The argument is hexadecimal digits if it has nothing else; spaces, newlines, colons and 0x between
 them do not count, and they may be several arguments. A file, and standard input, is read in the

@@ -11,6 +11,7 @@ use iso8583::parts::{self, Hidden, Part, Path, Value, Visitor};
 use iso8583::{Dialect, Mti};
 
 use super::frames::{self, Content, Message, Piece, Wire};
+use super::message::missing;
 
 /// Writes a piece of a stream. Whether it can be read.
 pub(super) fn write(
@@ -158,15 +159,11 @@ impl Page {
         let (None, Some(mti)) = (error, self.mti) else {
             return;
         };
-        let mut present = self.announced;
-        for row in self.dialect.requirements() {
-            while let Some(missing) = row.missing(mti, present) {
-                let name = self.dialect.field(missing).map_or("", |row| row.name);
-                self.notes.push(format!(
-                    "field {missing} {name} is missing: a {mti} must have it"
-                ));
-                present = present.with(missing);
-            }
+        for missing in missing(self.dialect, mti, self.announced) {
+            let name = self.dialect.field(missing).map_or("", |row| row.name);
+            self.notes.push(format!(
+                "field {missing} {name} is missing: a {mti} must have it"
+            ));
         }
     }
 
