@@ -336,13 +336,13 @@ impl<'b> Writer<'b> {
         Ok(self.at)
     }
 
-    /// What holds between calls: nothing is written above the last field, nor beyond the buffer, and
-    /// a third bitmap has its place.
+    /// What holds between calls: nothing is written above the last field, nor beyond the buffer,
+    /// and a third bitmap has its place.
     fn is_sound(&self) -> bool {
         let is_within = self.at <= self.out.len() || self.present.is_empty();
         let has_third = !self.present.above(128).is_empty();
-        let is_placed =
-            self.third_at > 0 || !matches!(self.dialect.form().layout, Layout::Chained(_));
+        let is_chained = matches!(self.dialect.form().layout, Layout::Chained(_));
+        let is_placed = self.third_at > 0 || !is_chained;
         is_within && self.present.above(self.last).is_empty() && (!has_third || is_placed)
     }
 
