@@ -7,6 +7,7 @@ use std::ops::Range;
 use iso8583::bitmap::Bitmap;
 use iso8583::dialect::{Layout, MtiForm};
 use iso8583::error::ParseError;
+use iso8583::field::{FieldSpec, Length};
 use iso8583::parts::{self, Hidden, Part, Path, Value, Visitor};
 use iso8583::{Dialect, Mti};
 
@@ -81,10 +82,10 @@ fn stopped(dialect: &'static Dialect, message: &[u8], error: ParseError) -> Stri
     let name = match error.field {
         0 => "type indicator".to_owned(),
         1 => "bitmap".to_owned(),
-        number => {
-            let name = dialect.field(number).map_or("", |row| row.name);
-            format!("field {number} {name}").trim_end().to_owned()
-        }
+        number => match dialect.field(number) {
+            Some(row) => format!("field {number} {} ({})", row.name, admitted(row)),
+            None => format!("field {number}"),
+        },
     };
     let offset = error.offset;
     let window = parts::window(dialect, message, error);
@@ -98,6 +99,20 @@ fn stopped(dialect: &'static Dialect, message: &[u8], error: ParseError) -> Stri
         "fault: {name}, offset {offset} ({offset:04X}): {}{bytes}",
         error.kind
     )
+}
+
+/// What a row takes, as the standard writes it: `n 6, hhmmss` or `z ..37`.
+fn admitted(row: &FieldSpec) -> String {
+    let class = row.class.name();
+    let length = match row.length {
+        Length::Fixed(len) => len.to_string(),
+        Length::Var { max, .. } => format!("..{max}"),
+    };
+    if row.calendar.is_empty() {
+        format!("{class} {length}")
+    } else {
+        format!("{class} {length}, {}", row.calendar.name())
+    }
 }
 
 /// The lines of a message.
