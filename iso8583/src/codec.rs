@@ -174,3 +174,6 @@ pub(crate) fn encode(row: &FieldSpec, value: &[u8], out: &mut [u8]) {
 
 /// The longest that a calendar has.
 const DATED_LEN_MAX: usize = 12;
+
+#[cfg(test)]
+mod tests;

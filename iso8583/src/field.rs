@@ -108,11 +108,19 @@ impl FieldSpec {
         }
     }
 
-    /// Units of the longest value.
+    /// Units of the longest value. Packed digits whose pad nothing tells from a digit come in whole
+    /// bytes, so the pad of an odd maximum counts as well.
     #[must_use]
     pub const fn units_max(&self) -> u16 {
         match self.length {
             Length::Fixed(len) => len,
+            Length::Var { max, .. } if self.is_ambiguous() => {
+                let sign = if self.is_signed() { 1 } else { 0 };
+                let digits = at_most_u16(max as usize).saturating_sub(sign);
+                // Of 65,535 digits the pad would be one unit more than a row can have.
+                let whole = digits.saturating_add(digits % 2);
+                (whole & !1).saturating_add(sign)
+            }
             Length::Var { max, .. } => at_most_u16(max as usize),
         }
     }
@@ -132,7 +140,7 @@ impl FieldSpec {
         match self.encoding {
             Encoding::Text(_) | Encoding::Binary => units,
             Encoding::Hex(_) => units.saturating_mul(2),
-            Encoding::Packed(..) if matches!(self.class, Class::Xn) => {
+            Encoding::Packed(..) if self.is_signed() && units > 0 => {
                 Packed::wire_len(units.saturating_sub(1)).saturating_add(1)
             }
             Encoding::Packed(..) => Packed::wire_len(units),
@@ -186,6 +194,11 @@ impl FieldSpec {
             return Err(DialectError::Ambiguous(number));
         }
         Ok(())
+    }
+
+    /// Whether a sign stands in front of its digits.
+    const fn is_signed(&self) -> bool {
+        matches!(self.class, Class::Xn)
     }
 
     /// Whether nothing tells an odd number of digits from an even one with the pad among them.
