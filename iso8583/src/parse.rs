@@ -34,7 +34,8 @@ impl Dialect {
     /// at all.
     ///
     /// # Errors
-    /// As [`Dialect::parse`]; most faults of content go unnoticed, and all behind `last`.
+    /// As [`Dialect::parse`]; most faults of content go unnoticed, and all behind `last`, as do
+    /// bytes that follow the last field.
     pub fn scan(
         &'static self,
         bytes: &[u8],
@@ -49,7 +50,7 @@ impl Dialect {
         let parsed = self.parse_slowly(bytes, index);
         index.present = index.present.minus(index.present.above(last));
         match parsed {
-            Err(error) if error.field > last => Ok(()),
+            Err(error) if error.field > last || error.kind == ParseErrorKind::Trailing => Ok(()),
             other => other,
         }
     }
