@@ -26,12 +26,20 @@ pub enum Framing {
     ZerosBe16,
     /// `be24`: three bytes, big-endian.
     Be24,
+    /// `be24-incl`: three bytes, big-endian, that count themselves too.
+    Be24Incl,
+    /// `le24`: three bytes, little-endian.
+    Le24,
+    /// `le24-incl`: three bytes, little-endian, that count themselves too.
+    Le24Incl,
     /// `be32`: four bytes, big-endian.
     Be32,
     /// `be32-incl`: four bytes, big-endian, that count themselves too.
     Be32Incl,
     /// `le32`: four bytes, little-endian.
     Le32,
+    /// `le32-incl`: four bytes, little-endian, that count themselves too.
+    Le32Incl,
     /// `ascii2`: two decimal digits.
     Ascii2,
     /// `ascii2-incl`: two decimal digits that count themselves too.
@@ -68,7 +76,7 @@ pub enum Framing {
 
 impl Framing {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::Be16,
         Self::Be16Incl,
         Self::Le16,
@@ -76,9 +84,13 @@ impl Framing {
         Self::Be16Zeros,
         Self::ZerosBe16,
         Self::Be24,
+        Self::Be24Incl,
+        Self::Le24,
+        Self::Le24Incl,
         Self::Be32,
         Self::Be32Incl,
         Self::Le32,
+        Self::Le32Incl,
         Self::Ascii2,
         Self::Ascii2Incl,
         Self::Ascii3,

@@ -76,9 +76,13 @@ fn wire_of_sixteen(framing: Framing) -> (&'static [u8], &'static [u8]) {
         Framing::Be16Zeros => (&[0, 16, 0, 0], &[]),
         Framing::ZerosBe16 => (&[0, 0, 0, 16], &[]),
         Framing::Be24 => (&[0, 0, 16], &[]),
+        Framing::Be24Incl => (&[0, 0, 19], &[]),
+        Framing::Le24 => (&[16, 0, 0], &[]),
+        Framing::Le24Incl => (&[19, 0, 0], &[]),
         Framing::Be32 => (&[0, 0, 0, 16], &[]),
         Framing::Be32Incl => (&[0, 0, 0, 20], &[]),
         Framing::Le32 => (&[16, 0, 0, 0], &[]),
+        Framing::Le32Incl => (&[20, 0, 0, 0], &[]),
         Framing::Ascii2 => (b"16", &[]),
         Framing::Ascii2Incl => (b"18", &[]),
         Framing::Ascii3 => (b"016", &[]),
@@ -190,9 +194,13 @@ fn lengths_above_the_cap_are_refused_before_the_frame_is_there() {
     too_long(Framing::Be16Incl, &[0x20, 0x03], 8193);
     too_long(Framing::Le16, &[0x01, 0x20], 8193);
     too_long(Framing::Be24, &[0xFF, 0xFF, 0xFF], 0xFF_FFFF);
+    too_long(Framing::Be24Incl, &[0, 0x20, 0x04], 8193);
+    too_long(Framing::Le24, &[0x01, 0x20, 0], 8193);
+    too_long(Framing::Le24Incl, &[0x04, 0x20, 0], 8193);
     too_long(Framing::Be32, &[0x80, 0, 0, 0], 0x8000_0000);
     too_long(Framing::Be32, b"GET ", 0x4745_5420);
     too_long(Framing::Le32, &[0, 0, 0, 0x80], 0x8000_0000);
+    too_long(Framing::Le32Incl, &[0x05, 0x20, 0, 0], 8193);
     too_long(Framing::Ascii4, b"8193", 8193);
     too_long(Framing::Ascii6Incl, b"999999", 999_993);
     too_long(Framing::Hex4, b"2001", 8193);
