@@ -8,7 +8,7 @@ use crate::class::Class;
 use crate::dialect::{Dialect, Form};
 use crate::field::{Coding, Count, Encoding, FieldSpec, Length, Prefix};
 use crate::packed::Packed;
-use crate::requirement::{MtiPattern, Requirement};
+use crate::requirement::{Condition, MtiPattern, Requirement};
 
 pub(crate) mod iso2003;
 pub(crate) mod iso87;
@@ -75,6 +75,27 @@ const fn needs(mti: [u8; 4], mandatory: Bitmap, one_of: &'static [Bitmap]) -> Re
         conditions: &[],
     }
 }
+
+/// The same of a message that may say its amount in further currencies.
+const fn with_currencies(requirement: Requirement) -> Requirement {
+    Requirement {
+        conditions: CURRENCIES,
+        ..requirement
+    }
+}
+
+/// The standard has the amount of settlement and that billed to the cardholder only beside the
+/// currency that each is in.
+const CURRENCIES: &[Condition] = &[
+    Condition {
+        when: 5,
+        then: Bitmap::EMPTY.with(50),
+    },
+    Condition {
+        when: 6,
+        then: Bitmap::EMPTY.with(51),
+    },
+];
 
 /// The rows with some of them replaced. A row that replaces none fails the build.
 const fn with<const N: usize>(mut rows: [FieldSpec; N], changes: &[FieldSpec]) -> [FieldSpec; N] {

@@ -10,7 +10,7 @@ use crate::charset::Charset;
 use crate::class::Class::{An, Ans, B, N, Xn, Z};
 use crate::composite::Composite::Tlv;
 use crate::dialect::{BitmapForm, Dialect, Form, MtiForm};
-use crate::dialects::{build, ebcdic, in_hex, needs, packed, padded_with_f, row};
+use crate::dialects::{build, ebcdic, in_hex, needs, packed, padded_with_f, row, with_currencies};
 use crate::field::Encoding::Binary;
 use crate::field::FieldSpec;
 use crate::field::Length::{self, Fixed};
@@ -234,12 +234,12 @@ pub(super) const ROWS: [FieldSpec; 126] = [
 /// What a message needs to be processed at all. Of a network message nothing is asked here: which
 /// fields it has is a matter of the endpoint.
 pub(super) const REQUIREMENTS: &[Requirement] = &[
-    needs(*b"010x", PURCHASE, ACCOUNT),
-    needs(*b"012x", PURCHASE, ACCOUNT),
-    needs(*b"020x", PURCHASE, ACCOUNT),
-    needs(*b"022x", PURCHASE, ACCOUNT),
-    needs(*b"040x", AMOUNT, &[]),
-    needs(*b"042x", AMOUNT, &[]),
+    with_currencies(needs(*b"010x", PURCHASE, ACCOUNT)),
+    with_currencies(needs(*b"012x", PURCHASE, ACCOUNT)),
+    with_currencies(needs(*b"020x", PURCHASE, ACCOUNT)),
+    with_currencies(needs(*b"022x", PURCHASE, ACCOUNT)),
+    with_currencies(needs(*b"040x", AMOUNT, &[])),
+    with_currencies(needs(*b"042x", AMOUNT, &[])),
     needs(*b"011x", ANSWER, &[]),
     needs(*b"013x", ANSWER, &[]),
     needs(*b"021x", ANSWER, &[]),

@@ -11,7 +11,7 @@ use crate::charset::Charset;
 use crate::class::Class::{An, Ans, B, N, Xn, Z};
 use crate::composite::Composite::Tlv;
 use crate::dialect::{BitmapForm, Dialect, Form, MtiForm};
-use crate::dialects::{build, ebcdic, in_hex, needs, packed, row};
+use crate::dialects::{build, ebcdic, in_hex, needs, packed, row, with_currencies};
 use crate::field::Encoding::Binary;
 use crate::field::FieldSpec;
 use crate::field::Length::{self, Fixed};
@@ -259,12 +259,12 @@ const ROWS: [FieldSpec; 126] = [
 /// What a message needs to be processed at all. Of a network message nothing is asked here: which
 /// fields it has is a matter of the endpoint.
 const REQUIREMENTS: &[Requirement] = &[
-    needs(*b"110x", PURCHASE, ACCOUNT),
-    needs(*b"112x", PURCHASE, ACCOUNT),
-    needs(*b"120x", PURCHASE, ACCOUNT),
-    needs(*b"122x", PURCHASE, ACCOUNT),
-    needs(*b"140x", AMOUNT, &[]),
-    needs(*b"142x", AMOUNT, &[]),
+    with_currencies(needs(*b"110x", PURCHASE, ACCOUNT)),
+    with_currencies(needs(*b"112x", PURCHASE, ACCOUNT)),
+    with_currencies(needs(*b"120x", PURCHASE, ACCOUNT)),
+    with_currencies(needs(*b"122x", PURCHASE, ACCOUNT)),
+    with_currencies(needs(*b"140x", AMOUNT, &[])),
+    with_currencies(needs(*b"142x", AMOUNT, &[])),
     needs(*b"111x", ANSWER, &[]),
     needs(*b"113x", ANSWER, &[]),
     needs(*b"121x", ANSWER, &[]),

@@ -466,3 +466,40 @@ fn what_each_version_must_have() {
     assert_eq!(missing(iso2003, "2100", &[2, 3, 4, 11, 12, 24, 41]), None);
     assert_eq!(missing(iso2003, "2430", &[39]), Some(11));
 }
+
+#[test]
+fn an_amount_in_another_currency_names_it() {
+    let asks = |dialect: &Dialect, mti: &str, amount: u8, currency: u8| {
+        let with = |numbers: &[u8]| -> Option<u8> {
+            let all = numbers.iter().copied().collect::<Bitmap>();
+            // All that any message must have.
+            let present = (2..=49).filter(|number| !matches!(number, 5 | 6));
+            let present = present.collect::<Bitmap>().union(all);
+            let mti = crate::testing::mti_of(mti);
+            let requirements = dialect.requirements().iter();
+            requirements
+                .filter_map(|requirement| requirement.missing(mti, present))
+                .min()
+        };
+        assert_eq!(with(&[amount, currency]), None, "{dialect:?} {mti}");
+        assert_eq!(with(&[currency]), None, "{dialect:?} {mti}");
+        with(&[amount]) == Some(currency)
+    };
+    for (dialect, version) in [
+        (Dialect::ISO87_EBCDIC, '0'),
+        (Dialect::VISA_LIKE, '0'),
+        (Dialect::ISO93_ASCII, '1'),
+    ] {
+        for kind in ["100", "101", "120", "200", "220", "221", "400", "420"] {
+            let mti = std::format!("{version}{kind}");
+            assert!(asks(dialect, &mti, 5, 50), "{dialect:?} {mti}");
+            assert!(asks(dialect, &mti, 6, 51), "{dialect:?} {mti}");
+        }
+        for kind in ["110", "210", "230", "430", "800"] {
+            let mti = std::format!("{version}{kind}");
+            assert!(!asks(dialect, &mti, 5, 50), "{dialect:?} {mti}");
+        }
+    }
+    // These amounts have their currency in them.
+    assert!(!asks(Dialect::ISO2003_BASE, "2100", 5, 50));
+}
