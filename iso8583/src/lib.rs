@@ -8,7 +8,8 @@
 //!
 //! # Never contains
 //! A clock, a socket, a runtime, a random source, a logger; a decision about money; key material.
-//! Only [`translate`] knows the words of `domain`; [`keep_alive`] knows its time.
+//! Only [`translate`] knows the requests and answers of `domain`; [`keep_alive`] knows its time,
+//! [`describe`] and [`parts`] how it masks an account number.
 //!
 //! # Entry points
 //! [`Dialect::parse`], [`MessageRef`], [`Writer`], [`Framing`], [`Header`],

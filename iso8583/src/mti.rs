@@ -16,18 +16,10 @@ impl Mti {
     pub const FINANCIAL_REQUEST: Self = Self(*b"0200");
     /// 0210.
     pub const FINANCIAL_RESPONSE: Self = Self(*b"0210");
-    /// 0400.
-    pub const REVERSAL_REQUEST: Self = Self(*b"0400");
-    /// 0410.
-    pub const REVERSAL_RESPONSE: Self = Self(*b"0410");
     /// 0420.
     pub const REVERSAL_ADVICE: Self = Self(*b"0420");
-    /// 0430.
-    pub const REVERSAL_ADVICE_RESPONSE: Self = Self(*b"0430");
     /// 0800.
     pub const NETWORK_REQUEST: Self = Self(*b"0800");
-    /// 0810.
-    pub const NETWORK_RESPONSE: Self = Self(*b"0810");
 
     /// Stands where none could be read.
     pub(crate) const UNREAD: Self = Self(*b"0000");

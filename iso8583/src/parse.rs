@@ -12,7 +12,10 @@ use crate::mti::Mti;
 
 impl Dialect {
     /// Reads a whole message and validates every field; `index` then says where each one lies. What
-    /// a field holds behind its own bitmap is read in the same way, in the dialect of its row.
+    /// a field holds is not opened: [`MessageRef::check_composites`] reads it in the same way, in
+    /// the dialect of its row.
+    ///
+    /// [`MessageRef::check_composites`]: crate::MessageRef::check_composites
     ///
     /// A field whose content is wrong but whose length is known is left out of the index, and the
     /// pass goes on, so that the MTI, DE11 and DE41 are there for the answer. Where the length is
