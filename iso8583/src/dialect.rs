@@ -62,13 +62,18 @@ impl Dialect {
     /// Puts a dialect together from rows in ascending order.
     ///
     /// # Errors
-    /// [`DialectError`] names the first row that cannot be.
+    /// [`DialectError`] names the first row that cannot be, or the bitmap of the form.
     pub const fn new(
         name: &'static str,
         form: Form,
         rows: &[FieldSpec],
         requirements: &'static [Requirement],
     ) -> Result<Self, DialectError> {
+        if let Layout::Fixed(len) = form.layout
+            && !matches!(len, 1..=16)
+        {
+            return Err(DialectError::Bitmap(len));
+        }
         let mut dialect = Self {
             name,
             form,
@@ -458,6 +463,14 @@ mod tests {
             &[row(193, Length::Fixed(1))],
             DialectError::Number(193),
         );
+        for len in [0, 17, 24, 255] {
+            let none = Form::nested(BitmapForm::Binary, len);
+            check_in(none, &[], DialectError::Bitmap(len));
+        }
+        for len in 1..=16 {
+            let one = Form::nested(BitmapForm::HEX, len);
+            assert!(Dialect::new("test", one, &[row(8, Length::Fixed(1))], &[]).is_ok());
+        }
         assert!(Dialect::new("test", tertiary, &[row(192, Length::Fixed(1))], &[]).is_ok());
         assert!(Dialect::new("test", nested, &[row(1, Length::Fixed(1))], &[]).is_ok());
     }

@@ -260,6 +260,26 @@ pub enum DialectError {
          digits from an even one: count units, or pad with a nibble above 9"
     )]
     Ambiguous(u8),
+    /// Hexadecimal digits stand for bytes, as bytes do for themselves.
+    #[error("field {0} is written as bytes or hexadecimal digits, which are of class b")]
+    Bytes(u8),
+    /// A pad that does not fit the place of one digit.
+    #[error("field {0} has a pad that is no nibble: take 0 to 15")]
+    Pad(u8),
+    /// The only bitmap has 1 to 16 bytes.
+    #[error("a bitmap of {0} bytes cannot be: one alone has 1 to 16")]
+    Bitmap(u8),
+    /// A value is taken apart in a buffer that has a bound, unless it is on the wire as it is.
+    #[error(
+        "field {field} holds parts and is in another encoding than bytes or ascii, so it has at \
+         most {units_max} of them: lower its length"
+    )]
+    Parts {
+        /// The field.
+        field: u8,
+        /// Bytes or characters that are taken apart at most.
+        units_max: u16,
+    },
     /// What is replayed is stored, and authentication data never is; only DE55 is taken apart.
     #[error("field {0} may hold authentication data, so it cannot be replayed")]
     Replay(u8),

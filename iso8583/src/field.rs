@@ -170,18 +170,11 @@ impl FieldSpec {
     /// Whether the parts of the row suit one another.
     const fn check(&self) -> Result<(), DialectError> {
         let number = self.number;
-        let fits = match self.length {
-            Length::Fixed(len) => len > 0,
-            Length::Var { digits, max } => {
-                max > 0 && max as u64 <= self.prefix.coding.says_at_most(digits)
-            }
-        };
-        if !fits {
+        if !self.has_possible_length() {
             return Err(DialectError::Length(number));
         }
-        let packs = matches!(self.class, Class::N | Class::Z | Class::Xn);
-        if matches!(self.encoding, Encoding::Packed(..)) && !packs {
-            return Err(DialectError::Encoding(number));
+        if let Err(error) = self.check_encoding() {
+            return Err(error);
         }
         let is_dated =
             matches!(self.length, Length::Fixed(len) if len as usize == self.calendar.len());
@@ -194,6 +187,52 @@ impl FieldSpec {
             return Err(DialectError::Ambiguous(number));
         }
         Ok(())
+    }
+
+    /// Whether its prefix can say the longest value, as it counts it.
+    const fn has_possible_length(&self) -> bool {
+        match self.length {
+            Length::Fixed(len) => len > 0,
+            Length::Var { digits, max } => {
+                let says_at_most = self.prefix.coding.says_at_most(digits);
+                let says_bytes = match self.prefix.count {
+                    Count::Units => true,
+                    Count::Bytes => self.wire_len(max as usize) as u64 <= says_at_most,
+                };
+                max > 0 && max as u64 <= says_at_most && says_bytes
+            }
+        }
+    }
+
+    /// Whether values of the class can be written so, and those that hold parts be decoded.
+    const fn check_encoding(&self) -> Result<(), DialectError> {
+        let field = self.number;
+        let packs = matches!(self.class, Class::N | Class::Z | Class::Xn);
+        if matches!(self.encoding, Encoding::Packed(..)) && !packs {
+            return Err(DialectError::Encoding(field));
+        }
+        if matches!(self.encoding, Encoding::Packed(packed, _) if packed.pad > 0xF) {
+            return Err(DialectError::Pad(field));
+        }
+        if self.is_binary() && !matches!(self.class, Class::B) {
+            return Err(DialectError::Bytes(field));
+        }
+        match self.parts_max() {
+            Some(units_max) if self.units_max() > units_max => {
+                Err(DialectError::Parts { field, units_max })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Units of the longest value that is taken apart; `None` where that has no bound, or nobody
+    /// takes it apart.
+    const fn parts_max(&self) -> Option<u16> {
+        match (self.composite, self.encoding) {
+            (Composite::Opaque, _) | (_, Encoding::Binary | Encoding::ASCII) => None,
+            (_, Encoding::Hex(_)) => Some(DECODED_BYTES_MAX),
+            (_, Encoding::Text(_) | Encoding::Packed(..)) => Some(DECODED_TEXT_MAX),
+        }
     }
 
     /// Whether a sign stands in front of its digits.
@@ -641,6 +680,11 @@ const fn at_most_u16(value: usize) -> u16 {
     }
 }
 
+/// Bytes that stand on the wire as hexadecimal digits, where what they hold is wanted.
+const DECODED_BYTES_MAX: u16 = 1024;
+/// Characters that the wire has in another set, or packed.
+const DECODED_TEXT_MAX: u16 = 999;
+
 /// Four rules share a line of the cache.
 const _: () = assert!(size_of::<Rule>() <= 16);
 
@@ -669,6 +713,14 @@ mod tests {
         check(var(7, 10), Coding::Ascii, false);
         check(var(0, 1), Coding::Ascii, false);
         check(var(5, 10), Coding::Binary, false);
+        let in_bytes = |encoding, max| {
+            let row = FieldSpec::new(48, "row", Class::B, Length::ll(max)).encoded(encoding);
+            row.prefixed(Prefix::new(Coding::Ascii, Count::Bytes))
+        };
+        assert!(in_bytes(Encoding::Binary, 99).rule().is_ok());
+        assert!(in_bytes(Encoding::HEX, 49).rule().is_ok());
+        let error = in_bytes(Encoding::HEX, 50).rule().err();
+        assert_eq!(error, Some(DialectError::Length(48)), "a hundred digits");
         check(Length::Fixed(0), Coding::Ascii, false);
         check(Length::ll(0), Coding::Ascii, false);
     }
@@ -687,6 +739,65 @@ mod tests {
             false,
         );
         check(row(Class::N, Length::ll(6)).dated(Calendar::Time), false);
+    }
+
+    #[test]
+    fn bytes_and_hexadecimal_digits_are_of_class_b() {
+        let row = |class| FieldSpec::new(48, "row", class, Length::lll(99));
+        for class in [Class::N, Class::An, Class::Ans, Class::Z, Class::Xn] {
+            for encoding in [Encoding::Binary, Encoding::HEX] {
+                let error = row(class).encoded(encoding).rule().err();
+                assert_eq!(
+                    error,
+                    Some(DialectError::Bytes(48)),
+                    "{class:?} {encoding:?}"
+                );
+            }
+        }
+        assert!(row(Class::B).encoded(Encoding::HEX).rule().is_ok());
+    }
+
+    #[test]
+    fn a_pad_is_a_nibble() {
+        for pad in 0..=255 {
+            let packed = Packed {
+                justify: Justify::Left,
+                pad,
+            };
+            let row = FieldSpec::new(32, "row", Class::N, Length::ll(11))
+                .encoded(Encoding::Packed(packed, Charset::Ascii));
+            let expected = (pad > 0xF).then_some(DialectError::Pad(32));
+            assert_eq!(row.rule().err(), expected, "{pad}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_apart_fits_where_it_is_decoded() {
+        let check = |class, encoding, composite, max, units_max: Option<u16>| {
+            let length = Length::Var { digits: 4, max };
+            let row = FieldSpec::new(55, "row", class, length).encoded(encoding);
+            let error = row.holding(composite).rule().err();
+            let expected = units_max.map(|units_max| DialectError::Parts {
+                field: 55,
+                units_max,
+            });
+            assert_eq!(error, expected, "{encoding:?} {max}");
+        };
+        let (tlv, hex) = (Composite::Tlv, Encoding::Hex(Charset::Cp037));
+        let text = Encoding::Text(Charset::Cp500);
+        let packed = Encoding::Packed(Packed::RIGHT, Charset::Ascii);
+        check(Class::B, Encoding::HEX, tlv, 1024, None);
+        check(Class::B, Encoding::HEX, tlv, 1025, Some(1024));
+        check(Class::B, hex, Composite::Datasets, 9999, Some(1024));
+        check(Class::Ans, text, tlv, 999, None);
+        check(Class::Ans, text, tlv, 1000, Some(999));
+        check(Class::N, packed, tlv, 999, None);
+        check(Class::N, packed, tlv, 1000, Some(999));
+        for encoding in [Encoding::Binary, Encoding::ASCII] {
+            check(Class::B, encoding, tlv, 9999, None);
+        }
+        check(Class::B, Encoding::HEX, Composite::Opaque, 9999, None);
+        check(Class::Ans, text, Composite::Opaque, 9999, None);
     }
 
     #[test]

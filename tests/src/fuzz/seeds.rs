@@ -212,7 +212,7 @@ fn dialects(seeds: &mut Vec<Seed>) {
 }
 
 /// One fault each, so that a check that is lost makes a dialect that cannot be.
-const MISFITS: [(&str, &str); 5] = [
+const MISFITS: [(&str, &str); 8] = [
     (
         "misfit-length",
         "[dialects.acme]\nextends = \"iso87-ascii\"\n\
@@ -237,6 +237,22 @@ const MISFITS: [(&str, &str); 5] = [
         "misfit-digits",
         "[dialects.acme]\nextends = \"iso87-ascii\"\n\
          fields.2 = { encoding = \"bcd\", counts = \"bytes\" }\n",
+    ),
+    (
+        "misfit-bytes",
+        "[dialects.acme]\nextends = \"iso87-ascii\"\n\
+         fields.43.encoding = \"hex\"\n",
+    ),
+    (
+        "misfit-parts",
+        "[dialects.acme]\nextends = \"iso87-ascii\"\n\
+         fields.55 = { length = \"LLLLVAR\", max = 1025, encoding = \"hex\" }\n",
+    ),
+    (
+        "misfit-charset",
+        "[dialects.long]\nextends = \"iso87-ascii\"\n\
+         fields.46 = { length = \"LLLLVAR\", max = 2000, holds = \"tlv\" }\n\
+         [dialects.acme]\nextends = \"long\"\ncharset = \"cp037\"\n",
     ),
 ];
 

@@ -118,6 +118,12 @@ fn read(section: Section<'_>, name: &str, base: Spec) -> Spec {
     form::read(&section, &mut spec);
     row::read_all(&section.section("fields"), &mut spec);
     rules::read(&section, &mut spec);
+    // Rows are checked where they are named; those of the base change with the set.
+    if section.has("charset")
+        && let Err(error) = spec.check()
+    {
+        section.fault_at("charset", error.to_string());
+    }
     section.finish();
     spec.custom = Custom::of(spec.rows.values().map(|row| &row.field));
     spec

@@ -6,7 +6,7 @@ use iso8583::calendar::Calendar;
 use iso8583::class::Class;
 use iso8583::composite::Composite;
 use iso8583::error::DialectError;
-use iso8583::field::{Encoding, FieldSpec, Length, Prefix, Sensitivity};
+use iso8583::field::{Count, Encoding, FieldSpec, Length, Prefix, Sensitivity};
 use iso8583::packed::{Justify, Packed};
 
 use super::nested;
@@ -189,14 +189,6 @@ fn encoding(section: &Section<'_>, field: &FieldSpec, custom: Custom) -> Encodin
     };
     let Encoding::Packed(packed, charset) = encoding else {
         no_use(section, &["justify", "pad"], "the field is not in bcd");
-        let takes_anything = matches!(encoding, Encoding::Binary | Encoding::Hex(_));
-        if takes_anything && field.class != Class::B {
-            let class = field.class.name();
-            section.fault(format!(
-                "bytes and hexadecimal digits are of class b: a field of class {class} needs \
-                 another `encoding`"
-            ));
-        }
         return encoding;
     };
     let justify: Justify = justify.unwrap_or(packed.justify);
@@ -295,14 +287,22 @@ fn detail(error: DialectError, row: &Row) -> String {
         (DialectError::Length(_), Length::Var { digits, max }) => {
             let prefix = row.field.prefix.coding;
             let most = prefix.says_at_most(digits);
+            let counted = match row.field.prefix.count {
+                Count::Units => "",
+                Count::Bytes => " bytes on the wire",
+            };
             format!(
-                ": `max` is {max}, and a prefix of {digits} in {} says at most {most}",
+                ": `max` is {max}, and a prefix of {digits} in {} says at most {most}{counted}",
                 prefix.name()
             )
         }
         (DialectError::Calendar(_), _) if row.field.calendar != Calendar::None => format!(
             ": `calendar` is \"{}\"; write `calendar` = \"none\" if it is none",
             row.field.calendar.name()
+        ),
+        (DialectError::Bytes(_), _) => format!(
+            ": one of class {} needs another `encoding`",
+            row.field.class.name()
         ),
         _ => String::new(),
     }

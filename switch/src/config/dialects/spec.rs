@@ -103,13 +103,16 @@ impl Spec {
     }
 
     /// Whether it can be made; nothing stays of it.
-    pub(super) fn is_makeable(&self) -> bool {
+    ///
+    /// # Errors
+    /// As [`Spec::make`].
+    pub(super) fn check(&self) -> Result<(), DialectError> {
         let rows: Vec<FieldSpec> = self.rows.values().map(Row::outline).collect();
-        let inner = |row: &Row| match &row.holds {
-            Holds::Known(_) => true,
-            Holds::Bitmapped(spec) | Holds::Positional(spec) => spec.is_makeable(),
-        };
-        Dialect::new("", self.form, &rows, &[]).is_ok() && self.rows.values().all(inner)
+        Dialect::new("", self.form, &rows, &[])?;
+        self.rows.values().try_for_each(|row| match &row.holds {
+            Holds::Known(_) => Ok(()),
+            Holds::Bitmapped(spec) | Holds::Positional(spec) => spec.check(),
+        })
     }
 
     /// Makes the dialect, for as long as the process lasts.

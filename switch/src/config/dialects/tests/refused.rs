@@ -316,14 +316,78 @@ fn faults_of_other_keys_are_told_at_their_lines() {
         43,
         "encoding = \"hex\"",
         &[
-            "@[dialects.acme.fields.43]@ bytes and hexadecimal digits are of class b: a field of \
-             class ans needs another `encoding`",
+            "@[dialects.acme.fields.43]@ field 43 is written as bytes or hexadecimal digits, which \
+             are of class b: one of class ans needs another `encoding`",
+        ],
+    );
+    row_refused(
+        52,
+        "class = \"an\"",
+        &[
+            "@[dialects.acme.fields.52]@ field 52 is written as bytes or hexadecimal digits, which \
+             are of class b: one of class an needs another `encoding`",
         ],
     );
     let text = "[dialects.acme]\nextends = \"iso87-ascii\"\n[dialects.acme.fields.x48]\n";
     refused(
         text,
         &["@[dialects.acme.fields.x48]@ `x48` is no number of a field: take 2 to 192"],
+    );
+}
+
+#[test]
+fn a_prefix_that_counts_bytes_says_those_of_hexadecimal_digits() {
+    row_refused(
+        48,
+        "length = \"LLVAR\"\nmax = 50\nencoding = \"hex\"\ncounts = \"bytes\"",
+        &[
+            "@[dialects.acme.fields.48]@ field 48 has an impossible length: `max` is 50, and a \
+             prefix of 2 in ascii says at most 99 bytes on the wire",
+        ],
+    );
+}
+
+#[test]
+fn what_is_taken_apart_has_a_bound() {
+    let refused_above = |number: u8, encoding: &str, units_max: u16| {
+        let keys =
+            format!("length = \"LLLLVAR\"\nencoding = \"{encoding}\"\nholds = \"tlv\"\nmax =");
+        row_refused(
+            number,
+            &format!("{keys} {}", units_max + 1),
+            &[&format!(
+                "@[dialects.acme.fields.{number}]@ field {number} holds parts and is in another \
+                 encoding than bytes or ascii, so it has at most {units_max} of them: lower its length"
+            )],
+        );
+        let most = row(number, &format!("{keys} {units_max}"));
+        assert_eq!(most.units_max(), units_max);
+    };
+    refused_above(55, "hex", 1024);
+    refused_above(55, "hex-cp037", 1024);
+    refused_above(62, "cp500", 999);
+    assert_eq!(
+        row(55, "length = \"LLLLVAR\"\nmax = 9999").units_max(),
+        9999
+    );
+}
+
+#[test]
+fn a_character_set_may_be_none_for_what_the_base_holds() {
+    let text = "[dialects.long]\nextends = \"iso87-ascii\"\n\
+                fields.46 = { length = \"LLLLVAR\", max = 2000, holds = \"tlv\" }\n\
+                [dialects.own]\nextends = \"long\"\ncharset = \"cp037\"\n";
+    refused(
+        text,
+        &[
+            "@charset@ field 46 holds parts and is in another encoding than bytes or ascii, so it \
+             has at most 999 of them: lower its length",
+        ],
+    );
+    let lowered = format!("{text}fields.46.max = 999\n");
+    assert_eq!(
+        loaded(&lowered)[1].field(46).map(|row| row.units_max()),
+        Some(999)
     );
 }
 
