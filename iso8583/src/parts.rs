@@ -8,7 +8,7 @@
 //! there a value is shown only with evidence that it is the one of its field.
 
 mod composite;
-mod emv;
+pub(crate) mod emv;
 mod field;
 mod fields;
 mod gate;

@@ -1,17 +1,17 @@
-//! Elements of chip data: what they are called, and which of them may be shown (EMV Book 3, annex
-//! A; security.md §2).
+//! Elements of chip data: what they are called, and which of them may be shown and stored (EMV Book
+//! 3, annex A; security.md §2).
 
 use crate::field::Sensitivity::{self, Pan, Public, Sad};
 
 /// What is known of an element.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
-    pub(super) name: &'static str,
-    pub(super) sensitivity: Sensitivity,
+pub(crate) struct Known {
+    pub(crate) name: &'static str,
+    pub(crate) sensitivity: Sensitivity,
 }
 
 /// Of an element that is not here nothing is known, not even that it may be shown.
-pub(super) fn known(tag: u32) -> Option<Known> {
+pub(crate) fn known(tag: u32) -> Option<Known> {
     debug_assert!(TAGS.is_sorted_by_key(|(tag, ..)| *tag));
     let place = TAGS.binary_search_by_key(&tag, |(tag, ..)| *tag).ok()?;
     let (_, name, sensitivity) = *TAGS.get(place)?;

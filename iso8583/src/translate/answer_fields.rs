@@ -6,7 +6,9 @@ use domain::request::Answer;
 use crate::chip::Conversion;
 use crate::composite::Composite;
 use crate::dialect::CHIP_DATA;
+use crate::field::Sensitivity;
 use crate::message::MessageRef;
+use crate::parts::emv;
 use crate::tlv;
 
 /// Encodes what the dialect replays into `scratch`, ascending: no private field, as it may hold a
@@ -88,8 +90,18 @@ fn keep_storable(chip_data: &mut [u8]) -> Option<usize> {
 /// An element without account number and authentication data, in itself and in all that it holds.
 /// What is malformed within it may hide some: where one reader sees a value another one sees tags.
 fn may_be_stored(element: &tlv::Element<'_>) -> bool {
-    tlv::walk(element.bytes)
-        .all(|inner| inner.is_ok_and(|(_, inner)| !NOT_STORED.contains(&inner.tag)))
+    tlv::walk(element.bytes).all(|inner| inner.is_ok_and(|(_, inner)| !is_secret(inner.tag)))
+}
+
+/// Whether an element is known to hold an account number or authentication data. What is kept is
+/// all that the acquirer gets, so an element that nobody knows stays, and so do the commands of an
+/// issuer's script: the terminal hands them to the card, which alone can read a PIN in them.
+fn is_secret(tag: u32) -> bool {
+    tag != ISSUER_SCRIPT_COMMAND
+        && emv::known(tag).is_some_and(|known| match known.sensitivity {
+            Sensitivity::Pan | Sensitivity::Sad => true,
+            Sensitivity::Public => false,
+        })
 }
 
 /// Numbers and values in the order in which they stand; ends early where the layout is broken.
@@ -111,8 +123,7 @@ impl<'a> Iterator for AnswerFields<'a> {
 const HEADER_LEN: usize = 3;
 /// The longest chip data that is taken out of datasets in another encoding than bytes.
 const CHIP_DATA_LEN_MAX: usize = 1024;
-/// Account number, track 1 and 2 equivalents, their discretionary data (security.md §2).
-const NOT_STORED: [u32; 6] = [0x5A, 0x56, 0x57, 0x9F1F, 0x9F20, 0x9F6B];
+const ISSUER_SCRIPT_COMMAND: u32 = 0x86;
 
 #[cfg(test)]
 mod tests;

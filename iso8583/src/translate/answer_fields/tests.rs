@@ -106,6 +106,39 @@ fn chip_data_is_kept_without_card_data() {
     check(&[(55, &[CHIP, &[0x9F]].concat())], &[]);
 }
 
+//= docs/rules.md#C-01
+#[test]
+fn no_authentication_data_of_an_issuers_chip_data_is_kept() {
+    let code: &[u8] = &[0x8A, 2, b'0', b'0'];
+    let secrets: [&[u8]; 10] = [
+        &[0x9F, 0x60, 2, 7, 7],
+        &[0x9F, 0x61, 2, 7, 7],
+        &[0x99, 2, 7, 7],
+        &[0x5F, 0x30, 2, 2, 1],
+        &[0x5F, 0x20, 2, b'A', b'B'],
+        &[0x9F, 0x0B, 2, b'A', b'B'],
+        &[0x9F, 0x1F, 1, 7],
+        &[0x9F, 0x20, 1, 7],
+        &[0x80, 2, 7, 7],
+        &[0x5A, 2, 0x50, 0x61],
+    ];
+    check(&[(55, &[&secrets.concat(), code].concat())], &[(55, code)]);
+    for secret in secrets {
+        let len = u8::try_from(secret.len()).unwrap();
+        let within = [&[0x77, len], secret].concat();
+        check(&[(55, &[code, &within].concat())], &[(55, code)]);
+    }
+}
+
+#[test]
+fn what_may_be_shown_is_kept_and_so_are_scripts_and_unknown_elements() {
+    for tag in (0..=0xFFFF).filter(|tag| *tag != ISSUER_SCRIPT_COMMAND) {
+        let is_shown = emv::known(tag).is_none_or(|known| known.sensitivity == Sensitivity::Public);
+        assert_eq!(!is_secret(tag), is_shown, "{tag:X}");
+    }
+    assert!(!is_secret(ISSUER_SCRIPT_COMMAND));
+}
+
 #[test]
 fn what_does_not_fit_is_left_out_and_chip_data_fits_first() {
     let fields: [(u8, &[u8]); 4] = [
