@@ -100,6 +100,9 @@ pub enum WriteError {
     /// A character is outside the field's class.
     #[error("field {0} has a character outside its class")]
     Content(u8),
+    /// The field would stand behind the message authentication code, and nothing may.
+    #[error("field {0} would stand behind the message authentication code")]
+    BehindMac(u8),
     /// The message is of a type that is never answered.
     #[error("a message of this type is never answered")]
     NotAnswerable,
@@ -129,12 +132,22 @@ pub struct MacError {
 /// What a MAC must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum MacRule {
-    /// It is there, as the last field.
+    /// It is there.
     #[error("the message authentication code is missing")]
     Missing,
+    /// It is the last field: what follows it is not covered.
+    #[error("the message authentication code is not the last field")]
+    NotLast,
     /// It is that of the bytes before it.
     #[error("the message authentication code is wrong")]
     Wrong,
+}
+
+impl MacRule {
+    /// The rule, broken by a field.
+    pub(crate) const fn of(self, field: u8) -> MacError {
+        MacError { field, rule: self }
+    }
 }
 
 /// Why a frame is refused: the connection is closed, without a search for the next frame.

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! A MAC covers the bytes of a message as they came or as they leave, never those of a message that
-//! was written again. It is the last field: DE64 where no field is above 64, else DE128. Keys and
-//! algorithms are behind [`MacEngine`].
+//! was written again. It is the last field: DE64 where no field is above 64, else DE128. A DE64
+//! with fields behind it is no MAC, for anyone could change those fields; and a message with a
+//! field above 128 can have none. Keys and algorithms are behind [`MacEngine`].
 
 use crate::dialect::Dialect;
 use crate::error::{MacError, MacRule, ParseError, WriteError};
@@ -32,7 +33,8 @@ pub trait MacEngine {
 /// Checks the MAC of a message that was read without a fault.
 ///
 /// # Errors
-/// [`MacRule::Missing`] also for a DE64 that other fields follow; [`MacRule::Wrong`].
+/// [`MacRule::Missing`]; [`MacRule::NotLast`] for a DE64 or DE128 that anything follows, so also
+/// for one in a message with fields above 128; [`MacRule::Wrong`].
 pub fn verify(message: MessageRef<'_>, engine: &impl MacEngine) -> Result<(), MacError> {
     let (field, covered) = split(message)?;
     let mut scratch = [0; MAC_LEN];
@@ -40,10 +42,7 @@ pub fn verify(message: MessageRef<'_>, engine: &impl MacEngine) -> Result<(), Ma
     let received = received.and_then(|value| value.try_into().ok());
     match received {
         Some(received) if engine.verify(covered, received) => Ok(()),
-        _ => Err(MacError {
-            field,
-            rule: MacRule::Wrong,
-        }),
+        _ => Err(MacRule::Wrong.of(field)),
     }
 }
 
@@ -52,9 +51,9 @@ pub fn verify(message: MessageRef<'_>, engine: &impl MacEngine) -> Result<(), Ma
 ///
 /// # Errors
 /// The buffer is full; [`WriteError::Order`] for a message that has a MAC;
-/// [`WriteError::Undefined`], [`WriteError::Length`] or [`WriteError::Content`] for a dialect that
-/// does not carry one, or for what is no message of it, or has an empty bitmap, which
-/// [`Writer`] never writes.
+/// [`WriteError::BehindMac`] for one with a field above 128; [`WriteError::Undefined`],
+/// [`WriteError::Length`] or [`WriteError::Content`] for a dialect that does not carry one, or for
+/// what is no message of it, or has an empty bitmap, which [`Writer`] never writes.
 pub fn append(
     dialect: &'static Dialect,
     engine: &impl MacEngine,
@@ -65,6 +64,9 @@ pub fn append(
     let message = out.get(..len).ok_or(WriteError::Full)?;
     let no_message = |error: ParseError| WriteError::Content(error.field);
     dialect.parse(message, &mut index).map_err(no_message)?;
+    if let Some(behind) = index.present().above(LAST_PLACE).first() {
+        return Err(WriteError::BehindMac(behind));
+    }
     let field = place(MessageRef::new(message, &index));
     let put = |out: &mut [u8], mac: &[u8; MAC_LEN]| {
         let empty_bitmap = WriteError::Content(1);
@@ -78,26 +80,40 @@ pub fn append(
     put(out, &mac)
 }
 
-/// Whether messages of the dialect can have a MAC, in DE64 and in DE128.
+/// Whether messages of the dialect can have a MAC, in DE64 and in DE128, and no answer repeats a
+/// field above 128. A single message with such a field has none all the same, as [`append`] says.
 #[must_use]
 pub fn is_carried_by(dialect: &'static Dialect) -> bool {
+    let repeated = [dialect.echo(), dialect.replay()];
     let mut out = [0; 128];
     let mut writer = Writer::new(dialect, Mti::NETWORK_REQUEST, &mut out);
-    [64, 128]
-        .iter()
-        .all(|field| writer.put(*field, &[0; MAC_LEN]).is_ok())
+    let mut is_put = |field| writer.put(field, &[0; MAC_LEN]).is_ok();
+    is_put(64)
+        && is_put(LAST_PLACE)
+        && repeated.map(|fields| fields.above(LAST_PLACE).is_empty()) == [true; 2]
 }
 
 /// The field of the MAC, and all bytes before it.
 fn split(message: MessageRef<'_>) -> Result<(u8, &[u8]), MacError> {
     let field = place(message);
-    let wire = message.wire(field);
-    // A whole message ends with its last field.
-    let covered = wire.and_then(|wire| message.bytes().strip_suffix(wire));
-    let covered = covered.ok_or(MacError {
-        field,
-        rule: MacRule::Missing,
-    })?;
+    let Some(extent) = message.extent(field) else {
+        // What is wrong with a DE64 among others is its place.
+        let stray = message.present().contains(64);
+        let error = if stray {
+            MacRule::NotLast.of(64)
+        } else {
+            MacRule::Missing.of(field)
+        };
+        return Err(error);
+    };
+    let (covered, mac) = message
+        .bytes()
+        .split_at_checked(extent.start)
+        .ok_or_else(|| MacRule::Missing.of(field))?;
+    // Bytes behind the MAC would be covered by nothing.
+    if mac.len() != extent.len() {
+        return Err(MacRule::NotLast.of(field));
+    }
     Ok((field, covered))
 }
 
@@ -105,10 +121,12 @@ fn split(message: MessageRef<'_>) -> Result<(u8, &[u8]), MacError> {
 /// the message has a second bitmap, which is empty then.
 fn place(message: MessageRef<'_>) -> u8 {
     match message.present().last() {
-        Some(last) if last > 64 => 128,
+        Some(last) if last > 64 => LAST_PLACE,
         _ => 64,
     }
 }
+
+const LAST_PLACE: u8 = 128;
 
 #[cfg(test)]
 mod tests;

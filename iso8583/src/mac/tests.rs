@@ -5,6 +5,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::field::{FieldSpec, Relay};
 use crate::testing::{Message, any_fields, purchase_bytes, purchase_with, raw, written};
 
 /// No MAC, but it has what these tests need: any changed bit of what it covers changes it.
@@ -49,6 +50,13 @@ const fn missing(field: u8) -> MacError {
     }
 }
 
+const fn not_last_field(field: u8) -> MacError {
+    MacError {
+        field,
+        rule: MacRule::NotLast,
+    }
+}
+
 const fn wrong(field: u8) -> MacError {
     MacError {
         field,
@@ -74,7 +82,67 @@ fn a_missing_mac_is_told_where_it_should_be() {
     check(&raw(b"0800", &[11], b"000042"), Err(missing(64)));
     check(&raw(b"0800", &[1, 70], b"301"), Err(missing(128)));
     let not_last = [with_mac(&raw(b"0800", &[1, 64, 70], b"")), b"301".to_vec()];
-    check(&not_last.concat(), Err(missing(128)));
+    check(&not_last.concat(), Err(not_last_field(64)));
+}
+
+/// Accepts everything, to show what is not even asked.
+struct Credulous;
+
+impl MacEngine for Credulous {
+    fn compute(&self, _: &[u8]) -> [u8; MAC_LEN] {
+        [7; MAC_LEN]
+    }
+
+    fn verify(&self, _: &[u8], _: &[u8; MAC_LEN]) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_message_with_fields_above_128_has_no_mac() {
+    let dialect = Dialect::VISA_LIKE;
+    let check = |fields: &[(u8, &[u8])], expected| {
+        let message = Message::new(dialect, written(dialect, "0800", fields));
+        assert_eq!(verify(message.view(), &Credulous), expected, "{fields:?}");
+    };
+    let (stan, mac): ((u8, &[u8]), &[u8]) = ((11, b"000042"), &[7; MAC_LEN]);
+    check(&[stan, (64, mac)], Ok(()));
+    check(&[stan, (128, mac)], Ok(()));
+    // The last bytes of the message are those of the MAC, but they are not the MAC.
+    check(&[stan, (128, mac), (136, mac)], Err(not_last_field(128)));
+    check(&[stan, (64, mac), (136, mac)], Err(not_last_field(64)));
+    check(&[stan, (137, &[0, 42])], Err(missing(128)));
+}
+
+#[test]
+fn no_mac_is_appended_behind_which_fields_would_stand() {
+    let dialect = Dialect::VISA_LIKE;
+    assert!(is_carried_by(dialect));
+    for fields in [
+        &[(11, &b"000042"[..]), (137, &[0, 42])][..],
+        &[(128, &[7; MAC_LEN]), (137, &[0, 42])],
+    ] {
+        let message = written(dialect, "0800", fields);
+        let mut out = [&message[..], &[0xEE; 64]].concat();
+        let before = out.clone();
+        let result = append(dialect, &Sum, &mut out, message.len());
+        assert_eq!((result, out), (Err(WriteError::BehindMac(137)), before));
+    }
+}
+
+#[test]
+fn a_dialect_whose_answers_repeat_a_field_above_128_carries_none() {
+    let base = Dialect::VISA_LIKE;
+    for relay in [Relay::Echo, Relay::Replay] {
+        let row = |row: &FieldSpec| match row.number {
+            137 => row.relayed(relay),
+            _ => *row,
+        };
+        let rows: Vec<_> = base.rows().map(row).collect();
+        let dialect = Dialect::new("repeats DE137", base.form(), &rows, &[]).unwrap();
+        let dialect: &'static Dialect = std::boxed::Box::leak(std::boxed::Box::new(dialect));
+        assert!(!is_carried_by(dialect), "{relay:?}");
+    }
 }
 
 #[test]
@@ -175,7 +243,7 @@ fn what_follows_the_message_in_its_buffer_is_no_part_of_it() {
     let bytes = authenticated(Dialect::ISO87_ASCII, &message.bytes);
     let mut longer = Message::new(Dialect::ISO87_ASCII, bytes);
     longer.bytes.push(0);
-    assert_eq!(verify(longer.view(), &Sum), Err(missing(64)));
+    assert_eq!(verify(longer.view(), &Sum), Err(not_last_field(64)));
 }
 
 proptest! {

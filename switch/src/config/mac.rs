@@ -44,7 +44,10 @@ impl<'a> Macs<'a> {
         }
         if !iso8583::mac::is_carried_by(dialect) {
             let name = dialect.name();
-            section.fault(format!("DE64 and DE128 of `{name}` cannot hold a MAC"));
+            section.fault(format!(
+                "DE64 and DE128 of `{name}` cannot hold a MAC, or a field above 128 is repeated in \
+                 answers, which can have none then"
+            ));
         }
         let kind = algorithm(&section).zip(length(&section));
         let receive = self.engine(&section, "receive_key", kind);

@@ -231,7 +231,8 @@ impl EndpointMac {
 }
 
 /// Appends the MAC of an endpoint that has one to the message of `len` bytes in `out`, and says how
-/// long it is then; `None` when there is no room.
+/// long it is then; `None` when there is no room, or a field above 128: such a message cannot
+/// leave.
 pub(crate) fn append(
     mac: Option<&EndpointMac>,
     dialect: &'static Dialect,

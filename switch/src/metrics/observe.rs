@@ -53,7 +53,7 @@ impl Metrics {
     /// Counts a message that nothing shows to come from whom it should.
     pub fn count_mac_failure(&self, side: Side, error: MacError) {
         let reason = match error.rule {
-            MacRule::Missing => MacFailure::Missing,
+            MacRule::Missing | MacRule::NotLast => MacFailure::Missing,
             MacRule::Wrong => MacFailure::Wrong,
         };
         self.count(Counter::MacFailures(side, reason));

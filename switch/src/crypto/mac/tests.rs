@@ -1,5 +1,7 @@
 //! Published MACs, keys that are refused, and bytes that were changed.
 
+use iso8583::mti::Mti;
+
 use super::*;
 use MacPadding::{Method1, Method2};
 
@@ -233,4 +235,26 @@ fn a_key_is_never_shown() {
         shown,
         "SoftwareMac { algorithm: Retail(Method2), len: Eight, .. }"
     );
+}
+
+#[test]
+fn a_message_that_can_have_no_mac_does_not_leave_without_one() {
+    const KEY: &str = "000102030405060708090A0B0C0D0E0F";
+    let both = EndpointMac {
+        receive: engine(MacAlgorithm::AesCmac, KEY),
+        send: engine(MacAlgorithm::AesCmac, KEY),
+        network: true,
+    };
+    let len = |last: u8, value: &[u8]| {
+        let mut out = [0; 256];
+        let dialect = Dialect::VISA_LIKE;
+        let mut writer = iso8583::Writer::new(dialect, Mti::NETWORK_REQUEST, &mut out);
+        writer.put(11, b"000042").unwrap();
+        writer.put(last, value).unwrap();
+        let len = writer.finish().unwrap();
+        let appended = append(Some(&both), dialect, &mut out, len);
+        appended.map(|whole| whole - len)
+    };
+    assert_eq!(len(41, b"TERM0001"), Some(MAC_LEN));
+    assert_eq!(len(137, &[0, 42]), None);
 }
