@@ -101,10 +101,10 @@ impl Frame {
     }
 
     /// Zeroes tracks, PIN block and the like: called when no issuer can be asked
-    /// with them any more.
+    /// with them any more. Only a message without a fault gets that far; one with a fault goes back
+    /// to its pool, which zeroes all of it.
     pub(crate) fn scrub_sensitive(&mut self) {
-        let dialect = self.dialect();
-        translate::scrub_sad(&mut self.bytes, &self.index, dialect);
+        translate::scrub_sad(&mut self.bytes, &self.index);
     }
 }
 
@@ -174,6 +174,22 @@ mod tests {
             assert!(written <= out.len());
             assert!(casing.write(&mut out, |_| None).is_none());
         }
+    }
+
+    #[test]
+    fn a_message_with_a_fault_is_zeroed_as_a_whole() {
+        let pool = FramePool::new(1);
+        let header = Header::Fixed(1).verbatim("00").unwrap();
+        let framing = Framing::Le16;
+        let message = b"0200\0\0\0\0\x20\0\0\x0021506100123456=2812201x";
+        let mut frame = pool.take(message, Casing { framing, header });
+        let parsed = Dialect::ISO87_ASCII.parse(&frame.bytes, &mut frame.index);
+        assert_eq!(parsed.unwrap_err().field, 35);
+        frame.scrub_sensitive();
+        assert_eq!(frame.bytes, message, "a field with a fault is in no index");
+        pool.give(frame);
+        let free = pool.free.borrow();
+        assert_eq!(*free[0].bytes, vec![0; message.len()]);
     }
 
     #[test]

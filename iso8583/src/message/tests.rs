@@ -428,7 +428,7 @@ fn ask_everything(bytes: &[u8], index: &FieldIndex) {
     ];
     assert!(reads.len() == 6);
     let mut copy = bytes.to_vec();
-    translate::scrub_sad(&mut copy, index, index.dialect());
+    translate::scrub_sad(&mut copy, index);
     assert_eq!(copy.len(), bytes.len());
 }
 

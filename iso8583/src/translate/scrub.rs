@@ -1,13 +1,15 @@
 //! Authentication data leaves the buffer when no issuer can be asked with it any more
 //! (security.md §2).
 
-use crate::dialect::Dialect;
 use crate::message::FieldIndex;
 
-/// Zeroes the fields that the dialect marks as authentication data, in place. What an answer echoes
-/// stays.
-pub fn scrub_sad(bytes: &mut [u8], index: &FieldIndex, dialect: &Dialect) {
-    for number in dialect.sad().intersection(index.present()) {
+/// Zeroes the fields that the dialect of the message marks as authentication data, in place. What
+/// an answer echoes stays.
+///
+/// The message was read without a fault. A field with a fault is not in its index, nor need any
+/// other one be where the index says: of a faulty message all bytes have to be zeroed instead.
+pub fn scrub_sad(bytes: &mut [u8], index: &FieldIndex) {
+    for number in index.dialect().sad().intersection(index.present()) {
         if let Some(value) = index.span(number).and_then(|span| span.of_mut(bytes)) {
             value.fill(0);
         }
@@ -22,6 +24,7 @@ mod tests {
     use std::string::ToString;
 
     use super::*;
+    use crate::dialect::Dialect;
     use crate::testing::{Message, purchase_with, written};
 
     #[test]
@@ -37,7 +40,7 @@ mod tests {
         for dialect in [Dialect::ISO87_ASCII, Dialect::ISO87_ASCII_HEX] {
             let mut message = Message::new(dialect, written(dialect, "0200", &fields));
             let before = message.bytes.clone();
-            scrub_sad(&mut message.bytes, &message.index, dialect);
+            scrub_sad(&mut message.bytes, &message.index);
             for number in message.index.present() {
                 let value = message.view().field(number).unwrap();
                 if dialect.sad().contains(number) {
