@@ -3,7 +3,7 @@
 use crate::charset::Charset;
 use crate::class::{self, Check, Class};
 use crate::error::ParseErrorKind;
-use crate::field::{Encoding, FieldSpec};
+use crate::field::{Count, Encoding, FieldSpec, Length};
 use crate::hex;
 use crate::packed::{Packed, Symbols};
 
@@ -91,6 +91,20 @@ fn packed_is_in_class(
             is_sign && packed.admits(digits, units.saturating_sub(1), symbols)
         }
         _ => packed.admits(wire, units, symbols),
+    }
+}
+
+/// Whether a nibble can be over that is not the pad. Never where the length counts bytes: there the
+/// pad is told from a digit by its value.
+pub(crate) const fn may_be_padded(row: &FieldSpec) -> bool {
+    if !matches!(row.encoding, Encoding::Packed(..)) {
+        return false;
+    }
+    match (row.length, row.prefix.count) {
+        // The sign of an amount has a byte of its own.
+        (Length::Fixed(len), _) => (len & 1 == 1) != matches!(row.class, Class::Xn),
+        (Length::Var { .. }, Count::Units) => true,
+        (Length::Var { .. }, Count::Bytes) => false,
     }
 }
 

@@ -4,6 +4,7 @@ use core::fmt;
 
 use crate::bitmap::Bitmap;
 use crate::charset::Charset;
+use crate::codec;
 use crate::composite::Composite;
 use crate::dialects;
 use crate::error::DialectError;
@@ -23,6 +24,7 @@ pub struct Dialect {
     replay: Bitmap,
     sad: Bitmap,
     composites: Bitmap,
+    padded: Bitmap,
 }
 
 impl Dialect {
@@ -84,6 +86,7 @@ impl Dialect {
             replay: Bitmap::EMPTY,
             sad: Bitmap::EMPTY,
             composites: Bitmap::EMPTY,
+            padded: Bitmap::EMPTY,
         };
         let mut rest = rows;
         let mut last = 0;
@@ -129,6 +132,10 @@ impl Dialect {
         }
         if !matches!(row.composite, Composite::Opaque) {
             self.composites = self.composites.with(number);
+        }
+        // Where padding is strict, a wrong pad is a fault of the field.
+        if !self.form.strict_padding && codec::may_be_padded(row) {
+            self.padded = self.padded.with(number);
         }
         Ok(())
     }
@@ -184,6 +191,11 @@ impl Dialect {
     #[must_use]
     pub const fn composites(&self) -> Bitmap {
         self.composites
+    }
+
+    /// Fields in which a nibble may be over that is not the row's pad.
+    pub(crate) const fn padded(&self) -> Bitmap {
+        self.padded
     }
 
     #[inline]

@@ -281,18 +281,21 @@ impl<'a> MessageRef<'a> {
     }
 
     /// The fields whose odd number of packed digits is filled with another nibble than their row
-    /// says. That is no fault unless the dialect's padding is strict.
+    /// says. That is no fault unless the dialect's padding is strict. What fields hold is not
+    /// looked into.
     #[must_use]
+    #[inline]
     pub fn wrong_padding(self) -> Bitmap {
-        let is_wrong = |number: &u8| {
-            let (row, wire) = (self.dialect().field(*number)?, self.field(*number)?);
-            let units = self.units(row, wire)?;
-            (!codec::is_padded(row, wire, units)).then_some(())
-        };
-        self.present()
+        let padded = self.dialect().padded().intersection(self.present());
+        padded
             .iter()
-            .filter(|number| is_wrong(number).is_some())
+            .filter(|number| self.is_padded(*number) == Some(false))
             .collect()
+    }
+
+    fn is_padded(self, number: u8) -> Option<bool> {
+        let (row, wire) = (self.dialect().field(number)?, self.field(number)?);
+        Some(codec::is_padded(row, wire, self.units(row, wire)?))
     }
 
     /// Length prefix and value as they stand on the wire.

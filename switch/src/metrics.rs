@@ -63,6 +63,10 @@ pub enum Counter {
     ParseErrors(Side, ParseReason),
     /// The MAC of a message was missing or wrong.
     MacFailures(Side, MacFailure),
+    /// Packed digits of an acquirer were filled with another nibble than the dialect's.
+    SessionPadding(ListenerId),
+    /// Packed digits of an issuer were.
+    IssuerPadding(IssuerId),
     /// A call of an issuer ended.
     IssuerRequests(IssuerId, IssuerResult),
     /// A connection to an issuer was lost and is made again.
@@ -254,6 +258,8 @@ impl Counter {
                 F::MacFailures,
                 pair(side.index(), reason.index(), MacFailure::VALUES),
             ),
+            Self::SessionPadding(listener) => (F::SessionPadding, of_listener(listener)),
+            Self::IssuerPadding(issuer) => (F::IssuerPadding, of_issuer(issuer)),
             Self::IssuerRequests(issuer, result) => {
                 let position = pair(of_issuer(issuer), result.index(), IssuerResult::VALUES);
                 (F::IssuerRequests, position)

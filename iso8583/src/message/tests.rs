@@ -432,6 +432,56 @@ fn ask_everything(bytes: &[u8], index: &FieldIndex) {
     assert_eq!(copy.len(), bytes.len());
 }
 
+/// `iso87-bcd` fills with zeros what `iso87-bcd-f` fills with F.
+#[test]
+fn a_nibble_that_is_not_the_pad_is_told_and_is_no_fault() {
+    let fields: [(u8, &[u8]); 6] = [
+        (2, b"506100123456789"),
+        (3, b"000000"),
+        (19, b"858"),
+        (32, b"12345"),
+        (33, b"123456"),
+        (35, b"5061001234567890=2812201"),
+    ];
+    let check = |name: &str, expected: &[u8]| {
+        let bytes = written(Dialect::ISO87_BCD, "0200", &fields);
+        let message = Message::new(Dialect::by_name(name).unwrap(), bytes);
+        let wrong: Vec<u8> = message.view().wrong_padding().iter().collect();
+        assert_eq!(wrong, expected, "{name}");
+    };
+    check("iso87-bcd", &[]);
+    check("iso87-bcd-f", &[2, 32]);
+}
+
+#[test]
+fn a_dialect_without_odd_packed_digits_has_no_pad_to_look_at() {
+    assert!(Dialect::ISO87_ASCII.padded().is_empty());
+    assert!(Dialect::ISO87_EBCDIC.padded().is_empty());
+    let padded = Dialect::ISO87_BCD.padded();
+    assert!(padded.contains(2) && padded.contains(19));
+    assert!(!padded.contains(3) && !padded.contains(41) && !padded.contains(28));
+    let base = Dialect::ISO87_BCD;
+    let rows: Vec<_> = base.rows().copied().collect();
+    let mut form = base.form();
+    form.strict_padding = true;
+    let strict = Dialect::new("strict", form, &rows, &[]).unwrap();
+    assert!(strict.padded().is_empty());
+}
+
+proptest! {
+    #[test]
+    fn every_wrong_pad_is_told(fields in any_fields(Dialect::ISO87_BCD)) {
+        let fields: Vec<_> = fields.iter().map(|(n, value)| (*n, &value[..])).collect();
+        let bytes = written(Dialect::ISO87_BCD, "0200", &fields);
+        let mut index = FieldIndex::new();
+        let dialect = Dialect::by_name("iso87-bcd-f").unwrap();
+        prop_assert_eq!(dialect.parse(&bytes, &mut index), Ok(()));
+        let view = MessageRef::new(&bytes, &index);
+        let wrong = index.present().iter().filter(|n| view.is_padded(*n) == Some(false));
+        prop_assert_eq!(view.wrong_padding(), wrong.collect::<Bitmap>());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 

@@ -292,6 +292,10 @@ impl Reader {
         let timing = self.parse.begin(context.clock);
         let parsed = context.dialect.parse(&frame.bytes, &mut frame.index);
         self.parse.end(timing, context.clock, &context.metrics);
+        let padding = Counter::SessionPadding(context.listener);
+        context
+            .metrics
+            .count_wrong_padding(padding, frame.message());
         if let Err(error) = parsed {
             context.metrics.count_parse_error(Side::Acquirer, error);
         } else if let Err(error) = context.check_mac(&frame) {

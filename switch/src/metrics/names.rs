@@ -317,6 +317,12 @@ families! {
     MacFailures: COUNTER, None, "njia_mac_failures_total",
         [words("side", Side::VALUES), words("reason", MacFailure::VALUES)],
         "Messages whose MAC was missing or wrong: nothing was done that they ask for.";
+    SessionPadding: COUNTER, None, "njia_session_wrong_padding_total", [LISTENER],
+        "Fields of acquirers whose packed digits were filled with a nibble that is not the \
+        dialect's.";
+    IssuerPadding: COUNTER, None, "njia_issuer_wrong_padding_total", [ISSUER],
+        "Fields of an issuer whose packed digits were filled with a nibble that is not the \
+        dialect's.";
     IssuerRequests: COUNTER, None, "njia_issuer_requests_total",
         [ISSUER, words("result", IssuerResult::VALUES)],
         "Calls of an issuer, by how they ended.";

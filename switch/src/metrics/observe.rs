@@ -8,6 +8,7 @@ use domain::record::{
     Outcome as OutcomeRecord, OutcomeKind, Record, RefusalReason, ReversalCause, SafResult,
 };
 use domain::request::{IssuerLeg, MessageClass};
+use iso8583::MessageRef;
 use iso8583::error::{MacError, MacRule, ParseError, ParseErrorKind};
 use router::breaker::BreakerState;
 use router::selection::Transition;
@@ -57,6 +58,15 @@ impl Metrics {
             MacRule::Wrong => MacFailure::Wrong,
         };
         self.count(Counter::MacFailures(side, reason));
+    }
+
+    /// Counts in `counter` the fields that are filled with a wrong nibble, which is no fault.
+    #[inline]
+    pub fn count_wrong_padding(&self, counter: Counter, message: MessageRef<'_>) {
+        let wrong = message.wrong_padding().count();
+        if wrong > 0 {
+            self.add(counter, u64::from(wrong));
+        }
     }
 
     /// Counts a message that is well-formed, and does not say what its type must say.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use iso8583::{Dialect, FieldIndex, MessageRef};
+
 use super::exposition::Source;
 use super::fold::{Sample, Samples, Value};
 use super::names::{FAMILIES, Kind, Values};
@@ -114,6 +116,36 @@ fn sessions_come_and_go() {
     );
 }
 
+/// `0810` with DE2 and DE32 of an odd number of digits each.
+#[test]
+fn each_field_with_a_wrong_pad_is_counted() {
+    let shard = Metrics::new();
+    let count = |dialect: &str, pads: [u8; 2]| {
+        let mut bytes = vec![0x08, 0x10, 0x40, 0, 0, 1, 0, 0, 0, 0];
+        bytes.extend([3, 0x50, 0x60 | pads[0], 3, 0x12, 0x30 | pads[1]]);
+        let mut index = FieldIndex::new();
+        let dialect = Dialect::by_name(dialect).unwrap();
+        dialect.parse(&bytes, &mut index).unwrap();
+        let message = MessageRef::new(&bytes, &index);
+        shard.count_wrong_padding(Counter::SessionPadding(ListenerId(0)), message);
+        shard.count_wrong_padding(Counter::IssuerPadding(IssuerId(1)), message);
+    };
+    count("iso87-bcd", [0, 0]);
+    count("iso87-bcd-f", [0xF, 0xF]);
+    let expect = |number| {
+        let text = scrape(std::slice::from_ref(&shard));
+        let session = "njia_session_wrong_padding_total{listener=\"pos\"}";
+        check(&text, &format!("{session} {number}"));
+        let issuer = "njia_issuer_wrong_padding_total{issuer=\"momo\"}";
+        check(&text, &format!("{issuer} {number}"));
+    };
+    expect(0);
+    count("iso87-bcd", [0, 0xF]);
+    expect(1);
+    count("iso87-bcd-f", [0, 0]);
+    expect(3);
+}
+
 /// Counts each counter a number of times that no other one has, and expects each number in exactly
 /// one sample.
 #[test]
@@ -135,6 +167,7 @@ fn no_two_counters_share_a_slot() {
             count(Counter::BreakerTransitions(issuer, *state));
         }
         count(Counter::LinkReconnects(issuer));
+        count(Counter::IssuerPadding(issuer));
         count(Counter::IssuerRejects(issuer));
         count(Counter::BreakerRejected(issuer));
         count(Counter::Failovers(issuer));
@@ -161,6 +194,7 @@ fn no_two_counters_share_a_slot() {
     }
     for counter in [
         Counter::Requests,
+        Counter::SessionPadding(ListenerId(0)),
         Counter::RiskAllowed,
         Counter::RiskDeclined,
     ] {

@@ -220,6 +220,8 @@ impl Shard {
         };
         let conn = home.conn().cloned();
         let issuer = home.issuer();
+        let padding = Counter::IssuerPadding(issuer);
+        self.metrics.count_wrong_padding(padding, frame.message());
         match home.received(&frame, received, now, wall) {
             LinkEvent::Answer { outbound, late } => {
                 if late {
