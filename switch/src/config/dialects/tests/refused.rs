@@ -294,6 +294,10 @@ fn faults_of_other_keys_are_told_at_their_lines() {
         "name = \"x\"\nlength = 1\nclass = \"n\"",
         &["@[dialects.acme.fields.65]@ field 65 cannot be defined"],
     );
+}
+
+#[test]
+fn keys_that_the_encoding_has_no_use_for_are_told_at_their_lines() {
     row_refused(
         22,
         "justify = \"left\"\npad = 0",
@@ -357,7 +361,8 @@ fn what_is_taken_apart_has_a_bound() {
             &format!("{keys} {}", units_max + 1),
             &[&format!(
                 "@[dialects.acme.fields.{number}]@ field {number} holds parts and is in another \
-                 encoding than bytes or ascii, so it has at most {units_max} of them: lower its length"
+                 encoding than bytes or ascii, so it has at most {units_max} of them: lower its \
+                 length"
             )],
         );
         let most = row(number, &format!("{keys} {units_max}"));
