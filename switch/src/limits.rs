@@ -30,6 +30,10 @@ pub const DIALECT_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Sub-fields within sub-fields.
 pub const DIALECT_DEPTH_MAX: usize = 3;
 
+/// The least that `frame_len_max`, a `frame_cap` and the framing of an endpoint may hold: a request
+/// with chip data and private fields fits.
+pub const FRAME_LEN_MIN: usize = 512;
+
 /// Locked memory that one executor's rings need.
 pub const MEMLOCK_PER_EXECUTOR: u64 = 512 * 1024;
 

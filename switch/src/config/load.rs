@@ -16,6 +16,7 @@ use super::{
     Admin, Config, Duplicates, Journal, Keys, Limits, Node, Postgres, Saf, SameContent, endpoints,
     risk,
 };
+use crate::limits::FRAME_LEN_MIN;
 
 /// The commented default, as it stands in the repository.
 pub const EXAMPLE: &str = include_str!("../../../njia.example.toml");
@@ -204,7 +205,7 @@ fn limits(section: Section<'_>) -> Limits {
         request_queue_max: section.number("request_queue_max", 16..=1_000_000, 4_096),
         request_wait_max: section.millis("request_wait_max_ms", 10..=60_000, 100),
         out_queue_bytes_max: section.number("out_queue_bytes_max", 16_384..=16_777_216, 262_144),
-        frame_len_max: section.number("frame_len_max", 512..=65_535, 8_192),
+        frame_len_max: section.number("frame_len_max", FRAME_LEN_MIN..=65_535, 8_192),
         frame_deadline: section.millis("frame_deadline_ms", 100..=60_000, 5_000),
         bad_frames_per_minute_max: section.number("bad_frames_per_minute_max", 1..=10_000, 20),
     };

@@ -11,6 +11,7 @@ use domain::ids::{IssuerId, LinkId};
 use super::*;
 
 mod mac;
+mod wire;
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -371,7 +372,8 @@ fn an_endpoint_has_its_own_framing_and_header() {
         ("NJIA__ISSUER__BANK__HEADER", "base1"),
         ("NJIA__ISSUER__BANK__HEADER_DESTINATION", "000123"),
         ("NJIA__ISSUER__BANK__HEADER_SOURCE", "999999"),
-        ("NJIA__ISSUER__BANK__FRAME_CAP", "65535"),
+        ("NJIA__ISSUER__BANK__FRAME_CAP", "9999"),
+        ("NJIA__ISSUER__MOMO__FRAME_CAP", "65535"),
         ("NJIA__ISSUER__MOMO__HEADER", "fixed3"),
         ("NJIA__ISSUER__MOMO__HEADER_BYTES", "0a0B0c"),
     ]);
@@ -428,15 +430,16 @@ fn framings_and_headers_that_do_not_exist_are_refused() {
         ],
         &["`limits.out_queue_bytes_max` must hold two frames of `frame_cap`"],
     );
+    let etx_cap = ("NJIA__ISSUER__BANK__FRAME_CAP", "4096");
     check_wire(
-        &[("NJIA__ISSUER__BANK__FRAMING", "etx")],
+        &[("NJIA__ISSUER__BANK__FRAMING", "etx"), etx_cap],
         &[
             "`framing` is `etx`, whose end would stand within a message of `iso87-ascii`; take a \
            dialect without binary fields, as \"iso87-ascii-hex\"",
         ],
     );
     let hex = ("NJIA__ISSUER__BANK__DIALECT", "iso87-ascii-hex");
-    example(&[("NJIA__ISSUER__BANK__FRAMING", "etx"), hex]);
+    example(&[("NJIA__ISSUER__BANK__FRAMING", "etx"), etx_cap, hex]);
 }
 
 #[test]

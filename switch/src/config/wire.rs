@@ -9,6 +9,7 @@ use iso8583::{Dialect, Framing, Header};
 use super::Wire;
 use super::endpoints::Shared;
 use super::section::{Section, nearest};
+use crate::limits::FRAME_LEN_MIN;
 
 impl Wire {
     /// What the keys mean when all are left out, with this cap.
@@ -30,7 +31,7 @@ pub(super) fn wire(section: &Section<'_>, shared: &Shared<'_>) -> Wire {
     let wire = Wire {
         framing: section.parsed("framing", framing).unwrap_or(plain.framing),
         header: section.parsed("header", header).unwrap_or(plain.header),
-        frame_len_max: section.number("frame_cap", 512..=65_535, plain.frame_len_max),
+        frame_len_max: section.number("frame_cap", FRAME_LEN_MIN..=65_535, plain.frame_len_max),
         answers: if answers {
             Answers::Once
         } else {
@@ -43,6 +44,24 @@ pub(super) fn wire(section: &Section<'_>, shared: &Shared<'_>) -> Wire {
         let text = "`limits.out_queue_bytes_max` must hold two frames of `frame_cap`";
         section.fault_at("frame_cap", text);
     }
+    check_framing(section, &wire);
+    check_served(section, wire.dialect);
+    wire
+}
+
+/// Refuses a framing that cannot carry what the endpoint is to carry.
+fn check_framing(section: &Section<'_>, wire: &Wire) {
+    let (name, len_max) = (wire.framing.name(), wire.framing.len_max());
+    if len_max < FRAME_LEN_MIN {
+        let text = format!(
+            "`framing` is `{name}`, which holds {len_max} bytes: too few for a request, it must be \
+             {FRAME_LEN_MIN}"
+        );
+        section.fault_at("framing", text);
+    } else if section.has("frame_cap") && wire.frame_len_max > len_max {
+        let text = format!("`frame_cap` is above the {len_max} bytes that `{name}` holds");
+        section.fault_at("frame_cap", text);
+    }
     if !wire.framing.is_transparent() && !is_text(wire.dialect) {
         let (framing, dialect) = (wire.framing.name(), wire.dialect.name());
         let text = format!(
@@ -51,7 +70,29 @@ pub(super) fn wire(section: &Section<'_>, shared: &Shared<'_>) -> Wire {
         );
         section.fault_at("framing", text);
     }
-    wire
+}
+
+/// Refuses a dialect whose fields cannot say what is read and written of every transaction.
+fn check_served(section: &Section<'_>, dialect: &Dialect) {
+    let is_missing = |(number, len): &&(u8, u16)| !holds(dialect.field(*number), *len);
+    let Some((number, len)) = SERVED.iter().find(is_missing) else {
+        return;
+    };
+    let name = dialect.name();
+    let text = format!(
+        "`dialect` is `{name}`, whose DE{number} does not hold the {len} characters of a \
+         transaction of 1987; messages of 1993 and 2003 are read by `njia inspect` and not served \
+         yet: name a dialect of 1987"
+    );
+    section.fault_at("dialect", text);
+}
+
+fn holds(row: Option<&FieldSpec>, len: u16) -> bool {
+    match row.map(|row| row.length) {
+        Some(Length::Fixed(fixed)) => fixed == len,
+        Some(Length::Var { max, .. }) => u32::from(len) <= max,
+        None => false,
+    }
 }
 
 /// The header of the requests that are sent to an issuer.
@@ -139,6 +180,19 @@ fn is_text_row(row: &FieldSpec) -> bool {
     value && prefix
 }
 
+/// Fields with the length that the translation reads and writes, whatever the type indicator says:
+/// of requests and their answers, of network management, of the reversals that are owed.
+const SERVED: [(u8, u16); 9] = [
+    (3, 6),
+    (4, 12),
+    (7, 10),
+    (11, 6),
+    (39, 2),
+    (49, 3),
+    (70, 3),
+    (90, 42),
+    (95, 42),
+];
 const DESTINATION: &str = "header_destination";
 const SOURCE: &str = "header_source";
 const VERBATIM: &str = "header_bytes";
