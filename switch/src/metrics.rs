@@ -27,7 +27,7 @@ pub use labels::{
     AcceptError, BreakerLabel, CloseReason, DeclineReason, ExceptionReason, Ingress, IssuerResult,
     JournalOp, LinkState, LogDropCause, MacFailure, Origin, Outcome, ParseReason, RejectReason,
     RepeatResult, ReversalCauseLabel, ReversalResultLabel, RiskVerdict, Side, Stage,
-    TransactionType, UnmatchedReason,
+    TransactionType, UnmatchedReason, UnwritableReason,
 };
 pub use observe::ShardGauges;
 pub(crate) use sampler::Sampler;
@@ -73,6 +73,8 @@ pub enum Counter {
     LinkReconnects(IssuerId),
     /// The network between gave back what was sent to an issuer.
     IssuerRejects(IssuerId),
+    /// A message could not be written for an issuer.
+    Unwritable(IssuerId, UnwritableReason),
     /// An answer belongs to nothing that waits.
     Unmatched(IssuerId, UnmatchedReason),
     /// A breaker changed its state.
@@ -266,6 +268,10 @@ impl Counter {
             }
             Self::LinkReconnects(issuer) => (F::LinkReconnects, of_issuer(issuer)),
             Self::IssuerRejects(issuer) => (F::IssuerRejects, of_issuer(issuer)),
+            Self::Unwritable(issuer, reason) => {
+                let position = pair(of_issuer(issuer), reason.index(), UnwritableReason::VALUES);
+                (F::IssuerUnwritable, position)
+            }
             Self::Unmatched(issuer, reason) => {
                 let position = pair(of_issuer(issuer), reason.index(), UnmatchedReason::VALUES);
                 (F::UnmatchedAnswers, position)

@@ -12,6 +12,7 @@ mod issuing;
 mod routing;
 pub(crate) mod setup;
 mod timing;
+mod unwritable;
 mod upkeep;
 
 use std::collections::VecDeque;
@@ -159,6 +160,8 @@ pub(crate) struct Work {
     pub(crate) dirty: Vec<Rc<Conn>>,
     /// Sessions with bytes to flush at the end of the turn.
     pub(crate) dirty_sessions: Vec<Rc<Session>>,
+    /// Which messages that could not be written an operator knows of.
+    pub(crate) unwritable_told: unwritable::Told,
     /// Where messages are encoded.
     pub(crate) scratch: Vec<u8>,
     /// The wall time of this turn's clock reading.

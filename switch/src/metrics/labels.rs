@@ -4,7 +4,7 @@
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $text:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name {
             $($(#[$value_doc])* $value,)+
         }
@@ -246,6 +246,17 @@ label! {
         Error = "error",
         /// Provably nothing left for it.
         NotSent = "not_sent",
+    }
+}
+label! {
+    /// Why a message cannot be written for an issuer.
+    UnwritableReason {
+        /// The issuer's dialect does not have a field as it is.
+        Field = "field",
+        /// It is too long, or holds the byte that would end its frame.
+        Frame = "frame",
+        /// The issuer's dialect has no room for the MAC.
+        Mac = "mac",
     }
 }
 label! {

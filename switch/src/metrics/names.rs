@@ -5,7 +5,7 @@ use super::labels::{
     AcceptError, ApplierRow, BreakerLabel, CloseReason, DeclineReason, ExceptionReason, Ingress,
     IssuerResult, JournalOp, LinkState, LogDropCause, MacFailure, Origin, Outcome, ParseReason,
     RejectReason, RepeatResult, ReversalCauseLabel, ReversalResultLabel, RiskVerdict, Side, Stage,
-    TransactionType, UnmatchedReason,
+    TransactionType, UnmatchedReason, UnwritableReason,
 };
 use crate::limits::LABELS_MAX;
 
@@ -338,6 +338,9 @@ families! {
         "Connections to an issuer that were lost and are made again.";
     IssuerRejects: COUNTER, None, "njia_issuer_rejects_total", [ISSUER],
         "Messages to an issuer that the network in between gave back: they never reached it.";
+    IssuerUnwritable: COUNTER, None, "njia_issuer_unwritable_total",
+        [ISSUER, words("reason", UnwritableReason::VALUES)],
+        "Messages that could not be written for an issuer: they count as not sent.";
     UnmatchedAnswers: COUNTER, None, "njia_unmatched_answers_total",
         [ISSUER, words("reason", UnmatchedReason::VALUES)],
         "Answers of an issuer that belong to nothing that waits.";

@@ -163,6 +163,9 @@ fn no_two_counters_share_a_slot() {
         for reason in UnmatchedReason::ALL {
             count(Counter::Unmatched(issuer, *reason));
         }
+        for reason in UnwritableReason::ALL {
+            count(Counter::Unwritable(issuer, *reason));
+        }
         for state in BreakerLabel::ALL {
             count(Counter::BreakerTransitions(issuer, *state));
         }

@@ -10,10 +10,10 @@ use std::rc::Rc;
 use transaction::matching::{Echo, Expected, ResponseKind};
 use transaction::{Handle, Input, OwedId};
 
-use super::{FollowUp, Shard};
+use super::{FollowUp, Shard, unwritable};
 use crate::config::Config;
 use crate::conn::Conn;
-use crate::crypto::mac::{self, EndpointMac};
+use crate::crypto::mac::EndpointMac;
 use crate::frame::Frame;
 use crate::issuer::{LinkEvent, Received, Unmatched};
 use crate::mesh::{Message, Outbound, OutboundId, Purpose};
@@ -46,10 +46,9 @@ impl Shard {
         let account = account.as_ref().map(Pan::expose_digits);
         let echo = self.echo.of_facts(facts, &leg, account.unwrap_or_default());
         let mac = link_mac(&self.config, leg.issuer);
-        let framed = issuer.casing.write(&mut self.work.scratch, |body| {
+        let framed = unwritable::write(&issuer, mac, &mut self.work.scratch, |body| {
             let (dialect, forwarding) = (issuer.dialect, &issuer.institution);
-            let len = translate::write_issuer_request(dialect, message, &leg, forwarding, body);
-            mac::append(mac, dialect, body, len.ok()?)
+            translate::write_issuer_request(dialect, message, &leg, forwarding, body)
         });
         let id = OutboundId {
             owner: self.id,
@@ -57,9 +56,9 @@ impl Shard {
             stan: leg.stan,
             purpose: Purpose::Request,
         };
-        match framed.and_then(|len| self.work.scratch.get(..len)) {
-            Some(bytes) => {
-                let bytes = bytes.to_vec();
+        match framed {
+            Ok(len) => {
+                let bytes = self.work.scratch.get(..len).unwrap_or_default().to_vec();
                 self.dispatch(
                     Box::new(Outbound {
                         id,
@@ -71,13 +70,16 @@ impl Shard {
                     now,
                 );
             }
-            None => self.outbound_unsent(id),
+            Err(why) => {
+                self.note_unwritable(leg.issuer, why, now);
+                self.outbound_unsent(id);
+            }
         }
     }
 
     /// An owed reversal leaves, for the first time or again with the same content.
     pub(super) fn send_reversal(&mut self, owed: OwedId, transmission: Transmission, now: Instant) {
-        match self.build_reversal(owed, transmission) {
+        match self.build_reversal(owed, transmission, now) {
             Some(outbound) => {
                 self.work.reversals.insert(owed, outbound.link);
                 self.dispatch(Box::new(outbound), now);
@@ -89,7 +91,12 @@ impl Shard {
         }
     }
 
-    fn build_reversal(&mut self, id: OwedId, transmission: Transmission) -> Option<Outbound> {
+    fn build_reversal(
+        &mut self,
+        id: OwedId,
+        transmission: Transmission,
+        now: Instant,
+    ) -> Option<Outbound> {
         let handle = id.handle;
         let facts = self.engine.facts(handle)?;
         let owed = self.engine.reversal(handle)?;
@@ -119,10 +126,15 @@ impl Shard {
             transmitted,
         };
         let mac = link_mac(&self.config, leg.issuer);
-        let framed = issuer.casing.write(&mut self.work.scratch, |body| {
-            let len = translate::write_reversal(issuer.dialect, &reversal, body).ok()?;
-            mac::append(mac, issuer.dialect, body, len)
-        })?;
+        let framed = unwritable::write(&issuer, mac, &mut self.work.scratch, |body| {
+            translate::write_reversal(issuer.dialect, &reversal, body)
+        });
+        let expected = Expected {
+            kind: ResponseKind::Reversal,
+            stan: leg.stan,
+        };
+        let framed = framed.map_err(|why| self.note_unwritable(leg.issuer, why, now));
+        let bytes = self.work.scratch.get(..framed.ok()?)?.to_vec();
         Some(Outbound {
             id: OutboundId {
                 owner: self.id,
@@ -131,12 +143,9 @@ impl Shard {
                 purpose: Purpose::Reversal(id),
             },
             link,
-            expected: Expected {
-                kind: ResponseKind::Reversal,
-                stan: leg.stan,
-            },
+            expected,
             echo,
-            bytes: self.work.scratch.get(..framed)?.to_vec(),
+            bytes,
         })
     }
 
