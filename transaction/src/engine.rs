@@ -220,6 +220,21 @@ impl Engine {
             .expect("invariant: what is journaled in a turn is in the table until the next input")
     }
 
+    /// Whether a record decides its transaction: each has one that does. An outcome that says "not
+    /// sent" does not, while the next candidate is asked. Until the next input.
+    #[must_use]
+    pub fn decides(&self, entry: &JournalEntry) -> bool {
+        match entry.kind {
+            EntryKind::Refused { .. } => true,
+            EntryKind::Outcome { .. } => self.answer(entry.handle).is_some(),
+            EntryKind::Intent
+            | EntryKind::SafOwed { .. }
+            | EntryKind::SafDone { .. }
+            | EntryKind::Tombstone
+            | EntryKind::LateResponse { .. } => false,
+        }
+    }
+
     /// What the request said.
     #[must_use]
     pub fn facts(&self, handle: Handle) -> Option<&Facts> {

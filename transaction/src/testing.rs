@@ -167,6 +167,8 @@ pub(crate) struct Rig {
     /// Everything since the last look.
     pub(crate) seen: Vec<Output>,
     pub(crate) journal: Vec<Record<'static>>,
+    /// The LSNs of the records that decide.
+    pub(crate) decided: Vec<u64>,
     /// No reversal can be sent.
     pub(crate) links_down: bool,
     next_stan: u32,
@@ -184,6 +186,7 @@ impl Rig {
             auto,
             seen: Vec::new(),
             journal: Vec::new(),
+            decided: Vec::new(),
             links_down: false,
             next_stan: 900_000,
         };
@@ -401,6 +404,8 @@ impl Rig {
         if let Output::Journal { lsn, entry } = output {
             assert_eq!(lsn.0, self.journal.len() as u64 + 1, "lsns are dense");
             self.journal.push(owned(self.engine.record(&entry)));
+            self.decided
+                .extend(self.engine.decides(&entry).then_some(lsn.0));
         } else if let (Output::Assess { handle, .. }, true) = (output, decides) {
             self.decide(Input::Assessed {
                 handle,

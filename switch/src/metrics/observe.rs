@@ -102,7 +102,7 @@ impl Metrics {
         }
     }
 
-    /// Counts what a record decides: each transaction has exactly one that does.
+    /// Counts a record that decides its transaction. Not every outcome does: the engine knows.
     pub fn count_record(&self, class: MessageClass, record: &Record<'_>) {
         match record {
             Record::Refused(refused) => {

@@ -68,7 +68,9 @@ impl Shard {
     /// refused at the entrance. If it ever has not, going on would answer without a record.
     fn append(&mut self, lsn: Lsn, entry: &JournalEntry, now: Instant) {
         let record = self.engine.record(entry);
-        if let Some(facts) = self.engine.facts(entry.handle()) {
+        if self.engine.decides(entry)
+            && let Some(facts) = self.engine.facts(entry.handle())
+        {
             self.metrics.count_record(facts.class, &record);
         }
         self.work.timings.syncs.appended(lsn, &record, now);

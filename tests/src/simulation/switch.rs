@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::ResponseCode;
-use domain::ids::{AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Stan};
+use domain::ids::{
+    AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Stan, TransactionId,
+};
 use domain::record::{Record, RefusalReason};
 use domain::request::{Answer, FrameId, IssuerLeg, Transmission};
 use domain::time::{Instant, TransmissionTime, WallTime};
@@ -40,6 +42,8 @@ pub(super) struct Switch {
     permits: BTreeSet<(u32, u32, Stan)>,
     /// First transmissions of reversals: never twice in one life.
     reversals_begun: BTreeSet<(u32, u64)>,
+    /// Whose deciding record has been seen: one each.
+    decided: BTreeSet<TransactionId>,
     pub(super) counts: Counts,
 }
 
@@ -131,6 +135,7 @@ impl Switch {
             reported: around.disk.len(),
             permits: BTreeSet::new(),
             reversals_begun: BTreeSet::new(),
+            decided: BTreeSet::new(),
             counts: Counts::default(),
         };
         switch.recover(around)?;
@@ -358,6 +363,10 @@ impl Switch {
                 let record = self.engine.record(&entry);
                 if lsn.0 != around.disk.len() as u64 + 1 {
                     return Err(("lsn", format!("{lsn} after {} records", around.disk.len())));
+                }
+                let id = record.transaction();
+                if self.engine.decides(&entry) && !self.decided.insert(id) {
+                    return Err(("decided", format!("{id} is decided a second time")));
                 }
                 around.disk.append(record);
                 around.ledger.journaled(&record);

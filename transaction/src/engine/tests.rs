@@ -301,6 +301,7 @@ fn what_was_not_sent_goes_to_the_next_candidate() {
     assert_eq!(rig.told(10), APPROVED);
     let answered = LegEnding::Answered(ResponseCode::APPROVED);
     assert_eq!(rig.leg_endings(), [LegEnding::Unsent, answered]);
+    assert_eq!(rig.decided, [4], "what was not sent has decided nothing");
 }
 
 #[test]
@@ -313,6 +314,7 @@ fn the_last_candidate_that_was_not_sent_to_ends_it_without_a_reversal() {
         rig.give(Input::Unsent { handle, stan });
     }
     assert_eq!(rig.records(), ["intent", "outcome", "intent", "outcome"]);
+    assert_eq!(rig.decided, [4]);
     assert_eq!(rig.told(10), INOPERATIVE);
     assert_eq!(rig.engine.counts().saf, 0);
     let released = rig.seen.iter().filter(|output| {
