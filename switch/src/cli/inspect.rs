@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use domain::currency::Currency;
-use domain::ids::{Lsn, ShardId};
+use domain::ids::{Lsn, ShardId, TransactionId};
 use domain::record::{OutcomeKind, Record};
 use persistence::layout::MANIFEST;
 use persistence::reader::UpTo;
@@ -27,8 +27,10 @@ struct Sum {
     records: u64,
     last: Lsn,
     kinds: BTreeMap<&'static str, u64>,
-    /// Minor units asked for, by currency: intents and refusals.
+    /// Minor units asked for, by currency: transactions with an intent, and refusals.
     asked: BTreeMap<u16, u128>,
+    /// Whose request was not sent, in the record before: its next intent follows at once.
+    not_sent: Option<TransactionId>,
 }
 
 /// Reads every shard to its end; every batch is checked as recovery checks it.
@@ -62,10 +64,16 @@ impl Sum {
         self.records += 1;
         self.last = lsn;
         *self.kinds.entry(kind(record)).or_default() += 1;
+        let is_first = self.not_sent.take() != Some(record.transaction());
         let facts = match record {
-            Record::Intent(intent) => &intent.facts,
+            Record::Intent(intent) if is_first => &intent.facts,
             Record::Refused(refused) => &refused.facts,
-            Record::Outcome(_)
+            Record::Outcome(outcome) => {
+                let is_not_sent = outcome.kind == OutcomeKind::NotSent;
+                self.not_sent = is_not_sent.then_some(outcome.transaction);
+                return;
+            }
+            Record::Intent(_)
             | Record::SafOwed(_)
             | Record::SafDone(_)
             | Record::Tombstone(_)
