@@ -129,7 +129,9 @@ fn config(
         environment,
         state_dir: &node.state_dir,
     };
-    let keys = keys(root.section("keys"), &vault);
+    let of_keys = root.section("keys");
+    let places = ["token_key", "pan_key", "hash_key"].map(|name| of_keys.place_of(name));
+    let keys = keys(of_keys, &vault);
     let postgres = root.optional_section("postgres");
     let postgres = postgres.map(|section| postgres_of(section, &vault));
     let limits = limits(root.section("limits"));
@@ -141,7 +143,7 @@ fn config(
     let acquirers = endpoints::acquirers(&root);
     let shared = endpoints::Shared {
         limits: &limits,
-        macs: Macs::new(&vault, &keys),
+        macs: Macs::new(&vault, &keys, places),
         dialects,
     };
     let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);

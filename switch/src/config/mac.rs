@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use domain::ResponseCode;
 use iso8583::Dialect;
+use zeroize::Zeroizing;
 
 use super::Keys;
-use super::secret::{SecretBytes, Vault};
+use super::secret::Vault;
 use super::section::Section;
 use crate::crypto::mac::{EndpointMac, MacAlgorithm, MacLen, MacPadding, SoftwareMac};
 
@@ -16,16 +17,39 @@ use crate::crypto::mac::{EndpointMac, MacAlgorithm, MacLen, MacPadding, Software
 pub(super) struct Macs<'a> {
     vault: &'a Vault<'a>,
     is_admitted: bool,
-    /// Each key with its place: none serves twice.
-    known: RefCell<Vec<(SecretBytes, String)>>,
+    /// None serves twice.
+    known: RefCell<Vec<Known>>,
+}
+
+/// A key that has a use.
+struct Known {
+    key: Zeroizing<Vec<u8>>,
+    is_des: bool,
+    place: String,
+}
+
+impl Known {
+    /// DES leaves the last bit of each byte out: keys that differ in it alone are one.
+    fn is_same(&self, other: &Self) -> bool {
+        let used = if self.is_des || other.is_des { !1 } else { !0 };
+        let mut pairs = self.key.iter().zip(other.key.iter());
+        self.key.len() == other.key.len() && pairs.all(|(one, two)| one & used == two & used)
+    }
 }
 
 impl<'a> Macs<'a> {
-    pub(super) const fn new(vault: &'a Vault<'a>, keys: &Keys) -> Self {
+    /// `places` are those of the token key, the key of account numbers and the hash key.
+    pub(super) fn new(vault: &'a Vault<'a>, keys: &Keys, places: [String; 3]) -> Self {
+        let of_keys = [&keys.token_key, &keys.pan_key, &keys.hash_key];
+        let known = of_keys.into_iter().zip(places).map(|(key, place)| Known {
+            key: Zeroizing::new(key.expose().to_vec()),
+            is_des: false,
+            place,
+        });
         Self {
             vault,
             is_admitted: keys.software_mac,
-            known: RefCell::new(Vec::new()),
+            known: RefCell::new(known.collect()),
         }
     }
 
@@ -68,20 +92,24 @@ impl<'a> Macs<'a> {
         kind: Option<(MacAlgorithm, MacLen)>,
     ) -> Option<SoftwareMac> {
         let key = section.required(name, |reference| self.vault.bytes(reference))?;
+        let engine = kind.map(|(algorithm, len)| SoftwareMac::new(algorithm, len, key.expose()));
+        let read = Known {
+            key: Zeroizing::new(key.expose().to_vec()),
+            is_des: kind.is_some_and(|(algorithm, _)| algorithm != MacAlgorithm::AesCmac),
+            place: section.place_of(name),
+        };
         let mut known = self.known.borrow_mut();
-        let same = known
-            .iter()
-            .find(|(other, _)| other.expose() == key.expose());
-        if let Some((_, place)) = same {
+        let same = known.iter().find(|other| other.is_same(&read));
+        if let Some(Err(error)) = engine {
+            section.fault_at(name, format!("`{name}` {error}"));
+        } else if let Some(Known { place, .. }) = same {
             section.fault_at(
                 name,
-                format!("`{name}` is the key at {place} too: each direction has its own"),
+                format!("`{name}` is the key at {place} too: each use has its own"),
             );
         }
-        let engine = kind.map(|(algorithm, len)| SoftwareMac::new(algorithm, len, key.expose()));
-        known.push((key, section.place_of(name)));
-        let refused = |error| section.fault_at(name, format!("`{name}` {error}"));
-        engine?.map_err(refused).ok()
+        known.push(read);
+        engine?.ok()
     }
 }
 

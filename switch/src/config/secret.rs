@@ -21,7 +21,7 @@ impl SecretKey {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The bytes, for `crypto.rs` and nobody else.
+    /// The bytes, for `crypto.rs`, and for the configuration to compare.
     #[must_use]
     pub fn expose(&self) -> &[u8; Self::LEN] {
         &self.0

@@ -144,7 +144,7 @@ fn no_key_of_a_mac_serves_twice() {
     let text = with_macs(&listener, &bank);
     let first = place(&text, "receive_key = \"env:POS_IN");
     let told = |at: &str, name: &str| {
-        format!("{at}: `{name}` is the key at {first} too: each direction has its own")
+        format!("{at}: `{name}` is the key at {first} too: each use has its own")
     };
     let from = text.find(&bank).unwrap();
     let second = place(&text, &text[from..][bank.find("receive_key").unwrap()..]);
@@ -153,6 +153,46 @@ fn no_key_of_a_mac_serves_twice() {
         told(&second, "receive_key"),
     ];
     check_text(&text, &MAC_KEYS, &[&expected[0], &expected[1]]);
+}
+
+#[test]
+fn keys_of_des_that_differ_in_parity_alone_are_one() {
+    let parity = [
+        ("POS_IN", "0123456789abcdeffedcba9876543210"),
+        ("POS_OUT", "0022446688aacceefedcba9876543210"),
+    ];
+    for algorithm in ["retail", "alg1"] {
+        let text = with_macs(&POS_MAC.replacen("retail", algorithm, 1), "");
+        let (at, first) = (place(&text, "send_key"), place(&text, "receive_key"));
+        let told = format!("{at}: `send_key` is the key at {first} too: each use has its own");
+        check_text(&text, &parity, &[&told]);
+    }
+    let text = with_macs(&POS_MAC.replacen("retail", "aes-cmac", 1), "");
+    Config::parse("njia.toml", &text, &environment(&parity)).unwrap();
+}
+
+#[test]
+fn no_key_of_a_mac_is_one_of_the_switch() {
+    let listener = POS_MAC.replacen("retail", "aes-cmac", 1);
+    let text = with_macs(&listener.replacen("env:POS_IN", "env:KEY", 1), "");
+    let told = format!(
+        "{}: `receive_key` is the key at environment variable NJIA__KEYS__TOKEN_KEY too: each use \
+         has its own",
+        place(&text, "receive_key")
+    );
+    check_text(&text, &MAC_KEYS, &[&told]);
+    let keys: Vec<_> = MAC_KEYS
+        .into_iter()
+        .chain([
+            (
+                "OTHER",
+                "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+            ),
+            ("NJIA__KEYS__TOKEN_KEY", "env:OTHER"),
+        ])
+        .collect();
+    let told = told.replacen("TOKEN", "PAN", 1);
+    check_text(&text, &keys, &[&told]);
 }
 
 #[test]
