@@ -31,8 +31,8 @@ mod words;
 use spec::Spec;
 
 /// Reads the dialects of a file, and of the files that its `dialect_files` names, in the order of
-/// their names within each. Other tables of the file are of no matter, so that it may be a whole
-/// configuration.
+/// their names within each. Other tables of a configuration are of no matter, so that it may be a
+/// whole one; a table that none has is a fault.
 ///
 /// # Errors
 /// All faults at once; a file without a dialect is one.
@@ -45,6 +45,12 @@ pub fn load_file(path: &Path) -> Result<Vec<&'static Dialect>, ConfigErrors> {
     let root = Section::root(&table, &report);
     let files = files(&root, folder_of(path), &report);
     let specs = family::specs(&root, &files, &report);
+    if OF_CONFIGURATION.iter().any(|name| root.has(name)) {
+        for name in OF_CONFIGURATION {
+            root.pass_over(name);
+        }
+    }
+    root.finish();
     report.finish()?;
     if specs.is_empty() {
         return Err(whole(NO_DIALECT.to_owned()));
@@ -170,14 +176,12 @@ pub(super) fn files(root: &Section<'_>, folder: &Path, report: &Report) -> Vec<D
         let table = document::parse(&text, id, report);
         Ok(DialectFile { table, text })
     };
-    let files = root.list("dialect_files", file);
-    if files.len() > DIALECT_FILES_MAX {
-        root.fault_at(
-            "dialect_files",
-            format!("`dialect_files` takes at most {DIALECT_FILES_MAX} files"),
-        );
+    if root.count("dialect_files") > DIALECT_FILES_MAX {
+        let text = format!("`dialect_files` takes at most {DIALECT_FILES_MAX} files");
+        root.fault_at("dialect_files", text);
+        return Vec::new();
     }
-    files
+    root.list("dialect_files", file)
 }
 
 /// The folder that relative paths of a file begin at.
@@ -221,5 +225,22 @@ fn no_such(verb: &str, text: &str, known: &[&str]) -> String {
         ),
     }
 }
+
+/// The tables of a configuration beside its dialects.
+const OF_CONFIGURATION: [&str; 13] = [
+    "node",
+    "limits",
+    "journal",
+    "keys",
+    "admin",
+    "postgres",
+    "duplicates",
+    "saf",
+    "risk",
+    "acquirer",
+    "listener",
+    "issuer",
+    "route",
+];
 
 const NO_DIALECT: &str = "holds no dialect: write a table [dialects.NAME]";

@@ -251,6 +251,20 @@ impl<'a> Section<'a> {
             .map_or_else(Vec::new, |node| self.list_in(node, key, &parse))
     }
 
+    /// How many strings a list has, before one of them is looked at.
+    pub(crate) fn count(&self, key: &'static str) -> usize {
+        match self.node(key).map(|node| &node.value) {
+            Some(Value::List(items)) => items.len(),
+            Some(Value::Variable(texts)) => texts.split(',').count(),
+            _ => 0,
+        }
+    }
+
+    /// Takes note of a key that is somebody else's.
+    pub(crate) fn pass_over(&self, key: &'static str) {
+        self.node(key);
+    }
+
     /// As [`Section::list`], of lists.
     pub(crate) fn lists<T>(
         &self,

@@ -589,6 +589,11 @@ fn an_argument_means_a_built_in_dialect_or_one_of_a_file() {
     fs::write(&path, "[dialect.a]\nextends = \"iso87-ascii\"\n").unwrap();
     assert_eq!(
         fault(file),
+        format!("{file}:1:2: unknown section or key `dialect`; did you mean `dialects`?")
+    );
+    fs::write(&path, "[node]\nid = 1\n").unwrap();
+    assert_eq!(
+        fault(file),
         format!("{file}: holds no dialect: write a table [dialects.NAME]")
     );
     let missing = load_file(Path::new("/nowhere/d.toml")).unwrap_err();

@@ -6,6 +6,7 @@ use iso8583::Dialect;
 use iso8583::field::Length;
 
 use super::loaded;
+use crate::config::dialects::load_file;
 use crate::config::{Config, EXAMPLE, Environment};
 
 /// The example's configuration with `more` in front and behind.
@@ -99,6 +100,36 @@ fn a_file_of_dialects_holds_nothing_else() {
     let told = configured(&files, "", &[]).unwrap_err();
     let place = format!("{}:3:1: unknown section or key `node`", path.display());
     assert!(told.starts_with(&place), "{told}");
+}
+
+#[test]
+fn what_no_configuration_has_is_refused_in_a_file_alone_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("acme.toml");
+    let told = |text: &str| {
+        fs::write(&path, text).unwrap();
+        load_file(&path).map_err(|errors| errors.to_string())
+    };
+    let typo = format!("{ACME}[dialect.other]\nextends = \"iso87-bcd\"\n");
+    let place = format!("{}:3:2: ", path.display());
+    let expected = "unknown section or key `dialect`; did you mean `dialects`?";
+    for text in [&typo, &format!("{typo}[node]\nid = 1\n")] {
+        let fault = told(text).unwrap_err();
+        assert!(
+            fault.starts_with(&place) && fault.contains(expected),
+            "{fault}"
+        );
+    }
+    assert_eq!(told(&format!("{EXAMPLE}\n{ACME}")).unwrap().len(), 1);
+}
+
+#[test]
+fn no_file_is_read_of_a_list_that_is_too_long() {
+    let files = format!("dialect_files = [{}]", "\"nowhere.toml\", ".repeat(65));
+    let told = configured(&files, "", &[]).unwrap_err();
+    let expected = "njia.toml:1:1: `dialect_files` takes at most 64 files";
+    assert!(told.starts_with(expected), "{told}");
+    assert!(!told.contains("nowhere"), "{told}");
 }
 
 #[test]
