@@ -176,6 +176,37 @@ fn a_session_bears_so_many_malformed_messages_and_no_more() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+/// A cap of its own holds for a listener to the byte, header included.
+#[test]
+fn a_frame_above_the_cap_of_its_listener_closes_its_own_session() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "frame-cap");
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
+    let cap = [("NJIA__LISTENER__POS__FRAME_CAP", "512")];
+    let state = folder.join("state");
+    let node = Node::start(Build::Product, &state, issuers.addresses(), &cap).unwrap();
+    let session = Session::connect(node.listener()).unwrap();
+    let mut scene = Scene {
+        node: &node,
+        witness: Witness { session, stan: 0 },
+    };
+    let of_len = |len: usize| {
+        let around = purchase_and("900001", &[(63, b"x")]).len() - 1;
+        purchase_and("900001", &[(63, &vec![b'x'; len - around][..])])
+    };
+    let (longest, longer) = (of_len(512), of_len(513));
+    assert_eq!((longest.len(), longer.len()), (512, 513));
+    scene.closed("one byte above the cap", &framed(&longer));
+    let mut session = Session::connect(node.listener()).unwrap();
+    session.send(&longest).unwrap();
+    assert_eq!(session.receive().unwrap().text(39), "00");
+    scene.witness.sees_nothing();
+    let closed = node.metric("njia_session_closes_total", &["pos", "frame"]);
+    assert_eq!(closed.unwrap(), 1.0);
+    assert!(node.terminate().unwrap().success());
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn frames_may_come_byte_by_byte_or_all_at_once() {
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "split-frames");

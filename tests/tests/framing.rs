@@ -10,7 +10,7 @@ use iso8583::frame::FrameStep;
 use iso8583::header::{HeaderBytes, Stripped};
 use iso8583::{Dialect, FieldIndex, Framing, Header, MessageRef, translate};
 use loadgen::message::Wire;
-use njia_tests::e2e::session::{headed, message, purchase, purchase_without};
+use njia_tests::e2e::session::{headed, message, purchase, purchase_and, purchase_without};
 use njia_tests::e2e::{Build, Issuers, Node, eventually, folder};
 
 const LATENCY: Duration = Duration::from_millis(2);
@@ -249,6 +249,38 @@ fn a_purchase_passes_in_every_framing() {
         assert_eq!(view.field(39), Some(&b"00"[..]), "{}", framing.name());
         end(&folder, issuers, node);
     }
+}
+
+/// What the first candidate's framing cannot hold goes to the next: one transaction, told once.
+#[test]
+fn what_cannot_be_written_fails_over_and_counts_once() {
+    let bank = Wire {
+        framing: Framing::Ascii3,
+        ..Wire::PLAIN
+    };
+    let environment = [
+        // Each shard tells it.
+        ("NJIA__NODE__SHARDS", "1"),
+        ("NJIA__ISSUER__BANK__FRAMING", "ascii3"),
+        ("NJIA__ISSUER__BANK__FRAME_CAP", "999"),
+    ];
+    let (folder, issuers, node) = start("unwritable", [bank, Wire::PLAIN], &environment);
+    let mut session = Peer::connect(node.listener(), Framing::Be16);
+    for stan in ["000001", "000002"] {
+        session.send(&purchase_and(stan, &[(63, &[b'x'; 990])]));
+        let answer = session.receive().unwrap();
+        assert_eq!((&answer[..4], &*field(&answer, 39)), (&b"0210"[..], "00"));
+    }
+    let metric = |name: &str, labels: &[&str]| node.metric(name, labels).unwrap();
+    let unwritable = metric("njia_issuer_unwritable_total", &["bank", "frame"]);
+    assert_eq!(unwritable, 2.0);
+    assert_eq!(metric("njia_failovers_total", &["momo"]), 2.0);
+    assert_eq!(metric("njia_requests_total", &[]), 2.0);
+    assert_eq!(metric("njia_transactions_total", &[]), 2.0);
+    assert_eq!(metric("njia_declines_total", &[]), 0.0);
+    let log = node.log();
+    assert_eq!(log.matches("cannot be written").count(), 1, "{log}");
+    end(&folder, issuers, node);
 }
 
 /// The same message in another dialect.
