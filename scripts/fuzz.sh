@@ -9,7 +9,14 @@ set -eu
 cd "$(dirname "$0")/.."
 sh scripts/need.sh
 time=${TIME:-60}
-targets=${TARGET:-$(sed -n 's/^path = "fuzz_targets\/\(.*\)\.rs"/\1/p' fuzz/Cargo.toml)}
+known=$(sed -n 's/^path = "fuzz_targets\/\(.*\)\.rs"/\1/p' fuzz/Cargo.toml)
+targets=${TARGET:-$known}
+for target in $targets; do
+    if ! echo "$known" | grep -qx "$target"; then
+        echo "njia: fuzz: there is no target $target; known:" $known >&2
+        exit 64
+    fi
+done
 
 if ! cargo fuzz --version >/dev/null 2>&1; then
     echo "njia: cargo-fuzz is missing; installing 0.13.2 from crates.io"
@@ -54,7 +61,13 @@ for target in $targets; do
         if ! run -max_total_time="$left" "$found" "fuzz/corpus/$target" "fuzz/regressions/$target"
         then
             tail -n 40 "$log"
-            echo "njia: fuzz $target: FOUND; the input is in fuzz/artifacts, see TESTING.md" >&2
+            # Named by libFuzzer when it has written one; anything else is a run that failed.
+            input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
+            if [ -n "$input" ] && [ -f "$input" ]; then
+                echo "njia: fuzz $target: FOUND; the input is $input, see TESTING.md" >&2
+            else
+                echo "njia: fuzz $target: the run failed, nothing was found" >&2
+            fi
             exit 1
         fi
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")

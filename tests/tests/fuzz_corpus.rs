@@ -60,7 +60,7 @@ fn the_corpus_holds() {
 
 #[test]
 fn what_was_wrong_once_is_right() {
-    check_all(read("regressions"));
+    assert!(check_all(read("regressions")) > 0);
 }
 
 /// The first byte of a message's input is the number of a dialect: what was wrong in one of them
@@ -71,7 +71,7 @@ fn what_was_wrong_in_one_dialect_is_right_in_all() {
         let of = |target: &str| name.contains(&format!("/{target}/"));
         of("message") || of("translate")
     });
-    check_all(of_dialects.flat_map(|(name, check, bytes)| {
+    let count = check_all(of_dialects.flat_map(|(name, check, bytes)| {
         dialect_numbers().into_iter().map(move |number| {
             let mut bytes = bytes.clone();
             if let Some(first) = bytes.first_mut() {
@@ -80,6 +80,7 @@ fn what_was_wrong_in_one_dialect_is_right_in_all() {
             (format!("{name} in dialect {number}"), check, bytes)
         })
     }));
+    assert!(count >= dialect_numbers().into_iter().count());
 }
 
 /// The target makes one of many; here each that passes is made.
@@ -119,6 +120,11 @@ fn each_regression_has_its_sentence() {
             let entry = format!("- `{target}/{name}`: ");
             assert!(page.contains(&entry), "the page has no line {entry:?}");
         }
+    }
+    let named = page.lines().filter_map(|line| line.strip_prefix("- `"));
+    for (path, _) in named.filter_map(|entry| entry.split_once('`')) {
+        let file = fuzz().join("regressions").join(path);
+        assert!(file.is_file(), "the page names {path}, which is none");
     }
 }
 
