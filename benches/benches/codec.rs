@@ -38,9 +38,19 @@ const PURCHASE: [(u8, &[u8]); 20] = [
     (42, b"MERCHANT 000001"),
     (43, b"SHOP AT THE CORNER       NAIROBI      KE"),
     (49, b"404"),
-    (55, &[0x9F; 120]),
+    (55, PURCHASE_CHIP_DATA),
     (63, b"PRIVATE DATA OF 20  "),
 ];
+
+/// [`CHIP_DATA`] as it stands in the purchase.
+const PURCHASE_CHIP_DATA: &[u8; 120] = b"\
+    \x9F\x26\x08\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x27\x01\x9F\x9F\x10\x12\x9F\x9F\
+    \x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x37\x04\x9F\
+    \x9F\x9F\x9F\x9F\x36\x02\x9F\x9F\x95\x05\x9F\x9F\x9F\x9F\x9F\x9A\x03\x9F\x9F\x9F\
+    \x9C\x01\x9F\x9F\x02\x06\x9F\x9F\x9F\x9F\x9F\x9F\x5F\x2A\x02\x9F\x9F\x82\x02\x9F\
+    \x9F\x9F\x1A\x02\x9F\x9F\x9F\x03\x06\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x33\x03\x9F\x9F\
+    \x9F\x9F\x34\x03\x9F\x9F\x9F\x9F\x35\x01\x9F\x84\x07\x9F\x9F\x9F\x9F\x9F\x9F\x9F\
+";
 
 /// Chip data of a purchase: tag, and bytes of the value. 17 elements, 120 bytes.
 const CHIP_DATA: [(u32, usize); 17] = [
@@ -214,6 +224,7 @@ fn elements(criterion: &mut Criterion) {
     let len = chip_data(&mut out);
     let row = out[..len].to_vec();
     assert_eq!((len, tlv::check(&row)), (120, Ok(())));
+    assert_eq!(row, PURCHASE_CHIP_DATA);
     group.bench_function("check", |bencher| {
         bencher.iter(|| tlv::check(black_box(&row)));
     });
