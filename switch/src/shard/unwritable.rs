@@ -38,6 +38,10 @@ impl From<WriteError> for Unwritable {
                 reason: UnwritableReason::Field,
                 field: Some(number),
             },
+            WriteError::BehindMac(number) => Self {
+                reason: UnwritableReason::Mac,
+                field: Some(number),
+            },
             WriteError::Full | WriteError::EndOfText => Self::of(UnwritableReason::Frame),
             WriteError::NotAnswerable => Self::of(UnwritableReason::Field),
         }
