@@ -52,6 +52,11 @@ impl<'b> Writer<'b> {
         Self::new(dialect, Mti::UNREAD, out)
     }
 
+    /// What the message is written in.
+    pub(crate) const fn dialect(&self) -> &'static Dialect {
+        self.dialect
+    }
+
     /// Goes on behind the last field of a message that fills the first `len` bytes of `out` and
     /// was read into `index`. `None` when it has a bitmap that announces nothing: the bitmaps are
     /// written anew, without that one, and the fields would not stand behind them.

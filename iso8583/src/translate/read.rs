@@ -31,7 +31,7 @@ pub struct RequestFields {
     pub processing_code: Text<6>,
     /// DE18, four digits; empty when absent.
     pub merchant_category: Text<4>,
-    /// DE22, three digits; empty when absent.
+    /// DE22, its first three digits: a fourth one (Visa) is a fill. Empty when absent.
     pub entry_mode: Text<3>,
     /// What names it.
     pub trace: Trace,
@@ -97,7 +97,7 @@ pub fn request(message: MessageRef<'_>) -> Result<RequestFields, FormatError> {
         amount: amount(message)?,
         processing_code: mandatory(message, 3)?,
         merchant_category: optional(message, 18)?,
-        entry_mode: optional(message, 22)?,
+        entry_mode: entry_mode(message)?,
         trace: trace(message)?,
     })
 }
@@ -251,6 +251,19 @@ fn amount(message: MessageRef<'_>) -> Result<Amount, FormatError> {
 
 fn mandatory<const N: usize>(message: MessageRef<'_>, field: u8) -> Result<Text<N>, FormatError> {
     read(message, field, |bytes| Text::new("field", bytes))
+}
+
+/// The first three digits.
+fn entry_mode(message: MessageRef<'_>) -> Result<Text<3>, FormatError> {
+    const FIELD: u8 = 22;
+    if !message.present().contains(FIELD) {
+        return Ok(Text::EMPTY);
+    }
+    let first = |digits: &[u8]| match digits.first_chunk::<3>() {
+        Some(first) => Text::new("DE22", first).map_err(|_| FormatError { field: FIELD }),
+        None => Err(FormatError { field: FIELD }),
+    };
+    read(message, FIELD, first)
 }
 
 fn optional<const N: usize>(message: MessageRef<'_>, field: u8) -> Result<Text<N>, FormatError> {

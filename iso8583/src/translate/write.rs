@@ -109,6 +109,9 @@ pub fn write_issuer_request(
     let (transmitted, stan) = (leg.transmitted.digits(), leg.stan.digits());
     let own: [(u8, &[u8]); 3] = [(7, &transmitted), (11, &stan), (33, forwarding.as_bytes())];
     for (number, value) in own {
+        if number == 33 {
+            copy_entry_mode(&mut writer, request)?;
+        }
         writer.copy_up_to(number, request)?;
         writer.put(number, value)?;
     }
@@ -183,7 +186,7 @@ pub fn write_reversal(
     put_present(&mut writer, 12, trace.local_time.as_bytes())?;
     put_present(&mut writer, 13, trace.local_date.as_bytes())?;
     put_present(&mut writer, 18, facts.merchant_category.as_bytes())?;
-    put_present(&mut writer, 22, facts.entry_mode.as_bytes())?;
+    put_entry_mode(&mut writer, facts.entry_mode.as_bytes())?;
     put_present(&mut writer, 32, trace.institution.as_bytes())?;
     put_present(&mut writer, 33, forwarding.as_bytes())?;
     put_present(&mut writer, 37, trace.rrn.as_bytes())?;
@@ -200,6 +203,32 @@ fn put_present(writer: &mut Writer<'_>, number: u8, value: &[u8]) -> Result<(), 
         return Ok(());
     }
     writer.put_padded(number, value)
+}
+
+/// Puts all that comes before DE22, and that where another dialect has it in another length.
+fn copy_entry_mode(writer: &mut Writer<'_>, request: MessageRef<'_>) -> Result<(), WriteError> {
+    if core::ptr::eq(writer.dialect(), request.dialect()) || !request.present().contains(22) {
+        return Ok(());
+    }
+    writer.copy_up_to(22, request)?;
+    let mut digits = [0; 4];
+    match request.decode(22, &mut digits) {
+        Some(digits) => put_entry_mode(writer, digits.get(..3).unwrap_or_default()),
+        None => Err(WriteError::Length(22)),
+    }
+}
+
+/// Three digits, and a zero where the dialect has a fourth (Visa).
+fn put_entry_mode(writer: &mut Writer<'_>, digits: &[u8]) -> Result<(), WriteError> {
+    let has_fill = writer
+        .dialect()
+        .field(22)
+        .is_some_and(|row| row.has_length(4));
+    match (digits, has_fill) {
+        ([], _) => Ok(()),
+        ([a, b, c], true) => writer.put(22, &[*a, *b, *c, b'0']),
+        _ => writer.put(22, digits),
+    }
 }
 
 /// A further field that the acquirer's dialect cannot carry is left out: the answer itself must get

@@ -320,3 +320,21 @@ fn a_message_of_the_hexadecimal_dialect_says_the_same() {
     let (plain, hex) = (request(plain.view()).unwrap(), request(hex.view()).unwrap());
     assert_eq!((plain.trace, plain.amount), (hex.trace, hex.amount));
 }
+
+#[test]
+fn a_fourth_digit_of_the_entry_mode_is_a_fill() {
+    let fields: [(u8, &[u8]); 8] = [
+        (2, b"5061001234567890"),
+        (3, b"000000"),
+        (4, b"000000001500"),
+        (7, b"0601120000"),
+        (11, b"000042"),
+        (22, b"0510"),
+        (41, b"TERM0001"),
+        (49, b"404"),
+    ];
+    let bytes = crate::testing::written(Dialect::VISA_LIKE, "0100", &fields);
+    let message = Message::new(Dialect::VISA_LIKE, bytes);
+    let told = request(message.view()).unwrap();
+    assert_eq!(told.entry_mode.as_bytes(), b"051");
+}

@@ -245,6 +245,31 @@ fn the_issuers_leg_has_its_own_trace_and_all_else_of_the_acquirers() {
 }
 
 #[test]
+fn the_entry_mode_has_a_fill_where_the_dialect_has_one() {
+    let check = |from: &'static Dialect, to: &'static Dialect, value: &[u8], expected: &[u8]| {
+        let mut out = [0; 2048];
+        let mut writer = Writer::new(from, Mti::AUTHORISATION_REQUEST, &mut out);
+        for (number, bytes) in [(4, &b"000000001500"[..]), (22, value), (41, b"TERM0001")] {
+            writer.put(number, bytes).unwrap();
+        }
+        let len = writer.finish().unwrap();
+        let request = Message::new(from, out[..len].to_vec());
+        let leg_b =
+            written(|out| write_issuer_request(to, request.view(), &leg(), &forwarding(), out));
+        let leg_b = Message::new(to, leg_b);
+        let mut digits = [0; 4];
+        assert_eq!(leg_b.view().decode(22, &mut digits).unwrap(), expected);
+        let present: Vec<u8> = leg_b.view().present().iter().collect();
+        assert_eq!(present, [4, 7, 11, 22, 33, 41]);
+    };
+    let (visa, ascii) = (Dialect::VISA_LIKE, Dialect::ISO87_ASCII);
+    check(visa, visa, b"0510", b"0510");
+    check(visa, ascii, b"0510", b"051");
+    check(ascii, visa, b"051", b"0510");
+    check(ascii, Dialect::ISO87_ASCII_HEX, b"051", b"051");
+}
+
+#[test]
 fn a_field_of_the_third_bitmap_alone_is_forwarded() {
     let mut forwarded = 0;
     for dialect in Dialect::ALL {
