@@ -152,8 +152,8 @@ impl Vault<'_> {
         let shown = path.display();
         let unreadable = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => format!(
-                "names {shown}, which does not exist; a key is made with: openssl rand -hex 32 > \
-                 {shown} && chmod 0400 {shown}"
+                "names {shown}, which does not exist; the key of a MAC is the peer's, any other is \
+                 made with: openssl rand -hex 32 > {shown} && chmod 0400 {shown}"
             ),
             _ => format!("cannot read {shown}: {error}"),
         };

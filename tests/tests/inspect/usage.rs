@@ -57,7 +57,7 @@ fn a_name_that_does_not_exist_is_told_with_the_nearest() {
 
 #[test]
 fn an_argument_that_is_neither_digits_nor_a_file_is_not_repeated() {
-    let neither = "the argument is neither hexadecimal digits nor a file";
+    let neither = "the argument is neither hexadecimal digits nor one file";
     for argument in [
         "5061069876543216=",
         "5061069876543216.bin",

@@ -44,7 +44,7 @@ pub(super) fn read(argument: &str, is_raw: bool) -> Result<Stream, CliError> {
             "the argument has {} hexadecimal digits: two make a byte",
             digits.len()
         ),
-        None => "the argument is neither hexadecimal digits nor a file".to_owned(),
+        None => "the argument is neither hexadecimal digits nor one file".to_owned(),
     }))
 }
 

@@ -300,6 +300,11 @@ fn detail(error: DialectError, row: &Row) -> String {
             ": `calendar` is \"{}\"; write `calendar` = \"none\" if it is none",
             row.field.calendar.name()
         ),
+        (DialectError::Number(number), _) => match number {
+            0 | 1 | 65 => ": its bit announces a bitmap".to_owned(),
+            129.. => ": above 128 are fields of messages alone, with `tertiary`".to_owned(),
+            _ => ": the bitmap of the dialect has no bit for it".to_owned(),
+        },
         (DialectError::Bytes(_), _) => format!(
             ": one of class {} needs another `encoding`",
             row.field.class.name()

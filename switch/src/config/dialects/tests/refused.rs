@@ -55,7 +55,7 @@ fn sub_fields_that_cannot_be_are_refused() {
         "nested = { len = 1 }\nfields.9 = { name = \"x\", length = 1, class = \"n\" }",
         &[
             &format!("{row}there are no sub-fields: write [….fields.N] tables"),
-            "@{ name@ field 9 cannot be defined",
+            "@{ name@ field 9 cannot be defined: the bitmap of the dialect has no bit for it",
         ],
     );
     row_refused(
@@ -292,7 +292,7 @@ fn faults_of_other_keys_are_told_at_their_lines() {
     row_refused(
         65,
         "name = \"x\"\nlength = 1\nclass = \"n\"",
-        &["@[dialects.acme.fields.65]@ field 65 cannot be defined"],
+        &["@[dialects.acme.fields.65]@ field 65 cannot be defined: its bit announces a bitmap"],
     );
 }
 
