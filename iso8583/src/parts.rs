@@ -99,6 +99,13 @@ pub fn window(dialect: &'static Dialect, message: &[u8], error: ParseError) -> W
     window::of(dialect, message, error)
 }
 
+/// The place in the message of the first character that is outside the class of its field, where
+/// that is the fault and the field is text.
+#[must_use]
+pub fn outsider(dialect: &'static Dialect, message: &[u8], error: ParseError) -> Option<usize> {
+    window::outsider(dialect, message, error)
+}
+
 struct Visit<'v> {
     visitor: &'v mut dyn Visitor,
 }

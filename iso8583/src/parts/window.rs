@@ -4,9 +4,10 @@
 use core::fmt;
 
 use super::fields::{Fields, Head};
+use crate::class::{Check, Class};
 use crate::dialect::Dialect;
-use crate::error::ParseError;
-use crate::field::{Coding, FieldSpec};
+use crate::error::{ParseError, ParseErrorKind};
+use crate::field::{Coding, Encoding, FieldSpec};
 
 /// The bytes around a fault, masked. Its text is hexadecimal: `**` for a byte that is not shown,
 /// `|` before the byte at fault.
@@ -104,6 +105,28 @@ pub(super) fn of(dialect: &'static Dialect, message: &[u8], error: ParseError) -
         window.show_prefix(message, row, read.at);
     }
     window
+}
+
+/// The place in the message of the first character that is outside the class of its field.
+pub(super) fn outsider(
+    dialect: &'static Dialect,
+    message: &[u8],
+    error: ParseError,
+) -> Option<usize> {
+    let row = dialect.field(error.field)?;
+    let Encoding::Text(charset) = row.encoding else {
+        return None;
+    };
+    if error.kind != ParseErrorKind::Content || row.class == Class::Xn {
+        return None;
+    }
+    let head = Head::read(dialect, message).ok()?;
+    let mut fields = Fields::new(dialect, message, head);
+    let read = fields.find(|read| read.number == error.field)?;
+    let check = Check::of(row.class);
+    let is_outside = |byte: &u8| !check.admits(&[charset.character(*byte)]);
+    let place = read.wire(message).iter().position(is_outside)?;
+    Some(read.start.saturating_add(place))
 }
 
 const LEN_MAX: usize = 16;

@@ -108,6 +108,22 @@ fn of_the_bytes_around_a_fault_lengths_are_shown_and_no_digits() {
 }
 
 #[test]
+fn the_first_character_outside_its_class_has_a_place() {
+    let check = |at: usize, bytes: &[u8], expected: Option<usize>| {
+        let mut message = purchase_bytes();
+        message[at..at + bytes.len()].copy_from_slice(bytes);
+        let read = Dialect::ISO87_ASCII.parse(&message, &mut crate::FieldIndex::new());
+        let place = outsider(Dialect::ISO87_ASCII, &message, read.unwrap_err());
+        assert_eq!(place, expected);
+    };
+    check(47, b"O", Some(47));
+    check(40, b"xyz", Some(40));
+    // A date that is none, and a length.
+    check(48, b"1301", None);
+    check(12, b"99", None);
+}
+
+#[test]
 fn of_a_secret_field_at_fault_only_the_length_is_shown() {
     for (number, prefix) in [(35_u8, 2_usize), (55, 3), (63, 3)] {
         let mut message = purchase_bytes();

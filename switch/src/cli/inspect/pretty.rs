@@ -95,9 +95,12 @@ fn stopped(dialect: &'static Dialect, message: &[u8], error: ParseError) -> Stri
     } else {
         format!("\n  {start:04X}  {window}")
     };
+    let outsider = parts::outsider(dialect, message, error);
+    let outsider = outsider.map(|place| format!(", the one at {place} ({place:04X})"));
     format!(
-        "fault: {name}, offset {offset} ({offset:04X}): {}{bytes}",
-        error.kind
+        "fault: {name}, offset {offset} ({offset:04X}): {}{}{bytes}",
+        error.kind,
+        outsider.unwrap_or_default()
     )
 }
 
