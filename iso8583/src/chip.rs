@@ -4,7 +4,7 @@ use crate::composite::Composite;
 use crate::dataset::{self, Kind};
 
 /// The identifier of the dataset that Visa puts around the elements of DE55.
-const CHIP_DATASET: u8 = 0x01;
+pub(crate) const CHIP_DATASET: u8 = 0x01;
 
 /// How chip data of one row becomes that of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -54,6 +54,23 @@ pub(crate) fn units_of(row: &FieldSpec, wire: &[u8]) -> usize {
     }
 }
 
+/// Units of a value on the wire, behind the length prefix that `prefix` finds: of packed digits an
+/// odd number can only be told by it. `None` where it cannot be read.
+#[inline]
+pub(crate) fn units_behind<'b>(
+    row: &FieldSpec,
+    wire: &[u8],
+    prefix: impl FnOnce() -> Option<&'b [u8]>,
+) -> Option<usize> {
+    match (row.encoding, row.length, row.prefix.count) {
+        (Encoding::Packed(..), Length::Var { .. }, Count::Units) => {
+            usize::try_from(row.prefix.coding.read(prefix()?)?).ok()
+        }
+        (_, Length::Fixed(len), _) => Some(usize::from(len)),
+        (_, Length::Var { .. }, _) => Some(units_of(row, wire)),
+    }
+}
+
 /// What is wrong with a value that is to be written, whose length is known to be right.
 pub(crate) fn value_is_in_class(row: &FieldSpec, value: &[u8]) -> bool {
     if row.is_binary() {

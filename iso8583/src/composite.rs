@@ -2,6 +2,7 @@
 
 use crate::dialect::{CHIP_DATA, Dialect};
 use crate::error::{ParseError, ParseErrorKind};
+use crate::field::DECODED_BYTES_MAX;
 use crate::message::{FieldIndex, MessageRef};
 use crate::tagged::Layout;
 use crate::{dataset, tlv};
@@ -99,7 +100,7 @@ impl MessageRef<'_> {
 }
 
 /// The longest value that is opened where the wire has it in another encoding than bytes.
-const DECODED_LEN_MAX: usize = 1024;
+const DECODED_LEN_MAX: usize = DECODED_BYTES_MAX as usize;
 
 #[cfg(test)]
 mod tests {

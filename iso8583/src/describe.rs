@@ -5,6 +5,7 @@ use core::fmt;
 use core::ops::Range;
 
 use crate::bitmap::Bitmap;
+use crate::field::DECODED_BYTES_MAX;
 use crate::message::MessageRef;
 use crate::mti::Mti;
 use crate::parts::{self, Part, Path, Value, Visitor};
@@ -66,7 +67,7 @@ impl Visitor for Lines<'_, '_> {
 }
 
 /// The longest value that is shown where the wire has it in another encoding.
-const DECODED_LEN_MAX: usize = 1024;
+const DECODED_LEN_MAX: usize = DECODED_BYTES_MAX as usize;
 
 #[cfg(test)]
 mod tests;

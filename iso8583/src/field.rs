@@ -680,10 +680,11 @@ const fn at_most_u16(value: usize) -> u16 {
     }
 }
 
-/// Bytes that stand on the wire as hexadecimal digits, where what they hold is wanted.
-const DECODED_BYTES_MAX: u16 = 1024;
+/// Bytes that stand on the wire as hexadecimal digits, where what they hold is wanted: whoever
+/// decodes them has room for as many.
+pub(crate) const DECODED_BYTES_MAX: u16 = 1024;
 /// Characters that the wire has in another set, or packed.
-const DECODED_TEXT_MAX: u16 = 999;
+pub(crate) const DECODED_TEXT_MAX: u16 = 999;
 
 /// Four rules share a line of the cache.
 const _: () = assert!(size_of::<Rule>() <= 16);

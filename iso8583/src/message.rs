@@ -6,7 +6,7 @@ use crate::bitmap::{Bitmap, Numbers};
 use crate::codec;
 use crate::dialect::Dialect;
 use crate::error::{ParseError, ParseErrorKind};
-use crate::field::{Count, Encoding, FieldSpec, Length};
+use crate::field::FieldSpec;
 use crate::mti::Mti;
 
 /// Where each field of a message lies. Plain data without a lifetime, so that it can be kept beside
@@ -311,16 +311,11 @@ impl<'a> MessageRef<'a> {
 
     /// Units of the value. Of packed digits an odd number can only be told by the prefix.
     pub(crate) fn units(self, row: &FieldSpec, wire: &[u8]) -> Option<usize> {
-        match (row.encoding, row.length, row.prefix.count) {
-            (Encoding::Packed(..), Length::Var { .. }, Count::Units) => {
-                let start = self.index.span(row.number)?.start();
-                let prefix = start.checked_sub(usize::from(row.prefix_len()))?..start;
-                let units = row.prefix.coding.read(self.bytes.get(prefix)?)?;
-                usize::try_from(units).ok()
-            }
-            (_, Length::Fixed(len), _) => Some(usize::from(len)),
-            (_, Length::Var { .. }, _) => Some(codec::units_of(row, wire)),
-        }
+        codec::units_behind(row, wire, || {
+            let start = self.index.span(row.number)?.start();
+            let prefix = start.checked_sub(usize::from(row.prefix_len()))?..start;
+            self.bytes.get(prefix)
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::codec;
 use crate::composite::Composite;
 use crate::dialect::{BitmapForm, Dialect, Layout, MtiForm, TERTIARY_BIT, Tertiary};
 use crate::error::WriteError;
-use crate::field::{Encoding, FieldSpec, Length, Rule, Shape};
+use crate::field::{DECODED_BYTES_MAX, DECODED_TEXT_MAX, Encoding, FieldSpec, Length, Rule, Shape};
 use crate::hex;
 use crate::message::{FieldIndex, MessageRef};
 use crate::mti::Mti;
@@ -562,9 +562,9 @@ fn put_bits(form: BitmapForm, [primary, secondary]: [u64; 2], out: &mut [u8]) {
 /// Name and location of the card acceptor have 40 characters; njia pads nothing longer.
 const PADDED_LEN_MAX: usize = 64;
 /// The longest chip data that is put into datasets, or taken out of them.
-const CHIP_DATA_LEN_MAX: usize = 1024;
+const CHIP_DATA_LEN_MAX: usize = DECODED_BYTES_MAX as usize;
 /// The longest text that is written in another encoding than it came in.
-const TEXT_LEN_MAX: usize = 999;
+const TEXT_LEN_MAX: usize = DECODED_TEXT_MAX as usize;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use super::gate::Gate;
 use super::mask::{self, Hidden, Value};
 use super::path::{Path, Step};
 use super::{Part, Visit, emv};
+use crate::chip::CHIP_DATASET;
 use crate::composite::Composite;
 use crate::dataset::{self, Kind};
 use crate::dialect::{CHIP_DATA, Dialect};
@@ -198,6 +199,3 @@ fn characters<'v>(around: &Around<'_>, layout: Layout, bytes: &'v [u8]) -> Value
         (value, Form::Ascii | Form::Ebcdic | Form::Bcd | Form::Binary) => value,
     }
 }
-
-/// The dataset around the elements of the chip (Visa).
-const CHIP_DATASET: u8 = 0x01;

@@ -5,7 +5,7 @@ use crate::bitmap::Bitmap;
 use crate::codec;
 use crate::dialect::{Dialect, Layout, TERTIARY_BIT};
 use crate::error::{ParseError, ParseErrorKind};
-use crate::field::{Count, Encoding, FieldSpec, Length};
+use crate::field::FieldSpec;
 use crate::message::MESSAGE_LEN_MAX;
 use crate::mti::Mti;
 use crate::parse::{fault, mti_fault, read_mti};
@@ -71,15 +71,8 @@ impl Read {
 
     /// Units of its value, as [`MessageRef`](crate::MessageRef) tells them.
     pub(super) fn units(&self, row: &FieldSpec, bytes: &[u8]) -> usize {
-        match (row.encoding, row.length, row.prefix.count) {
-            (Encoding::Packed(..), Length::Var { .. }, Count::Units) => {
-                let prefix = bytes.get(self.at..self.start).unwrap_or_default();
-                let units = row.prefix.coding.read(prefix).unwrap_or(0);
-                usize::try_from(units).unwrap_or(usize::MAX)
-            }
-            (_, Length::Fixed(len), _) => usize::from(len),
-            (_, Length::Var { .. }, _) => codec::units_of(row, self.wire(bytes)),
-        }
+        let prefix = || bytes.get(self.at..self.start);
+        codec::units_behind(row, self.wire(bytes), prefix).unwrap_or(0)
     }
 }
 

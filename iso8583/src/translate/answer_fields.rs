@@ -6,7 +6,7 @@ use domain::request::Answer;
 use crate::chip::Conversion;
 use crate::composite::Composite;
 use crate::dialect::CHIP_DATA;
-use crate::field::Sensitivity;
+use crate::field::{DECODED_BYTES_MAX, Sensitivity};
 use crate::message::MessageRef;
 use crate::parts::emv;
 use crate::tlv;
@@ -122,7 +122,7 @@ impl<'a> Iterator for AnswerFields<'a> {
 
 const HEADER_LEN: usize = 3;
 /// The longest chip data that is taken out of datasets in another encoding than bytes.
-const CHIP_DATA_LEN_MAX: usize = 1024;
+const CHIP_DATA_LEN_MAX: usize = DECODED_BYTES_MAX as usize;
 const ISSUER_SCRIPT_COMMAND: u32 = 0x86;
 
 #[cfg(test)]

@@ -107,14 +107,13 @@ pub fn write_issuer_request(
 ) -> Result<usize, WriteError> {
     let mut writer = Writer::new(dialect, request.mti().first(), out);
     let (transmitted, stan) = (leg.transmitted.digits(), leg.stan.digits());
-    let own: [(u8, &[u8]); 3] = [(7, &transmitted), (11, &stan), (33, forwarding.as_bytes())];
-    for (number, value) in own {
-        if number == 33 {
-            copy_entry_mode(&mut writer, request)?;
-        }
-        writer.copy_up_to(number, request)?;
-        writer.put(number, value)?;
-    }
+    writer.copy_up_to(7, request)?;
+    writer.put(7, &transmitted)?;
+    writer.copy_up_to(11, request)?;
+    writer.put(11, &stan)?;
+    copy_entry_mode(&mut writer, request)?;
+    writer.copy_up_to(33, request)?;
+    writer.put(33, forwarding.as_bytes())?;
     // What authenticated the acquirer's message does not authenticate this one.
     for code in [64, 128] {
         writer.copy_up_to(code, request)?;
