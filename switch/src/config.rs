@@ -38,14 +38,13 @@ mod secret;
 mod section;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(crate) mod wire;
 
 pub use document::Environment;
 pub use keys::{KeyFileError, create_missing_keys};
 pub use load::{EXAMPLE, Source};
 pub use report::{ConfigErrors, Problem};
 pub use secret::{SecretKey, SecretText};
-pub(crate) use section::nearest;
 
 /// A checked configuration. Shared as one `Arc`; never changed in place.
 #[derive(Debug)]

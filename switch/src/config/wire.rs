@@ -131,13 +131,13 @@ fn verbatim(section: &Section<'_>, form: Header) -> Option<HeaderBytes> {
     })
 }
 
-fn framing(text: &str) -> Result<Framing, String> {
+pub(crate) fn framing(text: &str) -> Result<Framing, String> {
     let names = Framing::ALL.map(Framing::name);
     Framing::by_name(text).ok_or_else(|| unknown(text, &names))
 }
 
-fn header(text: &str) -> Result<Header, String> {
-    let names = ["none", "tpdu", "base1", "base24"];
+pub(crate) fn header(text: &str) -> Result<Header, String> {
+    let names = ["none", "tpdu", "base1", "base24", "fixedN"];
     Header::by_name(text).ok_or_else(|| {
         if text.starts_with("fixed") {
             format!("takes 1 to 32 bytes, as `fixed12`; there is no `{text}`")

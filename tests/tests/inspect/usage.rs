@@ -22,19 +22,19 @@ fn a_name_that_does_not_exist_is_told_with_the_nearest() {
         ),
         (
             ["--framing", "be6"],
-            "`be6` is no framing; did you mean `be16`?",
+            "--framing names `be6`, which does not exist; did you mean `be16`?",
         ),
         (
             ["--header", "tpud"],
-            "`tpud` is no header; did you mean `tpdu`?",
+            "--header names `tpud`, which does not exist; did you mean `tpdu`?",
         ),
         (
             ["--header", "fixed33"],
-            "`fixed33` is no header: fixedN has 1 to 32 bytes, as `fixed12`",
+            "--header takes 1 to 32 bytes, as `fixed12`; there is no `fixed33`",
         ),
         (
             ["--header", "x"],
-            "`x` is no header; known: none, tpdu, base1, base24, fixedN",
+            "--header names `x`, which does not exist; known: none, tpdu, base1, base24, fixedN",
         ),
     ] {
         let told = message(&[arguments[0], arguments[1], &hex], b"");

@@ -53,7 +53,8 @@ struct Object {
     frame: Option<Frame>,
     #[serde(skip_serializing_if = "Option::is_none")]
     header: Option<Ordered>,
-    mti: Option<String>,
+    #[serde(serialize_with = "digits")]
+    mti: Option<Mti>,
     fields: Ordered,
     /// What a message of the type must have and this one has not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -62,15 +63,19 @@ struct Object {
     malformed: Vec<Malformed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Fault>,
-    /// As `mti`.
-    #[serde(skip)]
-    kind: Option<Mti>,
     /// The fields that the bitmaps announce.
     #[serde(skip)]
     announced: Bitmap,
     /// How often each key was wanted.
     #[serde(skip)]
     seen: HashMap<String, u32>,
+}
+
+fn digits<S: Serializer>(mti: &Option<Mti>, serializer: S) -> Result<S::Ok, S::Error> {
+    match mti {
+        Some(mti) => serializer.collect_str(mti),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// Where the message stands in the stream.
@@ -156,7 +161,7 @@ fn object_of(message: &Message<'_>, offset: usize, dialect: &'static Dialect) ->
             rule,
         })
     };
-    if let (Ok(()), Some(mti)) = (read, object.kind) {
+    if let (Ok(()), Some(mti)) = (read, object.mti) {
         object.missing = missing(dialect, mti, object.announced);
     }
     object.error = match read {
@@ -172,8 +177,7 @@ fn object_of(message: &Message<'_>, offset: usize, dialect: &'static Dialect) ->
 
 impl Visitor for Object {
     fn mti(&mut self, mti: Mti) {
-        self.mti = Some(mti.to_string());
-        self.kind = Some(mti);
+        self.mti = Some(mti);
     }
 
     fn bitmaps(&mut self, _place: Range<usize>, fields: Bitmap) {

@@ -10,7 +10,7 @@ use iso8583::{Dialect, Framing, Header, Mti};
 use super::super::CliError;
 use super::frames::{Content, Wire};
 use super::{input, json, pretty};
-use crate::config::{dialects, nearest};
+use crate::config::{dialects, wire};
 
 #[derive(Debug, Args)]
 pub(crate) struct Message {
@@ -94,28 +94,12 @@ fn framing(text: &str) -> Result<Option<Framing>, String> {
     if text == "none" {
         return Ok(None);
     }
-    let mut known = vec!["none"];
-    known.extend(Framing::ALL.map(Framing::name));
-    let unknown = || unknown("framing", text, &known);
-    Framing::by_name(text).map(Some).ok_or_else(unknown)
+    let told = |fault| format!("--framing {fault}");
+    wire::framing(text).map(Some).map_err(told)
 }
 
 fn header(text: &str) -> Result<Header, String> {
-    let known = ["none", "tpdu", "base1", "base24", "fixedN"];
-    Header::by_name(text).ok_or_else(|| {
-        if text.starts_with("fixed") {
-            format!("`{text}` is no header: fixedN has 1 to 32 bytes, as `fixed12`")
-        } else {
-            unknown("header", text, &known)
-        }
-    })
-}
-
-fn unknown(what: &str, text: &str, known: &[&str]) -> String {
-    match nearest(text, known) {
-        Some(near) => format!("`{text}` is no {what}; did you mean `{near}`?"),
-        None => format!("`{text}` is no {what}; known: {}", known.join(", ")),
-    }
+    wire::header(text).map_err(|fault| format!("--header {fault}"))
 }
 
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -144,15 +128,15 @@ mod tests {
         for (told, expected) in [
             (
                 framing("be6").unwrap_err(),
-                "`be6` is no framing; did you mean `be16`?",
+                "--framing names `be6`, which does not exist; did you mean `be16`?",
             ),
             (
                 header("tpud").unwrap_err(),
-                "`tpud` is no header; did you mean `tpdu`?",
+                "--header names `tpud`, which does not exist; did you mean `tpdu`?",
             ),
             (
                 header("fixed99").unwrap_err(),
-                "`fixed99` is no header: fixedN has 1 to 32 bytes, as `fixed12`",
+                "--header takes 1 to 32 bytes, as `fixed12`; there is no `fixed99`",
             ),
             (
                 dialect("iso87-asci").unwrap_err(),
