@@ -15,3 +15,4 @@ pub mod fuzz;
 pub mod postgres;
 pub mod simulation;
 pub mod tidy;
+pub mod vectors;

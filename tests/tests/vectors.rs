@@ -10,8 +10,6 @@ mod crypto;
 mod subfields;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::Path;
 
 use iso8583::charset::Charset;
 use iso8583::class::Class;
@@ -22,30 +20,10 @@ use iso8583::frame::FrameStep;
 use iso8583::header::Stripped;
 use iso8583::packed::Packed;
 use iso8583::{FieldIndex, Framing, Header, MessageRef, Writer};
+use njia_tests::vectors::{BUILT_IN, public, read};
 use serde_json::Value;
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors");
-
 const OWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors");
-
-/// The public vectors of some files; `None` where the folder is absent.
-fn vectors(files: &[&str]) -> Option<Vec<Value>> {
-    if !Path::new(FOLDER).is_dir() {
-        // Past the capture of the test harness: what is left out is to be seen.
-        let told = format!("vectors: {files:?} of {FOLDER} are absent; {OWN} stands alone\n");
-        std::io::stderr().write_all(told.as_bytes()).unwrap();
-        return None;
-    }
-    Some(files.iter().flat_map(|file| read(FOLDER, file)).collect())
-}
-
-fn read(folder: &str, file: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(Path::new(folder).join(file)).unwrap();
-    match serde_json::from_str(&text).unwrap() {
-        Value::Array(vectors) => vectors,
-        other => panic!("{file}: {other}"),
-    }
-}
 
 #[test]
 fn our_own_messages_are_read_and_written_again() {
@@ -180,7 +158,7 @@ const FILES: [&str; 7] = [
 
 #[test]
 fn messages_are_read_and_written_again() {
-    let Some(vectors) = vectors(&FILES) else {
+    let Some(vectors) = public(&FILES) else {
         return;
     };
     let messages = vectors.iter().filter(|vector| vector["kind"] == "message");
@@ -273,7 +251,7 @@ fn write_again(message: MessageRef<'_>, out: &mut [u8]) -> usize {
 
 #[test]
 fn malformed_messages_name_field_and_offset() {
-    let Some(vectors) = vectors(&["negatives.json"]) else {
+    let Some(vectors) = public(&["negatives.json"]) else {
         return;
     };
     assert_eq!(vectors.iter().map(check_malformed).count(), 12);
@@ -296,7 +274,7 @@ fn check_malformed(vector: &Value) {
 /// ends where its bitmaps end.
 #[test]
 fn bitmaps_announce_their_fields() {
-    let Some(vectors) = vectors(&["bitmaps.json"]) else {
+    let Some(vectors) = public(&["bitmaps.json"]) else {
         return;
     };
     let bitmaps = vectors.iter().filter(|vector| vector["kind"] == "bitmap");
@@ -333,7 +311,7 @@ fn check_bitmap(vector: &Value) {
 
 #[test]
 fn frames_and_headers_are_cut_off() {
-    let Some(vectors) = vectors(&["visa.json"]) else {
+    let Some(vectors) = public(&["visa.json"]) else {
         return;
     };
     let mut compared = 0;
@@ -388,7 +366,7 @@ fn header_of(stripped: Stripped<'_>) -> iso8583::header::HeaderBytes {
 
 #[test]
 fn a_header_is_turned_round() {
-    let Some(vectors) = vectors(&["visa.json"]) else {
+    let Some(vectors) = public(&["visa.json"]) else {
         return;
     };
     let mut compared = 0;
@@ -413,7 +391,7 @@ fn a_header_is_turned_round() {
 
 #[test]
 fn lengths_are_read() {
-    let Some(vectors) = vectors(&["units.json"]) else {
+    let Some(vectors) = public(&["units.json"]) else {
         return;
     };
     let mut compared = 0;
@@ -449,19 +427,10 @@ fn lengths_are_read() {
 /// The built-in dialects read public messages without rows of their own.
 #[test]
 fn built_in_dialects_read_them_too() {
-    let Some(vectors) = vectors(&FILES) else {
+    let Some(vectors) = public(&FILES) else {
         return;
     };
-    for (name, dialect) in [
-        ("iso87b-all-fields", "iso87-bcd"),
-        ("bcd-0800-primary", "iso87-bcd"),
-        ("bcd-0800-secondary-de60-de70", "iso87-bcd"),
-        ("bcd-0200-odd-track2-pad-f", "iso87-bcd-f"),
-        ("visa-0800-sign-on", "visa-like"),
-        ("visa-style-0810-sign-on-reply", "visa-like"),
-        ("post-de127-nested", "postilion-like"),
-        ("tagged-subfields-de48-de60", "iso93-ascii"),
-    ] {
+    for (name, dialect) in BUILT_IN {
         let vector = vectors.iter().find(|vector| vector["name"] == name);
         check_built_in(vector.unwrap(), Dialect::by_name(dialect).unwrap());
     }

@@ -4,35 +4,21 @@
 //! has them; where they are not, the test says so.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use domain::Pan;
 use iso8583::class::Class;
 use iso8583::composite::Composite;
 use iso8583::field::{Encoding, FieldSpec, Length, Sensitivity};
 use iso8583::{Dialect, FieldIndex};
+use njia_tests::vectors::{BUILT_IN, public};
 use serde_json::Value;
 
 use super::{folder, message, object, of_bytes, written};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors");
-
 /// The vectors of some files by their names; `None` where the folder is absent.
 fn vectors(files: &[&str]) -> Option<BTreeMap<String, Value>> {
-    if !Path::new(FOLDER).is_dir() {
-        println!("no vectors in {FOLDER}: messages of our own alone are compared");
-        return None;
-    }
-    let mut vectors = BTreeMap::new();
-    for file in files {
-        let text = std::fs::read_to_string(Path::new(FOLDER).join(file)).unwrap();
-        let all: Vec<Value> = serde_json::from_str(&text).unwrap();
-        vectors.extend(
-            all.into_iter()
-                .map(|vector| (text_of(&vector["name"]).to_owned(), vector)),
-        );
-    }
-    Some(vectors)
+    let named = |vector: Value| (text_of(&vector["name"]).to_owned(), vector);
+    Some(public(files)?.into_iter().map(named).collect())
 }
 
 fn text_of(value: &Value) -> &str {
@@ -140,22 +126,6 @@ fn in_every_dialect_values_are_shown_as_they_were_put() {
         assert!(clear >= 8, "{}", dialect.name());
     }
 }
-
-/// Public messages, and the built-in dialects that they are in.
-const BUILT_IN: [(&str, &str); 12] = [
-    ("iso87b-all-fields", "iso87-bcd"),
-    ("bcd-0800-primary", "iso87-bcd"),
-    ("bcd-0800-secondary-de60-de70", "iso87-bcd"),
-    ("bcd-0200-odd-track2-pad-f", "iso87-bcd-f"),
-    ("visa-0800-sign-on", "visa-like"),
-    ("visa-style-0810-sign-on-reply", "visa-like"),
-    ("post-de127-nested", "postilion-like"),
-    ("tagged-subfields-de48-de60", "iso93-ascii"),
-    ("ascii-0100-minimal", "iso87-ascii-hex"),
-    ("ascii-0200-purchase", "iso87-ascii-hex"),
-    ("ascii-0800-echo", "iso87-ascii-hex"),
-    ("ascii-0800-binary-bitmap", "iso87-ascii"),
-];
 
 const FILES: [&str; 6] = [
     "ascii.json",

@@ -6,11 +6,11 @@ use iso8583::tagged::{Form, Layout, LenCounts};
 use iso8583::{FieldIndex, MessageRef, dataset, tlv};
 use serde_json::Value;
 
-use super::{bytes_of, dialect_of, hex_of, vectors};
+use super::{bytes_of, dialect_of, hex_of, public};
 
 /// The vector of this name; `None` where the folder is absent.
 fn named(file: &str, name: &str) -> Option<Value> {
-    let mut vectors = vectors(&[file])?.into_iter();
+    let mut vectors = public(&[file])?.into_iter();
     let found = vectors.find(|vector| vector["name"] == name);
     assert!(found.is_some(), "no vector {name} in {file}");
     found
@@ -142,7 +142,7 @@ fn tagged_sub_elements_are_read_and_written_again() {
 
 #[test]
 fn lengths_of_elements_are_read_and_written() {
-    let Some(vectors) = vectors(&["units.json"]) else {
+    let Some(vectors) = public(&["units.json"]) else {
         return;
     };
     let mut compared = 0;
