@@ -1,6 +1,7 @@
 //! PostgreSQL away under load, and more load than the switch holds.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use loadgen::verify::{Inputs, audit};
@@ -89,59 +90,57 @@ fn postgres_away_for_half_a_minute_is_not_noticed_and_made_up_for() {
 }
 
 /// What the switch holds is made small by its own bound, so that the generator, which shares the
-/// cores, can offer three times as much: 100 in flight on each of two shards at 20 ms is 10,000 a
+/// cores, can offer three times as much: 100 in flight on each of two shards at 50 ms is 4,000 a
 /// second at the most.
 #[test]
 fn three_times_the_load_it_holds_costs_no_goodput_and_no_memory() {
     let _machine = alone();
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "overload");
-    let issuers = Issuers::start(&folder, Duration::from_millis(20)).unwrap();
+    let issuers = Issuers::start(&folder, Duration::from_millis(50)).unwrap();
     let environment = [
         ("NJIA__LIMITS__INFLIGHT_MAX", "100"),
         ("NJIA__NODE__SHARDS", "2"),
     ];
     let state = folder.join("state");
     let node = Node::start(Build::Product, &state, issuers.addresses(), &environment).unwrap();
-    let offer = |rate, duration, seed| {
-        let files = folder.join(format!("load-{seed}"));
-        let running = load(rate, duration, seed).start(node.listener(), &files);
-        running.unwrap().finish().unwrap()
+    let mut offers = Offers {
+        node: &node,
+        folder: &folder,
+        made: Vec::new(),
     };
     // A fifth more than the bound allows: what is answered is the most that it holds.
-    let held = offer(12_000, "4s", 31);
+    let capacity = offers.offer(5_000, "4s").number("/goodput_per_s");
     let before = node.peak_resident_kib().unwrap();
-    let overloaded = offer(30_000, "6s", 32);
+    let overloaded = offers.offer(thrice(capacity), "6s");
+    assert_overload(capacity, overloaded);
     let after = node.peak_resident_kib().unwrap();
     // Judged from its second second on.
-    let calm = offer(2_000, "4s", 33);
-    println!("{}\n{}", overloaded.printed, calm.printed);
-
-    assert_overload(&held, &overloaded);
+    let calm = offers.offer(1_000, "4s");
     let normal = calm.number("/response/p99_us") < 400_000.0;
     let few = calm.number("/refused") < 0.05 * calm.number("/sent");
     assert!(normal && few, "latency is normal again: {}", calm.printed);
-    // What it remembers of 60,000 transactions more; a queue of all that was refused in 6 s would
-    // be some 250 MiB.
+    // What it remembers of 24,000 transactions for each measurement; a queue of all that was
+    // refused in 6 s would be some 100 MiB.
     let grown = after.saturating_sub(before);
-    assert!(grown < 128 * 1024, "memory grew by {grown} KiB");
+    assert!(grown < 64 * 1024, "memory grew by {grown} KiB");
 
+    let Offers { made, .. } = offers;
     node.settle(Duration::from_secs(30)).unwrap();
     node.check_metrics().unwrap();
     let rejected = |reason| node.metric("njia_rejected_total", &[reason]).unwrap();
-    let told: f64 = [&held, &overloaded, &calm]
-        .iter()
-        .map(|report| report.told("96").unwrap())
-        .sum();
-    assert_eq!(
-        rejected("\"inflight_full\"") + rejected("\"overloaded\""),
-        told,
-        "each 96 came before any intent"
+    let told: f64 = made.iter().map(|report| report.told("96").unwrap()).sum();
+    let refused = rejected("\"inflight_full\"") + rejected("\"overloaded\"");
+    // A repeat that caught up with its request shares a line with it; of 100 messages one repeats.
+    let shared = refused - told;
+    assert!(
+        (0.0..=0.01 * told).contains(&shared),
+        "each 96 came before any intent: {refused} refused, {told} told"
     );
     let journal = node.journal().to_owned();
     assert!(node.terminate().unwrap().success());
     let ledgers = issuers.ledgers();
     issuers.finish().unwrap();
-    let acks = [held.acks, overloaded.acks, calm.acks];
+    let acks: Vec<_> = made.into_iter().map(|report| report.acks).collect();
     let found = audit(&Inputs {
         acks: concatenated(&folder, &acks).unwrap(),
         journal,
@@ -153,10 +152,50 @@ fn three_times_the_load_it_holds_costs_no_goodput_and_no_memory() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Loads one after the other against one switch, all of them kept for the audit.
+struct Offers<'n> {
+    node: &'n Node,
+    folder: &'n Path,
+    made: Vec<LoadReport>,
+}
+
+impl Offers<'_> {
+    /// A measurement. One that the generator calls invalid, because the machine kept it from
+    /// offering in time, is made again; what it was told is audited all the same.
+    fn offer(&mut self, rate: u32, duration: &str) -> &LoadReport {
+        for _ in 0..MEASUREMENTS_MAX {
+            let seed = 31 + self.made.len() as u64;
+            let files = self.folder.join(format!("load-{seed}"));
+            let running = load(rate, duration, seed).start(self.node.listener(), &files);
+            let report = running.unwrap().finish().unwrap();
+            println!("{}", report.printed);
+            let valid = report.exit != Some(INVALID);
+            self.made.push(report);
+            if valid {
+                break;
+            }
+        }
+        self.made.last().unwrap()
+    }
+}
+
+/// After so many, the last one is judged as it is.
+const MEASUREMENTS_MAX: usize = 3;
+/// The exit code of a run that the generator itself cannot vouch for.
+const INVALID: i32 = 98;
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate of a test is small and positive"
+)]
+fn thrice(per_second: f64) -> u32 {
+    (3.0 * per_second) as u32
+}
+
 /// What is beyond what it holds is refused at once; what it holds, it goes on holding.
 #[track_caller]
-fn assert_overload(held: &LoadReport, overloaded: &LoadReport) {
-    let capacity = held.number("/goodput_per_s");
+fn assert_overload(capacity: f64, overloaded: &LoadReport) {
     let goodput = overloaded.number("/goodput_per_s");
     assert!(goodput >= 0.8 * capacity, "goodput {goodput} of {capacity}");
     assert!(overloaded.number("/refused") > 0.0, "the rest is refused");
