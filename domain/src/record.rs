@@ -2,10 +2,12 @@
 //! what is in `docs/journal-format.md`.
 
 use crate::amount::Amount;
-use crate::ids::{AcquirerId, IssuerId, Slot, TransactionId};
-use crate::request::{Answer, DuplicateKey, Facts, IssuerLeg, OriginalReference, TraceKey};
+use crate::ids::{AcquirerId, AuthorisationId, IssuerId, Slot, Stan, TransactionId};
+use crate::request::{
+    Answer, DuplicateKey, Facts, IssuerLeg, MessageClass, MessageKind, OriginalReference, TraceKey,
+};
 use crate::response_code::ResponseCode;
-use crate::time::WallTime;
+use crate::time::{TransmissionTime, WallTime};
 
 /// One record of a shard's journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,10 @@ pub enum Record<'a> {
     Tombstone(Tombstone),
     /// An answer came after its transaction had timed out. Nothing waits for it.
     LateResponse(LateResponse),
+    /// An issuer is owed an advice, or people are. Durable before its acknowledgement.
+    Advised(Advised<'a>),
+    /// An owed advice has ended. Nothing waits for it.
+    AdviceDone(SafDone),
 }
 
 impl Record<'_> {
@@ -38,6 +44,8 @@ impl Record<'_> {
             Self::SafDone(record) => record.transaction,
             Self::Tombstone(record) => record.transaction,
             Self::LateResponse(record) => record.transaction,
+            Self::Advised(record) => record.transaction,
+            Self::AdviceDone(record) => record.transaction,
         }
     }
 }
@@ -151,7 +159,7 @@ pub enum ReversalCause {
     Restart = 4,
 }
 
-/// An owed reversal has ended.
+/// An owed reversal, or an owed advice, has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SafDone {
     /// The transaction.
@@ -166,11 +174,11 @@ pub struct SafDone {
     pub attempts: u32,
 }
 
-/// How an owed reversal ended. A closed set: it becomes a metric label.
+/// How an owed reversal or advice ended. A closed set: it becomes a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum SafResult {
-    /// The issuer took it, or never had the original.
+    /// The issuer took it, or never had the original of a reversal.
     Acknowledged = 1,
     /// The issuer refused it three times: an exception for people.
     Refused = 2,
@@ -209,4 +217,71 @@ pub struct LateResponse {
     pub issuer: IssuerId,
     /// What it said.
     pub code: ResponseCode,
+}
+
+/// What an issuer has to be told of: an advice that an acquirer sent, or an approval in its place.
+/// The whole life of the transaction but for the end of the advice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advised<'a> {
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// When it was admitted.
+    pub admitted: WallTime,
+    /// What it reports.
+    pub facts: Facts,
+    /// DE39 of the advice: what was decided. `None` where it has none; then it was approved.
+    pub reported: Option<ResponseCode>,
+    /// Who decided it.
+    pub origin: AdviceOrigin,
+    /// How the advice travels. `None` when it does not: people have to look at it.
+    pub leg: Option<IssuerLeg>,
+    /// The transaction that it completes, as its issuer knows it.
+    pub completes: Option<Completed>,
+    /// What the acquirer and every copy is told.
+    pub answer: Acknowledged,
+    /// Further fields to pass on, encoded as [`Answer::fields`]. No authentication data, no
+    /// account number.
+    pub fields: &'a [u8],
+}
+
+impl Advised<'_> {
+    /// Whether money has moved by it.
+    #[must_use]
+    pub fn is_approval(&self) -> bool {
+        self.reported.is_none_or(ResponseCode::is_approval)
+    }
+}
+
+/// Who decided what an advice reports. A closed set: it becomes a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum AdviceOrigin {
+    /// The acquirer: 0120 or 0220.
+    Acquirer = 1,
+    /// The switch, in place of an issuer that could not be asked.
+    StandIn = 2,
+}
+
+/// An original by its issuer's leg, for the DE90 of what completes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// The original.
+    pub transaction: TransactionId,
+    /// Its class.
+    pub class: MessageClass,
+    /// Whether it asked or reported.
+    pub kind: MessageKind,
+    /// DE11 of its leg.
+    pub stan: Stan,
+    /// DE7 of its leg.
+    pub transmitted: TransmissionTime,
+}
+
+/// What was told at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// DE39.
+    pub code: ResponseCode,
+    /// DE38, given by the switch; empty when there is none.
+    pub authorisation: AuthorisationId,
 }

@@ -22,6 +22,15 @@ pub enum MessageClass {
     Financial,
 }
 
+/// Whether a money message asks or reports (MTI, third digit).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// 0: it may be declined.
+    Request,
+    /// 2: it has happened.
+    Advice,
+}
+
 /// Whether the sender marks the message as sent before (MTI, fourth digit: odd).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transmission {
@@ -116,6 +125,23 @@ pub struct Request {
     pub facts: Facts,
 }
 
+/// An 0120 or 0220, or a copy of one: it reports what has happened.
+#[derive(Clone, Copy, Debug)]
+pub struct Advice<'a> {
+    /// The frame that the acknowledgement will echo.
+    pub frame: FrameId,
+    /// First sending or a repeat, as its MTI says.
+    pub transmission: Transmission,
+    /// What it says.
+    pub facts: Facts,
+    /// The original that it completes.
+    pub original: Option<NamedOriginal>,
+    /// DE39: what was decided. `None` where it has none; then it was approved.
+    pub reported: Option<ResponseCode>,
+    /// Further fields to pass on, encoded as [`Answer::fields`].
+    pub fields: &'a [u8],
+}
+
 /// An 0400 or 0420, or a copy of one.
 #[derive(Clone, Copy, Debug)]
 pub struct Reversal {
@@ -154,6 +180,17 @@ pub struct OriginalReference {
     pub transmitted: Option<TransmissionTime>,
     /// DE37 of the reversal, which is that of the original.
     pub rrn: Rrn,
+}
+
+/// An original that another message names, with where it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedOriginal {
+    /// Where it lives.
+    pub slot: Slot,
+    /// Where it is looked for.
+    pub trace_key: TraceKey,
+    /// What DE90 says of it.
+    pub reference: OriginalReference,
 }
 
 /// How the request travels to an issuer. Part of the intent, so that a reversal can name it.

@@ -79,6 +79,16 @@ impl ResponseCode {
         matches!(&self.0, b"91" | b"96" | b"68")
     }
 
+    /// What this code means as the answer to an advice: unlike a reversal, one whose original is
+    /// unknown or that is taken for a duplicate is not done with.
+    #[must_use]
+    pub const fn advice_ending(self) -> ReversalEnding {
+        match &self.0 {
+            b"25" | b"94" => ReversalEnding::Refused,
+            _ => self.reversal_ending(),
+        }
+    }
+
     /// What a reversal's acknowledgement with this code does to the entry (semantics.md §13 rule
     /// 6).
     #[must_use]

@@ -16,6 +16,10 @@ impl Mti {
     pub const FINANCIAL_REQUEST: Self = Self(*b"0200");
     /// 0210.
     pub const FINANCIAL_RESPONSE: Self = Self(*b"0210");
+    /// 0120.
+    pub const AUTHORISATION_ADVICE: Self = Self(*b"0120");
+    /// 0220.
+    pub const FINANCIAL_ADVICE: Self = Self(*b"0220");
     /// 0420.
     pub const REVERSAL_ADVICE: Self = Self(*b"0420");
     /// 0800.

@@ -1,10 +1,11 @@
 //! Between messages and the words of `domain`: the only module that knows both.
 //!
-//! Reading: [`request`], [`reversal`], [`account`] on the acquirer's side, [`response_code`],
+//! Reading: [`request`], [`advice`], [`reversal`], [`account`] on the acquirer's side, [`response_code`],
 //! [`issuer_answer`] on the issuer's, [`network`] on both. Writing: [`write_answer`],
-//! [`write_refusal`] toward the acquirer, [`write_issuer_request`], [`write_reversal`] toward the
-//! issuer, [`write_network`], [`write_network_answer`] on both.
+//! [`write_refusal`] toward the acquirer, [`write_issuer_request`], [`write_advice`],
+//! [`write_reversal`] toward the issuer, [`write_network`], [`write_network_answer`] on both.
 
+mod advice;
 mod answer_fields;
 mod network;
 mod original;
@@ -12,6 +13,7 @@ mod read;
 mod scrub;
 mod write;
 
+pub use advice::{AdviceFields, IssuerAdvice, advice, advice_content, write_advice};
 pub use network::{NetworkKind, network, write_network, write_network_answer};
 pub use read::{
     RequestFields, ReversalFields, account, can_be_refused, issuer_answer, request, response_code,

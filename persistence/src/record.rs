@@ -40,6 +40,10 @@ pub enum RecordType {
     Tombstone = 6,
     /// [`domain::record::LateResponse`]
     LateResponse = 7,
+    /// [`domain::record::Advised`]
+    Advised = 8,
+    /// [`domain::record::SafDone`], of an advice
+    AdviceDone = 9,
 }
 
 impl RecordType {
@@ -54,6 +58,8 @@ impl RecordType {
             Record::SafDone(_) => Self::SafDone,
             Record::Tombstone(_) => Self::Tombstone,
             Record::LateResponse(_) => Self::LateResponse,
+            Record::Advised(_) => Self::Advised,
+            Record::AdviceDone(_) => Self::AdviceDone,
         }
     }
 
@@ -66,6 +72,8 @@ impl RecordType {
             5 => Some(Self::SafDone),
             6 => Some(Self::Tombstone),
             7 => Some(Self::LateResponse),
+            8 => Some(Self::Advised),
+            9 => Some(Self::AdviceDone),
             _ => None,
         }
     }

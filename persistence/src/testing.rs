@@ -12,12 +12,12 @@ use domain::ids::{
 };
 use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
 use domain::record::{
-    Intent, LateResponse, Outcome, OutcomeKind, Record, RefusalReason, Refused, ReversalCause,
-    SafDone, SafOwed, SafResult, Tombstone,
+    Acknowledged, AdviceOrigin, Advised, Completed, Intent, LateResponse, Outcome, OutcomeKind,
+    Record, RefusalReason, Refused, ReversalCause, SafDone, SafOwed, SafResult, Tombstone,
 };
 use domain::request::{
-    Answer, ContentHash, DuplicateKey, Facts, IssuerLeg, MessageClass, OriginalReference, Trace,
-    TraceKey,
+    Answer, ContentHash, DuplicateKey, Facts, IssuerLeg, MessageClass, MessageKind,
+    OriginalReference, Trace, TraceKey,
 };
 use domain::response_code::ResponseCode;
 use domain::time::{TransmissionTime, WallTime};
@@ -191,7 +191,7 @@ impl Dice {
 pub(crate) fn sample(seed: u64) -> Record<'static> {
     let mut dice = Dice::new(seed);
     let transaction = TransactionId(u128::from_le_bytes(dice.array()));
-    match dice.below(7) {
+    match dice.below(9) {
         0 => Record::Intent(Intent {
             transaction,
             admitted: dice.wall(),
@@ -201,24 +201,40 @@ pub(crate) fn sample(seed: u64) -> Record<'static> {
         1 => Record::Refused(refused(&mut dice, transaction)),
         2 => Record::Outcome(outcome(&mut dice, transaction)),
         3 => Record::SafOwed(saf_owed(&mut dice, transaction)),
-        4 => Record::SafDone(SafDone {
-            transaction,
-            decided: dice.wall(),
-            result: dice.pick(&[
-                SafResult::Acknowledged,
-                SafResult::Refused,
-                SafResult::Expired,
-            ]),
-            code: dice.maybe(Dice::code),
-            attempts: dice.number(1 << 32),
-        }),
+        4 => Record::SafDone(saf_done(&mut dice, transaction)),
+        7 => Record::AdviceDone(saf_done(&mut dice, transaction)),
         5 => Record::Tombstone(tombstone(&mut dice, transaction)),
-        _ => Record::LateResponse(LateResponse {
+        6 => Record::LateResponse(LateResponse {
             transaction,
             received: dice.wall(),
             issuer: IssuerId(dice.number(1 << 16)),
             code: dice.code(),
         }),
+        _ => Record::Advised(advised(&mut dice, transaction)),
+    }
+}
+
+fn advised(dice: &mut Dice, transaction: TransactionId) -> Advised<'static> {
+    let answer = dice.answer();
+    Advised {
+        transaction,
+        admitted: dice.wall(),
+        facts: dice.facts(),
+        reported: dice.maybe(Dice::code),
+        origin: dice.pick(&[AdviceOrigin::Acquirer, AdviceOrigin::StandIn]),
+        leg: dice.maybe(Dice::leg),
+        completes: dice.maybe(|dice| Completed {
+            transaction: TransactionId(u128::from_le_bytes(dice.array())),
+            class: dice.class(),
+            kind: dice.pick(&[MessageKind::Request, MessageKind::Advice]),
+            stan: dice.stan(),
+            transmitted: dice.transmitted(),
+        }),
+        answer: Acknowledged {
+            code: answer.code,
+            authorisation: answer.authorisation,
+        },
+        fields: answer.fields,
     }
 }
 
@@ -268,6 +284,20 @@ fn saf_owed(dice: &mut Dice, transaction: TransactionId) -> SafOwed {
         ]),
         key: dice.key(),
         replacement: dice.maybe(Dice::amount),
+    }
+}
+
+fn saf_done(dice: &mut Dice, transaction: TransactionId) -> SafDone {
+    SafDone {
+        transaction,
+        decided: dice.wall(),
+        result: dice.pick(&[
+            SafResult::Acknowledged,
+            SafResult::Refused,
+            SafResult::Expired,
+        ]),
+        code: dice.maybe(Dice::code),
+        attempts: dice.number(1 << 32),
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use domain::ids::IssuerId;
+use domain::ids::{IssuerId, RouteId};
 use domain::time::Instant;
 
 use crate::breaker::{Breaker, BreakerState};
@@ -91,6 +91,15 @@ impl Router {
             route: route.id(),
             skipped,
         }
+    }
+
+    /// Where the account is at home: the first candidate of its route, whether it may be asked now
+    /// or not. For what waits until it can be.
+    #[must_use]
+    pub fn home(&self, query: Query<'_>) -> Option<(RouteId, IssuerId)> {
+        let route = self.table.find(query)?;
+        let first = route.candidates().first()?;
+        Some((route.id(), *first))
     }
 
     /// Takes a permit back. `latency` is the time from sending to the end of the call; it is not

@@ -69,7 +69,7 @@ impl Session {
     pub(crate) fn has_capacity(&self, claim: Claim) -> bool {
         let share = match claim {
             Claim::New => self.inflight_max,
-            Claim::Repeat | Claim::Reversal => self.inflight_max.saturating_mul(2),
+            Claim::Repeat | Claim::Reversal | Claim::Advice => self.inflight_max.saturating_mul(2),
         };
         self.inflight.get() < share
     }

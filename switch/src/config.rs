@@ -66,7 +66,7 @@ pub struct Config {
     pub postgres: Option<Postgres>,
     /// Repeats and duplicates.
     pub duplicates: Duplicates,
-    /// Reversals that are owed to issuers.
+    /// What is owed to issuers.
     pub saf: Saf,
     /// Inline risk.
     pub risk: Risk,
@@ -179,6 +179,8 @@ pub struct Postgres {
 pub struct Duplicates {
     /// How long a finished transaction answers its copies.
     pub window: Duration,
+    /// How long an advice is kept for its copies, and how old one may be.
+    pub advice_window: Duration,
     /// What a copy gets that is not marked as a repeat but says the same.
     pub same_content: SameContent,
 }
@@ -195,9 +197,11 @@ pub enum SameContent {
 /// Reversals that are owed to issuers.
 #[derive(Debug)]
 pub struct Saf {
-    /// Owed reversals per shard.
+    /// Owed reversals and advices per shard.
     pub entries_max: usize,
-    /// Reversals on their way per issuer and shard.
+    /// Bytes of what owed advices say, per shard.
+    pub advice_bytes_max: usize,
+    /// Reversals and advices on their way per issuer and shard.
     pub inflight_max: u32,
     /// Wait after the first transmission without an answer; doubles from there.
     pub backoff_first: Duration,

@@ -20,10 +20,11 @@ use aes_gcm::{Aes256Gcm, Key};
 use domain::ids::{AcquirerId, Slot, Stan};
 use domain::pan::{Account, Pan, PanToken, SealedPan};
 use domain::request::{
-    ContentHash, DuplicateKey, Facts, FrameId, MessageClass, Reversal, Trace, TraceKey,
+    Advice, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, NamedOriginal,
+    OriginalReference, Reversal, Trace, TraceKey,
 };
 use hmac::{Hmac, Mac};
-use iso8583::translate::{RequestFields, ReversalFields};
+use iso8583::translate::{AdviceFields, RequestFields, ReversalFields};
 use persistence::identity::Identity;
 use persistence::segment_header::WrappedKey;
 use sha2::Sha256;
@@ -150,12 +151,53 @@ impl Keyring {
         acquirer: AcquirerId,
         fields: &RequestFields,
     ) -> Result<Facts, CryptoError> {
-        let pan = &fields.account;
-        let token = self.token(pan);
         let class = match fields.class {
             MessageClass::Authorisation => b'1',
             MessageClass::Financial => b'2',
         };
+        self.facts_of(acquirer, class, fields)
+    }
+
+    /// An advice as the engine knows it, waiting under `frame`. An advice is never a copy of a
+    /// request.
+    ///
+    /// # Errors
+    /// As [`Keyring::facts`].
+    pub fn advice<'a>(
+        &mut self,
+        acquirer: AcquirerId,
+        fields: &AdviceFields,
+        content: &'a [u8],
+    ) -> Result<Advice<'a>, CryptoError> {
+        let request = &fields.request;
+        let class = match request.class {
+            MessageClass::Authorisation => b'a',
+            MessageClass::Financial => b'f',
+        };
+        let named = |reference: OriginalReference| NamedOriginal {
+            slot: self.slot(acquirer, reference.stan),
+            trace_key: self.trace_key(acquirer, reference.stan, &request.trace),
+            reference,
+        };
+        let original = fields.original.map(named);
+        Ok(Advice {
+            frame: FrameId::default(),
+            transmission: request.transmission,
+            facts: self.facts_of(acquirer, class, request)?,
+            original,
+            reported: fields.reported,
+            fields: content,
+        })
+    }
+
+    fn facts_of(
+        &mut self,
+        acquirer: AcquirerId,
+        class: u8,
+        fields: &RequestFields,
+    ) -> Result<Facts, CryptoError> {
+        let pan = &fields.account;
+        let token = self.token(pan);
         Ok(Facts {
             acquirer,
             class: fields.class,

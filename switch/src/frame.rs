@@ -76,13 +76,16 @@ pub(crate) enum Claim {
     Repeat,
     /// It ends what has begun: always taken.
     Reversal,
+    /// It reports what has happened: always taken.
+    Advice,
 }
 
 impl Claim {
-    /// That of a request or a reversal.
+    /// That of a request, an advice or a reversal.
     pub(crate) fn of(message: MessageRef<'_>) -> Self {
         match *message.mti().as_bytes() {
             [_, b'4', ..] => Self::Reversal,
+            [_, _, b'2', _] => Self::Advice,
             _ if message.mti().is_repeat() => Self::Repeat,
             _ => Self::New,
         }

@@ -48,13 +48,13 @@ impl Inbox {
     }
 
     /// Whether one more request may wait. Repeats, few as they are, have as much room again;
-    /// reversals are held to the bound of their session alone.
+    /// reversals and advices are held to the bound of their session alone.
     pub(crate) fn takes(&self, claim: Claim) -> bool {
         let waiting = self.inner.requests.borrow().len();
         match claim {
             Claim::New => waiting < self.inner.requests_max,
             Claim::Repeat => waiting < self.inner.requests_max.saturating_mul(2),
-            Claim::Reversal => true,
+            Claim::Reversal | Claim::Advice => true,
         }
     }
 

@@ -9,6 +9,7 @@ use domain::request::Facts;
 use glommio::GlommioError;
 use glommio::ResourceType;
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
+use transaction::advice::{Original, OriginalQuery};
 use transaction::input::Assessment;
 use transaction::matching::{Echo, Expected};
 use transaction::{Handle, OwedId};
@@ -55,6 +56,22 @@ pub(crate) enum Message {
         handle: Handle,
         /// The verdict.
         assessment: Assessment,
+    },
+    /// Owner of an advice → owner of what it completes: is that known?
+    FindOriginal {
+        /// The transaction, at the asker's.
+        handle: Handle,
+        /// Who asks.
+        from: ShardId,
+        /// What it names.
+        query: Box<OriginalQuery>,
+    },
+    /// Owner of what is completed → owner of the advice.
+    Original {
+        /// The transaction.
+        handle: Handle,
+        /// What is known.
+        original: Original,
     },
     /// Link home → owner: the network gives back what was sent, the issuer never had it.
     Rejected {
@@ -111,7 +128,7 @@ pub(crate) struct OutboundId {
 pub(crate) enum Purpose {
     /// 0100 or 0200.
     Request,
-    /// 0420 or 0421.
+    /// 0420, 0421, or an advice.
     Reversal(OwedId),
 }
 

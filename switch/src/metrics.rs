@@ -24,10 +24,10 @@ mod text;
 
 pub use exposition::{Exposition, Labels};
 pub use labels::{
-    AcceptError, BreakerLabel, CloseReason, DeclineReason, ExceptionReason, Ingress, IssuerResult,
-    JournalOp, LinkState, LogDropCause, MacFailure, Origin, Outcome, ParseReason, RejectReason,
-    RepeatResult, ReversalCauseLabel, ReversalResultLabel, RiskVerdict, Side, Stage,
-    TransactionType, UnmatchedReason, UnwritableReason,
+    AcceptError, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason, ExceptionReason,
+    Ingress, IssuerResult, JournalOp, LinkState, LogDropCause, MacFailure, Origin, Outcome,
+    OwedResultLabel, ParseReason, RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict,
+    Side, Stage, TransactionType, UnmatchedReason, UnwritableReason,
 };
 pub use observe::ShardGauges;
 pub(crate) use sampler::Sampler;
@@ -84,7 +84,9 @@ pub enum Counter {
     /// An issuer took a request that another one stood before it for.
     Failovers(IssuerId),
     /// A reversal is owed or has ended.
-    Reversals(ReversalCauseLabel, ReversalResultLabel),
+    Reversals(ReversalCauseLabel, OwedResultLabel),
+    /// An advice is owed or has ended.
+    Advices(AdviceOriginLabel, OwedResultLabel),
     /// People have to look at something.
     Exceptions(ExceptionReason),
     /// Risk accepted.
@@ -284,7 +286,11 @@ impl Counter {
             Self::Failovers(issuer) => (F::Failovers, of_issuer(issuer)),
             Self::Reversals(cause, result) => (
                 F::Reversals,
-                pair(cause.index(), result.index(), ReversalResultLabel::VALUES),
+                pair(cause.index(), result.index(), OwedResultLabel::VALUES),
+            ),
+            Self::Advices(origin, result) => (
+                F::Advices,
+                pair(origin.index(), result.index(), OwedResultLabel::VALUES),
             ),
             Self::Exceptions(reason) => (F::Exceptions, reason.index()),
             Self::RiskAllowed => (F::RiskVerdicts, RiskVerdict::Allow.index()),

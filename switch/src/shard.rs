@@ -6,6 +6,7 @@
 //! output, and writes what the turn produced.
 
 mod act;
+mod advising;
 mod build;
 mod intake;
 mod issuing;
@@ -30,7 +31,8 @@ use persistence::journal::Journal;
 use risk_inline::RiskEngine;
 use router::{Permit, Router};
 use slab::Slab;
-use transaction::input::{Assessment, Selection};
+use transaction::advice::Original;
+use transaction::input::{Assessment, Assignment, Selection};
 use transaction::matching::{Expected, StanAllocator};
 use transaction::{Engine, Handle, OwedId};
 
@@ -150,8 +152,8 @@ pub(crate) struct Work {
     pub(crate) waiting: Slab<Waiting>,
     /// Legs that hold a permit, by the index of their handle.
     pub(crate) legs: AHashMap<u32, Leg>,
-    /// Over which link each reversal in flight has left.
-    pub(crate) reversals: AHashMap<OwedId, LinkId>,
+    /// Over which link each reversal and each advice in flight has left, and what its answer is.
+    pub(crate) owed: AHashMap<OwedId, (LinkId, Expected)>,
     /// Inputs that acting on an output has produced: fed when the engine is drained.
     pub(crate) follow_ups: VecDeque<FollowUp>,
     /// Whether outputs are being acted on.
@@ -219,7 +221,11 @@ pub(crate) enum FollowUp {
     Selected(Handle, Selection),
     /// Provably nothing of the request left.
     Unsent(Handle, domain::ids::Stan),
-    /// Provably nothing of the reversal left.
+    /// What an advice completes has been looked for.
+    Original(Handle, Original),
+    /// How an advice travels has been decided.
+    Assigned(Handle, Assignment),
+    /// Provably nothing of the reversal, or the advice, left.
     ReversalUnsent(OwedId),
     /// The null control of the crash test: what was only appended counts as durable.
     #[cfg(feature = "reply-before-journal")]
@@ -358,6 +364,17 @@ impl Shard {
             Message::Assessed { handle, assessment } => {
                 self.turn(transaction::Input::Assessed { handle, assessment }, now);
             }
+            Message::FindOriginal {
+                handle,
+                from,
+                query,
+            } => {
+                let original = self.engine.original(&query);
+                self.mesh.send(from, Message::Original { handle, original });
+            }
+            Message::Original { handle, original } => {
+                self.turn(transaction::Input::Original { handle, original }, now);
+            }
             Message::Send(outbound) => self.send_at_home(outbound, now),
             Message::Unsent { outbound } => {
                 self.outbound_unsent(outbound);
@@ -443,6 +460,10 @@ impl FollowUp {
             }
             Self::Selected(handle, selection) => transaction::Input::Selected { handle, selection },
             Self::Unsent(handle, stan) => transaction::Input::Unsent { handle, stan },
+            Self::Original(handle, original) => transaction::Input::Original { handle, original },
+            Self::Assigned(handle, assignment) => {
+                transaction::Input::Assigned { handle, assignment }
+            }
             Self::ReversalUnsent(owed) => transaction::Input::ReversalUnsent { owed },
             #[cfg(feature = "reply-before-journal")]
             Self::Durable(lsn) => transaction::Input::Durable { lsn },

@@ -76,6 +76,8 @@ fn settings() -> Settings {
         transactions_max: ENTRIES,
         inflight_max: 64,
         saf_max: 256,
+        advice_window: Duration::from_secs(604_800),
+        advice_bytes_max: 16_384,
         answer_bytes_max: ENTRIES * 16,
         deadlines_max: 8,
         issuers: 1,
@@ -244,6 +246,9 @@ impl Shell {
             Output::Reply { .. } => self.replies += 1,
             Output::LegEnded { .. }
             | Output::GiveUpReversal { .. }
+            | Output::FindOriginal { .. }
+            | Output::AssignLeg { .. }
+            | Output::SendAdvice { .. }
             | Output::Discard { .. }
             | Output::Event(_) => {}
         }

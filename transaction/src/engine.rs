@@ -20,11 +20,11 @@ use domain::time::Instant;
 use crate::clock::Clock;
 use crate::error::RecoverError;
 use crate::input::{Handle, Input};
-use crate::output::{EntryKind, Event, JournalEntry, Output, OwedReversal, Reply};
+use crate::output::{EntryKind, Event, JournalEntry, Output, Owed, OwedReversal, Reply};
 use crate::replay::Replay;
 use crate::saf::Saf;
 use crate::settings::Settings;
-use crate::state::State;
+use crate::state::{Signal, State, StoodIn};
 use crate::table::Table;
 use crate::timers::{Deadlines, Timer};
 
@@ -104,12 +104,7 @@ impl Engine {
             clock: Clock::new(settings.wall_at_zero),
             table: Table::new(&settings),
             deadlines: Deadlines::new(settings.deadlines_max),
-            saf: Saf::new(
-                settings.saf_max,
-                settings.issuers,
-                settings.saf,
-                settings.seed,
-            ),
+            saf: Saf::new(&settings),
             load: Load::default(),
             waiting: VecDeque::with_capacity(waiting_max),
             outputs: VecDeque::with_capacity(OUTPUTS_MAX),
@@ -132,6 +127,22 @@ impl Engine {
         match input {
             Input::Request(request) => self.on_request(&request),
             Input::Reversal(reversal) => self.on_reversal(&reversal),
+            Input::Advice(advice) => self.on_advice(&advice),
+            Input::Original { handle, original } => self.on_original(handle, original),
+            Input::Assigned { handle, assignment } => self.on_assigned(handle, assignment),
+            Input::StoodIn {
+                handle,
+                leg,
+                authorisation,
+                fields,
+            } => {
+                let what = StoodIn {
+                    leg,
+                    authorisation,
+                    fields,
+                };
+                self.advance(handle, Signal::StoodIn(what));
+            }
             Input::Assessed { handle, assessment } => self.on_assessed(handle, assessment),
             Input::Selected { handle, selection } => self.on_selected(handle, selection),
             Input::Durable { lsn } => self.durable = self.durable.max(lsn),
@@ -225,13 +236,14 @@ impl Engine {
     #[must_use]
     pub fn decides(&self, entry: &JournalEntry) -> bool {
         match entry.kind {
-            EntryKind::Refused { .. } => true,
+            EntryKind::Refused { .. } | EntryKind::Advised { .. } => true,
             EntryKind::Outcome { .. } => self.answer(entry.handle).is_some(),
             EntryKind::Intent
             | EntryKind::SafOwed { .. }
             | EntryKind::SafDone { .. }
             | EntryKind::Tombstone
-            | EntryKind::LateResponse { .. } => false,
+            | EntryKind::LateResponse { .. }
+            | EntryKind::AdviceDone { .. } => false,
         }
     }
 
@@ -261,19 +273,23 @@ impl Engine {
         Some(transaction.answer(&self.table.arena))
     }
 
-    /// The oldest reversal that the transaction owes.
+    /// The oldest of what the transaction owes, when that is a reversal.
     #[must_use]
     pub fn reversal(&self, handle: Handle) -> Option<OwedReversal> {
         let transaction = self.table.transaction(handle)?;
         let entry = self.saf.get(transaction.saf_head)?;
+        let Owed::Reversal(cause) = entry.what else {
+            return None;
+        };
         let currency = transaction.facts.amount.currency();
         Some(OwedReversal {
             leg: transaction.leg?,
+            original: transaction.kind(),
             decided: entry.decided,
             replacement: entry
                 .replacement
                 .and_then(|minor| Amount::new(minor, currency).ok()),
-            cause: entry.cause,
+            cause,
             attempts: entry.attempts,
         })
     }
@@ -436,10 +452,13 @@ impl Engine {
                 let owed = self.saf.get(saf)?;
                 let currency = transaction.facts.amount.currency();
                 let amount = |minor| Amount::new(minor, currency).ok();
+                let Owed::Reversal(cause) = owed.what else {
+                    return None;
+                };
                 Record::SafOwed(SafOwed {
                     transaction: id,
                     decided: owed.decided,
-                    cause: owed.cause,
+                    cause,
                     key: owed.key,
                     replacement: owed.replacement.and_then(amount),
                 })
@@ -455,6 +474,18 @@ impl Engine {
                 code,
                 attempts,
             }),
+            EntryKind::AdviceDone {
+                result,
+                code,
+                attempts,
+            } => Record::AdviceDone(SafDone {
+                transaction: id,
+                decided,
+                result,
+                code,
+                attempts,
+            }),
+            EntryKind::Advised { saf } => Record::Advised(self.compose_advised(transaction, saf)?),
             EntryKind::LateResponse { code } => Record::LateResponse(LateResponse {
                 transaction: id,
                 received: decided,

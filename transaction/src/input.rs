@@ -3,10 +3,12 @@
 use core::time::Duration;
 
 use domain::ResponseCode;
-use domain::ids::{IssuerId, Lsn, Stan};
+use domain::ids::{AuthorisationId, IssuerId, Lsn, Stan};
 use domain::record::RefusalReason;
-use domain::request::{Answer, IssuerLeg, Request, Reversal};
+use domain::request::{Advice, Answer, IssuerLeg, Request, Reversal};
 use domain::time::WallTime;
+
+use crate::advice::Original;
 
 /// Names an entry of the engine's table. A handle outlives its entry harmlessly: what it says is
 /// then ignored.
@@ -18,7 +20,7 @@ pub struct Handle {
     pub generation: u32,
 }
 
-/// Names one owed reversal, in all its transmissions. It outlives its reversal harmlessly: an
+/// Names one owed reversal or advice, in all its transmissions. It outlives it harmlessly: an
 /// answer to one never ends another of the same transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OwedId {
@@ -38,6 +40,34 @@ pub enum Input<'a> {
     Request(Request),
     /// An 0400 or 0420, or a copy of one. Its frame ends as that of a request.
     Reversal(Reversal),
+    /// An 0120 or 0220, or a copy of one. Its frame ends as that of a request.
+    Advice(Advice<'a>),
+    /// What [`crate::output::Output::FindOriginal`] asked for.
+    Original {
+        /// The transaction.
+        handle: Handle,
+        /// What its slot's shard knows.
+        original: Original,
+    },
+    /// What [`crate::output::Output::AssignLeg`] asked for.
+    Assigned {
+        /// The transaction.
+        handle: Handle,
+        /// How it travels.
+        assignment: Assignment,
+    },
+    /// In answer to [`crate::output::Output::SelectRoute`]: no candidate can be asked, and the
+    /// switch approves in place of one.
+    StoodIn {
+        /// The transaction.
+        handle: Handle,
+        /// How the advice of it will travel.
+        leg: IssuerLeg,
+        /// DE38.
+        authorisation: AuthorisationId,
+        /// Further fields of the advice, encoded as [`Answer::fields`].
+        fields: &'a [u8],
+    },
     /// The verdict that [`crate::output::Output::Assess`] asked for.
     Assessed {
         /// The transaction.
@@ -80,14 +110,14 @@ pub enum Input<'a> {
         /// The STAN of the leg.
         stan: Stan,
     },
-    /// The issuer's answer to an owed reversal, matched by the link.
+    /// The issuer's answer to an owed reversal or advice, matched by the link.
     ReversalResponse {
         /// The reversal.
         owed: OwedId,
         /// DE39.
         code: ResponseCode,
     },
-    /// Provably no byte of the owed reversal left: no link, or a full one.
+    /// Provably no byte of the owed reversal or advice left: no link, or a full one.
     ReversalUnsent {
         /// The reversal.
         owed: OwedId,
@@ -118,6 +148,18 @@ pub enum Assessment {
         code: ResponseCode,
         /// Why.
         reason: RefusalReason,
+    },
+}
+
+/// How an advice travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Assignment {
+    /// With this STAN, to this issuer, when it can be reached.
+    Leg(IssuerLeg),
+    /// No route is configured for it.
+    None {
+        /// What the acquirer is told.
+        code: ResponseCode,
     },
 }
 

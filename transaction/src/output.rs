@@ -2,12 +2,15 @@
 
 use core::time::Duration;
 
-use domain::ids::Lsn;
-use domain::record::{OutcomeKind, RefusalReason, ReversalCause, SafResult};
-use domain::request::{FrameId, IssuerLeg, Transmission};
+use domain::ids::{AuthorisationId, IssuerId, Lsn};
+use domain::record::{
+    AdviceOrigin, Completed, OutcomeKind, RefusalReason, ReversalCause, SafResult,
+};
+use domain::request::{FrameId, IssuerLeg, MessageKind, Transmission};
 use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
 
+use crate::advice::OriginalQuery;
 use crate::input::{Handle, OwedId};
 
 /// One thing for the shell to do, in the order given.
@@ -86,7 +89,32 @@ pub enum Output {
         /// Whether the origin digit is odd.
         transmission: Transmission,
     },
-    /// The latest transmission of this reversal is waited for no longer: its link moves the key to
+    /// Ask the shard where the original of an advice would live; answer with
+    /// [`crate::input::Input::Original`].
+    FindOriginal {
+        /// The transaction.
+        handle: Handle,
+        /// What it names.
+        query: OriginalQuery,
+    },
+    /// Say how an advice is to travel; answer with [`crate::input::Input::Assigned`].
+    AssignLeg {
+        /// The transaction.
+        handle: Handle,
+        /// Its frame.
+        frame: FrameId,
+        /// The issuer of what it completes; else the first one of its route, whether it can be
+        /// reached or not.
+        issuer: Option<IssuerId>,
+    },
+    /// Send the advice that [`crate::Engine::advice`] describes.
+    SendAdvice {
+        /// The advice.
+        owed: OwedId,
+        /// Whether the origin digit is odd.
+        transmission: Transmission,
+    },
+    /// The latest transmission of this reversal or advice is waited for no longer: its link moves the key to
     /// the late ones, unless that link has brought the answer. One for each
     /// [`Output::SendReversal`] that [`crate::input::Input::ReversalUnsent`] did not end.
     GiveUpReversal {
@@ -172,6 +200,15 @@ pub(crate) enum EntryKind {
     LateResponse {
         code: ResponseCode,
     },
+    Advised {
+        /// None where nobody is told.
+        saf: u32,
+    },
+    AdviceDone {
+        result: SafResult,
+        code: Option<ResponseCode>,
+        attempts: u32,
+    },
 }
 
 /// A reversal that is owed to an issuer, as [`Output::SendReversal`] sends it.
@@ -179,6 +216,8 @@ pub(crate) enum EntryKind {
 pub struct OwedReversal {
     /// How the original travelled.
     pub leg: IssuerLeg,
+    /// What its issuer had of the original.
+    pub original: MessageKind,
     /// When it was decided. Its DE7, the same in every transmission: no two reversals of one
     /// transaction share a second.
     pub decided: WallTime,
@@ -208,22 +247,61 @@ pub enum Event {
     },
     /// An input named an entry that is gone, or came in a state that does not wait for it.
     Stray,
+    /// An advice of an acquirer was decided.
+    Advice(AdviceResult),
+    /// The switch has approved in place of an issuer.
+    StoodIn,
     /// A reversal is owed.
     SafOwed {
         /// Why.
         cause: ReversalCause,
     },
-    /// An owed reversal was not acknowledged and is tried again later.
+    /// Something owed was not acknowledged and is tried again later.
     SafRetry,
-    /// An owed reversal has ended.
+    /// Something owed has ended.
     SafEnded {
-        /// Why it was owed.
-        cause: ReversalCause,
+        /// What was owed.
+        what: Owed,
         /// How it ended.
         result: SafResult,
     },
     /// The answer's further fields did not fit the store; the answer goes without them.
     AnswerCut,
+}
+
+/// Something that is owed to an issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    /// A reversal, and why.
+    Reversal(ReversalCause),
+    /// An advice, and who decided what it reports.
+    Advice(AdviceOrigin),
+}
+
+/// An advice that is owed to an issuer, as [`Output::SendAdvice`] sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwedAdvice<'a> {
+    /// Who decided what it reports.
+    pub origin: AdviceOrigin,
+    /// How it travels.
+    pub leg: IssuerLeg,
+    /// What it completes.
+    pub completed: Option<Completed>,
+    /// DE38 that the switch gave; empty when it gave none.
+    pub authorisation: AuthorisationId,
+    /// Further fields, encoded as `domain::request::Answer::fields`.
+    pub fields: &'a [u8],
+}
+
+/// What became of an acquirer's advice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdviceResult {
+    /// It is owed to its issuer.
+    Accepted,
+    /// What it completes had been reversed: an exception for people.
+    LeftToPeople,
+    /// Its own reversal had come before it.
+    Reversed,
 }
 
 /// What became of a copy.
@@ -256,6 +334,8 @@ pub enum NotAdmitted {
     OutsideWindow,
     /// Its reversal came first.
     Tombstone,
+    /// No route leads anywhere.
+    NoRoute,
     /// Risk or route did not answer in time.
     Undecided,
 }

@@ -9,11 +9,13 @@
 //! | P05 | reversal owed and done | nothing more is owed |
 //! | P06 | outcome "not sent", then another intent | the other intent decides |
 //! | P07 | tombstone, refusal | kept |
+//! | P08 | advice, or approval in place of an issuer | kept; its advice owed as in P04, P05 |
 
 use domain::Amount;
 use domain::ids::TransactionId;
 use domain::record::{
-    Intent, Outcome, OutcomeKind, Record, Refused, ReversalCause, SafDone, SafOwed, SafResult,
+    Advised, Intent, Outcome, OutcomeKind, Record, Refused, ReversalCause, SafDone, SafOwed,
+    SafResult,
 };
 use domain::request::{IssuerLeg, TraceKey};
 
@@ -21,6 +23,7 @@ use crate::engine::Engine;
 use crate::error::RecoverError;
 use crate::index::KeyIndex;
 use crate::input::Handle;
+use crate::output::Owed;
 use crate::random::mix;
 use crate::saf::{SafEntry, Status};
 use crate::state::{Ending, Requested, Signal, State};
@@ -54,6 +57,11 @@ impl Engine {
                 let body = Body::Tombstone(*tombstone);
                 let handle = self.replay_insert(tombstone.trace_key, body)?;
                 self.table.finish(handle.index);
+                Ok(())
+            }
+            Record::Advised(advised) => self.replay_advised(advised),
+            Record::AdviceDone(done) => {
+                self.replay_done(done);
                 Ok(())
             }
             Record::LateResponse(late) => {
@@ -189,19 +197,11 @@ impl Engine {
             key: owed.key,
             replacement: owed.replacement.map(Amount::minor),
         };
-        let mut entry = SafEntry::new(found, leg.issuer, owed.cause);
+        let mut entry = SafEntry::new(found, leg.issuer, Owed::Reversal(owed.cause));
         entry.key = what.key;
         entry.replacement = what.replacement;
         entry.decided = owed.decided;
-        entry.found = true;
-        entry.status = Status::Held;
-        let age = self.clock.wall().unix_millis();
-        let age = age.saturating_sub(owed.decided.unix_millis());
-        let age = core::time::Duration::from_millis(age);
-        let now = self.clock.now();
-        let saf = self.saf.insert(entry, age, now);
-        let saf = saf.ok_or(RecoverError::SafExhausted)?;
-        self.chain_owed(found, saf);
+        self.promise_again(entry, &[])?;
         if let Some(ending) = original
             .state
             .ending()
@@ -215,6 +215,42 @@ impl Engine {
             if what.key.0 != 0 {
                 transaction.take_back(what, arena);
             }
+        }
+        Ok(())
+    }
+
+    /// What was owed before the restart may have been sent before it.
+    fn promise_again(&mut self, entry: SafEntry, content: &[u8]) -> Result<(), RecoverError> {
+        let age = self.clock.wall().unix_millis();
+        let age = age.saturating_sub(entry.decided.unix_millis());
+        let age = core::time::Duration::from_millis(age);
+        let mut entry = entry;
+        entry.found = true;
+        entry.status = Status::Held;
+        let promised = self.promise(entry, content, age);
+        promised.map(|_| ()).ok_or(RecoverError::SafExhausted)
+    }
+
+    /// P08. After an intent that provably was not sent it is the same transaction's.
+    fn replay_advised(&mut self, advised: &Advised<'_>) -> Result<(), RecoverError> {
+        let known = self.replayed(advised.transaction);
+        let handle = match known {
+            Some(found) => {
+                self.table.unfinish(found.index);
+                self.replay_state(found, State::Settled(Ending::Approved));
+                self.with_replayed(found, |transaction| transaction.take_advised(advised));
+                found
+            }
+            None => self.replay_transaction(Transaction::recovered_advised(advised))?,
+        };
+        if let Some(leg) = advised.leg {
+            let what = Owed::Advice(advised.origin);
+            let mut entry = SafEntry::new(handle, leg.issuer, what);
+            entry.decided = advised.admitted;
+            entry.completed = advised.completes;
+            self.promise_again(entry, advised.fields)?;
+        } else {
+            self.table.finish(handle.index);
         }
         Ok(())
     }
@@ -318,6 +354,7 @@ fn must_owe(transaction: &Transaction) -> bool {
         )
         | State::Assessing
         | State::Routing
+        | State::Assigning
         | State::Intended
         | State::Rerouting
         | State::Reversing

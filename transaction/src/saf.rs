@@ -1,31 +1,38 @@
-//! What is owed to the issuers: every reversal from its record until it has ended.
+//! What is owed to the issuers: every reversal and every advice from its record until it has ended.
 //!
 //! In order per original, parallel across originals, with a bounded window per issuer. Nothing here
 //! is ever dropped: an entry leaves when its end is journaled.
 
 mod heap;
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use domain::ResponseCode;
 use domain::ids::IssuerId;
-use domain::record::ReversalCause;
+use domain::record::{Completed, ReversalCause};
 use domain::request::{DuplicateKey, Transmission};
 use domain::time::{Instant, WallTime};
 
 use crate::input::{Handle, OwedId};
+use crate::output::Owed;
 use crate::random::Random;
 use crate::saf::heap::DueHeap;
-use crate::settings::SafPolicy;
+use crate::settings::{SafPolicy, Settings};
 use crate::table::NONE;
 
-/// All owed reversals of the shard.
+/// All that the shard owes.
 #[derive(Debug)]
 pub(crate) struct Saf {
     entries: Vec<SafEntry>,
     entries_max: usize,
+    /// What advices say beyond the facts of their transactions, by position. Each is boxed for as
+    /// long as it is owed: an issuer may be away for days.
+    contents: Vec<Box<[u8]>>,
+    content_bytes: usize,
+    content_bytes_max: usize,
     free: u32,
     count: usize,
     issuers: Vec<Issuer>,
@@ -39,12 +46,14 @@ pub(crate) struct Saf {
     random: Random,
 }
 
-/// One owed reversal.
+/// One owed reversal or advice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SafEntry {
     pub(crate) handle: Handle,
     pub(crate) issuer: IssuerId,
-    pub(crate) cause: ReversalCause,
+    pub(crate) what: Owed,
+    /// What an advice completes.
+    pub(crate) completed: Option<Completed>,
     /// Names the acquirer's reversal; zero when the switch itself owes it.
     pub(crate) key: DuplicateKey,
     /// Minor units that stay; `None` reverses all.
@@ -119,7 +128,7 @@ impl Ends {
 
 impl SafEntry {
     /// A reversal that is to be sent for `handle`.
-    pub(crate) const fn new(handle: Handle, issuer: IssuerId, cause: ReversalCause) -> Self {
+    pub(crate) const fn new(handle: Handle, issuer: IssuerId, what: Owed) -> Self {
         let unlinked = Links {
             prev: NONE,
             next: NONE,
@@ -127,7 +136,8 @@ impl SafEntry {
         Self {
             handle,
             issuer,
-            cause,
+            what,
+            completed: None,
             key: DuplicateKey(0),
             replacement: None,
             decided: WallTime::from_unix_millis(0),
@@ -164,7 +174,8 @@ impl SafEntry {
 }
 
 impl Saf {
-    pub(crate) fn new(entries_max: usize, issuers: usize, policy: SafPolicy, seed: u64) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let (entries_max, policy) = (settings.saf_max, settings.saf);
         let issuer = Issuer {
             up: false,
             inflight: 0,
@@ -173,14 +184,17 @@ impl Saf {
         Self {
             entries: Vec::with_capacity(entries_max),
             entries_max,
+            contents: Vec::new(),
+            content_bytes: 0,
+            content_bytes_max: settings.advice_bytes_max,
             free: NONE,
             count: 0,
-            issuers: vec![issuer; issuers],
+            issuers: vec![issuer; settings.issuers],
             runnable: false,
             due: DueHeap::new(entries_max),
             aging: Ends::EMPTY,
             policy,
-            random: Random::new(seed),
+            random: Random::new(settings.seed),
         }
     }
 
@@ -202,9 +216,42 @@ impl Saf {
         Some(position)
     }
 
-    /// Takes an ended reversal out.
+    /// Keeps what an advice says.
+    pub(crate) fn set_content(&mut self, position: u32, content: &[u8]) {
+        let Ok(place) = usize::try_from(position) else {
+            return;
+        };
+        if content.is_empty() && place >= self.contents.len() {
+            return;
+        }
+        if self.contents.len() <= place {
+            self.contents
+                .resize_with(place.saturating_add(1), Box::default);
+        }
+        let Some(kept) = self.contents.get_mut(place) else {
+            return;
+        };
+        let before = core::mem::replace(kept, Box::from(content));
+        let freed = self.content_bytes.saturating_sub(before.len());
+        self.content_bytes = freed.saturating_add(content.len());
+    }
+
+    /// What an advice says beyond the facts of its transaction.
+    pub(crate) fn content(&self, position: u32) -> &[u8] {
+        let place = usize::try_from(position).ok();
+        let kept = place.and_then(|place| self.contents.get(place));
+        kept.map_or(&[], |kept| kept)
+    }
+
+    /// Whether so many bytes more can be kept.
+    pub(crate) const fn has_room_for(&self, len: usize) -> bool {
+        self.content_bytes.saturating_add(len) <= self.content_bytes_max
+    }
+
+    /// Takes out what has ended.
     pub(crate) fn remove(&mut self, position: u32) {
         self.withdraw(position);
+        self.set_content(position, &[]);
         let Some(entry) = self.get(position) else {
             return;
         };
@@ -436,7 +483,8 @@ impl Saf {
             index: NONE,
             generation: 0,
         };
-        let blank = SafEntry::new(nobody, IssuerId(0), ReversalCause::Timeout);
+        let nothing = Owed::Reversal(ReversalCause::Timeout);
+        let blank = SafEntry::new(nobody, IssuerId(0), nothing);
         self.entries.push(blank);
         Some(position)
     }

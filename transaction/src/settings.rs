@@ -22,6 +22,10 @@ pub struct Settings {
     pub inflight_max: usize,
     /// Reversals owed, at most. A tenth is kept back for the acquirers' own.
     pub saf_max: usize,
+    /// How long an advice is kept at least, and how old it may be: not below the duplicate window.
+    pub advice_window: Duration,
+    /// Bytes for what owed advices say, at most.
+    pub advice_bytes_max: usize,
     /// Bytes for the further fields of stored answers, beyond what those in flight may need.
     pub answer_bytes_max: usize,
     /// Lengths of route deadlines that differ, at most; further ones work, but slower.

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use domain::ResponseCode;
+use domain::ids::AuthorisationId;
 use domain::record::RefusalReason;
 use domain::request::{Answer, DuplicateKey, IssuerLeg};
 
@@ -22,6 +23,9 @@ use crate::output::LegEnding;
 ///                                          no leg, deadline, reversal
 /// ```
 ///
+/// An advice is `Assigning` until its issuer is known, then `Settling`. A request that no issuer can
+/// be asked about may be approved in its place: from `Routing` or `Rerouting` to `Settling`.
+///
 /// An approval that is reversed stays where it is; its ending changes. `Reversing` stays when what
 /// a partial reversal left is reversed further. `Assessing` and `Routing` can also be given up: at
 /// their deadline, or when the reversal comes first; no trace is left then but the reversal's
@@ -32,6 +36,8 @@ pub(crate) enum State {
     Assessing,
     /// The router is asked. Nothing is journaled.
     Routing,
+    /// An advice: its original is looked for, or its issuer. Nothing is journaled.
+    Assigning,
     /// The intent is appended and not yet durable. Nothing has left.
     Intended,
     /// The request may have left.
@@ -86,6 +92,19 @@ pub(crate) enum Signal<'a> {
         code: ResponseCode,
         reason: RefusalReason,
     },
+    /// The switch approves in place of an issuer.
+    StoodIn(StoodIn<'a>),
+    /// It is known how an advice travels, and what it reports.
+    Assigned {
+        leg: IssuerLeg,
+        ending: Ending,
+    },
+    /// Nobody is told of an advice, and nothing is remembered of it.
+    Unassigned {
+        code: ResponseCode,
+    },
+    /// What an advice completes was reversed.
+    NotForwarded,
     IntentDurable,
     Unsent,
     Approval(Answer<'a>),
@@ -95,6 +114,17 @@ pub(crate) enum Signal<'a> {
     OutcomeDurable,
     /// An acquirer's reversal that its original does not rule out.
     Reversal(Requested),
+}
+
+/// An approval in place of an issuer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoodIn<'a> {
+    /// How the advice of it will travel.
+    pub(crate) leg: IssuerLeg,
+    /// DE38.
+    pub(crate) authorisation: AuthorisationId,
+    /// Further fields of the advice.
+    pub(crate) fields: &'a [u8],
 }
 
 /// An answer that cannot be passed on.
@@ -122,6 +152,18 @@ pub(crate) enum Action<'a> {
     Ignore,
     /// As `Ignore`, and the leg that came too late goes back.
     ReturnLeg(IssuerLeg),
+    /// As `Ignore`, and the STAN that came too late goes back: no permit was taken.
+    ReturnStan(IssuerLeg),
+    /// Journal the advice, and what is told.
+    Advise { leg: IssuerLeg },
+    /// Journal an advice that nobody is told of.
+    LeaveToPeople,
+    /// Forget an advice: this code, no trace.
+    DropAdvice { code: ResponseCode },
+    /// Forget an advice without an answer: its reversal has come.
+    WithdrawAdvice,
+    /// Journal the approval and the advice that it owes.
+    StandIn(StoodIn<'a>),
     /// Ask the router.
     SelectRoute,
     /// Journal the refusal.
@@ -183,6 +225,7 @@ impl State {
         match self {
             Self::Assessing => self.on_assessing(signal),
             Self::Routing => self.on_routing(signal),
+            Self::Assigning => self.on_assigning(signal),
             Self::Intended => self.on_intended(signal),
             Self::Sent => self.on_sent(signal),
             Self::Rerouting => self.on_rerouting(signal),
@@ -198,13 +241,17 @@ impl State {
             Signal::Deadline => (self, Action::Abandon),
             Signal::Reversal(_) => (self, Action::Withdraw),
             Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
+            Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
+            Signal::StoodIn(what) => (self, Action::ReturnStan(what.leg)),
             Signal::Unrouted { .. }
             | Signal::IntentDurable
             | Signal::Unsent
             | Signal::Approval(_)
             | Signal::Decline(_)
             | Signal::Unusable(_)
-            | Signal::OutcomeDurable => (self, Action::Ignore),
+            | Signal::OutcomeDurable
+            | Signal::Unassigned { .. }
+            | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
 
@@ -214,8 +261,36 @@ impl State {
             Signal::Unrouted { code, reason } => refused(code, reason),
             Signal::Deadline => (self, Action::Abandon),
             Signal::Reversal(_) => (self, Action::Withdraw),
+            Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
+            Signal::StoodIn(what) => (Self::Settling(Ending::Approved), Action::StandIn(what)),
             Signal::Accepted
             | Signal::Declined { .. }
+            | Signal::IntentDurable
+            | Signal::Unsent
+            | Signal::Approval(_)
+            | Signal::Decline(_)
+            | Signal::Unusable(_)
+            | Signal::OutcomeDurable
+            | Signal::Unassigned { .. }
+            | Signal::NotForwarded => (self, Action::Ignore),
+        }
+    }
+
+    fn on_assigning(self, signal: Signal<'_>) -> (Self, Action<'_>) {
+        match signal {
+            Signal::Assigned { leg, ending } => (Self::Settling(ending), Action::Advise { leg }),
+            Signal::NotForwarded => (Self::Settling(Ending::NotSent), Action::LeaveToPeople),
+            Signal::Unassigned { code } => (self, Action::DropAdvice { code }),
+            Signal::Deadline => {
+                let code = ResponseCode::MALFUNCTION;
+                (self, Action::DropAdvice { code })
+            }
+            Signal::Reversal(_) => (self, Action::WithdrawAdvice),
+            Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
+            Signal::StoodIn(what) => (self, Action::ReturnStan(what.leg)),
+            Signal::Accepted
+            | Signal::Declined { .. }
+            | Signal::Unrouted { .. }
             | Signal::IntentDurable
             | Signal::Unsent
             | Signal::Approval(_)
@@ -231,6 +306,8 @@ impl State {
             Signal::Deadline => unsent(WhyUnsent::Deadline),
             Signal::Reversal(_) => unsent(WhyUnsent::Reversed),
             Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
+            Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
+            Signal::StoodIn(what) => (self, Action::ReturnStan(what.leg)),
             Signal::Accepted
             | Signal::Declined { .. }
             | Signal::Unrouted { .. }
@@ -238,7 +315,9 @@ impl State {
             | Signal::Approval(_)
             | Signal::Decline(_)
             | Signal::Unusable(_)
-            | Signal::OutcomeDurable => (self, Action::Ignore),
+            | Signal::OutcomeDurable
+            | Signal::Unassigned { .. }
+            | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
 
@@ -251,11 +330,15 @@ impl State {
             Signal::Unsent => (Self::Rerouting, Action::NextCandidate),
             Signal::Reversal(what) => (Self::Reversing, Action::ReverseInFlight(what)),
             Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
+            Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
+            Signal::StoodIn(what) => (self, Action::ReturnStan(what.leg)),
             Signal::Accepted
             | Signal::Declined { .. }
             | Signal::Unrouted { .. }
             | Signal::IntentDurable
-            | Signal::OutcomeDurable => (self, Action::Ignore),
+            | Signal::OutcomeDurable
+            | Signal::Unassigned { .. }
+            | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
 
@@ -265,6 +348,8 @@ impl State {
             Signal::Unrouted { code, .. } => unsent(WhyUnsent::Unrouted(code)),
             Signal::Deadline => unsent(WhyUnsent::Deadline),
             Signal::Reversal(_) => unsent(WhyUnsent::Reversed),
+            Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
+            Signal::StoodIn(what) => (Self::Settling(Ending::Approved), Action::StandIn(what)),
             Signal::Accepted
             | Signal::Declined { .. }
             | Signal::IntentDurable
@@ -272,7 +357,9 @@ impl State {
             | Signal::Approval(_)
             | Signal::Decline(_)
             | Signal::Unusable(_)
-            | Signal::OutcomeDurable => (self, Action::Ignore),
+            | Signal::OutcomeDurable
+            | Signal::Unassigned { .. }
+            | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
 
@@ -290,11 +377,15 @@ impl State {
             Signal::Unsent => (done, Action::DropHeld { answered: None }),
             Signal::Reversal(what) => (self, Action::ReverseFurther(what)),
             Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
+            Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
+            Signal::StoodIn(what) => (self, Action::ReturnStan(what.leg)),
             Signal::Accepted
             | Signal::Declined { .. }
             | Signal::Unrouted { .. }
             | Signal::IntentDurable
-            | Signal::OutcomeDurable => (self, Action::Ignore),
+            | Signal::OutcomeDurable
+            | Signal::Unassigned { .. }
+            | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
 
@@ -306,6 +397,7 @@ impl State {
                 Self::Settled(_)
                 | Self::Assessing
                 | Self::Routing
+                | Self::Assigning
                 | Self::Intended
                 | Self::Sent
                 | Self::Rerouting
@@ -321,12 +413,16 @@ impl State {
             }
             Signal::Unusable(what) => (self, Action::Late { code: what.code }),
             Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
+            Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
+            Signal::StoodIn(what) => (self, Action::ReturnStan(what.leg)),
             Signal::Accepted
             | Signal::Declined { .. }
             | Signal::Unrouted { .. }
             | Signal::IntentDurable
             | Signal::Unsent
-            | Signal::Deadline => (self, Action::Ignore),
+            | Signal::Deadline
+            | Signal::Unassigned { .. }
+            | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
 
@@ -347,7 +443,7 @@ impl State {
     pub(crate) const fn is_exposed(self) -> bool {
         match self {
             Self::Assessing | Self::Routing | Self::Intended | Self::Sent | Self::Rerouting => true,
-            Self::Reversing | Self::Settling(_) | Self::Settled(_) => false,
+            Self::Assigning | Self::Reversing | Self::Settling(_) | Self::Settled(_) => false,
         }
     }
 
@@ -357,6 +453,7 @@ impl State {
             Self::Settling(ending) | Self::Settled(ending) => Some(ending),
             Self::Assessing
             | Self::Routing
+            | Self::Assigning
             | Self::Intended
             | Self::Sent
             | Self::Rerouting
@@ -369,6 +466,7 @@ impl State {
         match self {
             Self::Assessing
             | Self::Routing
+            | Self::Assigning
             | Self::Intended
             | Self::Sent
             | Self::Rerouting
@@ -390,9 +488,12 @@ impl State {
                 | Ending::TimedOut
                 | Ending::Invalid => false,
             },
-            Self::Assessing | Self::Routing | Self::Intended | Self::Sent | Self::Rerouting => {
-                false
-            }
+            Self::Assessing
+            | Self::Routing
+            | Self::Assigning
+            | Self::Intended
+            | Self::Sent
+            | Self::Rerouting => false,
         }
     }
 }

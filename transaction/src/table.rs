@@ -5,8 +5,8 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use domain::record::Tombstone;
-use domain::request::TraceKey;
+use domain::record::{AdviceOrigin, Tombstone};
+use domain::request::{MessageKind, TraceKey};
 use domain::time::WallTime;
 
 use crate::arena::Arena;
@@ -36,10 +36,14 @@ pub(crate) struct Table {
     finished: [List; Kept::LISTS],
     pub(crate) arena: Arena,
     window: Duration,
+    /// Not below `window`.
+    advice_window: Duration,
     /// The latest admission that was forgotten.
     forgotten: WallTime,
     /// The latest DE7 of which a copy may be unknown by now.
     unknown: WallTime,
+    /// The same for advices.
+    unknown_advice: WallTime,
 }
 
 /// One position of the slab.
@@ -60,17 +64,23 @@ struct Entry {
 struct Kept {
     /// Its admission.
     since: WallTime,
-    /// Beyond the window; at most another one.
+    /// Beyond the window; at most another one, but for an advice.
     longer: Duration,
+    /// Whose copies it is kept for.
+    kind: MessageKind,
 }
 
 impl Kept {
-    /// The window alone; up to an eighth longer; up to another window longer. An entry waits behind
-    /// another of its list for no more than that, whatever is in the other lists.
-    const LISTS: usize = 3;
+    /// The window alone; up to an eighth longer; up to another window longer; advices. An entry
+    /// waits behind another of its list for no more than that, whatever is in the other lists.
+    const LISTS: usize = 4;
+    /// The list of advices.
+    const ADVICES: u8 = 3;
 
     fn list(&self, window: Duration) -> u8 {
-        if self.longer.is_zero() {
+        if self.kind == MessageKind::Advice {
+            Self::ADVICES
+        } else if self.longer.is_zero() {
             0
         } else if self.longer.saturating_mul(8) <= window {
             1
@@ -128,8 +138,10 @@ impl Table {
             finished: [List::EMPTY; Kept::LISTS],
             arena: Arena::new(settings.answer_bytes_max.saturating_add(reserve)),
             window: settings.duplicate_window,
+            advice_window: settings.advice_window.max(settings.duplicate_window),
             forgotten: WallTime::default(),
             unknown: WallTime::default(),
+            unknown_advice: WallTime::default(),
         };
         if settings.chunks == Chunks::Preallocated {
             while table.chunks.len() < table.chunks.capacity() {
@@ -195,7 +207,17 @@ impl Table {
     /// A finished entry that may be forgotten, the oldest of its list.
     pub(crate) fn oldest_to_forget(&self, wall: WallTime) -> Option<u32> {
         let mut heads = self.finished.iter().map(|list| list.head);
-        heads.find(|head| self.may_forget(*head, wall))
+        heads.find(|head| self.may_forget(*head, wall)).or_else(|| {
+            // Requests need the room more than the days that advices are kept for.
+            let head = self.finished_list(Kept::ADVICES).head;
+            self.may_forget_early(head, wall).then_some(head)
+        })
+    }
+
+    fn may_forget_early(&self, index: u32, wall: WallTime) -> bool {
+        let kept = self.kept(index);
+        let over = kept.is_some_and(|kept| kept.since.after(self.window) < wall);
+        over && self.is_finished(index)
     }
 
     /// Whether this entry is finished and no copy of it can be taken for an original any more.
@@ -207,12 +229,19 @@ impl Table {
 
     /// Forgets this entry, if it may be.
     pub(crate) fn forget(&mut self, index: u32, wall: WallTime) -> bool {
-        if !self.may_forget(index, wall) {
+        let Some(kept) = self.kept(index) else {
+            return false;
+        };
+        let is_advice = kept.kind == MessageKind::Advice;
+        let early = is_advice && self.may_forget_early(index, wall);
+        if !early && !self.may_forget(index, wall) {
             return false;
         }
-        let kept = self.kept(index);
-        let latest = kept.map(|kept| kept.since.after(kept.longer));
-        self.unknown = self.unknown.max(latest.unwrap_or_default());
+        if is_advice {
+            self.unknown_advice = self.unknown_advice.max(kept.since.after(self.window));
+        } else {
+            self.unknown = self.unknown.max(kept.since.after(kept.longer));
+        }
         let admitted = self.at(index).map(|transaction| transaction.admitted);
         self.forgotten = self.forgotten.max(admitted.unwrap_or_default());
         self.unfinish(index);
@@ -237,18 +266,29 @@ impl Table {
     /// ahead. No DE7 counts for more: what lies further ahead is not admitted, or only where no DE7
     /// is looked at.
     fn kept(&self, index: u32) -> Option<Kept> {
-        let (since, longer) = match &self.entry(index)?.body {
+        let (since, longer, kind) = match &self.entry(index)?.body {
             Body::Vacant => return None,
             Body::Transaction(transaction) => {
                 let admitted = transaction.admitted;
                 let sent = transaction.facts.trace.transmitted.resolve(admitted);
                 let ahead = sent.unwrap_or(admitted).unix_millis();
                 let ahead = ahead.saturating_sub(admitted.unix_millis());
-                (admitted, Duration::from_millis(ahead).min(self.window))
+                let ahead = Duration::from_millis(ahead).min(self.window);
+                match transaction.advised {
+                    Some(AdviceOrigin::Acquirer) => {
+                        let days = self.advice_window.saturating_sub(self.window);
+                        (admitted, days.saturating_add(ahead), MessageKind::Advice)
+                    }
+                    Some(AdviceOrigin::StandIn) | None => (admitted, ahead, MessageKind::Request),
+                }
             }
-            Body::Tombstone(tombstone) => (tombstone.decided, self.window),
+            Body::Tombstone(tombstone) => (tombstone.decided, self.window, MessageKind::Request),
         };
-        Some(Kept { since, longer })
+        Some(Kept {
+            since,
+            longer,
+            kind,
+        })
     }
 
     /// Marks an entry as one that may be forgotten when its time comes.
@@ -423,6 +463,11 @@ impl Table {
     /// after the wall clock was set back.
     pub(crate) fn may_be_unknown(&self, sent: WallTime) -> bool {
         sent <= self.unknown
+    }
+
+    /// The same for an advice.
+    pub(crate) fn may_be_unknown_advice(&self, sent: WallTime) -> bool {
+        sent <= self.unknown_advice
     }
 
     pub(crate) fn is_finished(&self, index: u32) -> bool {

@@ -10,15 +10,15 @@ use domain::ids::{
     AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan,
 };
 use domain::pan::{Account, PanToken, SealedPan};
-use domain::record::{Outcome, Record, RefusalReason};
+use domain::record::{Advised, Outcome, Record, RefusalReason};
 use domain::request::{
-    Answer, ContentHash, DuplicateKey, Facts, FrameId, IssuerLeg, MessageClass, OriginalReference,
-    Request, Reversal, Trace, TraceKey, Transmission,
+    Advice, Answer, ContentHash, DuplicateKey, Facts, FrameId, IssuerLeg, MessageClass,
+    NamedOriginal, OriginalReference, Request, Reversal, Trace, TraceKey, Transmission,
 };
 use domain::time::{Instant, TransmissionTime, WallTime};
 use domain::{Amount, Pan, ResponseCode};
 
-use crate::input::{Assessment, Handle, Input, OwedId, Selection};
+use crate::input::{Assessment, Assignment, Handle, Input, OwedId, Selection};
 use crate::output::{Event, LegEnding, Output, Reply};
 use crate::settings::{Chunks, OutsideWindow, SafPolicy, SameContent, Settings};
 use crate::{Engine, error::RecoverError};
@@ -37,6 +37,8 @@ pub(crate) fn settings() -> Settings {
         transactions_max: 64,
         inflight_max: 16,
         saf_max: 32,
+        advice_window: Duration::from_secs(7 * 86_400),
+        advice_bytes_max: 16_384,
         answer_bytes_max: 4096,
         deadlines_max: 8,
         issuers: 2,
@@ -111,6 +113,32 @@ pub(crate) fn facts(number: u32) -> Facts {
     }
 }
 
+/// Advice `number`, which names nothing.
+pub(crate) fn advice(number: u32, frame: u32) -> Advice<'static> {
+    let facts = facts(number);
+    Advice {
+        frame: FrameId(frame),
+        transmission: Transmission::First,
+        facts: Facts {
+            key: DuplicateKey(facts.key.0 | 2),
+            ..facts
+        },
+        original: None,
+        reported: Some(ResponseCode::APPROVED),
+        fields: b"\x26\x00\x06A1B2C3",
+    }
+}
+
+/// How a message names request `number`.
+pub(crate) fn named(number: u32) -> NamedOriginal {
+    let reversal = reversal(number, 0);
+    NamedOriginal {
+        slot: reversal.slot,
+        trace_key: reversal.trace_key,
+        reference: reversal.original,
+    }
+}
+
 /// What reversal `frame` of request `number` says.
 pub(crate) fn reversal(number: u32, frame: u32) -> Reversal {
     let facts = facts(number);
@@ -171,6 +199,8 @@ pub(crate) struct Rig {
     pub(crate) decided: Vec<u64>,
     /// No reversal can be sent.
     pub(crate) links_down: bool,
+    /// No route is configured.
+    pub(crate) no_route: bool,
     next_stan: u32,
 }
 
@@ -188,6 +218,7 @@ impl Rig {
             journal: Vec::new(),
             decided: Vec::new(),
             links_down: false,
+            no_route: false,
             next_stan: 900_000,
         };
         for issuer in [IssuerId(0), IssuerId(1)] {
@@ -328,6 +359,18 @@ impl Rig {
         sent.collect()
     }
 
+    /// Advices sent since the last look.
+    pub(crate) fn advices_sent(&self) -> Vec<(OwedId, Transmission)> {
+        let sent = self.seen.iter().filter_map(|output| {
+            if let Output::SendAdvice { owed, transmission } = output {
+                Some((*owed, *transmission))
+            } else {
+                None
+            }
+        });
+        sent.collect()
+    }
+
     /// What those reversals are, one by one.
     pub(crate) fn owed_sent(&self) -> Vec<OwedId> {
         let sent = self.seen.iter().filter_map(|output| {
@@ -414,13 +457,44 @@ impl Rig {
         } else if let (Output::SelectRoute { handle, tried, .. }, true) = (output, decides) {
             let selection = self.select(tried);
             self.decide(Input::Selected { handle, selection });
-        } else if let (Output::SendReversal { owed, .. }, true) = (output, self.links_down) {
+        } else if let (Output::FindOriginal { handle, query }, true) = (output, decides) {
+            let original = self.engine.original(&query);
+            self.decide(Input::Original { handle, original });
+        } else if let (Output::AssignLeg { handle, issuer, .. }, true) = (output, decides) {
+            let assignment = self.assign(issuer);
+            self.decide(Input::Assigned { handle, assignment });
+        } else if let (Output::SendReversal { owed, .. } | Output::SendAdvice { owed, .. }, true) =
+            (output, self.links_down)
+        {
             self.decide(Input::ReversalUnsent { owed });
         }
     }
 
     fn decide(&mut self, input: Input<'_>) {
         self.engine.handle_input(input, self.now);
+    }
+
+    /// The issuer of the original, else the first one.
+    fn assign(&mut self, issuer: Option<IssuerId>) -> Assignment {
+        if self.no_route {
+            return Assignment::None {
+                code: ResponseCode::CANNOT_ROUTE,
+            };
+        }
+        Assignment::Leg(self.leg_to(issuer.unwrap_or(IssuerId(0))))
+    }
+
+    /// A leg with a STAN of its own.
+    pub(crate) fn leg_to(&mut self, issuer: IssuerId) -> IssuerLeg {
+        self.next_stan += 1;
+        IssuerLeg {
+            route: RouteId(0),
+            candidate: 0,
+            issuer,
+            link: LinkId(0),
+            stan: Stan::new(self.next_stan).unwrap(),
+            transmitted: TransmissionTime::at(NOON),
+        }
     }
 
     /// Two candidates, then none.
@@ -456,6 +530,8 @@ pub(crate) fn name(record: &Record<'_>) -> &'static str {
         Record::SafDone(_) => "saf-done",
         Record::Tombstone(_) => "tombstone",
         Record::LateResponse(_) => "late",
+        Record::Advised(_) => "advised",
+        Record::AdviceDone(_) => "advice-done",
     }
 }
 
@@ -480,6 +556,18 @@ fn owned(record: Record<'_>) -> Record<'static> {
         Record::SafDone(record) => Record::SafDone(record),
         Record::Tombstone(record) => Record::Tombstone(record),
         Record::LateResponse(record) => Record::LateResponse(record),
+        Record::AdviceDone(record) => Record::AdviceDone(record),
+        Record::Advised(record) => Record::Advised(Advised {
+            transaction: record.transaction,
+            admitted: record.admitted,
+            facts: record.facts,
+            reported: record.reported,
+            origin: record.origin,
+            leg: record.leg,
+            completes: record.completes,
+            answer: record.answer,
+            fields: Box::leak(record.fields.to_vec().into_boxed_slice()),
+        }),
     }
 }
 

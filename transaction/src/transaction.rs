@@ -1,12 +1,16 @@
 //! One transaction: what it captured at admission, and what it has come to since.
 
-use domain::ids::{AuthorisationId, TransactionId};
-use domain::record::{Intent, RefusalReason, Refused, Tombstone};
-use domain::request::{Answer, DuplicateKey, Facts, FrameId, IssuerLeg, OriginalReference};
-use domain::request::{Request, Reversal};
+use domain::ids::{AcquirerId, AuthorisationId, MerchantId, TransactionId};
+use domain::pan::PanToken;
+use domain::record::{AdviceOrigin, Advised, Completed, Intent, RefusalReason, Refused, Tombstone};
+use domain::request::{
+    Advice, Answer, DuplicateKey, Facts, FrameId, IssuerLeg, MessageKind, OriginalReference,
+    Request, Reversal,
+};
 use domain::time::{Instant, WallTime};
 use domain::{Amount, ResponseCode};
 
+use crate::advice::Original;
 use crate::arena::{Arena, Span};
 use crate::state::{Ending, Requested, State};
 use crate::table::NONE;
@@ -31,6 +35,10 @@ pub(crate) struct Transaction {
     pub(crate) late_seen: bool,
     /// During recovery: a reversal was owed at some time.
     pub(crate) owed_once: bool,
+    /// An advice, or approved in place of an issuer.
+    pub(crate) advised: Option<AdviceOrigin>,
+    /// DE39 of an advice.
+    pub(crate) reported: Option<ResponseCode>,
     /// Candidate positions that were tried and not sent to.
     pub(crate) tried: u8,
     /// Which deadline queue it stands in.
@@ -83,6 +91,96 @@ impl Transaction {
         transaction
     }
 
+    /// Takes an advice in.
+    pub(crate) fn advise(advice: &Advice<'_>, id: TransactionId, admitted: WallTime) -> Self {
+        let mut transaction = Self::new(id, admitted, advice.facts, State::Assigning);
+        transaction.frame = Some(advice.frame);
+        transaction.advised = Some(AdviceOrigin::Acquirer);
+        transaction.reported = advice.reported;
+        transaction
+    }
+
+    /// Found in the journal: an advice, or an approval in place of an issuer.
+    pub(crate) fn recovered_advised(advised: &Advised<'_>) -> Self {
+        let ending = match advised.leg {
+            None => Ending::NotSent,
+            Some(_) if advised.is_approval() => Ending::Approved,
+            Some(_) => Ending::Declined,
+        };
+        let state = State::Settled(ending);
+        let mut transaction =
+            Self::new(advised.transaction, advised.admitted, advised.facts, state);
+        transaction.take_advised(advised);
+        transaction
+    }
+
+    /// What a record of it says; its state is the caller's.
+    pub(crate) fn take_advised(&mut self, advised: &Advised<'_>) {
+        self.leg = advised.leg;
+        self.stan_held = advised.leg.is_some();
+        self.advised = Some(advised.origin);
+        self.reported = advised.reported;
+        self.answer = StoredAnswer::of(advised.answer.code);
+        self.answer.authorisation = advised.answer.authorisation;
+        self.left = match self.state.ending() {
+            Some(Ending::Approved) => self.facts.amount.minor(),
+            _ => 0,
+        };
+    }
+
+    /// What an issuer has of it.
+    pub(crate) const fn kind(&self) -> MessageKind {
+        match self.advised {
+            Some(_) => MessageKind::Advice,
+            None => MessageKind::Request,
+        }
+    }
+
+    /// How an advice ends whose issuer is told.
+    pub(crate) fn reported_ending(&self) -> Ending {
+        if self.reported.is_none_or(ResponseCode::is_approval) {
+            Ending::Approved
+        } else {
+            Ending::Declined
+        }
+    }
+
+    /// What another transaction that names this one has to know.
+    pub(crate) fn as_original(&self) -> Original {
+        let reversed = match self.state.ending() {
+            Some(Ending::TimedOut | Ending::Invalid) => true,
+            Some(
+                Ending::Refused
+                | Ending::NotSent
+                | Ending::Declined
+                | Ending::Approved
+                | Ending::PartlyReversed
+                | Ending::Reversed
+                | Ending::AcquirerReversed,
+            )
+            | None => self.state == State::Reversing || self.is_taken_back(),
+        };
+        match self.leg {
+            _ if reversed => Original::Reversed,
+            Some(leg) => Original::Stands {
+                issuer: leg.issuer,
+                completed: Completed {
+                    transaction: self.id,
+                    class: self.facts.class,
+                    kind: self.kind(),
+                    stan: leg.stan,
+                    transmitted: leg.transmitted,
+                },
+            },
+            None => Original::Unknown,
+        }
+    }
+
+    /// Nothing is left of it: a partial reversal leaves something that can be completed.
+    const fn is_taken_back(&self) -> bool {
+        self.state.is_reversed() && self.left == 0
+    }
+
     fn new(id: TransactionId, admitted: WallTime, facts: Facts, state: State) -> Self {
         Self {
             id,
@@ -95,6 +193,8 @@ impl Transaction {
             stan_held: false,
             late_seen: false,
             owed_once: false,
+            advised: None,
+            reported: None,
             tried: 0,
             queue: u8::MAX,
             deadline: Instant::FAR_FUTURE,
@@ -202,14 +302,27 @@ impl Transaction {
 
     /// Whether a reversal with this reference, DE42 and account can mean this transaction.
     pub(crate) fn is_meant_by(&self, reversal: &Reversal) -> bool {
-        let account = self.facts.account.token;
-        let merchant = &self.facts.trace.merchant;
-        self.facts.acquirer == reversal.acquirer
-            && is_meant(&self.facts, &reversal.original)
-            && (reversal.merchant.is_empty()
-                || merchant.is_empty()
-                || reversal.merchant == *merchant)
-            && reversal.token.is_none_or(|token| token == account)
+        self.is_named(
+            reversal.acquirer,
+            &reversal.original,
+            &reversal.merchant,
+            reversal.token,
+        )
+    }
+
+    /// Whether a message with this reference, DE42 and account can mean this transaction.
+    pub(crate) fn is_named(
+        &self,
+        acquirer: AcquirerId,
+        original: &OriginalReference,
+        merchant: &MerchantId,
+        account: Option<PanToken>,
+    ) -> bool {
+        let own = &self.facts.trace.merchant;
+        self.facts.acquirer == acquirer
+            && is_meant(&self.facts, original)
+            && (merchant.is_empty() || own.is_empty() || merchant == own)
+            && account.is_none_or(|token| token == self.facts.account.token)
     }
 
     /// The record of its latest intent.

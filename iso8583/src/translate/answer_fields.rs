@@ -3,6 +3,7 @@
 
 use domain::request::Answer;
 
+use crate::bitmap::Bitmap;
 use crate::chip::Conversion;
 use crate::composite::Composite;
 use crate::dialect::CHIP_DATA;
@@ -16,6 +17,15 @@ use crate::tlv;
 /// first, because the terminal needs it to end its dialogue with the card; what then does not fit
 /// is left out.
 pub(super) fn collect<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a [u8] {
+    collect_of(message, message.dialect().replay(), scratch)
+}
+
+/// Encodes those of `numbers` that are there.
+pub(super) fn collect_of<'a>(
+    message: MessageRef<'_>,
+    numbers: Bitmap,
+    scratch: &'a mut [u8],
+) -> &'a [u8] {
     let room = scratch.len().min(Answer::FIELDS_LEN_MAX);
     let size = |number| match message.value_len(number) {
         Some(len) => len.saturating_add(HEADER_LEN),
@@ -23,7 +33,7 @@ pub(super) fn collect<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a
     };
     let mut spare = room.saturating_sub(size(CHIP_DATA));
     let mut at = 0_usize;
-    for number in message.dialect().replay().intersection(message.present()) {
+    for number in numbers.intersection(message.present()) {
         if number != CHIP_DATA {
             let size = size(number);
             if size > spare {

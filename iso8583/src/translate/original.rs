@@ -3,7 +3,7 @@
 use domain::amount::Amount;
 use domain::currency::Currency;
 use domain::ids::{InstitutionId, Stan};
-use domain::request::MessageClass;
+use domain::request::{MessageClass, MessageKind};
 use domain::time::{TransmissionTime, digits_of};
 
 use crate::error::FormatError;
@@ -51,14 +51,16 @@ impl OriginalData {
 
 /// The field as njia sends it, with the values of the leg to the issuer.
 pub(super) fn original_data(
-    class: MessageClass,
+    (class, kind): (MessageClass, MessageKind),
     stan: Stan,
     transmitted: TransmissionTime,
     institutions: [&InstitutionId; 2],
 ) -> [u8; 42] {
-    let mti = match class {
-        MessageClass::Authorisation => Mti::AUTHORISATION_REQUEST,
-        MessageClass::Financial => Mti::FINANCIAL_REQUEST,
+    let mti = match (class, kind) {
+        (MessageClass::Authorisation, MessageKind::Request) => Mti::AUTHORISATION_REQUEST,
+        (MessageClass::Authorisation, MessageKind::Advice) => Mti::AUTHORISATION_ADVICE,
+        (MessageClass::Financial, MessageKind::Request) => Mti::FINANCIAL_REQUEST,
+        (MessageClass::Financial, MessageKind::Advice) => Mti::FINANCIAL_ADVICE,
     };
     let [acquiring, forwarding] = institutions;
     let (acquiring, forwarding) = (zero_filled(acquiring), zero_filled(forwarding));

@@ -90,9 +90,17 @@ pub fn request(message: MessageRef<'_>) -> Result<RequestFields, FormatError> {
         (Version::Iso1987, Class::Financial, Function::Request) => MessageClass::Financial,
         _ => return Err(FormatError { field: 0 }),
     };
+    money(message, class)
+}
+
+/// What a request and an advice have in common.
+pub(super) fn money(
+    message: MessageRef<'_>,
+    class: MessageClass,
+) -> Result<RequestFields, FormatError> {
     Ok(RequestFields {
         class,
-        transmission: transmission(mti),
+        transmission: transmission(message.mti()),
         account: account(message)?.ok_or(FormatError { field: 2 })?,
         amount: amount(message)?,
         processing_code: mandatory(message, 3)?,

@@ -2,7 +2,7 @@
 
 use domain::amount::Amount;
 use domain::ids::InstitutionId;
-use domain::request::{Answer, Facts, IssuerLeg, Transmission};
+use domain::request::{Answer, Facts, IssuerLeg, MessageKind, Transmission};
 use domain::response_code::ResponseCode;
 use domain::time::{TransmissionTime, digits_of};
 
@@ -130,6 +130,8 @@ pub struct IssuerReversal<'a> {
     pub facts: &'a Facts,
     /// The account's digits in the clear (DE2).
     pub account: &'a [u8],
+    /// Whether the original asked or reported.
+    pub original: MessageKind,
     /// How the original travelled: the reversal carries its STAN, and DE90 its STAN and DE7.
     pub leg: &'a IssuerLeg,
     /// This switch (DE33).
@@ -175,7 +177,8 @@ pub fn write_reversal(
     };
     let trace = &facts.trace;
     let institutions = [&trace.institution, forwarding];
-    let original = original_data(facts.class, leg.stan, leg.transmitted, institutions);
+    let named = (facts.class, reversal.original);
+    let original = original_data(named, leg.stan, leg.transmitted, institutions);
     let mut writer = Writer::new(dialect, mti, out);
     writer.put(2, reversal.account)?;
     writer.put(3, facts.processing_code.as_bytes())?;
@@ -197,7 +200,11 @@ pub fn write_reversal(
     writer.finish()
 }
 
-fn put_present(writer: &mut Writer<'_>, number: u8, value: &[u8]) -> Result<(), WriteError> {
+pub(super) fn put_present(
+    writer: &mut Writer<'_>,
+    number: u8,
+    value: &[u8],
+) -> Result<(), WriteError> {
     if value.is_empty() {
         return Ok(());
     }
@@ -218,7 +225,7 @@ fn copy_entry_mode(writer: &mut Writer<'_>, request: MessageRef<'_>) -> Result<(
 }
 
 /// Three digits, and a zero where the dialect has a fourth (Visa).
-fn put_entry_mode(writer: &mut Writer<'_>, digits: &[u8]) -> Result<(), WriteError> {
+pub(super) fn put_entry_mode(writer: &mut Writer<'_>, digits: &[u8]) -> Result<(), WriteError> {
     let has_fill = writer
         .dialect()
         .field(22)
@@ -232,7 +239,11 @@ fn put_entry_mode(writer: &mut Writer<'_>, digits: &[u8]) -> Result<(), WriteErr
 
 /// A further field that the acquirer's dialect cannot carry is left out: the answer itself must get
 /// through. A buffer that is full stays an error.
-fn put_further(writer: &mut Writer<'_>, number: u8, value: &[u8]) -> Result<(), WriteError> {
+pub(super) fn put_further(
+    writer: &mut Writer<'_>,
+    number: u8,
+    value: &[u8],
+) -> Result<(), WriteError> {
     let put = if number == CHIP_DATA {
         // It is kept as bare elements.
         writer.put_chip_data(number, value, Composite::Tlv)
@@ -246,4 +257,4 @@ fn put_further(writer: &mut Writer<'_>, number: u8, value: &[u8]) -> Result<(), 
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -142,6 +142,16 @@ impl Book {
         asked.told
     }
 
+    /// Takes an advice, and says what it is told: that it is taken, unless its reversal came first.
+    pub fn advice(&mut self, asked: &Asked) -> ResponseCode {
+        let told = self.request(asked);
+        self.close(asked.id.stan);
+        match self.entries.get(&asked.id) {
+            Some(Entry::Approved { .. } | Entry::Declined(_)) => ResponseCode::APPROVED,
+            Some(Entry::Voided) | None => told.code,
+        }
+    }
+
     /// Takes a reversal of `id`; `stays` is the amount that was really completed.
     pub fn reversal(&mut self, id: &TraceId, stays: Option<Amount>) -> ResponseCode {
         if self.open.get(&id.stan.number()) == Some(id) {
@@ -322,6 +332,25 @@ mod tests {
         assert_eq!(book.request(&asked(1, 500)).code, ResponseCode::DUPLICATE);
         assert!(book.totals().is_empty());
         assert_eq!(book.oddities.requests_after_reversal, 1);
+    }
+
+    #[test]
+    fn an_advice_moves_money_once_and_is_always_acknowledged() {
+        let mut book = Book::default();
+        assert_eq!(book.advice(&asked(1, 500)), ResponseCode::APPROVED);
+        let repeat = Asked {
+            repeat: true,
+            ..asked(1, 500)
+        };
+        assert_eq!(book.advice(&repeat), ResponseCode::APPROVED);
+        let declined = Asked {
+            told: Told::decline(ResponseCode::INSUFFICIENT_FUNDS),
+            ..asked(2, 900)
+        };
+        assert_eq!(book.advice(&declined), ResponseCode::APPROVED);
+        assert_eq!(kes(&book), (500, 0));
+        assert_eq!(book.reversal(&id(1), None), ResponseCode::APPROVED);
+        assert_eq!(kes(&book), (500, 500));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use domain::request::{Answer, Trace};
 use domain::response_code::ResponseCode;
 use domain::time::{Instant, digits_of};
 use hashbrown::HashSet;
-use iso8583::mti::Class;
+use iso8583::mti::{Class, Function};
 use iso8583::translate::NetworkKind;
 use iso8583::{FieldIndex, MessageRef, translate};
 
@@ -30,6 +30,8 @@ pub struct IssuerStats {
     pub requests: u64,
     /// Of them approved.
     pub approved: u64,
+    /// 0120 and 0220, repeats included.
+    pub advices: u64,
     /// 0400 and 0420, repeats included.
     pub reversals: u64,
     /// Sign-ons, sign-offs and echoes.
@@ -135,6 +137,11 @@ impl Station {
             {
                 self.stats.before_sign_on += 1;
                 Some(())
+            }
+            (true, Class::Authorisation | Class::Financial)
+                if message.mti().function() == Function::Advice =>
+            {
+                self.advice(line, message, now)
             }
             (true, Class::Authorisation | Class::Financial) => self.request(line, message, now),
             (true, Class::Reversal) => self.reversal(line, message, now),
@@ -289,6 +296,33 @@ impl Station {
             fields: further_fields(message, told, &mut further),
         };
         self.answer(line, message, &answer, delivery, now)
+    }
+
+    /// What has happened is acknowledged, whatever was decided.
+    fn advice(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
+        let fields = translate::advice(message).ok()?;
+        self.stats.advices += 1;
+        let delivery = self.delivery();
+        if delivery == (Delivery::Silent { processed: false }) {
+            self.stats.silent += 1;
+            return Some(());
+        }
+        let code = fields.reported.unwrap_or(ResponseCode::APPROVED);
+        let asked = Asked {
+            id: trace_id(&fields.request.trace),
+            repeat: message.mti().is_repeat(),
+            amount: fields.request.amount,
+            told: Told {
+                code,
+                authorisation: AuthorisationId::EMPTY,
+            },
+        };
+        let told = self.book.advice(&asked);
+        if matches!(delivery, Delivery::Silent { .. }) {
+            self.stats.silent += 1;
+            return Some(());
+        }
+        self.answer(line, message, &Answer::of(told), delivery, now)
     }
 
     fn reversal(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {

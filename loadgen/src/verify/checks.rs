@@ -166,11 +166,16 @@ impl Audit {
             contradictions.found(format_args!("{id} {what}"));
         }
         let mut open = Check::new("intents without an outcome", Fault::Other);
-        let mut owing = Check::new("reversals still owed", Fault::Other);
-        let mut failed = Check::new("reversals that ended as exceptions", Fault::Other);
+        let mut owing = Check::new("reversals or advices still owed", Fault::Other);
+        let mut failed = Check::new(
+            "reversals or advices that ended as exceptions",
+            Fault::Other,
+        );
         for (id, entry) in &journal.transactions {
             open.expect(!entry.open, id);
             owing.expect(!entry.is_owing(), id);
+            let advice = entry.advice.flatten();
+            failed.expect(matches!(advice, None | Some(SafResult::Acknowledged)), id);
             let Some(reversal) = entry.reversal else {
                 continue;
             };

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use domain::amount::Amount;
 use domain::ids::{AuthorisationId, Lsn, ShardId, TransactionId};
-use domain::record::{Intent, Outcome, OutcomeKind, Record, SafOwed, SafResult};
-use domain::request::{Facts, Trace};
+use domain::record::{Advised, Intent, Outcome, OutcomeKind, Record, SafOwed, SafResult};
+use domain::request::{Facts, IssuerLeg, Trace};
 use domain::response_code::ResponseCode;
 use hashbrown::HashMap;
 use persistence::reader::UpTo;
@@ -46,6 +46,10 @@ pub(super) struct Entry {
     /// Waits for its outcome.
     pub(super) open: bool,
     pub(super) reversal: Option<Reversal>,
+    /// An advice is owed, and how that ended.
+    pub(super) advice: Option<Option<SafResult>>,
+    /// An advice reports an approval.
+    pub(super) moved: bool,
 }
 
 /// What is owed to the issuer.
@@ -79,6 +83,11 @@ impl JournalBook {
                 self.admit(refused.transaction, entry);
             }
             Record::Outcome(outcome) => self.outcome(outcome),
+            Record::Advised(advised) => self.advised(advised),
+            Record::AdviceDone(done) => match self.entry(done.transaction) {
+                Some(entry) if entry.advice == Some(None) => entry.advice = Some(Some(done.result)),
+                Some(_) | None => self.contradict(done.transaction, "advice-done without advised"),
+            },
             Record::SafOwed(owed) => self.saf_owed(owed),
             Record::SafDone(done) => {
                 match self
@@ -95,12 +104,7 @@ impl JournalBook {
     }
 
     fn intent(&mut self, intent: &Intent) {
-        let leg = TraceId {
-            stan: intent.leg.stan,
-            transmitted: intent.leg.transmitted,
-            rrn: intent.facts.trace.rrn,
-            terminal: intent.facts.trace.terminal,
-        };
+        let leg = leg_id(&intent.leg, &intent.facts);
         self.by_leg.insert(leg, intent.transaction);
         match self.entry(intent.transaction) {
             // The next candidate is tried after one that provably got nothing.
@@ -111,6 +115,29 @@ impl JournalBook {
             }
             Some(_) => self.contradict(intent.transaction, "sent twice"),
             None => self.admit(intent.transaction, Entry::asked(&intent.facts)),
+        }
+    }
+
+    fn advised(&mut self, advised: &Advised<'_>) {
+        let mut entry = Entry::asked(&advised.facts);
+        entry.open = false;
+        entry.code = Some(advised.answer.code);
+        entry.authorisation = advised.answer.authorisation;
+        entry.advice = Some(None);
+        match advised.leg {
+            Some(leg) => {
+                entry.moved = advised.is_approval();
+                let leg = leg_id(&leg, &advised.facts);
+                self.by_leg.insert(leg, advised.transaction);
+            }
+            // Nobody is told, and people look at it.
+            None => entry.advice = None,
+        }
+        match self.entry(advised.transaction) {
+            // After a candidate that provably got nothing the switch may approve by itself.
+            Some(before) if before.kind == Some(OutcomeKind::NotSent) => *before = entry,
+            Some(_) => self.contradict(advised.transaction, "advised twice"),
+            None => self.admit(advised.transaction, entry),
         }
     }
 
@@ -174,13 +201,15 @@ impl Entry {
             answered: None,
             open: true,
             reversal: None,
+            advice: None,
+            moved: false,
         }
     }
 
     /// Money as the journal knows it, in minor units.
     pub(super) fn money(&self) -> u64 {
-        let approved = self.kind == Some(OutcomeKind::Answered)
-            && self.code.is_some_and(ResponseCode::is_approval);
+        let answered = self.kind == Some(OutcomeKind::Answered);
+        let approved = self.moved || (answered && self.code.is_some_and(ResponseCode::is_approval));
         match (approved, self.reversal) {
             (false, _) => 0,
             (true, Some(reversal)) => reversal.stays,
@@ -194,10 +223,12 @@ impl Entry {
         self.money() == 0 || (same_currency && self.money() == asked.minor())
     }
 
-    /// A reversal is owed and has not ended.
+    /// A reversal or an advice is owed and has not ended.
     pub(super) fn is_owing(&self) -> bool {
-        self.reversal
-            .is_some_and(|reversal| reversal.result.is_none())
+        let reversal = self
+            .reversal
+            .is_some_and(|reversal| reversal.result.is_none());
+        reversal || self.advice == Some(None)
     }
 }
 
@@ -224,6 +255,15 @@ fn read_shards(root: &Path, mut take: impl FnMut(&Record<'_>)) -> Result<Vec<(u1
         all.push((shard, last));
     }
     Ok(all)
+}
+
+fn leg_id(leg: &IssuerLeg, facts: &Facts) -> TraceId {
+    TraceId {
+        stan: leg.stan,
+        transmitted: leg.transmitted,
+        rrn: facts.trace.rrn,
+        terminal: facts.trace.terminal,
+    }
 }
 
 fn request_id(trace: &Trace) -> TraceId {

@@ -13,7 +13,7 @@ use super::batch::{Batch, Poison};
 use super::event::shard_key;
 use super::failure::Failure;
 use super::lane::Claim;
-use super::projection::FailedReversal;
+use super::projection::Failed;
 use super::sql::Sql;
 use super::status::Counts;
 use super::words;
@@ -70,8 +70,8 @@ pub(crate) async fn apply(
         copy(client, &sql.stage_copy, batch.staged).await?;
         let rows = (batch.staged_rows, batch.requests);
         project(client, sql, rows, &mut counts).await?;
-        if !batch.reversals_failed.is_empty() {
-            except(client, sql, claim, &batch.reversals_failed).await?;
+        if !batch.failed.is_empty() {
+            except(client, sql, claim, &batch.failed).await?;
         }
     }
     commit(client).await?;
@@ -209,13 +209,13 @@ async fn project(
     Ok(())
 }
 
-/// Lists reversals that no issuer took: each from its own record, since a later record of the same
+/// Lists reversals and advices that no issuer took: each from its own record, since a later record of the same
 /// transaction may have changed its row in this very batch.
 async fn except(
     client: &Client,
     sql: &Sql,
     claim: &Claim,
-    failed: &[FailedReversal],
+    failed: &[Failed],
 ) -> Result<(), ApplyError> {
     let key = Key::of(claim);
     let shard_keys: Vec<i16> = failed
@@ -223,18 +223,18 @@ async fn except(
         .map(|f| int2(shard_key(f.transaction).0))
         .collect();
     let transactions: Vec<String> = failed.iter().map(|f| uuid_text(f.transaction)).collect();
-    let results: Vec<&str> = failed.iter().map(|f| words::saf_result(f.result)).collect();
+    let reasons: Vec<&str> = failed.iter().map(|f| words::exception(f)).collect();
     let lsns: Vec<i64> = failed.iter().map(|f| int8(f.lsn)).collect();
     let parameters: [(&(dyn ToSql + Sync), Type); 6] = [
         (&key.journal, Type::TEXT),
         (&key.shard, Type::INT4),
         (&shard_keys, Type::INT2_ARRAY),
         (&transactions, Type::TEXT_ARRAY),
-        (&results, Type::TEXT_ARRAY),
+        (&reasons, Type::TEXT_ARRAY),
         (&lsns, Type::INT8_ARRAY),
     ];
     client
-        .execute_typed(&sql.exception_reversal, &parameters)
+        .execute_typed(&sql.exception_owed, &parameters)
         .await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use domain::time::WallTime;
 use super::copy::CopyBuffer;
 use super::event::{self, Place, record_time};
 use super::lane::Lane;
-use super::projection::{FailedReversal, Projection};
+use super::projection::{Failed, Projection};
 use super::settings::{Names, Payload};
 use super::source::SourceError;
 use super::{stage, words};
@@ -26,7 +26,7 @@ pub(crate) struct Batch {
     pub(crate) staged_rows: u64,
     /// Staged rows that carry a request.
     pub(crate) requests: u64,
-    pub(crate) reversals_failed: Vec<FailedReversal>,
+    pub(crate) failed: Vec<Failed>,
 }
 
 impl Batch {
@@ -68,7 +68,7 @@ impl Batch {
             staged_rows: staged.rows(),
             staged: staged.finish(),
             requests: projection.requests(),
-            reversals_failed: projection.reversals_failed().to_vec(),
+            failed: projection.failed().to_vec(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! One record as a row of `event`.
 
 use domain::ids::{Lsn, ShardId, Slot, TransactionId};
-use domain::record::{Intent, Outcome, Record, Refused, SafDone, SafOwed};
+use domain::record::{Advised, Intent, Outcome, Record, Refused, SafDone, SafOwed};
 use domain::request::{Facts, IssuerLeg};
 use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
@@ -81,6 +81,8 @@ pub(crate) const fn record_time(record: &Record<'_>) -> WallTime {
         Record::SafDone(record) => record.decided,
         Record::Tombstone(record) => record.decided,
         Record::LateResponse(record) => record.received,
+        Record::Advised(record) => record.admitted,
+        Record::AdviceDone(record) => record.decided,
     }
 }
 
@@ -110,7 +112,8 @@ impl<'r> Cells<'r> {
             Record::Refused(refused) => Self::refused(refused),
             Record::Outcome(outcome) => Self::outcome(outcome),
             Record::SafOwed(owed) => Self::saf_owed(owed),
-            Record::SafDone(done) => Self::saf_done(done),
+            Record::SafDone(done) | Record::AdviceDone(done) => Self::saf_done(done),
+            Record::Advised(advised) => Self::advised(advised),
             Record::Tombstone(tombstone) => Self {
                 acquirer: Some(tombstone.acquirer.0),
                 stan: Some(tombstone.original.stan.number()),
@@ -122,6 +125,21 @@ impl<'r> Cells<'r> {
                 issuer: Some(late.issuer.0),
                 ..Self::default()
             },
+        }
+    }
+
+    fn advised(advised: &'r Advised<'_>) -> Self {
+        let cells = Self {
+            detail: Some(words::advised(advised)),
+            code: Some(advised.answer.code),
+            issuer_code: advised.reported,
+            authorisation: advised.answer.authorisation.as_str(),
+            ..Self::default()
+        };
+        let cells = cells.asked(&advised.facts);
+        match &advised.leg {
+            Some(leg) => cells.sent(leg),
+            None => cells,
         }
     }
 

@@ -12,6 +12,8 @@
 //! | outcome | outcome |
 //! | saf-owed | owed, ended (to `owed`) |
 //! | saf-done | ended; a failed one is also kept by itself, whatever follows it |
+//! | advised | request, leg, outcome; one that nobody is told of is also kept by itself |
+//! | advice-done | none; a failed one is kept by itself |
 //! | late response | late |
 //! | tombstone | none: it is no transaction, its row is in `event` alone |
 
@@ -19,7 +21,8 @@ use std::collections::HashMap;
 
 use domain::ids::{AuthorisationId, Lsn, TransactionId};
 use domain::record::{
-    Intent, LateResponse, Outcome, OutcomeKind, Record, Refused, SafDone, SafOwed, SafResult,
+    Advised, Intent, LateResponse, Outcome, OutcomeKind, Record, Refused, SafDone, SafOwed,
+    SafResult,
 };
 use domain::request::{Facts, IssuerLeg};
 use domain::time::WallTime;
@@ -117,16 +120,33 @@ pub(crate) struct ReversalState {
 pub(crate) struct Projection {
     rows: Vec<Staged>,
     index: HashMap<TransactionId, usize>,
-    reversals_failed: Vec<FailedReversal>,
+    failed: Vec<Failed>,
 }
 
-/// A reversal that ended without the issuer taking it. No fold: a later reversal of the same
+/// Something owed that ended without the issuer taking it. No fold: a later reversal of the same
 /// transaction does not settle this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FailedReversal {
+pub(crate) struct Failed {
     pub(crate) transaction: TransactionId,
     pub(crate) lsn: Lsn,
-    pub(crate) result: SafResult,
+    pub(crate) what: Owed,
+    pub(crate) how: Failure,
+}
+
+/// What was owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owed {
+    Reversal,
+    Advice,
+}
+
+/// Why the issuer has not taken it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It was refused, or its time ran out.
+    Ended(SafResult),
+    /// What it completes had been reversed.
+    Reversed,
 }
 
 impl Projection {
@@ -138,17 +158,34 @@ impl Projection {
             Record::Outcome(outcome) => self.row(lsn, outcome.transaction).outcome(outcome),
             Record::SafOwed(owed) => self.row(lsn, owed.transaction).saf_owed(*owed),
             Record::SafDone(done) => {
-                if done.result != SafResult::Acknowledged {
-                    self.reversals_failed.push(FailedReversal {
-                        transaction: done.transaction,
+                self.end(lsn, Owed::Reversal, done);
+                self.row(lsn, done.transaction).saf_done(done);
+            }
+            Record::AdviceDone(done) => self.end(lsn, Owed::Advice, done),
+            Record::Advised(advised) => {
+                if advised.leg.is_none() {
+                    self.failed.push(Failed {
+                        transaction: advised.transaction,
                         lsn,
-                        result: done.result,
+                        what: Owed::Advice,
+                        how: Failure::Reversed,
                     });
                 }
-                self.row(lsn, done.transaction).saf_done(done);
+                self.row(lsn, advised.transaction).advised(advised);
             }
             Record::LateResponse(late) => self.row(lsn, late.transaction).late(*late),
             Record::Tombstone(_) => {}
+        }
+    }
+
+    fn end(&mut self, lsn: Lsn, what: Owed, done: &SafDone) {
+        if done.result != SafResult::Acknowledged {
+            self.failed.push(Failed {
+                transaction: done.transaction,
+                lsn,
+                what,
+                how: Failure::Ended(done.result),
+            });
         }
     }
 
@@ -163,9 +200,9 @@ impl Projection {
         u64::try_from(self.rows.iter().filter(with).count()).unwrap_or(u64::MAX)
     }
 
-    /// Reversals that ended without the issuer taking them.
-    pub(crate) fn reversals_failed(&self) -> &[FailedReversal] {
-        &self.reversals_failed
+    /// What ended without the issuer taking it.
+    pub(crate) fn failed(&self) -> &[Failed] {
+        &self.failed
     }
 
     fn row(&mut self, lsn: Lsn, transaction: TransactionId) -> &mut Staged {
@@ -205,6 +242,23 @@ impl Staged {
         self.touched.add(Touched::LEG);
         self.leg = Some(intent.leg);
         self.outcome = Ending::SENT;
+    }
+
+    fn advised(&mut self, advised: &Advised<'_>) {
+        self.ask(advised.admitted, advised.facts);
+        if advised.leg.is_some() {
+            self.touched.add(Touched::LEG);
+            self.leg = advised.leg;
+        }
+        self.outcome = Ending {
+            state: words::advised(advised),
+            approved: advised.leg.is_some() && advised.is_approval(),
+            code: Some(advised.answer.code),
+            issuer_code: advised.reported,
+            authorisation: advised.answer.authorisation,
+            decided: Some(advised.admitted),
+            ..Ending::SENT
+        };
     }
 
     const fn refused(&mut self, refused: &Refused) {

@@ -32,7 +32,7 @@ pub(crate) struct Sql {
     pub(crate) transaction_double: String,
     pub(crate) exception_double: String,
     pub(crate) exception_orphan: String,
-    pub(crate) exception_reversal: String,
+    pub(crate) exception_owed: String,
     pub(crate) quarantine_insert: String,
 }
 
@@ -57,7 +57,7 @@ impl Sql {
             transaction_double: transaction_double(s),
             exception_double: exception_double(s),
             exception_orphan: exception_orphan(s),
-            exception_reversal: exception_reversal(s),
+            exception_owed: exception_owed(s),
             quarantine_insert: quarantine_insert(s),
             watermarks_known: format!("SELECT to_regclass('{s}.watermark') IS NOT NULL"),
             watermarks: format!(
@@ -201,12 +201,12 @@ fn exception_orphan(s: &str) -> String {
     )
 }
 
-fn exception_reversal(s: &str) -> String {
+fn exception_owed(s: &str) -> String {
     format!(
         "INSERT INTO {s}.exception (shard_key, transaction_id, reason, journal, shard, lsn) \
-         SELECT f.shard_key, CAST(f.transaction_id AS uuid), 'reversal_' || f.result, \
+         SELECT f.shard_key, CAST(f.transaction_id AS uuid), f.reason, \
          CAST($1 AS uuid), $2, f.lsn \
-         FROM unnest($3, $4, $5, $6) AS f (shard_key, transaction_id, result, lsn) \
+         FROM unnest($3, $4, $5, $6) AS f (shard_key, transaction_id, reason, lsn) \
          ON CONFLICT DO NOTHING"
     )
 }

@@ -1,8 +1,12 @@
 //! The words that stand in text columns. They are read by people and reports: never changed, only
 //! added to.
 
-use domain::record::{OutcomeKind, Record, RefusalReason, ReversalCause, SafResult};
+use domain::record::{
+    AdviceOrigin, Advised, OutcomeKind, Record, RefusalReason, ReversalCause, SafResult,
+};
 use domain::request::MessageClass;
+
+use super::projection::{Failed, Failure, Owed};
 
 pub(crate) const fn kind(record: &Record<'_>) -> &'static str {
     match record {
@@ -13,6 +17,8 @@ pub(crate) const fn kind(record: &Record<'_>) -> &'static str {
         Record::SafDone(_) => "saf_done",
         Record::Tombstone(_) => "tombstone",
         Record::LateResponse(_) => "late_response",
+        Record::Advised(_) => "advised",
+        Record::AdviceDone(_) => "advice_done",
     }
 }
 
@@ -27,6 +33,15 @@ pub(crate) const fn class(class: MessageClass) -> &'static str {
 pub(crate) const SENT: &str = "sent";
 /// State of a transaction that the switch declined.
 pub(crate) const REFUSED: &str = "refused";
+
+/// State of a transaction that an advice reports.
+pub(crate) const fn advised(advised: &Advised<'_>) -> &'static str {
+    match (advised.leg, advised.origin) {
+        (None, _) => "unforwarded",
+        (Some(_), AdviceOrigin::Acquirer) => "advised",
+        (Some(_), AdviceOrigin::StandIn) => "stood_in",
+    }
+}
 
 pub(crate) const fn outcome(kind: OutcomeKind) -> &'static str {
     match kind {
@@ -61,6 +76,19 @@ pub(crate) const fn cause(cause: ReversalCause) -> &'static str {
 
 /// Reversal state between saf-owed and saf-done.
 pub(crate) const OWED: &str = "owed";
+
+/// Why people have to look at something that was owed.
+pub(crate) const fn exception(failed: &Failed) -> &'static str {
+    match (failed.what, failed.how) {
+        (Owed::Reversal, Failure::Ended(SafResult::Refused)) => "reversal_refused",
+        (Owed::Reversal, Failure::Ended(SafResult::Expired)) => "reversal_expired",
+        (Owed::Reversal, Failure::Ended(SafResult::Acknowledged)) => "reversal_acknowledged",
+        (Owed::Advice, Failure::Ended(SafResult::Refused)) => "advice_refused",
+        (Owed::Advice, Failure::Ended(SafResult::Expired)) => "advice_expired",
+        (Owed::Advice, Failure::Ended(SafResult::Acknowledged)) => "advice_acknowledged",
+        (Owed::Reversal | Owed::Advice, Failure::Reversed) => "advice_of_reversed",
+    }
+}
 
 pub(crate) const fn saf_result(result: SafResult) -> &'static str {
     match result {

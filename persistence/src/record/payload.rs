@@ -1,5 +1,5 @@
 //! The payload of a record: one archived struct of fixed size, then, for an outcome, the fields to
-//! replay as they are.
+//! replay as they are; and so for an advice, the fields to pass on.
 
 mod v1;
 
@@ -17,7 +17,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::{EncodeError, RecordError, RecordType};
 
 /// Longest fixed part of any payload.
-const FIXED_MAX: usize = 256;
+const FIXED_MAX: usize = 272;
 
 /// Bytes on the alignment that an archive needs; records lie where the file has them.
 #[repr(align(16))]
@@ -30,9 +30,10 @@ pub(super) const fn len(record: &Record<'_>) -> usize {
         Record::Refused(_) => v1::REFUSED_LEN,
         Record::Outcome(outcome) => v1::OUTCOME_LEN + outcome.answer.fields.len(),
         Record::SafOwed(_) => v1::SAF_OWED_LEN,
-        Record::SafDone(_) => v1::SAF_DONE_LEN,
+        Record::SafDone(_) | Record::AdviceDone(_) => v1::SAF_DONE_LEN,
         Record::Tombstone(_) => v1::TOMBSTONE_LEN,
         Record::LateResponse(_) => v1::LATE_RESPONSE_LEN,
+        Record::Advised(advised) => v1::ADVISED_LEN + advised.fields.len(),
     }
 }
 
@@ -41,11 +42,22 @@ pub(super) fn write(record: &Record<'_>, out: &mut [u8]) -> Result<(), EncodeErr
     match record {
         Record::Intent(intent) => archive(&v1::IntentV1::from(intent), out),
         Record::Refused(refused) => archive(&v1::RefusedV1::from(refused), out),
-        Record::Outcome(outcome) => write_outcome(outcome, out),
+        Record::Outcome(outcome) => {
+            let fixed = v1::OutcomeV1::from(outcome);
+            write_with_fields(&fixed, v1::OUTCOME_LEN, outcome.answer.fields, out)
+        }
         Record::SafOwed(owed) => archive(&v1::SafOwedV1::from(owed), out),
-        Record::SafDone(done) => archive(&v1::SafDoneV1::from(done), out),
+        Record::SafDone(done) | Record::AdviceDone(done) => {
+            archive(&v1::SafDoneV1::from(done), out)
+        }
         Record::Tombstone(tombstone) => archive(&v1::TombstoneV1::from(tombstone), out),
         Record::LateResponse(late) => archive(&v1::LateResponseV1::from(late), out),
+        Record::Advised(advised) => write_with_fields(
+            &v1::AdvisedV1::from(advised),
+            v1::ADVISED_LEN,
+            advised.fields,
+            out,
+        ),
     }
 }
 
@@ -67,38 +79,55 @@ pub(super) fn read(
         RecordType::SafDone => {
             Record::SafDone(exact::<v1::SafDoneV1>(bytes)?.saf_done(transaction)?)
         }
+        RecordType::AdviceDone => {
+            Record::AdviceDone(exact::<v1::SafDoneV1>(bytes)?.saf_done(transaction)?)
+        }
         RecordType::Tombstone => {
             Record::Tombstone(exact::<v1::TombstoneV1>(bytes)?.tombstone(transaction)?)
         }
         RecordType::LateResponse => {
             Record::LateResponse(exact::<v1::LateResponseV1>(bytes)?.late_response(transaction)?)
         }
+        RecordType::Advised => {
+            let (fixed, fields) = split_fields(bytes, v1::ADVISED_LEN)?;
+            Record::Advised(exact::<v1::AdvisedV1>(fixed)?.advised(transaction, fields)?)
+        }
     })
 }
 
-fn write_outcome(outcome: &Outcome<'_>, out: &mut [u8]) -> Result<(), EncodeError> {
-    if outcome.answer.fields.len() > Answer::FIELDS_LEN_MAX {
+/// A fixed part of `len` bytes, then `fields` as they are.
+fn write_with_fields<'a, T>(
+    fixed: &T,
+    len: usize,
+    fields: &[u8],
+    out: &'a mut [u8],
+) -> Result<(), EncodeError>
+where
+    T: Serialize<Serializer<'a>>,
+{
+    if fields.len() > Answer::FIELDS_LEN_MAX {
         return Err(EncodeError::TooLong);
     }
-    let (fixed, fields) = out
-        .split_at_mut_checked(v1::OUTCOME_LEN)
-        .ok_or(EncodeError::NoRoom)?;
-    archive(&v1::OutcomeV1::from(outcome), fixed)?;
-    if fields.len() != outcome.answer.fields.len() {
+    let (start, rest) = out.split_at_mut_checked(len).ok_or(EncodeError::NoRoom)?;
+    archive(fixed, start)?;
+    if rest.len() != fields.len() {
         return Err(EncodeError::NoRoom);
     }
-    fields.copy_from_slice(outcome.answer.fields);
+    rest.copy_from_slice(fields);
     Ok(())
 }
 
 fn read_outcome(transaction: TransactionId, bytes: &[u8]) -> Result<Outcome<'_>, RecordError> {
-    let (fixed, fields) = bytes
-        .split_at_checked(v1::OUTCOME_LEN)
-        .ok_or(RecordError::Length)?;
+    let (fixed, fields) = split_fields(bytes, v1::OUTCOME_LEN)?;
+    exact::<v1::OutcomeV1>(fixed)?.outcome(transaction, fields)
+}
+
+fn split_fields(bytes: &[u8], len: usize) -> Result<(&[u8], &[u8]), RecordError> {
+    let (fixed, fields) = bytes.split_at_checked(len).ok_or(RecordError::Length)?;
     if fields.len() > Answer::FIELDS_LEN_MAX {
         return Err(RecordError::Length);
     }
-    exact::<v1::OutcomeV1>(fixed)?.outcome(transaction, fields)
+    Ok((fixed, fields))
 }
 
 type Serializer<'a> = Strategy<rkyv::ser::Serializer<Buffer<'a>, SubAllocator<'a>, ()>, Failure>;

@@ -122,9 +122,9 @@ fn types_and_versions_that_are_not_known_are_named() {
     );
     check(
         4,
-        8,
+        10,
         RecordError::Unknown {
-            kind: 8,
+            kind: 10,
             version: 1,
         },
     );

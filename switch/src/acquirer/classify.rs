@@ -9,7 +9,7 @@ use crate::frame::Claim;
 /// What to do with a message from an acquirer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// 0100, 0101, 0200, 0201, 0400, 0401, 0420, 0421: for the loop.
+    /// 0100, 0120, 0200, 0220, 0400, 0420 and their repeats: for the loop.
     Transaction(Claim),
     /// 0800, 0801, 0820: answered in the session.
     Network,
@@ -30,9 +30,8 @@ pub(crate) fn classify(message: MessageRef<'_>, parsed: Result<(), ParseError>) 
         return refuse(message, ResponseCode::FORMAT_ERROR, Some(error.field));
     }
     match message.mti().as_bytes() {
-        b"0100" | b"0101" | b"0200" | b"0201" | b"0400" | b"0401" | b"0420" | b"0421" => {
-            transaction(message)
-        }
+        b"0100" | b"0101" | b"0120" | b"0121" | b"0200" | b"0201" | b"0220" | b"0221" | b"0400"
+        | b"0401" | b"0420" | b"0421" => transaction(message),
         b"0800" | b"0801" | b"0820" => Class::Network,
         _ => refuse(message, unserved(message.mti()), None),
     }

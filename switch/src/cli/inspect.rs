@@ -68,12 +68,15 @@ impl Sum {
         let facts = match record {
             Record::Intent(intent) if is_first => &intent.facts,
             Record::Refused(refused) => &refused.facts,
+            Record::Advised(advised) if is_first => &advised.facts,
             Record::Outcome(outcome) => {
                 let is_not_sent = outcome.kind == OutcomeKind::NotSent;
                 self.not_sent = is_not_sent.then_some(outcome.transaction);
                 return;
             }
             Record::Intent(_)
+            | Record::Advised(_)
+            | Record::AdviceDone(_)
             | Record::SafOwed(_)
             | Record::SafDone(_)
             | Record::Tombstone(_)
@@ -124,6 +127,8 @@ const fn kind(record: &Record<'_>) -> &'static str {
         Record::SafDone(_) => "saf-done",
         Record::Tombstone(_) => "tombstone",
         Record::LateResponse(_) => "late-response",
+        Record::Advised(_) => "advised",
+        Record::AdviceDone(_) => "advice-done",
     }
 }
 
@@ -154,7 +159,18 @@ fn line(record: &Record<'_>) -> String {
         ),
         Record::Outcome(outcome) => format!("{head} code={}", outcome.answer.code),
         Record::SafOwed(owed) => format!("{head} cause={:?}", owed.cause),
-        Record::SafDone(done) => {
+        Record::Advised(advised) => format!(
+            "{head} stan={} account={} amount={} code={} origin={:?} issuer={}",
+            advised.facts.trace.stan,
+            advised.facts.account.masked,
+            advised.facts.amount,
+            advised.answer.code,
+            advised.origin,
+            advised
+                .leg
+                .map_or_else(|| "-".to_owned(), |leg| leg.issuer.to_string())
+        ),
+        Record::SafDone(done) | Record::AdviceDone(done) => {
             format!("{head} result={:?} attempts={}", done.result, done.attempts)
         }
         Record::Tombstone(tombstone) => format!("{head} stan={}", tombstone.original.stan),

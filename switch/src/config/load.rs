@@ -310,8 +310,12 @@ fn duplicates(section: Section<'_>) -> Duplicates {
     });
     let duplicates = Duplicates {
         window: section.seconds("window_s", 10..=86_400, 600),
+        advice_window: section.seconds("advice_window_s", 10..=2_592_000, 604_800),
         same_content: same_content.unwrap_or(SameContent::Replay),
     };
+    if duplicates.advice_window < duplicates.window {
+        section.fault_at("advice_window_s", "`advice_window_s` is below `window_s`");
+    }
     section.finish();
     duplicates
 }
@@ -319,6 +323,7 @@ fn duplicates(section: Section<'_>) -> Duplicates {
 fn saf(section: Section<'_>) -> Saf {
     let saf = Saf {
         entries_max: section.number("entries_max", 100..=10_000_000, 200_000),
+        advice_bytes_max: section.number("advice_bytes_max", 65_536..=17_179_869_184, 67_108_864),
         inflight_max: section.number("inflight_max", 1..=10_000, 64),
         backoff_first: section.millis("backoff_first_ms", 10..=60_000, 1_000),
         backoff_max: section.seconds("backoff_max_s", 1..=3_600, 300),

@@ -232,7 +232,9 @@ impl Link {
         match message.mti().as_bytes() {
             [b'0', b'8', b'0' | b'2', _] => self.answer_network(frame),
             [b'0', b'8', ..] => self.network_answered(message, now, wall),
-            b"0110" | b"0210" | b"0410" | b"0430" => self.match_answer(message, now),
+            b"0110" | b"0130" | b"0210" | b"0230" | b"0410" | b"0430" => {
+                self.match_answer(message, now)
+            }
             // An echo of our own request, or a message that an issuer does not send: never matched.
             _ => LinkEvent::Unmatched(Unmatched::Unknown),
         }
@@ -441,6 +443,8 @@ fn expected_of(message: MessageRef<'_>) -> Option<Expected> {
     let kind = match message.mti().as_bytes() {
         b"0110" => ResponseKind::Authorisation,
         b"0210" => ResponseKind::Financial,
+        b"0130" => ResponseKind::AuthorisationAdvice,
+        b"0230" => ResponseKind::FinancialAdvice,
         b"0410" | b"0430" => ResponseKind::Reversal,
         _ => return None,
     };
@@ -453,6 +457,8 @@ fn asked_by(message: MessageRef<'_>) -> Option<Expected> {
     let kind = match message.mti().as_bytes() {
         b"0100" => ResponseKind::Authorisation,
         b"0200" => ResponseKind::Financial,
+        b"0120" | b"0121" => ResponseKind::AuthorisationAdvice,
+        b"0220" | b"0221" => ResponseKind::FinancialAdvice,
         b"0420" | b"0421" => ResponseKind::Reversal,
         _ => return None,
     };

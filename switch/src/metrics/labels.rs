@@ -73,6 +73,8 @@ label! {
         OutsideWindow = "outside_window",
         /// Its reversal came first.
         Tombstone = "tombstone",
+        /// An advice that no route leads anywhere.
+        NoRoute = "no_route",
         /// Risk or route did not answer in time.
         Undecided = "undecided",
     }
@@ -310,8 +312,8 @@ label! {
     }
 }
 label! {
-    /// What became of an owed reversal.
-    ReversalResultLabel {
+    /// What became of something that is owed.
+    OwedResultLabel {
         /// It is owed.
         Owed = "owed",
         /// The issuer took it.
@@ -323,8 +325,23 @@ label! {
     }
 }
 label! {
+    /// Who decided what an advice reports.
+    AdviceOriginLabel {
+        /// The acquirer.
+        Acquirer = "acquirer",
+        /// The switch, in place of an issuer.
+        StandIn = "stand_in",
+    }
+}
+label! {
     /// What people have to look at.
     ExceptionReason {
+        /// An advice was refused three times.
+        AdviceRefused = "advice_refused",
+        /// An advice's time ran out.
+        AdviceExpired = "advice_expired",
+        /// An advice completes what had been reversed: its issuer is not told.
+        AdviceOfReversed = "advice_of_reversed",
         /// A reversal was refused three times.
         ReversalRefused = "reversal_refused",
         /// A reversal's time ran out.

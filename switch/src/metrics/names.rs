@@ -2,10 +2,10 @@
 //! table.
 
 use super::labels::{
-    AcceptError, ApplierRow, BreakerLabel, CloseReason, DeclineReason, ExceptionReason, Ingress,
-    IssuerResult, JournalOp, LinkState, LogDropCause, MacFailure, Origin, Outcome, ParseReason,
-    RejectReason, RepeatResult, ReversalCauseLabel, ReversalResultLabel, RiskVerdict, Side, Stage,
-    TransactionType, UnmatchedReason, UnwritableReason,
+    AcceptError, AdviceOriginLabel, ApplierRow, BreakerLabel, CloseReason, DeclineReason,
+    ExceptionReason, Ingress, IssuerResult, JournalOp, LinkState, LogDropCause, MacFailure, Origin,
+    Outcome, OwedResultLabel, ParseReason, RejectReason, RepeatResult, ReversalCauseLabel,
+    RiskVerdict, Side, Stage, TransactionType, UnmatchedReason, UnwritableReason,
 };
 use crate::limits::LABELS_MAX;
 
@@ -357,10 +357,17 @@ families! {
     Reversals: COUNTER, None, "njia_reversals_total",
         [
             words("cause", ReversalCauseLabel::VALUES),
-            words("result", ReversalResultLabel::VALUES)
+            words("result", OwedResultLabel::VALUES)
         ],
         "Reversals owed to issuers, and how they ended.";
-    SafDepth: GAUGE, None, "njia_saf_depth", [], "Reversals that are owed and not ended.";
+    Advices: COUNTER, None, "njia_advices_total",
+        [
+            words("origin", AdviceOriginLabel::VALUES),
+            words("result", OwedResultLabel::VALUES)
+        ],
+        "Advices owed to issuers, and how they ended.";
+    SafDepth: GAUGE, None, "njia_saf_depth", [],
+        "Reversals and advices that are owed and not ended.";
     Exceptions: COUNTER, None, "njia_exceptions_total", [words("reason", ExceptionReason::VALUES)],
         "What people have to look at.";
     RiskDuration: SHORT_TIMES, Seconds, "njia_risk_duration_seconds", [],

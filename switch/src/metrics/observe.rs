@@ -5,19 +5,22 @@ use std::time::Duration;
 use domain::ResponseCode;
 use domain::ids::IssuerId;
 use domain::record::{
-    Outcome as OutcomeRecord, OutcomeKind, Record, RefusalReason, ReversalCause, SafResult,
+    AdviceOrigin, Outcome as OutcomeRecord, OutcomeKind, Record, RefusalReason, ReversalCause,
+    SafResult,
 };
 use domain::request::{IssuerLeg, MessageClass};
 use iso8583::MessageRef;
 use iso8583::error::{MacError, MacRule, ParseError, ParseErrorKind};
 use router::breaker::BreakerState;
 use router::selection::Transition;
-use transaction::output::{CopyResult, Event, LegEnding, NotAdmitted, ReversalResult};
+use transaction::output::{
+    AdviceResult, CopyResult, Event, LegEnding, NotAdmitted, Owed, ReversalResult,
+};
 
 use super::labels::{
-    BreakerLabel, DeclineReason, ExceptionReason, IssuerResult, MacFailure, Origin, Outcome,
-    ParseReason, RejectReason, RepeatResult, ReversalCauseLabel, ReversalResultLabel, Side,
-    TransactionType,
+    AdviceOriginLabel, BreakerLabel, DeclineReason, ExceptionReason, IssuerResult, MacFailure,
+    Origin, Outcome, OwedResultLabel, ParseReason, RejectReason, RepeatResult, ReversalCauseLabel,
+    Side, TransactionType,
 };
 use super::{Counter, Gauge, Histogram, Metrics};
 
@@ -81,15 +84,13 @@ impl Metrics {
             Event::NotAdmitted(reason) => self.count(Counter::Rejected(reason.into())),
             Event::Reversal(result) => self.count_reversal(result),
             Event::SafOwed { cause } => {
-                self.count(Counter::Reversals(cause.into(), ReversalResultLabel::Owed));
+                self.count(Counter::Reversals(cause.into(), OwedResultLabel::Owed));
             }
-            Event::SafEnded { cause, result } => {
-                self.count(Counter::Reversals(cause.into(), result.into()));
-                match result {
-                    SafResult::Acknowledged => {}
-                    SafResult::Refused => self.except(ExceptionReason::ReversalRefused),
-                    SafResult::Expired => self.except(ExceptionReason::ReversalExpired),
-                }
+            Event::SafEnded { what, result } => self.count_ended(what, result),
+            Event::Advice(result) => self.count_advice(result),
+            Event::StoodIn => {
+                let origin = AdviceOriginLabel::StandIn;
+                self.count(Counter::Advices(origin, OwedResultLabel::Owed));
             }
             Event::SecondAnswer { conflict: true } => self.except(ExceptionReason::AnswerConflict),
             // Late and second answers are counted where they are matched, with their issuer; the
@@ -99,6 +100,35 @@ impl Metrics {
             | Event::Stray
             | Event::SafRetry
             | Event::AnswerCut => {}
+        }
+    }
+
+    fn count_ended(&self, what: Owed, result: SafResult) {
+        match what {
+            Owed::Reversal(cause) => self.count(Counter::Reversals(cause.into(), result.into())),
+            Owed::Advice(origin) => self.count(Counter::Advices(origin.into(), result.into())),
+        }
+        match (what, result) {
+            (_, SafResult::Acknowledged) => {}
+            (Owed::Reversal(_), SafResult::Refused) => {
+                self.except(ExceptionReason::ReversalRefused)
+            }
+            (Owed::Reversal(_), SafResult::Expired) => {
+                self.except(ExceptionReason::ReversalExpired)
+            }
+            (Owed::Advice(_), SafResult::Refused) => self.except(ExceptionReason::AdviceRefused),
+            (Owed::Advice(_), SafResult::Expired) => self.except(ExceptionReason::AdviceExpired),
+        }
+    }
+
+    fn count_advice(&self, result: AdviceResult) {
+        match result {
+            AdviceResult::Accepted => {
+                let origin = AdviceOriginLabel::Acquirer;
+                self.count(Counter::Advices(origin, OwedResultLabel::Owed));
+            }
+            AdviceResult::LeftToPeople => self.except(ExceptionReason::AdviceOfReversed),
+            AdviceResult::Reversed => self.count(Counter::Rejected(RejectReason::Tombstone)),
         }
     }
 
@@ -117,7 +147,16 @@ impl Metrics {
                     self.count(Counter::Declines(origin, reason));
                 }
             }
+            Record::Advised(advised) => {
+                let ended = if advised.is_approval() {
+                    Outcome::Approved
+                } else {
+                    Outcome::Declined
+                };
+                self.count(Counter::Transactions(class.into(), ended));
+            }
             Record::Intent(_)
+            | Record::AdviceDone(_)
             | Record::SafOwed(_)
             | Record::SafDone(_)
             | Record::Tombstone(_)
@@ -288,6 +327,7 @@ impl From<NotAdmitted> for RejectReason {
             NotAdmitted::SafFull => Self::SafFull,
             NotAdmitted::OutsideWindow => Self::OutsideWindow,
             NotAdmitted::Tombstone => Self::Tombstone,
+            NotAdmitted::NoRoute => Self::NoRoute,
             NotAdmitted::Undecided => Self::Undecided,
         }
     }
@@ -327,7 +367,16 @@ impl From<ReversalCause> for ReversalCauseLabel {
     }
 }
 
-impl From<SafResult> for ReversalResultLabel {
+impl From<AdviceOrigin> for AdviceOriginLabel {
+    fn from(origin: AdviceOrigin) -> Self {
+        match origin {
+            AdviceOrigin::Acquirer => Self::Acquirer,
+            AdviceOrigin::StandIn => Self::StandIn,
+        }
+    }
+}
+
+impl From<SafResult> for OwedResultLabel {
     fn from(result: SafResult) -> Self {
         match result {
             SafResult::Acknowledged => Self::Acknowledged,

@@ -191,8 +191,13 @@ fn no_two_counters_share_a_slot() {
         }
     }
     for cause in ReversalCauseLabel::ALL {
-        for result in ReversalResultLabel::ALL {
+        for result in OwedResultLabel::ALL {
             count(Counter::Reversals(*cause, *result));
+        }
+    }
+    for origin in AdviceOriginLabel::ALL {
+        for result in OwedResultLabel::ALL {
+            count(Counter::Advices(*origin, *result));
         }
     }
     count(Counter::Requests);

@@ -10,7 +10,7 @@ use domain::time::Instant;
 use iso8583::translate;
 use persistence::journal::Class;
 use router::selection::CallOutcome;
-use transaction::matching::{Expected, ResponseKind};
+use transaction::matching::Expected;
 use transaction::output::{JournalEntry, LegEnding, Output, Reply, StanReuse};
 use transaction::{Handle, OwedId};
 
@@ -38,6 +38,15 @@ impl Shard {
                     .push_back(super::FollowUp::Durable(lsn));
             }
             Output::Send { handle, frame, leg } => self.send_request(handle, frame, leg, now),
+            Output::FindOriginal { handle, query } => self.find_original(handle, query),
+            Output::AssignLeg {
+                handle,
+                frame,
+                issuer,
+            } => {
+                self.assign_leg(handle, frame, issuer, now);
+            }
+            Output::SendAdvice { owed, transmission } => self.send_advice(owed, transmission, now),
             Output::SendReversal { owed, transmission } => {
                 self.send_reversal(owed, transmission, now);
             }
@@ -77,6 +86,8 @@ impl Shard {
         let class = match record {
             Record::Intent(_) | Record::Refused(_) => Class::New,
             Record::Outcome(_)
+            | Record::Advised(_)
+            | Record::AdviceDone(_)
             | Record::SafOwed(_)
             | Record::SafDone(_)
             | Record::Tombstone(_)
@@ -114,11 +125,8 @@ impl Shard {
     }
 
     fn give_up_reversal(&mut self, owed: OwedId, now: Instant) {
-        let link = self.work.reversals.remove(&owed);
-        let stan = self.engine.leg(owed.handle).map(|leg| leg.stan);
-        if let (Some(link), Some(stan)) = (link, stan) {
-            let kind = ResponseKind::Reversal;
-            self.give_up(link, Expected { kind, stan }, now);
+        if let Some((link, expected)) = self.work.owed.remove(&owed) {
+            self.give_up(link, expected, now);
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) fn engine_settings(
         transactions_max,
         inflight_max: config.limits.inflight_max,
         saf_max: config.saf.entries_max,
+        advice_window: config.duplicates.advice_window,
+        advice_bytes_max: config.saf.advice_bytes_max,
         answer_bytes_max: transactions_max.saturating_mul(ANSWER_BYTES_PER_TRANSACTION),
         deadlines_max: config.routes.len(),
         issuers: config.issuers.len(),

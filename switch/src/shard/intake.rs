@@ -36,6 +36,7 @@ impl Shard {
     pub(super) fn admit(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
         match Claim::of(frame.message()) {
             Claim::Reversal => self.admit_reversal(session, frame, now),
+            Claim::Advice => self.admit_advice(session, frame, now),
             Claim::New if now.since(frame.queued) > self.config.limits.request_wait_max => {
                 self.refuse_excess(session, frame);
             }
@@ -49,7 +50,12 @@ impl Shard {
     }
 
     /// 96, before any intent.
-    fn refuse_for(&mut self, reason: RejectReason, session: SessionRef, frame: Box<Frame>) {
+    pub(super) fn refuse_for(
+        &mut self,
+        reason: RejectReason,
+        session: SessionRef,
+        frame: Box<Frame>,
+    ) {
         self.metrics.count(Counter::Rejected(reason));
         self.refuse(session, frame, ResponseCode::MALFUNCTION, None);
     }
@@ -107,7 +113,7 @@ impl Shard {
     }
 
     /// Its session is told too: it bears only so many.
-    fn refuse_malformed(&mut self, session: SessionRef, frame: Box<Frame>, field: u8) {
+    pub(super) fn refuse_malformed(&mut self, session: SessionRef, frame: Box<Frame>, field: u8) {
         self.metrics
             .count(Counter::Rejected(RejectReason::Malformed));
         self.metrics.count_meaningless(Side::Acquirer);
@@ -127,7 +133,7 @@ impl Shard {
         }
     }
 
-    fn keep(&mut self, session: SessionRef, frame: Box<Frame>) -> FrameId {
+    pub(super) fn keep(&mut self, session: SessionRef, frame: Box<Frame>) -> FrameId {
         let key = self.work.waiting.insert(Waiting {
             session,
             frame,

@@ -80,15 +80,18 @@ impl Shard {
     /// An owed reversal leaves, for the first time or again with the same content.
     pub(super) fn send_reversal(&mut self, owed: OwedId, transmission: Transmission, now: Instant) {
         match self.build_reversal(owed, transmission, now) {
-            Some(outbound) => {
-                self.work.reversals.insert(owed, outbound.link);
-                self.dispatch(Box::new(outbound), now);
-            }
+            Some(outbound) => self.dispatch_owed(owed, Box::new(outbound), now),
             None => self
                 .work
                 .follow_ups
                 .push_back(FollowUp::ReversalUnsent(owed)),
         }
+    }
+
+    pub(super) fn dispatch_owed(&mut self, owed: OwedId, outbound: Box<Outbound>, now: Instant) {
+        let sent = (outbound.link, outbound.expected);
+        self.work.owed.insert(owed, sent);
+        self.dispatch(outbound, now);
     }
 
     fn build_reversal(
@@ -119,6 +122,7 @@ impl Shard {
         let reversal = IssuerReversal {
             facts,
             account,
+            original: owed.original,
             leg: &leg,
             forwarding: &issuer.institution,
             replacement: owed.replacement,
@@ -190,7 +194,7 @@ impl Shard {
         let follow_up = match outbound.purpose {
             Purpose::Request => FollowUp::Unsent(outbound.handle, outbound.stan),
             Purpose::Reversal(owed) => {
-                self.work.reversals.remove(&owed);
+                self.work.owed.remove(&owed);
                 FollowUp::ReversalUnsent(owed)
             }
         };
@@ -391,6 +395,6 @@ impl Shard {
 }
 
 /// What authenticates requests and reversals to an issuer.
-fn link_mac(config: &Config, issuer: IssuerId) -> Option<&EndpointMac> {
+pub(super) fn link_mac(config: &Config, issuer: IssuerId) -> Option<&EndpointMac> {
     config.issuers.get(usize::from(issuer.0))?.mac.as_deref()
 }

@@ -161,7 +161,11 @@ impl Shard {
     }
 
     /// A link of the issuer that is up, and a STAN out of this shard's part of its range.
-    fn take_link(&mut self, issuer: IssuerId, now: Instant) -> Option<(LinkId, domain::ids::Stan)> {
+    pub(super) fn take_link(
+        &mut self,
+        issuer: IssuerId,
+        now: Instant,
+    ) -> Option<(LinkId, domain::ids::Stan)> {
         let links = self.links.of_issuer.get_mut(usize::from(issuer.0))?;
         for _ in 0..links.len() {
             links.rotate_left(1);

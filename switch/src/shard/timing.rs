@@ -43,12 +43,13 @@ impl Syncs {
     pub(super) fn appended(&mut self, lsn: Lsn, record: &Record<'_>, now: Instant) {
         let stage = match record {
             Record::Intent(_) => Stage::IntentSync,
-            Record::Outcome(_) | Record::Refused(_) => Stage::OutcomeSync,
+            Record::Outcome(_) | Record::Refused(_) | Record::Advised(_) => Stage::OutcomeSync,
             // Nobody waits for these.
             Record::SafOwed(_)
             | Record::SafDone(_)
             | Record::Tombstone(_)
-            | Record::LateResponse(_) => return,
+            | Record::LateResponse(_)
+            | Record::AdviceDone(_) => return,
         };
         debug_assert!(self.waiting.back().is_none_or(|(last, ..)| *last < lsn));
         self.waiting.push_back((lsn, now, stage));

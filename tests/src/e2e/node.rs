@@ -221,7 +221,7 @@ impl Node {
     ///
     /// # Errors
     /// The accounts do not add up, or a metric that load must move stands at zero.
-    pub fn check_metrics(&self) -> Result<()> {
+    pub fn check_sums(&self) -> Result<()> {
         let sum = |names: &[&str]| -> Result<f64> {
             let values = names.iter().map(|name| self.metric(name, &[]));
             values.sum()
@@ -236,12 +236,22 @@ impl Node {
         if requests != accounted {
             bail!("{requests} requests were read, {accounted} are accounted for");
         }
-        let owed = self.metric("njia_reversals_total", &["result=\"owed\""])?;
-        let reversals = sum(&["njia_reversals_total"])? - owed;
+        let owed = self.metric("njia_reversals_total", &["result=\"owed\""])?
+            + self.metric("njia_advices_total", &["result=\"owed\""])?;
+        let ended = sum(&["njia_reversals_total", "njia_advices_total"])? - owed;
         let depth = sum(&["njia_saf_depth"])?;
-        if owed != reversals + depth {
-            bail!("{owed} reversals were owed, {reversals} have ended, {depth} are owed");
+        if owed != ended + depth {
+            bail!("{owed} were owed, {ended} have ended, {depth} are owed");
         }
+        Ok(())
+    }
+
+    /// That, and what a load moves has moved.
+    ///
+    /// # Errors
+    /// They do not, or cannot be read.
+    pub fn check_metrics(&self) -> Result<()> {
+        self.check_sums()?;
         for name in MOVED_BY_LOAD {
             if self.metric(name, &[])? == 0.0 {
                 bail!("{name} stands at zero after a load");

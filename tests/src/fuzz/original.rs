@@ -2,7 +2,9 @@
 
 use domain::ids::{AcquirerId, InstitutionId, Slot};
 use domain::pan::{Account, PanToken, SealedPan};
-use domain::request::{ContentHash, DuplicateKey, Facts, IssuerLeg, TraceKey, Transmission};
+use domain::request::{
+    ContentHash, DuplicateKey, Facts, IssuerLeg, MessageKind, TraceKey, Transmission,
+};
 use iso8583::translate::{IssuerReversal, RequestFields};
 
 pub(super) fn facts(request: &RequestFields) -> Facts {
@@ -40,6 +42,7 @@ pub(super) fn reversal<'a>(
     IssuerReversal {
         facts,
         account: request.account.expose_digits(),
+        original: MessageKind::Request,
         leg,
         forwarding,
         replacement: None,

@@ -1,7 +1,7 @@
 //! A disk that keeps what was synced, and of the rest whatever prefix it likes.
 
 use domain::Record;
-use domain::record::Outcome;
+use domain::record::{Advised, Outcome};
 use domain::request::Answer;
 
 use super::random::Random;
@@ -30,10 +30,15 @@ impl Stored {
                 fields.extend_from_slice(outcome.answer.fields);
                 Record::Outcome(with_fields(outcome, &[]))
             }
+            Record::Advised(advised) => {
+                fields.extend_from_slice(advised.fields);
+                Record::Advised(advised_with(advised, &[]))
+            }
             Record::Intent(record) => Record::Intent(record),
             Record::Refused(record) => Record::Refused(record),
             Record::SafOwed(record) => Record::SafOwed(record),
             Record::SafDone(record) => Record::SafDone(record),
+            Record::AdviceDone(record) => Record::AdviceDone(record),
             Record::Tombstone(record) => Record::Tombstone(record),
             Record::LateResponse(record) => Record::LateResponse(record),
         };
@@ -43,8 +48,23 @@ impl Stored {
     pub(super) fn view(&self) -> Record<'_> {
         match self.record {
             Record::Outcome(outcome) => Record::Outcome(with_fields(outcome, &self.fields)),
+            Record::Advised(advised) => Record::Advised(advised_with(advised, &self.fields)),
             other => other,
         }
+    }
+}
+
+fn advised_with<'a>(advised: Advised<'_>, fields: &'a [u8]) -> Advised<'a> {
+    Advised {
+        transaction: advised.transaction,
+        admitted: advised.admitted,
+        facts: advised.facts,
+        reported: advised.reported,
+        origin: advised.origin,
+        leg: advised.leg,
+        completes: advised.completes,
+        answer: advised.answer,
+        fields,
     }
 }
 

@@ -144,7 +144,10 @@ impl State {
                 self.done += 1;
                 self.exceptions += u32::from(done.result != SafResult::Acknowledged);
             }
-            Record::Tombstone(_) | Record::LateResponse(_) => {}
+            Record::Tombstone(_)
+            | Record::LateResponse(_)
+            | Record::Advised(_)
+            | Record::AdviceDone(_) => {}
         }
     }
 }

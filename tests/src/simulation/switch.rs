@@ -77,6 +77,8 @@ fn settings(life: u64, around: &Around<'_>) -> Settings {
         transactions_max: bounds.transactions_max as usize,
         inflight_max: bounds.inflight_max as usize,
         saf_max: bounds.saf_max as usize,
+        advice_window: Duration::from_secs(604_800),
+        advice_bytes_max: 16_384,
         answer_bytes_max: 16_384,
         deadlines_max: 4,
         issuers: usize::from(ISSUERS),
@@ -396,6 +398,9 @@ impl Switch {
             }
             Output::SendReversal { owed, transmission } => {
                 return self.send_reversal(owed, transmission, around);
+            }
+            Output::FindOriginal { .. } | Output::AssignLeg { .. } | Output::SendAdvice { .. } => {
+                return Err(("advice", format!("{output:?}: no acquirer here sends one")));
             }
             Output::GiveUpReversal { owed } => {
                 let leg = self.engine.leg(owed.handle).copied();

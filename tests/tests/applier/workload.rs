@@ -10,8 +10,8 @@ use domain::ids::{
 };
 use domain::pan::{Account, PanToken, SealedPan};
 use domain::record::{
-    Intent, LateResponse, Outcome, OutcomeKind, Record, RefusalReason, Refused, ReversalCause,
-    SafDone, SafOwed, SafResult, Tombstone,
+    Acknowledged, AdviceOrigin, Advised, Intent, LateResponse, Outcome, OutcomeKind, Record,
+    RefusalReason, Refused, ReversalCause, SafDone, SafOwed, SafResult, Tombstone,
 };
 use domain::request::{
     Answer, ContentHash, DuplicateKey, Facts, IssuerLeg, MessageClass, OriginalReference, Trace,
@@ -138,7 +138,7 @@ impl Workload {
             leg,
         });
         let answered = OutcomeKind::Answered;
-        match self.below(16) {
+        match self.below(19) {
             0..6 => [intent, self.outcome(transaction, answered, b"00")].into(),
             6 => [intent, self.outcome(transaction, answered, b"51")].into(),
             7 => [intent, self.partial(transaction, facts.amount)].into(),
@@ -185,7 +185,19 @@ impl Workload {
                 let done = self.done(transaction, SafResult::Expired);
                 [intent, outcome, owed, done].into()
             }
-            _ => [self.tombstone(transaction, facts)].into(),
+            15 => [self.tombstone(transaction, facts)].into(),
+            16 => {
+                let advised = self.advised(transaction, facts, AdviceOrigin::Acquirer, Some(leg));
+                let done = self.advice_done(transaction);
+                [advised, done].into()
+            }
+            17 => [self.advised(transaction, facts, AdviceOrigin::Acquirer, None)].into(),
+            _ => {
+                let not_sent = self.outcome(transaction, OutcomeKind::NotSent, b"91");
+                let leg = Some(self.leg());
+                let advised = self.advised(transaction, facts, AdviceOrigin::StandIn, leg);
+                [intent, not_sent, advised].into()
+            }
         }
     }
 
@@ -335,6 +347,47 @@ impl Workload {
             decided: self.now(),
             result,
             code: (result != SafResult::Expired).then_some(ResponseCode::APPROVED),
+            attempts: 3,
+        })
+    }
+
+    fn advised(
+        &mut self,
+        transaction: TransactionId,
+        facts: Facts,
+        origin: AdviceOrigin,
+        leg: Option<IssuerLeg>,
+    ) -> Record<'static> {
+        let is_ours = origin == AdviceOrigin::StandIn;
+        let reported = (!is_ours).then(|| ResponseCode::new(b"51").unwrap());
+        let given = if is_ours { &b"S00001"[..] } else { b"" };
+        Record::Advised(Advised {
+            transaction,
+            admitted: self.now(),
+            facts,
+            reported: reported.filter(|_| self.below(2) == 0),
+            origin,
+            leg,
+            completes: None,
+            answer: Acknowledged {
+                code: ResponseCode::APPROVED,
+                authorisation: AuthorisationId::new("DE38", given).unwrap(),
+            },
+            fields: b"\x2c\0\x02ab",
+        })
+    }
+
+    fn advice_done(&mut self, transaction: TransactionId) -> Record<'static> {
+        let result = match self.below(3) {
+            0 => SafResult::Acknowledged,
+            1 => SafResult::Refused,
+            _ => SafResult::Expired,
+        };
+        Record::AdviceDone(SafDone {
+            transaction,
+            decided: self.now(),
+            result,
+            code: None,
             attempts: 3,
         })
     }

@@ -10,7 +10,7 @@ use domain::request::{Answer, IssuerLeg};
 use crate::engine::{Effect, Engine};
 use crate::input::{Assessment, Handle, Selection};
 use crate::output::{EntryKind, Event, LegEnding, NotAdmitted, Output, Reply, StanReuse};
-use crate::state::{Action, Signal, State, Unusable, WhyUnsent};
+use crate::state::{Action, Ending, Signal, State, Unusable, WhyUnsent};
 use crate::transaction::{StoredAnswer, Transaction};
 
 impl Engine {
@@ -106,6 +106,12 @@ impl Engine {
         match action {
             Action::Ignore => self.count(Event::Stray),
             Action::ReturnLeg(leg) => self.return_leg(handle, leg),
+            Action::ReturnStan(leg) => self.return_stan(leg),
+            Action::Advise { leg } => self.advise(handle, leg),
+            Action::LeaveToPeople => self.leave_to_people(handle),
+            Action::DropAdvice { code } => self.drop_advice(handle, code),
+            Action::WithdrawAdvice => self.withdraw_advice(handle),
+            Action::StandIn(what) => self.stand_in(handle, &what),
             Action::SelectRoute => self.select_route(handle),
             Action::Refuse { code, reason } => self.refuse(handle, code, reason),
             Action::Abandon => self.abandon(handle),
@@ -172,14 +178,13 @@ impl Engine {
     }
 
     /// Takes an undecided transaction out of the table; returns its frame.
-    fn forget(&mut self, handle: Handle) -> Option<domain::request::FrameId> {
+    pub(crate) fn forget(&mut self, handle: Handle) -> Option<domain::request::FrameId> {
         self.deadlines.clear(&mut self.table, handle);
         let transaction = self.table.transaction_mut(handle)?;
         let (state, frame) = (transaction.state, transaction.frame);
         debug_assert!(transaction.leg.is_none(), "nothing was journaled");
-        debug_assert!(state.is_exposed(), "undecided ones are exposed");
-        self.load.inflight = self.load.inflight.saturating_sub(1);
-        self.load.exposed = self.load.exposed.saturating_sub(1);
+        debug_assert!(!state.is_settled(), "undecided ones are in flight");
+        self.moved(state, State::Settled(Ending::NotSent));
         self.table.remove(handle.index);
         frame
     }
@@ -235,7 +240,7 @@ impl Engine {
         self.wait(Effect::Outcome(handle));
     }
 
-    fn outcome_not_sent(&mut self, handle: Handle, code: ResponseCode) {
+    pub(crate) fn outcome_not_sent(&mut self, handle: Handle, code: ResponseCode) {
         self.store_code(handle, code);
         self.journal_outcome(handle, OutcomeKind::NotSent, None);
     }
@@ -315,6 +320,10 @@ impl Engine {
             ending: LegEnding::Unsent,
             elapsed: Duration::ZERO,
         });
+        self.return_stan(leg);
+    }
+
+    pub(crate) fn return_stan(&mut self, leg: IssuerLeg) {
         let reuse = StanReuse::AtOnce;
         self.emit(Output::ReleaseStan { leg, reuse });
     }

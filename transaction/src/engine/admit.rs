@@ -162,7 +162,7 @@ impl Engine {
         self.count(Event::Copy(CopyResult::Attached));
     }
 
-    fn refuse_copy(&mut self, frame: FrameId, result: CopyResult) {
+    pub(crate) fn refuse_copy(&mut self, frame: FrameId, result: CopyResult) {
         self.count(Event::Copy(result));
         let reply = Reply::Code(ResponseCode::DUPLICATE);
         self.emit(Output::Reply { frame, reply });

@@ -1,4 +1,4 @@
-//! Owed reversals: from their record to their end.
+//! Owed reversals and advices: from their record to their end.
 
 use core::time::Duration;
 
@@ -10,7 +10,7 @@ use domain::time::WallTime;
 
 use crate::engine::{Effect, Engine};
 use crate::input::{Handle, OwedId};
-use crate::output::{EntryKind, Event, Output, StanReuse};
+use crate::output::{EntryKind, Event, Output, Owed, StanReuse};
 use crate::saf::{SafEntry, Status};
 use crate::state::{Requested, State};
 use crate::table::NONE;
@@ -35,7 +35,7 @@ impl Engine {
             return;
         };
         let decided = self.second_of_its_own(transaction.reversed_at);
-        let mut entry = SafEntry::new(handle, leg.issuer, cause);
+        let mut entry = SafEntry::new(handle, leg.issuer, Owed::Reversal(cause));
         entry.key = what.key;
         entry.replacement = what.replacement;
         entry.decided = decided;
@@ -63,11 +63,14 @@ impl Engine {
     /// Appends to what the transaction owes; it lives until that is settled.
     pub(crate) fn chain_owed(&mut self, handle: Handle, saf: u32) {
         self.table.unfinish(handle.index);
-        let decided = self.saf.get(saf).map(|entry| entry.decided);
+        let reversed = self.saf.get(saf).and_then(|entry| match entry.what {
+            Owed::Reversal(_) => Some(entry.decided),
+            Owed::Advice(_) => None,
+        });
         let Some(transaction) = self.table.transaction_mut(handle) else {
             return;
         };
-        transaction.reversed_at = decided.unwrap_or_default();
+        transaction.reversed_at = reversed.unwrap_or(transaction.reversed_at);
         let tail = core::mem::replace(&mut transaction.saf_tail, saf);
         if transaction.saf_head == NONE {
             transaction.saf_head = saf;
@@ -84,7 +87,8 @@ impl Engine {
         }
     }
 
-    /// Lets a durable reversal go, unless its leg is open or an older one goes first.
+    //= docs/rules.md#A-05
+    /// Lets a durable reversal or advice go, unless its leg is open or an older one goes first.
     pub(crate) fn release_if_first(&mut self, saf: u32) {
         let Some(entry) = self.saf.get(saf).copied() else {
             return;
@@ -131,7 +135,10 @@ impl Engine {
         if let Some(entry) = self.saf.get(saf) {
             let owed = entry.id(saf);
             let transmission = entry.transmission();
-            self.emit(Output::SendReversal { owed, transmission });
+            self.emit(match entry.what {
+                Owed::Reversal(_) => Output::SendReversal { owed, transmission },
+                Owed::Advice(_) => Output::SendAdvice { owed, transmission },
+            });
         }
         true
     }
@@ -162,7 +169,10 @@ impl Engine {
             return self.count(Event::Stray);
         }
         entry.code = Some(code);
-        let ending = code.reversal_ending();
+        let ending = match entry.what {
+            Owed::Reversal(_) => code.reversal_ending(),
+            Owed::Advice(_) => code.advice_ending(),
+        };
         if ending == ReversalEnding::Refused {
             entry.refusals = entry.refusals.saturating_add(1);
         }
@@ -211,7 +221,7 @@ impl Engine {
     }
 
     /// The reversal, if it is the one that its transaction owes first: only that one has left.
-    fn still_owed(&self, owed: OwedId) -> Option<u32> {
+    pub(crate) fn still_owed(&self, owed: OwedId) -> Option<u32> {
         let first = self.first_owed(owed.handle)?;
         let same = first == owed.saf && self.saf.generation(first) == owed.generation;
         same.then_some(first)
@@ -228,16 +238,23 @@ impl Engine {
             return;
         };
         let handle = entry.handle;
+        let (code, attempts, what) = (entry.code, entry.attempts, entry.what);
         self.journal(
             handle,
-            EntryKind::SafDone {
-                result,
-                code: entry.code,
-                attempts: entry.attempts,
+            match what {
+                Owed::Reversal(_) => EntryKind::SafDone {
+                    result,
+                    code,
+                    attempts,
+                },
+                Owed::Advice(_) => EntryKind::AdviceDone {
+                    result,
+                    code,
+                    attempts,
+                },
             },
         );
-        let cause = entry.cause;
-        self.count(Event::SafEnded { cause, result });
+        self.count(Event::SafEnded { what, result });
         self.unchain_owed(handle, saf);
     }
 

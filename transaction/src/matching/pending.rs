@@ -25,6 +25,21 @@ pub enum ResponseKind {
     Financial = 2,
     /// 0410 or 0430.
     Reversal = 4,
+    /// 0130.
+    AuthorisationAdvice = 5,
+    /// 0230.
+    FinancialAdvice = 6,
+}
+
+impl ResponseKind {
+    /// What answers an advice of this class.
+    #[must_use]
+    pub const fn of_advice(class: MessageClass) -> Self {
+        match class {
+            MessageClass::Authorisation => Self::AuthorisationAdvice,
+            MessageClass::Financial => Self::FinancialAdvice,
+        }
+    }
 }
 
 impl From<MessageClass> for ResponseKind {
@@ -385,6 +400,8 @@ impl<T: Copy + PartialEq> PendingTable<T> {
             ResponseKind::Authorisation,
             ResponseKind::Financial,
             ResponseKind::Reversal,
+            ResponseKind::AuthorisationAdvice,
+            ResponseKind::FinancialAdvice,
         ];
         let stan = expected.stan;
         let known = kinds

@@ -21,7 +21,9 @@ fn amount(minor: u64) -> Amount {
     Amount::new(minor, Currency::KES).unwrap()
 }
 
-fn written(write: impl FnOnce(&mut [u8]) -> Result<usize, WriteError>) -> Vec<u8> {
+pub(in crate::translate) fn written(
+    write: impl FnOnce(&mut [u8]) -> Result<usize, WriteError>,
+) -> Vec<u8> {
     let mut out = [0; 2048];
     let len = write(&mut out).unwrap();
     out[..len].to_vec()
@@ -34,7 +36,7 @@ fn answered(request: &Message, answer: &Answer<'_>) -> Message {
     )
 }
 
-fn leg() -> IssuerLeg {
+pub(in crate::translate) fn leg() -> IssuerLeg {
     IssuerLeg {
         route: RouteId(0),
         candidate: 0,
@@ -45,12 +47,12 @@ fn leg() -> IssuerLeg {
     }
 }
 
-fn forwarding() -> InstitutionId {
+pub(in crate::translate) fn forwarding() -> InstitutionId {
     Text::new("DE33", b"999").unwrap()
 }
 
 /// What the switch keeps of the purchase.
-fn facts() -> Facts {
+pub(in crate::translate) fn facts() -> Facts {
     let message = purchase_with("0200", &[]);
     let fields = translate::request(message.view()).unwrap();
     Facts {
@@ -320,6 +322,7 @@ fn reversal_of<'a>(
     IssuerReversal {
         facts,
         account: b"5061001234567890",
+        original: MessageKind::Request,
         leg,
         forwarding: us,
         replacement: None,

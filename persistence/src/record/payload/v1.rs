@@ -25,6 +25,10 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 use super::super::RecordError;
 
+mod advised;
+
+pub(super) use advised::{ADVISED_LEN, AdvisedV1};
+
 pub(super) const INTENT_LEN: usize = size_of::<ArchivedIntentV1>();
 pub(super) const REFUSED_LEN: usize = size_of::<ArchivedRefusedV1>();
 pub(super) const OUTCOME_LEN: usize = size_of::<ArchivedOutcomeV1>();
@@ -253,6 +257,19 @@ impl FactsV1 {
             institution: text("DE32", &self.institution)?,
         })
     }
+}
+
+impl LegV1 {
+    /// Stands where there is no leg.
+    const ZERO: Self = Self {
+        stan: 0,
+        transmitted: 0,
+        route: 0,
+        issuer: 0,
+        link: 0,
+        candidate: 0,
+        reserved: 0,
+    };
 }
 
 impl From<&IssuerLeg> for LegV1 {

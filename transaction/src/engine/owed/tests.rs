@@ -8,7 +8,7 @@ use domain::request::Transmission;
 use domain::{ResponseCode, time::Instant};
 
 use crate::input::Input;
-use crate::output::{Event, Output, StanReuse};
+use crate::output::{Event, Output, Owed, StanReuse};
 use crate::settings::{SafPolicy, Settings};
 use crate::testing::{Auto, DEADLINE, Rig, approval, code, settings};
 
@@ -128,8 +128,9 @@ fn three_refusals_hand_it_to_people() {
     rig.pass(Duration::from_secs(5));
     rig.respond_to_reversal(code(b"12"));
     ended(&rig, SafResult::Refused, 4, Some(code(b"12")));
-    let (cause, result) = (domain::record::ReversalCause::Timeout, SafResult::Refused);
-    assert!(rig.events().contains(&Event::SafEnded { cause, result }));
+    let what = Owed::Reversal(domain::record::ReversalCause::Timeout);
+    let result = SafResult::Refused;
+    assert!(rig.events().contains(&Event::SafEnded { what, result }));
 }
 
 #[test]

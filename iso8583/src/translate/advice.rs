@@ -1,0 +1,223 @@
+//! Advices, 0120 and 0220: what they report, what of it is kept, and how an issuer is told.
+
+use core::fmt;
+
+use domain::ids::{AuthorisationId, InstitutionId};
+use domain::record::Completed;
+use domain::request::{Facts, IssuerLeg, MessageClass, OriginalReference, Transmission};
+use domain::response_code::ResponseCode;
+
+use super::answer_fields::{self, AnswerFields};
+use super::original::{OriginalData, original_data};
+use super::read::{self, RequestFields};
+use super::write::{put_entry_mode, put_further, put_present};
+use crate::bitmap::Bitmap;
+use crate::dialect::{CHIP_DATA, Dialect};
+use crate::error::{FormatError, WriteError};
+use crate::field::Sensitivity;
+use crate::message::MessageRef;
+use crate::mti::{Class, Function, Mti, Version};
+use crate::writer::Writer;
+
+/// What an 0120 or 0220 says.
+pub struct AdviceFields {
+    /// What it has in common with a request.
+    pub request: RequestFields,
+    /// What it completes: DE90, when that is as its layout says.
+    pub original: Option<OriginalReference>,
+    /// DE39: what was decided.
+    pub reported: Option<ResponseCode>,
+}
+
+impl fmt::Debug for AdviceFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdviceFields")
+            .field("request", &self.request)
+            .field("original", &self.original)
+            .field("reported", &self.reported)
+            .finish()
+    }
+}
+
+/// Reads an 0120, 0121, 0220 or 0221 (other origins alike). Mandatory fields are those of a
+/// request. A DE90 that is not as its layout says names nothing, and is passed on as it came.
+///
+/// # Errors
+/// The field that is missing or cannot be used; 0 when the message is no advice.
+pub fn advice(message: MessageRef<'_>) -> Result<AdviceFields, FormatError> {
+    let mti = message.mti();
+    let class = match (mti.version(), mti.class(), mti.function()) {
+        (Version::Iso1987, Class::Authorisation, Function::Advice) => MessageClass::Authorisation,
+        (Version::Iso1987, Class::Financial, Function::Advice) => MessageClass::Financial,
+        _ => return Err(FormatError { field: 0 }),
+    };
+    let request = read::money(message, class)?;
+    let named = message
+        .decode(90, &mut [0; ORIGINAL_LEN])
+        .and_then(OriginalData::read);
+    let reported = match message.present().contains(39) {
+        true => Some(read::response_code(message)?),
+        false => None,
+    };
+    Ok(AdviceFields {
+        original: named.map(|original| OriginalReference {
+            stan: original.stan,
+            class: Some(original.class),
+            transmitted: original.transmitted,
+            rrn: request.trace.rrn,
+        }),
+        reported,
+        request,
+    })
+}
+
+/// What an advice of this message says beyond its facts, encoded into `scratch` as
+/// [`domain::request::Answer::fields`] lays it out: no account number, no authentication data, no
+/// private field, as it may hold some. What does not fit is left out.
+#[must_use]
+pub fn advice_content<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a [u8] {
+    let dialect = message.dialect();
+    let mut kept = Bitmap::EMPTY;
+    for number in message.present() {
+        let is_public = dialect
+            .field(number)
+            .is_some_and(|row| row.sensitivity == Sensitivity::Public);
+        if (is_public && !FROM_FACTS.contains(&number)) || number == CHIP_DATA {
+            kept = kept.with(number);
+        }
+    }
+    answer_fields::collect_of(message, kept, scratch)
+}
+
+/// An advice that the switch owes an issuer.
+#[derive(Clone, Copy)]
+pub struct IssuerAdvice<'a> {
+    /// What it reports.
+    pub facts: &'a Facts,
+    /// The account's digits in the clear (DE2).
+    pub account: &'a [u8],
+    /// How it travels: its own STAN and DE7, the same in every transmission.
+    pub leg: &'a IssuerLeg,
+    /// This switch (DE33).
+    pub forwarding: &'a InstitutionId,
+    /// What it completes, for DE90; else a DE90 among `fields` stays as it came.
+    pub completed: Option<&'a Completed>,
+    /// DE38 and an approval in DE39, where the switch decided; empty where `fields` have them.
+    pub authorisation: &'a AuthorisationId,
+    /// First sending 0120 or 0220, repeat 0121 or 0221.
+    pub transmission: Transmission,
+    /// What [`advice_content`] kept.
+    pub fields: &'a [u8],
+}
+
+impl fmt::Debug for IssuerAdvice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuerAdvice")
+            .field("facts", self.facts)
+            .field("leg", self.leg)
+            .field("completed", &self.completed)
+            .field("transmission", &self.transmission)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Writes an 0120, 0121, 0220 or 0221. A repeat differs in the origin digit alone. A further field
+/// that the issuer's dialect cannot carry is left out: the advice itself must get through.
+///
+/// # Errors
+/// The buffer is full, or a value of the facts does not suit the issuer's dialect.
+pub fn write_advice(
+    dialect: &'static Dialect,
+    advice: &IssuerAdvice<'_>,
+    out: &mut [u8],
+) -> Result<usize, WriteError> {
+    let first = match advice.facts.class {
+        MessageClass::Authorisation => Mti::AUTHORISATION_ADVICE,
+        MessageClass::Financial => Mti::FINANCIAL_ADVICE,
+    };
+    let mti = match advice.transmission {
+        Transmission::First => first,
+        Transmission::Repeat => first.repeat(),
+    };
+    let mut writer = Writer::new(dialect, mti, out);
+    let mut further = AnswerFields(advice.fields).peekable();
+    for number in OWN {
+        while let Some((before, value)) = further.next_if(|(before, _)| *before < number) {
+            put_further(&mut writer, before, value)?;
+        }
+        if put_own(&mut writer, number, advice)? {
+            while further.next_if(|(same, _)| *same == number).is_some() {}
+        }
+    }
+    for (number, value) in further {
+        put_further(&mut writer, number, value)?;
+    }
+    writer.finish()
+}
+
+/// Writes a field that does not come out of the acquirer's message as it stands there. `false` when
+/// there is none of that number.
+fn put_own(
+    writer: &mut Writer<'_>,
+    number: u8,
+    advice: &IssuerAdvice<'_>,
+) -> Result<bool, WriteError> {
+    let IssuerAdvice {
+        facts,
+        leg,
+        forwarding,
+        ..
+    } = *advice;
+    let trace = &facts.trace;
+    let decided_here = !advice.authorisation.is_empty();
+    match number {
+        2 => writer.put(2, advice.account)?,
+        3 => writer.put(3, facts.processing_code.as_bytes())?,
+        4 => writer.put(4, &facts.amount.digits())?,
+        7 => writer.put(7, &leg.transmitted.digits())?,
+        11 => writer.put(11, &leg.stan.digits())?,
+        12 => put_present(writer, 12, trace.local_time.as_bytes())?,
+        13 => put_present(writer, 13, trace.local_date.as_bytes())?,
+        18 => put_present(writer, 18, facts.merchant_category.as_bytes())?,
+        22 => put_entry_mode(writer, facts.entry_mode.as_bytes())?,
+        32 => put_present(writer, 32, trace.institution.as_bytes())?,
+        33 => put_present(writer, 33, forwarding.as_bytes())?,
+        37 => put_present(writer, 37, trace.rrn.as_bytes())?,
+        38 if decided_here => writer.put_padded(38, advice.authorisation.as_bytes())?,
+        39 if decided_here => writer.put(39, ResponseCode::APPROVED.as_bytes())?,
+        41 => put_present(writer, 41, trace.terminal.as_bytes())?,
+        42 => put_present(writer, 42, trace.merchant.as_bytes())?,
+        49 => writer.put(49, &facts.amount.currency().digits())?,
+        90 => {
+            let Some(completed) = advice.completed else {
+                return Ok(false);
+            };
+            let institutions = [&trace.institution, forwarding];
+            let (stan, transmitted) = (completed.stan, completed.transmitted);
+            writer.put(
+                90,
+                &original_data(
+                    (completed.class, completed.kind),
+                    stan,
+                    transmitted,
+                    institutions,
+                ),
+            )?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// What is written out of the facts, the leg and what is completed; 38 and 39 at times.
+const OWN: [u8; 18] = [
+    2, 3, 4, 7, 11, 12, 13, 18, 22, 32, 33, 37, 38, 39, 41, 42, 49, 90,
+];
+/// What the facts hold, and what authenticated the acquirer's message.
+const FROM_FACTS: [u8; 18] = [
+    1, 2, 3, 4, 7, 11, 12, 13, 18, 22, 32, 33, 37, 41, 42, 49, 64, 128,
+];
+const ORIGINAL_LEN: usize = 48;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! Advices: from the session into the engine, and from there to their issuers.
+
+use domain::ResponseCode;
+use domain::ids::{IssuerId, LinkId};
+use domain::pan::Pan;
+use domain::request::{Advice, Answer, FrameId, IssuerLeg, Transmission};
+use domain::time::{Instant, TransmissionTime};
+use iso8583::translate::{self, IssuerAdvice};
+use router::selection::Query;
+use transaction::advice::OriginalQuery;
+use transaction::input::Assignment;
+use transaction::matching::{Expected, ResponseKind};
+use transaction::{Handle, Input, OwedId};
+
+use super::issuing::link_mac;
+use super::{FollowUp, Shard, unwritable};
+use crate::acquirer::SessionRef;
+use crate::frame::Frame;
+use crate::mesh::{Message, Outbound, OutboundId, Purpose};
+use crate::metrics::RejectReason;
+
+impl Shard {
+    /// An advice is taken from the journal's reserve, as a reversal is (fault 31).
+    pub(super) fn admit_advice(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
+        if !self.journal.takes_reversals() {
+            return self.refuse_for(RejectReason::JournalUnavailable, session, frame);
+        }
+        let fields = match translate::advice(frame.message()) {
+            Ok(fields) => fields,
+            Err(error) => return self.refuse_malformed(session, frame, error.field),
+        };
+        let mut scratch = [0_u8; Answer::FIELDS_LEN_MAX];
+        let content = translate::advice_content(frame.message(), &mut scratch);
+        let Ok(advice) = self.keyring.advice(frame.acquirer, &fields, content) else {
+            return self.refuse_malformed(session, frame, 2);
+        };
+        let frame = self.keep(session, frame);
+        self.turn(Input::Advice(Advice { frame, ..advice }), now);
+    }
+
+    /// Asks the shard where the original would live.
+    pub(super) fn find_original(&mut self, handle: Handle, query: OriginalQuery) {
+        let owner = query.named.slot.owner(self.shards);
+        if owner == self.id {
+            let original = self.engine.original(&query);
+            let found = FollowUp::Original(handle, original);
+            self.work.follow_ups.push_back(found);
+        } else {
+            let message = Message::FindOriginal {
+                handle,
+                from: self.id,
+                query: Box::new(query),
+            };
+            self.mesh.send(owner, message);
+        }
+    }
+
+    /// Decides whose an advice is, and gives it a STAN of one of that issuer's links.
+    pub(super) fn assign_leg(
+        &mut self,
+        handle: Handle,
+        frame: FrameId,
+        issuer: Option<IssuerId>,
+        now: Instant,
+    ) {
+        let assignment = match self.leg_of_advice(handle, frame, issuer, now) {
+            Ok(leg) => Assignment::Leg(leg),
+            Err(code) => Assignment::None { code },
+        };
+        let assigned = FollowUp::Assigned(handle, assignment);
+        self.work.follow_ups.push_back(assigned);
+    }
+
+    fn leg_of_advice(
+        &mut self,
+        handle: Handle,
+        frame: FrameId,
+        issuer: Option<IssuerId>,
+        now: Instant,
+    ) -> Result<IssuerLeg, ResponseCode> {
+        let no_route = ResponseCode::CANNOT_ROUTE;
+        let facts = self.engine.facts(handle).ok_or(no_route)?;
+        let waiting = self.work.waiting.get(frame.0 as usize).ok_or(no_route)?;
+        let pan = translate::account(waiting.frame.message());
+        let pan = pan.ok().flatten().ok_or(no_route)?;
+        let home = self.router.home(Query {
+            account: pan.expose_digits(),
+            class: facts.class,
+            currency: facts.amount.currency(),
+        });
+        let (route, of_route) = home.ok_or(no_route)?;
+        let issuer = issuer.unwrap_or(of_route);
+        let (link, stan) = self
+            .reserve_stan(issuer, now)
+            .ok_or(ResponseCode::MALFUNCTION)?;
+        Ok(IssuerLeg {
+            route,
+            candidate: 0,
+            issuer,
+            link,
+            stan,
+            transmitted: TransmissionTime::at(self.work.wall),
+        })
+    }
+
+    /// A STAN for what waits until its issuer can be reached: of a link that is up, if one is.
+    fn reserve_stan(
+        &mut self,
+        issuer: IssuerId,
+        now: Instant,
+    ) -> Option<(LinkId, domain::ids::Stan)> {
+        if let Some(taken) = self.take_link(issuer, now) {
+            return Some(taken);
+        }
+        let links = self.links.of_issuer.get(usize::from(issuer.0))?;
+        links.iter().find_map(|link| {
+            let place = self.links.all.get_mut(usize::from(link.0))?;
+            Some((*link, place.stans.allocate(now)?))
+        })
+    }
+
+    /// An owed advice leaves, for the first time or again with the same content.
+    pub(super) fn send_advice(&mut self, owed: OwedId, transmission: Transmission, now: Instant) {
+        match self.build_advice(owed, transmission, now) {
+            Some(outbound) => self.dispatch_owed(owed, Box::new(outbound), now),
+            None => self
+                .work
+                .follow_ups
+                .push_back(FollowUp::ReversalUnsent(owed)),
+        }
+    }
+
+    fn build_advice(
+        &mut self,
+        id: OwedId,
+        transmission: Transmission,
+        now: Instant,
+    ) -> Option<Outbound> {
+        let handle = id.handle;
+        let facts = self.engine.facts(handle)?;
+        let owed = self.engine.advice(id)?;
+        let leg = owed.leg;
+        let link = self.reversal_link(&leg)?;
+        let issuer = *self.wires.get(usize::from(leg.issuer.0))?;
+        let pan: Pan = match self.keyring.unseal(&facts.account.sealed) {
+            Ok(pan) => pan,
+            Err(error) => {
+                tracing::error!(issuer = %leg.issuer, %error, "advice cannot be built");
+                return None;
+            }
+        };
+        let account = pan.expose_digits();
+        let echo = self.echo.of_facts(facts, &leg, account);
+        let advice = IssuerAdvice {
+            facts,
+            account,
+            leg: &leg,
+            forwarding: &issuer.institution,
+            completed: owed.completed.as_ref(),
+            authorisation: &owed.authorisation,
+            transmission,
+            fields: owed.fields,
+        };
+        let mac = link_mac(&self.config, leg.issuer);
+        let framed = unwritable::write(&issuer, mac, &mut self.work.scratch, |body| {
+            translate::write_advice(issuer.dialect, &advice, body)
+        });
+        let expected = Expected {
+            kind: ResponseKind::of_advice(facts.class),
+            stan: leg.stan,
+        };
+        let framed = framed.map_err(|why| self.note_unwritable(leg.issuer, why, now));
+        let bytes = self.work.scratch.get(..framed.ok()?)?.to_vec();
+        Some(Outbound {
+            id: OutboundId {
+                owner: self.id,
+                handle,
+                stan: leg.stan,
+                purpose: Purpose::Reversal(id),
+            },
+            link,
+            expected,
+            echo,
+            bytes,
+        })
+    }
+}
