@@ -2,7 +2,8 @@
 //!
 //! `find` is the look-up alone. Beside it in the same run: the same look-up in a table of ten
 //! prefixes, and a peer that keeps a hash map per prefix length and asks the longest first.
-//! `select` adds breaker, bulkhead and the return of the permit.
+//! `select` adds breaker, bulkhead and the return of the permit. Those with four routes each meet
+//! three rules whose conditions do not hold.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -11,12 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use domain::Amount;
 use domain::currency::Currency;
-use domain::ids::IssuerId;
+use domain::ids::{AcquirerId, IssuerId};
 use domain::request::MessageClass;
 use domain::time::Instant;
 use router::selection::{CallOutcome, Query};
-use router::{BreakerPolicy, IssuerPolicy, PrefixRange, RouteSpec, RouteTable, Router, Selection};
+use router::week::WeekMinute;
+use router::{
+    BreakerPolicy, Candidate, Conditions, IssuerPolicy, PrefixRange, RouteSpec, RouteTable, Router,
+    Selection,
+};
 
 const PREFIXES: usize = 1_000_000;
 const ROUTES: usize = 200;
@@ -61,9 +67,9 @@ fn table(prefixes: &[String]) -> Arc<RouteTable> {
     let mut specs: Vec<RouteSpec> = (0..ROUTES as u16)
         .map(|route| RouteSpec {
             prefixes: Vec::new(),
-            class: None,
-            currency: None,
-            candidates: (0..3).map(|n| IssuerId((route + n) % ISSUERS)).collect(),
+            conditions: Conditions::default(),
+            order: None,
+            candidates: Candidate::in_order(&[0, 1, 2].map(|n| IssuerId((route + n) % ISSUERS))),
             deadline: Duration::from_secs(2),
         })
         .collect();
@@ -73,6 +79,48 @@ fn table(prefixes: &[String]) -> Arc<RouteTable> {
     }
     specs.retain(|spec| !spec.prefixes.is_empty());
     Arc::new(RouteTable::build(specs).expect("no two prefixes are alike"))
+}
+
+/// The same routes, each in four: by category, by acquirer and by time, which no query fits, and
+/// without a condition. Whoever is asked is dealt by weight.
+fn conditional(prefixes: &[String]) -> Arc<RouteTable> {
+    let plain = Conditions::default;
+    let conditions = [
+        plain(),
+        Conditions {
+            categories: vec!["5411".parse().expect("digits"); 8],
+            currency: Some(Currency::KES),
+            ..plain()
+        },
+        Conditions {
+            acquirers: (1..9).map(AcquirerId).collect(),
+            currency: Some(Currency::KES),
+            class: Some(MessageClass::Authorisation),
+            ..plain()
+        },
+        Conditions {
+            times: vec!["mon-sun 22:00-06:00".parse().expect("hours")],
+            ..plain()
+        },
+    ];
+    let group = |route: usize| {
+        (0..3).map(move |n| Candidate {
+            issuer: IssuerId(((route + n) % usize::from(ISSUERS)) as u16),
+            weight: 10 + n as u16,
+        })
+    };
+    let spec = |(route, prefix): (usize, &String)| {
+        let prefix = PrefixRange::prefix(prefix).expect("digits");
+        conditions.clone().map(|conditions| RouteSpec {
+            prefixes: vec![prefix],
+            conditions,
+            order: None,
+            candidates: vec![group(route).collect()],
+            deadline: Duration::from_secs(2),
+        })
+    };
+    let specs = prefixes.iter().enumerate().flat_map(spec);
+    Arc::new(RouteTable::build(specs.collect()).expect("conditions tell them apart"))
 }
 
 /// Account numbers of 16 digits; nine of ten begin with a prefix of the table.
@@ -133,11 +181,15 @@ fn router(table: &Arc<RouteTable>) -> Router {
     router
 }
 
-const fn query(account: &str) -> Query<'_> {
+fn query(account: &str) -> Query<'_> {
     Query {
         account: account.as_bytes(),
         class: MessageClass::Authorisation,
-        currency: Currency::KES,
+        amount: Amount::new(1_000, Currency::KES).expect("twelve digits"),
+        category: None,
+        acquirer: AcquirerId(0),
+        at: WeekMinute::new(600),
+        draw: 7,
     }
 }
 
@@ -161,7 +213,7 @@ fn route(criterion: &mut Criterion) {
     group.bench_function("peer: hash map per length", |bench| {
         bench.iter(|| peer.find(next().as_bytes()));
     });
-    let mut router = router(&large);
+    let mut router = self::router(&large);
     let mut nanos = 0_u64;
     group.bench_function("select and finish in 1,000,000 prefixes", |bench| {
         bench.iter(|| {
@@ -173,6 +225,34 @@ fn route(criterion: &mut Criterion) {
             }
         });
     });
+    let conditional = conditional(&prefixes[..10_000]);
+    group.bench_function("find in 10,000 prefixes with four routes each", |bench| {
+        bench.iter(|| {
+            conditional
+                .find(query(next()))
+                .map(router::table::Route::id)
+        });
+    });
+    let mut router = self::router(&conditional);
+    let mut draw = 0_u64;
+    group.bench_function(
+        "select and finish by weight, with four routes each",
+        |bench| {
+            bench.iter(|| {
+                nanos += 100_000;
+                draw += 1;
+                let now = Instant::from_nanos(nanos);
+                let query = Query {
+                    draw,
+                    ..query(next())
+                };
+                if let Selection::Chosen { permit, .. } = router.select(query, 0, now) {
+                    let latency = black_box(Duration::from_millis(20));
+                    router.finish(permit, CallOutcome::Success, latency, now);
+                }
+            });
+        },
+    );
     group.sample_size(10);
     group.bench_function("build of 1,000,000 prefixes", |bench| {
         bench.iter(|| table(&prefixes));

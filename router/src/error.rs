@@ -4,18 +4,20 @@
 use domain::ids::{IssuerId, RouteId};
 use thiserror::Error;
 
+use crate::candidates::Candidate;
+use crate::conditions::ConditionError;
 use crate::prefix::PrefixRange;
 use crate::table::RouteTable;
 
 /// A route that cannot stand in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TableError {
-    /// Two entries claim an account, and neither is more specific: the same prefix twice, ranges
-    /// that overlap without one holding the other, or one prefix once by class and once by
-    /// currency.
+    /// Some request fits two entries, and neither is more specific: the same prefix twice with as
+    /// many conditions and no order, or ranges that overlap without one holding the other.
     #[error(
         "prefix {prefix} of route {route} and prefix {other_prefix} of route {other} claim the \
-         same accounts; make one of them narrower"
+         same accounts; {}",
+        remedy(prefix, other_prefix)
     )]
     Ambiguous {
         /// The route read second, by position.
@@ -44,7 +46,7 @@ pub enum TableError {
         /// The route, by position.
         route: RouteId,
     },
-    /// A route that leads nowhere.
+    /// A route that leads nowhere, or a group of candidates without any.
     #[error("route {route} has no candidate; give it an issuer")]
     NoCandidate {
         /// The route, by position.
@@ -60,6 +62,23 @@ pub enum TableError {
         route: RouteId,
         /// How many it has.
         count: usize,
+    },
+    /// A weight of zero, or above the largest.
+    #[error(
+        "route {route} has a weight that is not 1 to {}",
+        Candidate::WEIGHT_MAX
+    )]
+    Weight {
+        /// The route, by position.
+        route: RouteId,
+    },
+    /// A condition that no request can be held against.
+    #[error("route {route}: {fault}")]
+    Condition {
+        /// The route, by position.
+        route: RouteId,
+        /// What is wrong with it.
+        fault: ConditionError,
     },
     /// One issuer twice among the candidates.
     #[error("route {route} names issuer {issuer} twice; remove one")]
@@ -90,6 +109,16 @@ pub enum TableError {
         /// How many there are.
         count: usize,
     },
+}
+
+/// What settles which of two prefixes is taken.
+#[must_use]
+pub const fn remedy(prefix: &PrefixRange, other: &PrefixRange) -> &'static str {
+    if prefix.has_the_accounts_of(other) {
+        "give one of them more conditions, or a lower order"
+    } else {
+        "make one of them narrower"
+    }
 }
 
 /// A router that cannot be made.

@@ -1,5 +1,5 @@
-//! Chooses an issuer: the longest prefix names the route, breakers and bulkheads say which of its
-//! candidates may be asked at this moment.
+//! Chooses an issuer: the longest prefix and its conditions name the route, groups and weights the
+//! order of its candidates, breakers and bulkheads say which of them may be asked at this moment.
 //!
 //! # Contract
 //! A [`RouteTable`] is immutable and shared; all that changes is in a [`Router`], one per shard.
@@ -30,14 +30,19 @@ extern crate std;
 
 pub mod breaker;
 mod bulkhead;
+pub mod candidates;
+pub mod conditions;
 pub mod error;
 pub mod policy;
 pub mod prefix;
 pub mod router;
 pub mod selection;
 pub mod table;
+pub mod week;
 mod window;
 
+pub use candidates::Candidate;
+pub use conditions::Conditions;
 pub use policy::{BreakerPolicy, IssuerPolicy};
 pub use prefix::PrefixRange;
 pub use router::Router;

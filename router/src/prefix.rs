@@ -56,6 +56,12 @@ impl PrefixRange {
         self.digits
     }
 
+    /// Whether both claim the very same accounts, as `4` and `400-499` do.
+    #[must_use]
+    pub const fn has_the_accounts_of(&self, other: &Self) -> bool {
+        self.low == other.low && self.high == other.high
+    }
+
     /// The smallest account it claims, as a number of 19 digits.
     pub(crate) const fn low(&self) -> u64 {
         self.low

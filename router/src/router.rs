@@ -11,10 +11,11 @@ use domain::time::Instant;
 
 use crate::breaker::{Breaker, BreakerState};
 use crate::bulkhead::Bulkhead;
+use crate::candidates::bit;
 use crate::error::RouterError;
 use crate::policy::IssuerPolicy;
 use crate::selection::{CallOutcome, Permit, Query, Selection, SkipReason, Skipped, Transition};
-use crate::table::RouteTable;
+use crate::table::{Route, RouteTable};
 pub use crate::window::CallCounts;
 
 /// Chooses issuers for one shard.
@@ -59,38 +60,28 @@ impl Router {
         })
     }
 
-    /// Chooses the first candidate of the account's route that may be asked now. Bit *n* of `tried`
-    /// passes over candidate *n*.
+    /// Chooses the first candidate of the request's route that may be asked now, in the order that
+    /// groups and weights give. Bit *n* of `tried` passes over candidate *n*.
     pub fn select(&mut self, query: Query<'_>, tried: u8, now: Instant) -> Selection {
         let Some(route) = self.table.find(query).copied() else {
             return Selection::NoRoute;
         };
-        debug_assert!(!route.candidates().is_empty());
-        let mut skipped = Skipped::default();
-        for (candidate, issuer) in (0_u8..).zip(route.candidates().iter().copied()) {
-            let reason = if tried & bit(candidate) == 0 {
-                match self.admit(issuer, now) {
-                    Ok(permit) => {
-                        return Selection::Chosen {
-                            route: route.id(),
-                            candidate,
-                            issuer,
-                            permit,
-                            deadline: route.deadline(),
-                            skipped,
-                        };
-                    }
-                    Err(reason) => reason,
-                }
-            } else {
-                SkipReason::Tried
-            };
-            skipped.push(issuer, reason);
-        }
-        Selection::NoneAdmits {
-            route: route.id(),
-            skipped,
-        }
+        self.choose(&route, query.draw, tried, now)
+    }
+
+    /// As [`Router::select`] for a request that has its route already: an hour or a table that has
+    /// changed meanwhile would give `tried` another meaning.
+    pub fn select_again(
+        &mut self,
+        route: RouteId,
+        draw: u64,
+        tried: u8,
+        now: Instant,
+    ) -> Selection {
+        let Some(route) = self.table.route(route).copied() else {
+            return Selection::NoRoute;
+        };
+        self.choose(&route, draw, tried, now)
     }
 
     /// Where the account is at home: the first candidate of its route, whether it may be asked now
@@ -211,6 +202,35 @@ impl Router {
         }
     }
 
+    fn choose(&mut self, route: &Route, draw: u64, tried: u8, now: Instant) -> Selection {
+        debug_assert!(!route.candidates().is_empty());
+        let mut skipped = Skipped::default();
+        for (candidate, issuer) in route.drawn(draw) {
+            let reason = if tried & bit(candidate) == 0 {
+                match self.admit(issuer, now) {
+                    Ok(permit) => {
+                        return Selection::Chosen {
+                            route: route.id(),
+                            candidate,
+                            issuer,
+                            permit,
+                            deadline: route.deadline(),
+                            skipped,
+                        };
+                    }
+                    Err(reason) => reason,
+                }
+            } else {
+                SkipReason::Tried
+            };
+            skipped.push(issuer, reason);
+        }
+        Selection::NoneAdmits {
+            route: route.id(),
+            skipped,
+        }
+    }
+
     fn admit(&mut self, issuer: IssuerId, now: Instant) -> Result<Permit, SkipReason> {
         let Some(entry) = self.issuers.get_mut(usize::from(issuer.0)) else {
             debug_assert!(false, "candidates were checked when the table was taken");
@@ -284,10 +304,6 @@ fn unknown_issuers(table: &RouteTable, issuers: usize, errors: &mut Vec<RouterEr
 
 /// Room for transitions that nobody has polled yet, for each issuer.
 const TRANSITIONS_EACH: usize = 320;
-
-fn bit(candidate: u8) -> u8 {
-    1_u8.checked_shl(u32::from(candidate)).unwrap_or(0)
-}
 
 #[cfg(test)]
 mod tests;

@@ -2,12 +2,14 @@
 
 use core::time::Duration;
 
-use domain::currency::Currency;
-use domain::ids::{IssuerId, RouteId};
+use domain::Amount;
+use domain::ids::{AcquirerId, IssuerId, RouteId};
 use domain::request::MessageClass;
 
 use crate::breaker::{BreakerState, Ticket};
+use crate::conditions::MerchantCategory;
 use crate::table::RouteTable;
+use crate::week::WeekMinute;
 
 /// What decides about the route of a request.
 #[derive(Clone, Copy)]
@@ -17,15 +19,23 @@ pub struct Query<'a> {
     pub account: &'a [u8],
     /// Authorisation or financial.
     pub class: MessageClass,
-    /// The currency of DE4.
-    pub currency: Currency,
+    /// DE4 in DE49.
+    pub amount: Amount,
+    /// DE18, when the request names one.
+    pub category: Option<MerchantCategory>,
+    /// Whose request it is.
+    pub acquirer: AcquirerId,
+    /// When it came.
+    pub at: WeekMinute,
+    /// A hash of the request: decides by weight whom it asks first. The same for its copies.
+    pub draw: u64,
 }
 
 impl core::fmt::Debug for Query<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Query")
             .field("class", &self.class)
-            .field("currency", &self.currency)
+            .field("currency", &self.amount.currency())
             .finish_non_exhaustive()
     }
 }
@@ -38,7 +48,7 @@ pub enum Selection {
     Chosen {
         /// The route that claims the account.
         route: RouteId,
-        /// Which of its candidates, from 0.
+        /// Which of its candidates, from 0, as the configuration counts them.
         candidate: u8,
         /// Who that is.
         issuer: IssuerId,
@@ -46,7 +56,7 @@ pub enum Selection {
         permit: Permit,
         /// How long the issuer may take, from the sending of the request.
         deadline: Duration,
-        /// The candidates before it, and why they were passed over.
+        /// Those who were asked for before it, and why they were passed over.
         skipped: Skipped,
     },
     /// No route is configured for this account, class and currency (semantics.md R2: 92).
@@ -113,14 +123,14 @@ impl SkipReason {
     }
 }
 
-/// The candidates that one selection passed over, from the first on without a gap.
+/// The candidates that one selection passed over, in the order in which it asked for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Skipped {
     reasons: [Option<(IssuerId, SkipReason)>; RouteTable::CANDIDATES_MAX],
 }
 
 impl Skipped {
-    /// Each with its issuer and the reason, in the order of the candidates.
+    /// Each with the reason, the one asked for first before the others.
     pub fn iter(&self) -> impl Iterator<Item = (IssuerId, SkipReason)> {
         self.reasons.iter().copied().flatten()
     }

@@ -1,17 +1,18 @@
 //! The route table: which issuers may answer for an account.
 //!
-//! Among all entries that claim an account and whose class and currency fit, the narrowest wins:
-//! for prefixes that is the longest one. Of entries with the very same accounts, one with
-//! conditions wins over one with fewer. Where that leaves two, the table is refused.
+//! Among all entries that claim an account and whose conditions fit, the narrowest wins: for
+//! prefixes that is the longest one. Of entries with the very same accounts, one with more
+//! conditions wins over one with fewer, then one with a lower order. Where that leaves two that
+//! some request fits, the table is refused.
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use domain::Pan;
-use domain::currency::Currency;
 use domain::ids::{IssuerId, RouteId};
-use domain::request::MessageClass;
 
+use crate::candidates::{Candidate, Candidates, Drawn};
+use crate::conditions::Conditions;
 use crate::error::TableError;
 use crate::prefix::{PrefixRange, padded, unit_of};
 use crate::selection::Query;
@@ -25,12 +26,13 @@ use build::Rule;
 pub struct RouteSpec {
     /// The accounts it claims; at least one entry.
     pub prefixes: Vec<PrefixRange>,
-    /// Only for messages of this class; `None` for all.
-    pub class: Option<MessageClass>,
-    /// Only for amounts in this currency; `None` for all.
-    pub currency: Option<Currency>,
-    /// Whom to ask, the preferred one first: 1 to 8 different issuers.
-    pub candidates: Vec<IssuerId>,
+    /// What else it demands of a request.
+    pub conditions: Conditions,
+    /// Settles which of two routes with the very same prefix and equally many conditions is taken:
+    /// the lower one. Without it a route comes after those that have one.
+    pub order: Option<u16>,
+    /// Whom to ask, the preferred group first: 1 to 8 different issuers, all together.
+    pub candidates: Vec<Vec<Candidate>>,
     /// How long an issuer may take; above zero.
     pub deadline: Duration,
 }
@@ -43,6 +45,8 @@ pub struct RouteSpec {
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
+    /// By route.
+    conditions: Vec<Conditions>,
     /// Ascending by start; the first one starts at 0.
     segments: Vec<Segment>,
     /// Lists of rules, each ended by a rule that is marked as the last.
@@ -56,7 +60,7 @@ pub struct RouteTable {
 
 impl RouteTable {
     /// Candidates of a route at most.
-    pub const CANDIDATES_MAX: usize = 8;
+    pub const CANDIDATES_MAX: usize = Candidates::MAX;
     /// Entries that may claim one account at most, which bounds the work of a look-up.
     pub const OVERLAPS_MAX: usize = 64;
     /// Routes at most.
@@ -85,7 +89,13 @@ impl RouteTable {
         } else {
             self.walk(segment, &query)?
         };
-        self.routes.get(usize::from(route.0))
+        self.route(route)
+    }
+
+    /// A route by its number.
+    #[must_use]
+    pub fn route(&self, id: RouteId) -> Option<&Route> {
+        self.routes.get(usize::from(id.0))
     }
 
     /// All routes, by number.
@@ -98,7 +108,7 @@ impl RouteTable {
     fn walk(&self, segment: &Segment, query: &Query<'_>) -> Option<RouteId> {
         let first = usize::try_from(segment.rules).ok()?;
         for rule in self.rules.get(first..)? {
-            if rule.fits(query) {
+            if rule.fits(query, self) {
                 return Some(rule.route);
             }
             if rule.is_last {
@@ -128,8 +138,7 @@ impl RouteTable {
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     id: RouteId,
-    count: u8,
-    candidates: [IssuerId; RouteTable::CANDIDATES_MAX],
+    candidates: Candidates,
     deadline: Duration,
 }
 
@@ -140,12 +149,15 @@ impl Route {
         self.id
     }
 
-    /// Whom to ask, the preferred one first.
+    /// Everyone who may be asked, by position.
     #[must_use]
     pub fn candidates(&self) -> &[IssuerId] {
-        self.candidates
-            .get(..usize::from(self.count))
-            .unwrap_or_default()
+        self.candidates.issuers()
+    }
+
+    /// The order in which one request asks them, each with its position.
+    pub(crate) const fn drawn(&self, draw: u64) -> Drawn<'_> {
+        self.candidates.drawn(draw)
     }
 
     /// How long an issuer may take.

@@ -13,13 +13,13 @@ use std::time::Duration;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, NodeId, RouteId};
 use domain::pan::PanToken;
-use domain::request::MessageClass;
 use domain::{Amount, ResponseCode};
 use iso8583::header::HeaderBytes;
 use iso8583::keep_alive::Answers;
 use iso8583::{Dialect, Framing, Header};
 use risk_inline::list::Bin;
-use router::{PrefixRange, RouteTable};
+use router::week::UtcOffset;
+use router::{Candidate, Conditions, PrefixRange, RouteTable};
 use transaction::Settings;
 
 use crate::crypto::mac::EndpointMac;
@@ -34,6 +34,7 @@ mod mac;
 mod numbering;
 mod report;
 mod risk;
+mod routes;
 mod secret;
 mod section;
 #[cfg(test)]
@@ -76,6 +77,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// By [`IssuerId`].
     pub issuers: Vec<Issuer>,
+    /// What concerns all routes.
+    pub routing: Routing,
     /// By [`RouteId`].
     pub routes: Vec<Route>,
     /// The same, laid out for look-up.
@@ -371,7 +374,14 @@ pub struct Breaker {
     pub probes: u32,
 }
 
-/// Which issuers are asked for which accounts.
+/// What concerns all routes.
+#[derive(Debug)]
+pub struct Routing {
+    /// How far the hours of routes are ahead of UTC.
+    pub utc_offset: UtcOffset,
+}
+
+/// Which issuers are asked for which requests.
 #[derive(Debug)]
 pub struct Route {
     /// Its position in the file.
@@ -380,14 +390,14 @@ pub struct Route {
     pub name: String,
     /// Leading digits of its accounts; the longest match over all routes wins.
     pub prefixes: Vec<PrefixRange>,
-    /// In order of preference, at most eight.
-    pub candidates: Vec<IssuerId>,
+    /// In groups, the preferred one first; at most eight, all together.
+    pub candidates: Vec<Vec<Candidate>>,
     /// From the request to its answer; then 91, and a reversal is owed.
     pub deadline: Duration,
-    /// Only this class; `None` takes both.
-    pub class: Option<MessageClass>,
-    /// Only this currency; `None` takes all.
-    pub currency: Option<Currency>,
+    /// What else a request must be.
+    pub conditions: Conditions,
+    /// Which of two routes goes first that nothing else tells apart; the lower one.
+    pub order: Option<u16>,
 }
 
 impl Config {

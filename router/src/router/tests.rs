@@ -1,10 +1,14 @@
 //! The choice among candidates, the fate of permits, and the faults of docs/faults.md.
 
 use super::*;
+use crate::candidates::Candidate;
+use crate::conditions::Conditions;
 use crate::policy::{BreakerPolicy, SlowPolicy};
 use crate::table::RouteSpec;
+use crate::week::WeekMinute;
+use domain::Amount;
 use domain::currency::Currency;
-use domain::ids::RouteId;
+use domain::ids::{AcquirerId, RouteId};
 use domain::request::MessageClass;
 use proptest::prelude::*;
 use std::vec;
@@ -39,22 +43,32 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-const fn query(account: &[u8]) -> Query<'_> {
+fn query(account: &[u8]) -> Query<'_> {
     Query {
         account,
         class: MessageClass::Financial,
-        currency: Currency::KES,
+        amount: Amount::new(100, Currency::KES).unwrap(),
+        category: None,
+        acquirer: AcquirerId(0),
+        at: WeekMinute::default(),
+        draw: 0,
     }
 }
 
-const ACCOUNT: Query<'static> = query(b"4111111111111111");
+fn account() -> Query<'static> {
+    query(b"4111111111111111")
+}
 
 fn table(candidates: &[IssuerId]) -> Arc<RouteTable> {
+    grouped(Candidate::in_order(candidates))
+}
+
+fn grouped(candidates: Vec<Vec<Candidate>>) -> Arc<RouteTable> {
     let spec = RouteSpec {
         prefixes: vec!["4".parse().unwrap()],
-        class: None,
-        currency: None,
-        candidates: candidates.to_vec(),
+        conditions: Conditions::default(),
+        order: None,
+        candidates,
         deadline: DEADLINE,
     };
     Arc::new(RouteTable::build(vec![spec]).unwrap())
@@ -113,7 +127,7 @@ const fn transition(issuer: IssuerId, to: BreakerState) -> Transition {
 
 /// One call to the first candidate that is free.
 fn call(router: &mut Router, outcome: CallOutcome, latency: Duration, now: Instant) -> IssuerId {
-    let (_, permit, _) = chosen(router.select(ACCOUNT, 0, now));
+    let (_, permit, _) = chosen(router.select(account(), 0, now));
     let issuer = permit.issuer();
     router.finish(permit, outcome, latency, now);
     issuer
@@ -131,12 +145,61 @@ fn open_first(router: &mut Router, now: Instant) {
 #[test]
 fn the_first_candidate_that_may_be_asked_is_chosen() {
     let mut router = router();
-    let (candidate, permit, skipped) = chosen(router.select(ACCOUNT, 0, at(0)));
+    let (candidate, permit, skipped) = chosen(router.select(account(), 0, at(0)));
     assert_eq!((candidate, skipped), (0, vec![]));
     assert_eq!(router.inflight(FIRST), 1);
     router.finish(permit, CallOutcome::Success, ms(5), at(5));
     assert_eq!(router.inflight(FIRST), 0);
     assert_eq!(router.counts(FIRST, at(5)).calls, 1);
+}
+
+/// A draw that asks the third issuer of a group first, then the first one.
+#[test]
+fn within_a_group_the_draw_says_who_is_asked_and_positions_stay() {
+    let [third, last] = [IssuerId(2), IssuerId(3)];
+    let group = [FIRST, SECOND, third].map(Candidate::of).to_vec();
+    let table = grouped(vec![group, vec![Candidate::of(last)]]);
+    let mut router = Router::new(table, vec![POLICY; 4]).unwrap();
+    for issuer in [FIRST, SECOND, third, last] {
+        router.set_links_up(issuer, 1);
+    }
+    let mut asked = |draw: u64, tried: u8| {
+        let query = Query { draw, ..account() };
+        let Selection::Chosen {
+            candidate,
+            permit,
+            skipped,
+            ..
+        } = router.select(query, tried, at(0))
+        else {
+            panic!("one of four admits");
+        };
+        let again = router.select_again(RouteId(0), draw, tried, at(0));
+        let Selection::Chosen {
+            candidate: same,
+            permit: second,
+            ..
+        } = again
+        else {
+            panic!("one of four admits");
+        };
+        assert_eq!(candidate, same, "the same draw, the same choice");
+        assert_eq!(permit.issuer(), IssuerId(u16::from(candidate)));
+        for permit in [permit, second] {
+            router.finish(permit, CallOutcome::NotCalled, ms(0), at(0));
+        }
+        (candidate, reasons(skipped))
+    };
+    let draw = (0..)
+        .find(|draw| asked(*draw, 0).0 == 2 && asked(*draw, 0b100).0 == 0)
+        .unwrap();
+    let tried = |issuer| (issuer, SkipReason::Tried);
+    assert_eq!(asked(draw, 0b100), (0, vec![tried(third)]));
+    assert_eq!(asked(draw, 0b101), (1, vec![tried(third), tried(FIRST)]));
+    let all = vec![tried(third), tried(FIRST), tried(SECOND)];
+    assert_eq!(asked(draw, 0b111), (3, all), "then the next group");
+    let unknown = router.select_again(RouteId(1), 0, 0, at(0));
+    assert!(matches!(unknown, Selection::NoRoute), "{unknown:?}");
 }
 
 #[test]
@@ -149,21 +212,21 @@ fn an_account_without_a_route_is_told_so() {
 #[test]
 fn each_candidate_is_passed_over_for_its_own_reason() {
     let mut router = router();
-    let (candidate, permit, skipped) = chosen(router.select(ACCOUNT, 0b01, at(0)));
+    let (candidate, permit, skipped) = chosen(router.select(account(), 0b01, at(0)));
     assert_eq!(candidate, 1);
     assert_eq!(skipped, [(FIRST, SkipReason::Tried)]);
     router.finish(permit, CallOutcome::NotCalled, ms(0), at(0));
     router.set_links_up(SECOND, 0);
     assert_eq!(
-        none_admits(router.select(ACCOUNT, 0b01, at(0))),
+        none_admits(router.select(account(), 0b01, at(0))),
         [(FIRST, SkipReason::Tried), (SECOND, SkipReason::LinksDown)]
     );
     let permits: Vec<_> = (0..3)
-        .map(|_| chosen(router.select(ACCOUNT, 0, at(0))).1)
+        .map(|_| chosen(router.select(account(), 0, at(0))).1)
         .collect();
     assert_eq!(router.inflight(FIRST), 3);
     assert_eq!(
-        none_admits(router.select(ACCOUNT, 0b10, at(0))),
+        none_admits(router.select(account(), 0b10, at(0))),
         [
             (FIRST, SkipReason::BulkheadFull),
             (SECOND, SkipReason::Tried)
@@ -174,7 +237,7 @@ fn each_candidate_is_passed_over_for_its_own_reason() {
     }
     open_first(&mut router, at(0));
     assert_eq!(
-        none_admits(router.select(ACCOUNT, 0, at(0))),
+        none_admits(router.select(account(), 0, at(0))),
         [
             (FIRST, SkipReason::BreakerOpen),
             (SECOND, SkipReason::LinksDown)
@@ -187,9 +250,9 @@ fn probes_that_are_given_out_are_a_reason_of_their_own() {
     let mut router = router();
     open_first(&mut router, at(0));
     let probes: Vec<_> = (0..2)
-        .map(|_| chosen(router.select(ACCOUNT, 0, at(1_000))).1)
+        .map(|_| chosen(router.select(account(), 0, at(1_000))).1)
         .collect();
-    let (candidate, permit, skipped) = chosen(router.select(ACCOUNT, 0, at(1_000)));
+    let (candidate, permit, skipped) = chosen(router.select(account(), 0, at(1_000)));
     assert_eq!(candidate, 1);
     assert_eq!(skipped, [(FIRST, SkipReason::ProbesTaken)]);
     assert_eq!(probes.len(), 2);
@@ -216,13 +279,13 @@ fn a_full_bulkhead_takes_no_probe() {
     let mut router = Router::new(table(&[FIRST]), vec![POLICY]).unwrap();
     router.set_links_up(FIRST, 1);
     let held: Vec<_> = (0..2)
-        .map(|_| chosen(router.select(ACCOUNT, 0, at(0))).1)
+        .map(|_| chosen(router.select(account(), 0, at(0))).1)
         .collect();
     open_first(&mut router, at(0));
-    let probe = chosen(router.select(ACCOUNT, 0, at(1_000))).1;
+    let probe = chosen(router.select(account(), 0, at(1_000))).1;
     for _ in 0..5 {
         assert_eq!(
-            none_admits(router.select(ACCOUNT, 0, at(1_000))),
+            none_admits(router.select(account(), 0, at(1_000))),
             [(FIRST, SkipReason::BulkheadFull)]
         );
     }
@@ -266,15 +329,15 @@ fn fault_042_links_down_is_not_the_breakers_business() {
     router.set_links_up(FIRST, 0);
     router.set_links_up(SECOND, 0);
     for _ in 0..50 {
-        assert_eq!(none_admits(router.select(ACCOUNT, 0, at(0))).len(), 2);
+        assert_eq!(none_admits(router.select(account(), 0, at(0))).len(), 2);
     }
     assert_eq!(router.state(FIRST, at(0)), Some(BreakerState::Closed));
     // Refused at the connect: nothing was sent, the next candidate may have it.
     router.set_links_up(FIRST, 1);
     router.set_links_up(SECOND, 1);
-    let (_, permit, _) = chosen(router.select(ACCOUNT, 0, at(0)));
+    let (_, permit, _) = chosen(router.select(account(), 0, at(0)));
     router.finish(permit, CallOutcome::NotCalled, ms(0), at(0));
-    let (candidate, permit, _) = chosen(router.select(ACCOUNT, 0b01, at(0)));
+    let (candidate, permit, _) = chosen(router.select(account(), 0b01, at(0)));
     assert_eq!(candidate, 1);
     assert_eq!(router.inflight(FIRST), 0);
     assert_eq!(router.counts(FIRST, at(0)), CallCounts::ZERO);
@@ -289,7 +352,7 @@ fn fault_043_an_issuer_that_never_answers_returns_its_permits_and_is_asked_again
     for second in 0..600 {
         let now = at(second * 1_000);
         let mut permits = vec![];
-        while let Selection::Chosen { permit, .. } = router.select(ACCOUNT, 0, now) {
+        while let Selection::Chosen { permit, .. } = router.select(account(), 0, now) {
             permits.push(permit);
         }
         probed += permits.len();
@@ -333,7 +396,7 @@ fn fault_058_errors_around_half_do_not_make_it_flap() {
     let mut probes = 0;
     for step in 0..6_000_u64 {
         let now = at(step * 10);
-        let (_, permit, _) = chosen(router.select(ACCOUNT, 0, now));
+        let (_, permit, _) = chosen(router.select(account(), 0, now));
         let first = permit.issuer() == FIRST;
         probes += u32::from(first && router.state(FIRST, now) == Some(BreakerState::HalfOpen));
         let bad = first && step.is_multiple_of(2);
@@ -358,9 +421,9 @@ fn fault_058_errors_around_half_do_not_make_it_flap() {
 #[test]
 fn a_permit_that_comes_back_late_frees_its_place_and_nothing_else() {
     let mut router = router();
-    let (_, late, _) = chosen(router.select(ACCOUNT, 0, at(0)));
+    let (_, late, _) = chosen(router.select(account(), 0, at(0)));
     open_first(&mut router, at(0));
-    let (_, probe, _) = chosen(router.select(ACCOUNT, 0, at(1_000)));
+    let (_, probe, _) = chosen(router.select(account(), 0, at(1_000)));
     assert_eq!(router.inflight(FIRST), 2);
     router.finish(late, CallOutcome::Failure, ms(1_001), at(1_001));
     assert_eq!(router.inflight(FIRST), 1);
@@ -373,7 +436,7 @@ fn a_permit_that_comes_back_late_frees_its_place_and_nothing_else() {
 #[test]
 fn a_new_table_keeps_breakers_and_permits() {
     let mut router = router();
-    let (_, permit, _) = chosen(router.select(ACCOUNT, 0, at(0)));
+    let (_, permit, _) = chosen(router.select(account(), 0, at(0)));
     let unknown = router.replace_table(table(&[IssuerId(2)]));
     let (route, issuer) = (RouteId(0), IssuerId(2));
     assert_eq!(
@@ -516,7 +579,7 @@ proptest! {
                     let before = issuers.map(|issuer| {
                         reasons_that_hold(&router, issuer, links[usize::from(issuer.0)], now)
                     });
-                    let skipped = match router.select(ACCOUNT, tried, now) {
+                    let skipped = match router.select(account(), tried, now) {
                         Selection::Chosen { candidate, permit, skipped, .. } => {
                             prop_assert_eq!(tried >> candidate & 1, 0);
                             prop_assert!(links[usize::from(candidate)] > 0);

@@ -6,10 +6,12 @@ use alloc::vec::Vec;
 
 use domain::Pan;
 use domain::currency::Currency;
-use domain::ids::{IssuerId, RouteId};
+use domain::ids::RouteId;
 use domain::request::MessageClass;
 
 use super::{PrefixRange, Query, Route, RouteSpec, RouteTable, Segment, TableError, unit_of};
+use crate::candidates::Candidates;
+use crate::conditions::Conditions;
 
 pub(super) fn build(specs: Vec<RouteSpec>) -> Result<RouteTable, Vec<TableError>> {
     let mut errors = Vec::new();
@@ -49,11 +51,15 @@ pub(super) fn build(specs: Vec<RouteSpec>) -> Result<RouteTable, Vec<TableError>
         specs.len(),
         "the position of a route is its number"
     );
-    let (index, index_unit) = index(&sweep.segments);
+    let Sweep {
+        segments, rules, ..
+    } = sweep;
+    let (index, index_unit) = index(&segments);
     Ok(RouteTable {
         routes,
-        segments: sweep.segments,
-        rules: sweep.rules,
+        conditions: specs.into_iter().map(|spec| spec.conditions).collect(),
+        segments,
+        rules,
         index,
         index_unit,
     })
@@ -66,85 +72,87 @@ fn route(id: RouteId, spec: &RouteSpec, errors: &mut Vec<TableError>) -> Route {
     if spec.deadline.is_zero() {
         errors.push(TableError::NoDeadline { route: id });
     }
-    let count = spec.candidates.len();
-    if count == 0 {
-        errors.push(TableError::NoCandidate { route: id });
-    }
-    if count > RouteTable::CANDIDATES_MAX {
-        errors.push(TableError::Candidates { route: id, count });
-    }
-    let mut candidates = [IssuerId(0); RouteTable::CANDIDATES_MAX];
-    for (place, issuer) in candidates.iter_mut().zip(&spec.candidates) {
-        *place = *issuer;
-    }
-    let twice = spec.candidates.iter().enumerate().find(|(place, issuer)| {
-        spec.candidates
-            .iter()
-            .take(*place)
-            .any(|earlier| earlier == *issuer)
-    });
-    if let Some((_, issuer)) = twice {
-        errors.push(TableError::CandidateTwice {
-            route: id,
-            issuer: *issuer,
-        });
+    if let Some(fault) = spec.conditions.fault() {
+        errors.push(TableError::Condition { route: id, fault });
     }
     Route {
         id,
-        count: u8::try_from(count).unwrap_or(u8::MAX),
-        candidates,
+        candidates: Candidates::new(id, &spec.candidates, errors),
         deadline: spec.deadline,
     }
 }
 
 /// One prefix of one route.
 #[derive(Clone, Copy)]
-struct Entry {
+struct Entry<'a> {
     prefix: PrefixRange,
     rule: Rule,
+    conditions: &'a Conditions,
+    /// Falls with each condition, so that the entry with most sorts first.
+    few_conditions: u8,
+    order: Option<u16>,
 }
 
-impl Entry {
-    fn new(route: RouteId, spec: &RouteSpec, prefix: PrefixRange) -> Self {
+impl<'a> Entry<'a> {
+    fn new(route: RouteId, spec: &'a RouteSpec, prefix: PrefixRange) -> Self {
+        let conditions = &spec.conditions;
         let rule = Rule {
             route,
-            currency: spec.currency,
-            class: ClassCondition::of(spec.class),
+            currency: conditions.currency,
+            class: ClassCondition::of(conditions.class),
+            has_rare: conditions.rare_count() > 0,
             digits: prefix.digits(),
             is_last: false,
         };
-        Self { prefix, rule }
+        Self {
+            prefix,
+            rule,
+            conditions,
+            few_conditions: u8::MAX.saturating_sub(conditions.count()),
+            order: spec.order,
+        }
     }
 
-    /// Narrowest first; of equal ones the one with more conditions.
-    fn rank(&self) -> (u64, u8, Rule) {
+    /// Narrowest first; of equal ones the one with more conditions, then the one that is said to
+    /// come first. The rule itself is last, so that the sequence never depends on chance.
+    fn rank(&self) -> (u64, u8, u32, Rule) {
         let width = self.prefix.high().saturating_sub(self.prefix.low());
-        let conditions = self.rule.conditions();
-        (width, 2_u8.saturating_sub(conditions), self.rule)
+        (width, self.few_conditions, self.place(), self.rule)
+    }
+
+    /// Without an order it comes after all that have one.
+    fn place(&self) -> u32 {
+        self.order.map_or(u32::MAX, u32::from)
     }
 
     /// Whether some request fits both and nothing says which of them it takes. Both claim a common
     /// account.
+    //= docs/rules.md#R-09
     fn conflicts_with(&self, other: &Self) -> bool {
-        if !self.rule.meets(&other.rule) {
-            return false;
-        }
+        !self.is_told_from(other) && self.conditions.meet(other.conditions)
+    }
+
+    /// Whether something says which of the two a request takes that fits both.
+    fn is_told_from(&self, other: &Self) -> bool {
         let (mine, others) = (&self.prefix, &other.prefix);
-        if (mine.low(), mine.high()) == (others.low(), others.high()) {
-            return !self.rule.has_not_as_many_conditions_as(&other.rule);
+        if mine.has_the_accounts_of(others) {
+            return self.few_conditions != other.few_conditions || self.place() != other.place();
         }
         let inside = mine.low() >= others.low() && mine.high() <= others.high();
         let around = mine.low() <= others.low() && mine.high() >= others.high();
-        !inside && !around
+        inside || around
     }
 }
 
-/// What an entry demands besides its accounts, and where it leads.
+/// What an entry demands besides its accounts, and where it leads. Class and currency stand here,
+/// since most conditions are of these; the others are looked up by route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rule {
     pub(super) route: RouteId,
     currency: Option<Currency>,
     class: ClassCondition,
+    /// Whether the route has other conditions than these two.
+    has_rare: bool,
     /// Digits that an account needs at least.
     digits: u8,
     /// No further rule belongs to the segment.
@@ -152,36 +160,29 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    pub(super) fn fits(&self, query: &Query<'_>) -> bool {
+    pub(super) fn fits(&self, query: &Query<'_>, table: &RouteTable) -> bool {
         query.account.len() >= usize::from(self.digits)
             && self.class.fits(query.class)
             && self
                 .currency
-                .is_none_or(|currency| currency == query.currency)
+                .is_none_or(|currency| currency == query.amount.currency())
+            && (!self.has_rare || self.rare_fit(query, table))
+    }
+
+    /// Out of line: it is asked for few requests, and the look-up of all others stays short.
+    #[cold]
+    fn rare_fit(&self, query: &Query<'_>, table: &RouteTable) -> bool {
+        let conditions = table.conditions.get(usize::from(self.route.0));
+        conditions.is_some_and(|conditions| conditions.rare_fit(query))
     }
 
     /// Whether it takes every account of its segment that is an account number at all.
     fn always_fits(&self) -> bool {
-        self.conditions() == 0 && usize::from(self.digits) <= Pan::LEN_MIN
+        self.is_unconditional() && usize::from(self.digits) <= Pan::LEN_MIN
     }
 
-    /// Whether a request can fit both.
-    fn meets(&self, other: &Self) -> bool {
-        let currencies = match (self.currency, other.currency) {
-            (Some(mine), Some(others)) => mine == others,
-            (None, _) | (_, None) => true,
-        };
-        currencies && self.class.meets(other.class)
-    }
-
-    /// For rules that meet: whether the conditions of one hold those of the other and more.
-    fn has_not_as_many_conditions_as(&self, other: &Self) -> bool {
-        self.conditions() != other.conditions()
-    }
-
-    fn conditions(&self) -> u8 {
-        let class = u8::from(self.class != ClassCondition::Any);
-        class.saturating_add(u8::from(self.currency.is_some()))
+    fn is_unconditional(&self) -> bool {
+        self.class == ClassCondition::Any && self.currency.is_none() && !self.has_rare
     }
 }
 
@@ -204,16 +205,12 @@ impl ClassCondition {
     fn fits(self, class: MessageClass) -> bool {
         self == Self::Any || self == Self::of(Some(class))
     }
-
-    fn meets(self, other: Self) -> bool {
-        self == other || self == Self::Any || other == Self::Any
-    }
 }
 
 /// Walks over all points where some entry begins or ends, and cuts a segment at each.
-struct Sweep {
+struct Sweep<'a> {
     /// Entries that claim the present point.
-    active: Vec<Entry>,
+    active: Vec<Entry<'a>>,
     segments: Vec<Segment>,
     rules: Vec<Rule>,
     /// Where a list of rules stands already.
@@ -222,7 +219,7 @@ struct Sweep {
     errors: Vec<TableError>,
 }
 
-impl Sweep {
+impl<'a> Sweep<'a> {
     fn new(errors: Vec<TableError>) -> Self {
         Self {
             active: Vec::with_capacity(RouteTable::OVERLAPS_MAX),
@@ -234,7 +231,7 @@ impl Sweep {
         }
     }
 
-    fn run(&mut self, mut entries: Vec<Entry>) {
+    fn run(&mut self, mut entries: Vec<Entry<'a>>) {
         // Stable: of equal entries the one of the earlier route is met first.
         entries.sort_by_key(|entry| {
             (
@@ -261,7 +258,7 @@ impl Sweep {
     }
 
     /// An entry in conflict is named once and left out, so that it makes no further errors.
-    fn enter(&mut self, entry: Entry) {
+    fn enter(&mut self, entry: Entry<'a>) {
         let (route, prefix) = (entry.rule.route, entry.prefix);
         if let Some(other) = self.active.iter().find(|other| entry.conflicts_with(other)) {
             self.errors.push(TableError::Ambiguous {
@@ -297,7 +294,7 @@ impl Sweep {
         let rules = self.list();
         let first = self.active.first().map(|entry| entry.rule);
         match first {
-            Some(rule) if rule.conditions() == 0 => Segment {
+            Some(rule) if rule.is_unconditional() => Segment {
                 start,
                 rules,
                 winner: rule.route,

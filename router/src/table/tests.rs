@@ -1,6 +1,12 @@
 //! Which entry wins, what is refused, and both against a scan over all entries.
 
 use super::*;
+use crate::conditions::{AmountRange, CategoryRange, ConditionError, MerchantCategory};
+use crate::week::{WeekMinute, WeekWindow};
+use domain::Amount;
+use domain::currency::Currency;
+use domain::ids::AcquirerId;
+use domain::request::MessageClass;
 use proptest::prelude::*;
 use std::string::{String, ToString};
 use std::vec;
@@ -15,9 +21,9 @@ fn prefix(text: &str) -> PrefixRange {
 fn spec(prefixes: &[&str]) -> RouteSpec {
     RouteSpec {
         prefixes: prefixes.iter().map(|text| prefix(text)).collect(),
-        class: None,
-        currency: None,
-        candidates: vec![IssuerId(0)],
+        conditions: Conditions::default(),
+        order: None,
+        candidates: Candidate::in_order(&[IssuerId(0)]),
         deadline: Duration::from_secs(2),
     }
 }
@@ -27,9 +33,17 @@ fn conditional(
     class: Option<MessageClass>,
     currency: Option<Currency>,
 ) -> RouteSpec {
-    RouteSpec {
+    let conditions = Conditions {
         class,
         currency,
+        ..Conditions::default()
+    };
+    with(prefixes, conditions)
+}
+
+fn with(prefixes: &[&str], conditions: Conditions) -> RouteSpec {
+    RouteSpec {
+        conditions,
         ..spec(prefixes)
     }
 }
@@ -38,8 +52,20 @@ fn query(account: &str) -> Query<'_> {
     Query {
         account: account.as_bytes(),
         class: MessageClass::Authorisation,
-        currency: Currency::KES,
+        amount: amount(100, Currency::KES),
+        category: None,
+        acquirer: AcquirerId(0),
+        at: WeekMinute::default(),
+        draw: 0,
     }
+}
+
+fn amount(minor: u64, currency: Currency) -> Amount {
+    Amount::new(minor, currency).unwrap()
+}
+
+fn category(text: &str) -> Option<MerchantCategory> {
+    MerchantCategory::from_digits(text.as_bytes())
 }
 
 fn found(table: &RouteTable, query: Query<'_>) -> Option<u16> {
@@ -108,9 +134,9 @@ fn conditions_narrow_a_route_down() {
     .unwrap();
     let check = |account: &str, class, currency, route| {
         let query = Query {
-            account: account.as_bytes(),
             class,
-            currency,
+            amount: amount(100, currency),
+            ..query(account)
         };
         assert_eq!(found(&table, query), route, "{query:?} of {account}");
     };
@@ -136,6 +162,182 @@ fn an_entry_holds_up_to_its_last_account() {
     assert_eq!(found(&table, query("4111111111111111120")), None);
 }
 
+fn weighted(candidates: &[(u16, u16)]) -> Vec<Candidate> {
+    let candidate = |&(issuer, weight): &(u16, u16)| Candidate {
+        issuer: IssuerId(issuer),
+        weight,
+    };
+    candidates.iter().map(candidate).collect()
+}
+
+const AMOUNT_ALONE: Conditions = Conditions {
+    class: None,
+    currency: None,
+    amount: Some(AmountRange { min: 1, max: 2 }),
+    categories: Vec::new(),
+    acquirers: Vec::new(),
+    times: Vec::new(),
+};
+
+/// Each condition by itself on one prefix, beside a route without any.
+#[test]
+fn each_condition_takes_its_requests_out_of_a_route() {
+    #[track_caller]
+    fn check(conditions: Conditions, inside: &[Query<'_>], outside: &[Query<'_>]) {
+        let count = conditions.count();
+        let table = RouteTable::build(vec![spec(&["4"]), with(&["4"], conditions)]).unwrap();
+        for query in inside {
+            assert_eq!(found(&table, *query), Some(1), "{count} {query:?}");
+        }
+        for query in outside {
+            assert_eq!(found(&table, *query), Some(0), "{count} {query:?}");
+        }
+    }
+    let base = query("4111111111111111");
+    let none = Conditions::default;
+    let amounts = Conditions {
+        currency: Some(Currency::KES),
+        ..AMOUNT_ALONE
+    };
+    let of = |minor, currency| Query {
+        amount: amount(minor, currency),
+        ..base
+    };
+    let kes = Currency::KES;
+    check(
+        amounts,
+        &[of(1, kes), of(2, kes)],
+        &[of(0, kes), of(3, kes), of(1, Currency::USD)],
+    );
+    let categories = Conditions {
+        categories: ["5411", "5811-5814"]
+            .map(|text| text.parse().unwrap())
+            .to_vec(),
+        ..none()
+    };
+    let of = |text| Query {
+        category: category(text),
+        ..base
+    };
+    check(
+        categories,
+        &[of("5411"), of("5811"), of("5814")],
+        &[of("5410"), of("5412"), of("5815"), of(""), base],
+    );
+    let acquirers = Conditions {
+        acquirers: [2, 5].map(AcquirerId).to_vec(),
+        ..none()
+    };
+    let of = |id| Query {
+        acquirer: AcquirerId(id),
+        ..base
+    };
+    check(acquirers, &[of(2), of(5)], &[of(0), of(3)]);
+    let times = Conditions {
+        times: vec!["mon 08:00-18:00".parse().unwrap()],
+        ..none()
+    };
+    let at = |minute| Query {
+        at: WeekMinute::new(minute),
+        ..base
+    };
+    check(
+        times,
+        &[at(480), at(1_079)],
+        &[at(479), at(1_080), at(2_000)],
+    );
+}
+
+#[test]
+fn r09_what_some_request_fits_alike_is_refused_unless_an_order_says() {
+    #[track_caller]
+    fn check(one: &RouteSpec, other: &RouteSpec, stands: bool) {
+        for specs in [[one, other], [other, one]] {
+            let built = RouteTable::build(specs.map(Clone::clone).to_vec());
+            assert_eq!(built.is_ok(), stands, "{:?}", built.err());
+        }
+    }
+    //= docs/rules.md#R-09
+    let of_categories = |text: &str| {
+        let conditions = Conditions {
+            categories: vec![text.parse().unwrap()],
+            ..Conditions::default()
+        };
+        with(&["4"], conditions)
+    };
+    let of_times = |text: &str| {
+        let conditions = Conditions {
+            times: vec![text.parse().unwrap()],
+            ..Conditions::default()
+        };
+        with(&["4"], conditions)
+    };
+    let ordered = |order, spec: &RouteSpec| RouteSpec {
+        order: Some(order),
+        ..spec.clone()
+    };
+    let (shops, food) = (of_categories("5000-5999"), of_categories("5811-5814"));
+    let night = of_times("mon-sun 22:00-06:00");
+    check(&shops, &of_categories("6000"), true);
+    check(&shops, &food, false);
+    check(&shops, &night, false);
+    check(&shops, &ordered(1, &food), true);
+    check(&ordered(1, &shops), &ordered(1, &food), false);
+    check(&ordered(1, &shops), &ordered(2, &night), true);
+    check(&night, &of_times("mon-sun 06:00-22:00"), true);
+    check(&night, &of_times("sat 05:59-07:00"), false);
+    // Two conditions win over one, whatever they are, and no order changes that.
+    let both = RouteSpec {
+        conditions: Conditions {
+            currency: Some(Currency::KES),
+            ..night.conditions
+        },
+        ..spec(&["4"])
+    };
+    check(&shops, &both, true);
+    let table = RouteTable::build(vec![ordered(1, &shops), both]).unwrap();
+    let at_night = Query {
+        category: category("5411"),
+        ..query("4111111111111111")
+    };
+    assert_eq!(found(&table, at_night), Some(1));
+    // No order tells apart what lies across one another.
+    check(
+        &ordered(1, &spec(&["41-43"])),
+        &ordered(2, &spec(&["42-44"])),
+        false,
+    );
+}
+
+#[test]
+fn the_lower_order_is_taken_and_one_without_comes_last() {
+    let route = |order, category: &str| RouteSpec {
+        order,
+        ..with(
+            &["4"],
+            Conditions {
+                categories: vec![category.parse().unwrap()],
+                ..Conditions::default()
+            },
+        )
+    };
+    let table = RouteTable::build(vec![
+        route(None, "5000-5999"),
+        route(Some(7), "5400-5499"),
+        route(Some(3), "5450-5549"),
+    ])
+    .unwrap();
+    let of = |text| Query {
+        category: category(text),
+        ..query("4111111111111111")
+    };
+    assert_eq!(found(&table, of("5000")), Some(0));
+    assert_eq!(found(&table, of("5400")), Some(1));
+    assert_eq!(found(&table, of("5450")), Some(2));
+    assert_eq!(found(&table, of("5549")), Some(2));
+    assert_eq!(found(&table, of("4999")), None);
+}
+
 #[test]
 fn all_faults_are_refused_at_once() {
     let errors = RouteTable::build(vec![
@@ -149,12 +351,16 @@ fn all_faults_are_refused_at_once() {
             ..spec(&["7"])
         },
         RouteSpec {
-            candidates: (0..9).map(IssuerId).collect(),
+            candidates: Candidate::in_order(&[0, 1, 2, 3, 4, 5, 6, 7, 8].map(IssuerId)),
             ..spec(&["8"])
         },
         RouteSpec {
-            candidates: [3, 5, 3].map(IssuerId).to_vec(),
+            candidates: Candidate::in_order(&[3, 5, 3].map(IssuerId)),
             ..spec(&["9", "9"])
+        },
+        RouteSpec {
+            candidates: vec![weighted(&[(0, 1_001)]), vec![]],
+            ..with(&["6"], AMOUNT_ALONE)
         },
     ])
     .unwrap_err();
@@ -173,6 +379,12 @@ fn all_faults_are_refused_at_once() {
                 route: route(6),
                 issuer: IssuerId(3)
             },
+            TableError::Condition {
+                route: route(7),
+                fault: ConditionError::AmountWithoutCurrency,
+            },
+            TableError::NoCandidate { route: route(7) },
+            TableError::Weight { route: route(7) },
             TableError::Ambiguous {
                 route: route(1),
                 prefix: prefix("5061"),
@@ -188,9 +400,9 @@ fn all_faults_are_refused_at_once() {
         ]
     );
     assert_eq!(
-        errors[5].to_string(),
-        "prefix 5061 of route 1 and prefix 5061 of route 0 claim the same accounts; make one of \
-         them narrower"
+        errors[8].to_string(),
+        "prefix 5061 of route 1 and prefix 5061 of route 0 claim the same accounts; give one of \
+         them more conditions, or a lower order"
     );
 }
 
@@ -235,7 +447,7 @@ fn entries_over_one_account_are_bounded() {
 #[test]
 fn a_route_keeps_its_candidates_and_its_deadline() {
     let table = RouteTable::build(vec![RouteSpec {
-        candidates: [4, 2, 7].map(IssuerId).to_vec(),
+        candidates: vec![weighted(&[(4, 70), (2, 30)]), weighted(&[(7, 1)])],
         deadline: Duration::from_millis(1_500),
         ..spec(&["4"])
     }])
@@ -252,9 +464,59 @@ struct Naive {
     route: u16,
     low: String,
     high: String,
-    class: Option<MessageClass>,
-    currency: Option<Currency>,
+    order: Option<u16>,
+    conditions: Conditions,
 }
+
+/// What a request may say besides its account, out of a few values that reach every condition.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    class: MessageClass,
+    currency: Currency,
+    minor: u64,
+    category: Option<MerchantCategory>,
+    acquirer: AcquirerId,
+    at: WeekMinute,
+}
+
+impl Said {
+    /// Every combination.
+    fn all() -> impl Iterator<Item = Self> {
+        let classes = [MessageClass::Authorisation, MessageClass::Financial];
+        let categories = [None, category("1000"), category("2000"), category("3000")];
+        let numbers = (0..2 * 2 * 4 * 4 * 3 * MINUTES.len()).collect::<Vec<_>>();
+        numbers.into_iter().map(move |number| {
+            let mut rest = number;
+            let mut below = |bound| {
+                let part = rest % bound;
+                rest /= bound;
+                part
+            };
+            Self {
+                class: classes[below(2)],
+                currency: [Currency::KES, Currency::USD][below(2)],
+                minor: below(4) as u64,
+                category: categories[below(4)],
+                acquirer: [0, 1, 2].map(AcquirerId)[below(3)],
+                at: WeekMinute::new(MINUTES[below(MINUTES.len())]),
+            }
+        })
+    }
+
+    fn query<'a>(&self, account: &'a str) -> Query<'a> {
+        Query {
+            class: self.class,
+            amount: amount(self.minor, self.currency),
+            category: self.category,
+            acquirer: self.acquirer,
+            at: self.at,
+            ..query(account)
+        }
+    }
+}
+
+/// Minutes on both sides of all hours that [`conditions`] draws.
+const MINUTES: [u16; 5] = [0, 359, 360, 1_320, 3_000];
 
 impl Naive {
     fn fits(&self, query: &Query<'_>) -> bool {
@@ -262,11 +524,41 @@ impl Naive {
         let Some(head) = account.get(..self.low.len()) else {
             return false;
         };
-        (self.low.as_str()..=self.high.as_str()).contains(&head)
-            && self.class.is_none_or(|class| class == query.class)
-            && self
-                .currency
-                .is_none_or(|currency| currency == query.currency)
+        (self.low.as_str()..=self.high.as_str()).contains(&head) && self.suits(query)
+    }
+
+    /// The conditions, one after the other.
+    fn suits(&self, query: &Query<'_>) -> bool {
+        let wanted = &self.conditions;
+        if wanted.class.is_some() && wanted.class != Some(query.class) {
+            return false;
+        }
+        if wanted.currency.is_some() && wanted.currency != Some(query.amount.currency()) {
+            return false;
+        }
+        let minor = query.amount.minor();
+        if wanted
+            .amount
+            .is_some_and(|range| minor < range.min || minor > range.max)
+        {
+            return false;
+        }
+        let among = |texts: &[CategoryRange]| {
+            let inside = |range: &CategoryRange| {
+                let text = std::format!("{range:?}");
+                let (low, high) = text.split_once('-').unwrap();
+                query.category >= category(low) && query.category <= category(high)
+            };
+            query.category.is_some() && texts.iter().any(inside)
+        };
+        if !wanted.categories.is_empty() && !among(&wanted.categories) {
+            return false;
+        }
+        if !wanted.acquirers.is_empty() && !wanted.acquirers.contains(&query.acquirer) {
+            return false;
+        }
+        let holds = |window: &WeekWindow| window.holds(query.at);
+        wanted.times.is_empty() || wanted.times.iter().any(holds)
     }
 
     /// Both ends in 19 digits: texts of one length compare as numbers do.
@@ -283,30 +575,37 @@ impl Naive {
     }
 
     fn conditions(&self) -> usize {
-        usize::from(self.class.is_some()) + usize::from(self.currency.is_some())
+        let wanted = &self.conditions;
+        let lists = [
+            wanted.categories.len(),
+            wanted.acquirers.len(),
+            wanted.times.len(),
+        ];
+        usize::from(wanted.class.is_some())
+            + usize::from(wanted.currency.is_some())
+            + usize::from(wanted.amount.is_some())
+            + lists.iter().filter(|len| **len > 0).count()
     }
 
     fn is_ambiguous_with(&self, other: &Self) -> bool {
-        let apart = |one: bool, two: bool, equal: bool| one && two && !equal;
-        let classes = (self.class.is_some(), other.class.is_some());
-        let currencies = (self.currency.is_some(), other.currency.is_some());
-        if apart(classes.0, classes.1, self.class == other.class)
-            || apart(currencies.0, currencies.1, self.currency == other.currency)
-        {
-            return false;
-        }
         let ((low, high), (other_low, other_high)) = (self.ends(), other.ends());
         if high < other_low || other_high < low {
             return false;
         }
-        if (&low, &high) == (&other_low, &other_high) {
-            let subset = classes.0 <= classes.1 && currencies.0 <= currencies.1;
-            let superset = classes.0 >= classes.1 && currencies.0 >= currencies.1;
-            return subset == superset;
+        let same = (&low, &high) == (&other_low, &other_high);
+        if same && (self.conditions(), self.order) != (other.conditions(), other.order) {
+            return false;
         }
         let inside = low >= other_low && high <= other_high;
         let around = low <= other_low && high >= other_high;
-        !inside && !around
+        if !same && (inside || around) {
+            return false;
+        }
+        let fits_both = |said: Said| {
+            let query = said.query("");
+            self.suits(&query) && other.suits(&query)
+        };
+        Said::all().any(fits_both)
     }
 }
 
@@ -326,19 +625,51 @@ fn ends() -> impl Strategy<Value = (String, String)> {
     })
 }
 
-fn entries() -> impl Strategy<Value = Vec<Naive>> {
+fn conditions() -> impl Strategy<Value = Conditions> {
     let class = prop_oneof![4 => Just(None), 1 => Just(AUTH), 1 => Just(FINANCIAL)];
-    let currency = prop_oneof![
-        4 => Just(None),
-        1 => Just(Some(Currency::KES)),
-        1 => Just(Some(Currency::USD)),
-    ];
-    let entry = (ends(), class, currency).prop_map(|((low, high), class, currency)| Naive {
+    let money = (0_u8..3, 0_u64..4, 0_u64..4, any::<bool>());
+    let lists = (
+        prop::collection::vec(0_usize..4, 0..2),
+        prop::collection::vec((0_u16..3).prop_map(AcquirerId), 0..3),
+        prop::collection::vec(0_usize..4, 0..2),
+    );
+    let rare = prop::option::weighted(0.4, lists);
+    (class, money, rare).prop_map(|(class, (currency, one, two, bounded), rare)| {
+        let (categories, acquirers, times) = rare.unwrap_or_default();
+        let currency = [None, Some(Currency::KES), Some(Currency::USD)][usize::from(currency)];
+        let (min, max) = (one.min(two), one.max(two));
+        let ranges = ["1000", "2000-2999", "1500-3000", "0000-9999"];
+        let hours = [
+            "mon 00:00-06:00",
+            "sun 22:00-06:00",
+            "mon-wed 06:00-24:00",
+            "wed 02:00-02:01",
+        ];
+        Conditions {
+            class,
+            currency,
+            amount: (currency.is_some() && bounded).then_some(AmountRange { min, max }),
+            categories: categories
+                .iter()
+                .map(|one| ranges[*one].parse().unwrap())
+                .collect(),
+            acquirers,
+            times: times
+                .iter()
+                .map(|one| hours[*one].parse().unwrap())
+                .collect(),
+        }
+    })
+}
+
+fn entries() -> impl Strategy<Value = Vec<Naive>> {
+    let order = prop_oneof![3 => Just(None), 1 => Just(Some(1)), 1 => Just(Some(2))];
+    let entry = (ends(), order, conditions()).prop_map(|((low, high), order, conditions)| Naive {
         route: 0,
         low,
         high,
-        class,
-        currency,
+        order,
+        conditions,
     });
     prop::collection::vec(entry, 0..12).prop_map(|mut entries| {
         for (route, entry) in (0_u16..).zip(&mut entries) {
@@ -351,7 +682,8 @@ fn entries() -> impl Strategy<Value = Vec<Naive>> {
 fn build(entries: &[Naive]) -> Result<RouteTable, Vec<TableError>> {
     let specs = entries.iter().map(|entry| RouteSpec {
         prefixes: vec![PrefixRange::range(&entry.low, &entry.high).unwrap()],
-        ..conditional(&[], entry.class, entry.currency)
+        order: entry.order,
+        ..with(&[], entry.conditions.clone())
     });
     RouteTable::build(specs.collect())
 }
@@ -386,20 +718,19 @@ proptest! {
     #[test]
     fn look_up_and_scan_agree(
         entries in entries().prop_map(settled),
-        accounts in prop::collection::vec(digits(8..=19), 1..40),
-        class in prop_oneof![Just(AUTH), Just(FINANCIAL)],
-        currency in prop_oneof![Just(Currency::KES), Just(Currency::USD)],
+        accounts in prop::collection::vec(digits(8..=19), 1..10),
+        said in prop::sample::select(Said::all().collect::<Vec<_>>()),
     ) {
         let table = build(&entries).unwrap();
         for account in &accounts {
-            let query = Query {
-                account: account.as_bytes(),
-                class: class.unwrap(),
-                currency,
-            };
+            let query = said.query(account);
             let fitting = entries.iter().filter(|entry| entry.fits(&query));
-            let best = fitting.min_by_key(|entry| (entry.width(), 2 - entry.conditions()));
-            prop_assert_eq!(found(&table, query), best.map(|entry| entry.route), "{}", account);
+            let best = fitting.min_by_key(|entry| {
+                let place = entry.order.unwrap_or(u16::MAX);
+                (entry.width(), 9 - entry.conditions(), place)
+            });
+            let best = best.map(|entry| entry.route);
+            prop_assert_eq!(found(&table, query), best, "{} {:?}", account, said);
         }
     }
 }

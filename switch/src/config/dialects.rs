@@ -227,7 +227,7 @@ fn no_such(verb: &str, text: &str, known: &[&str]) -> String {
 }
 
 /// The tables of a configuration beside its dialects.
-const OF_CONFIGURATION: [&str; 13] = [
+const OF_CONFIGURATION: [&str; 14] = [
     "node",
     "limits",
     "journal",
@@ -240,6 +240,7 @@ const OF_CONFIGURATION: [&str; 13] = [
     "acquirer",
     "listener",
     "issuer",
+    "routing",
     "route",
 ];
 

@@ -1,18 +1,15 @@
-//! Acquirers, listeners, issuers and routes: names become ids.
+//! Acquirers, listeners and issuers: names become ids.
 
 use std::net::SocketAddr;
 
 use domain::currency::Currency;
-use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, RouteId, Stan};
-use domain::request::MessageClass;
-use router::error::TableError;
-use router::{PrefixRange, RouteSpec, RouteTable};
+use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, Stan};
 
 use super::dialects::Dialects;
 use super::mac::{Macs, failure_answer};
 use super::section::{Section, nearest};
 use super::wire::{request_header, wire};
-use super::{Acquirer, Breaker, Issuer, Limits, Listener, ListenerId, Route};
+use super::{Acquirer, Breaker, Issuer, Limits, Listener, ListenerId};
 use crate::limits::{LABEL_LEN_MAX, LABELS_MAX, LINKS_MAX};
 
 /// What the endpoints of one configuration are read with.
@@ -169,117 +166,8 @@ fn breaker(section: Section<'_>) -> Breaker {
     breaker
 }
 
-/// The routes, and the table of them unless they contradict each other.
-pub(super) fn routes(root: &Section<'_>, issuers: &[Issuer]) -> (Vec<Route>, Option<RouteTable>) {
-    let sections = root.tables("route");
-    unique_names(root, "route", &sections);
-    let names: Vec<&str> = issuers.iter().map(|known| known.name.as_str()).collect();
-    let read = |(section, id): (&Section<'_>, u16)| route(section, RouteId(id), &names);
-    let routes: Vec<Route> = sections.iter().zip(0..).map(read).collect();
-    if routes.is_empty() {
-        root.fault("there is no [[route]]: every request would be refused with 92");
-    }
-    let table = table(&sections, &routes);
-    sections.into_iter().for_each(Section::finish);
-    (routes, table)
-}
-
-/// Lays the routes out for look-up, which finds out whether they contradict each other.
-fn table(sections: &[Section<'_>], routes: &[Route]) -> Option<RouteTable> {
-    let errors = match RouteTable::build(routes.iter().map(spec).collect()) {
-        Ok(table) => return Some(table),
-        Err(errors) => errors,
-    };
-    for error in errors {
-        // What is not told here has been told where it was read.
-        if let Some((at, text)) = contradiction(routes, &error)
-            && let Some(section) = sections.get(usize::from(at.0))
-        {
-            section.fault_at("prefixes", text);
-        }
-    }
-    None
-}
-
-/// What a table is built from.
-pub(super) fn spec(route: &Route) -> RouteSpec {
-    RouteSpec {
-        prefixes: route.prefixes.clone(),
-        class: route.class,
-        currency: route.currency,
-        candidates: route.candidates.clone(),
-        deadline: route.deadline,
-    }
-}
-
-fn contradiction(routes: &[Route], error: &TableError) -> Option<(RouteId, String)> {
-    match error {
-        TableError::Ambiguous {
-            route,
-            prefix,
-            other,
-            other_prefix,
-        } => {
-            let name = &routes.get(usize::from(other.0))?.name;
-            let text = format!(
-                "prefix {prefix} and prefix {other_prefix} of route `{name}` claim the same \
-                 accounts; make one of them narrower"
-            );
-            Some((*route, text))
-        }
-        TableError::Overlaps { route, prefix } => {
-            let text = format!("too many prefixes claim the accounts of {prefix}; remove some");
-            Some((*route, text))
-        }
-        TableError::NoPrefix { .. }
-        | TableError::NoCandidate { .. }
-        | TableError::Candidates { .. }
-        | TableError::CandidateTwice { .. }
-        | TableError::NoDeadline { .. }
-        | TableError::Routes { .. }
-        | TableError::Prefixes { .. } => None,
-    }
-}
-
-fn route(section: &Section<'_>, id: RouteId, issuers: &[&str]) -> Route {
-    let candidates = section.required_list("candidates", |text| position(text, issuers));
-    let class = section.parsed("class", |text| match text {
-        "any" => Ok(None),
-        "authorisation" => Ok(Some(MessageClass::Authorisation)),
-        "financial" => Ok(Some(MessageClass::Financial)),
-        _ => Err("takes \"any\", \"authorisation\" or \"financial\"".to_owned()),
-    });
-    let currency = section.parsed("currency", |text| match text {
-        "any" => Ok(None),
-        code => currency(code).map(Some),
-    });
-    let route = Route {
-        id,
-        name: name(section),
-        prefixes: section.required_list("prefixes", prefix),
-        candidates: candidates.into_iter().map(IssuerId).collect(),
-        deadline: section.millis("deadline_ms", 50..=120_000, 1_000),
-        class: class.flatten(),
-        currency: currency.flatten(),
-    };
-    let mut distinct = route.candidates.clone();
-    distinct.sort_unstable();
-    distinct.dedup();
-    if distinct.len() < route.candidates.len() {
-        section.fault_at("candidates", "`candidates` names an issuer twice");
-    }
-    let most = RouteTable::CANDIDATES_MAX;
-    if route.candidates.len() > most {
-        section.fault_at(
-            "candidates",
-            format!("`candidates` takes at most {most} issuers"),
-        );
-    }
-    route
-}
-
 /// Refuses two tables of one name, and more than become labels.
-fn unique_names(root: &Section<'_>, kind: &str, sections: &[Section<'_>]) {
+pub(super) fn unique_names(root: &Section<'_>, kind: &str, sections: &[Section<'_>]) {
     let mut known: Vec<(String, String)> = Vec::with_capacity(sections.len());
     for section in sections {
         let Some((name, _)) = section.text("name") else {
@@ -301,7 +189,7 @@ fn unique_names(root: &Section<'_>, kind: &str, sections: &[Section<'_>]) {
     }
 }
 
-fn name(section: &Section<'_>) -> String {
+pub(super) fn name(section: &Section<'_>) -> String {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let name = section.required("name", |text| {
         if (1..=LABEL_LEN_MAX).contains(&text.len()) && text.bytes().all(legal) {
@@ -313,7 +201,7 @@ fn name(section: &Section<'_>) -> String {
 }
 
 /// The position of a name among those that exist.
-fn position(text: &str, names: &[&str]) -> Result<u16, String> {
+pub(super) fn position(text: &str, names: &[&str]) -> Result<u16, String> {
     let position = names.iter().position(|name| *name == text);
     if let Some(position) = position.and_then(|position| u16::try_from(position).ok()) {
         return Ok(position);
@@ -330,11 +218,6 @@ fn position(text: &str, names: &[&str]) -> Result<u16, String> {
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "takes addresses like 127.0.0.1:8583 or [::1]:8583".to_owned())
-}
-
-fn prefix(text: &str) -> Result<PrefixRange, String> {
-    text.parse()
-        .map_err(|error| format!("holds \"{text}\": {error}"))
 }
 
 fn unused_address() -> SocketAddr {

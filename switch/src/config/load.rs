@@ -14,7 +14,7 @@ use super::secret::{self, SecretKey, SecretText, Vault};
 use super::section::Section;
 use super::{
     Admin, Config, Duplicates, Journal, Keys, Limits, Node, Postgres, Saf, SameContent, endpoints,
-    risk,
+    risk, routes,
 };
 use crate::limits::FRAME_LEN_MIN;
 
@@ -148,7 +148,8 @@ fn config(
     };
     let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);
     let issuers = endpoints::issuers(&root, &shared);
-    let (routes, route_table) = endpoints::routes(&root, &issuers);
+    let routing = routes::routing(root.section("routing"));
+    let (routes, route_table) = routes::routes(&root, &acquirers, &issuers);
     root.finish();
     Some(Config {
         fingerprint,
@@ -164,6 +165,7 @@ fn config(
         acquirers,
         listeners,
         issuers,
+        routing,
         routes,
         route_table: Arc::new(route_table?),
     })

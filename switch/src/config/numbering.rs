@@ -10,7 +10,7 @@ use persistence::manifest::{NAME_LEN_MAX, NAMES_MAX, PartyNames};
 use router::RouteTable;
 use router::error::TableError;
 
-use super::endpoints::spec;
+use super::routes::spec;
 use super::{Acquirer, Breaker, Config, Issuer, Wire};
 use crate::limits::{LABEL_LEN_MAX, LABELS_MAX};
 
@@ -47,12 +47,13 @@ impl Config {
         for listener in &mut self.listeners {
             listener.acquirer = acquirer(listener.acquirer);
         }
-        for candidate in self
-            .routes
-            .iter_mut()
-            .flat_map(|route| &mut route.candidates)
-        {
-            *candidate = issuer(*candidate);
+        for route in &mut self.routes {
+            for candidate in route.candidates.iter_mut().flatten() {
+                candidate.issuer = issuer(candidate.issuer);
+            }
+            for named in &mut route.conditions.acquirers {
+                *named = acquirer(*named);
+            }
         }
         self.acquirers = (0..)
             .map(AcquirerId)
@@ -208,9 +209,11 @@ mod tests {
         assert_eq!(usize::from(links), config.links());
         let laid_out = config.route_table.routes().iter();
         for ((route, laid_out), expected) in config.routes.iter().zip(laid_out).zip(candidates) {
-            let named: Vec<&str> = route.candidates.iter().map(name).collect();
+            let configured = route.candidates.iter().flatten();
+            let configured: Vec<IssuerId> = configured.map(|one| one.issuer).collect();
+            let named: Vec<&str> = configured.iter().map(name).collect();
             assert_eq!(named, *expected);
-            assert_eq!(laid_out.candidates(), route.candidates);
+            assert_eq!(laid_out.candidates(), configured);
         }
     }
 
@@ -243,12 +246,17 @@ mod tests {
         let mut known = known(&["gone", "momo", "bank"]);
         let text = EXAMPLE.replacen("name = \"acquirer-1\"", "name = \"other\"", 1);
         let text = text.replacen("acquirer = \"acquirer-1\"", "acquirer = \"other\"", 1);
+        let text = text.replacen("acquirers = []", "acquirers = [\"other\"]", 1);
         known.acquirers.push("other".to_owned());
         let config = parsed(&text).numbered(&known).unwrap();
         check(&config, &known, &[&["bank", "momo"], &["momo", "bank"]]);
         let removed: Vec<bool> = config.issuers.iter().map(Issuer::is_removed).collect();
         assert_eq!(removed, [true, false, false]);
         assert_eq!(config.listeners[0].acquirer, AcquirerId(1));
+        let [first, ..] = config.routes.as_slice() else {
+            panic!("the example has routes");
+        };
+        assert_eq!(first.conditions.acquirers, [AcquirerId(1)], "by name too");
     }
 
     #[test]

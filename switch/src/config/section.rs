@@ -44,7 +44,7 @@ impl<'a> Section<'a> {
     /// The table at `key`, when there is one.
     pub(crate) fn optional_section(&self, key: &'static str) -> Option<Self> {
         let node = self.node(key)?;
-        let section = self.below(self.path_of(key), node);
+        let section = Self::below(self.report, self.path_of(key), node);
         if section.is_none() {
             self.wrong(node, key, "a table");
         }
@@ -61,7 +61,7 @@ impl<'a> Section<'a> {
             return Vec::new();
         };
         let table = |item: &'a Node| {
-            let section = self.below(self.path_of(key), item);
+            let section = Self::below(self.report, self.path_of(key), item);
             if section.is_none() {
                 self.wrong(item, key, &format!("a list of tables, [[{key}]]"));
             }
@@ -79,7 +79,7 @@ impl<'a> Section<'a> {
     /// The tables of a table whose keys are data.
     pub(crate) fn tables_by_key(&self) -> Vec<(&'a str, Self)> {
         let table = |(key, node): (&'a str, &'a Node)| {
-            let section = self.below(self.path_of(key), node);
+            let section = Self::below(self.report, self.path_of(key), node);
             if section.is_none() {
                 self.wrong(node, key, "a table");
             }
@@ -282,6 +282,37 @@ impl<'a> Section<'a> {
         items.iter().map(item).collect()
     }
 
+    /// What stands at `key`, which has a form of its own.
+    pub(crate) fn value(&self, key: &'static str) -> Option<&'a Node> {
+        self.node(key)
+    }
+
+    /// The table that `node`, which is part of what stands at `key`, is.
+    pub(crate) fn table_in<'n>(&self, node: &'n Node, key: &str) -> Option<Section<'n>>
+    where
+        'a: 'n,
+    {
+        let table = Section::below(self.report, self.path_of(key), node);
+        if table.is_none() {
+            self.wrong(node, key, "a table");
+        }
+        table
+    }
+
+    /// The string that `node`, which is part of what stands at `key`, is.
+    pub(crate) fn text_in<T>(
+        &self,
+        node: &Node,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let Some(text) = text_of(node) else {
+            self.wrong(node, key, "a string");
+            return None;
+        };
+        self.told(&node.origin, key, parse(&text))
+    }
+
     /// The strings of `node`, each turned into a value by `parse`.
     fn list_in<T>(
         &self,
@@ -385,7 +416,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn below(&self, path: String, node: &'a Node) -> Option<Self> {
+    fn below(report: &'a Report, path: String, node: &'a Node) -> Option<Self> {
         let Value::Table(table) = &node.value else {
             return None;
         };
@@ -394,7 +425,7 @@ impl<'a> Section<'a> {
             table: Some(table),
             origin: node.origin.clone(),
             asked: RefCell::new(Vec::new()),
-            report: self.report,
+            report,
         })
     }
 

@@ -11,6 +11,7 @@ use domain::ids::{IssuerId, LinkId};
 use super::*;
 
 mod mac;
+mod routes;
 mod wire;
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -59,8 +60,15 @@ fn the_example_is_a_configuration_that_carries_load() {
     assert_eq!(config.issuers.len(), 2);
     assert_eq!(config.links(), 8);
     assert_eq!(config.issuers[1].first_link, LinkId(4));
-    assert_eq!(config.routes[0].candidates, [IssuerId(0), IssuerId(1)]);
-    assert_eq!(config.routes[1].candidates, [IssuerId(1), IssuerId(0)]);
+    let [bank, momo] = [IssuerId(0), IssuerId(1)];
+    assert_eq!(
+        config.routes[0].candidates,
+        Candidate::in_order(&[bank, momo])
+    );
+    assert_eq!(
+        config.routes[1].candidates,
+        Candidate::in_order(&[momo, bank])
+    );
     assert_eq!(config.routes[0].prefixes.len(), 10);
     assert_eq!(config.routes[0].deadline, config.routes[1].deadline);
     assert_eq!(config.issuers[1].inflight_max, 20_000);

@@ -163,12 +163,13 @@ impl Observer {
     pub(super) fn readiness(&self) -> Readiness {
         let node = self.shared.node();
         let has_link = |issuer: &IssuerId| node.links_up(*issuer) > 0;
-        let mut routes = self.config.routes.iter();
+        let routes = self.config.routes.iter();
+        let mut candidates = routes.flat_map(|route| route.candidates.iter().flatten());
         let positions = self.shared.positions();
         Readiness {
             recovered: node.is_recovered(),
             listening: node.is_listening(),
-            route_with_link: routes.any(|route| route.candidates.iter().any(has_link)),
+            route_with_link: candidates.any(|one| has_link(&one.issuer)),
             journal_writing: positions.is_some_and(|all| all.iter().all(|one| !one.is_dead())),
             journal_has_room: self.journal_has_room(),
             not_draining: !node.is_draining(),

@@ -7,7 +7,9 @@ use domain::request::{Facts, FrameId, IssuerLeg};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::translate;
 use router::Selection as Choice;
+use router::conditions::MerchantCategory;
 use router::selection::{CallOutcome, Query, SkipReason, Skipped};
+use router::week::WeekMinute;
 use transaction::Handle;
 use transaction::input::{Assessment, Selection};
 use transaction::matching::Expected;
@@ -150,12 +152,22 @@ impl Shard {
         now: Instant,
     ) -> Option<Choice> {
         let facts = self.engine.facts(handle)?;
+        let draw = draw(facts);
+        if tried != 0
+            && let Some(leg) = self.engine.leg(handle)
+        {
+            return Some(self.router.select_again(leg.route, draw, tried, now));
+        }
         let waiting = self.work.waiting.get(frame.0 as usize)?;
         let pan = translate::account(waiting.frame.message()).ok()??;
         let query = Query {
             account: pan.expose_digits(),
             class: facts.class,
-            currency: facts.amount.currency(),
+            amount: facts.amount,
+            category: MerchantCategory::from_digits(facts.merchant_category.as_bytes()),
+            acquirer: facts.acquirer,
+            at: WeekMinute::at(self.work.wall, self.config.routing.utc_offset),
+            draw,
         };
         Some(self.router.select(query, tried, now))
     }
@@ -196,6 +208,12 @@ impl Shard {
             .copied()
             .find(|link| is_up(link))
     }
+}
+
+/// By what a request is dealt among the candidates of a group: what all its copies share.
+fn draw(facts: &Facts) -> u64 {
+    let [high, low] = [facts.key.0 >> 64, facts.key.0].map(|half| half & u128::from(u64::MAX));
+    u64::try_from(high ^ low).unwrap_or_default()
 }
 
 /// The shard that keeps an account's history.
