@@ -33,6 +33,7 @@ mod bulkhead;
 pub mod candidates;
 pub mod conditions;
 pub mod error;
+pub mod links;
 pub mod policy;
 pub mod prefix;
 pub mod router;

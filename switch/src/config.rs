@@ -18,6 +18,7 @@ use iso8583::header::HeaderBytes;
 use iso8583::keep_alive::Answers;
 use iso8583::{Dialect, Framing, Header};
 use risk_inline::list::Bin;
+use router::links::EjectionPolicy;
 use router::week::UtcOffset;
 use router::{Candidate, Conditions, PrefixRange, RouteTable};
 use transaction::Settings;
@@ -322,6 +323,8 @@ pub struct Issuer {
     pub inflight_max: u32,
     /// When it is left alone for a while.
     pub breaker: Breaker,
+    /// When one of its links is.
+    pub ejection: EjectionPolicy,
     /// Its first STAN; the links share `stan_base..stan_base + stan_size` evenly.
     pub stan_base: u32,
     /// How many STANs.

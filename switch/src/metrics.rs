@@ -24,10 +24,10 @@ mod text;
 
 pub use exposition::{Exposition, Labels};
 pub use labels::{
-    AcceptError, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason, ExceptionReason,
-    Ingress, IssuerResult, JournalOp, LinkState, LogDropCause, MacFailure, Origin, Outcome,
-    OwedResultLabel, ParseReason, RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict,
-    Side, Stage, TransactionType, UnmatchedReason, UnwritableReason,
+    AcceptError, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason, EjectionLabel,
+    ExceptionReason, Ingress, IssuerResult, JournalOp, LinkState, LogDropCause, MacFailure, Origin,
+    Outcome, OwedResultLabel, ParseReason, RejectReason, RepeatResult, ReversalCauseLabel,
+    RiskVerdict, Side, Stage, TransactionType, UnmatchedReason, UnwritableReason,
 };
 pub use observe::ShardGauges;
 pub(crate) use sampler::Sampler;
@@ -71,6 +71,8 @@ pub enum Counter {
     IssuerRequests(IssuerId, IssuerResult),
     /// A connection to an issuer was lost and is made again.
     LinkReconnects(IssuerId),
+    /// A shard left a link of an issuer out, or took it back.
+    LinkEjections(IssuerId, EjectionLabel),
     /// The network between gave back what was sent to an issuer.
     IssuerRejects(IssuerId),
     /// A message could not be written for an issuer.
@@ -277,6 +279,10 @@ impl Counter {
             Self::Unmatched(issuer, reason) => {
                 let position = pair(of_issuer(issuer), reason.index(), UnmatchedReason::VALUES);
                 (F::UnmatchedAnswers, position)
+            }
+            Self::LinkEjections(issuer, to) => {
+                let position = pair(of_issuer(issuer), to.index(), EjectionLabel::VALUES);
+                (F::LinkEjections, position)
             }
             Self::BreakerTransitions(issuer, to) => {
                 let position = pair(of_issuer(issuer), to.index(), BreakerLabel::VALUES);

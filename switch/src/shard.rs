@@ -29,6 +29,7 @@ use glommio::timer::Timer;
 use persistence::error::JournalError;
 use persistence::journal::Journal;
 use risk_inline::RiskEngine;
+use router::links::LinkPool;
 use router::{Permit, Router};
 use slab::Slab;
 use transaction::advice::Original;
@@ -236,8 +237,8 @@ pub(crate) enum FollowUp {
 #[derive(Debug)]
 pub(crate) struct LinkTable {
     pub(crate) all: Vec<LinkPlace>,
-    /// For each issuer, its links.
-    pub(crate) of_issuer: Vec<Vec<LinkId>>,
+    /// For each issuer, how its links share this shard's calls.
+    pub(crate) of_issuer: Vec<LinkPool>,
 }
 
 /// A link as this shard knows it.
@@ -266,6 +267,11 @@ impl LinkTable {
 
     pub(crate) fn home_mut(&mut self, link: LinkId) -> Option<&mut Link> {
         self.place_mut(link)?.home.as_deref_mut()
+    }
+
+    /// How the links of `issuer` share this shard's calls.
+    pub(crate) fn pool_mut(&mut self, issuer: IssuerId) -> Option<&mut LinkPool> {
+        self.of_issuer.get_mut(usize::from(issuer.0))
     }
 
     pub(crate) fn homes_mut(&mut self) -> impl Iterator<Item = &mut Link> {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, Stan};
+use router::links::EjectionPolicy;
 
 use super::dialects::Dialects;
 use super::mac::{Macs, failure_answer};
@@ -111,6 +112,7 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
         first_link,
         inflight_max: section.number("inflight_max", 1..=500_000, 20_000),
         breaker: breaker(section.section("breaker")),
+        ejection: ejection(section.section("ejection")),
         stan_base: section.number("stan_base", 1..=Stan::MAX, 1),
         stan_size: section.number("stan_size", 1_000..=Stan::MAX, Stan::MAX),
         sign_on: section.flag("sign_on", true),
@@ -164,6 +166,20 @@ fn breaker(section: Section<'_>) -> Breaker {
     }
     section.finish();
     breaker
+}
+
+fn ejection(section: Section<'_>) -> EjectionPolicy {
+    let failures = section.number("failures", 0..=1_000, 8);
+    let ejection = EjectionPolicy {
+        failures: (failures > 0).then_some(failures),
+        first: section.millis("eject_ms", 10..=3_600_000, 5_000),
+        max: section.millis("eject_max_ms", 10..=3_600_000, 60_000),
+    };
+    if ejection.first > ejection.max {
+        section.fault_at("eject_ms", "`eject_ms` is above `eject_max_ms`");
+    }
+    section.finish();
+    ejection
 }
 
 /// Refuses two tables of one name, and more than become labels.

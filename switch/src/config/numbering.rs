@@ -9,6 +9,7 @@ use iso8583::header::HeaderBytes;
 use persistence::manifest::{NAME_LEN_MAX, NAMES_MAX, PartyNames};
 use router::RouteTable;
 use router::error::TableError;
+use router::links::EjectionPolicy;
 
 use super::routes::spec;
 use super::{Acquirer, Breaker, Config, Issuer, Wire};
@@ -119,6 +120,11 @@ impl Issuer {
                 open: NO_TIME,
                 open_max: NO_TIME,
                 probes: 1,
+            },
+            ejection: EjectionPolicy {
+                failures: None,
+                first: NO_TIME,
+                max: NO_TIME,
             },
             stan_base: 1,
             stan_size: Stan::MAX,

@@ -10,6 +10,7 @@ use crossbeam::queue::ArrayQueue;
 use domain::ids::{IssuerId, LinkId, Lsn, ShardId};
 use domain::time::Instant;
 use persistence::DurablePosition;
+use router::links::EjectionChange;
 use router::selection::Transition;
 
 use super::logging;
@@ -73,6 +74,15 @@ pub enum ControlEvent {
         shard: ShardId,
         /// What.
         transition: Transition,
+    },
+    /// A shard leaves a link out that keeps failing, or takes it back.
+    Ejection {
+        /// Where.
+        shard: ShardId,
+        /// Whose.
+        issuer: IssuerId,
+        /// What.
+        change: EjectionChange,
     },
     /// A link takes financial traffic, or no longer does.
     Link {
@@ -316,6 +326,15 @@ impl ShardShared {
         self.tell(ControlEvent::Breaker {
             shard: self.id,
             transition,
+        });
+    }
+
+    /// Tells that a link is left out or taken back.
+    pub fn tell_ejection(&self, issuer: IssuerId, change: EjectionChange) {
+        self.tell(ControlEvent::Ejection {
+            shard: self.id,
+            issuer,
+            change,
         });
     }
 

@@ -132,6 +132,18 @@ impl Observer {
                     .insert((transition.issuer.0, shard.0), transition.to);
                 board.changed.insert(transition.issuer.0, now);
             }
+            ControlEvent::Ejection {
+                shard,
+                issuer,
+                change,
+            } => {
+                let (issuer, link) = (self.name(issuer), change.link);
+                if change.is_ejected {
+                    tracing::warn!(issuer, %link, %shard, "link keeps failing, it is ejected");
+                } else {
+                    tracing::info!(issuer, %link, %shard, "ejected link is used again");
+                }
+            }
             ControlEvent::Link { link, issuer, up } => {
                 let name = self.name(issuer);
                 if up {

@@ -275,6 +275,15 @@ label! {
     }
 }
 label! {
+    /// What became of a link that kept failing.
+    EjectionLabel {
+        /// It is left out for a while.
+        Ejected = "ejected",
+        /// It is used again.
+        Returned = "returned",
+    }
+}
+label! {
     /// Why an answer of an issuer belongs to nothing that waits.
     UnmatchedReason {
         /// Its request has timed out.

@@ -3,9 +3,10 @@
 
 use super::labels::{
     AcceptError, AdviceOriginLabel, ApplierRow, BreakerLabel, CloseReason, DeclineReason,
-    ExceptionReason, Ingress, IssuerResult, JournalOp, LinkState, LogDropCause, MacFailure, Origin,
-    Outcome, OwedResultLabel, ParseReason, RejectReason, RepeatResult, ReversalCauseLabel,
-    RiskVerdict, Side, Stage, TransactionType, UnmatchedReason, UnwritableReason,
+    EjectionLabel, ExceptionReason, Ingress, IssuerResult, JournalOp, LinkState, LogDropCause,
+    MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, RejectReason, RepeatResult,
+    ReversalCauseLabel, RiskVerdict, Side, Stage, TransactionType, UnmatchedReason,
+    UnwritableReason,
 };
 use crate::limits::LABELS_MAX;
 
@@ -336,6 +337,9 @@ families! {
         "Connections to an issuer, by state.";
     LinkReconnects: COUNTER, None, "njia_link_reconnects_total", [ISSUER],
         "Connections to an issuer that were lost and are made again.";
+    LinkEjections: COUNTER, None, "njia_link_ejections_total",
+        [ISSUER, words("change", EjectionLabel::VALUES)],
+        "Links that a shard left out because they kept failing, and took back.";
     IssuerRejects: COUNTER, None, "njia_issuer_rejects_total", [ISSUER],
         "Messages to an issuer that the network in between gave back: they never reached it.";
     IssuerUnwritable: COUNTER, None, "njia_issuer_unwritable_total",

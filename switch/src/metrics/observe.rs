@@ -12,15 +12,16 @@ use domain::request::{IssuerLeg, MessageClass};
 use iso8583::MessageRef;
 use iso8583::error::{MacError, MacRule, ParseError, ParseErrorKind};
 use router::breaker::BreakerState;
+use router::links::EjectionChange;
 use router::selection::Transition;
 use transaction::output::{
     AdviceResult, CopyResult, Event, LegEnding, NotAdmitted, Owed, ReversalResult,
 };
 
 use super::labels::{
-    AdviceOriginLabel, BreakerLabel, DeclineReason, ExceptionReason, IssuerResult, MacFailure,
-    Origin, Outcome, OwedResultLabel, ParseReason, RejectReason, RepeatResult, ReversalCauseLabel,
-    Side, TransactionType,
+    AdviceOriginLabel, BreakerLabel, DeclineReason, EjectionLabel, ExceptionReason, IssuerResult,
+    MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, RejectReason, RepeatResult,
+    ReversalCauseLabel, Side, TransactionType,
 };
 use super::{Counter, Gauge, Histogram, Metrics};
 
@@ -196,6 +197,16 @@ impl Metrics {
             transition.issuer,
             transition.to.into(),
         ));
+    }
+
+    /// Counts a link that was ejected or taken back.
+    pub fn count_ejection(&self, issuer: IssuerId, change: EjectionChange) {
+        let to = if change.is_ejected {
+            EjectionLabel::Ejected
+        } else {
+            EjectionLabel::Returned
+        };
+        self.count(Counter::LinkEjections(issuer, to));
     }
 
     /// States the calls of an issuer in flight from this shard.

@@ -169,6 +169,9 @@ fn no_two_counters_share_a_slot() {
         for state in BreakerLabel::ALL {
             count(Counter::BreakerTransitions(issuer, *state));
         }
+        for change in EjectionLabel::ALL {
+            count(Counter::LinkEjections(issuer, *change));
+        }
         count(Counter::LinkReconnects(issuer));
         count(Counter::IssuerPadding(issuer));
         count(Counter::IssuerRejects(issuer));

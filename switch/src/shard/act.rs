@@ -9,6 +9,7 @@ use domain::request::{FrameId, IssuerLeg};
 use domain::time::Instant;
 use iso8583::translate;
 use persistence::journal::Class;
+use router::links::LinkOutcome;
 use router::selection::CallOutcome;
 use transaction::matching::Expected;
 use transaction::output::{JournalEntry, LegEnding, Output, Reply, StanReuse};
@@ -118,6 +119,14 @@ impl Shard {
             LegEnding::Unsent => CallOutcome::NotCalled,
         };
         self.router.finish(held.permit, outcome, elapsed, now);
+        if let Some(pool) = self.links.pool_mut(leg.issuer) {
+            let outcome = match ending {
+                LegEnding::Answered(_) | LegEnding::Unusable => LinkOutcome::Answered,
+                LegEnding::TimedOut => LinkOutcome::Silent,
+                LegEnding::Unsent => LinkOutcome::NotSent,
+            };
+            pool.finish(leg.link, outcome, now);
+        }
         self.metrics.count_leg(leg, ending, elapsed);
         if ending == LegEnding::TimedOut {
             self.give_up(leg.link, held.expected, now);

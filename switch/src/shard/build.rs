@@ -6,6 +6,7 @@ use domain::ids::{LinkId, Lsn, ShardId};
 use domain::time::WallTime;
 use risk_inline::list::ListSpec;
 use risk_inline::policy::{AmountLimit, VelocityLimit, VelocityWindow};
+use router::links::LinkPool;
 use router::policy::SlowPolicy;
 use router::{BreakerPolicy, IssuerPolicy};
 use transaction::matching::{StanAllocator, StanRange};
@@ -93,7 +94,8 @@ pub(super) fn link_table(
         of_issuer: Vec::new(),
     };
     for (issuer, wire) in config.issuers.iter().zip(wires) {
-        table.of_issuer.push(issuer.link_ids().collect());
+        let pool = LinkPool::new(issuer.first_link, issuer.links, issuer.ejection);
+        table.of_issuer.push(pool);
         for (position, link) in (0_u32..).zip(issuer.link_ids()) {
             let home_shard = ShardId(link.0.checked_rem(shards).unwrap_or(0));
             table.all.push(LinkPlace {

@@ -383,6 +383,9 @@ impl Shard {
         };
         place.up = up;
         let issuer = place.issuer;
+        if let Some(pool) = self.links.pool_mut(issuer) {
+            pool.set_up(link, up, now);
+        }
         let same_issuer = self.links.all.iter().filter(|place| place.issuer == issuer);
         let links_up = same_issuer.filter(|place| place.up).count();
         let links_up = u32::try_from(links_up).unwrap_or(u32::MAX);

@@ -14,7 +14,7 @@ use transaction::Handle;
 use transaction::input::{Assessment, Selection};
 use transaction::matching::Expected;
 
-use super::{FollowUp, Leg, Shard};
+use super::{FollowUp, Leg, LinkTable, Shard};
 use crate::mesh::Message;
 use crate::metrics::{Counter, Histogram};
 
@@ -172,41 +172,29 @@ impl Shard {
         Some(self.router.select(query, tried, now))
     }
 
-    /// A link of the issuer that is up, and a STAN out of this shard's part of its range.
+    /// Of the issuer's links the least busy one, and a STAN out of this shard's part of its range.
     pub(super) fn take_link(
         &mut self,
         issuer: IssuerId,
         now: Instant,
     ) -> Option<(LinkId, domain::ids::Stan)> {
-        let links = self.links.of_issuer.get_mut(usize::from(issuer.0))?;
-        for _ in 0..links.len() {
-            links.rotate_left(1);
-            let Some(link) = links.last().copied() else {
-                break;
-            };
-            let place = self.links.all.get_mut(usize::from(link.0))?;
-            if !place.up {
-                continue;
-            }
-            if let Some(stan) = place.stans.allocate(now) {
-                return Some((link, stan));
-            }
-        }
-        None
+        let LinkTable { all, of_issuer } = &mut self.links;
+        let pool = of_issuer.get_mut(usize::from(issuer.0))?;
+        pool.pick(now, |link| {
+            let place = all.get_mut(usize::from(link.0))?;
+            place.stans.allocate(now)
+        })
     }
 
-    /// A link for a reversal: the original's if it is up, else any of the issuer's.
+    /// A link for a reversal: the original's if it is used, else any of the issuer's that is, else
+    /// the original's as long as it is up.
     pub(super) fn reversal_link(&self, leg: &IssuerLeg) -> Option<LinkId> {
+        let pool = self.links.of_issuer.get(usize::from(leg.issuer.0))?;
+        let mut links = std::iter::once(leg.link).chain(pool.ids());
         let is_up = |link: &LinkId| self.links.place(*link).is_some_and(|place| place.up);
-        if is_up(&leg.link) {
-            return Some(leg.link);
-        }
-        self.links
-            .of_issuer
-            .get(usize::from(leg.issuer.0))?
-            .iter()
-            .copied()
-            .find(|link| is_up(link))
+        links
+            .find(|link| pool.is_usable(*link))
+            .or_else(|| Some(leg.link).filter(is_up))
     }
 }
 

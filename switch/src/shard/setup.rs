@@ -422,7 +422,8 @@ mod tests {
         Router::new(table, issuer_policies(&config, 2)).unwrap();
         let wires = crate::endpoint::issuer_wires(&config);
         let links = link_table(&config, ShardId(0), 2, 1, &wires, &EchoReader::new());
-        let of_issuer: Vec<usize> = links.of_issuer.iter().map(Vec::len).collect();
+        let of_issuer = links.of_issuer.iter().map(|pool| pool.ids().count());
+        let of_issuer: Vec<usize> = of_issuer.collect();
         assert_eq!(of_issuer, [0, 4, 4]);
         let engine = Engine::new(engine_settings(
             &config,

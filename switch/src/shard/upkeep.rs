@@ -97,6 +97,7 @@ impl Shard {
             now,
         );
         self.report_breakers(now);
+        self.report_ejections(now);
         self.count_journal_errors();
         self.give_up_stalled_journal(now);
         self.set_gauges();
@@ -179,6 +180,16 @@ impl Shard {
             }
             self.metrics
                 .set_issuer_inflight(issuer.id, self.router.inflight(issuer.id));
+        }
+    }
+
+    fn report_ejections(&mut self, now: Instant) {
+        for (issuer, pool) in self.config.issuers.iter().zip(&mut self.links.of_issuer) {
+            pool.handle_timeout(now);
+            while let Some(change) = pool.poll_change() {
+                self.metrics.count_ejection(issuer.id, change);
+                self.shared.tell_ejection(issuer.id, change);
+            }
         }
     }
 
