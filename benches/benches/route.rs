@@ -167,6 +167,7 @@ fn router(table: &Arc<RouteTable>) -> Router {
             slow: None,
             probes: 5,
             probe_timeout: Duration::from_secs(10),
+            echo: None,
             open_first: Duration::from_secs(5),
             open_max: Duration::from_secs(60),
             calm: Duration::from_secs(60),

@@ -46,7 +46,32 @@ impl Breaker {
         match self.state {
             State::Closed { .. } => None,
             State::Open { .. } => Some(self.probe(now)),
-            State::HalfOpen { .. } => Some(self.open(now)),
+            State::Echo { .. } | State::HalfOpen { .. } => Some(self.open(now)),
+        }
+    }
+
+    /// Whether it waits for somebody to send an echo, see [`Breaker::echo_sent`].
+    pub(crate) const fn wants_echo(&self) -> bool {
+        matches!(self.state, State::Echo { sent: None })
+    }
+
+    /// Whether it admits nothing until an echo was answered.
+    pub(crate) const fn awaits_echo(&self) -> bool {
+        matches!(self.state, State::Echo { .. })
+    }
+
+    /// The echo that it wants is on its way.
+    pub(crate) const fn echo_sent(&mut self, now: Instant) {
+        if let State::Echo { sent } = &mut self.state {
+            *sent = Some(now);
+        }
+    }
+
+    /// The issuer has answered an echo: live calls may probe it.
+    //= docs/rules.md#R-13
+    pub(crate) const fn echo_answered(&mut self, now: Instant) {
+        if let State::Echo { sent: Some(_) } = self.state {
+            self.enter(State::probing(now));
         }
     }
 
@@ -54,7 +79,7 @@ impl Breaker {
     pub(crate) const fn admits(&self) -> bool {
         match self.state {
             State::Closed { .. } => true,
-            State::Open { .. } => false,
+            State::Open { .. } | State::Echo { .. } => false,
             State::HalfOpen { admitted, .. } => admitted < self.policy.probes,
         }
     }
@@ -67,7 +92,7 @@ impl Breaker {
         }
         match &mut self.state {
             State::Closed { .. } => {}
-            State::Open { .. } => return None,
+            State::Open { .. } | State::Echo { .. } => return None,
             State::HalfOpen {
                 admitted,
                 last_admitted,
@@ -88,7 +113,9 @@ impl Breaker {
         }
         match &mut self.state {
             State::Closed { .. } => {}
-            State::Open { .. } => debug_assert!(false, "Open gives no tickets"),
+            State::Open { .. } | State::Echo { .. } => {
+                debug_assert!(false, "neither gives tickets");
+            }
             State::HalfOpen { admitted, .. } => {
                 debug_assert!(*admitted > 0, "its own admission is counted");
                 *admitted = admitted.saturating_sub(1);
@@ -120,8 +147,8 @@ impl Breaker {
                 self.window.record(call, now);
                 self.trips().then(|| self.trip(now))
             }
-            State::Open { .. } => {
-                debug_assert!(false, "Open gives no tickets");
+            State::Open { .. } | State::Echo { .. } => {
+                debug_assert!(false, "neither gives tickets");
                 None
             }
             State::HalfOpen { results, .. } => {
@@ -139,8 +166,12 @@ impl Breaker {
         let due = self.due().is_some_and(|due| now >= due);
         match (self.state, due) {
             (State::Closed { .. }, _) => BreakerState::Closed,
-            (State::Open { .. }, false) | (State::HalfOpen { .. }, true) => BreakerState::Open,
-            (State::Open { .. }, true) | (State::HalfOpen { .. }, false) => BreakerState::HalfOpen,
+            (State::Open { .. }, false) | (State::Echo { .. } | State::HalfOpen { .. }, true) => {
+                BreakerState::Open
+            }
+            (State::Open { .. }, true) | (State::Echo { .. } | State::HalfOpen { .. }, false) => {
+                BreakerState::HalfOpen
+            }
         }
     }
 
@@ -149,6 +180,8 @@ impl Breaker {
         match self.state {
             State::Closed { .. } => None,
             State::Open { until } => Some(until),
+            // Nobody to ask: it is not the issuer that keeps silent.
+            State::Echo { sent } => Some(sent?.after(self.policy.echo?)),
             State::HalfOpen {
                 admitted,
                 last_admitted,
@@ -166,6 +199,7 @@ impl Breaker {
     pub(crate) fn check_invariants(&self) {
         match self.state {
             State::Closed { .. } | State::Open { .. } => {}
+            State::Echo { .. } => debug_assert!(self.policy.echo.is_some(), "it is to be asked"),
             State::HalfOpen {
                 admitted, results, ..
             } => {
@@ -235,10 +269,9 @@ impl Breaker {
     }
 
     fn probe(&mut self, now: Instant) -> BreakerState {
-        self.enter(State::HalfOpen {
-            admitted: 0,
-            results: CallCounts::ZERO,
-            last_admitted: now,
+        self.enter(match self.policy.echo {
+            Some(_) => State::Echo { sent: None },
+            None => State::probing(now),
         });
         BreakerState::HalfOpen
     }
@@ -261,16 +294,18 @@ pub(crate) struct Ticket(u32);
 
 /// ```text
 ///            failures or slow calls reach their percentage
-///    ┌──────────────────────────────────────────────────────┐
-///    │                                                      ▼
-///  Closed ◄──────────────── HalfOpen ◄───────────────────  Open ◄─┐
-///  admits   all probes in,  probes     its time is over   rejects │
-///           fewer bad ones    │                                   │
-///           than half the     └───────────────────────────────────┘
-///           percentage          too many bad probes, or the last
-///                               one has no result in time
+///    ┌──────────────────────────────────────────────────────────────────┐
+///    │                                                                  ▼
+///  Closed ◄──────────────── HalfOpen ◄───────────── Echo ◄──────────  Open ◄─┐
+///  admits   all probes in,  probes     answered   admits  its time   rejects │
+///           fewer bad ones    │                   nothing  is over           │
+///           than half the     │                     │                        │
+///           percentage        └─────────────────────┴────────────────────────┘
+///                               too many bad probes, or the last one, or the
+///                               echo, has no result in time
 /// ```
-/// Each way into Open doubles its time, unless Closed has lasted for the calm time before.
+/// Each way into Open doubles its time, unless Closed has lasted for the calm time before. Echo is
+/// the first part of what people see as HalfOpen; without echoes Open leads to HalfOpen at once.
 #[derive(Clone, Copy, Debug)]
 enum State {
     Closed {
@@ -279,6 +314,10 @@ enum State {
     Open {
         until: Instant,
     },
+    Echo {
+        /// When the echo left; `None` as long as nobody has sent one.
+        sent: Option<Instant>,
+    },
     HalfOpen {
         /// Probes given out and not given back unused.
         admitted: u32,
@@ -286,6 +325,16 @@ enum State {
         results: CallCounts,
         last_admitted: Instant,
     },
+}
+
+impl State {
+    const fn probing(now: Instant) -> Self {
+        Self::HalfOpen {
+            admitted: 0,
+            results: CallCounts::ZERO,
+            last_admitted: now,
+        }
+    }
 }
 
 /// The state of a breaker, as metrics and people see it.

@@ -35,6 +35,9 @@ pub struct BreakerPolicy {
     /// After so long without the result of its last probe, HalfOpen opens again, so that a result
     /// that never comes cannot hold it. Longer than the longest deadline of a route; above zero.
     pub probe_timeout: Duration,
+    /// HalfOpen asks for an echo first, and opens again when that has no answer for so long; above
+    /// zero. `None` probes with calls at once.
+    pub echo: Option<Duration>,
     /// How long it stays open the first time; at least 10 ms.
     pub open_first: Duration,
     /// Each further time lasts twice as long, up to this; at least `open_first`.
@@ -89,6 +92,11 @@ impl IssuerPolicy {
             (
                 !breaker.probe_timeout.is_zero(),
                 "probe_timeout",
+                "above zero",
+            ),
+            (
+                breaker.echo.is_none_or(|timeout| !timeout.is_zero()),
+                "echo",
                 "above zero",
             ),
             (

@@ -162,6 +162,25 @@ impl Router {
             .min()
     }
 
+    /// An issuer that is to be sent an echo, over any of its links; each once. To be drained after
+    /// [`Router::handle_timeout`].
+    pub fn poll_echo(&mut self, now: Instant) -> Option<IssuerId> {
+        let wanting =
+            |(_, entry): &(u16, &mut Issuer)| entry.links_up > 0 && entry.breaker.wants_echo();
+        let (number, entry) = (0_u16..).zip(&mut self.issuers).find(wanting)?;
+        entry.breaker.echo_sent(now);
+        Some(IssuerId(number))
+    }
+
+    /// The issuer has answered an echo. Without this the breaker opens again by itself.
+    pub fn echo_answered(&mut self, issuer: IssuerId, now: Instant) {
+        if let Some(entry) = self.issuers.get_mut(usize::from(issuer.0)) {
+            let moved = entry.breaker.refresh(now);
+            entry.breaker.echo_answered(now);
+            self.report(issuer, moved);
+        }
+    }
+
     /// The next transition that was not reported yet. To be drained at least once a second: an
     /// opening lasts 10 ms at least, so no issuer makes more than there is room for.
     pub fn poll_transition(&mut self) -> Option<Transition> {
@@ -276,7 +295,11 @@ impl Issuer {
     }
 
     fn admit(&mut self, now: Instant) -> Result<crate::breaker::Ticket, SkipReason> {
-        let rejected = SkipReason::of_breaker(self.breaker.state(now));
+        let rejected = if self.breaker.awaits_echo() {
+            SkipReason::EchoAwaited
+        } else {
+            SkipReason::of_breaker(self.breaker.state(now))
+        };
         if !self.breaker.admits() {
             return Err(rejected);
         }

@@ -108,6 +108,8 @@ pub enum SkipReason {
     LinksDown,
     /// Its breaker is Open.
     BreakerOpen,
+    /// Its breaker is HalfOpen and no echo was answered yet.
+    EchoAwaited,
     /// Its breaker is HalfOpen and all probes are given out.
     ProbesTaken,
     /// As many calls are in flight as its bulkhead allows.

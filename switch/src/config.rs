@@ -375,6 +375,9 @@ pub struct Breaker {
     pub open_max: Duration,
     /// Calls that it admits half open.
     pub probes: u32,
+    /// Half open, an echo must be answered within this time before any call is admitted; `None`
+    /// probes with calls alone.
+    pub echo: Option<Duration>,
 }
 
 /// What concerns all routes.

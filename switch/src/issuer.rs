@@ -6,7 +6,7 @@ mod link;
 use iso8583::header::RejectCode;
 
 pub(crate) use connection::{ConnectionSetup, keep_connected};
-pub(crate) use link::{Link, LinkEvent, LinkSetup, Unmatched};
+pub(crate) use link::{Link, LinkEvent, LinkSetup, ShardSet, Unmatched};
 
 /// What a frame of an issuer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

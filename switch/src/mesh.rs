@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use domain::ids::{LinkId, ShardId, Stan};
+use domain::ids::{IssuerId, LinkId, ShardId, Stan};
 use domain::request::Facts;
 use glommio::GlommioError;
 use glommio::ResourceType;
@@ -100,6 +100,18 @@ pub(crate) enum Message {
         link: LinkId,
         /// The message.
         expected: Expected,
+    },
+    /// A shard whose breaker probes → link home: send an echo at once.
+    Probe {
+        /// Over which link.
+        link: LinkId,
+        /// Who asks.
+        from: ShardId,
+    },
+    /// Link home → who asked: the issuer answers echoes.
+    Echoed {
+        /// Who answers.
+        issuer: IssuerId,
     },
     /// Link home → all: links come and go.
     LinkState {

@@ -399,6 +399,8 @@ impl Shard {
                     link.give_up(expected, now);
                 }
             }
+            Message::Probe { link, from } => self.probe_at_home(link, from),
+            Message::Echoed { issuer } => self.router.echo_answered(issuer, now),
             Message::LinkState { link, up } => self.set_link_state(link, up, now),
         }
     }

@@ -25,6 +25,7 @@ const POLICY: BreakerPolicy = BreakerPolicy {
     }),
     probes: 3,
     probe_timeout: ms(800),
+    echo: None,
     open_first: ms(1_000),
     open_max: ms(5_000),
     calm: ms(10_000),

@@ -151,6 +151,12 @@ fn check_stans(section: &Section<'_>, issuer: &Issuer) {
 }
 
 fn breaker(section: Section<'_>) -> Breaker {
+    let by_echo = section.parsed("probe", |text| match text {
+        "echo" => Ok(true),
+        "live" => Ok(false),
+        _ => Err("takes \"echo\" or \"live\"".to_owned()),
+    });
+    let echo_timeout = section.millis("echo_timeout_ms", 50..=60_000, 1_000);
     let breaker = Breaker {
         failure_percent: section.number("failure_percent", 1..=100, 50),
         slow_percent: section.number("slow_percent", 1..=100, 80),
@@ -160,6 +166,7 @@ fn breaker(section: Section<'_>) -> Breaker {
         open: section.millis("open_ms", 10..=3_600_000, 2_000),
         open_max: section.millis("open_max_ms", 10..=3_600_000, 10_000),
         probes: section.number("probes", 1..=1_000, 3),
+        echo: by_echo.unwrap_or(true).then_some(echo_timeout),
     };
     if breaker.open > breaker.open_max {
         section.fault_at("open_ms", "`open_ms` is above `open_max_ms`");

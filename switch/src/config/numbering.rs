@@ -120,6 +120,7 @@ impl Issuer {
                 open: NO_TIME,
                 open_max: NO_TIME,
                 probes: 1,
+                echo: None,
             },
             ejection: EjectionPolicy {
                 failures: None,

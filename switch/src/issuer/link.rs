@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ids::{IssuerId, LinkId, Stan};
+use domain::ids::{IssuerId, LinkId, ShardId, Stan};
 use domain::time::{Instant, TransmissionTime, WallTime};
 use iso8583::error::MacError;
 use iso8583::header::RejectCode;
@@ -68,6 +68,8 @@ pub(crate) enum LinkEvent {
     Handled,
     /// The link takes financial traffic, or no longer does.
     Changed { up: bool },
+    /// The issuer answered an echo; whose breakers asked for one.
+    Echoed { probed_by: ShardSet },
     /// An answer to what an owner waits for.
     Answer { outbound: OutboundId, late: bool },
     /// An answer to what has been answered: counted, and told to the owner, who sees a conflict.
@@ -108,6 +110,8 @@ pub(crate) struct Link {
     conn: Option<Rc<Conn>>,
     pending: PendingTable<OutboundId>,
     network_stan: u32,
+    /// Shards whose breakers wait for an echo.
+    probed_by: ShardSet,
     is_reject_told: bool,
     scratch: Vec<u8>,
 }
@@ -127,6 +131,7 @@ impl Link {
             conn: None,
             pending,
             network_stan: 0,
+            probed_by: ShardSet::default(),
             is_reject_told: false,
             scratch: vec![0; 512],
         }
@@ -195,6 +200,16 @@ impl Link {
             return Err(outbound);
         }
         Ok(())
+    }
+
+    /// Sends an echo at once for the breaker of a shard, beside those that silence is due. Its
+    /// answer is told by [`LinkEvent::Echoed`], that there is none by nobody: the breaker has its
+    /// own timer.
+    pub(crate) fn probe(&mut self, from: ShardId, wall: WallTime) {
+        if self.is_up() {
+            self.probed_by.insert(from);
+            self.send_network(NetworkKind::Echo, wall);
+        }
     }
 
     /// The owner has given up waiting: an answer from here on is late.
@@ -387,6 +402,9 @@ impl Link {
                 };
                 LinkEvent::Handled
             }
+            (LinkState::Up { .. }, Ok(NetworkKind::Echo)) if approved => LinkEvent::Echoed {
+                probed_by: std::mem::take(&mut self.probed_by),
+            },
             _ => LinkEvent::Handled,
         }
     }
@@ -434,6 +452,22 @@ impl Link {
         if conn.push(bytes).is_err() {
             conn.close();
         }
+    }
+}
+
+/// Shards of one node, of which there are 64 at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ShardSet(u64);
+
+impl ShardSet {
+    pub(crate) fn insert(&mut self, shard: ShardId) {
+        self.0 |= 1_u64.checked_shl(u32::from(shard.0)).unwrap_or(0);
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = ShardId> {
+        (0..64)
+            .filter(move |shard| self.0 >> shard & 1 == 1)
+            .map(ShardId)
     }
 }
 

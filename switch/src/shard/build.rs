@@ -159,6 +159,7 @@ fn breaker_policy(breaker: &config::Breaker, probe_timeout: Duration) -> Breaker
         }),
         probes: breaker.probes,
         probe_timeout,
+        echo: breaker.echo,
         open_first: breaker.open,
         open_max: breaker.open_max,
         calm: breaker.open_max.saturating_mul(2),

@@ -1,11 +1,12 @@
 //! Messages to issuers and what comes back.
 
 use domain::ResponseCode;
-use domain::ids::{IssuerId, LinkId};
+use domain::ids::{IssuerId, LinkId, ShardId};
 use domain::pan::Pan;
 use domain::request::{Answer, FrameId, IssuerLeg, Transmission};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::translate::{self, IssuerReversal};
+use router::links::LinkPool;
 use std::rc::Rc;
 use transaction::matching::{Echo, Expected, ResponseKind};
 use transaction::{Handle, Input, OwedId};
@@ -15,7 +16,7 @@ use crate::config::Config;
 use crate::conn::Conn;
 use crate::crypto::mac::EndpointMac;
 use crate::frame::Frame;
-use crate::issuer::{LinkEvent, Received, Unmatched};
+use crate::issuer::{LinkEvent, Received, ShardSet, Unmatched};
 use crate::mesh::{Message, Outbound, OutboundId, Purpose};
 use crate::metrics::{Counter, Side, UnmatchedReason};
 
@@ -255,7 +256,10 @@ impl Shard {
                     self.hand_reject(outbound, now);
                 }
             }
-            event @ (LinkEvent::Handled | LinkEvent::Changed { .. } | LinkEvent::Unmatched(_)) => {
+            event @ (LinkEvent::Handled
+            | LinkEvent::Changed { .. }
+            | LinkEvent::Echoed { .. }
+            | LinkEvent::Unmatched(_)) => {
                 self.note_written(conn);
                 self.act_on_link(link, event, now);
                 self.pool.give(frame);
@@ -351,6 +355,7 @@ impl Shard {
             | LinkEvent::Second { .. }
             | LinkEvent::Rejected { .. } => {}
             LinkEvent::Changed { up } => self.announce_link(link, up, now),
+            LinkEvent::Echoed { probed_by } => self.hand_echo(link, probed_by, now),
             LinkEvent::Unmatched(reason) => {
                 if let Some(place) = self.links.place(link) {
                     self.metrics
@@ -363,10 +368,49 @@ impl Shard {
         }
     }
 
+    /// A breaker of this shard probes: an echo leaves over one of the issuer's links, over another
+    /// one the next time.
+    pub(super) fn probe(&mut self, issuer: IssuerId) {
+        let link = self.links.pool_mut(issuer).and_then(LinkPool::pass);
+        let place = link.and_then(|link| Some((link, self.links.place(link)?.home_shard)));
+        match place {
+            Some((link, home)) if home == self.id => self.probe_at_home(link, home),
+            Some((link, home)) => {
+                let from = self.id;
+                self.mesh.send(home, Message::Probe { link, from });
+            }
+            // It has gone down in this very turn: the breaker opens again by itself.
+            None => {}
+        }
+    }
+
+    pub(super) fn probe_at_home(&mut self, link: LinkId, from: ShardId) {
+        let wall = self.work.wall;
+        if let Some(home) = self.links.home_mut(link) {
+            home.probe(from, wall);
+            let conn = home.conn().cloned();
+            self.note_written(conn);
+        }
+    }
+
+    /// Tells the shards whose breakers asked that the issuer answers.
+    fn hand_echo(&mut self, link: LinkId, probed_by: ShardSet, now: Instant) {
+        let Some(issuer) = self.links.place(link).map(|place| place.issuer) else {
+            return;
+        };
+        for shard in probed_by.iter() {
+            if shard == self.id {
+                self.router.echo_answered(issuer, now);
+            } else {
+                self.mesh.send(shard, Message::Echoed { issuer });
+            }
+        }
+    }
+
     /// Tells every shard that a link takes financial traffic, or no longer does.
     fn announce_link(&mut self, link: LinkId, up: bool, now: Instant) {
         for shard in (0..self.shards)
-            .map(domain::ids::ShardId)
+            .map(ShardId)
             .filter(|shard| *shard != self.id)
         {
             self.mesh.send(shard, Message::LinkState { link, up });

@@ -136,7 +136,7 @@ impl Shard {
     fn count_skipped(&self, skipped: Skipped) {
         for (issuer, reason) in skipped.iter() {
             match reason {
-                SkipReason::BreakerOpen | SkipReason::ProbesTaken => {
+                SkipReason::BreakerOpen | SkipReason::EchoAwaited | SkipReason::ProbesTaken => {
                     self.metrics.count(Counter::BreakerRejected(issuer));
                 }
                 SkipReason::Tried | SkipReason::LinksDown | SkipReason::BulkheadFull => {}

@@ -170,6 +170,9 @@ impl Shard {
 
     fn report_breakers(&mut self, now: Instant) {
         self.router.handle_timeout(now);
+        while let Some(issuer) = self.router.poll_echo(now) {
+            self.probe(issuer);
+        }
         while let Some(transition) = self.router.poll_transition() {
             self.metrics.count_transition(transition);
             self.shared.tell_breaker(transition);

@@ -16,12 +16,17 @@ enum Step {
     Forgo(usize),
     /// One of them never ends.
     Lose(usize),
+    /// An echo leaves, if one is wanted.
+    SendEcho,
+    /// The issuer answers an echo, whenever it left.
+    AnswerEcho,
 }
 
 #[derive(Debug)]
 enum ModelState {
     Closed,
     Open { until: u64 },
+    Echo { sent: Option<u64> },
     HalfOpen { last_admitted: u64 },
 }
 
@@ -59,7 +64,7 @@ impl Model {
         let name = match state {
             ModelState::Closed => BreakerState::Closed,
             ModelState::Open { .. } => BreakerState::Open,
-            ModelState::HalfOpen { .. } => BreakerState::HalfOpen,
+            ModelState::Echo { .. } | ModelState::HalfOpen { .. } => BreakerState::HalfOpen,
         };
         self.state = state;
         self.serial += 1;
@@ -81,9 +86,18 @@ impl Model {
 
     fn refresh(&mut self, now: u64) -> Option<BreakerState> {
         let timeout = u64::try_from(self.policy.probe_timeout.as_millis()).unwrap();
+        let echo = self.policy.echo.map(|timeout| timeout.as_millis());
         match self.state {
+            ModelState::Open { until } if now >= until && echo.is_some() => {
+                Some(self.enter(ModelState::Echo { sent: None }, now))
+            }
             ModelState::Open { until } if now >= until => {
                 Some(self.enter(ModelState::HalfOpen { last_admitted: now }, now))
+            }
+            ModelState::Echo { sent: Some(sent) }
+                if echo.is_some_and(|timeout| u128::from(now - sent) >= timeout) =>
+            {
+                Some(self.open(now))
             }
             ModelState::HalfOpen { last_admitted }
                 if self.admitted.len() >= self.policy.probes as usize
@@ -91,14 +105,17 @@ impl Model {
             {
                 Some(self.open(now))
             }
-            ModelState::Closed | ModelState::Open { .. } | ModelState::HalfOpen { .. } => None,
+            ModelState::Closed
+            | ModelState::Open { .. }
+            | ModelState::Echo { .. }
+            | ModelState::HalfOpen { .. } => None,
         }
     }
 
     fn admit(&mut self, now: u64) -> Option<(u32, u32)> {
         match &mut self.state {
             ModelState::Closed => {}
-            ModelState::Open { .. } => return None,
+            ModelState::Open { .. } | ModelState::Echo { .. } => return None,
             ModelState::HalfOpen { last_admitted } => {
                 if self.admitted.len() >= self.policy.probes as usize {
                     return None;
@@ -130,7 +147,7 @@ impl Model {
         self.ended.push((now, failed, slow));
         match self.state {
             ModelState::Closed => self.closed_moves(now),
-            ModelState::Open { .. } => unreachable!("Open admits nothing"),
+            ModelState::Open { .. } | ModelState::Echo { .. } => unreachable!("they admit nothing"),
             ModelState::HalfOpen { .. } => self.half_open_moves(now),
         }
     }
@@ -213,6 +230,24 @@ impl Pair {
                 let _lost = self.under_way.swap_remove(which % count);
             }
             Step::End(..) | Step::Forgo(_) | Step::Lose(_) => {}
+            Step::SendEcho => {
+                let wants = matches!(self.model.state, ModelState::Echo { sent: None });
+                assert_eq!(self.breaker.wants_echo(), wants);
+                if wants {
+                    self.breaker.echo_sent(at(self.now));
+                    self.model.state = ModelState::Echo {
+                        sent: Some(self.now),
+                    };
+                }
+            }
+            Step::AnswerEcho => {
+                self.breaker.echo_answered(at(self.now));
+                if let ModelState::Echo { sent: Some(_) } = self.model.state {
+                    let last_admitted = self.now;
+                    self.model
+                        .enter(ModelState::HalfOpen { last_admitted }, self.now);
+                }
+            }
         }
         self.breaker.check_invariants();
     }
@@ -224,6 +259,9 @@ impl Pair {
         let later = at(self.now).after(longest);
         let _: Option<BreakerState> = self.breaker.refresh(later);
         let _: Option<BreakerState> = self.breaker.refresh(later.after(longest));
+        // Of one that asks by echo nothing is expected while the issuer answers none.
+        self.breaker.echo_sent(later);
+        self.breaker.echo_answered(later.after(longest));
         assert!(self.breaker.admits(), "{:?}", self.breaker.state);
     }
 }
@@ -237,6 +275,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (any::<usize>(), any::<bool>(), latency).prop_map(|(w, f, l)| Step::End(w, f, l)),
         1 => any::<usize>().prop_map(Step::Forgo),
         1 => any::<usize>().prop_map(Step::Lose),
+        2 => Just(Step::SendEcho),
+        2 => Just(Step::AnswerEcho),
     ]
 }
 
@@ -247,8 +287,10 @@ fn policy() -> impl Strategy<Value = BreakerPolicy> {
         percent,
     }));
     let window = prop_oneof![Just(ms(1_000)), Just(ms(20_000))];
-    (1_u32..6, 1_u8..=100, slow, 1_u32..5, window).prop_map(
-        |(calls_min, failure_percent, slow, probes, window)| BreakerPolicy {
+    let echo = prop_oneof![Just(None), Just(Some(ms(100)))];
+    (1_u32..6, 1_u8..=100, slow, 1_u32..5, window, echo).prop_map(
+        |(calls_min, failure_percent, slow, probes, window, echo)| BreakerPolicy {
+            echo,
             window,
             calls_min,
             failure_percent,
@@ -275,25 +317,38 @@ proptest! {
 /// All sequences of a few steps, so that no corner depends on luck.
 #[test]
 fn breaker_and_model_agree_on_every_short_sequence() {
-    const STEPS: [Step; 6] = [
+    for echo in [None, Some(ms(500))] {
+        every_short_sequence(echo);
+    }
+}
+
+fn every_short_sequence(echo: Option<Duration>) {
+    const STEPS: [Step; 7] = [
         Step::Pass(1_000),
         Step::Admit,
         Step::End(0, false, 1),
         Step::End(0, true, 1),
         Step::Forgo(0),
         Step::Lose(0),
+        // Both in one, else seven steps do not lead round.
+        Step::AnswerEcho,
     ];
     const LENGTH: u32 = 7;
     let policy = BreakerPolicy {
         calls_min: 1,
         probes: 1,
+        echo,
         ..POLICY
     };
     for sequence in 0..STEPS.len().pow(LENGTH) {
         let mut pair = Pair::new(policy);
         let mut rest = sequence;
         for _ in 0..LENGTH {
-            pair.step(STEPS[rest % STEPS.len()]);
+            let step = STEPS[rest % STEPS.len()];
+            if matches!(step, Step::AnswerEcho) {
+                pair.step(Step::SendEcho);
+            }
+            pair.step(step);
             rest /= STEPS.len();
         }
         pair.comes_round();
