@@ -89,8 +89,8 @@ impl Router {
     #[must_use]
     pub fn home(&self, query: Query<'_>) -> Option<(RouteId, IssuerId)> {
         let route = self.table.find(query)?;
-        let first = route.candidates().first()?;
-        Some((route.id(), *first))
+        let (_, first) = route.drawn(query.draw).next()?;
+        Some((route.id(), first))
     }
 
     /// Takes a permit back. `latency` is the time from sending to the end of the call; it is not

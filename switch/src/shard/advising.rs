@@ -6,14 +6,13 @@ use domain::pan::Pan;
 use domain::request::{Advice, Answer, FrameId, IssuerLeg, Transmission};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::translate::{self, IssuerAdvice};
-use router::selection::Query;
 use transaction::advice::OriginalQuery;
 use transaction::input::Assignment;
 use transaction::matching::{Expected, ResponseKind};
 use transaction::{Handle, Input, OwedId};
 
 use super::issuing::link_mac;
-use super::{FollowUp, Shard, unwritable};
+use super::{FollowUp, LinkTable, Shard, unwritable};
 use crate::acquirer::SessionRef;
 use crate::frame::Frame;
 use crate::mesh::{Message, Outbound, OutboundId, Purpose};
@@ -79,15 +78,9 @@ impl Shard {
         now: Instant,
     ) -> Result<IssuerLeg, ResponseCode> {
         let no_route = ResponseCode::CANNOT_ROUTE;
-        let facts = self.engine.facts(handle).ok_or(no_route)?;
-        let waiting = self.work.waiting.get(frame.0 as usize).ok_or(no_route)?;
-        let pan = translate::account(waiting.frame.message());
-        let pan = pan.ok().flatten().ok_or(no_route)?;
-        let home = self.router.home(Query {
-            account: pan.expose_digits(),
-            class: facts.class,
-            currency: facts.amount.currency(),
-        });
+        let pan = self.account_in(frame).ok_or(no_route)?;
+        let query = self.query(handle, &pan).ok_or(no_route)?;
+        let home = self.router.home(query);
         let (route, of_route) = home.ok_or(no_route)?;
         let issuer = issuer.unwrap_or(of_route);
         let (link, stan) = self
@@ -103,19 +96,18 @@ impl Shard {
         })
     }
 
-    /// A STAN for what waits until its issuer can be reached: of a link that is up, if one is.
+    /// A STAN for what waits until its issuer can be reached: of a link that is used, if one is.
     fn reserve_stan(
         &mut self,
         issuer: IssuerId,
         now: Instant,
     ) -> Option<(LinkId, domain::ids::Stan)> {
-        if let Some(taken) = self.take_link(issuer, now) {
-            return Some(taken);
-        }
-        let links = self.links.of_issuer.get(usize::from(issuer.0))?;
-        links.iter().find_map(|link| {
-            let place = self.links.all.get_mut(usize::from(link.0))?;
-            Some((*link, place.stans.allocate(now)?))
+        let LinkTable { all, of_issuer } = &mut self.links;
+        let pool = of_issuer.get(usize::from(issuer.0))?;
+        let used = pool.ids().filter(|link| pool.is_usable(*link));
+        used.chain(pool.ids()).find_map(|link| {
+            let place = all.get_mut(usize::from(link.0))?;
+            Some((link, place.stans.allocate(now)?))
         })
     }
 

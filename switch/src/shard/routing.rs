@@ -2,6 +2,7 @@
 
 use domain::ResponseCode;
 use domain::ids::{IssuerId, LinkId, ShardId};
+use domain::pan::Pan;
 use domain::record::RefusalReason;
 use domain::request::{Facts, FrameId, IssuerLeg};
 use domain::time::{Instant, TransmissionTime};
@@ -152,32 +153,39 @@ impl Shard {
         now: Instant,
     ) -> Option<Choice> {
         let facts = self.engine.facts(handle)?;
-        let draw = draw(facts);
         if tried != 0
             && let Some(leg) = self.engine.leg(handle)
         {
+            let draw = draw(facts);
             return Some(self.router.select_again(leg.route, draw, tried, now));
         }
+        let pan = self.account_in(frame)?;
+        let query = self.query(handle, &pan)?;
+        Some(self.router.select(query, tried, now))
+    }
+
+    /// The account in a frame that waits for its answer.
+    pub(super) fn account_in(&self, frame: FrameId) -> Option<Pan> {
         let waiting = self.work.waiting.get(frame.0 as usize)?;
-        let pan = translate::account(waiting.frame.message()).ok()??;
-        let query = Query {
-            account: pan.expose_digits(),
+        translate::account(waiting.frame.message()).ok()?
+    }
+
+    /// What the route table is asked for a transaction.
+    pub(super) fn query<'p>(&self, handle: Handle, account: &'p Pan) -> Option<Query<'p>> {
+        let facts = self.engine.facts(handle)?;
+        Some(Query {
+            account: account.expose_digits(),
             class: facts.class,
             amount: facts.amount,
             category: MerchantCategory::from_digits(facts.merchant_category.as_bytes()),
             acquirer: facts.acquirer,
             at: WeekMinute::at(self.work.wall, self.config.routing.utc_offset),
-            draw,
-        };
-        Some(self.router.select(query, tried, now))
+            draw: draw(facts),
+        })
     }
 
     /// Of the issuer's links the least busy one, and a STAN out of this shard's part of its range.
-    pub(super) fn take_link(
-        &mut self,
-        issuer: IssuerId,
-        now: Instant,
-    ) -> Option<(LinkId, domain::ids::Stan)> {
+    fn take_link(&mut self, issuer: IssuerId, now: Instant) -> Option<(LinkId, domain::ids::Stan)> {
         let LinkTable { all, of_issuer } = &mut self.links;
         let pool = of_issuer.get_mut(usize::from(issuer.0))?;
         pool.pick(now, |link| {
