@@ -1,9 +1,10 @@
 //! Between messages and the words of `domain`: the only module that knows both.
 //!
-//! Reading: [`request`], [`advice`], [`reversal`], [`account`] on the acquirer's side, [`response_code`],
-//! [`issuer_answer`] on the issuer's, [`network`] on both. Writing: [`write_answer`],
-//! [`write_refusal`] toward the acquirer, [`write_issuer_request`], [`write_advice`],
-//! [`write_reversal`] toward the issuer, [`write_network`], [`write_network_answer`] on both.
+//! Reading: [`request`], [`advice`], [`reversal`], [`account`] on the acquirer's side,
+//! [`response_code`], [`issuer_answer`] on the issuer's, [`network`] on both. Writing:
+//! [`write_answer`], [`write_refusal`] toward the acquirer, [`write_issuer_request`],
+//! [`write_advice`], [`write_reversal`] toward the issuer, [`write_network`],
+//! [`write_network_answer`] on both.
 
 mod advice;
 mod answer_fields;

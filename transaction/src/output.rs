@@ -114,8 +114,8 @@ pub enum Output {
         /// Whether the origin digit is odd.
         transmission: Transmission,
     },
-    /// The latest transmission of this reversal or advice is waited for no longer: its link moves the key to
-    /// the late ones, unless that link has brought the answer. One for each
+    /// The latest transmission of this reversal or advice is waited for no longer: its link moves
+    /// the key to the late ones, unless that link has brought the answer. One for each
     /// [`Output::SendReversal`] that [`crate::input::Input::ReversalUnsent`] did not end.
     GiveUpReversal {
         /// The reversal.

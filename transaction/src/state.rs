@@ -23,8 +23,8 @@ use crate::output::LegEnding;
 ///                                          no leg, deadline, reversal
 /// ```
 ///
-/// An advice is `Assigning` until its issuer is known, then `Settling`. A request that no issuer can
-/// be asked about may be approved in its place: from `Routing` or `Rerouting` to `Settling`.
+/// An advice is `Assigning` until its issuer is known, then `Settling`. A request that no issuer
+/// can be asked about may be approved in its place: from `Routing` or `Rerouting` to `Settling`.
 ///
 /// An approval that is reversed stays where it is; its ending changes. `Reversing` stays when what
 /// a partial reversal left is reversed further. `Assessing` and `Routing` can also be given up: at

@@ -209,8 +209,8 @@ async fn project(
     Ok(())
 }
 
-/// Lists reversals and advices that no issuer took: each from its own record, since a later record of the same
-/// transaction may have changed its row in this very batch.
+/// Lists reversals and advices that no issuer took: each from its own record, since a later record
+/// of the same transaction may have changed its row in this very batch.
 async fn except(
     client: &Client,
     sql: &Sql,

@@ -193,13 +193,11 @@ fn no_two_counters_share_a_slot() {
             count(Counter::ParseErrors(*side, *reason));
         }
     }
-    for cause in ReversalCauseLabel::ALL {
-        for result in OwedResultLabel::ALL {
+    for result in OwedResultLabel::ALL {
+        for cause in ReversalCauseLabel::ALL {
             count(Counter::Reversals(*cause, *result));
         }
-    }
-    for origin in AdviceOriginLabel::ALL {
-        for result in OwedResultLabel::ALL {
+        for origin in AdviceOriginLabel::ALL {
             count(Counter::Advices(*origin, *result));
         }
     }

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::Lsn;
-use domain::record::{AdviceOrigin, OutcomeKind, Record, RefusalReason, ReversalCause, SafResult};
+use domain::record::{
+    AdviceOrigin, Advised, OutcomeKind, Record, RefusalReason, ReversalCause, SafResult,
+};
 use domain::request::{Facts, IssuerLeg, MessageClass};
 use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
@@ -88,24 +90,7 @@ fn lay(rows: &mut Rows, log: &Log, lsn: Lsn, record: &Record<'_>) {
             set(row, "late_code", text(Some(late.code)));
             set(row, "late_received", millis(late.received));
         }
-        Record::Advised(advised) => {
-            let row = rows.entry(id.clone()).or_default();
-            ask(row, &advised.facts, advised.admitted);
-            if let Some(leg) = &advised.leg {
-                send(row, leg);
-            }
-            let (state, told) = match (&advised.leg, advised.origin) {
-                (None, _) => ("unforwarded", false),
-                (Some(_), AdviceOrigin::Acquirer) => ("advised", true),
-                (Some(_), AdviceOrigin::StandIn) => ("stood_in", true),
-            };
-            let approved = advised.reported.is_none_or(ResponseCode::is_approval);
-            end(row, state, told && approved, Some(advised.answer.code));
-            set(row, "issuer_code", text(advised.reported));
-            let given = advised.answer.authorisation;
-            set(row, "authorisation", absent(given.as_str()));
-            set(row, "decided", millis(advised.admitted));
-        }
+        Record::Advised(advised) => report(rows.entry(id.clone()).or_default(), advised),
         Record::Tombstone(_) | Record::AdviceDone(_) => return,
     }
     let row = rows.get_mut(&id).expect("the row was there");
@@ -114,6 +99,24 @@ fn lay(rows: &mut Rows, log: &Log, lsn: Lsn, record: &Record<'_>) {
     set(row, "journal", json!(log.journal.to_string()));
     set(row, "shard", json!(log.shard.0));
     set(row, "lsn", json!(lsn.0));
+}
+
+fn report(row: &mut Row, advised: &Advised<'_>) {
+    ask(row, &advised.facts, advised.admitted);
+    if let Some(leg) = &advised.leg {
+        send(row, leg);
+    }
+    let (state, told) = match (&advised.leg, advised.origin) {
+        (None, _) => ("unforwarded", false),
+        (Some(_), AdviceOrigin::Acquirer) => ("advised", true),
+        (Some(_), AdviceOrigin::StandIn) => ("stood_in", true),
+    };
+    let approved = advised.reported.is_none_or(ResponseCode::is_approval);
+    end(row, state, told && approved, Some(advised.answer.code));
+    set(row, "issuer_code", text(advised.reported));
+    let given = advised.answer.authorisation;
+    set(row, "authorisation", absent(given.as_str()));
+    set(row, "decided", millis(advised.admitted));
 }
 
 fn ask(row: &mut Row, facts: &Facts, admitted: WallTime) {

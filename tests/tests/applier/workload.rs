@@ -186,6 +186,19 @@ impl Workload {
                 [intent, outcome, owed, done].into()
             }
             15 => [self.tombstone(transaction, facts)].into(),
+            kind => self.told(kind, intent, (transaction, facts), leg),
+        }
+    }
+
+    /// What an issuer is told of and not asked.
+    fn told(
+        &mut self,
+        kind: u64,
+        intent: Record<'static>,
+        (transaction, facts): (TransactionId, Facts),
+        leg: IssuerLeg,
+    ) -> VecDeque<Record<'static>> {
+        match kind {
             16 => {
                 let advised = self.advised(transaction, facts, AdviceOrigin::Acquirer, Some(leg));
                 let done = self.advice_done(transaction);

@@ -1,3 +1,5 @@
+//! The rows of the table of advices, and approvals in place of an issuer.
+
 use core::time::Duration;
 
 use domain::ResponseCode;

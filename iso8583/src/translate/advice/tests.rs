@@ -1,3 +1,5 @@
+//! What an advice says, what of it is kept, and what an issuer gets.
+
 use std::vec::Vec;
 
 use domain::bytes::Text;
