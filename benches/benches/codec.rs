@@ -15,8 +15,9 @@ use domain::bytes::Text;
 use domain::ids::{AuthorisationId, InstitutionId, IssuerId, LinkId, RouteId, Stan};
 use domain::request::{Answer, IssuerLeg};
 use domain::response_code::ResponseCode;
-use domain::time::TransmissionTime;
+use domain::time::{TransmissionTime, WallTime};
 use iso8583::frame::FrameStep;
+use iso8583::translate::IssuerRequest;
 use iso8583::{Dialect, FieldIndex, Framing, MessageRef, Mti, Writer, describe, tlv, translate};
 
 const PURCHASE: [(u8, &[u8]); 20] = [
@@ -179,11 +180,16 @@ fn writing(criterion: &mut Criterion) {
         bencher.iter(|| translate::write_answer(dialect, black_box(request), &answer, &mut out));
     });
     let (leg, us) = (leg(), forwarding());
-    for to in DIALECTS {
+    let going = IssuerRequest {
+        leg: &leg,
+        forwarding: &us,
+        admitted: WallTime::from_unix_millis(1_780_315_203_000),
+        amount: None,
+    };
+    for to in [DIALECTS[0], DIALECTS[1], Dialect::ISO93_ASCII] {
         group.bench_function(format!("forward to {}", to.name()), |bencher| {
-            bencher.iter(|| {
-                translate::write_issuer_request(to, black_box(request), &leg, &us, &mut out)
-            });
+            bencher
+                .iter(|| translate::write_issuer_request(to, black_box(request), &going, &mut out));
         });
     }
     group.finish();

@@ -7,7 +7,7 @@
 //! A clock, a socket, a runtime, a random source, a logger, or any wire format.
 //!
 //! # Entry points
-//! [`Request`], [`Record`], [`Amount`], [`Pan`], [`ResponseCode`].
+//! [`Request`], [`Record`], [`Amount`], [`Pan`], [`ResponseCode`], [`ResultCode`].
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -24,6 +24,7 @@ extern crate std;
 
 pub mod amount;
 pub mod bytes;
+pub mod code_map;
 pub mod currency;
 pub mod error;
 pub mod ids;
@@ -31,6 +32,7 @@ pub mod pan;
 pub mod record;
 pub mod request;
 pub mod response_code;
+pub mod result_code;
 pub mod time;
 
 pub use amount::Amount;
@@ -38,3 +40,4 @@ pub use pan::Pan;
 pub use record::Record;
 pub use request::Request;
 pub use response_code::ResponseCode;
+pub use result_code::ResultCode;

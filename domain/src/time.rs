@@ -144,6 +144,15 @@ impl TransmissionTime {
         Ok(time)
     }
 
+    /// Of a message that has no DE7, as those of 1993 may have none.
+    pub const UNKNOWN: Self = Self(0);
+
+    /// Whether it says when.
+    #[must_use]
+    pub const fn is_known(self) -> bool {
+        self.0 != 0
+    }
+
     /// The form that DE7 has at `at`.
     #[must_use]
     pub fn at(at: WallTime) -> Self {

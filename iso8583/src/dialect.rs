@@ -8,7 +8,8 @@ use crate::codec;
 use crate::composite::Composite;
 use crate::dialects;
 use crate::error::DialectError;
-use crate::field::{FieldSpec, Relay, Rule, Sensitivity};
+use crate::field::{FieldSpec, Length, Relay, Rule, Sensitivity};
+use crate::mti::Version;
 use crate::requirement::Requirement;
 
 /// What each field of a message looks like, and how type indicator and bitmap are written.
@@ -16,6 +17,7 @@ use crate::requirement::Requirement;
 pub struct Dialect {
     name: &'static str,
     form: Form,
+    version: Version,
     /// From field 1 on, as in the bitmaps.
     rules: [Rule; Bitmap::LAST as usize],
     rows: [Option<FieldSpec>; COUNT],
@@ -79,6 +81,7 @@ impl Dialect {
         let mut dialect = Self {
             name,
             form,
+            version: Version::Iso1987,
             rules: [Rule::UNDEFINED; Bitmap::LAST as usize],
             rows: [None; COUNT],
             requirements,
@@ -112,6 +115,13 @@ impl Dialect {
             Ok(rule) => rule,
             Err(error) => return Err(error),
         };
+        if number == RESPONSE_CODE {
+            self.version = match row.length {
+                Length::Fixed(3) => Version::Iso1993,
+                Length::Fixed(4) => Version::Iso2003,
+                Length::Fixed(_) | Length::Var { .. } => Version::Iso1987,
+            };
+        }
         let is_sad = matches!(row.sensitivity, Sensitivity::Sad);
         if is_sad && matches!(row.relay, Relay::Replay) && number != CHIP_DATA {
             return Err(DialectError::Replay(number));
@@ -150,6 +160,13 @@ impl Dialect {
     #[must_use]
     pub const fn form(&self) -> Form {
         self.form
+    }
+
+    /// The edition of the standard that it is of, which its response code tells: two characters in
+    /// 1987, three digits in 1993, four in 2003.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.version
     }
 
     /// The row of a field.
@@ -394,6 +411,9 @@ pub enum Tertiary {
 /// The bit that announces a third bitmap.
 pub(crate) const TERTIARY_BIT: u8 = 65;
 
+/// Its length tells the edition.
+const RESPONSE_CODE: u8 = 39;
+
 /// Integrated circuit card data: elements, each of which is known to be fit for storage or not.
 pub(crate) const CHIP_DATA: u8 = 55;
 
@@ -404,7 +424,6 @@ const COUNT: usize = Bitmap::LAST as usize + 1;
 mod tests {
     use super::*;
     use crate::class::Class;
-    use crate::field::Length;
 
     #[test]
     fn built_in_dialects_are_found_by_name() {

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use domain::result_code::CodeEdition;
+
 /// Four digits, `V C F O`. Any four digits are an MTI; which of them is served is a question for
 /// the session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +43,29 @@ impl Mti {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 4] {
         &self.0
+    }
+
+    /// The same type in another edition. What is no edition with a digit of its own changes nothing.
+    #[must_use]
+    pub const fn in_version(self, version: Version) -> Self {
+        let [own, class, function, origin] = self.0;
+        let digit = match version {
+            Version::Iso1987 => b'0',
+            Version::Iso1993 => b'1',
+            Version::Iso2003 => b'2',
+            Version::National | Version::Private | Version::Reserved => own,
+        };
+        Self([digit, class, function, origin])
+    }
+
+    /// Whether each digit has a meaning (semantics.md §1): what is well formed and not served is
+    /// refused with 12, what is not with 30.
+    #[must_use]
+    pub fn is_well_formed(self) -> bool {
+        self.version() != Version::Reserved
+            && self.class() != Class::Reserved
+            && self.function() != Function::Reserved
+            && self.origin() != Origin::Reserved
     }
 
     /// The first digit.
@@ -174,6 +199,16 @@ pub enum Version {
 }
 
 impl Version {
+    /// How it writes response codes. Private versions follow 1987.
+    #[must_use]
+    pub const fn code_edition(self) -> CodeEdition {
+        match self {
+            Self::Iso1993 => CodeEdition::N3,
+            Self::Iso2003 => CodeEdition::N4,
+            Self::Iso1987 | Self::National | Self::Private | Self::Reserved => CodeEdition::An2,
+        }
+    }
+
     /// In words.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -341,6 +376,12 @@ mod tests {
             assert!(one.repeat().is_repeat() && !one.first().is_repeat());
             assert_eq!(one.version() == Version::Iso1987, number < 1000);
             assert_eq!(one.class() == Class::Network, number / 100 % 10 == 8);
+            let [version, class, function, origin] = *one.as_bytes();
+            let formed = b"01289".contains(&version)
+                && (b'1'..=b'8').contains(&class)
+                && function <= b'4'
+                && origin <= b'5';
+            assert_eq!(one.is_well_formed(), formed, "{one}");
             if let Some(response) = one.response() {
                 assert_eq!(response.response(), None, "an answer is never answered");
                 assert_eq!(response.version(), one.version());

@@ -6,6 +6,7 @@
 //! [`write_advice`], [`write_reversal`] toward the issuer, [`write_network`],
 //! [`write_network_answer`] on both.
 
+mod across;
 mod advice;
 mod answer_fields;
 mod network;
@@ -17,11 +18,11 @@ mod write;
 pub use advice::{AdviceFields, IssuerAdvice, advice, advice_content, write_advice};
 pub use network::{NetworkKind, network, write_network, write_network_answer};
 pub use read::{
-    RequestFields, ReversalFields, account, can_be_refused, issuer_answer, request, response_code,
-    reversal, stan, trace,
+    RequestFields, ReversalFields, account, can_be_refused, currency, issuer_answer, request,
+    response_code, reversal, stan, trace,
 };
 pub use scrub::scrub_sad;
 pub use write::{
-    IssuerReversal, write_acknowledgement, write_answer, write_issuer_request, write_refusal,
-    write_reversal,
+    IssuerRequest, IssuerReversal, write_acknowledgement, write_answer, write_issuer_request,
+    write_refusal, write_reversal,
 };

@@ -52,6 +52,11 @@ impl<'b> Writer<'b> {
         Self::new(dialect, Mti::UNREAD, out)
     }
 
+    /// Its type.
+    pub(crate) const fn mti(&self) -> Mti {
+        self.mti
+    }
+
     /// What the message is written in.
     pub(crate) const fn dialect(&self) -> &'static Dialect {
         self.dialect

@@ -192,7 +192,7 @@ impl Ack {
         let _outcome: &str = word("the outcome is missing")?;
         let code = match word("DE39 is missing")? {
             "--" => None,
-            code => Some(ResponseCode::new(code.as_bytes())?),
+            code => Some(ResponseCode::read(code.as_bytes())?),
         };
         let authorisation = match word("DE38 is missing")? {
             "-" => AuthorisationId::EMPTY,

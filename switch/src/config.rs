@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::currency::Currency;
+use domain::code_map::CodeMap;
+use domain::currency::{Currency, Exponents};
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, NodeId, RouteId};
 use domain::pan::PanToken;
 use domain::{Amount, ResponseCode};
@@ -26,6 +27,7 @@ use transaction::Settings;
 use crate::crypto::mac::EndpointMac;
 use crate::limits::ANSWER_BYTES_PER_TRANSACTION;
 
+mod codes;
 pub mod dialects;
 mod document;
 mod endpoints;
@@ -289,6 +291,8 @@ pub struct Listener {
     pub mac: Option<Arc<EndpointMac>>,
     /// DE39 for a request whose MAC is missing or wrong; `None` drops it in silence.
     pub mac_failure_answer: Option<ResponseCode>,
+    /// DE39 for a request whose issuer did not answer in time.
+    pub timeout_answer: ResponseCode,
 }
 
 /// How messages stand on the connections of one endpoint.
@@ -304,6 +308,10 @@ pub struct Wire {
     pub answers: Answers,
     /// What its messages look like.
     pub dialect: &'static Dialect,
+    /// What its response codes mean.
+    pub codes: Arc<CodeMap>,
+    /// Currencies that it counts in other units than ISO 4217.
+    pub exponents: Arc<Exponents>,
 }
 
 /// Who is asked.

@@ -24,6 +24,7 @@ use domain::request::{
     OriginalReference, Reversal, Trace, TraceKey,
 };
 use hmac::{Hmac, Mac};
+use iso8583::mti::Version;
 use iso8583::translate::{AdviceFields, RequestFields, ReversalFields};
 use persistence::identity::Identity;
 use persistence::segment_header::WrappedKey;
@@ -202,7 +203,7 @@ impl Keyring {
             acquirer,
             class: fields.class,
             slot: self.slot(acquirer, fields.trace.stan),
-            key: self.duplicate_key(acquirer, class, &fields.trace),
+            key: self.duplicate_key(acquirer, (fields.version, class), &fields.trace),
             content: self.content(token, fields),
             trace_key: self.trace_key(acquirer, fields.trace.stan, &fields.trace),
             account: Account {
@@ -233,7 +234,7 @@ impl Keyring {
             acquirer,
             slot: self.slot(acquirer, fields.original.stan),
             trace_key: self.trace_key(acquirer, fields.original.stan, &fields.trace),
-            key: self.duplicate_key(acquirer, b'4', &fields.trace),
+            key: self.duplicate_key(acquirer, (fields.version, b'4'), &fields.trace),
             original: fields.original,
             merchant: fields.trace.merchant,
             token: pan.map(|pan| self.token(pan)),
@@ -314,7 +315,13 @@ impl Keyring {
         PanToken(token)
     }
 
-    fn duplicate_key(&self, acquirer: AcquirerId, class: u8, trace: &Trace) -> DuplicateKey {
+    /// What 1987 has no word for comes last, so that keys of 1987 are what they were.
+    fn duplicate_key(
+        &self,
+        acquirer: AcquirerId,
+        (version, class): (Version, u8),
+        trace: &Trace,
+    ) -> DuplicateKey {
         let mut input = Input::of(Purpose::Duplicate);
         input.put(&acquirer.0.to_be_bytes());
         input.put(&[class]);
@@ -324,6 +331,13 @@ impl Keyring {
         input.put(trace.terminal.as_bytes());
         input.put(trace.merchant.as_bytes());
         input.put(trace.rrn.as_bytes());
+        if version != Version::Iso1987 {
+            input.put(&[version as u8]);
+        }
+        if !trace.transmitted.is_known() {
+            input.put(trace.local_date.as_bytes());
+            input.put(trace.local_time.as_bytes());
+        }
         DuplicateKey(self.hash.hash(input.bytes()))
     }
 
@@ -346,6 +360,9 @@ impl Keyring {
         input.put(fields.trace.local_time.as_bytes());
         input.put(fields.trace.local_date.as_bytes());
         input.put(fields.entry_mode.as_bytes());
+        if !fields.point_of_service.is_empty() {
+            input.put(fields.point_of_service.as_bytes());
+        }
         ContentHash(low(self.hash.hash(input.bytes())))
     }
 }

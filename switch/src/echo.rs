@@ -3,10 +3,9 @@
 
 use ahash::RandomState;
 use domain::bytes::Text;
-use domain::currency::Currency;
 use domain::request::{Facts, IssuerLeg};
 use domain::time::TransmissionTime;
-use iso8583::MessageRef;
+use iso8583::{MessageRef, translate};
 use transaction::matching::Echo;
 
 /// Reads echo fields. The account is compared by a hash whose key lives as long as the process: the
@@ -32,7 +31,7 @@ impl EchoReader {
             rrn: text(message, 37),
             merchant: text(message, 42),
             processing_code: text(message, 3),
-            currency: with(message, 49, |text| Currency::from_digits(text).ok()),
+            currency: translate::currency(message).ok(),
             account: with(message, 2, |account| Some(self.hash(account))),
         }
     }

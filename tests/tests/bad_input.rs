@@ -84,7 +84,7 @@ impl Scene<'_> {
 }
 
 #[test]
-fn bad_input_is_refused_or_closes_its_own_session() {
+fn fault_081_bad_input_is_refused_or_closes_its_own_session() {
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "bad-input");
     let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
     let fast_deadline = [("NJIA__LIMITS__FRAME_DEADLINE_MS", "300")];
@@ -150,8 +150,10 @@ fn framed_but_wrong(scene: &mut Scene<'_>) {
     scene.refused("no currency", &no_currency, "30", "049");
     let unserved = with(b"0200", b"0600");
     scene.refused("a class that is not served", &unserved, "12", "");
-    let version = with(b"0200", b"1200");
-    scene.refused("another version", &version, "30", "");
+    let edition = with(b"0200", b"1200");
+    scene.refused("another edition", &edition, "12", "");
+    let version = with(b"0200", b"3200");
+    scene.refused("a version that there is not", &version, "30", "");
 }
 
 /// What is found malformed behind the session counts as much as what the session finds.

@@ -69,7 +69,7 @@ fn check_whole(dialect: &'static Dialect, message: &[u8], field: u8, offset: usi
 }
 
 #[test]
-fn digits_are_digits() {
+fn fault_077_digits_are_digits() {
     check(4, b"00000000150x", 0, ParseErrorKind::Content);
     check(4, b"C00000001500", 0, ParseErrorKind::Content);
     check(4, b"        1500", 0, ParseErrorKind::Content);
@@ -86,7 +86,7 @@ fn digits_are_digits() {
 }
 
 #[test]
-fn lengths_are_digits_within_the_maximum() {
+fn fault_078_lengths_are_digits_within_the_maximum() {
     check(2, b"+9123456789", 0, ParseErrorKind::Prefix);
     check(2, b"1x5061001234567890", 0, ParseErrorKind::Prefix);
     check(2, b" 9123456789", 0, ParseErrorKind::Prefix);
@@ -146,7 +146,7 @@ fn a_message_that_is_cut_is_refused_at_every_byte() {
 }
 
 #[test]
-fn a_month_and_a_day_can_be() {
+fn fault_082_a_month_and_a_day_can_be() {
     check(13, b"1301", 0, ParseErrorKind::Date);
     check(13, b"0001", 0, ParseErrorKind::Date);
     check(13, b"0230", 0, ParseErrorKind::Date);

@@ -273,6 +273,16 @@ impl Engine {
         Some(transaction.answer(&self.table.arena))
     }
 
+    /// Whether its answer stands for an issuer that did not answer in time.
+    #[must_use]
+    pub fn has_timed_out(&self, handle: Handle) -> bool {
+        let ending = self
+            .table
+            .transaction(handle)
+            .and_then(|found| found.state.ending());
+        ending == Some(crate::state::Ending::TimedOut)
+    }
+
     /// The oldest of what the transaction owes, when that is a reversal.
     #[must_use]
     pub fn reversal(&self, handle: Handle) -> Option<OwedReversal> {

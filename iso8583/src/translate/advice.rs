@@ -2,13 +2,16 @@
 
 use core::fmt;
 
+use domain::code_map::CodeMap;
 use domain::ids::{AuthorisationId, InstitutionId};
 use domain::record::Completed;
 use domain::request::{Facts, IssuerLeg, MessageClass, OriginalReference, Transmission};
 use domain::response_code::ResponseCode;
+use domain::time::WallTime;
 
+use super::across;
 use super::answer_fields::{self, AnswerFields};
-use super::original::{OriginalData, original_data};
+use super::original::{self, original_data, original_data_1993};
 use super::read::{self, RequestFields};
 use super::write::{put_entry_mode, put_further, put_present};
 use crate::bitmap::Bitmap;
@@ -39,24 +42,23 @@ impl fmt::Debug for AdviceFields {
     }
 }
 
-/// Reads an 0120, 0121, 0220 or 0221 (other origins alike). Mandatory fields are those of a
+/// Reads an 0120, 0121, 0220 or 0221 (other origins alike), in the edition of its dialect. Mandatory fields are those of a
 /// request. A DE90 that is not as its layout says names nothing, and is passed on as it came.
 ///
 /// # Errors
 /// The field that is missing or cannot be used; 0 when the message is no advice.
 pub fn advice(message: MessageRef<'_>) -> Result<AdviceFields, FormatError> {
     let mti = message.mti();
-    let class = match (mti.version(), mti.class(), mti.function()) {
-        (Version::Iso1987, Class::Authorisation, Function::Advice) => MessageClass::Authorisation,
-        (Version::Iso1987, Class::Financial, Function::Advice) => MessageClass::Financial,
+    let class = match (mti.class(), mti.function()) {
+        _ if !read::is_of_its_dialect(message) => return Err(FormatError { field: 0 }),
+        (Class::Authorisation, Function::Advice) => MessageClass::Authorisation,
+        (Class::Financial, Function::Advice) => MessageClass::Financial,
         _ => return Err(FormatError { field: 0 }),
     };
     let request = read::money(message, class)?;
-    let named = message
-        .decode(90, &mut [0; ORIGINAL_LEN])
-        .and_then(OriginalData::read);
+    let named = original::of(message);
     let reported = match message.present().contains(39) {
-        true => Some(read::response_code(message)?),
+        true => Some(read::response_code(message, &CodeMap::STANDARD)?),
         false => None,
     };
     Ok(AdviceFields {
@@ -102,6 +104,8 @@ pub struct IssuerAdvice<'a> {
     pub forwarding: &'a InstitutionId,
     /// What it completes, for DE90; else a DE90 among `fields` stays as it came.
     pub completed: Option<&'a Completed>,
+    /// When it leaves: chooses the year of a date that has none.
+    pub decided: WallTime,
     /// DE38 and an approval in DE39, where the switch decided; empty where `fields` have them.
     pub authorisation: &'a AuthorisationId,
     /// First sending 0120 or 0220, repeat 0121 or 0221.
@@ -139,25 +143,73 @@ pub fn write_advice(
         Transmission::First => first,
         Transmission::Repeat => first.repeat(),
     };
-    let mut writer = Writer::new(dialect, mti, out);
-    let mut further = AnswerFields(advice.fields).peekable();
+    let version = dialect.version();
+    let mut writer = Writer::new(dialect, mti.in_version(version), out);
+    let (origin, fields) = answer_fields::origin(advice.fields);
+    let carried = across::carried(origin, version);
+    // Of another edition only what means the same; its code is told as this one writes it.
+    let crosses = |number: &u8| origin == version || *number == 39 || carried.contains(*number);
+    let further = AnswerFields(fields).filter(|(number, _)| crosses(number));
+    let mut further = further.peekable();
     for number in OWN {
         while let Some((before, value)) = further.next_if(|(before, _)| *before < number) {
-            put_further(&mut writer, before, value)?;
+            put_told(&mut writer, before, value)?;
         }
         if put_own(&mut writer, number, advice)? {
             while further.next_if(|(same, _)| *same == number).is_some() {}
         }
     }
     for (number, value) in further {
-        put_further(&mut writer, number, value)?;
+        put_told(&mut writer, number, value)?;
     }
     writer.finish()
+}
+
+/// A further field; DE39 as the dialect's edition writes it.
+fn put_told(writer: &mut Writer<'_>, number: u8, value: &[u8]) -> Result<(), WriteError> {
+    let edition = writer.dialect().version().code_edition();
+    match ResponseCode::read(value) {
+        Ok(code) if number == 39 && code.edition() != edition => {
+            let told = code.internal().written_in(edition);
+            put_further(writer, 39, told.digits().as_bytes())
+        }
+        _ => put_further(writer, number, value),
+    }
 }
 
 /// Writes a field that does not come out of the acquirer's message as it stands there. `false` when
 /// there is none of that number.
 fn put_own(
+    writer: &mut Writer<'_>,
+    number: u8,
+    advice: &IssuerAdvice<'_>,
+) -> Result<bool, WriteError> {
+    let IssuerAdvice { facts, leg, .. } = *advice;
+    let trace = &facts.trace;
+    let decided_here = !advice.authorisation.is_empty();
+    if writer.dialect().version() == Version::Iso1993 {
+        let local = across::local_time(trace, leg, advice.decided);
+        match (number, advice.completed) {
+            (12, _) => writer.put(12, &local)?,
+            (13 | 18 | 22 | 90, _) => return Ok(false),
+            (24, _) => writer.put(24, across::function_of(facts.class))?,
+            (26, _) => put_present(writer, 26, facts.merchant_category.as_bytes())?,
+            (39, _) if decided_here => writer.put(39, b"000")?,
+            (56, Some(completed)) => {
+                let named = (completed.class, completed.kind);
+                let own = &trace.institution;
+                let original = original_data_1993(named, completed.stan, &local, own);
+                writer.put(56, original.as_bytes())?;
+            }
+            _ => return put_of_1987(writer, number, advice),
+        }
+        return Ok(true);
+    }
+    put_of_1987(writer, number, advice)
+}
+
+/// What 1987 has, and 1993 alike.
+fn put_of_1987(
     writer: &mut Writer<'_>,
     number: u8,
     advice: &IssuerAdvice<'_>,
@@ -210,14 +262,13 @@ fn put_own(
 }
 
 /// What is written out of the facts, the leg and what is completed; 38 and 39 at times.
-const OWN: [u8; 18] = [
-    2, 3, 4, 7, 11, 12, 13, 18, 22, 32, 33, 37, 38, 39, 41, 42, 49, 90,
+const OWN: [u8; 21] = [
+    2, 3, 4, 7, 11, 12, 13, 18, 22, 24, 26, 32, 33, 37, 38, 39, 41, 42, 49, 56, 90,
 ];
 /// What the facts hold, and what authenticated the acquirer's message.
 const FROM_FACTS: [u8; 18] = [
     1, 2, 3, 4, 7, 11, 12, 13, 18, 22, 32, 33, 37, 41, 42, 49, 64, 128,
 ];
-const ORIGINAL_LEN: usize = 48;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The further fields of an issuer's answer, as `domain::request::Answer::fields` lays them out:
-//! for each one byte field number, two bytes big-endian length, the value.
+//! for each one byte field number, two bytes big-endian length, the value. Those of an issuer
+//! of 1993 begin with field 0, which says so.
 
 use domain::request::Answer;
 
@@ -9,6 +10,7 @@ use crate::composite::Composite;
 use crate::dialect::CHIP_DATA;
 use crate::field::{DECODED_BYTES_MAX, Sensitivity};
 use crate::message::MessageRef;
+use crate::mti::Version;
 use crate::parts::emv;
 use crate::tlv;
 
@@ -32,7 +34,8 @@ pub(super) fn collect_of<'a>(
         None => 0,
     };
     let mut spare = room.saturating_sub(size(CHIP_DATA));
-    let mut at = 0_usize;
+    let mut at = put_origin(message.dialect().version(), scratch);
+    spare = spare.saturating_sub(at);
     for number in numbers.intersection(message.present()) {
         if number != CHIP_DATA {
             let size = size(number);
@@ -50,6 +53,32 @@ pub(super) fn collect_of<'a>(
         }
     }
     scratch.get(..at).unwrap_or_default()
+}
+
+/// Fields of another edition than 1987 say so first: as field 0, which there is none, with the
+/// first digit of the type indicator. Bytes written.
+fn put_origin(version: Version, out: &mut [u8]) -> usize {
+    let digit = match version {
+        Version::Iso1993 => b'1',
+        Version::Iso2003 => b'2',
+        Version::Iso1987 | Version::National | Version::Private | Version::Reserved => return 0,
+    };
+    match out.first_chunk_mut::<ORIGIN_LEN>() {
+        Some(slot) => {
+            *slot = [0, 0, 1, digit];
+            ORIGIN_LEN
+        }
+        None => 0,
+    }
+}
+
+/// The edition that fields came in, and the fields.
+pub(super) fn origin(fields: &[u8]) -> (Version, &[u8]) {
+    match fields.split_first_chunk::<ORIGIN_LEN>() {
+        Some(([0, 0, 1, b'1'], rest)) => (Version::Iso1993, rest),
+        Some(([0, 0, 1, b'2'], rest)) => (Version::Iso2003, rest),
+        Some(_) | None => (Version::Iso1987, fields),
+    }
 }
 
 /// Bytes written; `None` when the field does not fit or nothing of it may be kept.
@@ -131,6 +160,7 @@ impl<'a> Iterator for AnswerFields<'a> {
 }
 
 const HEADER_LEN: usize = 3;
+const ORIGIN_LEN: usize = HEADER_LEN + 1;
 /// The longest chip data that is taken out of datasets in another encoding than bytes.
 const CHIP_DATA_LEN_MAX: usize = DECODED_BYTES_MAX as usize;
 const ISSUER_SCRIPT_COMMAND: u32 = 0x86;

@@ -1,12 +1,15 @@
-//! DE90, original data elements, and DE95, replacement amounts (semantics.md §6).
+//! DE90, original data elements, and DE95, replacement amounts; of 1993 DE56 (semantics.md §6).
 
 use domain::amount::Amount;
+use domain::bytes::Text;
 use domain::currency::Currency;
 use domain::ids::{InstitutionId, Stan};
 use domain::request::{MessageClass, MessageKind};
 use domain::time::{TransmissionTime, digits_of};
 
+use super::read::TEXT_LEN_MAX;
 use crate::error::FormatError;
+use crate::message::MessageRef;
 use crate::mti::{Class, Mti, Version};
 
 /// What DE90 says when it is as its layout says: MTI 4 · STAN 6 · DE7 10 · DE32 11 · DE33 11.
@@ -16,8 +19,23 @@ pub(super) struct OriginalData {
     pub(super) class: MessageClass,
     /// DE11 of the original.
     pub(super) stan: Stan,
-    /// DE7 of the original; zeros say that it is unknown.
+    /// DE7 of the original; zeros say that it is unknown, and DE56 has none.
     pub(super) transmitted: Option<TransmissionTime>,
+    /// DE12 of the original without its year; DE90 has none.
+    pub(super) local: Text<10>,
+}
+
+/// What a reversal says of its original, if it says what its edition says.
+pub(super) fn of(message: MessageRef<'_>) -> Option<OriginalData> {
+    let mut scratch = [0; TEXT_LEN_MAX];
+    match message.dialect().version() {
+        Version::Iso1993 | Version::Iso2003 => {
+            OriginalData::read_1993(message.decode(56, &mut scratch)?)
+        }
+        Version::Iso1987 | Version::National | Version::Private | Version::Reserved => {
+            OriginalData::read(message.decode(90, &mut scratch)?)
+        }
+    }
 }
 
 impl OriginalData {
@@ -45,23 +63,66 @@ impl OriginalData {
             class,
             stan,
             transmitted,
+            local: Text::EMPTY,
+        })
+    }
+
+    /// DE56: MTI 4 · STAN 6 · DE12 12 · length 2 and DE32. The institution is no check.
+    fn read_1993(field: &[u8]) -> Option<Self> {
+        let (mti, rest) = field.split_first_chunk::<4>()?;
+        let (stan, rest) = rest.split_first_chunk::<6>()?;
+        let (local, _) = rest.split_first_chunk::<12>()?;
+        let mti = Mti::new(*mti)?;
+        let class = match (mti.version(), mti.class()) {
+            (Version::Iso1993, Class::Authorisation) => MessageClass::Authorisation,
+            (Version::Iso1993, Class::Financial) => MessageClass::Financial,
+            _ => return None,
+        };
+        let local = local.last_chunk::<10>()?;
+        Some(Self {
+            class,
+            stan: Stan::from_digits(stan).ok()?,
+            transmitted: None,
+            local: Text::new("DE56", local).ok()?,
         })
     }
 }
 
+/// DE56 as njia sends it, with the values of the leg to the issuer. `local` is DE12 of the
+/// original.
+pub(super) fn original_data_1993(
+    original: (MessageClass, MessageKind),
+    stan: Stan,
+    local: &[u8; 12],
+    acquiring: &InstitutionId,
+) -> Text<35> {
+    let mti = mti_of(original).in_version(Version::Iso1993);
+    let institution = acquiring.as_bytes();
+    let institution = if institution.iter().all(u8::is_ascii_digit) {
+        institution
+    } else {
+        &[]
+    };
+    let len: [u8; 2] = digits_of(u64::try_from(institution.len()).unwrap_or(0));
+    let stan = stan.digits();
+    let head = mti.as_bytes().iter().chain(&stan).chain(local);
+    let mut field = [0; 35];
+    let mut at = 0_usize;
+    for (slot, part) in field.iter_mut().zip(head.chain(&len).chain(institution)) {
+        *slot = *part;
+        at = at.saturating_add(1);
+    }
+    Text::new("DE56", field.get(..at).unwrap_or_default()).unwrap_or(Text::EMPTY)
+}
+
 /// The field as njia sends it, with the values of the leg to the issuer.
 pub(super) fn original_data(
-    (class, kind): (MessageClass, MessageKind),
+    original: (MessageClass, MessageKind),
     stan: Stan,
     transmitted: TransmissionTime,
     institutions: [&InstitutionId; 2],
 ) -> [u8; 42] {
-    let mti = match (class, kind) {
-        (MessageClass::Authorisation, MessageKind::Request) => Mti::AUTHORISATION_REQUEST,
-        (MessageClass::Authorisation, MessageKind::Advice) => Mti::AUTHORISATION_ADVICE,
-        (MessageClass::Financial, MessageKind::Request) => Mti::FINANCIAL_REQUEST,
-        (MessageClass::Financial, MessageKind::Advice) => Mti::FINANCIAL_ADVICE,
-    };
+    let mti = mti_of(original);
     let [acquiring, forwarding] = institutions;
     let (acquiring, forwarding) = (zero_filled(acquiring), zero_filled(forwarding));
     let (stan, transmitted) = (stan.digits(), transmitted.digits());
@@ -77,6 +138,16 @@ pub(super) fn original_data(
     }
     debug_assert!(field.iter().all(u8::is_ascii_digit));
     field
+}
+
+/// The type of an original as first sent.
+const fn mti_of(original: (MessageClass, MessageKind)) -> Mti {
+    match original {
+        (MessageClass::Authorisation, MessageKind::Request) => Mti::AUTHORISATION_REQUEST,
+        (MessageClass::Authorisation, MessageKind::Advice) => Mti::AUTHORISATION_ADVICE,
+        (MessageClass::Financial, MessageKind::Request) => Mti::FINANCIAL_REQUEST,
+        (MessageClass::Financial, MessageKind::Advice) => Mti::FINANCIAL_ADVICE,
+    }
 }
 
 /// DE95 to the amount that was really completed; `None` reverses all of it. Only the first twelve

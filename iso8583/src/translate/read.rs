@@ -4,21 +4,26 @@ use core::fmt;
 
 use domain::amount::Amount;
 use domain::bytes::Text;
+use domain::code_map::CodeMap;
 use domain::currency::Currency;
+use domain::error::InvalidValue;
 use domain::ids::Stan;
 use domain::pan::Pan;
 use domain::request::{Answer, MessageClass, OriginalReference, Trace, Transmission};
 use domain::response_code::ResponseCode;
+use domain::result_code::CodeClass;
 use domain::time::TransmissionTime;
 
 use super::answer_fields;
-use super::original::{OriginalData, replacement};
+use super::original::{self, replacement};
 use crate::error::FormatError;
 use crate::message::MessageRef;
 use crate::mti::{Class, Function, Mti, Version};
 
-/// What an 0100 or 0200 says.
+/// What an 0100 or 0200 says, or an 1100 or 1200 of 1993.
 pub struct RequestFields {
+    /// The edition of its message.
+    pub version: Version,
     /// Authorisation or financial.
     pub class: MessageClass,
     /// First sending or a repeat.
@@ -31,8 +36,10 @@ pub struct RequestFields {
     pub processing_code: Text<6>,
     /// DE18, four digits; empty when absent.
     pub merchant_category: Text<4>,
-    /// DE22, its first three digits: a fourth one (Visa) is a fill. Empty when absent.
+    /// DE22 of 1987, its first three digits: a fourth one (Visa) is a fill. Empty when absent.
     pub entry_mode: Text<3>,
+    /// DE22 of 1993, where twelve characters say more than three digits. Empty when absent.
+    pub point_of_service: Text<12>,
     /// What names it.
     pub trace: Trace,
 }
@@ -49,18 +56,22 @@ impl fmt::Debug for RequestFields {
     }
 }
 
-/// What an 0400 or 0420 says.
+/// What an 0400 or 0420 says, or an 1400 or 1420 of 1993.
 pub struct ReversalFields {
+    /// The edition of its message.
+    pub version: Version,
     /// First sending or a repeat.
     pub transmission: Transmission,
     /// DE2, else out of DE35, when one is there: a check.
     pub account: Option<Pan>,
-    /// DE4 in DE49: the original amount.
+    /// DE4 in DE49: the original amount. In 1993 that of DE30 where DE24 is 401.
     pub amount: Amount,
-    /// DE95: the amount really completed; `None` reverses all of it.
+    /// DE95, in 1993 DE4 where DE24 is 401: the amount really completed; `None` reverses all of it.
     pub replacement: Option<Amount>,
-    /// What it reverses: DE90, else its own STAN.
+    /// What it reverses: DE90, in 1993 DE56, else its own STAN.
     pub original: OriginalReference,
+    /// When the original was made, where it was: `MMDDhhmmss` of DE56. Empty when it says nothing.
+    pub original_local: Text<10>,
     /// What names the reversal itself.
     pub trace: Trace,
 }
@@ -78,16 +89,18 @@ impl fmt::Debug for ReversalFields {
     }
 }
 
-/// Reads an 0100, 0101, 0200 or 0201 (other origins alike). Mandatory: DE3, 4, 7, 11, 41, 49, and 2
-/// or 35; when both are there the accounts must be equal.
+/// Reads an 0100, 0101, 0200 or 0201 (other origins alike), in the edition of its dialect.
+/// Mandatory: DE3, 4, 7, 11, 41, 49, and 2 or 35; when both are there the accounts must be equal.
+/// In 1993 DE12 is mandatory, and DE7 may be absent.
 ///
 /// # Errors
 /// The field that is missing or cannot be used; 0 when the message is no such request.
 pub fn request(message: MessageRef<'_>) -> Result<RequestFields, FormatError> {
     let mti = message.mti();
-    let class = match (mti.version(), mti.class(), mti.function()) {
-        (Version::Iso1987, Class::Authorisation, Function::Request) => MessageClass::Authorisation,
-        (Version::Iso1987, Class::Financial, Function::Request) => MessageClass::Financial,
+    let class = match (mti.class(), mti.function()) {
+        _ if !is_of_its_dialect(message) => return Err(FormatError { field: 0 }),
+        (Class::Authorisation, Function::Request) => MessageClass::Authorisation,
+        (Class::Financial, Function::Request) => MessageClass::Financial,
         _ => return Err(FormatError { field: 0 }),
     };
     money(message, class)
@@ -98,41 +111,52 @@ pub(super) fn money(
     message: MessageRef<'_>,
     class: MessageClass,
 ) -> Result<RequestFields, FormatError> {
+    let mti = message.mti();
+    let is_1987 = mti.version() == Version::Iso1987;
     Ok(RequestFields {
+        version: mti.version(),
         class,
         transmission: transmission(message.mti()),
         account: account(message)?.ok_or(FormatError { field: 2 })?,
         amount: amount(message)?,
         processing_code: mandatory(message, 3)?,
-        merchant_category: optional(message, 18)?,
-        entry_mode: entry_mode(message)?,
+        merchant_category: optional(message, category_field(message))?,
+        entry_mode: if is_1987 {
+            entry_mode(message)?
+        } else {
+            Text::EMPTY
+        },
+        point_of_service: if is_1987 {
+            Text::EMPTY
+        } else {
+            optional(message, 22)?
+        },
         trace: trace(message)?,
     })
 }
 
-/// Reads an 0400, 0401, 0420 or 0421 (other origins alike). Mandatory: DE4, 7, 11, 41, 49. A DE90
-/// that is not as its layout says names nothing; then the reversal means the original of its own
-/// STAN.
+/// Reads an 0400, 0401, 0420 or 0421 (other origins alike), in the edition of its dialect.
+/// Mandatory: DE4, 7, 11, 41, 49. A DE90 (1993: DE56) that is not as its layout says names nothing;
+/// then the reversal means the original of its own STAN.
 ///
 /// # Errors
 /// The field that is missing or cannot be used; 0 when the message is no reversal.
 pub fn reversal(message: MessageRef<'_>) -> Result<ReversalFields, FormatError> {
     let mti = message.mti();
     let is_request = matches!(mti.function(), Function::Request | Function::Advice);
-    if mti.version() != Version::Iso1987 || mti.class() != Class::Reversal || !is_request {
+    if !is_of_its_dialect(message) || mti.class() != Class::Reversal || !is_request {
         return Err(FormatError { field: 0 });
     }
-    let amount = amount(message)?;
-    let replacement = if message.present().contains(95) {
-        read(message, 95, |field| replacement(field, amount.currency()))?
-    } else {
-        None
+    let (amount, replacement) = match mti.version() {
+        Version::Iso1993 | Version::Iso2003 => action_amounts(message)?,
+        Version::Iso1987 | Version::National | Version::Private | Version::Reserved => {
+            replaced_amounts(message)?
+        }
     };
     let trace = trace(message)?;
-    let named = message
-        .decode(90, &mut [0; TEXT_LEN_MAX])
-        .and_then(OriginalData::read);
+    let named = original::of(message);
     Ok(ReversalFields {
+        version: mti.version(),
         transmission: transmission(mti),
         account: account(message)?,
         amount,
@@ -143,20 +167,59 @@ pub fn reversal(message: MessageRef<'_>) -> Result<ReversalFields, FormatError> 
             transmitted: named.and_then(|original| original.transmitted),
             rrn: trace.rrn,
         },
+        original_local: named.map_or(Text::EMPTY, |original| original.local),
         trace,
     })
 }
 
-/// What names a message: DE7, 11 and 41 are mandatory, DE12, 13, 32, 37, 42 may be absent.
+/// DE4, and what of it stays by DE95.
+fn replaced_amounts(message: MessageRef<'_>) -> Result<(Amount, Option<Amount>), FormatError> {
+    let amount = amount(message)?;
+    if !message.present().contains(95) {
+        return Ok((amount, None));
+    }
+    let replacement = read(message, 95, |field| replacement(field, amount.currency()))?;
+    Ok((amount, replacement))
+}
+
+/// The original amount, and what of it stays: of 1993 DE4 is the whole of it, but where DE24 says
+/// that it is reversed in part. Then DE30 has the original amount, and DE4 what stays.
+fn action_amounts(message: MessageRef<'_>) -> Result<(Amount, Option<Amount>), FormatError> {
+    let amount = amount(message)?;
+    match message.array(24) {
+        Some(REVERSED_IN_PART) => {
+            let currency = amount.currency();
+            let whole = read(message, 30, |field| match field.first_chunk::<12>() {
+                Some(digits) => Amount::from_digits(digits, currency),
+                None => Err(InvalidValue::Length("DE30")),
+            })?;
+            Ok((whole, Some(amount).filter(|amount| amount.minor() != 0)))
+        }
+        _ => Ok((amount, None)),
+    }
+}
+
+/// What names a message: DE7, 11 and 41 are mandatory, DE12, 13, 32, 37, 42 may be absent. In 1993
+/// DE12 has the date too and is mandatory, and DE7 may be absent.
 ///
 /// # Errors
 /// The field that is missing or cannot be used.
 pub fn trace(message: MessageRef<'_>) -> Result<Trace, FormatError> {
+    let is_1987 = message.dialect().version() == Version::Iso1987;
+    let (local_date, local_time) = if is_1987 {
+        (optional(message, 13)?, optional(message, 12)?)
+    } else {
+        local(message)?
+    };
     Ok(Trace {
         stan: stan(message)?,
-        transmitted: read(message, 7, TransmissionTime::from_digits)?,
-        local_time: optional(message, 12)?,
-        local_date: optional(message, 13)?,
+        transmitted: if is_1987 || message.present().contains(7) {
+            read(message, 7, TransmissionTime::from_digits)?
+        } else {
+            TransmissionTime::UNKNOWN
+        },
+        local_time,
+        local_date,
         rrn: optional(message, 37)?,
         terminal: mandatory(message, 41)?,
         merchant: optional(message, 42)?,
@@ -172,25 +235,58 @@ pub fn stan(message: MessageRef<'_>) -> Result<Stan, FormatError> {
     read(message, 11, Stan::from_digits)
 }
 
-/// DE39.
-///
-/// # Errors
-/// It is missing or not two letters or digits.
-pub fn response_code(message: MessageRef<'_>) -> Result<ResponseCode, FormatError> {
-    read(message, 39, ResponseCode::new)
+/// Date and time of 1993's DE12, without the year.
+fn local(message: MessageRef<'_>) -> Result<(Text<4>, Text<6>), FormatError> {
+    read(message, 12, |digits| {
+        let (rest, time) = digits.split_last_chunk::<6>().ok_or(NOT_DE12)?;
+        let (_, date) = rest.split_last_chunk::<4>().ok_or(NOT_DE12)?;
+        Ok::<_, InvalidValue>((Text::new("DE12", date)?, Text::new("DE12", time)?))
+    })
 }
 
-/// What an issuer answers, without what belongs to its leg: DE39, DE38, DE4 in DE49, and the fields
-/// that the dialect replays. Card data and authentication data are left out, and so is what does
-/// not fit into [`Answer::FIELDS_LEN_MAX`] or `scratch`.
+/// Whether its type is of the edition of the dialect that it was read in.
+pub(super) fn is_of_its_dialect(message: MessageRef<'_>) -> bool {
+    message.mti().version() == message.dialect().version()
+}
+
+/// Where the merchant category code stands.
+fn category_field(message: MessageRef<'_>) -> u8 {
+    match message.dialect().version() {
+        Version::Iso1993 | Version::Iso2003 => 26,
+        Version::Iso1987 | Version::National | Version::Private | Version::Reserved => 18,
+    }
+}
+
+/// The internal code of DE39, by the codes of the endpoint that it came from. What was sent goes
+/// with it.
+///
+/// # Errors
+/// It is missing, or not what the edition has there.
+pub fn response_code(
+    message: MessageRef<'_>,
+    codes: &CodeMap,
+) -> Result<ResponseCode, FormatError> {
+    read(message, 39, ResponseCode::read).map(|sent| codes.read(sent))
+}
+
+/// What an issuer answers, without what belongs to its leg: DE39 by the issuer's codes, DE38, DE4 in
+/// DE49, and the fields that the dialect replays. Card data and authentication data are left out,
+/// and so is what does not fit into [`Answer::FIELDS_LEN_MAX`] or `scratch`.
 ///
 /// # Errors
 /// DE39 or DE38 cannot be used; DE4 is there without a DE49 that says what it means.
 pub fn issuer_answer<'a>(
     message: MessageRef<'_>,
+    codes: &CodeMap,
     scratch: &'a mut [u8],
 ) -> Result<Answer<'a>, FormatError> {
-    let code = response_code(message)?;
+    let code = match response_code(message, codes)? {
+        // It acknowledges what was not asked: no approval, and no 00 where 1987 writes it so.
+        code if code.class() == CodeClass::Administrative => {
+            ResponseCode::DO_NOT_HONOUR.sent_as(code)
+        }
+        code => code,
+    };
     let amount = match message.field(4) {
         Some(_) => Some(amount(message)?),
         None => None,
@@ -252,8 +348,16 @@ fn checked_account(field: u8, account: &[u8]) -> Result<Pan, FormatError> {
     Pan::new(account).map_err(|_| FormatError { field })
 }
 
+/// DE49.
+///
+/// # Errors
+/// It is missing or no currency.
+pub fn currency(message: MessageRef<'_>) -> Result<Currency, FormatError> {
+    read(message, 49, Currency::read)
+}
+
 fn amount(message: MessageRef<'_>) -> Result<Amount, FormatError> {
-    let currency = read(message, 49, Currency::from_digits)?;
+    let currency = currency(message)?;
     read(message, 4, |digits| Amount::from_digits(digits, currency))
 }
 
@@ -308,7 +412,10 @@ fn read_decoded<T, E>(
 }
 
 /// The longest text that is read here: DE35, DE90 and DE95.
-const TEXT_LEN_MAX: usize = 48;
+pub(super) const TEXT_LEN_MAX: usize = 48;
+/// DE24: the amount is not the original one.
+pub(super) const REVERSED_IN_PART: [u8; 3] = *b"401";
+const NOT_DE12: InvalidValue = InvalidValue::Length("DE12");
 
 #[cfg(test)]
 mod tests;

@@ -2,21 +2,26 @@
 
 use domain::amount::Amount;
 use domain::ids::InstitutionId;
+use domain::record::ReversalCause;
 use domain::request::{Answer, Facts, IssuerLeg, MessageKind, Transmission};
 use domain::response_code::ResponseCode;
-use domain::time::{TransmissionTime, digits_of};
+use domain::result_code::CodeEdition;
+use domain::time::{TransmissionTime, WallTime, digits_of};
 
-use super::answer_fields::AnswerFields;
-use super::original::{original_data, replacement_amounts};
+use super::answer_fields::{self, AnswerFields};
+use super::original::{original_data, original_data_1993, replacement_amounts};
+use super::{across, read};
+use crate::bitmap::Bitmap;
 use crate::composite::Composite;
 use crate::dialect::{CHIP_DATA, Dialect};
 use crate::error::WriteError;
 use crate::message::MessageRef;
-use crate::mti::Mti;
+use crate::mti::{Class, Function, Mti, Version};
 use crate::writer::Writer;
 
-/// Answers a request: its echo fields byte for byte, DE38, DE39, and the issuer's further fields.
-/// DE4 is the request's, but for a partial approval, where it is the approved amount.
+/// Answers a request: its echo fields byte for byte, DE38, DE39 as the dialect's edition writes it,
+/// and the issuer's further fields that mean the same in it. DE4 is the request's, but for a
+/// partial approval, where it is the approved amount.
 ///
 /// # Errors
 /// The buffer is full, or the request is of a type that is never answered.
@@ -38,22 +43,74 @@ pub fn write_answer(
     let approved = answer
         .amount
         .filter(|_| answer.code == ResponseCode::PARTIAL_APPROVAL);
-    let mut further = AnswerFields(answer.fields).peekable();
+    let (origin, fields) = answer_fields::origin(answer.fields);
+    let carried = if origin == dialect.version() {
+        None
+    } else {
+        Some(across::carried(origin, dialect.version()))
+    };
+    let mut further = AnswerFields(fields).peekable();
     for number in own {
         while let Some((before, value)) = further.next_if(|(before, _)| *before < number) {
-            put_further(&mut writer, before, value)?;
+            put_of_issuer(&mut writer, before, value, (request, carried))?;
         }
         match (number, approved) {
-            (4, Some(amount)) => writer.put(4, &amount.digits())?,
+            (4, Some(amount)) => across::put_amount(&mut writer, amount)?,
             (38, _) => writer.put_padded(38, answer.authorisation.as_bytes())?,
-            (39, _) => writer.put(39, answer.code.as_bytes())?,
+            (39, _) => put_code(&mut writer, answer.code)?,
             _ => writer.copy(number, request)?,
         }
     }
     for (number, value) in further {
-        put_further(&mut writer, number, value)?;
+        put_of_issuer(&mut writer, number, value, (request, carried))?;
     }
     writer.finish()
+}
+
+/// DE39 as the edition of the dialect writes it.
+fn put_code(writer: &mut Writer<'_>, code: ResponseCode) -> Result<(), WriteError> {
+    let edition = writer.dialect().version().code_edition();
+    if edition == CodeEdition::An2 && code.edition() == edition {
+        return writer.put(39, code.as_bytes());
+    }
+    let told = if code == ResponseCode::APPROVED {
+        acknowledgement(writer.mti())
+    } else {
+        code
+    };
+    writer.put(39, told.written_in(edition).digits().as_bytes())
+}
+
+/// How 1993 says yes to what is no request for money: 400 to a reversal, 900 to an advice.
+fn acknowledgement(answer: Mti) -> ResponseCode {
+    let digits = match (answer.class(), answer.function()) {
+        (Class::Reversal, _) => b"400",
+        (Class::Authorisation | Class::Financial, Function::AdviceResponse) => b"900",
+        (Class::Network, _) => b"800",
+        (Class::Reconciliation, _) => b"500",
+        (Class::Administrative, _) => b"600",
+        (Class::FileAction, _) => b"300",
+        (Class::FeeCollection, _) => b"700",
+        (Class::Authorisation | Class::Financial | Class::Reserved, _) => b"000",
+    };
+    ResponseCode::read(digits).unwrap_or(ResponseCode::APPROVED)
+}
+
+/// One field of the issuer's, where it came in another edition: only what means the same there.
+fn put_of_issuer(
+    writer: &mut Writer<'_>,
+    number: u8,
+    value: &[u8],
+    (request, carried): (MessageRef<'_>, Option<Bitmap>),
+) -> Result<(), WriteError> {
+    match carried {
+        Some(_) if number == SETTLEMENT_DATE => match across::settlement_date(value, request) {
+            Some((dated, part)) => put_further(writer, number, dated.get(part).unwrap_or_default()),
+            None => Ok(()),
+        },
+        Some(carried) if !carried.contains(number) => Ok(()),
+        Some(_) | None => put_further(writer, number, value),
+    }
 }
 
 /// Acknowledges a reversal or an advice: its echo fields and DE39.
@@ -92,21 +149,43 @@ pub fn write_refusal(
     write_answer(dialect, request, &answer, out)
 }
 
+/// A request on its way to an issuer.
+#[derive(Clone, Copy, Debug)]
+pub struct IssuerRequest<'a> {
+    /// How it travels: DE7 and DE11.
+    pub leg: &'a IssuerLeg,
+    /// This switch (DE33).
+    pub forwarding: &'a InstitutionId,
+    /// When it was admitted: chooses the year of a date that has none.
+    pub admitted: WallTime,
+    /// DE4 in the issuer's units, where they are not the acquirer's.
+    pub amount: Option<Amount>,
+}
+
 /// Forwards a request to an issuer: all fields of the acquirer's leg, but DE7 and DE11 of this leg,
 /// DE33 of this switch, no authentication code of the acquirer's session (DE64, DE128), and never
-/// as a repeat.
+/// as a repeat. In another edition what means the same there, and what can be made of the rest.
 ///
 /// # Errors
 /// The buffer is full, or the issuer's dialect does not have a field as the acquirer's has it.
 pub fn write_issuer_request(
     dialect: &'static Dialect,
     request: MessageRef<'_>,
-    leg: &IssuerLeg,
-    forwarding: &InstitutionId,
+    going: &IssuerRequest<'_>,
     out: &mut [u8],
 ) -> Result<usize, WriteError> {
+    if dialect.version() != request.dialect().version() {
+        return write_across(dialect, request, going, out);
+    }
+    let IssuerRequest {
+        leg, forwarding, ..
+    } = *going;
     let mut writer = Writer::new(dialect, request.mti().first(), out);
     let (transmitted, stan) = (leg.transmitted.digits(), leg.stan.digits());
+    if let Some(amount) = going.amount {
+        writer.copy_up_to(4, request)?;
+        across::put_amount(&mut writer, amount)?;
+    }
     writer.copy_up_to(7, request)?;
     writer.put(7, &transmitted)?;
     writer.copy_up_to(11, request)?;
@@ -123,6 +202,34 @@ pub fn write_issuer_request(
     writer.finish()
 }
 
+/// The same, to an issuer of another edition.
+#[inline(never)]
+fn write_across(
+    dialect: &'static Dialect,
+    request: MessageRef<'_>,
+    going: &IssuerRequest<'_>,
+    out: &mut [u8],
+) -> Result<usize, WriteError> {
+    let leg = going.leg;
+    let (from, to) = (request.dialect().version(), dialect.version());
+    let trace = read::trace(request).map_err(|error| WriteError::Content(error.field))?;
+    let local = across::local_time(&trace, leg, going.admitted);
+    let mti = request.mti().first().in_version(to);
+    let mut writer = Writer::new(dialect, mti, out);
+    let carried = across::carried(from, to).intersection(request.present());
+    for number in carried.union(across::converted()) {
+        match (number, going.amount) {
+            (4, Some(amount)) => across::put_amount(&mut writer, amount)?,
+            (7, _) => writer.put(7, &leg.transmitted.digits())?,
+            (11, _) => writer.put(11, &leg.stan.digits())?,
+            (33, _) => writer.put(33, going.forwarding.as_bytes())?,
+            _ if carried.contains(number) => writer.copy(number, request)?,
+            _ => across::put_converted(&mut writer, number, request, &local)?,
+        }
+    }
+    writer.finish()
+}
+
 /// A reversal that the switch owes an issuer.
 #[derive(Clone, Copy)]
 pub struct IssuerReversal<'a> {
@@ -136,8 +243,14 @@ pub struct IssuerReversal<'a> {
     pub leg: &'a IssuerLeg,
     /// This switch (DE33).
     pub forwarding: &'a InstitutionId,
-    /// The amount really completed; `None` reverses all of it.
+    /// DE4 of the original, in the issuer's units.
+    pub amount: Amount,
+    /// The amount really completed, in the issuer's units; `None` reverses all of it.
     pub replacement: Option<Amount>,
+    /// When it was decided: chooses the year of a date that has none.
+    pub decided: WallTime,
+    /// Why: DE25 of 1993.
+    pub cause: ReversalCause,
     /// First sending 0420, repeat 0421.
     pub transmission: Transmission,
     /// DE7: when the reversal was first sent, also in a repeat.
@@ -156,7 +269,8 @@ impl core::fmt::Debug for IssuerReversal<'_> {
     }
 }
 
-/// Writes an 0420 or 0421. A repeat differs in the origin digit alone.
+/// Writes an 0420 or 0421, to an issuer of 1993 an 1420 or 1421. A repeat differs in the origin
+/// digit alone.
 ///
 /// # Errors
 /// The buffer is full, or a value does not suit the issuer's dialect.
@@ -165,6 +279,9 @@ pub fn write_reversal(
     reversal: &IssuerReversal<'_>,
     out: &mut [u8],
 ) -> Result<usize, WriteError> {
+    if dialect.version() == Version::Iso1993 {
+        return write_reversal_1993(dialect, reversal, out);
+    }
     let IssuerReversal {
         facts,
         leg,
@@ -182,7 +299,7 @@ pub fn write_reversal(
     let mut writer = Writer::new(dialect, mti, out);
     writer.put(2, reversal.account)?;
     writer.put(3, facts.processing_code.as_bytes())?;
-    writer.put(4, &facts.amount.digits())?;
+    writer.put(4, &reversal.amount.digits())?;
     writer.put(7, &reversal.transmitted.digits())?;
     writer.put(11, &leg.stan.digits())?;
     put_present(&mut writer, 12, trace.local_time.as_bytes())?;
@@ -200,6 +317,69 @@ pub fn write_reversal(
     writer.finish()
 }
 
+/// Of 1993: DE4 is what stays of a partial reversal, DE30 then the original amount, and DE56 names
+/// the original.
+#[inline(never)]
+fn write_reversal_1993(
+    dialect: &'static Dialect,
+    reversal: &IssuerReversal<'_>,
+    out: &mut [u8],
+) -> Result<usize, WriteError> {
+    let IssuerReversal { facts, leg, .. } = *reversal;
+    let trace = &facts.trace;
+    let mti = match reversal.transmission {
+        Transmission::First => Mti::REVERSAL_ADVICE,
+        Transmission::Repeat => Mti::REVERSAL_ADVICE.repeat(),
+    };
+    let local = across::local_time(trace, leg, reversal.decided);
+    let original = original_data_1993(
+        (facts.class, reversal.original),
+        leg.stan,
+        &local,
+        &trace.institution,
+    );
+    let partial = reversal.replacement;
+    let mut writer = Writer::new(dialect, mti.in_version(Version::Iso1993), out);
+    writer.put(2, reversal.account)?;
+    writer.put(3, facts.processing_code.as_bytes())?;
+    across::put_amount(&mut writer, partial.unwrap_or(reversal.amount))?;
+    writer.put(7, &reversal.transmitted.digits())?;
+    writer.put(11, &leg.stan.digits())?;
+    writer.put(12, &local)?;
+    let function: &[u8; 3] = if partial.is_some() {
+        &read::REVERSED_IN_PART
+    } else {
+        b"400"
+    };
+    writer.put(24, function)?;
+    writer.put(25, reason(reversal.cause))?;
+    put_present(&mut writer, 26, facts.merchant_category.as_bytes())?;
+    if partial.is_some() {
+        let mut amounts = [b'0'; 24];
+        if let Some(whole) = amounts.first_chunk_mut::<12>() {
+            *whole = reversal.amount.digits();
+        }
+        writer.put(30, &amounts)?;
+    }
+    put_present(&mut writer, 32, trace.institution.as_bytes())?;
+    put_present(&mut writer, 33, reversal.forwarding.as_bytes())?;
+    put_present(&mut writer, 37, trace.rrn.as_bytes())?;
+    put_present(&mut writer, 41, trace.terminal.as_bytes())?;
+    put_present(&mut writer, 42, trace.merchant.as_bytes())?;
+    writer.put(49, &facts.amount.currency().digits())?;
+    writer.put(56, original.as_bytes())?;
+    writer.finish()
+}
+
+/// DE25 (semantics.md §3.5). After a restart nobody knows more than that no answer came.
+const fn reason(cause: ReversalCause) -> &'static [u8; 4] {
+    match cause {
+        ReversalCause::Timeout | ReversalCause::Restart => b"4021",
+        ReversalCause::Requested => b"4000",
+        ReversalCause::InvalidAnswer => b"4020",
+    }
+}
+
 pub(super) fn put_present(
     writer: &mut Writer<'_>,
     number: u8,
@@ -213,7 +393,9 @@ pub(super) fn put_present(
 
 /// Puts all that comes before DE22, and that where another dialect has it in another length.
 fn copy_entry_mode(writer: &mut Writer<'_>, request: MessageRef<'_>) -> Result<(), WriteError> {
-    if core::ptr::eq(writer.dialect(), request.dialect()) || !request.present().contains(22) {
+    let is_same = core::ptr::eq(writer.dialect(), request.dialect());
+    let has_digits = request.dialect().version() == Version::Iso1987;
+    if is_same || !has_digits || !request.present().contains(22) {
         return Ok(());
     }
     writer.copy_up_to(22, request)?;
@@ -223,6 +405,9 @@ fn copy_entry_mode(writer: &mut Writer<'_>, request: MessageRef<'_>) -> Result<(
         None => Err(WriteError::Length(22)),
     }
 }
+
+/// Settlement date.
+const SETTLEMENT_DATE: u8 = 15;
 
 /// Three digits, and a zero where the dialect has a fourth (Visa).
 pub(super) fn put_entry_mode(writer: &mut Writer<'_>, digits: &[u8]) -> Result<(), WriteError> {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use domain::bytes::Text;
-use domain::ids::AuthorisationId;
+use domain::ids::{AuthorisationId, Stan};
 use domain::request::{Answer, Trace};
 use domain::response_code::ResponseCode;
-use domain::time::{Instant, digits_of};
-use hashbrown::HashSet;
-use iso8583::mti::{Class, Function};
-use iso8583::translate::NetworkKind;
+use domain::time::{Instant, TransmissionTime, digits_of};
+use hashbrown::{HashMap, HashSet};
+use iso8583::mti::{Class, Function, Version};
+use iso8583::translate::{NetworkKind, RequestFields, ReversalFields};
 use iso8583::{FieldIndex, MessageRef, translate};
 
 use super::behaviour::{Delivery, Dice};
@@ -100,6 +100,8 @@ pub(super) struct Station {
     index: FieldIndex,
     stats: IssuerStats,
     signed_on: HashSet<u32>,
+    /// DE7 of requests of 1993, by DE11 and DE12.
+    made: HashMap<(Stan, String), TransmissionTime>,
     /// When the first request came: scripted faults count from it.
     first: Option<u64>,
     /// How the message at hand is answered.
@@ -116,6 +118,7 @@ impl Station {
             index: FieldIndex::new(),
             stats: IssuerStats::default(),
             signed_on: HashSet::new(),
+            made: HashMap::new(),
             first: None,
         }
     }
@@ -269,6 +272,7 @@ impl Station {
 
     fn request(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
         let fields = translate::request(message).ok()?;
+        self.remember(&fields);
         self.first.get_or_insert(now);
         self.stats.requests += 1;
         let delivery = self.delivery();
@@ -330,10 +334,7 @@ impl Station {
         self.stats.reversals += 1;
         let id = TraceId {
             stan: fields.original.stan,
-            transmitted: fields
-                .original
-                .transmitted
-                .unwrap_or(fields.trace.transmitted),
+            transmitted: self.transmitted(&fields),
             ..trace_id(&fields.trace)
         };
         let code = self.book.reversal(&id, fields.replacement);
@@ -343,6 +344,23 @@ impl Station {
             return Some(());
         }
         self.answer(line, message, &Answer::of(code), delivery, now)
+    }
+
+    /// A reversal of 1993 names its original by the time of its place, and not by DE7.
+    fn remember(&mut self, fields: &RequestFields) {
+        if fields.version == Version::Iso1993 {
+            let trace = &fields.trace;
+            let local = [trace.local_date.as_str(), trace.local_time.as_str()].concat();
+            self.made.insert((trace.stan, local), trace.transmitted);
+        }
+    }
+
+    /// DE7 of what is reversed.
+    fn transmitted(&self, fields: &ReversalFields) -> TransmissionTime {
+        let local = fields.original_local.as_str().to_owned();
+        let made = self.made.get(&(fields.original.stan, local)).copied();
+        let named = fields.original.transmitted.or(made);
+        named.unwrap_or(fields.trace.transmitted)
     }
 
     /// Writes an answer and puts it on its way.

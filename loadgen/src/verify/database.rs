@@ -103,9 +103,7 @@ impl DatabaseRow {
 
     /// Whether it says what the journal says.
     pub(super) fn agrees(&self, entry: &Entry) -> bool {
-        let code = entry
-            .code
-            .map(|code| String::from_utf8_lossy(code.as_bytes()).into_owned());
+        let code = entry.code.map(|code| code.to_string());
         let authorisation = self.authorisation.as_deref().unwrap_or_default();
         self.amount == entry.amount
             && self.code == code

@@ -224,5 +224,5 @@ impl<'r> Cells<'r> {
 
 /// DE39 as text.
 pub(crate) fn code(row: &mut Row<'_>, code: ResponseCode) {
-    row.bytes(code.as_bytes());
+    row.bytes(code.digits().as_bytes());
 }

@@ -4,6 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::{intent, sample, small};
+use domain::ResponseCode;
+use domain::record::{Outcome, OutcomeKind};
+use domain::request::Answer;
+use domain::time::WallTime;
 
 fn encoded(record: &Record<'_>, lsn: Lsn) -> Vec<u8> {
     let mut bytes = vec![0xEE; encoded_len(record)];
@@ -65,6 +69,35 @@ proptest! {
             prop_assert_eq!(encoded(&decoded.record, Lsn(1)), bytes);
         }
     }
+}
+
+/// What an issuer of 1993 sent takes the two bytes that a code of 1987 takes.
+#[test]
+fn an_outcome_keeps_what_the_issuer_sent() {
+    let code = |digits: &str| ResponseCode::read(digits.as_bytes()).unwrap();
+    let check = |told: ResponseCode, issuer_code, expected: (&str, Option<&str>)| {
+        let record = Record::Outcome(Outcome {
+            transaction: intent(1).transaction(),
+            decided: WallTime::from_unix_millis(5),
+            kind: OutcomeKind::Answered,
+            answer: Answer::of(told),
+            issuer_code,
+        });
+        let bytes = encoded(&record, Lsn(1));
+        let Record::Outcome(read) = decode(&bytes).unwrap().record else {
+            panic!("it was an outcome");
+        };
+        let expected = (code(expected.0), expected.1.map(code));
+        assert_eq!((read.answer.code, read.issuer_code), expected);
+        assert_eq!(encoded(&Record::Outcome(read), Lsn(1)), bytes);
+    };
+    check(code("116").internal(), None, ("51", Some("116")));
+    check(code("51").internal(), None, ("51", None));
+    check(code("126").internal(), None, ("126", None));
+    check(code("1016").internal(), None, ("51", Some("1016")));
+    let partial = code("002").internal();
+    check(code("05"), Some(partial), ("05", Some("002")));
+    check(code("05"), Some(code("10")), ("05", Some("10")));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use domain::ResponseCode;
 use iso8583::error::ParseError;
+use iso8583::mti::{Class as MessageClass, Function, Origin};
 use iso8583::{MessageRef, Mti, translate};
 
 use crate::frame::Claim;
@@ -9,9 +10,9 @@ use crate::frame::Claim;
 /// What to do with a message from an acquirer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// 0100, 0120, 0200, 0220, 0400, 0420 and their repeats: for the loop.
+    /// A request, an advice or a reversal of the dialect's edition, of any origin: for the loop.
     Transaction(Claim),
-    /// 0800, 0801, 0820: answered in the session.
+    /// Network management: answered in the session.
     Network,
     /// Answered at once, and nothing is remembered.
     Refuse {
@@ -29,11 +30,17 @@ pub(crate) fn classify(message: MessageRef<'_>, parsed: Result<(), ParseError>) 
     if let Err(error) = parsed {
         return refuse(message, ResponseCode::FORMAT_ERROR, Some(error.field));
     }
-    match message.mti().as_bytes() {
-        b"0100" | b"0101" | b"0120" | b"0121" | b"0200" | b"0201" | b"0220" | b"0221" | b"0400"
-        | b"0401" | b"0420" | b"0421" => transaction(message),
-        b"0800" | b"0801" | b"0820" => Class::Network,
-        _ => refuse(message, unserved(message.mti()), None),
+    let mti = message.mti();
+    if mti.version() != message.dialect().version() || mti.origin() == Origin::Reserved {
+        return refuse(message, unserved(mti), None);
+    }
+    match (mti.class(), mti.function()) {
+        (
+            MessageClass::Authorisation | MessageClass::Financial | MessageClass::Reversal,
+            Function::Request | Function::Advice,
+        ) => transaction(message),
+        (MessageClass::Network, Function::Request | Function::Advice) => Class::Network,
+        _ => refuse(message, unserved(mti), None),
     }
 }
 
@@ -49,9 +56,10 @@ fn transaction(message: MessageRef<'_>) -> Class {
     }
 }
 
-/// An MTI that is well formed but not served is 12; one of another version is 30.
+/// An MTI that is well formed but not served is 12, as is one of another edition; one with a digit
+/// that means nothing is 30.
 fn unserved(mti: Mti) -> ResponseCode {
-    if mti.as_bytes().first() == Some(&b'0') {
+    if mti.is_well_formed() {
         ResponseCode::INVALID_TRANSACTION
     } else {
         ResponseCode::FORMAT_ERROR
@@ -64,5 +72,70 @@ pub(crate) fn refuse(message: MessageRef<'_>, code: ResponseCode, field: Option<
         Class::Refuse { code, field }
     } else {
         Class::Close
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iso8583::{Dialect, FieldIndex, Writer};
+
+    use super::*;
+
+    /// What becomes of a good message of this type in a dialect.
+    fn classified(dialect: &'static Dialect, mti: &str) -> Class {
+        let mut out = [0; 512];
+        let mti = Mti::new(mti.as_bytes().try_into().unwrap()).unwrap();
+        let mut writer = Writer::new(dialect, mti, &mut out);
+        let later = dialect != Dialect::ISO87_ASCII;
+        let fields: [(u8, &[u8]); 10] = [
+            (2, b"5061001234567890"),
+            (3, b"000000"),
+            (4, b"000000001500"),
+            (7, b"0601120000"),
+            (11, b"000042"),
+            (12, if later { b"260601120000" } else { b"120000" }),
+            (24, b"200"),
+            (41, b"TERM0001"),
+            (49, b"404"),
+            (70, b"301"),
+        ];
+        for (number, value) in fields {
+            writer.put(number, value).unwrap();
+        }
+        let len = writer.finish().unwrap();
+        let mut index = FieldIndex::new();
+        let parsed = dialect.parse(&out[..len], &mut index);
+        classify(MessageRef::new(&out[..len], &index), parsed)
+    }
+
+    /// All ten thousand types, by a second reading of semantics.md §1.
+    fn expected(version: u8, mti: &[u8; 4]) -> Class {
+        let [v, class, function, origin] = mti.map(|digit| digit - b'0');
+        let code = |code| Class::Refuse { code, field: None };
+        if function % 2 == 1 || function > 2 || origin > 5 {
+            return Class::Close;
+        }
+        if !matches!(v, 0 | 1 | 2 | 8 | 9) || class == 0 || class == 9 {
+            return code(ResponseCode::FORMAT_ERROR);
+        }
+        let served = matches!((class, function), (1 | 2, 0) | (4, 0 | 2));
+        match (v == version, class) {
+            (true, 8) => Class::Network,
+            (true, 4) if served => Class::Transaction(Claim::Reversal),
+            (true, _) if served && origin % 2 == 1 => Class::Transaction(Claim::Repeat),
+            (true, _) if served => Class::Transaction(Claim::New),
+            (true | false, _) => code(ResponseCode::INVALID_TRANSACTION),
+        }
+    }
+
+    #[test]
+    fn fault_081_each_type_is_served_refused_or_closes() {
+        for (version, dialect) in [(0, Dialect::ISO87_ASCII), (1, Dialect::ISO93_ASCII)] {
+            for number in 0..10_000_u32 {
+                let mti = format!("{number:04}");
+                let expected = expected(version, mti.as_bytes().try_into().unwrap());
+                assert_eq!(classified(dialect, &mti), expected, "{mti} in {dialect:?}");
+            }
+        }
     }
 }

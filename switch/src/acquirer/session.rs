@@ -75,6 +75,11 @@ impl SessionContext {
         mac.map_or(Ok(()), |mac| mac.check(frame.message()))
     }
 
+    /// How its acquirer is told a code.
+    fn told(&self, code: ResponseCode) -> ResponseCode {
+        self.wire.codes.named(code)
+    }
+
     pub(crate) fn count_accept_error(&self, error: &glommio::GlommioError<()>) {
         let reason = match error.raw_os_error() {
             Some(EMFILE | ENFILE) => AcceptError::FdLimit,
@@ -375,6 +380,7 @@ impl Reader {
         field: Option<u8>,
     ) -> Result<(), CloseReason> {
         let class = refuse(frame.message(), code, field);
+        let code = self.context.told(code);
         let result = if class == Class::Close {
             Err(CloseReason::Frame)
         } else {
@@ -402,6 +408,7 @@ impl Reader {
         match self.context.mac_failure_answer {
             // It needs no DE41 for its answer.
             Some(code) if is_network => {
+                let code = self.context.told(code);
                 let answered = self.answer(&frame, |dialect, out| {
                     translate::write_refusal(dialect, frame.message(), code, None, out).ok()
                 });

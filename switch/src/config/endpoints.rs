@@ -6,6 +6,7 @@ use domain::currency::Currency;
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, Stan};
 use router::links::EjectionPolicy;
 
+use super::codes::timeout_answer;
 use super::dialects::Dialects;
 use super::mac::{Macs, failure_answer};
 use super::section::{Section, nearest};
@@ -55,10 +56,15 @@ pub(super) fn listeners(
                 .required("address", address)
                 .unwrap_or_else(unused_address),
             mac: shared.macs.read(&section, wire.dialect),
-            wire,
             acquirer: AcquirerId(acquirer.unwrap_or(0)),
-            mac_failure_answer: failure_answer(&section),
+            mac_failure_answer: failure_answer(&section, wire.dialect),
+            timeout_answer: timeout_answer(&section),
+            wire,
         };
+        if section.has("approval_codes") {
+            let text = "`approval_codes` is for issuers: an acquirer sends no codes";
+            section.fault_at("approval_codes", text);
+        }
         if let Some(taken) = listening
             .iter()
             .find(|taken| clash(**taken, listener.address))

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use domain::ResponseCode;
+use domain::result_code::CodeEdition;
 use iso8583::Dialect;
 use zeroize::Zeroizing;
 
@@ -144,17 +145,24 @@ fn length(section: &Section<'_>) -> Option<MacLen> {
     }
 }
 
-/// DE39 for a request whose MAC is missing or wrong; `None` drops it in silence.
-pub(super) fn failure_answer(listener: &Section<'_>) -> Option<ResponseCode> {
+/// DE39 for a request whose MAC is missing or wrong; `None` drops it in silence. Left out it is
+/// what the edition has for it: 63, in 1993 916.
+pub(super) fn failure_answer(listener: &Section<'_>, dialect: &Dialect) -> Option<ResponseCode> {
     let answer = listener.parsed("mac_failure_answer", |text| {
         if text == "none" {
             return Ok(None);
         }
-        let code = ResponseCode::new(text.as_bytes()).ok();
+        let edition = dialect.version().code_edition();
+        let code = ResponseCode::read(text.as_bytes()).ok();
+        let code = code.filter(|code| [CodeEdition::An2, edition].contains(&code.edition()));
+        let code = code.map(ResponseCode::internal);
         match code.filter(|code| !code.is_approval()) {
             Some(code) => Ok(Some(code)),
             None => Err("takes \"none\" or a response code that does not approve".to_owned()),
         }
     });
-    answer.unwrap_or(Some(ResponseCode::SECURITY_VIOLATION))
+    answer.unwrap_or_else(|| match dialect.version().code_edition() {
+        CodeEdition::An2 => Some(ResponseCode::SECURITY_VIOLATION),
+        CodeEdition::N3 | CodeEdition::N4 => ResponseCode::read(b"916").ok(),
+    })
 }

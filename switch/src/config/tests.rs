@@ -10,6 +10,7 @@ use domain::ids::{IssuerId, LinkId};
 
 use super::*;
 
+mod codes;
 mod mac;
 mod routes;
 mod wire;

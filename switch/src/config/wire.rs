@@ -1,12 +1,16 @@
 //! How messages stand on the connections of one endpoint: framing, header, dialect.
 
+use std::sync::Arc;
+
 use iso8583::dialect::{BitmapForm, MtiForm};
 use iso8583::field::{Coding, Encoding, FieldSpec, Length};
 use iso8583::header::HeaderBytes;
 use iso8583::keep_alive::Answers;
+use iso8583::mti::Version;
 use iso8583::{Dialect, Framing, Header};
 
 use super::Wire;
+use super::codes::{codes, exponents};
 use super::endpoints::Shared;
 use super::section::{Section, nearest};
 use crate::limits::FRAME_LEN_MIN;
@@ -20,6 +24,8 @@ impl Wire {
             frame_len_max,
             answers: Answers::Never,
             dialect: DEFAULT_DIALECT,
+            codes: Arc::default(),
+            exponents: Arc::default(),
         }
     }
 }
@@ -28,6 +34,7 @@ pub(super) fn wire(section: &Section<'_>, shared: &Shared<'_>) -> Wire {
     let limits = shared.limits;
     let plain = Wire::plain(limits.frame_len_max);
     let answers = section.flag("answer_keep_alive", false);
+    let dialect = shared.dialects.of(section);
     let wire = Wire {
         framing: section.parsed("framing", framing).unwrap_or(plain.framing),
         header: section.parsed("header", header).unwrap_or(plain.header),
@@ -37,7 +44,9 @@ pub(super) fn wire(section: &Section<'_>, shared: &Shared<'_>) -> Wire {
         } else {
             Answers::Never
         },
-        dialect: shared.dialects.of(section),
+        dialect,
+        codes: codes(section, dialect),
+        exponents: exponents(section),
     };
     // The cap of all endpoints is judged where it stands.
     if section.has("frame_cap") && wire.frame_len_max * 2 > limits.out_queue_bytes_max {
@@ -74,15 +83,23 @@ fn check_framing(section: &Section<'_>, wire: &Wire) {
 
 /// Refuses a dialect whose fields cannot say what is read and written of every transaction.
 fn check_served(section: &Section<'_>, dialect: &Dialect) {
+    let (year, served): (_, &[_]) = match dialect.version() {
+        Version::Iso1993 => (1993, &SERVED_1993),
+        Version::Iso1987
+        | Version::Iso2003
+        | Version::National
+        | Version::Private
+        | Version::Reserved => (1987, &SERVED_1987),
+    };
     let is_missing = |(number, len): &&(u8, u16)| !holds(dialect.field(*number), *len);
-    let Some((number, len)) = SERVED.iter().find(is_missing) else {
+    let Some((number, len)) = served.iter().find(is_missing) else {
         return;
     };
     let name = dialect.name();
     let text = format!(
         "`dialect` is `{name}`, whose DE{number} does not hold the {len} characters of a \
-         transaction of 1987; messages of 1993 and 2003 are read by `njia inspect` and not served \
-         yet: name a dialect of 1987"
+         transaction of {year}; messages of 2003 are read by `njia inspect` and not served yet: \
+         name a dialect of 1987 or 1993"
     );
     section.fault_at("dialect", text);
 }
@@ -181,8 +198,9 @@ fn is_text_row(row: &FieldSpec) -> bool {
 }
 
 /// Fields with the length that the translation reads and writes, whatever the type indicator says:
-/// of requests and their answers, of network management, of the reversals that are owed.
-const SERVED: [(u8, u16); 9] = [
+/// of requests and their answers, of network management, of the reversals that are owed. An edition
+/// is told by the length of DE39.
+const SERVED_1987: [(u8, u16); 9] = [
     (3, 6),
     (4, 12),
     (7, 10),
@@ -192,6 +210,19 @@ const SERVED: [(u8, u16); 9] = [
     (70, 3),
     (90, 42),
     (95, 42),
+];
+const SERVED_1993: [(u8, u16); 11] = [
+    (3, 6),
+    (4, 12),
+    (7, 10),
+    (11, 6),
+    (12, 12),
+    (24, 3),
+    (25, 4),
+    (30, 24),
+    (39, 3),
+    (49, 3),
+    (56, 35),
 ];
 const DESTINATION: &str = "header_destination";
 const SOURCE: &str = "header_source";

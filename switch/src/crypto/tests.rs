@@ -7,6 +7,7 @@ use domain::ids::{AcquirerId, NodeId, ShardId, Stan};
 use domain::pan::Pan;
 use domain::request::{FrameId, MessageClass, OriginalReference, Trace, Transmission};
 use domain::time::TransmissionTime;
+use iso8583::mti::Version;
 use iso8583::translate::{RequestFields, ReversalFields};
 use persistence::identity::{Identity, JournalUuid};
 
@@ -37,6 +38,7 @@ fn identity(shard: u16) -> Identity {
 
 fn fields(stan: u32) -> RequestFields {
     RequestFields {
+        version: Version::Iso1987,
         class: MessageClass::Financial,
         transmission: Transmission::First,
         account: Pan::new(ACCOUNT).unwrap(),
@@ -44,6 +46,7 @@ fn fields(stan: u32) -> RequestFields {
         processing_code: Text::new("DE3", b"000000").unwrap(),
         merchant_category: Text::EMPTY,
         entry_mode: Text::EMPTY,
+        point_of_service: Text::EMPTY,
         trace: Trace {
             stan: Stan::new(stan).unwrap(),
             transmitted: TransmissionTime::from_digits(b"0101120000").unwrap(),
@@ -55,6 +58,28 @@ fn fields(stan: u32) -> RequestFields {
             institution: Text::EMPTY,
         },
     }
+}
+
+/// A message of 1993 may have no DE7: then DE12 tells copies of one request from another request.
+#[test]
+fn keys_of_1993_are_their_own() {
+    let (mut ring, _) = Keyring::new(&keys(2), &identity(0), 1).unwrap();
+    let mut key = |fields: &RequestFields| ring.facts(AcquirerId(0), fields).unwrap().key;
+    let of_1987 = fields(1);
+    let mut of_1993 = fields(1);
+    of_1993.version = Version::Iso1993;
+    assert_ne!(key(&of_1987), key(&of_1993));
+    of_1993.trace.transmitted = TransmissionTime::UNKNOWN;
+    of_1993.trace.local_date = Text::new("DE12", b"0601").unwrap();
+    of_1993.trace.local_time = Text::new("DE12", b"150000").unwrap();
+    let first = key(&of_1993);
+    assert_eq!(key(&of_1993), first);
+    of_1993.trace.local_time = Text::new("DE12", b"150001").unwrap();
+    assert_ne!(key(&of_1993), first);
+    let mut content = |fields: &RequestFields| ring.facts(AcquirerId(0), fields).unwrap().content;
+    let before = content(&of_1993);
+    of_1993.point_of_service = Text::new("DE22", b"511101513344").unwrap();
+    assert_ne!(content(&of_1993), before);
 }
 
 #[test]
@@ -165,11 +190,13 @@ fn a_reversal_finds_its_original_with_and_without_de42() {
             rrn: trace.rrn,
         };
         let fields = ReversalFields {
+            version: Version::Iso1987,
             transmission: Transmission::First,
             account: None,
             amount: request.amount,
             replacement: None,
             original,
+            original_local: Text::EMPTY,
             trace,
         };
         ring.reversal(AcquirerId(0), &fields, FrameId(1))

@@ -244,12 +244,14 @@ impl Link {
             Received::Rejected(code) => return self.rejected(message, code, now),
             Received::Message => {}
         }
-        match message.mti().as_bytes() {
-            [b'0', b'8', b'0' | b'2', _] => self.answer_network(frame),
-            [b'0', b'8', ..] => self.network_answered(message, now, wall),
-            b"0110" | b"0130" | b"0210" | b"0230" | b"0410" | b"0430" => {
-                self.match_answer(message, now)
+        let mti = message.mti();
+        match mti.as_bytes() {
+            _ if mti.version() != message.dialect().version() => {
+                LinkEvent::Unmatched(Unmatched::Unknown)
             }
+            [_, b'8', b'0' | b'2', _] => self.answer_network(frame),
+            [_, b'8', ..] => self.network_answered(message, now, wall),
+            [_, b'1' | b'2' | b'4', b'1' | b'3', _] => self.match_answer(message, now),
             // An echo of our own request, or a message that an issuer does not send: never matched.
             _ => LinkEvent::Unmatched(Unmatched::Unknown),
         }
@@ -475,11 +477,11 @@ impl ShardSet {
 fn expected_of(message: MessageRef<'_>) -> Option<Expected> {
     let stan = translate::stan(message).ok()?;
     let kind = match message.mti().as_bytes() {
-        b"0110" => ResponseKind::Authorisation,
-        b"0210" => ResponseKind::Financial,
-        b"0130" => ResponseKind::AuthorisationAdvice,
-        b"0230" => ResponseKind::FinancialAdvice,
-        b"0410" | b"0430" => ResponseKind::Reversal,
+        [_, b'1', b'1', _] => ResponseKind::Authorisation,
+        [_, b'2', b'1', _] => ResponseKind::Financial,
+        [_, b'1', b'3', _] => ResponseKind::AuthorisationAdvice,
+        [_, b'2', b'3', _] => ResponseKind::FinancialAdvice,
+        [_, b'4', b'1' | b'3', _] => ResponseKind::Reversal,
         _ => return None,
     };
     Some(Expected { kind, stan })
@@ -489,11 +491,11 @@ fn expected_of(message: MessageRef<'_>) -> Option<Expected> {
 fn asked_by(message: MessageRef<'_>) -> Option<Expected> {
     let stan = translate::stan(message).ok()?;
     let kind = match message.mti().as_bytes() {
-        b"0100" => ResponseKind::Authorisation,
-        b"0200" => ResponseKind::Financial,
-        b"0120" | b"0121" => ResponseKind::AuthorisationAdvice,
-        b"0220" | b"0221" => ResponseKind::FinancialAdvice,
-        b"0420" | b"0421" => ResponseKind::Reversal,
+        [_, b'1', b'0', _] => ResponseKind::Authorisation,
+        [_, b'2', b'0', _] => ResponseKind::Financial,
+        [_, b'1', b'2', _] => ResponseKind::AuthorisationAdvice,
+        [_, b'2', b'2', _] => ResponseKind::FinancialAdvice,
+        [_, b'4', b'2', _] => ResponseKind::Reversal,
         _ => return None,
     };
     Some(Expected { kind, stan })

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use domain::ResponseCode;
 use domain::ids::IssuerId;
 use domain::record::{
     AdviceOrigin, Outcome as OutcomeRecord, OutcomeKind, Record, RefusalReason, ReversalCause,
     SafResult,
 };
 use domain::request::{IssuerLeg, MessageClass};
+use domain::{ResponseCode, ResultCode};
 use iso8583::MessageRef;
 use iso8583::error::{MacError, MacRule, ParseError, ParseErrorKind};
 use router::breaker::BreakerState;
@@ -268,7 +268,7 @@ impl Metrics {
 impl Outcome {
     /// How a transaction ended, out of the record that says it.
     #[must_use]
-    pub const fn of(record: &OutcomeRecord<'_>) -> Self {
+    pub fn of(record: &OutcomeRecord<'_>) -> Self {
         match record.kind {
             OutcomeKind::Answered if record.answer.code.is_approval() => Self::Approved,
             OutcomeKind::Answered | OutcomeKind::NotSent => Self::Declined,
@@ -305,17 +305,17 @@ const fn of_refusal(reason: RefusalReason) -> (Origin, DeclineReason) {
     }
 }
 
-const fn of_code(code: ResponseCode) -> DeclineReason {
-    match code.as_bytes() {
-        b"51" => DeclineReason::InsufficientFunds,
-        b"05" => DeclineReason::DoNotHonour,
-        b"54" => DeclineReason::ExpiredCard,
-        b"55" | b"75" => DeclineReason::Pin,
-        b"62" => DeclineReason::RestrictedCard,
-        b"61" => DeclineReason::AmountLimit,
-        b"65" => DeclineReason::VelocityCount,
-        b"59" | b"34" => DeclineReason::Fraud,
-        b"91" | b"96" | b"68" => DeclineReason::IssuerFailure,
+fn of_code(code: ResponseCode) -> DeclineReason {
+    match code.meaning() {
+        ResultCode::InsufficientFunds => DeclineReason::InsufficientFunds,
+        ResultCode::DoNotHonour => DeclineReason::DoNotHonour,
+        ResultCode::ExpiredCard => DeclineReason::ExpiredCard,
+        ResultCode::WrongPin | ResultCode::PinTriesExceeded => DeclineReason::Pin,
+        ResultCode::RestrictedCard => DeclineReason::RestrictedCard,
+        ResultCode::ExceedsAmountLimit => DeclineReason::AmountLimit,
+        ResultCode::ExceedsFrequencyLimit => DeclineReason::VelocityCount,
+        ResultCode::SuspectedFraud | ResultCode::FraudPickUp => DeclineReason::Fraud,
+        _ if code.is_issuer_failure() => DeclineReason::IssuerFailure,
         _ => DeclineReason::Other,
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use domain::ResponseCode;
 use domain::ids::{LinkId, Lsn};
 use domain::record::Record;
 use domain::request::{FrameId, IssuerLeg};
 use domain::time::Instant;
+use domain::{ResponseCode, ResultCode};
 use iso8583::translate;
 use persistence::journal::Class;
 use router::links::LinkOutcome;
@@ -17,6 +17,7 @@ use transaction::{Handle, OwedId};
 
 use super::{Shard, Waiting};
 use crate::crypto::mac;
+use crate::frame::Frame;
 use crate::mesh::Message;
 use crate::metrics::Outcome;
 
@@ -170,12 +171,18 @@ impl Shard {
         let dialect = waiting.frame.dialect();
         let casing = waiting.frame.casing.reply();
         let framed = casing.write(&mut out, |body| {
-            let answer = match reply {
+            let mut answer = match reply {
                 Reply::Answer(handle) => self.engine.answer(handle)?,
                 Reply::Code(code) | Reply::Acknowledge { code } => {
                     domain::request::Answer::of(code)
                 }
             };
+            if let Reply::Answer(handle) = reply
+                && self.engine.has_timed_out(handle)
+            {
+                answer.code = self.timeout_told(&waiting.frame, answer.code);
+            }
+            answer.code = self.code_told(&waiting.frame, answer.code);
             let len = translate::write_answer(dialect, message, &answer, body).ok()?;
             mac::append(self.session_mac(&waiting.frame), dialect, body, len)
         });
@@ -184,6 +191,21 @@ impl Shard {
         self.reply(waiting.session, bytes);
         self.work.scratch = out;
         self.pool.give(waiting.frame);
+    }
+
+    /// How the session of a message is told a code.
+    pub(super) fn code_told(&self, request: &Frame, code: ResponseCode) -> ResponseCode {
+        let listener = self.config.listeners.get(usize::from(request.listener.0));
+        listener.map_or(code, |listener| listener.wire.codes.named(code))
+    }
+
+    /// Of a timeout, which the session has its own word for (semantics.md R1).
+    fn timeout_told(&self, request: &Frame, code: ResponseCode) -> ResponseCode {
+        let listener = self.config.listeners.get(usize::from(request.listener.0));
+        match listener {
+            Some(listener) if code == ResponseCode::ISSUER_INOPERATIVE => listener.timeout_answer,
+            Some(_) | None => code,
+        }
     }
 
     /// Authentication data stays until an issuer has had it: the next candidate needs it whole.
@@ -219,10 +241,13 @@ impl Shard {
 
 /// How an answer looks to whoever waited for it.
 fn outcome_told(code: ResponseCode) -> Outcome {
-    match code {
-        code if code.is_approval() => Outcome::Approved,
-        ResponseCode::ISSUER_INOPERATIVE | ResponseCode::RECEIVED_TOO_LATE => Outcome::TimedOut,
-        ResponseCode::MALFUNCTION => Outcome::Failed,
+    if code.is_approval() {
+        return Outcome::Approved;
+    }
+    match code.meaning() {
+        ResultCode::IssuerInoperative | ResultCode::ReceivedTooLate => Outcome::TimedOut,
+        ResultCode::Malfunction => Outcome::Failed,
+        _ if code == ResponseCode::ISSUER_TIMED_OUT => Outcome::TimedOut,
         _ => Outcome::Declined,
     }
 }

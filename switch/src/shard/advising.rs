@@ -149,6 +149,7 @@ impl Shard {
             leg: &leg,
             forwarding: &issuer.institution,
             completed: owed.completed.as_ref(),
+            decided: self.work.wall,
             authorisation: &owed.authorisation,
             transmission,
             fields: owed.fields,

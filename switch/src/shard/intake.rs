@@ -1,9 +1,11 @@
 //! From the session to the engine, and from the engine's answer back to the session.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ResponseCode;
-use domain::ids::{ShardId, Stan};
+use domain::currency::Exponents;
+use domain::ids::ShardId;
 use domain::request::{FrameId, Request, Reversal};
 use domain::time::Instant;
 use iso8583::translate;
@@ -61,12 +63,16 @@ impl Shard {
     }
 
     fn admit_request(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
-        let fields = match translate::request(frame.message()) {
+        let mut fields = match translate::request(frame.message()) {
             Ok(fields) => fields,
             Err(error) => {
                 return self.refuse_malformed(session, frame, error.field);
             }
         };
+        match self.exponents(&frame).from_network(fields.amount) {
+            Some(amount) => fields.amount = amount,
+            None => return self.refuse_malformed(session, frame, 4),
+        }
         if fields.amount.minor() == 0 {
             self.metrics
                 .count(Counter::Rejected(RejectReason::Malformed));
@@ -96,12 +102,21 @@ impl Shard {
         if !self.journal.takes_reversals() {
             return self.refuse_for(RejectReason::JournalUnavailable, session, frame);
         }
-        let fields = match translate::reversal(frame.message()) {
+        let mut fields = match translate::reversal(frame.message()) {
             Ok(fields) => fields,
             Err(error) => {
                 return self.refuse_malformed(session, frame, error.field);
             }
         };
+        let exponents = self.exponents(&frame);
+        let replacement = fields.replacement.map(|kept| exponents.from_network(kept));
+        match (exponents.from_network(fields.amount), replacement) {
+            (Some(amount), None | Some(Some(_))) => {
+                fields.amount = amount;
+                fields.replacement = replacement.flatten();
+            }
+            (None, _) | (_, Some(None)) => return self.refuse_malformed(session, frame, 4),
+        }
         let reversal = self
             .keyring
             .reversal(frame.acquirer, &fields, FrameId::default());
@@ -110,6 +125,14 @@ impl Shard {
             transaction::Input::Reversal(Reversal { frame, ..reversal }),
             now,
         );
+    }
+
+    /// In which units the acquirer of a message counts.
+    fn exponents(&self, frame: &Frame) -> Arc<Exponents> {
+        let listener = self.config.listeners.get(usize::from(frame.listener.0));
+        listener.map_or_else(Arc::default, |listener| {
+            Arc::clone(&listener.wire.exponents)
+        })
     }
 
     /// Its session is told too: it bears only so many.
@@ -150,9 +173,7 @@ impl Shard {
                 .map(|fields| fields.original.stan)
                 .ok()
         } else {
-            message
-                .field(11)
-                .and_then(|digits| Stan::from_digits(digits).ok())
+            translate::stan(message).ok()
         };
         // A message without a usable STAN is refused by whoever owns slot zero.
         let slot = self.keyring.slot(frame.acquirer, stan.unwrap_or_default());
@@ -169,6 +190,7 @@ impl Shard {
     ) {
         let mut out = std::mem::take(&mut self.work.scratch);
         let casing = frame.casing.reply();
+        let code = self.code_told(&frame, code);
         let framed = casing.write(&mut out, |body| {
             let (dialect, message) = (frame.dialect(), frame.message());
             let len = translate::write_refusal(dialect, message, code, field, body).ok()?;

@@ -1,18 +1,20 @@
 //! Messages to issuers and what comes back.
 
-use domain::ResponseCode;
 use domain::ids::{IssuerId, LinkId, ShardId};
 use domain::pan::Pan;
 use domain::request::{Answer, FrameId, IssuerLeg, Transmission};
 use domain::time::{Instant, TransmissionTime};
-use iso8583::translate::{self, IssuerReversal};
+use domain::{Amount, ResponseCode};
+use iso8583::error::WriteError;
+use iso8583::translate::{self, IssuerRequest, IssuerReversal};
 use router::links::LinkPool;
 use std::rc::Rc;
+use std::sync::Arc;
 use transaction::matching::{Echo, Expected, ResponseKind};
 use transaction::{Handle, Input, OwedId};
 
 use super::{FollowUp, Shard, unwritable};
-use crate::config::Config;
+use crate::config::{Config, ListenerId, Wire};
 use crate::conn::Conn;
 use crate::crypto::mac::EndpointMac;
 use crate::frame::Frame;
@@ -47,9 +49,21 @@ impl Shard {
         let account = account.as_ref().map(Pan::expose_digits);
         let echo = self.echo.of_facts(facts, &leg, account.unwrap_or_default());
         let mac = link_mac(&self.config, leg.issuer);
+        let amount = amount_asked(
+            &self.config,
+            waiting.frame.listener,
+            leg.issuer,
+            facts.amount,
+        );
+        let admitted = self.work.wall;
         let framed = unwritable::write(&issuer, mac, &mut self.work.scratch, |body| {
-            let (dialect, forwarding) = (issuer.dialect, &issuer.institution);
-            translate::write_issuer_request(dialect, message, &leg, forwarding, body)
+            let going = IssuerRequest {
+                leg: &leg,
+                forwarding: &issuer.institution,
+                admitted,
+                amount: amount.map_err(|()| WriteError::Content(4))?,
+            };
+            translate::write_issuer_request(issuer.dialect, message, &going, body)
         });
         let id = OutboundId {
             owner: self.id,
@@ -120,13 +134,25 @@ impl Shard {
             transmitted: Some(transmitted),
             ..self.echo.of_facts(facts, &leg, account)
         };
+        let exponents = &self
+            .config
+            .issuers
+            .get(usize::from(leg.issuer.0))?
+            .wire
+            .exponents;
         let reversal = IssuerReversal {
             facts,
             account,
             original: owed.original,
             leg: &leg,
             forwarding: &issuer.institution,
-            replacement: owed.replacement,
+            amount: exponents.to_network(facts.amount)?,
+            replacement: match owed.replacement {
+                Some(kept) => Some(exponents.to_network(kept)?),
+                None => None,
+            },
+            decided: owed.decided,
+            cause: owed.cause,
             transmission,
             transmitted,
         };
@@ -325,14 +351,20 @@ impl Shard {
             ..
         } = outbound;
         let message = frame.message();
+        let wire = self.issuer_wire(handle);
+        let codes = wire
+            .as_ref()
+            .map(|wire| Arc::clone(&wire.codes))
+            .unwrap_or_default();
         if let Purpose::Reversal(owed) = purpose {
-            if let Ok(code) = translate::response_code(message) {
+            if let Ok(code) = translate::response_code(message, &codes) {
                 self.turn(Input::ReversalResponse { owed, code }, now);
             }
         } else {
             let mut scratch = [0_u8; Answer::FIELDS_LEN_MAX];
-            match translate::issuer_answer(message, &mut scratch) {
-                Ok(answer) => self.turn(
+            let answer = translate::issuer_answer(message, &codes, &mut scratch);
+            match answer.map(|answer| in_iso_units(answer, wire.as_ref())) {
+                Ok(Some(answer)) => self.turn(
                     Input::Response {
                         handle,
                         stan,
@@ -341,11 +373,18 @@ impl Shard {
                     now,
                 ),
                 // A late answer changes nothing, so one that cannot be read is not worth a state.
-                Err(_) if late => {}
-                Err(_) => self.turn(Input::Unusable { handle, stan }, now),
+                Err(_) | Ok(None) if late => {}
+                Err(_) | Ok(None) => self.turn(Input::Unusable { handle, stan }, now),
             }
         }
         self.pool.give(frame);
+    }
+
+    /// How the issuer of a transaction speaks; `None` of one that is forgotten.
+    fn issuer_wire(&self, handle: Handle) -> Option<Wire> {
+        let issuer = self.engine.leg(handle)?.issuer;
+        let issuer = self.config.issuers.get(usize::from(issuer.0))?;
+        Some(issuer.wire.clone())
     }
 
     pub(super) fn act_on_link(&mut self, link: LinkId, event: LinkEvent, now: Instant) {
@@ -439,6 +478,34 @@ impl Shard {
             self.turn(Input::IssuerUp { issuer }, now);
         }
     }
+}
+
+/// DE4 for an issuer that counts in other units than the acquirer; `Err` when it has no whole number
+/// of them.
+fn amount_asked(
+    config: &Config,
+    listener: ListenerId,
+    issuer: IssuerId,
+    amount: Amount,
+) -> Result<Option<Amount>, ()> {
+    let listener = config.listeners.get(usize::from(listener.0));
+    let issuer = config.issuers.get(usize::from(issuer.0));
+    let (Some(listener), Some(issuer)) = (listener, issuer) else {
+        return Ok(None);
+    };
+    if listener.wire.exponents.is_iso() && issuer.wire.exponents.is_iso() {
+        return Ok(None);
+    }
+    issuer.wire.exponents.to_network(amount).map(Some).ok_or(())
+}
+
+/// The same answer with its amount as the switch counts; `None` when it has no whole number of
+/// units.
+fn in_iso_units<'a>(mut answer: Answer<'a>, wire: Option<&Wire>) -> Option<Answer<'a>> {
+    if let (Some(amount), Some(wire)) = (answer.amount, wire) {
+        answer.amount = Some(wire.exponents.from_network(amount)?);
+    }
+    Some(answer)
 }
 
 /// What authenticates requests and reversals to an issuer.

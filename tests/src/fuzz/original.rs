@@ -2,10 +2,15 @@
 
 use domain::ids::{AcquirerId, InstitutionId, Slot};
 use domain::pan::{Account, PanToken, SealedPan};
+use domain::record::ReversalCause;
 use domain::request::{
     ContentHash, DuplicateKey, Facts, IssuerLeg, MessageKind, TraceKey, Transmission,
 };
+use domain::time::WallTime;
 use iso8583::translate::{IssuerReversal, RequestFields};
+
+/// 1 June 2026, 12:00:03 UTC.
+pub(super) const ADMITTED: WallTime = WallTime::from_unix_millis(1_780_315_203_000);
 
 pub(super) fn facts(request: &RequestFields) -> Facts {
     Facts {
@@ -45,7 +50,10 @@ pub(super) fn reversal<'a>(
         original: MessageKind::Request,
         leg,
         forwarding,
+        amount: facts.amount,
         replacement: None,
+        decided: ADMITTED,
+        cause: ReversalCause::Timeout,
         transmission: Transmission::First,
         transmitted: leg.transmitted,
     }

@@ -118,9 +118,14 @@ impl Engine {
         if self.settings.outside_window == OutsideWindow::Admit {
             return true;
         }
+        let transmitted = request.facts.trace.transmitted;
+        // A message of 1993 without DE7 says when in the time of its place, which is no UTC.
+        if !transmitted.is_known() {
+            return true;
+        }
         let wall = self.clock.wall();
         let window = self.settings.duplicate_window;
-        let sent = request.facts.trace.transmitted.resolve(wall);
+        let sent = transmitted.resolve(wall);
         sent.is_some_and(|sent| {
             let is_near = sent >= wall.before(window) && sent <= wall.after(window);
             is_near && !self.table.may_be_unknown(sent)

@@ -209,7 +209,7 @@ fn a_second_answer_is_counted_and_a_conflicting_one_is_journaled() {
 }
 
 #[test]
-fn an_illegible_code_is_96_and_a_reversal() {
+fn fault_055_an_illegible_code_is_96_and_a_reversal() {
     let mut rig = sent_without_flush();
     let (handle, leg) = rig.sent();
     let stan = leg.stan;
@@ -225,7 +225,7 @@ fn an_illegible_code_is_96_and_a_reversal() {
 }
 
 #[test]
-fn a_partial_approval_is_told_05_and_reversed() {
+fn fault_056_a_partial_approval_is_told_05_and_reversed() {
     let mut rig = Rig::new(Auto::Flush);
     rig.request(1, 10);
     rig.respond(Answer {
@@ -250,7 +250,7 @@ fn a_partial_approval_is_told_05_and_reversed() {
 }
 
 #[test]
-fn an_amount_that_differs_unannounced_is_96_and_a_reversal() {
+fn fault_056_an_amount_that_differs_unannounced_is_96_and_a_reversal() {
     for amount in [
         kes(9_999),
         domain::Amount::new(10_000, domain::currency::Currency::UGX).unwrap(),

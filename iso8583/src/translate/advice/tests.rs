@@ -35,6 +35,7 @@ fn owed<'a>(
         leg,
         forwarding: us,
         completed: None,
+        decided: admitted(),
         authorisation: &AuthorisationId::EMPTY,
         transmission: Transmission::First,
         fields,

@@ -4,6 +4,7 @@ use std::format;
 use std::vec::Vec;
 
 use domain::bytes::Text;
+use domain::code_map::CodeMap;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, RouteId, Slot, Stan};
 use domain::pan::{Account, PanToken, SealedPan};
@@ -45,6 +46,26 @@ pub(in crate::translate) fn leg() -> IssuerLeg {
         stan: Stan::new(700_001).unwrap(),
         transmitted: TransmissionTime::from_number(601_120_001),
     }
+}
+
+/// 1 June 2026, 12:00:03 UTC.
+pub(in crate::translate) fn admitted() -> WallTime {
+    WallTime::from_unix_millis(1_780_315_203_000)
+}
+
+fn sent_on(
+    dialect: &'static Dialect,
+    request: MessageRef<'_>,
+    out: &mut [u8],
+) -> Result<usize, WriteError> {
+    let (leg, forwarding) = (leg(), forwarding());
+    let going = IssuerRequest {
+        leg: &leg,
+        forwarding: &forwarding,
+        admitted: admitted(),
+        amount: None,
+    };
+    write_issuer_request(dialect, request, &going, out)
 }
 
 pub(in crate::translate) fn forwarding() -> InstitutionId {
@@ -126,7 +147,7 @@ fn an_answer_carries_what_the_issuer_said() {
         ],
     );
     let mut scratch = [0; 1024];
-    let answer = translate::issuer_answer(issuer.view(), &mut scratch).unwrap();
+    let answer = translate::issuer_answer(issuer.view(), &CodeMap::STANDARD, &mut scratch).unwrap();
     let request = purchase_with("0200", &[(11, b"000099"), (37, b"000000000099")]);
     let answer = answered(&request, &answer);
     let value = |number| answer.view().field(number).unwrap();
@@ -233,8 +254,7 @@ fn a_refusal_echoes_what_is_readable_and_names_the_field() {
 fn the_issuers_leg_has_its_own_trace_and_all_else_of_the_acquirers() {
     let extra: &[(u8, &[u8])] = &[(33, b"111"), (52, &[9; 8]), (64, &[1; 8]), (128, &[2; 8])];
     let request = purchase_with("0201", extra);
-    let leg_b =
-        written(|out| write_issuer_request(DIALECT, request.view(), &leg(), &forwarding(), out));
+    let leg_b = written(|out| sent_on(DIALECT, request.view(), out));
     let leg_b = Message::new(DIALECT, leg_b);
     let own: &[(u8, &[u8])] = &[
         (7, b"0601120001"),
@@ -256,8 +276,7 @@ fn the_entry_mode_has_a_fill_where_the_dialect_has_one() {
         }
         let len = writer.finish().unwrap();
         let request = Message::new(from, out[..len].to_vec());
-        let leg_b =
-            written(|out| write_issuer_request(to, request.view(), &leg(), &forwarding(), out));
+        let leg_b = written(|out| sent_on(to, request.view(), out));
         let leg_b = Message::new(to, leg_b);
         let mut digits = [0; 4];
         assert_eq!(leg_b.view().decode(22, &mut digits).unwrap(), expected);
@@ -291,9 +310,7 @@ fn a_field_of_the_third_bitmap_alone_is_forwarded() {
             writer.put(number, &value).unwrap();
             let len = writer.finish().unwrap();
             let request = Message::new(dialect, out[..len].to_vec());
-            let leg_b = written(|out| {
-                write_issuer_request(dialect, request.view(), &leg(), &forwarding(), out)
-            });
+            let leg_b = written(|out| sent_on(dialect, request.view(), out));
             let leg_b = Message::new(dialect, leg_b);
             let present: Vec<u8> = leg_b.view().present().iter().collect();
             assert_eq!(present, [4, 7, 11, 33, number], "{dialect:?}");
@@ -307,8 +324,7 @@ fn a_field_of_the_third_bitmap_alone_is_forwarded() {
 fn an_issuer_of_another_dialect_gets_the_same_values() {
     let request = purchase_with("0100", &[]);
     let hex = Dialect::ISO87_ASCII_HEX;
-    let bytes =
-        written(|out| write_issuer_request(hex, request.view(), &leg(), &forwarding(), out));
+    let bytes = written(|out| sent_on(hex, request.view(), out));
     let leg_b = Message::new(hex, bytes);
     let own: &[(u8, &[u8])] = &[(7, b"0601120001"), (11, b"700001"), (33, b"999")];
     assert_eq!(leg_b.values(), purchase_with("0100", own).values());
@@ -325,7 +341,10 @@ fn reversal_of<'a>(
         original: MessageKind::Request,
         leg,
         forwarding: us,
+        amount: facts.amount,
         replacement: None,
+        decided: admitted(),
+        cause: ReversalCause::Timeout,
         transmission: Transmission::First,
         transmitted: TransmissionTime::from_number(601_120_003),
     }

@@ -340,7 +340,7 @@ impl RefusedV1 {
             transaction,
             admitted: WallTime::from_unix_millis(self.admitted),
             facts: self.facts.facts()?,
-            code: ResponseCode::new(&self.code).map_err(value)?,
+            code: ResponseCode::from_stored(self.code).map_err(value)?,
             reason: match self.reason {
                 1 => RefusalReason::BlockList,
                 2 => RefusalReason::AmountLimit,
@@ -366,7 +366,7 @@ impl From<&Outcome<'_>> for OutcomeV1 {
             // The writer has refused more than Answer::FIELDS_LEN_MAX bytes.
             fields_len: u16::try_from(answer.fields.len()).unwrap_or(u16::MAX),
             code: *answer.code.as_bytes(),
-            issuer_code: code_bytes(outcome.issuer_code),
+            issuer_code: code_bytes(sent(outcome)),
             authorisation: text_bytes(&answer.authorisation),
             kind: outcome.kind as u8,
             reserved: 0,
@@ -396,7 +396,7 @@ impl OutcomeV1 {
                 _ => return Err(RecordError::Value("outcome kind")),
             },
             answer: Answer {
-                code: ResponseCode::new(&self.code).map_err(value)?,
+                code: ResponseCode::from_stored(self.code).map_err(value)?,
                 authorisation: text("DE38", &self.authorisation)?,
                 amount: amount(self.amount_minor, self.currency)?,
                 fields,
@@ -534,7 +534,7 @@ impl LateResponseV1 {
             transaction,
             received: WallTime::from_unix_millis(self.received),
             issuer: IssuerId(self.issuer),
-            code: ResponseCode::new(&self.code).map_err(value)?,
+            code: ResponseCode::from_stored(self.code).map_err(value)?,
         })
     }
 }
@@ -590,6 +590,14 @@ fn amount(minor: u64, currency: u16) -> Result<Option<Amount>, RecordError> {
     Ok(Some(Amount::new(minor, currency).map_err(value)?))
 }
 
+/// DE39 as the issuer sent it, when that is not the code of the answer.
+fn sent(outcome: &Outcome<'_>) -> Option<ResponseCode> {
+    match outcome.issuer_code {
+        Some(code) => Some(code.sent().unwrap_or(code)),
+        None => outcome.answer.code.sent(),
+    }
+}
+
 fn code_bytes(code: Option<ResponseCode>) -> [u8; 2] {
     code.map_or([0, 0], |code| *code.as_bytes())
 }
@@ -598,7 +606,7 @@ fn code(bytes: [u8; 2]) -> Result<Option<ResponseCode>, RecordError> {
     if bytes == [0, 0] {
         return Ok(None);
     }
-    ResponseCode::new(&bytes).map(Some).map_err(value)
+    ResponseCode::from_stored(bytes).map(Some).map_err(value)
 }
 
 /// Padded with zeros, which no text contains.

@@ -30,32 +30,32 @@ fn a_framing_holds_what_its_endpoint_is_to_carry() {
 #[test]
 fn a_dialect_that_is_not_served_is_refused_where_it_is_named() {
     let text = EXAMPLE
-        .replacen("dialect = \"iso87-ascii\"", "dialect = \"iso93-ascii\"", 1)
+        .replacen("dialect = \"iso87-ascii\"", "dialect = \"iso2003-base\"", 1)
         .replacen("dialect = \"iso87-ascii\"", "dialect = \"later\"", 1);
     let text = text
         + "\n[dialects.later]\nextends = \"iso93-ascii\"\n[dialects.later.fields.39]\n\
            class = \"an\"\nlength = 2\n";
-    let listener = place(&text, "dialect = \"iso93-ascii\"");
+    let listener = place(&text, "dialect = \"iso2003-base\"");
     let issuer = place(&text, "dialect = \"later\"");
     let refused = |dialect, field, len| {
         format!(
             "`dialect` is `{dialect}`, whose DE{field} does not hold the {len} characters of a \
-             transaction of 1987; messages of 1993 and 2003 are read by `njia inspect` and not \
-             served yet: name a dialect of 1987"
+             transaction of 1987; messages of 2003 are read by `njia inspect` and not served \
+             yet: name a dialect of 1987 or 1993"
         )
     };
-    let listener = format!("{listener}: {}", refused("iso93-ascii", 39, 2));
+    let listener = format!("{listener}: {}", refused("iso2003-base", 4, 12));
     let issuer = format!("{issuer}: {}", refused("later", 90, 42));
     check_text(&text, &[], &[&listener, &issuer]);
 }
 
 #[test]
-fn dialects_of_1987_are_served_and_others_not() {
+fn dialects_of_1987_and_1993_are_served_and_others_not() {
     for dialect in Dialect::ALL {
         let name = dialect.name();
         let of_pos = ("NJIA__LISTENER__POS__DIALECT", name);
         let parsed = Config::parse("njia.toml", EXAMPLE, &environment(&[of_pos]));
-        let is_later = name.starts_with("iso93") || name.starts_with("iso2003");
+        let is_later = name.starts_with("iso2003");
         assert_eq!(parsed.is_err(), is_later, "{name}: {parsed:?}");
     }
 }
