@@ -243,7 +243,8 @@ proptest! {
                 }
                 Step::Finish(..) => {}
                 Step::Pick => {
-                    let usable: Vec<LinkId> = pool.ids().filter(|one| pool.is_usable(*one)).collect();
+                    let is_usable = |one: &LinkId| pool.is_usable(*one);
+                    let usable: Vec<LinkId> = pool.ids().filter(is_usable).collect();
                     let load = |link: &LinkId| calls.iter().filter(|call| *call == link).count();
                     let least = usable.iter().map(load).min();
                     let found = picked(&mut pool, now);
