@@ -14,7 +14,7 @@ use persistence::identity::Identity;
 use persistence::journal::{FileSystems, JournalSettings, executor};
 use persistence::manifest::Manifest;
 use persistence::segment_header::WrappedKey;
-use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::net::{SocketType, sockopt};
 use thiserror::Error;
 
 use crate::clock::Clock;
@@ -27,6 +27,7 @@ use crate::endpoint::issuer_wires;
 use crate::limits::MESH_MESSAGES_MAX;
 use crate::mesh;
 use crate::shard::setup::{self, ShardSeed};
+use crate::sys::family_of;
 
 /// What `njia serve` adds to the configuration.
 #[derive(Debug, Default)]
@@ -301,17 +302,13 @@ fn reserve_addresses(config: &Config) -> Result<Vec<(SocketAddr, OwnedFd)>, Serv
 }
 
 fn reserve(address: SocketAddr) -> std::io::Result<(SocketAddr, OwnedFd)> {
-    let family = if address.is_ipv6() {
-        AddressFamily::INET6
-    } else {
-        AddressFamily::INET
-    };
+    let family = family_of(address);
     // Sockets that share a port let another process share it too: one that does not tells whether
     // the port is free. SO_REUSEADDR passes over connections that have ended.
     if address.port() != 0 {
         let alone = rustix::net::socket(family, SocketType::STREAM, None)?;
         sockopt::set_socket_reuseaddr(&alone, true)?;
-        rustix::net::bind(&alone, &address)?;
+        bind_patiently(&alone, address)?;
     }
     let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
     sockopt::set_socket_reuseport(&socket, true)?;
@@ -319,6 +316,17 @@ fn reserve(address: SocketAddr) -> std::io::Result<(SocketAddr, OwnedFd)> {
     let real = rustix::net::getsockname(&socket)?;
     let real = SocketAddr::try_from(real).map_err(|_| std::io::Error::other("not an address"))?;
     Ok((real, socket))
+}
+
+/// The kernel closes the rings of a killed process in its own time, and with them its listeners.
+fn bind_patiently(socket: &OwnedFd, address: SocketAddr) -> std::io::Result<()> {
+    for _ in 1..BIND_ATTEMPTS {
+        match rustix::net::bind(socket, &address) {
+            Err(rustix::io::Errno::ADDRINUSE) => std::thread::park_timeout(BIND_PAUSE),
+            bound => return Ok(bound?),
+        }
+    }
+    Ok(rustix::net::bind(socket, &address)?)
 }
 
 fn spawn(
@@ -425,6 +433,9 @@ fn cannot_start(what: &str, reason: &dyn std::fmt::Display) -> ServeError {
     }
 }
 
+/// A second and a half until an address counts as taken.
+const BIND_ATTEMPTS: u32 = 30;
+const BIND_PAUSE: Duration = Duration::from_millis(50);
 /// Entries of one executor's rings.
 const RING_DEPTH: usize = 512;
 const BOOT_POLL: Duration = Duration::from_millis(1);

@@ -5,10 +5,47 @@
 )]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::net::{SendFlags, Shutdown, sockopt};
+use glommio::net::TcpListener;
+use rustix::net::{AddressFamily, SendFlags, Shutdown, SocketType, sockopt};
+
+/// Listens on `address`, as all shards do.
+///
+/// # Errors
+/// It cannot be bound.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = listening_socket(address)?;
+    // SAFETY: the descriptor is open and a listening TCP socket, and its ownership goes over. Safe
+    // code does not do: glommio's own bind takes no options.
+    Ok(unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) })
+}
+
+/// A listening socket whose port others may share. `SO_REUSEADDR` is handed on to what is accepted:
+/// without it, the connections that a killed process leaves behind keep its address from the next
+/// one for a minute.
+fn listening_socket(address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket(family_of(address), SocketType::STREAM, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    sockopt::set_socket_reuseport(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+/// The family of a socket that is bound to `address`.
+pub(crate) const fn family_of(address: SocketAddr) -> AddressFamily {
+    if address.is_ipv6() {
+        AddressFamily::INET6
+    } else {
+        AddressFamily::INET
+    }
+}
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 /// A second descriptor of a stream's socket, so that the shard's loop can write while the stream's
 /// own task waits to read.
@@ -63,6 +100,21 @@ mod tests {
     use super::*;
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
+
+    /// The side that closes first keeps the connection for a while, as a killed process does.
+    #[test]
+    fn an_address_can_be_bound_again_while_old_connections_linger() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = TcpListener::from(listening_socket(any).unwrap());
+        let address = listener.local_addr().unwrap();
+        let theirs = TcpStream::connect(address).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        drop((ours, listener));
+        let alone = rustix::net::socket(family_of(address), SocketType::STREAM, None).unwrap();
+        sockopt::set_socket_reuseaddr(&alone, true).unwrap();
+        rustix::net::bind(&alone, &address).unwrap();
+        drop((alone, theirs));
+    }
 
     #[test]
     fn a_writer_writes_what_the_socket_takes_and_then_nothing() {

@@ -9,7 +9,7 @@ use glommio::timer::sleep;
 
 use super::session::{SessionContext, serve};
 use crate::conn::Conn;
-use crate::sys::SocketWriter;
+use crate::sys::{self, SocketWriter};
 
 /// What a listener needs to open sessions.
 #[derive(Debug)]
@@ -25,8 +25,7 @@ pub(crate) struct ListenerSetup {
 /// # Errors
 /// The address cannot be bound.
 pub(crate) fn listen(setup: ListenerSetup) -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind(setup.address)
-        .map_err(|error| std::io::Error::other(error.to_string()))?;
+    let listener = sys::listen(setup.address)?;
     let address = listener
         .local_addr()
         .map_err(|error| std::io::Error::other(error.to_string()))?;
