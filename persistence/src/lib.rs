@@ -16,6 +16,7 @@ extern crate alloc;
 #[cfg(feature = "applier")]
 pub mod applier;
 pub mod batch;
+pub mod crash;
 pub mod error;
 #[cfg(test)]
 mod fixtures;

@@ -114,6 +114,16 @@ impl Conn {
         Ok(())
     }
 
+    /// Half of what is queued, for a crash in the middle of a frame.
+    pub(crate) fn write_half(&self) {
+        let out = self.out.borrow();
+        if let Some(half) = out.get(..out.len() / 2)
+            && let Err(error) = self.socket.try_write(half)
+        {
+            tracing::debug!(%error, "half of a frame was not written");
+        }
+    }
+
     /// Since when the socket has taken nothing.
     pub(crate) fn blocked_since(&self) -> Option<Instant> {
         self.blocked_since.get()

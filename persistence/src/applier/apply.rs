@@ -17,6 +17,7 @@ use super::projection::Failed;
 use super::sql::Sql;
 use super::status::Counts;
 use super::words;
+use crate::crash::{self, Step};
 use crate::identity::JournalUuid;
 
 /// Why a batch did not land, or may not have.
@@ -53,6 +54,7 @@ pub(crate) async fn apply(
     claim: &Claim,
     batch: Batch,
 ) -> Result<Counts, ApplyError> {
+    crash::point(Step::BeforeBegin);
     client.batch_execute(&sql.begin).await?;
     advance(client, sql, claim, (batch.from, batch.to)).await?;
     let records = batch.records();
@@ -251,13 +253,19 @@ async fn copy(client: &Client, statement: &str, data: Vec<u8>) -> Result<u64, Fa
     let ready = std::future::poll_fn(|context| sink.as_mut().poll_ready(context)).await;
     if ready.is_ok() {
         sink.as_mut().start_send(Cursor::new(data))?;
+        crash::point(Step::InsideCopy);
     }
     Ok(sink.as_mut().finish().await?)
 }
 
 async fn commit(client: &Client) -> Result<(), ApplyError> {
+    #[cfg(feature = "crash-points")]
+    commit_and_die(client).await;
     match client.batch_execute("COMMIT").await {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            crash::point(Step::CommitAnswered);
+            Ok(())
+        }
         Err(error) => {
             let failure = Failure::from(error);
             if failure.proves_rollback() {
@@ -266,5 +274,18 @@ async fn commit(client: &Client) -> Result<(), ApplyError> {
                 Err(ApplyError::Unknown(failure))
             }
         }
+    }
+}
+
+/// Lets COMMIT leave, and dies before its answer is read.
+#[cfg(feature = "crash-points")]
+async fn commit_and_die(client: &Client) {
+    if crash::is_due(Step::CommitSent) {
+        let commit = client.batch_execute("COMMIT");
+        drop(tokio::time::timeout(std::time::Duration::ZERO, commit).await);
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        crash::die();
     }
 }

@@ -15,6 +15,7 @@ use super::settings::JournalSettings;
 use super::shared::Span;
 use super::writer::header;
 use crate::batch::BLOCK;
+use crate::crash::{self, Step};
 use crate::error::JournalError;
 use crate::layout;
 use crate::manifest::{check_newest, sync_dir};
@@ -115,6 +116,7 @@ async fn judge(
             cut(dir, *number, &bytes, offset, end)?;
         }
         walk.pass(header, end);
+        crash::point(Step::RecoveryRead);
         // Reading a gigabyte must not starve what else was started on this executor.
         glommio::executor().yield_task_queue_now().await;
     }

@@ -12,6 +12,7 @@ use glommio::io::{DmaFile, OpenOptions};
 use super::directory::lock_file;
 use super::shared::Shared;
 use crate::batch::BLOCK;
+use crate::crash::{self, Step};
 use crate::error::JournalError;
 use crate::layout;
 use crate::segment_header::SegmentHeader;
@@ -61,8 +62,12 @@ impl Spare {
         let opened = options.dma_open(&path).await;
         let file = opened.map_err(|error| JournalError::io("create", &path, os_error(error)))?;
         let spare = Self { file, path };
+        crash::point(Step::SpareCreated);
         match spare.fill(segment_bytes).await {
-            Ok(()) => Ok(spare),
+            Ok(()) => {
+                crash::point(Step::SpareZeroed);
+                Ok(spare)
+            }
             Err(error) => {
                 // What is left of it is removed, so that its space can be tried again.
                 fs::remove_file(&spare.path)
@@ -274,6 +279,7 @@ pub(super) fn os_error(error: GlommioError<()>) -> io::Error {
 
 fn rename_durably(from: &Path, to: &Path, dir: &Path) -> Result<(), io::Error> {
     fs::rename(from, to)?;
+    crash::point(Step::SegmentRenamed);
     File::open(dir)?.sync_all()
 }
 

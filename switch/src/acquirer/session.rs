@@ -19,6 +19,7 @@ use iso8583::header::Stripped;
 use iso8583::keep_alive::{KeepAlive, Reaction};
 use iso8583::mti::Class as MessageClass;
 use iso8583::{Dialect, translate};
+use persistence::crash::{self, Step};
 
 use super::classify::{Class, classify, refuse};
 use super::{Session, SessionRef, Sessions};
@@ -308,7 +309,10 @@ impl Reader {
             return self.count_bad_frames(received, 1);
         }
         match classify(frame.message(), parsed) {
-            Class::Transaction(claim) => self.admit(frame, claim).await,
+            Class::Transaction(claim) => {
+                crash::point(Step::FrameParsed);
+                self.admit(frame, claim).await
+            }
             Class::Network => {
                 let answered = self.answer_network(&frame);
                 self.context.pool.give(frame);

@@ -8,6 +8,7 @@ use domain::request::{FrameId, IssuerLeg};
 use domain::time::Instant;
 use domain::{ResponseCode, ResultCode};
 use iso8583::translate;
+use persistence::crash::{self, Step};
 use persistence::journal::Class;
 use router::links::LinkOutcome;
 use router::selection::CallOutcome;
@@ -39,7 +40,10 @@ impl Shard {
                     .follow_ups
                     .push_back(super::FollowUp::Durable(lsn));
             }
-            Output::Send { handle, frame, leg } => self.send_request(handle, frame, leg, now),
+            Output::Send { handle, frame, leg } => {
+                crash::point(Step::IntentDurable);
+                self.send_request(handle, frame, leg, now);
+            }
             Output::FindOriginal { handle, query } => self.find_original(handle, query),
             Output::AssignLeg {
                 handle,
@@ -65,6 +69,7 @@ impl Shard {
             Output::GiveUpReversal { owed } => self.give_up_reversal(owed, now),
             Output::ReleaseStan { leg, reuse } => self.release_stan(&leg, reuse, now),
             Output::Reply { frame, reply } => {
+                crash::point(Step::OutcomeDurable);
                 let timing = self.work.timings.reply.begin(self.clock);
                 self.answer(frame, reply, now);
                 let stage = &self.work.timings.reply;
@@ -96,7 +101,14 @@ impl Shard {
             | Record::LateResponse(_) => Class::Reserved,
         };
         match self.journal.append(&record, class) {
-            Ok(appended) => assert_eq!(appended, lsn, "invariant: engine and journal count alike"),
+            Ok(appended) => {
+                assert_eq!(appended, lsn, "invariant: engine and journal count alike");
+                if matches!(record, Record::Intent(_)) {
+                    crash::point(Step::IntentAppended);
+                } else if matches!(record, Record::Outcome(_)) {
+                    crash::point(Step::OutcomeAppended);
+                }
+            }
             Err(error) => self.shared.die(&error),
         }
     }

@@ -7,6 +7,7 @@ use domain::time::{Instant, TransmissionTime};
 use domain::{Amount, ResponseCode};
 use iso8583::error::WriteError;
 use iso8583::translate::{self, IssuerRequest, IssuerReversal};
+use persistence::crash::{self, Step};
 use router::links::LinkPool;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -357,10 +358,12 @@ impl Shard {
             .map(|wire| Arc::clone(&wire.codes))
             .unwrap_or_default();
         if let Purpose::Reversal(owed) = purpose {
+            crash::point(Step::ReversalAnswered);
             if let Ok(code) = translate::response_code(message, &codes) {
                 self.turn(Input::ReversalResponse { owed, code }, now);
             }
         } else {
+            crash::point(Step::AnswerRead);
             let mut scratch = [0_u8; Answer::FIELDS_LEN_MAX];
             let answer = translate::issuer_answer(message, &codes, &mut scratch);
             match answer.map(|answer| in_iso_units(answer, wire.as_ref())) {

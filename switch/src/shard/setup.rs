@@ -8,6 +8,7 @@ use domain::ids::{LinkId, Lsn, ShardId};
 use domain::record::{Intent, Record};
 use domain::request::IssuerLeg;
 use domain::time::{Instant, WallTime};
+use persistence::crash::{self, Step};
 use persistence::error::JournalError;
 use persistence::journal::{Journal, JournalSettings, Waiter};
 use risk_inline::RiskEngine;
@@ -193,12 +194,14 @@ impl Shard {
             }
         }
         self.drain(now);
+        crash::point(Step::RecoveryAppended);
         // What recovery decided is on disk before a listener opens.
         let last = Lsn(self.journal.next_lsn().0.saturating_sub(1));
         let mut durable = self.journal.durable();
         while durable < last {
             durable = self.journal.wait_durable(durable).await?;
         }
+        crash::point(Step::RecoveryDurable);
         self.turn(transaction::Input::Durable { lsn: durable }, now);
         Ok(())
     }

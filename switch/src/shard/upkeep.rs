@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::ids::LinkId;
 use domain::time::Instant;
+use persistence::crash::{self, Step};
 use persistence::journal::Pressure;
 use thiserror::Error;
 use transaction::Input;
@@ -55,10 +56,20 @@ impl Shard {
     /// bound of its queue and the deadline of a frame.
     pub(super) fn flush(&mut self, now: Instant) {
         let deadline = self.config.limits.frame_deadline;
-        self.work.dirty.retain(|conn| stays(conn, deadline, now));
-        self.work
-            .dirty_sessions
-            .retain(|session| stays(&session.conn, deadline, now));
+        self.work.dirty.retain(|conn| {
+            if crash::is_due(Step::HalfFrame) {
+                conn.write_half();
+                crash::die();
+            }
+            let stays = stays(conn, deadline, now);
+            crash::point(Step::RequestSent);
+            stays
+        });
+        self.work.dirty_sessions.retain(|session| {
+            let stays = stays(&session.conn, deadline, now);
+            crash::point(Step::ReplySent);
+            stays
+        });
     }
 
     /// Sets the door by what this turn left behind, and tells the watchdog that the shard lives.
@@ -137,6 +148,7 @@ impl Shard {
         tracing::info!(shard = %self.id, inflight = self.engine.counts().inflight, "draining");
         self.work.draining_since = Some(now);
         self.gate.close();
+        crash::point(Step::DrainBegun);
     }
 
     /// Whether a drain has ended: nothing is in flight on any shard, for each may have the sessions
@@ -166,6 +178,7 @@ impl Shard {
             }
         }
         self.sessions.close_all();
+        crash::point(Step::DrainLeft);
     }
 
     fn report_breakers(&mut self, now: Instant) {
