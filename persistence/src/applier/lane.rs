@@ -5,7 +5,7 @@ use domain::ids::{Lsn, ShardId};
 use domain::time::Instant;
 
 use super::event::Place;
-use super::settings::BatchPolicy;
+use super::settings::{Backoff, BatchPolicy};
 use super::source::{Origin, Phase, RecordSource, ShardJournal, SourceError};
 use super::status::LaneStatus;
 use super::verdict::JournalState;
@@ -36,8 +36,10 @@ pub(crate) struct Lane {
     pub(crate) replays: bool,
     /// Since when a small batch waits for more records.
     waits_since: Option<Instant>,
-    /// A record cannot be read.
-    pub(crate) stopped: bool,
+    /// Until when the journal is not read again, after it could not be.
+    halted_until: Option<Instant>,
+    /// How often in a row it could not be.
+    read_failures: u32,
 }
 
 impl Lane {
@@ -55,7 +57,8 @@ impl Lane {
             quarantine_run: 0,
             replays: false,
             waits_since: None,
-            stopped: false,
+            halted_until: None,
+            read_failures: 0,
         }
     }
 
@@ -106,6 +109,32 @@ impl Lane {
         }
         let since = *self.waits_since.get_or_insert(now);
         now.since(since) < policy.linger
+    }
+
+    /// The journal cannot be read: it is left alone for a while, longer each time. Says how often it
+    /// could not be in a row.
+    pub(crate) fn halt(&mut self, now: Instant, policy: &Backoff) -> u32 {
+        let doubled = 1_u32.checked_shl(self.read_failures).unwrap_or(u32::MAX);
+        let pause = policy.first.saturating_mul(doubled).min(policy.max);
+        self.halted_until = Some(now.after(pause));
+        self.read_failures = self.read_failures.saturating_add(1);
+        self.read_failures
+    }
+
+    /// The journal could be read again.
+    pub(crate) const fn read_on(&mut self) {
+        self.halted_until = None;
+        self.read_failures = 0;
+    }
+
+    /// Whether the journal is left alone at `now`.
+    pub(crate) fn is_halted(&self, now: Instant) -> bool {
+        self.halted_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether the journal could not be read the last time.
+    pub(crate) const fn has_failed(&self) -> bool {
+        self.read_failures > 0
     }
 
     /// How many records the next attempt may take, out of `max`.

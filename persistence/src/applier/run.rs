@@ -18,6 +18,7 @@ use super::lane::Lane;
 use super::session::{ConnectError, Session};
 use super::settings::ApplierSettings;
 use super::status::{Counts, LaneStatus};
+use crate::crash::{self, Step};
 
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,10 +153,13 @@ impl Applier {
         else {
             return Ok(Turn::Idle);
         };
-        if lane.stopped || lane.lag() == 0 {
+        let now = (self.settings.clock)();
+        if lane.is_halted(now) || lane.lag() == 0 {
             return Ok(Turn::Idle);
         }
-        let now = (self.settings.clock)();
+        if crash::is_due(Step::ApplierStops) {
+            return Ok(self.halt_lane(index, "a crash point stops the applier".into()));
+        }
         if !draining && lane.waits(&policy, now) {
             return Ok(Turn::Idle);
         }
@@ -163,7 +167,7 @@ impl Applier {
         let built = Batch::build(lane, max, self.settings.payload, &self.settings.names);
         let batch = match built {
             Ok(batch) => batch,
-            Err(source) => return self.stop_lane(index, source),
+            Err(source) => return Ok(self.halt_lane(index, source)),
         };
         status.set_oldest(batch.oldest);
         let to = batch.to;
@@ -193,6 +197,8 @@ impl Applier {
             return;
         };
         lane.advance(to, status);
+        lane.read_on();
+        status.set_stopped(false);
         lane.replays &= counts.duplicate > 0;
         lane.quarantine_run = match counts.quarantined {
             0 => 0,
@@ -200,6 +206,9 @@ impl Applier {
         };
         self.status.applied(counts);
         self.backoff.reset();
+        if !self.lanes.iter().any(Lane::has_failed) {
+            self.stopped = None;
+        }
     }
 
     /// A batch up to `to` did not land, or may not have.
@@ -273,7 +282,7 @@ impl Applier {
         }
         let poison = match Poison::read(lane) {
             Ok(poison) => poison,
-            Err(source) => return self.stop_lane(index, source),
+            Err(source) => return Ok(self.halt_lane(index, source)),
         };
         self.set_aside(index, &poison, &failure).await
     }
@@ -307,34 +316,30 @@ impl Applier {
         }
     }
 
-    /// A record cannot be read: never skipped. The other lanes go on.
-    fn stop_lane(
-        &mut self,
-        index: usize,
-        source: super::source::SourceError,
-    ) -> Result<Turn, ApplierError> {
-        let (journal, shard) = self.identity(index);
-        let after = self.lanes.get(index).map_or(Lsn::ZERO, Lane::watermark);
+    /// A record cannot be read: never skipped. The file is opened again after a pause, since what is
+    /// in the way may pass, as a lack of descriptors does. The other lanes go on.
+    fn halt_lane(&mut self, index: usize, source: super::source::SourceError) -> Turn {
+        let now = (self.settings.clock)();
+        let (Some(lane), Some(status)) =
+            (self.lanes.get_mut(index), self.status.lanes().get(index))
+        else {
+            return Turn::Idle;
+        };
+        let failures = lane.halt(now, &self.settings.backoff);
+        status.set_stopped(true);
         let error = ApplierError::Source {
-            journal,
-            shard,
-            after,
+            journal: lane.journal,
+            shard: lane.shard,
+            after: lane.watermark(),
             source,
         };
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::error!(error = %error, cause = ?cause,
-            "journal cannot be read: this shard is not copied any further");
-        if let Some(lane) = self.lanes.get_mut(index) {
-            lane.stopped = true;
+        if failures < 4 || failures.is_power_of_two() {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(error = %error, cause = ?cause, failures,
+                "journal cannot be read: this shard is not copied until it can");
         }
-        if let Some(status) = self.status.lanes().get(index) {
-            status.set_stopped();
-        }
-        if self.lanes.iter().all(|lane| lane.stopped) {
-            return Err(error);
-        }
-        self.stopped.get_or_insert(error);
-        Ok(Turn::Idle)
+        self.stopped = Some(error);
+        Turn::Idle
     }
 
     /// Counts a failure, says it, and draws the wait.
@@ -390,12 +395,12 @@ impl Applier {
     /// While PostgreSQL is away: how old the oldest record is that it lacks.
     fn peek(&mut self) {
         for (lane, status) in self.lanes.iter_mut().zip(self.status.lanes()) {
-            if lane.lag() > 0 && !lane.stopped {
+            if lane.lag() > 0 && !lane.has_failed() {
                 let seen = lane.read(1, &mut |entry| {
                     status.set_oldest(record_time(&entry.record));
                 });
                 if let Err(error) = seen {
-                    // Applying it will stop the lane; until then nothing depends on it.
+                    // Applying it will halt the lane; until then nothing depends on it.
                     tracing::debug!(error = %error, "the oldest record cannot be read");
                 }
             }

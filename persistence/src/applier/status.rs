@@ -168,7 +168,7 @@ impl LaneStatus {
         (millis != 0 && self.lag_records() != 0).then(|| WallTime::from_unix_millis(millis))
     }
 
-    /// Whether a record cannot be read, so that this lane waits for a person.
+    /// Whether a record cannot be read, so that this lane stands still until it can.
     #[must_use]
     pub fn stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
@@ -187,8 +187,8 @@ impl LaneStatus {
             .store(time.unix_millis(), Ordering::Relaxed);
     }
 
-    pub(crate) fn set_stopped(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
+    pub(crate) fn set_stopped(&self, stopped: bool) {
+        self.stopped.store(stopped, Ordering::Relaxed);
     }
 }
 

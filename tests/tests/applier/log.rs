@@ -23,6 +23,8 @@ struct Inner {
     records: Mutex<Vec<Vec<u8>>>,
     durable: AtomicU64,
     first: AtomicU64,
+    /// Reads that fail before one succeeds.
+    unreadable: AtomicU64,
 }
 
 impl Log {
@@ -49,6 +51,16 @@ impl Log {
         all.extend(records);
         let durable = all.len() as u64;
         self.inner.durable.store(durable, Ordering::Release);
+    }
+
+    /// Lets the next reads fail.
+    pub fn fail_reads(&self, count: u64) {
+        self.inner.unreadable.store(count, Ordering::Release);
+    }
+
+    /// Reads that will fail.
+    pub fn unreadable(&self) -> u64 {
+        self.inner.unreadable.load(Ordering::Acquire)
     }
 
     /// Says that older records were retired.
@@ -101,6 +113,10 @@ impl RecordSource for Log {
         max: usize,
         visit: &mut dyn FnMut(&Entry<'_>),
     ) -> Result<(), SourceError> {
+        if self.unreadable() > 0 {
+            self.inner.unreadable.fetch_sub(1, Ordering::AcqRel);
+            return Err("00000001.seg at 4096: too many open files".into());
+        }
         let all = self.inner.records.lock().unwrap();
         let from = usize::try_from(after.0)?;
         let to = usize::try_from(up_to.0)?.min(from.saturating_add(max));

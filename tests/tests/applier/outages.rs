@@ -37,6 +37,28 @@ async fn fault_032_a_server_that_is_down_at_start_is_waited_for() {
 }
 
 #[tokio::test]
+async fn fault_018_a_journal_that_cannot_be_read_is_tried_again_and_holds_up_no_other() {
+    let cluster = migrated().await;
+    let (log, other) = (Log::new(1), Log::new(2));
+    log.append(Workload::new(3, 1).take(700));
+    other.append(Workload::new(4, 1).take(700));
+    log.fail_reads(u64::MAX);
+    let journals = vec![log.journal(), other.journal()];
+    let applier = Running::start(settings(cluster.url(), 1), journals);
+    applier.caught_up(&other).await;
+    let stopped = |lane: usize| applier.status.lanes()[lane].stopped();
+    until(|| stopped(0) && log.unreadable() < u64::MAX - 2).await;
+    assert_eq!(applier.status.lanes()[0].watermark(), Lsn::ZERO);
+    log.fail_reads(2);
+    applier.caught_up(&log).await;
+    until(|| !stopped(0)).await;
+    assert!(!stopped(1));
+    applier.finish().await;
+    let client = connect(&cluster).await;
+    assert_eq!(count(&client, "{s}.event").await, 1_400);
+}
+
+#[tokio::test]
 async fn fault_033_a_backend_that_is_terminated_at_any_moment_costs_nothing() {
     let cluster = migrated().await;
     let log = Log::new(1);
