@@ -81,6 +81,9 @@ pub struct RunArgs {
     /// When an answer is given up.
     #[arg(long, default_value = "5s", value_parser = parse_duration)]
     pub timeout: Duration,
+    /// Repeats what was not answered until it is, beside what the scenario repeats.
+    #[arg(long)]
+    pub insist: bool,
     /// Connections over all threads.
     #[arg(long, default_value_t = 64)]
     pub connections: usize,

@@ -106,6 +106,7 @@ fn run_config(args: RunArgs) -> Result<RunConfig> {
         threads: args.threads,
         inflight_max: args.inflight_max,
         seed: args.seed,
+        insists: args.insist,
         acks: args.out.map(|folder| folder.join("acks.log")),
         scenario: Arc::new(scenario),
         profile,

@@ -389,7 +389,7 @@ fn line_number(number: usize) -> Option<u16> {
 const GROUP: usize = 16;
 const READ_LEN: usize = 64 * 1024;
 const RECONNECT_FIRST: Duration = Duration::from_millis(50);
-const RECONNECT_MAX: Duration = Duration::from_secs(1);
+const RECONNECT_MAX: Duration = Duration::from_millis(250);
 /// Nanoseconds between two looks while bytes stay behind.
 const RETRY: u64 = 1_000_000;
 /// Nanoseconds between two looks while nothing is due.

@@ -41,6 +41,8 @@ pub struct Generator {
     recorder: Recorder,
     acks: AckLog,
     items: usize,
+    /// Repeats what was not answered until it is.
+    insists: bool,
     problem: Option<anyhow::Error>,
 }
 
@@ -61,6 +63,8 @@ pub struct Parts {
     pub window: Window,
     /// Where it writes what it was told.
     pub acks: AckLog,
+    /// Repeats what was not answered until it is.
+    pub insists: bool,
 }
 
 impl Generator {
@@ -82,6 +86,7 @@ impl Generator {
             recorder: Recorder::new(items + 2, parts.window),
             acks: parts.acks,
             items,
+            insists: parts.insists,
             problem: None,
         }
     }
@@ -250,7 +255,14 @@ impl Generator {
     }
 
     fn plan(&mut self, drawn: &Drawn, number: u64, entry: &Entry, frame: &[u8]) -> Option<u64> {
-        let (after, kind) = match drawn.follow_up? {
+        let Some(planned) = drawn.follow_up else {
+            if self.insists {
+                let kind = PlanKind::insist(*entry, frame);
+                self.plans.insert(number, Plan::new(kind));
+            }
+            return self.insists.then_some(number);
+        };
+        let (after, kind) = match planned {
             Planned::Repeat { after } => (after, PlanKind::repeat(*entry, frame)),
             Planned::Reversal { after, stan } => (after, PlanKind::reversal(&drawn.draft, stan)),
         };
@@ -301,7 +313,7 @@ impl Generator {
             });
         }
         self.acknowledge(entry, finding, now);
-        self.tell_plan(entry, finding.outcome, now);
+        self.tell_plan(entry, finding, now);
     }
 
     /// An answer that nothing waits for: the second one to a request and its repeat, a late one, or

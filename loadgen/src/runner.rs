@@ -55,6 +55,8 @@ pub struct RunConfig {
     pub thresholds: Vec<Threshold>,
     /// Where `acks.log` goes.
     pub acks: Option<PathBuf>,
+    /// Repeats what was not answered until it is.
+    pub insists: bool,
 }
 
 impl RunConfig {
@@ -78,6 +80,7 @@ impl RunConfig {
             seed: 42,
             thresholds: Threshold::defaults(),
             acks: None,
+            insists: false,
         })
     }
 }
@@ -346,6 +349,7 @@ impl Post {
                 promise: config.promise,
             },
             acks: std::mem::replace(&mut self.acks, AckLog::new(None)),
+            insists: config.insists,
         };
         Generator::new(parts, &config.scenario)
     }

@@ -8,13 +8,15 @@
 //! | refused (96) | sent; it is new to the switch | not sent |
 //! | unanswered | sent | sent |
 //!
-//! A reversal is sent again, as a repeat, until it is acknowledged.
+//! A reversal is sent again, as a repeat, until it is acknowledged. So is every other message of a
+//! generator that insists.
 
 use std::cmp::Reverse;
 
 use iso8583::Mti;
 
 use super::Generator;
+use super::judge::Finding;
 use super::plan::{Fate, PlanKind};
 use crate::inflight::{Entry, Role};
 use crate::message::mark_repeat;
@@ -45,6 +47,7 @@ impl Generator {
         match self.plans.get(&number).map(|plan| &plan.kind) {
             Some(PlanKind::Repeat(_)) => self.send_repeat(number, sending, out),
             Some(PlanKind::Reversal(_)) => self.send_reversal(number, sending, out),
+            Some(PlanKind::Insist(_)) => self.send_again(number, sending, out),
             None => {}
         }
         if line.is_none() {
@@ -89,6 +92,33 @@ impl Generator {
             role: Role::Repeat,
             plan: Some(number),
             ..original
+        };
+        self.dispatch(number, entry, line.is_some());
+    }
+
+    fn send_again(&mut self, number: u64, sending: Sending, out: &mut Vec<u8>) {
+        let item = self.repeat_item();
+        let Some(plan) = self.plans.get_mut(&number) else {
+            return;
+        };
+        let PlanKind::Insist(insist) = &plan.kind else {
+            return;
+        };
+        if self.inflight.waiting(number).is_some() {
+            return;
+        }
+        plan.sent += 1;
+        append_repeat(self.wire, &insist.frame, out);
+        let Sending { due, now, line } = sending;
+        let entry = Entry {
+            item,
+            intended: due,
+            attempted: now,
+            deadline: now.saturating_add(self.timeout),
+            line: line.unwrap_or(0),
+            role: Role::Repeat,
+            plan: Some(number),
+            ..insist.entry
         };
         self.dispatch(number, entry, line.is_some());
     }
@@ -146,7 +176,8 @@ impl Generator {
     }
 
     /// Tells the plan of a message how it ended.
-    pub(super) fn tell_plan(&mut self, entry: &Entry, outcome: Outcome, now: u64) {
+    pub(super) fn tell_plan(&mut self, entry: &Entry, finding: &Finding, now: u64) {
+        let outcome = finding.outcome;
         let Some(number) = entry.plan else {
             return;
         };
@@ -154,15 +185,32 @@ impl Generator {
             return;
         };
         let answered = outcome.is_answer();
+        if self.insists {
+            plan.insist_on(entry.role, finding);
+        }
+        if let PlanKind::Insist(_) = plan.kind {
+            if finding.is_final() || plan.sent >= REPEATS_MAX {
+                self.plans.remove(&number);
+            } else {
+                let again = now.saturating_add(REPEAT_PAUSE);
+                self.follow_ups.push(Reverse((again, number)));
+            }
+            return;
+        }
+        let sendings_max = if self.insists {
+            REPEATS_MAX
+        } else {
+            REVERSAL_SENDINGS_MAX
+        };
         match entry.role {
             Role::Original if answered => plan.fate = Fate::Answered(outcome),
             Role::Original => plan.fate = Fate::Unanswered,
             Role::Repeat => {}
-            Role::Reversal { .. } if answered && outcome != Outcome::Refused => {
+            Role::Reversal { .. } if finding.is_final() => {
                 self.plans.remove(&number);
             }
             Role::Reversal { .. } => {
-                if plan.sent < REVERSAL_SENDINGS_MAX {
+                if plan.sent < sendings_max {
                     let again = now.saturating_add(REVERSAL_PAUSE);
                     self.follow_ups.push(Reverse((again, number)));
                 }
@@ -221,5 +269,9 @@ fn append_repeat(wire: crate::message::Wire, frame: &[u8], out: &mut Vec<u8>) {
 
 /// An acquirer that is not acknowledged after this many sendings leaves it to people.
 const REVERSAL_SENDINGS_MAX: u32 = 8;
+/// A message that is not answered after so many repeats is left to people.
+const REPEATS_MAX: u32 = 200;
+/// Nanoseconds between the end of a sending that was not answered and its repeat.
+const REPEAT_PAUSE: u64 = 200_000_000;
 /// Nanoseconds between a sending that failed and the next.
 const REVERSAL_PAUSE: u64 = 1_000_000_000;

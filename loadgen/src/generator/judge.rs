@@ -26,6 +26,22 @@ impl Finding {
         }
     }
 
+    /// Whether it says what became of the request. What was refused for want of room, or could not
+    /// be read on its way, was not taken in.
+    pub(super) fn is_final(&self) -> bool {
+        match self.outcome {
+            Outcome::Approved | Outcome::Declined => true,
+            Outcome::Unexpected => self.code != Some(*b"30"),
+            Outcome::Refused
+            | Outcome::Reversed
+            | Outcome::Timeout
+            | Outcome::Disconnected
+            | Outcome::Protocol
+            | Outcome::Mismatched
+            | Outcome::Duplicate => false,
+        }
+    }
+
     /// It ended without an answer.
     pub(super) const fn without_answer(outcome: Outcome) -> Self {
         Self {

@@ -1,6 +1,7 @@
 //! What is to follow a message, kept until it has happened.
 
-use crate::inflight::Entry;
+use super::judge::Finding;
+use crate::inflight::{Entry, Role};
 use crate::message::{Draft, Echo, ReversalDraft};
 use crate::recorder::Outcome;
 
@@ -22,6 +23,24 @@ impl Plan {
         }
     }
 
+    /// An acquirer that insists goes on with what its one repeat did not bring.
+    pub(super) fn insist_on(&mut self, role: Role, finding: &Finding) {
+        let goes_on = match role {
+            Role::Original => self.sent > 0,
+            Role::Repeat => true,
+            Role::Reversal { .. } => false,
+        };
+        if let PlanKind::Repeat(repeat) = &mut self.kind
+            && goes_on
+            && !finding.is_final()
+        {
+            self.kind = PlanKind::Insist(InsistPlan {
+                entry: repeat.entry,
+                frame: std::mem::take(&mut repeat.frame),
+            });
+        }
+    }
+
     /// An acquirer reverses what was approved and what it knows nothing about.
     pub(super) const fn wants_reversal(&self) -> bool {
         match self.fate {
@@ -35,6 +54,15 @@ impl Plan {
 pub(super) enum PlanKind {
     Repeat(RepeatPlan),
     Reversal(ReversalPlan),
+    Insist(InsistPlan),
+}
+
+/// The same bytes again and again until they are answered.
+#[derive(Debug)]
+pub(super) struct InsistPlan {
+    /// The original as it was sent.
+    pub(super) entry: Entry,
+    pub(super) frame: Vec<u8>,
 }
 
 /// The same bytes once more.
@@ -73,6 +101,13 @@ impl PlanKind {
             frame: frame.to_vec(),
             first: None,
             second_allowed: false,
+        })
+    }
+
+    pub(super) fn insist(entry: Entry, frame: &[u8]) -> Self {
+        Self::Insist(InsistPlan {
+            entry,
+            frame: frame.to_vec(),
         })
     }
 

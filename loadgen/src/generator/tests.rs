@@ -45,6 +45,7 @@ impl Bench {
                 promise: Duration::from_millis(400),
             },
             acks: AckLog::new(None),
+            insists: false,
         };
         Self {
             generator: Generator::new(parts, &scenario),
@@ -312,4 +313,26 @@ fn a_lost_connection_ends_its_messages_and_no_connection_ends_them_at_once() {
     assert!(frame.is_empty());
     assert_eq!(bench.all(Outcome::Disconnected), 10);
     assert!(bench.generator.is_done());
+}
+
+#[test]
+fn a_generator_that_insists_repeats_what_was_lost_until_it_is_answered() {
+    let mut bench = Bench::new(1_000.0, 1, 0.0, 0.0);
+    bench.generator.insists = true;
+    assert_eq!(bench.send_all(2 * MS), 3);
+    let first = std::mem::take(&mut bench.sent);
+    bench.answer(&first[0], b"00", 3 * MS);
+    bench.generator.line_lost(0, 4 * MS);
+    bench.generator.next = bench.generator.schedule.times().len();
+    assert_eq!(bench.send_all(204 * MS), 2, "what was answered is not sent");
+    for frame in &bench.sent {
+        let mut sent = [&first[1], &first[2]].into_iter();
+        let original = sent.find(|original| original[6..] == frame[6..]).unwrap();
+        assert_eq!((&frame[2..5], frame[5]), (&original[2..5], b'1'));
+    }
+    bench.generator.line_lost(0, 205 * MS);
+    bench.sent.clear();
+    assert_eq!(bench.send_all(405 * MS), 2);
+    bench.answer_all(b"00", 406 * MS);
+    assert!(bench.generator.is_done(), "{:?}", bench.generator.plans);
 }

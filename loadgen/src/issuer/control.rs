@@ -16,6 +16,7 @@ pub struct Control {
     refuse: AtomicBool,
     garble: AtomicU32,
     silence: AtomicU32,
+    poison: AtomicU32,
     disconnects: AtomicU32,
 }
 
@@ -43,6 +44,11 @@ impl Control {
     /// Processes the next `requests` requests without answering them.
     pub fn silence_next(&self, requests: u32) {
         self.silence.store(requests, Ordering::Relaxed);
+    }
+
+    /// Never answers the next so many requests to be reversed, however often they are repeated.
+    pub fn poison_next(&self, reversals: u32) {
+        self.poison.store(reversals, Ordering::Relaxed);
     }
 
     /// Closes all connections that are there.
@@ -74,6 +80,10 @@ impl Control {
 
     pub(super) fn take_silence(&self) -> bool {
         take(&self.silence)
+    }
+
+    pub(super) fn take_poison(&self) -> bool {
+        take(&self.poison)
     }
 }
 

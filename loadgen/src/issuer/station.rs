@@ -102,6 +102,8 @@ pub(super) struct Station {
     signed_on: HashSet<u32>,
     /// DE7 of requests of 1993, by DE11 and DE12.
     made: HashMap<(Stan, String), TransmissionTime>,
+    /// Reversals that are never answered, by what they reverse.
+    poisoned: HashSet<TraceId>,
     /// When the first request came: scripted faults count from it.
     first: Option<u64>,
     /// How the message at hand is answered.
@@ -119,6 +121,7 @@ impl Station {
             stats: IssuerStats::default(),
             signed_on: HashSet::new(),
             made: HashMap::new(),
+            poisoned: HashSet::new(),
             first: None,
         }
     }
@@ -339,6 +342,13 @@ impl Station {
         };
         let code = self.book.reversal(&id, fields.replacement);
         let delivery = self.delivery();
+        if self.parts.control.take_poison() {
+            self.poisoned.insert(id);
+        }
+        if self.poisoned.contains(&id) {
+            self.stats.silent += 1;
+            return Some(());
+        }
         if matches!(delivery, Delivery::Silent { .. }) {
             self.stats.silent += 1;
             return Some(());

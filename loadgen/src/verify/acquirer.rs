@@ -71,11 +71,11 @@ impl AcquirerBook {
         };
         match told.code {
             Some(before) if before != code => {
-                if before == ResponseCode::MALFUNCTION {
+                if is_not_taken_in(before) {
                     // It was not taken in at first.
                     told.code = Some(code);
                     told.authorisation = ack.authorisation;
-                } else if code != ResponseCode::MALFUNCTION {
+                } else if !is_not_taken_in(code) {
                     self.contradicted.push(ack.id);
                 }
             }
@@ -111,6 +111,12 @@ impl Told {
         }
     }
 
+    /// What it was told that must not be lost: an approval, an acknowledged reversal.
+    pub(super) fn acked_writes(&self) -> u64 {
+        let approved = self.code.is_some_and(ResponseCode::is_approval);
+        u64::from(approved) + u64::from(self.reversal == Reversal::Acknowledged)
+    }
+
     /// Money as the acquirer knows it, in minor units.
     pub(super) fn money(&self) -> u64 {
         let approved = self.code.is_some_and(ResponseCode::is_approval);
@@ -123,10 +129,13 @@ impl Told {
 
     /// Whether it may know less than the journal: an answer to it or to its reversal was lost.
     pub(super) fn is_uncertain(&self) -> bool {
-        let lost = self.unanswered
-            && self
-                .code
-                .is_none_or(|code| code == ResponseCode::MALFUNCTION);
+        let lost = self.unanswered && self.code.is_none_or(is_not_taken_in);
         (lost && self.reversal != Reversal::Acknowledged) || self.reversal == Reversal::Unanswered
     }
+}
+
+/// The switch has no room for it, or could not read it: of what came before, or after, it says
+/// nothing.
+fn is_not_taken_in(code: ResponseCode) -> bool {
+    code == ResponseCode::MALFUNCTION || code == ResponseCode::FORMAT_ERROR
 }

@@ -24,6 +24,8 @@ pub struct Audit {
     pub transactions: u64,
     /// Answers that the acquirer read, one per request.
     pub acknowledged: u64,
+    /// Approvals and acknowledgements of reversals among them.
+    pub acked_writes: u64,
     /// Requests refused before any work was done for them.
     pub refused: u64,
     /// Transactions with a reversal.
@@ -198,6 +200,7 @@ impl Audit {
         let mut partial = Check::new("never told, and neither all nor nothing", Fault::Other);
         for (id, told) in &acquirer.told {
             self.acknowledged += u64::from(told.code.is_some());
+            self.acked_writes += told.acked_writes();
             self.sum(told.amount.currency().code()).acquirer += i128::from(told.money());
             let Some(entry) = journal
                 .by_request

@@ -238,7 +238,15 @@ fn nothing_goes_to_an_issuer_that_has_not_come_up() {
 }
 
 #[test]
-fn one_silent_original_does_not_hold_the_others_up() {
+fn one_poisoned_original_does_not_hold_the_others_up() {
+    // It is never answered, or always refused; in the end the refused one is left to people.
+    for (refusal, left) in [(None, 1), (Some(b"30"), 0)] {
+        poisoned_head(refusal, left);
+    }
+}
+
+#[track_caller]
+fn poisoned_head(refusal: Option<&[u8; 2]>, left: usize) {
     let policy = SafPolicy {
         inflight_max: 2,
         ..settings().saf
@@ -254,19 +262,21 @@ fn one_silent_original_does_not_hold_the_others_up() {
         rig.request(number, number);
     }
     rig.pass(DEADLINE);
-    let silent = rig.owed_sent()[0];
+    let poisoned = rig.owed_sent()[0];
     let mut settled = Vec::new();
     for _ in 0..40 {
         rig.pass(Duration::from_secs(1));
         for owed in rig.owed_sent() {
-            if owed != silent && !settled.contains(&owed) {
-                settled.push(owed);
-                let code = code(b"00");
+            let is_new = owed != poisoned && !settled.contains(&owed);
+            let told = if is_new { Some(b"00") } else { refusal };
+            if let Some(told) = told.filter(|_| is_new || owed == poisoned) {
+                settled.extend(is_new.then_some(owed));
+                let code = code(told);
                 rig.give(Input::ReversalResponse { owed, code });
             }
         }
     }
-    assert_eq!((settled.len(), rig.engine.counts().saf), (3, 1));
+    assert_eq!((settled.len(), rig.engine.counts().saf), (3, left));
 }
 
 #[test]
