@@ -1,6 +1,6 @@
 # Entry points. What each does is in scripts/; `make` alone lists them.
 .POSIX:
-.PHONY: help demo test limit bench fuzz clean-demo
+.PHONY: help demo test limit bench fuzz crash chaos drain clean-demo
 
 help:
 	@echo "make demo        build, run 10,000 transactions per second for 20 s, verify, clean up"
@@ -10,6 +10,10 @@ help:
 	@echo "make bench       the benches of the parts, see benches/README.md"
 	@echo "make fuzz        TIME=60 seconds of processor time for each target, or for TARGET=..."
 	@echo "                 KEEP=1 puts the fewest inputs that reach as much into fuzz/corpus"
+	@echo "make crash       POINTS=1000 kills under load at every step, recovery of 1 GiB of journal,"
+	@echo "                 null control; closes with a table. RATE=, SEED=, BACKLOG=0 (MiB)"
+	@echo "make chaos       MINUTES=10 of bad connections, kills and outages by SEED=1; then money"
+	@echo "make drain       ENTRIES=10000 reversals to one issuer: how many a second; POISONED=32"
 	@echo "make clean-demo  remove folders that KEEP=1 left"
 
 demo:
@@ -28,6 +32,15 @@ bench:
 
 fuzz:
 	@sh scripts/fuzz.sh
+
+crash:
+	@sh scripts/crash.sh
+
+chaos:
+	@sh scripts/chaos.sh
+
+drain:
+	@sh scripts/drain.sh
 
 clean-demo:
 	rm -rf $${CARGO_TARGET_DIR:-target}/njia-demo*

@@ -29,12 +29,8 @@ else
     step "licences and advisories: NOT CHECKED, cargo-deny is not installed"
 fi
 
-# The crash tests need a switch that answers too early and must be caught. It differs in one
-# feature of one crate, so it is built in the same place and put aside.
-step "binaries: the one that must fail"
-cargo build --release --locked -p switch --features reply-before-journal
-mkdir -p "$target/null-control/release"
-cp "$target/release/njia" "$target/null-control/release/njia"
+step "binaries: the ones for the crash tests"
+sh scripts/crash-builds.sh
 
 step "binaries: the real ones"
 cargo build --release --locked -p switch -p loadgen
@@ -42,7 +38,9 @@ cargo build --release --locked -p switch -p loadgen
 step "tests"
 bin_dir=$(cd "$target/release" && pwd)
 null_dir=$(cd "$target/null-control/release" && pwd)
-NJIA_BIN_DIR=$bin_dir NJIA_NULL_CONTROL_DIR=$null_dir NJIA_INTEROP_DIR=$interop_dir \
+crash_dir=$(cd "$target/crash-points/release" && pwd)
+NJIA_BIN_DIR=$bin_dir NJIA_CRASH_DIR=$crash_dir NJIA_NULL_CONTROL_DIR=$null_dir \
+    NJIA_INTEROP_DIR=$interop_dir \
     cargo test --workspace --locked
 
 step "all green"

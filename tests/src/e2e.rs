@@ -2,9 +2,12 @@
 //! issuers that can be told to misbehave, and load.
 
 pub mod bank;
+pub mod campaign;
+pub mod chaos;
 mod http;
 mod load;
 mod node;
+pub mod proxy;
 pub mod session;
 
 use std::net::SocketAddr;
@@ -18,7 +21,7 @@ use loadgen::issuer::{Behaviour, IssuerConfig, IssuerHost};
 use loadgen::message::Wire;
 
 pub use load::{Load, LoadReport, Running, concatenated};
-pub use node::{Build, Node, variable_or};
+pub use node::{Build, Node, Process, variable_or};
 pub use session::Session;
 
 /// Two simulated issuers, `bank` and `momo`, in this process: they outlive the switch.

@@ -129,6 +129,18 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Ends it without a report.
+    ///
+    /// # Errors
+    /// It cannot be ended.
+    pub fn abandon(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
 /// The answers of several loads as one file in `folder`, for one audit of them all.
 ///
 /// # Errors

@@ -16,7 +16,9 @@ use super::{eventually, http};
 pub enum Build {
     /// The one that is shipped.
     Product,
-    /// The null control: answers before a record is written.
+    /// Dies where it is told to.
+    CrashPoints,
+    /// The null control: answers before a record is written. Dies where it is told to.
     ReplyBeforeJournal,
 }
 
@@ -29,6 +31,7 @@ impl Build {
     pub fn njia(self) -> PathBuf {
         let folder = match self {
             Self::Product => variable_or("NJIA_BIN_DIR", "release"),
+            Self::CrashPoints => variable_or("NJIA_CRASH_DIR", "crash-points/release"),
             Self::ReplyBeforeJournal => {
                 variable_or("NJIA_NULL_CONTROL_DIR", "null-control/release")
             }
@@ -75,21 +78,19 @@ pub fn variable_or(name: &str, beside: &str) -> PathBuf {
     target.join(beside)
 }
 
-/// A running switch.
+/// A switch that was started and need not be ready, nor become so.
 #[derive(Debug)]
-pub struct Node {
+pub struct Process {
     child: Child,
-    listener: String,
-    admin: String,
-    journal: PathBuf,
+    ready: PathBuf,
     log: PathBuf,
 }
 
-impl Node {
-    /// Starts a switch on `state` with the default configuration and waits until it is ready.
+impl Process {
+    /// Starts a switch on `state` with the default configuration.
     ///
     /// # Errors
-    /// It did not become ready; the error holds the end of its log.
+    /// It cannot be started.
     pub fn start(
         build: Build,
         state: &Path,
@@ -104,6 +105,124 @@ impl Node {
             .env("NJIA__ISSUER__MOMO__ADDRESSES", issuers[1].to_string())
             .envs(environment.iter().copied());
         Self::launch(command, state)
+    }
+
+    fn launch(mut command: Command, state: &Path) -> Result<Self> {
+        std::fs::create_dir_all(state)?;
+        let ready = state.join("ready.json");
+        if ready.exists() {
+            std::fs::remove_file(&ready)?;
+        }
+        let log = state.join("njia.log");
+        let output = File::options().create(true).append(true).open(&log)?;
+        let child = command
+            .arg("--ready-file")
+            .arg(&ready)
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .context("starting njia")?;
+        Ok(Self { child, ready, log })
+    }
+
+    /// How it ended, once it has.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Whether it has told that its listeners are open.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.exists()
+    }
+
+    /// Kills it as a power switch would the process.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to drain.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn ask_to_end(&self) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        Ok(())
+    }
+
+    /// The last lines of its log, and of those before it on the same state.
+    #[must_use]
+    pub fn log_end(&self) -> String {
+        tail(&std::fs::read_to_string(&self.log).unwrap_or_default())
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// It did not become ready; the error holds the end of its log.
+    pub fn ready(mut self) -> Result<Node> {
+        let mut ended = None;
+        let is_ready = eventually(Duration::from_secs(60), || {
+            ended = self.child.try_wait().ok().flatten();
+            self.ready.exists() || ended.is_some()
+        });
+        if !is_ready || ended.is_some() {
+            bail!("njia is not ready ({ended:?}):\n{}", self.log_end());
+        }
+        let told = std::fs::read_to_string(&self.ready)?;
+        let told: serde_json::Value = serde_json::from_str(&told)?;
+        let text = |value: &serde_json::Value| {
+            value
+                .as_str()
+                .map(str::to_owned)
+                .context("the ready file names it")
+        };
+        Ok(Node {
+            listener: text(&told["listeners"]["pos"])?,
+            admin: text(&told["admin"])?,
+            journal: PathBuf::from(text(&told["journal"])?),
+            process: self,
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A test that fails must not leave a process; one that has ended cannot be killed again.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A running switch.
+#[derive(Debug)]
+pub struct Node {
+    process: Process,
+    listener: String,
+    admin: String,
+    journal: PathBuf,
+}
+
+impl Node {
+    /// Starts a switch on `state` with the default configuration and waits until it is ready.
+    ///
+    /// # Errors
+    /// It did not become ready; the error holds the end of its log.
+    pub fn start(
+        build: Build,
+        state: &Path,
+        issuers: [SocketAddr; 2],
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
+        Process::start(build, state, issuers, environment)?.ready()
     }
 
     /// Starts a switch on a configuration of its own, which has a listener `pos` and keeps its
@@ -122,48 +241,15 @@ impl Node {
             .args(["serve", "-c"])
             .arg(config)
             .envs(environment.iter().copied());
-        Self::launch(command, state)
+        Process::launch(command, state)?.ready()
     }
 
-    fn launch(mut command: Command, state: &Path) -> Result<Self> {
-        std::fs::create_dir_all(state)?;
-        let ready = state.join("ready.json");
-        if ready.exists() {
-            std::fs::remove_file(&ready)?;
-        }
-        let log = state.join("njia.log");
-        let output = File::options().create(true).append(true).open(&log)?;
-        let mut child = command
-            .arg("--ready-file")
-            .arg(&ready)
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .context("starting njia")?;
-        let mut ended = None;
-        let is_ready = eventually(Duration::from_secs(60), || {
-            ended = child.try_wait().ok().flatten();
-            ready.exists() || ended.is_some()
-        });
-        if !is_ready || ended.is_some() {
-            child.kill().ok();
-            let log = std::fs::read_to_string(&log).unwrap_or_default();
-            bail!("njia is not ready ({ended:?}):\n{}", tail(&log));
-        }
-        let told: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&ready)?)?;
-        let text = |value: &serde_json::Value| {
-            value
-                .as_str()
-                .map(str::to_owned)
-                .context("the ready file names it")
-        };
-        Ok(Self {
-            listener: text(&told["listeners"]["pos"])?,
-            admin: text(&told["admin"])?,
-            journal: PathBuf::from(text(&told["journal"])?),
-            child,
-            log,
-        })
+    /// How it ended, once it has.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.process.ended()
     }
 
     /// Where acquirers connect.
@@ -181,7 +267,7 @@ impl Node {
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        std::fs::read_to_string(&self.process.log).unwrap_or_default()
     }
 
     /// Kilobytes of memory in use.
@@ -189,7 +275,7 @@ impl Node {
     /// # Errors
     /// It has ended.
     pub fn peak_resident_kib(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let number = line.and_then(|line| line.split_whitespace().next());
         Ok(number.context("a process has a resident size")?.parse()?)
@@ -289,10 +375,8 @@ impl Node {
     ///
     /// # Errors
     /// It had ended before.
-    pub fn kill(mut self) -> Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
+    pub fn kill(self) -> Result<()> {
+        self.process.kill()
     }
 
     /// Asks it to drain and waits for its end.
@@ -300,25 +384,16 @@ impl Node {
     /// # Errors
     /// It does not end.
     pub fn terminate(mut self) -> Result<ExitStatus> {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM)?;
+        self.process.ask_to_end()?;
         let mut status = None;
         let ended = eventually(Duration::from_secs(60), || {
-            status = self.child.try_wait().ok().flatten();
+            status = self.process.child.try_wait().ok().flatten();
             status.is_some()
         });
         match status {
             Some(status) if ended => Ok(status),
-            _ => bail!("njia does not end:\n{}", tail(&self.log())),
+            _ => bail!("njia does not end:\n{}", self.process.log_end()),
         }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // A test that fails must not leave a process; one that has ended cannot be killed again.
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
 

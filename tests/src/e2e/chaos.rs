@@ -1,0 +1,362 @@
+//! Everything at once, in random order: bad connections on both sides, kills, PostgreSQL restarts.
+//! Then all faults end, and acquirer, switch, issuers and PostgreSQL must agree to the minor unit.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use loadgen::clock::Clock;
+use loadgen::runner::{self, RunConfig};
+use loadgen::stop::Stop;
+use loadgen::target::Target;
+use loadgen::verify::{Audit, Inputs, audit};
+
+use super::campaign::{Dice, free_port};
+use super::proxy::{Counts, Proxy, Weather};
+use super::{Build, Issuers, Node, eventually, pause};
+use crate::postgres::{self, Cluster};
+
+/// What is done for how long.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How long faults are made.
+    pub time: Duration,
+    /// Of all that is random.
+    pub seed: u64,
+    /// Transactions offered per second.
+    pub rate: f64,
+    /// Where state, ledgers and logs lie.
+    pub folder: PathBuf,
+}
+
+/// What was done, and what everybody believes.
+#[derive(Debug)]
+pub struct Found {
+    /// Acts by name.
+    pub acts: BTreeMap<&'static str, u64>,
+    /// The comparison.
+    pub audit: Audit,
+    seed: u64,
+    time: Duration,
+    /// What the proxies did, of acquirers and of issuers.
+    proxied: [BTreeMap<&'static str, u64>; 2],
+    /// From the end of the faults until nothing was owed or unapplied.
+    pub healed_in: Duration,
+}
+
+/// All that takes part.
+struct World {
+    dice: Dice,
+    state: PathBuf,
+    environment: Vec<(&'static str, String)>,
+    cluster: Cluster,
+    cluster_runs: bool,
+    /// Before the switch, the bank and the mobile-money operator.
+    proxies: [Proxy; 3],
+    node: Option<Node>,
+    acts: BTreeMap<&'static str, u64>,
+}
+
+/// Makes faults for the time of `plan`, heals, and compares.
+///
+/// # Errors
+/// The harness failed, or the switch ended otherwise than by a kill.
+pub fn chaos(plan: &Plan) -> Result<Found> {
+    let issuers = Issuers::start(&plan.folder, ISSUER_LATENCY)?;
+    let mut world = World::start(plan, issuers.addresses())?;
+    let acks = plan.folder.join("acks.log");
+    let target = format!(
+        "iso://{}?framing=be16&dialect=iso87-ascii",
+        world.proxies[0].address()
+    );
+    let target: Target = target.parse()?;
+    let config = RunConfig {
+        insists: true,
+        connections: 16,
+        timeout: Duration::from_secs(4),
+        grace: Duration::from_secs(120),
+        seed: plan.seed,
+        acks: Some(acks.clone()),
+        ..RunConfig::new(target, plan.rate, plan.time)?
+    };
+    let run = move || runner::run(&config, Clock::start(), &Stop::default(), &mut |_| ());
+    let load = std::thread::spawn(run);
+    let end = Instant::now() + plan.time;
+    while Instant::now() < end {
+        world.act()?;
+        pause(Duration::from_millis(200 + world.dice.below(1_500)));
+    }
+    let begun = Instant::now();
+    let journal = world.heal()?;
+    match load.join() {
+        Ok(run) => run.context("the load")?,
+        Err(_) => bail!("the load failed"),
+    };
+    world.settle()?;
+    let healed_in = begun.elapsed();
+    let node = world.node.take().context("the switch runs")?;
+    let status = node.terminate()?;
+    if !status.success() {
+        bail!("the drain ends with {status}");
+    }
+    let ledgers = issuers.ledgers();
+    issuers.finish()?;
+    let database = Some((world.cluster.url(), SCHEMA.to_owned()));
+    let audit = audit(&Inputs {
+        acks,
+        journal,
+        ledgers,
+        database,
+    })?;
+    if audit.passed() {
+        fs::remove_dir_all(&plan.folder)?;
+    }
+    let [acquirers, bank, momo] = world
+        .proxies
+        .each_ref()
+        .map(|proxy| counted(proxy.counts()));
+    let mut issuers = bank;
+    for (name, count) in momo {
+        *issuers.entry(name).or_default() += count;
+    }
+    Ok(Found {
+        acts: world.acts,
+        audit,
+        seed: plan.seed,
+        time: plan.time,
+        proxied: [acquirers, issuers],
+        healed_in,
+    })
+}
+
+impl World {
+    fn start(plan: &Plan, issuers: [SocketAddr; 2]) -> Result<Self> {
+        let mut dice = Dice::new(plan.seed);
+        let cluster = Cluster::start()?;
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port(&mut dice)?));
+        let proxies = [
+            Proxy::start(address, plan.seed ^ 1)?,
+            Proxy::start(issuers[0], plan.seed ^ 2)?,
+            Proxy::start(issuers[1], plan.seed ^ 3)?,
+        ];
+        let environment = vec![
+            ("NJIA__LISTENER__POS__ADDRESS", address.to_string()),
+            ("NJIA__NODE__SHARDS", "2".to_owned()),
+            ("NJIA__POSTGRES__URL", cluster.url()),
+            ("NJIA__POSTGRES__SCHEMA", SCHEMA.to_owned()),
+            ("NJIA__POSTGRES__MIGRATE", "true".to_owned()),
+            // A bad line is no attack here.
+            (
+                "NJIA__LIMITS__BAD_FRAMES_PER_MINUTE_MAX",
+                "10000".to_owned(),
+            ),
+            ("NJIA__ISSUER__BANK__RECONNECT_MAX_MS", "500".to_owned()),
+            ("NJIA__ISSUER__MOMO__RECONNECT_MAX_MS", "500".to_owned()),
+            ("NJIA__SAF__BACKOFF_MAX_S", "5".to_owned()),
+        ];
+        let mut world = Self {
+            dice,
+            state: plan.folder.join("state"),
+            environment,
+            cluster,
+            cluster_runs: true,
+            proxies,
+            node: None,
+            acts: BTreeMap::new(),
+        };
+        world.start_node()?;
+        Ok(world)
+    }
+
+    fn start_node(&mut self) -> Result<()> {
+        let mut environment: Vec<(&str, &str)> = Vec::new();
+        for (name, value) in &self.environment {
+            environment.push((name, value));
+        }
+        let issuers = [self.proxies[1].address(), self.proxies[2].address()];
+        let node = Node::start(Build::Product, &self.state, issuers, &environment)?;
+        self.node = Some(node);
+        Ok(())
+    }
+
+    fn act(&mut self) -> Result<()> {
+        let name = match self.dice.below(10) {
+            0..=2 => self.change_weather(0, "weather of acquirers"),
+            3..=4 => self.change_weather(1, "weather of the bank"),
+            5 => self.change_weather(2, "weather of the operator"),
+            6..=7 => self.kill()?,
+            8 => self.drain()?,
+            _ => self.toggle_postgres()?,
+        };
+        *self.acts.entry(name).or_default() += 1;
+        Ok(())
+    }
+
+    fn change_weather(&mut self, place: usize, name: &'static str) -> &'static str {
+        let weather = drawn(&mut self.dice);
+        self.proxies[place].set_weather(weather);
+        name
+    }
+
+    fn kill(&mut self) -> Result<&'static str> {
+        let mut node = self.node.take().context("the switch runs")?;
+        if let Some(status) = node.ended()? {
+            bail!("the switch ended by itself: {status}\n{}", node.log());
+        }
+        node.kill()?;
+        pause(Duration::from_millis(self.dice.below(300)));
+        self.start_node()?;
+        Ok("SIGKILL")
+    }
+
+    fn drain(&mut self) -> Result<&'static str> {
+        let node = self.node.take().context("the switch runs")?;
+        let status = node.terminate()?;
+        if !status.success() {
+            bail!("a drain ends with {status}");
+        }
+        self.start_node()?;
+        Ok("SIGTERM")
+    }
+
+    fn toggle_postgres(&mut self) -> Result<&'static str> {
+        if !self.cluster_runs {
+            self.cluster.resume()?;
+            self.cluster_runs = true;
+            return Ok("PostgreSQL started");
+        }
+        let how = match self.dice.below(2) {
+            0 => postgres::Stop::Fast,
+            _ => postgres::Stop::Immediate,
+        };
+        self.cluster.stop(how)?;
+        self.cluster_runs = false;
+        Ok("PostgreSQL stopped")
+    }
+
+    /// Ends all faults; says where the journal is.
+    fn heal(&mut self) -> Result<PathBuf> {
+        for proxy in &self.proxies {
+            proxy.set_weather(Weather::default());
+        }
+        if !self.cluster_runs {
+            self.cluster.resume()?;
+            self.cluster_runs = true;
+        }
+        let node = self.node.as_ref().context("the switch runs")?;
+        Ok(node.journal().to_owned())
+    }
+
+    fn settle(&self) -> Result<()> {
+        let node = self.node.as_ref().context("the switch runs")?;
+        node.settle(Duration::from_secs(120))?;
+        let lag = || node.metric("njia_applier_lag_records", &[]);
+        if !eventually(Duration::from_secs(120), || {
+            lag().is_ok_and(|lag| lag == 0.0)
+        }) {
+            bail!("PostgreSQL lacks {:?} records:\n{}", lag(), node.log());
+        }
+        Ok(())
+    }
+}
+
+/// Mostly one or two kinds of bad weather at a time, sometimes none.
+fn drawn(dice: &mut Dice) -> Weather {
+    let mut weather = Weather::default();
+    for _ in 0..dice.below(3) {
+        match dice.below(7) {
+            0 => {
+                weather.delay = Duration::from_millis(dice.below(60));
+                weather.jitter = Duration::from_millis(dice.below(120));
+            }
+            1 => weather.throttle = Some(20_000 + dice.below(200_000)),
+            2 => weather.split = 500,
+            3 => weather.corrupt = 1 + dice.below(20),
+            4 => weather.reset = 1 + dice.below(15),
+            5 => weather.half_close = 1 + dice.below(10),
+            _ => weather.black_hole = 1 + dice.below(10),
+        }
+    }
+    weather
+}
+
+fn counted(counts: &Counts) -> BTreeMap<&'static str, u64> {
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    BTreeMap::from([
+        ("connections", of(&counts.connections)),
+        ("splits", of(&counts.splits)),
+        ("corrupted bytes", of(&counts.corruptions)),
+        ("resets", of(&counts.resets)),
+        ("half-closes", of(&counts.half_closes)),
+        ("black holes", of(&counts.black_holes)),
+    ])
+}
+
+impl Found {
+    /// Nothing is lost or doubled, and all sums are equal.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.audit.passed()
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listed = |all: &BTreeMap<&'static str, u64>| {
+            let each = all.iter().map(|(name, count)| format!("{name} {count}"));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        writeln!(f, "| chaos | value |\n|---|---|")?;
+        writeln!(
+            f,
+            "| seed, time of faults | {}, {:?} |",
+            self.seed, self.time
+        )?;
+        writeln!(f, "| acts | {} |", listed(&self.acts))?;
+        writeln!(
+            f,
+            "| between acquirer and switch | {} |",
+            listed(&self.proxied[0])
+        )?;
+        writeln!(
+            f,
+            "| between switch and issuers | {} |",
+            listed(&self.proxied[1])
+        )?;
+        writeln!(f, "| acked writes | {} |", self.audit.acked_writes)?;
+        writeln!(f, "| reversed | {} |", self.audit.reversed)?;
+        writeln!(f, "| lost | {} |", self.audit.lost())?;
+        writeln!(f, "| doubled | {} |", self.audit.doubled())?;
+        writeln!(f, "| never told to the acquirer | {} |", self.audit.untold)?;
+        writeln!(f, "| healed in | {} ms |", self.healed_in.as_millis())?;
+        for (currency, sums) in &self.audit.sums {
+            writeln!(
+                f,
+                "| money of {currency:03} | acquirer {} + untold {}, switch {}, issuers {}, \
+                 PostgreSQL {} |",
+                sums.acquirer,
+                sums.untold,
+                sums.journal,
+                sums.issuers.unwrap_or_default(),
+                sums.database.unwrap_or_default()
+            )?;
+        }
+        for check in self.audit.checks.iter().filter(|check| check.count > 0) {
+            writeln!(
+                f,
+                "| {} | {} {:?} |",
+                check.name, check.count, check.offenders
+            )?;
+        }
+        let verdict = if self.passed() { "PASS" } else { "FAIL" };
+        writeln!(f, "| verdict | {verdict} |")
+    }
+}
+
+const SCHEMA: &str = "njia_chaos";
+const ISSUER_LATENCY: Duration = Duration::from_millis(20);
