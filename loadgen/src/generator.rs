@@ -21,6 +21,7 @@ use crate::scenario::Scenario;
 use crate::schedule::Schedule;
 use crate::terminals::trace_number;
 use crate::traffic::{Drawn, Planned, Traffic};
+use follow_up::Second;
 use judge::Finding;
 use plan::{Plan, PlanKind};
 
@@ -319,9 +320,14 @@ impl Generator {
     /// An answer that nothing waits for: the second one to a request and its repeat, a late one, or
     /// one too many.
     fn unmatched(&mut self, number: u64, view: MessageRef<'_>, readable: bool, now: u64) {
-        if let Some(equal) = self.take_second_answer(number, view.bytes()) {
-            if !equal {
-                self.recorder.stray(Outcome::Mismatched, now);
+        if let Some(second) = self.take_second_answer(number, view.bytes()) {
+            match second {
+                Second::Equal => {}
+                Second::Other => self.recorder.stray(Outcome::Mismatched, now),
+                Second::New(entry) => {
+                    let finding = Finding::of(&entry, view, readable);
+                    self.acknowledge(&entry, &finding, now);
+                }
             }
         } else if let Some(entry) = self.inflight.take_given_up(number) {
             let finding = Finding::of(&entry, view, readable);

@@ -23,6 +23,16 @@ use crate::message::mark_repeat;
 use crate::recorder::Outcome;
 use crate::terminals::trace_number;
 
+/// What the answer to the other one of a request and its repeat is.
+pub(super) enum Second {
+    /// The same.
+    Equal,
+    /// Not the same.
+    Other,
+    /// The first one was refused, so that this one is the answer to the request.
+    New(Entry),
+}
+
 /// The circumstances of a sending.
 #[derive(Clone, Copy)]
 struct Sending {
@@ -245,9 +255,8 @@ impl Generator {
         }
     }
 
-    /// The answer that the other one of a request and its repeat got: whether it is equal; `None`
-    /// when none is expected.
-    pub(super) fn take_second_answer(&mut self, number: u64, bytes: &[u8]) -> Option<bool> {
+    /// The answer that the other one of a request and its repeat got; `None` when none is expected.
+    pub(super) fn take_second_answer(&mut self, number: u64, bytes: &[u8]) -> Option<Second> {
         let plan = self.plans.get_mut(&number)?;
         let refused = plan.fate == Fate::Answered(Outcome::Refused);
         let PlanKind::Repeat(repeat) = &mut plan.kind else {
@@ -257,7 +266,15 @@ impl Generator {
             return None;
         }
         repeat.second_allowed = false;
-        Some(refused || repeat.first.as_ref().is_some_and(|first| first == bytes))
+        if refused {
+            return Some(Second::New(repeat.entry));
+        }
+        let is_equal = repeat.first.as_ref().is_some_and(|first| first == bytes);
+        Some(if is_equal {
+            Second::Equal
+        } else {
+            Second::Other
+        })
     }
 }
 

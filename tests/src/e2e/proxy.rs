@@ -300,3 +300,59 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const CHUNK: usize = 16 * 1024;
 /// How long the other direction goes on.
 const HALF_OPEN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    /// What comes back of `sent` through a proxy before a peer that sends everything back.
+    fn echoed(weather: Weather, sent: &[u8]) -> io::Result<Vec<u8>> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let proxy = Proxy::start(listener.local_addr()?, 5).map_err(io::Error::other)?;
+        proxy.set_weather(weather);
+        let peer = std::thread::spawn(move || -> io::Result<()> {
+            let (mut stream, _) = listener.accept()?;
+            let mut back = stream.try_clone()?;
+            // The other side may have been reset.
+            io::copy(&mut stream, &mut back).ok();
+            Ok(())
+        });
+        let mut stream = std::net::TcpStream::connect(proxy.address())?;
+        stream.write_all(sent)?;
+        stream.shutdown(std::net::Shutdown::Write)?;
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received)?;
+        peer.join()
+            .map_err(|_| io::Error::other("the peer failed"))??;
+        Ok(received)
+    }
+
+    #[test]
+    fn every_byte_comes_through_unless_the_weather_takes_it() {
+        let sent: Vec<u8> = (0..=127).cycle().take(5_000).collect();
+        assert_eq!(echoed(Weather::default(), &sent).unwrap(), sent);
+        let slow = Weather {
+            delay: Duration::from_millis(2),
+            jitter: Duration::from_millis(2),
+            throttle: Some(1_000_000),
+            split: 1_000,
+            ..Weather::default()
+        };
+        assert_eq!(echoed(slow, &sent).unwrap(), sent);
+        let corrupt = Weather {
+            corrupt: 1_000,
+            ..Weather::default()
+        };
+        let received = echoed(corrupt, &sent).unwrap();
+        let spoiled = received.iter().filter(|byte| **byte == 0xFF).count();
+        assert!(spoiled > 0 && received.len() == sent.len());
+        let reset = Weather {
+            reset: 1_000,
+            ..Weather::default()
+        };
+        let received = echoed(reset, &sent);
+        assert!(received.is_err() || received.is_ok_and(|bytes| bytes.len() < sent.len()));
+    }
+}

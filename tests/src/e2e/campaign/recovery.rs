@@ -108,7 +108,7 @@ pub fn measure_recovery(build: Build, folder: &Path, bytes: u64, starts: usize) 
     Ok(backlog)
 }
 
-/// Offers more than the switch takes until its journal is as long as asked for.
+/// Offers load until its journal is as long as asked for.
 fn fill(node: &Node, folder: &Path, bytes: u64) -> Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let enough = |used: f64| used >= bytes as f64;
@@ -176,5 +176,5 @@ fn read_all(files: &[PathBuf]) -> Result<u64> {
     Ok(bytes)
 }
 
-const FILL_RATE: u32 = 12_000;
+const FILL_RATE: u32 = 4_000;
 const ROUNDS_MAX: u64 = 30;
