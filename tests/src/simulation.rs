@@ -13,18 +13,24 @@
 //! [`run`], [`Driver`], [`Violation`].
 
 mod acquirer;
+mod campaign;
 mod disk;
 mod issuer;
+mod journal;
 mod ledger;
 mod link;
 mod plan;
+mod postgres;
 mod random;
+mod rot;
 mod switch;
+mod wire;
 mod words;
 mod world;
 
 use std::fmt;
 
+pub use campaign::Campaign;
 pub use random::Random;
 
 /// How the shell around the engine behaves. All but the first are null controls: a simulation that
@@ -41,6 +47,33 @@ pub enum Driver {
     ResendsAfterRestart,
     /// Takes the STAN of an answer for enough.
     MatchesOnStanAlone,
+    /// Syncs again after a sync has failed, and believes the second one.
+    RetriesSync,
+    /// Recovery believes what it reads without a sync.
+    TrustsCache,
+    /// Sends what a lost link had not answered again on another one.
+    RetriesElsewhere,
+    /// Does not keep reversals that came before their original over a restart.
+    ForgetsTombstone,
+    /// Takes some owed reversals for acknowledged without having sent them.
+    DropsOwed,
+    /// Composes the answer to a copy anew.
+    AnswersAfresh,
+    /// Lets an approval wait between its decision and its socket.
+    HoldsApprovals,
+    /// Takes an unknown COMMIT for a failed one.
+    AppliesTwice,
+    /// Moves the watermark outside of the transaction that adds the rows.
+    MovesWatermarkAlone,
+    /// Keeps the account number with the answer.
+    LeaksPan,
+    /// Does not give back the permit of a request that was not sent.
+    LeaksPermit,
+}
+
+/// Whether every event is to be printed.
+fn is_traced() -> bool {
+    std::env::var_os("SIM_TRACE").is_some()
 }
 
 /// A promise that was broken.
@@ -91,10 +124,55 @@ pub struct Report {
     pub unsent: u64,
     /// Reversals that met no original.
     pub tombstones: u64,
+    /// Starts that were refused because the medium had failed.
+    pub refused: u64,
+    /// Starts that were cut short.
+    pub interrupted: u64,
+    /// Processes that ended at the first error of their disk.
+    pub disk_errors: u64,
+    /// Messages between shards.
+    pub between_shards: u64,
+    /// Requests that risk declined.
+    pub declined_here: u64,
+    /// Breakers that opened.
+    pub breaker_opened: u64,
+    /// Answers after their deadline.
+    pub late: u64,
+    /// Virtual milliseconds.
+    pub simulated_ms: u64,
     /// Requests that found no place, in worlds that are drawn too small.
     pub table_full: u64,
     /// Copies from before the duplicate window, of what is forgotten.
     pub outside_window: u64,
+}
+
+impl Report {
+    /// Adds what another seed went through. The order in which seeds are added does not matter.
+    fn add(&mut self, seed: u64, other: &Self) {
+        let mixed = other
+            .trace
+            .wrapping_mul(seed.wrapping_mul(2).wrapping_add(1));
+        self.trace = self.trace.wrapping_add(mixed);
+        self.steps += other.steps;
+        self.purchases += other.purchases;
+        self.restarts += other.restarts;
+        self.approvals += other.approvals;
+        self.replays += other.replays;
+        self.reversals += other.reversals;
+        self.unmatched += other.unmatched;
+        self.unsent += other.unsent;
+        self.tombstones += other.tombstones;
+        self.refused += other.refused;
+        self.interrupted += other.interrupted;
+        self.disk_errors += other.disk_errors;
+        self.between_shards += other.between_shards;
+        self.declined_here += other.declined_here;
+        self.breaker_opened += other.breaker_opened;
+        self.late += other.late;
+        self.simulated_ms += other.simulated_ms;
+        self.table_full += other.table_full;
+        self.outside_window += other.outside_window;
+    }
 }
 
 /// One run.

@@ -1,127 +1,254 @@
-//! A disk that keeps what was synced, and of the rest whatever prefix it likes.
+//! A disk that keeps what was synced. Of what was not, each write is kept, dropped, torn at a
+//! sector or corrupted when the power fails. It also writes in the wrong place and lets bits rot.
 
-use domain::Record;
-use domain::record::{Advised, Outcome};
-use domain::request::Answer;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use persistence::batch::BLOCK;
 
 use super::random::Random;
 
-/// One record, owned.
-#[derive(Clone, Debug)]
-pub(super) struct Stored {
-    record: Record<'static>,
-    fields: Vec<u8>,
-}
+pub(super) const SECTOR: usize = 512;
 
-/// The journal on its disk.
+/// A segment: of which shard, and its number.
+pub(super) type FileId = (u16, u64);
+
+/// All files of all journals of the node.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
-    records: Vec<Stored>,
-    /// What a crash cannot take.
-    synced: usize,
-    pub(super) flushing: bool,
+    files: BTreeMap<FileId, File>,
 }
 
-impl Stored {
-    pub(super) fn new(record: Record<'_>) -> Self {
-        let mut fields = Vec::new();
-        let record = match record {
-            Record::Outcome(outcome) => {
-                fields.extend_from_slice(outcome.answer.fields);
-                Record::Outcome(with_fields(outcome, &[]))
-            }
-            Record::Advised(advised) => {
-                fields.extend_from_slice(advised.fields);
-                Record::Advised(advised_with(advised, &[]))
-            }
-            Record::Intent(record) => Record::Intent(record),
-            Record::Refused(record) => Record::Refused(record),
-            Record::SafOwed(record) => Record::SafOwed(record),
-            Record::SafDone(record) => Record::SafDone(record),
-            Record::AdviceDone(record) => Record::AdviceDone(record),
-            Record::Tombstone(record) => Record::Tombstone(record),
-            Record::LateResponse(record) => Record::LateResponse(record),
-        };
-        Self { record, fields }
+#[derive(Debug)]
+struct File {
+    durable: Vec<u8>,
+    pending: Vec<Write>,
+    name: Name,
+    /// What the file would hold if the medium had never failed: for the repair.
+    meant: Vec<u8>,
+    is_damaged: bool,
+}
+
+/// How a spare comes by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    Spare,
+    Renamed,
+    Durable,
+}
+
+#[derive(Debug)]
+struct Write {
+    at: usize,
+    meant_at: usize,
+    bytes: Vec<u8>,
+}
+
+/// What becomes of one sector of a write when the power fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Kept,
+    Dropped,
+    Corrupted,
+}
+
+impl Disk {
+    /// A spare of zeros with its header written, not yet synced.
+    pub(super) fn prepare(&mut self, file: FileId, len: usize, header: &[u8]) {
+        let zeros = vec![0; len];
+        self.files.insert(
+            file,
+            File {
+                meant: zeros.clone(),
+                durable: zeros,
+                pending: Vec::new(),
+                name: Name::Spare,
+                is_damaged: false,
+            },
+        );
+        self.write(file, 0, 0, header);
     }
 
-    pub(super) fn view(&self) -> Record<'_> {
-        match self.record {
-            Record::Outcome(outcome) => Record::Outcome(with_fields(outcome, &self.fields)),
-            Record::Advised(advised) => Record::Advised(advised_with(advised, &self.fields)),
-            other => other,
+    /// The spare gets its number; a loss of power may still take it back.
+    pub(super) fn rename(&mut self, file: FileId) {
+        self.file_mut(file).name = Name::Renamed;
+    }
+
+    /// Syncs the directory of one shard.
+    pub(super) fn sync_names(&mut self, shard: u16) {
+        for file in self.of_shard_mut(shard) {
+            if file.name == Name::Renamed {
+                file.name = Name::Durable;
+            }
+        }
+    }
+
+    /// A write is submitted. `at` is where it lands, `meant_at` where it should.
+    pub(super) fn write(&mut self, file: FileId, at: usize, meant_at: usize, bytes: &[u8]) {
+        let bytes = bytes.to_vec();
+        let file = self.file_mut(file);
+        file.is_damaged |= at != meant_at;
+        file.pending.push(Write {
+            at,
+            meant_at,
+            bytes,
+        });
+    }
+
+    /// What was written is durable.
+    pub(super) fn sync(&mut self, file: FileId) {
+        let file = self.file_mut(file);
+        for write in std::mem::take(&mut file.pending) {
+            let (all, everywhere) = (0..write.bytes.len(), (true, true));
+            file.land(&write, all, everywhere);
+        }
+    }
+
+    /// A sync fails. The device forgets what it likes of the pending writes, and the next sync has
+    /// nothing left to fail on.
+    pub(super) fn fail_sync(&mut self, file: FileId, random: &mut Random) {
+        let file = self.file_mut(file);
+        for write in std::mem::take(&mut file.pending) {
+            if random.permille(400) {
+                file.pending.push(write);
+            }
+        }
+    }
+
+    /// The power fails. A spare is swept away, and a name that was not synced may go.
+    pub(super) fn lose_power(&mut self, random: &mut Random) {
+        for file in self.files.values_mut() {
+            for write in std::mem::take(&mut file.pending) {
+                file.resolve(&write, random);
+            }
+            if file.name == Name::Renamed && random.permille(500) {
+                file.name = Name::Spare;
+            }
+        }
+        self.sweep();
+    }
+
+    /// The process ends; what it has submitted is on its way. J10: spares are removed.
+    pub(super) fn sweep(&mut self) {
+        self.files.retain(|_, file| file.name != Name::Spare);
+    }
+
+    /// The numbers of a shard's segments.
+    pub(super) fn numbers(&self, shard: u16) -> Vec<u64> {
+        let files = self.files.range((shard, 0)..=(shard, u64::MAX));
+        let named = files.filter(|(_, file)| file.name != Name::Spare);
+        named.map(|((_, number), _)| *number).collect()
+    }
+
+    /// The bytes as a reader sees them: what is pending is read as well.
+    pub(super) fn read(&self, file: FileId) -> Cow<'_, [u8]> {
+        let file = &self.files[&file];
+        if file.pending.is_empty() {
+            return Cow::Borrowed(&file.durable);
+        }
+        let mut bytes = file.durable.clone();
+        for write in &file.pending {
+            bytes[write.at..write.at + write.bytes.len()].copy_from_slice(&write.bytes);
+        }
+        Cow::Owned(bytes)
+    }
+
+    /// A bit rots.
+    pub(super) fn flip(&mut self, file: FileId, at: usize, random: &mut Random) {
+        let file = self.file_mut(file);
+        file.durable[at] ^= 1 << random.below(8);
+        file.is_damaged = true;
+    }
+
+    pub(super) fn is_damaged(&self, shard: u16) -> bool {
+        self.of_shard(shard).any(|file| file.is_damaged)
+    }
+
+    /// People bring the files back from a replica.
+    pub(super) fn repair(&mut self, shard: u16) {
+        for file in self.of_shard_mut(shard) {
+            if file.is_damaged {
+                file.durable = file.meant.clone();
+                file.pending.clear();
+                file.is_damaged = false;
+            }
+        }
+    }
+
+    /// Everything that lies on the disk.
+    pub(super) fn images(&self) -> impl Iterator<Item = &[u8]> {
+        self.files.values().map(|file| file.durable.as_slice())
+    }
+
+    fn of_shard(&self, shard: u16) -> impl Iterator<Item = &File> {
+        let files = self.files.range((shard, 0)..=(shard, u64::MAX));
+        files.map(|(_, file)| file)
+    }
+
+    fn of_shard_mut(&mut self, shard: u16) -> impl Iterator<Item = &mut File> {
+        let files = self.files.range_mut((shard, 0)..=(shard, u64::MAX));
+        files.map(|(_, file)| file)
+    }
+
+    fn file_mut(&mut self, file: FileId) -> &mut File {
+        self.files.get_mut(&file).expect("a file that exists")
+    }
+}
+
+impl File {
+    /// Bytes of a write reach the medium, and what it is meant to hold.
+    fn land(&mut self, write: &Write, part: Range<usize>, (medium, meant): (bool, bool)) {
+        let bytes = &write.bytes[part.clone()];
+        if medium {
+            let at = write.at + part.start;
+            self.durable[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        if meant {
+            let at = write.meant_at + part.start;
+            self.meant[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+    }
+
+    fn resolve(&mut self, write: &Write, random: &mut Random) {
+        let whole = match random.below(4) {
+            0 => Some(Fate::Kept),
+            1 => Some(Fate::Dropped),
+            _ => None,
+        };
+        let straight = write.at == write.meant_at;
+        let sectors = write.bytes.len() / SECTOR;
+        // Torn: a prefix, or any of its sectors.
+        let prefix = random
+            .permille(500)
+            .then(|| random.below(sectors as u64 + 1));
+        for sector in 0..sectors {
+            let fate = whole.unwrap_or_else(|| match prefix {
+                Some(prefix) if (sector as u64) < prefix => Fate::Kept,
+                Some(_) => Fate::Dropped,
+                None => match random.below(5) {
+                    0 | 1 => Fate::Kept,
+                    2 | 3 => Fate::Dropped,
+                    _ => Fate::Corrupted,
+                },
+            });
+            let part = sector * SECTOR..(sector + 1) * SECTOR;
+            match fate {
+                Fate::Dropped => {}
+                Fate::Kept => self.land(write, part, (true, straight)),
+                Fate::Corrupted => {
+                    let mut bytes = write.bytes.clone();
+                    let noise = random.draw().to_le_bytes();
+                    bytes[part.start..part.start + 8].copy_from_slice(&noise);
+                    let write = Write { bytes, ..*write };
+                    self.land(&write, part, (true, straight));
+                }
+            }
         }
     }
 }
 
-fn advised_with<'a>(advised: Advised<'_>, fields: &'a [u8]) -> Advised<'a> {
-    Advised {
-        transaction: advised.transaction,
-        admitted: advised.admitted,
-        facts: advised.facts,
-        reported: advised.reported,
-        origin: advised.origin,
-        leg: advised.leg,
-        completes: advised.completes,
-        answer: advised.answer,
-        fields,
-    }
-}
-
-fn with_fields<'a>(outcome: Outcome<'_>, fields: &'a [u8]) -> Outcome<'a> {
-    Outcome {
-        transaction: outcome.transaction,
-        decided: outcome.decided,
-        kind: outcome.kind,
-        answer: Answer {
-            code: outcome.answer.code,
-            authorisation: outcome.answer.authorisation,
-            amount: outcome.answer.amount,
-            fields,
-        },
-        issuer_code: outcome.issuer_code,
-    }
-}
-
-impl Disk {
-    pub(super) fn append(&mut self, record: Record<'_>) {
-        self.records.push(Stored::new(record));
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    pub(super) fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.records.iter().map(Stored::view)
-    }
-
-    /// Whether something waits for a flush.
-    pub(super) fn is_dirty(&self, reported: usize) -> bool {
-        reported < self.records.len()
-    }
-
-    /// A flush of everything up to `upto` has ended.
-    pub(super) fn synced(&mut self, upto: usize) {
-        self.synced = self.synced.max(upto);
-    }
-
-    /// The power fails: of what was not synced, a prefix of any length survives.
-    pub(super) fn crash(&mut self, random: &mut Random) {
-        let pending = (self.records.len() - self.synced) as u64;
-        let kept = match random.below(3) {
-            0 => 0,
-            1 => pending,
-            _ => random.below(pending + 1),
-        };
-        self.records.truncate(self.synced + kept as usize);
-        self.synced = self.records.len();
-        self.flushing = false;
-    }
-
-    /// Cuts out records: the null control that hides open intents from the engine.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&Record<'_>) -> bool) {
-        self.records.retain(|stored| keep(&stored.view()));
-        self.synced = self.records.len();
-    }
+/// A block, by its number in a file.
+pub(super) const fn block(number: u64) -> usize {
+    number as usize * BLOCK
 }

@@ -32,7 +32,7 @@ struct Content {
 }
 
 /// The journal, folded.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Fold {
     purchase_of: BTreeMap<TransactionId, u32>,
     states: BTreeMap<u32, State>,
@@ -40,7 +40,7 @@ pub(super) struct Fold {
 }
 
 /// What the journal says of one purchase.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct State {
     intents: u32,
     closed: u32,
@@ -219,14 +219,7 @@ impl Ledger {
     }
 
     /// After a crash: what was told must have survived.
-    pub(super) fn survived<'a>(
-        &mut self,
-        records: impl Iterator<Item = Record<'a>>,
-    ) -> Result<(), Broken> {
-        let mut fold = Fold::default();
-        for record in records {
-            fold.add(&record);
-        }
+    pub(super) fn survived(&mut self, fold: Fold) -> Result<(), Broken> {
         self.journal = fold;
         let lost = self
             .approved

@@ -3,69 +3,87 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::ids::Stan;
+use domain::ids::{IssuerId, LinkId, Stan};
 use domain::time::Instant;
 use transaction::matching::{Match, PendingLimits, PendingTable, StanAllocator, StanRange};
-use transaction::{Handle, OwedId};
 
 use super::Driver;
-use super::words::{LegB, Said};
+use super::switch::ISSUERS;
+use super::words::{LegB, OutboundId, Purpose, Said};
 
-/// One connection to an issuer.
+/// What one shard knows of a link.
+#[derive(Debug)]
+pub(super) struct LinkPlace {
+    pub(super) issuer: IssuerId,
+    /// The shard that holds the connection.
+    pub(super) home: u16,
+    pub(super) up: bool,
+    /// This shard's part of the link's numbers.
+    pub(super) stans: StanAllocator,
+    share: u32,
+}
+
+/// One connection to an issuer, at its home.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) up: bool,
-    pub(super) stans: StanAllocator,
-    pub(super) pending: PendingTable<Waits>,
+    pub(super) pending: PendingTable<OutboundId>,
     /// What the null control keeps instead.
-    by_stan: BTreeMap<(u8, Stan), Waits>,
+    by_stan: BTreeMap<(u8, Stan), OutboundId>,
+    /// What has been sent and not answered, for the null control that sends it again elsewhere.
+    pub(super) sent: Vec<(OutboundId, LegB)>,
 }
 
-/// What waits for an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waits {
-    Request(Handle),
-    Reversal(OwedId),
+impl LinkPlace {
+    pub(super) fn new(link: LinkId, shards: u16, shard: u16, seed: u64) -> Self {
+        let range = StanRange {
+            base: 1 + u32::from(link.0) * SIZE,
+            size: SIZE,
+            shards,
+            shard,
+        };
+        Self {
+            issuer: IssuerId(link.0 % ISSUERS),
+            home: link.0 % shards,
+            up: false,
+            stans: StanAllocator::new(&range, LATE_WINDOW, 1_000, seed),
+            share: range.share(),
+        }
+    }
+
+    /// Numbers that are out, and not at rest.
+    pub(super) fn busy(&self) -> u32 {
+        self.share - self.stans.free() - self.stans.late() as u32
+    }
 }
 
 impl Link {
     pub(super) fn new(up: bool, seed: u64) -> Self {
-        let range = StanRange {
-            base: 1,
-            size: SHARE,
-            shards: 1,
-            shard: 0,
-        };
         let limits = PendingLimits {
-            inflight_max: 300,
-            late_max: 300,
-            answered_max: 300,
+            inflight_max: PENDING_MAX,
+            late_max: PENDING_MAX,
+            answered_max: PENDING_MAX,
             window: LATE_WINDOW,
         };
         Self {
             up,
-            stans: StanAllocator::new(&range, LATE_WINDOW, 1_000, seed),
             pending: PendingTable::new(limits, seed),
             by_stan: BTreeMap::new(),
+            sent: Vec::new(),
         }
     }
 
     /// Notes what is about to go out. `false` when its key is taken.
-    pub(super) fn note(&mut self, message: &LegB, waits: Waits, now: u64) -> bool {
+    pub(super) fn note(&mut self, message: &LegB, id: OutboundId, now: u64) -> bool {
         let expected = message.expected;
         self.by_stan
-            .insert((expected.kind as u8, expected.stan), waits);
+            .insert((expected.kind as u8, expected.stan), id);
         let now = Instant::from_nanos(now);
-        if let Waits::Reversal(next) = waits {
-            let same = |earlier: &Waits| match earlier {
-                Waits::Reversal(earlier) => earlier.handle == next.handle,
-                Waits::Request(_) => false,
-            };
-            self.pending.supersede(expected, same);
+        if let Purpose::Reversal(_) = id.purpose {
+            self.pending
+                .supersede(expected, |earlier| id.is_reversal_beside(earlier));
         }
-        self.pending
-            .insert(expected, message.echo, waits, now)
-            .is_ok()
+        self.pending.insert(expected, message.echo, id, now).is_ok()
     }
 
     pub(super) fn match_answer(
@@ -73,19 +91,21 @@ impl Link {
         driver: Driver,
         said: &Said,
         now: Instant,
-    ) -> Option<Waits> {
+    ) -> Option<OutboundId> {
         if driver == Driver::MatchesOnStanAlone {
             let key = (said.expected.kind as u8, said.expected.stan);
             return self.by_stan.get(&key).copied();
         }
         match self.pending.resolve(said.expected, &said.echo, now) {
-            Match::Matched(waits)
-            | Match::Late { owner: waits, .. }
-            | Match::AlreadyAnswered { owner: waits, .. } => Some(waits),
+            Match::Matched(id)
+            | Match::Late { owner: id, .. }
+            | Match::AlreadyAnswered { owner: id, .. } => Some(id),
             Match::Differs(_) | Match::Unknown => None,
         }
     }
 }
 
-pub(super) const SHARE: u32 = 2_000;
+/// Numbers of a link.
+const SIZE: u32 = 6_000;
+pub(super) const PENDING_MAX: usize = 300;
 const LATE_WINDOW: Duration = Duration::from_secs(600);

@@ -39,7 +39,6 @@ pub(super) struct Plan {
     /// Steps of the wall clock, up to some minutes either way.
     pub(super) wall_jumps: u64,
     pub(super) assess_slow: u64,
-    pub(super) assess_declined: u64,
     /// Further copies of a request.
     pub(super) copies: u64,
     pub(super) other_content: u64,
@@ -51,7 +50,40 @@ pub(super) struct Plan {
     pub(super) partial_race: u64,
     pub(super) reversal_after: u64,
     pub(super) shed: u64,
+    /// Crashes that are a loss of power, not the end of a process.
+    pub(super) power: u64,
+    pub(super) write_error: u64,
+    pub(super) sync_error: u64,
+    /// EINTR or EAGAIN: the same write is submitted again.
+    pub(super) put_off: u64,
+    /// Writes that land elsewhere in their segment.
+    pub(super) misdirected: u64,
+    /// No room for the next segment, for a while.
+    pub(super) disk_full: u64,
+    /// Of starts that find a rotten bit.
+    pub(super) flips: u64,
+    /// Between shards, at most.
+    pub(super) mesh_delay_us: u64,
+    /// Requests that another shard has no room for.
+    pub(super) mesh_full: u64,
+    /// Answers on another link of the same issuer.
+    pub(super) wrong_link: u64,
+    pub(super) commit_unknown: u64,
+    pub(super) commit_refused: u64,
+    pub(super) failovers: u64,
+    /// Starts without PostgreSQL.
+    pub(super) postgres_away: u64,
     pub(super) bounds: Bounds,
+    pub(super) shape: Shape,
+    pub(super) shards: u16,
+    pub(super) breaker_percent: u8,
+}
+
+/// How the journal is laid out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) segment_blocks: u64,
+    pub(super) batch_blocks: u64,
 }
 
 /// How narrow the engine is built.
@@ -100,7 +132,6 @@ impl Plan {
             reversal_refused: fault(500).saturating_sub(250),
             wall_jumps: fault(3),
             assess_slow: fault(80),
-            assess_declined: fault(80),
             copies: fault(400),
             other_content: fault(80),
             stale_copies: fault(900),
@@ -109,6 +140,26 @@ impl Plan {
             partial_race: fault(100),
             reversal_after: fault(400),
             shed: fault(3),
+            power: 1_000 - fault(700),
+            write_error: fault(20).saturating_sub(12),
+            sync_error: fault(20).saturating_sub(12),
+            put_off: fault(100),
+            misdirected: fault(16).saturating_sub(8),
+            disk_full: fault(300),
+            flips: fault(600),
+            mesh_delay_us: 1 + fault(3_000),
+            mesh_full: fault(40),
+            wrong_link: fault(60),
+            commit_unknown: fault(300),
+            commit_refused: fault(500),
+            failovers: fault(3),
+            postgres_away: fault(500),
+            shape: Shape {
+                segment_blocks: random.between(6, 40),
+                batch_blocks: random.between(2, 6),
+            },
+            shards: random.between(1, 4) as u16,
+            breaker_percent: random.between(20, 101) as u8,
             bounds: Bounds {
                 inflight_max: random.between(3, 64),
                 saf_max: random.between(8, 200),
@@ -167,7 +218,6 @@ impl Plan {
             reversal_refused: 0,
             wall_jumps: 0,
             assess_slow: 0,
-            assess_declined: 0,
             copies: 0,
             other_content: 0,
             stale_copies: 0,
@@ -176,6 +226,23 @@ impl Plan {
             partial_race: 0,
             reversal_after: 0,
             shed: 0,
+            shape: self.shape,
+            shards: self.shards,
+            breaker_percent: self.breaker_percent,
+            power: 0,
+            write_error: 0,
+            sync_error: 0,
+            put_off: 0,
+            misdirected: 0,
+            disk_full: 0,
+            flips: 0,
+            mesh_delay_us: 100,
+            mesh_full: 0,
+            wrong_link: 0,
+            commit_unknown: 0,
+            commit_refused: 0,
+            failovers: 0,
+            postgres_away: 0,
         };
     }
 }

@@ -1,50 +1,87 @@
-//! The shell around the engine: sessions, links, STANs, a journal; and the ways to get it wrong.
+//! One shard's shell around the engine: sessions, journal, router, risk, links; and the ways to get
+//! it wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+mod act;
+mod issuing;
+mod start;
 
-use domain::ResponseCode;
-use domain::ids::{
-    AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Stan, TransactionId,
-};
-use domain::record::{Record, RefusalReason};
-use domain::request::{Answer, FrameId, IssuerLeg, Transmission};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use domain::ids::{IssuerId, LinkId, Lsn, Stan, TransactionId};
+use domain::request::{Facts, FrameId};
 use domain::time::{Instant, TransmissionTime, WallTime};
+use risk_inline::{RiskEngine, Verdict};
+use router::{Permit, Router};
 use transaction::input::{Assessment, Selection};
-use transaction::matching::{Echo, Expected, ResponseKind};
-use transaction::output::{Event as Counted, LegEnding, NotAdmitted, Reply};
-use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
-use transaction::{Engine, Handle, Input, Output, OwedId, Settings};
+use transaction::matching::Expected;
+use transaction::{Engine, Handle, Input, OwedId};
 
 use super::Driver;
 use super::disk::Disk;
-use super::ledger::{Broken, Ledger, authorisation, fields_of};
-use super::link::{Link, SHARE, Waits};
+use super::journal::{FLUSH_SLOW, Journal, Step};
+use super::ledger::{Broken, Ledger};
+use super::link::{Link, LinkPlace, PENDING_MAX};
 use super::plan::Plan;
 use super::random::Random;
-use super::words::{Ask, Event, Inside, LegB, MS, Said, Taking, Told, WALL, kes};
+use super::words::{Ask, Event, Held, Inside, MS, Message, OutboundId, Purpose, Said, WALL};
+
+pub(super) use start::{Begin, NotStarted};
 
 pub(super) const ISSUERS: u16 = 2;
-const DEADLINES: [Duration; 2] = [Duration::from_secs(2), Duration::from_millis(1_300)];
+/// Each issuer has two.
+pub(super) const LINKS: u16 = 4;
 
-/// One life of the switch, from start to crash.
+/// One shard in one life of the node.
 #[derive(Debug)]
-pub(super) struct Switch {
+pub(super) struct Shard {
+    id: u16,
+    shards: u16,
     engine: Engine,
+    pub(super) journal: Journal,
     driver: Driver,
-    pub(super) life: u64,
-    links: Vec<Link>,
-    frames: BTreeMap<u32, Ask>,
+    life: u64,
+    places: Vec<LinkPlace>,
+    homes: BTreeMap<LinkId, Link>,
+    router: Router,
+    risk: RiskEngine,
+    /// What waits for an answer, and over which shard's session it came.
+    frames: BTreeMap<u32, (Ask, u16)>,
     next_frame: u32,
-    /// Durable, as the engine was told.
-    reported: usize,
-    /// Permits that are out.
-    permits: BTreeSet<(u32, u32, Stan)>,
+    /// Permits that are out, by position in the engine's table.
+    legs: BTreeMap<u32, Leg>,
+    /// The links that owed reversals went out on.
+    reversals: Vec<(OwedId, LinkId)>,
+    follow: VecDeque<Follow>,
+    /// When the last message to each shard arrives.
+    mesh_at: Vec<u64>,
     /// First transmissions of reversals: never twice in one life.
-    reversals_begun: BTreeSet<(u32, u64)>,
+    reversals_begun: BTreeSet<(u32, TransmissionTime)>,
     /// Whose deciding record has been seen: one each.
     decided: BTreeSet<TransactionId>,
+    flushes: u64,
+    asked_to_shed: bool,
+    told_to_shed: bool,
+    /// Everything up to here was closed by recovery; before that no listener opens.
+    open_at: Lsn,
     pub(super) counts: Counts,
+}
+
+#[derive(Debug)]
+struct Leg {
+    permit: Permit,
+    stan: Stan,
+    expected: Expected,
+}
+
+/// What comes of a turn and is told to the engine after it.
+#[derive(Debug)]
+enum Follow {
+    Assessed(Handle, Assessment),
+    Selected(Handle, Selection),
+    ReversalUnsent(OwedId),
+    Acknowledged(OwedId),
+    Durable(Lsn),
+    Local(Message),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,9 +90,30 @@ pub(super) struct Counts {
     pub(super) unsent: u64,
     pub(super) table_full: u64,
     pub(super) outside_window: u64,
+    pub(super) declined_here: u64,
+    pub(super) breaker_opened: u64,
+    pub(super) between_shards: u64,
+    pub(super) late: u64,
+    /// Of the world: starts that were refused, starts cut short, processes that their disk ended.
+    pub(super) refused: u64,
+    pub(super) interrupted: u64,
+    pub(super) disk_errors: u64,
 }
 
-/// What a turn may touch besides the switch.
+impl Counts {
+    pub(super) fn add(&mut self, other: Self) {
+        self.unmatched += other.unmatched;
+        self.unsent += other.unsent;
+        self.table_full += other.table_full;
+        self.outside_window += other.outside_window;
+        self.declined_here += other.declined_here;
+        self.breaker_opened += other.breaker_opened;
+        self.between_shards += other.between_shards;
+        self.late += other.late;
+    }
+}
+
+/// What a turn may touch besides the shard.
 #[derive(Debug)]
 pub(super) struct Around<'a> {
     pub(super) now: u64,
@@ -66,111 +124,44 @@ pub(super) struct Around<'a> {
     pub(super) random: &'a mut Random,
     /// What follows, with its delay in ns.
     pub(super) events: &'a mut Vec<(u64, Event)>,
+    /// Messages between shards that are on their way.
+    pub(super) in_mesh: &'a mut u64,
+    /// The process aborts.
+    pub(super) dies: bool,
 }
 
-fn settings(life: u64, around: &Around<'_>) -> Settings {
-    let bounds = around.plan.bounds;
-    Settings {
-        node: NodeId(1),
-        shard: ShardId(0),
-        start: life as u32,
-        transactions_max: bounds.transactions_max as usize,
-        inflight_max: bounds.inflight_max as usize,
-        saf_max: bounds.saf_max as usize,
-        advice_window: Duration::from_secs(604_800),
-        advice_bytes_max: 16_384,
-        answer_bytes_max: 16_384,
-        deadlines_max: 4,
-        issuers: usize::from(ISSUERS),
-        duplicate_window: Duration::from_secs(bounds.window_s),
-        outside_window: OutsideWindow::Refuse,
-        duplicate_same_content: SameContent::Replay,
-        timeout_answer: ResponseCode::ISSUER_INOPERATIVE,
-        reversed_original_answer: ResponseCode::DUPLICATE,
-        unknown_original: ResponseCode::APPROVED,
-        decision_timeout: Duration::from_millis(500),
-        saf: SafPolicy {
-            response_timeout: Duration::from_secs(3),
-            backoff_first: Duration::from_secs(1),
-            backoff_max: Duration::from_secs(20),
-            expiry: Duration::from_secs(bounds.saf_expiry_s),
-            inflight_max: bounds.saf_window as u32,
-        },
-        next_lsn: Lsn(around.disk.len() as u64 + 1),
-        wall_at_zero: wall(0, around.wall_ahead),
-        seed: life,
-        chunks: Chunks::Lazy,
+impl Around<'_> {
+    fn instant(&self) -> Instant {
+        Instant::from_nanos(self.now)
     }
 }
 
 pub(super) fn wall(now: u64, ahead_ms: i64) -> WallTime {
-    let millis = WALL.after(Duration::from_nanos(now)).unix_millis();
+    let millis = WALL
+        .after(std::time::Duration::from_nanos(now))
+        .unix_millis();
     WallTime::from_unix_millis(millis.saturating_add_signed(ahead_ms))
 }
 
-impl Switch {
-    /// Starts out of the journal. What it closes is journaled, not yet durable.
-    pub(super) fn start(
-        driver: Driver,
-        life: u64,
-        links_up: &[bool],
-        around: &mut Around<'_>,
-    ) -> Result<Self, Broken> {
-        let resend = if driver == Driver::ResendsAfterRestart {
-            let asks = hide_open_intents(around.disk);
-            around.ledger.survived(around.disk.records())?;
-            asks
-        } else {
-            Vec::new()
-        };
-        let engine = Engine::new(settings(life, around));
-        let links = links_up.iter().zip(0_u64..);
-        let mut switch = Self {
-            engine,
-            driver,
-            life,
-            links: links
-                .map(|(up, number)| Link::new(*up, life * 7 + number))
-                .collect(),
-            frames: BTreeMap::new(),
-            next_frame: 0,
-            reported: around.disk.len(),
-            permits: BTreeSet::new(),
-            reversals_begun: BTreeSet::new(),
-            decided: BTreeSet::new(),
-            counts: Counts::default(),
-        };
-        switch.recover(around)?;
-        for (issuer, up) in (0..ISSUERS).map(IssuerId).zip(links_up) {
-            if *up {
-                switch.give(Input::IssuerUp { issuer }, around)?;
-            }
+impl Shard {
+    /// A frame arrives over a session of this shard.
+    pub(super) fn arrive(&mut self, ask: Ask, around: &mut Around<'_>) -> Result<(), Broken> {
+        let owner = ask.of.slot().owner(self.shards).0;
+        if owner != self.id && around.random.permille(around.plan.mesh_full) {
+            let code = domain::ResponseCode::MALFUNCTION;
+            let told = super::words::Told { ask, code };
+            around.events.push((0, Event::ToAcquirer(told)));
+            return Ok(());
         }
-        for request in resend {
-            switch.ask(request, around)?;
-        }
-        Ok(switch)
+        let session = self.id;
+        self.tell(owner, Message::Ask { session, ask }, around);
+        self.drain(around)
     }
 
-    fn recover(&mut self, around: &mut Around<'_>) -> Result<(), Broken> {
-        let now = Instant::from_nanos(around.now);
-        let refused = |error| ("recovery", format!("{error}"));
-        for record in around.disk.records() {
-            self.engine.recover(&record, now).map_err(refused)?;
-        }
-        self.engine.recovered(now).map_err(refused)?;
-        self.drain(around)?;
-        for (_, leg) in self.engine.busy_legs() {
-            self.links[usize::from(leg.link.0)].stans.claim(leg.stan);
-        }
-        Ok(())
-    }
-
-    /// A frame arrives from an acquirer.
-    pub(super) fn ask(&mut self, ask: Ask, around: &mut Around<'_>) -> Result<(), Broken> {
+    fn ask(&mut self, session: u16, ask: Ask, around: &mut Around<'_>) -> Result<(), Broken> {
         let frame = FrameId(self.next_frame);
         self.next_frame += 1;
-        self.frames.insert(frame.0, ask);
+        self.frames.insert(frame.0, (ask, session));
         if let Some(request) = ask.request(frame) {
             self.give(Input::Request(request), around)?;
         }
@@ -180,70 +171,67 @@ impl Switch {
         Ok(())
     }
 
-    /// Something comes back from an issuer.
-    pub(super) fn said(
-        &mut self,
-        issuer: IssuerId,
-        said: Said,
-        around: &mut Around<'_>,
-    ) -> Result<(), Broken> {
-        let now = Instant::from_nanos(around.now);
-        let Some(waits) = self.links[usize::from(issuer.0)].match_answer(self.driver, &said, now)
-        else {
-            self.counts.unmatched += 1;
-            return Ok(());
-        };
-        let stan = said.expected.stan;
-        let fields = fields_of(said.purchase);
-        let input = match (said.code, waits) {
-            (Some(code), Waits::Reversal(owed)) => Input::ReversalResponse { owed, code },
-            (None, Waits::Reversal(_)) => return Ok(()),
-            (None, Waits::Request(handle)) => Input::Unusable { handle, stan },
-            (Some(code), Waits::Request(handle)) => {
-                let approved = code.is_approval();
-                let de38 = authorisation(said.purchase);
-                let answer = Answer {
-                    code,
-                    authorisation: if approved {
-                        AuthorisationId::new("DE38", &de38).expect("digits")
-                    } else {
-                        AuthorisationId::EMPTY
-                    },
-                    amount: said.amount.map(kes),
-                    fields: if approved { &fields } else { &[] },
-                };
-                Input::Response {
-                    handle,
-                    stan,
-                    answer,
-                }
-            }
-        };
-        self.give(input, around)
-    }
-
     pub(super) fn inside(&mut self, event: Inside, around: &mut Around<'_>) -> Result<(), Broken> {
         match event {
-            Inside::Flushed { upto } => {
-                around.disk.flushing = false;
-                let skipped = self.driver == Driver::SkipsSync && !around.random.permille(50);
-                if !skipped {
-                    around.disk.synced(upto);
+            Inside::Disk => self.disk_step(around),
+            Inside::Slow { flush } => {
+                if flush == self.flushes && self.journal.is_syncing() {
+                    self.journal.is_stalled = true;
                 }
-                self.reported = self.reported.max(upto);
-                let lsn = Lsn(self.reported as u64);
-                self.give(Input::Durable { lsn }, around)
+                self.drain(around)
             }
             Inside::Assessed { handle } => {
                 let assessment = Assessment::Accept;
                 self.give(Input::Assessed { handle, assessment }, around)
             }
-            Inside::Unsent { handle, stan } => self.give(Input::Unsent { handle, stan }, around),
+            Inside::Unsent { id } => {
+                self.tell(id.owner, Message::Unsent { id }, around);
+                self.drain(around)
+            }
+            Inside::Mesh(message) => {
+                *around.in_mesh -= 1;
+                self.counts.between_shards += 1;
+                self.take(message, around)?;
+                self.drain(around)
+            }
+            Inside::Reply(held) => self.release(*held, around),
+        }
+    }
+
+    fn disk_step(&mut self, around: &mut Around<'_>) -> Result<(), Broken> {
+        let (step, delay) = self.journal.step(around.disk, around.plan, around.random);
+        match step {
+            Step::Nothing => {}
+            Step::Dead => around.dies = true,
+            Step::Durable(lsn) => {
+                self.flushes += 1;
+                self.journal.is_stalled = false;
+                self.give(Input::Durable { lsn }, around)?;
+            }
+        }
+        if let Some(delay) = delay {
+            self.await_disk(delay, around);
+        }
+        self.drain(around)
+    }
+
+    fn await_disk(&mut self, delay: u64, around: &mut Around<'_>) {
+        self.later(delay, Inside::Disk, around);
+        if self.journal.is_syncing() {
+            if delay > FLUSH_SLOW {
+                let flush = self.flushes;
+                self.later(FLUSH_SLOW, Inside::Slow { flush }, around);
+            }
+            if around.random.permille(around.plan.crash_in_flush) {
+                let within = around.random.below(delay);
+                let power = around.random.permille(around.plan.power);
+                around.events.push((within, Event::Crash { power }));
+            }
         }
     }
 
     pub(super) fn timeout(&mut self, around: &mut Around<'_>) -> Result<(), Broken> {
-        self.engine.handle_timeout(Instant::from_nanos(around.now));
+        self.engine.handle_timeout(around.instant());
         self.drain(around)
     }
 
@@ -251,21 +239,9 @@ impl Switch {
         self.engine.poll_timeout().map(Instant::as_nanos)
     }
 
-    pub(super) fn link(
-        &mut self,
-        issuer: IssuerId,
-        up: bool,
-        around: &mut Around<'_>,
-    ) -> Result<(), Broken> {
-        self.links[usize::from(issuer.0)].up = up;
-        if up {
-            self.give(Input::IssuerUp { issuer }, around)?;
-        }
-        Ok(())
-    }
-
     pub(super) fn shed(&mut self, shed: bool, around: &mut Around<'_>) -> Result<(), Broken> {
-        self.give(Input::Shed(shed), around)
+        self.asked_to_shed = shed;
+        self.drain(around)
     }
 
     pub(super) fn set_wall(&mut self, around: &mut Around<'_>) -> Result<(), Broken> {
@@ -273,10 +249,47 @@ impl Switch {
         self.give(Input::Wall { wall }, around)
     }
 
+    /// Whether what recovery closed is durable.
+    pub(super) fn is_open(&self) -> bool {
+        self.journal.durable() >= self.open_at
+    }
+
     /// Nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
         let counts = self.engine.counts();
-        counts.inflight == 0 && counts.saf == 0 && counts.waiting == 0
+        let engine = counts.inflight == 0 && counts.saf == 0 && counts.waiting == 0;
+        engine && self.journal.durable() == self.journal.last()
+    }
+
+    /// For people.
+    pub(super) fn summary(&self) -> String {
+        let counts = self.engine.counts();
+        let journal = (self.journal.durable(), self.journal.last());
+        format!("{counts:?} {journal:?}")
+    }
+
+    /// S8: what is declared bounded is.
+    pub(super) fn check_bounds(&self, plan: &Plan) -> Result<(), Broken> {
+        let counts = self.engine.counts();
+        let bounds = plan.bounds;
+        let (waiting, buffers) = self.journal.waiting();
+        let pending = self.homes.values().map(|link| link.pending.inflight());
+        let permits: u32 = (0..ISSUERS)
+            .map(|id| self.router.inflight(IssuerId(id)))
+            .sum();
+        let inflight_max = bounds.inflight_max as usize;
+        let checks = [
+            ("entries", counts.entries, bounds.transactions_max as usize),
+            ("reversals", counts.saf, bounds.saf_max as usize),
+            ("buffers", waiting, buffers),
+            ("pending answers", pending.max().unwrap_or(0), PENDING_MAX),
+            ("permits", permits as usize, self.legs.len()),
+            ("legs", self.legs.len(), inflight_max.max(counts.inflight)),
+        ];
+        match checks.iter().find(|(_, is, most)| is > most) {
+            Some((what, is, most)) => Err(("S8", format!("{is} {what}, {most} at most"))),
+            None => Ok(()),
+        }
     }
 
     /// When nothing is under way, nothing may be held.
@@ -285,18 +298,18 @@ impl Switch {
         if !self.frames.is_empty() {
             return Err(("L1", format!("frames without an end: {:?}", self.frames)));
         }
-        if !self.permits.is_empty() {
-            return Err(("permits", format!("never returned: {:?}", self.permits)));
+        let permits: u32 = (0..ISSUERS)
+            .map(|id| self.router.inflight(IssuerId(id)))
+            .sum();
+        if !self.legs.is_empty() || permits > 0 {
+            let what = format!("{permits} never returned, legs {:?}", self.legs);
+            return Err(("permits", what));
         }
-        let busy = self
-            .links
-            .iter()
-            .map(|link| SHARE - link.stans.free() - link.stans.late() as u32);
-        let busy: Vec<u32> = busy.collect();
+        let busy: Vec<u32> = self.places.iter().map(LinkPlace::busy).collect();
         if busy.iter().any(|count| *count > 0) {
             return Err(("stans", format!("never released: {busy:?}")));
         }
-        let pending = self.links.iter().map(|link| link.pending.inflight());
+        let pending = self.homes.values().map(|link| link.pending.inflight());
         let out: usize = pending.sum();
         if self.driver != Driver::MatchesOnStanAlone && out > 0 {
             return Err(("pending", format!("{out} answers are waited for")));
@@ -305,344 +318,121 @@ impl Switch {
     }
 
     fn give(&mut self, input: Input<'_>, around: &mut Around<'_>) -> Result<(), Broken> {
-        let now = Instant::from_nanos(around.now);
-        self.engine.handle_input(input, now);
-        self.drain(around)
+        self.engine.handle_input(input, around.instant());
+        self.drain_engine(around)
     }
 
+    fn drain_engine(&mut self, around: &mut Around<'_>) -> Result<(), Broken> {
+        while let Some(output) = self.engine.poll_output() {
+            self.act(output, around)?;
+        }
+        Ok(())
+    }
+
+    /// Outputs, and what follows from them within the turn.
     fn drain(&mut self, around: &mut Around<'_>) -> Result<(), Broken> {
-        loop {
-            while let Some(output) = self.engine.poll_output() {
-                self.act(output, around)?;
+        self.drain_engine(around)?;
+        while let Some(follow) = self.follow.pop_front() {
+            match follow {
+                Follow::Assessed(handle, assessment) => {
+                    self.give(Input::Assessed { handle, assessment }, around)?;
+                }
+                Follow::Selected(handle, selection) => {
+                    self.give(Input::Selected { handle, selection }, around)?;
+                }
+                Follow::ReversalUnsent(owed) => {
+                    self.give(Input::ReversalUnsent { owed }, around)?;
+                }
+                Follow::Acknowledged(owed) => {
+                    let code = domain::ResponseCode::APPROVED;
+                    self.give(Input::ReversalResponse { owed, code }, around)?;
+                }
+                Follow::Durable(lsn) => self.give(Input::Durable { lsn }, around)?,
+                Follow::Local(message) => self.take(message, around)?,
             }
-            let early = self.driver == Driver::RepliesBeforeDurable;
-            if !early || !around.disk.is_dirty(self.reported) {
-                break;
-            }
-            self.reported = around.disk.len();
-            let lsn = Lsn(self.reported as u64);
-            let now = Instant::from_nanos(around.now);
-            self.engine.handle_input(Input::Durable { lsn }, now);
         }
-        self.begin_flush(around);
+        let shed = self.asked_to_shed || self.journal.wants_shed();
+        if shed != self.told_to_shed {
+            self.told_to_shed = shed;
+            self.give(Input::Shed(shed), around)?;
+        }
+        if let Some(delay) = self.journal.begin(around.disk, around.plan, around.random) {
+            self.await_disk(delay, around);
+        }
         Ok(())
     }
 
-    fn begin_flush(&mut self, around: &mut Around<'_>) {
-        let upto = around.disk.len();
-        let flushed = match self.driver {
-            Driver::RepliesBeforeDurable => 0,
-            Driver::Faithful
-            | Driver::SkipsSync
-            | Driver::ResendsAfterRestart
-            | Driver::MatchesOnStanAlone => self.reported,
-        };
-        if around.disk.flushing || !around.disk.is_dirty(flushed) {
+    /// Tells a shard, itself included. Messages from one shard to another keep their order.
+    fn tell(&mut self, to: u16, message: Message, around: &mut Around<'_>) {
+        if to == self.id {
+            self.follow.push_back(Follow::Local(message));
             return;
         }
-        around.disk.flushing = true;
-        let micros = if around.random.permille(around.plan.flush_stall) {
-            around.random.between(50_000, 3_000_000)
-        } else {
-            around.random.between(100, 2_000)
+        let delay = around.random.below(around.plan.mesh_delay_us * 1_000);
+        let at = &mut self.mesh_at[usize::from(to)];
+        *at = (around.now + delay).max(*at + 1);
+        *around.in_mesh += 1;
+        let inside = Event::Inside {
+            life: self.life,
+            shard: to,
+            event: Inside::Mesh(message),
         };
-        let event = Inside::Flushed { upto };
-        let life = self.life;
-        around
-            .events
-            .push((micros * 1_000, Event::Inside { life, event }));
-        if around.random.permille(around.plan.crash_in_flush) {
-            let within = around.random.below(micros * 1_000);
-            around.events.push((within, Event::Crash));
-        }
+        around.events.push((*at - around.now, inside));
     }
 
-    fn act(&mut self, output: Output, around: &mut Around<'_>) -> Result<(), Broken> {
-        match output {
-            Output::Assess { handle, .. } => self.assess(handle, around),
-            Output::SelectRoute { handle, tried, .. } => self.select(handle, tried, around),
-            Output::Journal { lsn, entry } => {
-                let record = self.engine.record(&entry);
-                if lsn.0 != around.disk.len() as u64 + 1 {
-                    return Err(("lsn", format!("{lsn} after {} records", around.disk.len())));
-                }
-                let id = record.transaction();
-                if self.engine.decides(&entry) && !self.decided.insert(id) {
-                    return Err(("decided", format!("{id} is decided a second time")));
-                }
-                around.disk.append(record);
-                around.ledger.journaled(&record);
-                if std::env::var("SIM_TRACE").is_ok() {
-                    println!("   J {lsn} {entry:?} {:?}", record.transaction());
-                }
-            }
-            Output::Send { handle, leg, frame } => return self.send(handle, &leg, frame, around),
-            Output::LegEnded {
+    fn later(&self, delay: u64, event: Inside, around: &mut Around<'_>) {
+        let inside = Event::Inside {
+            life: self.life,
+            shard: self.id,
+            event,
+        };
+        around.events.push((delay, inside));
+    }
+
+    fn take(&mut self, message: Message, around: &mut Around<'_>) -> Result<(), Broken> {
+        match message {
+            Message::Ask { session, ask } => self.ask(session, ask, around),
+            Message::Assess {
                 handle,
-                leg,
-                ending,
-                ..
+                from,
+                facts,
             } => {
-                return self.leg_ended(handle, &leg, ending, around);
+                let assessment = self.assess(&facts, around);
+                self.tell(from, Message::Assessed { handle, assessment }, around);
+                Ok(())
             }
-            Output::ReleaseStan { leg, reuse } => {
-                let now = Instant::from_nanos(around.now);
-                let link = &mut self.links[usize::from(leg.link.0)];
-                link.stans.release(leg.stan, reuse, now);
+            Message::Assessed { handle, assessment } => {
+                self.give(Input::Assessed { handle, assessment }, around)
             }
-            Output::Reply { frame, reply } => return self.reply(frame, reply, around),
-            Output::Discard { frame } => {
-                if self.frames.remove(&frame.0).is_none() {
-                    return Err(("L1", format!("{frame:?} discarded after its end")));
+            Message::Send { id, link, message } => self.write_out(id, link, *message, around),
+            Message::Unsent { id } => match id.purpose {
+                Purpose::Request => {
+                    let (handle, stan) = (id.handle, id.stan);
+                    self.give(Input::Unsent { handle, stan }, around)
                 }
-            }
-            Output::SendReversal { owed, transmission } => {
-                return self.send_reversal(owed, transmission, around);
-            }
-            Output::FindOriginal { .. } | Output::AssignLeg { .. } | Output::SendAdvice { .. } => {
-                return Err(("advice", format!("{output:?}: no acquirer here sends one")));
-            }
-            Output::GiveUpReversal { owed } => {
-                let leg = self.engine.leg(owed.handle).copied();
-                if let Some(leg) = leg {
-                    let expected = Expected {
-                        kind: ResponseKind::Reversal,
-                        stan: leg.stan,
-                    };
-                    let now = Instant::from_nanos(around.now);
-                    let link = &mut self.links[usize::from(leg.link.0)];
-                    link.pending.give_up(expected, now);
+                Purpose::Reversal(owed) => {
+                    self.reversals.retain(|(out, _)| *out != owed);
+                    self.give(Input::ReversalUnsent { owed }, around)
                 }
-            }
-            Output::Event(event) => return self.count(event, around),
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, event: Counted, around: &Around<'_>) -> Result<(), Broken> {
-        let fits = around.plan.bounds.transactions_max >= 256;
-        match event {
-            Counted::AnswerCut => return Err(("S8", "an answer found no room".to_string())),
-            Counted::NotAdmitted(NotAdmitted::TableFull) if fits => {
-                return Err(("S8", format!("{event:?} in a world that fits")));
-            }
-            Counted::NotAdmitted(NotAdmitted::TableFull) => self.counts.table_full += 1,
-            Counted::NotAdmitted(NotAdmitted::OutsideWindow) => self.counts.outside_window += 1,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn assess(&mut self, handle: Handle, around: &mut Around<'_>) {
-        if around.random.permille(around.plan.assess_slow) {
-            let later = around.random.below(800 * MS);
-            let event = Inside::Assessed { handle };
-            let life = self.life;
-            around.events.push((later, Event::Inside { life, event }));
-            return;
-        }
-        let assessment = if around.random.permille(around.plan.assess_declined) {
-            Assessment::Decline {
-                code: ResponseCode::SUSPECTED_FRAUD,
-                reason: RefusalReason::Fraud,
-            }
-        } else {
-            Assessment::Accept
-        };
-        let now = Instant::from_nanos(around.now);
-        self.engine
-            .handle_input(Input::Assessed { handle, assessment }, now);
-    }
-
-    fn select(&mut self, handle: Handle, tried: u8, around: &mut Around<'_>) {
-        let now = Instant::from_nanos(around.now);
-        let open = (0..ISSUERS).find(|issuer| {
-            // A link that has just gone down may still be taken for one that is up.
-            let up = self.links[usize::from(*issuer)].up || around.random.permille(300);
-            tried & (1 << issuer) == 0 && up
-        });
-        let stan = open.and_then(|issuer| self.links[usize::from(issuer)].stans.allocate(now));
-        let selection = match (open, stan) {
-            (Some(issuer), Some(stan)) => {
-                self.permits.insert((handle.index, handle.generation, stan));
-                Selection::Leg {
-                    leg: IssuerLeg {
-                        route: RouteId(0),
-                        candidate: issuer as u8,
-                        issuer: IssuerId(issuer),
-                        link: LinkId(issuer),
-                        stan,
-                        transmitted: TransmissionTime::at(wall(around.now, around.wall_ahead)),
-                    },
-                    deadline: DEADLINES[usize::from(issuer)],
+            },
+            Message::Answer { id, said } => self.answered(id, &said, around),
+            Message::GiveUp { link, expected } => {
+                if let Some(home) = self.homes.get_mut(&link) {
+                    home.pending.give_up(expected, around.instant());
                 }
+                Ok(())
             }
-            _ => Selection::None {
-                code: ResponseCode::ISSUER_INOPERATIVE,
-                reason: RefusalReason::NoneAdmits,
-            },
-        };
-        self.engine
-            .handle_input(Input::Selected { handle, selection }, now);
+            Message::LinkState { link, up } => self.link_state(link, up, around),
+        }
     }
 
-    fn send(
-        &mut self,
-        handle: Handle,
-        leg: &IssuerLeg,
-        frame: FrameId,
-        around: &mut Around<'_>,
-    ) -> Result<(), Broken> {
-        let Some(ask) = self.frames.get(&frame.0) else {
-            return Err(("L1", format!("{frame:?} is sent after its end")));
-        };
-        let facts = ask.of.facts(false);
-        let expected = Expected {
-            kind: facts.class.into(),
-            stan: leg.stan,
-        };
-        let message = LegB {
-            expected,
-            echo: Echo {
-                transmitted: Some(leg.transmitted),
-                terminal: facts.trace.terminal,
-                rrn: facts.trace.rrn,
-                ..Echo::default()
-            },
-            purchase: ask.of.number,
-            amount: ask.of.amount,
-            reversal: None,
-        };
-        let life = self.life;
-        let link = &mut self.links[usize::from(leg.link.0)];
-        let stuck = around.random.permille(around.plan.unsent);
-        if !link.up || stuck || !link.note(&message, Waits::Request(handle), around.now) {
-            self.counts.unsent += 1;
-            let later = if stuck {
-                around.random.below(2_500 * MS)
-            } else {
-                0
-            };
-            let stan = leg.stan;
-            let event = Inside::Unsent { handle, stan };
-            around.events.push((later, Event::Inside { life, event }));
-            return Ok(());
-        }
-        let issuer = leg.issuer;
-        around.events.push((0, Event::ToIssuer { issuer, message }));
-        Ok(())
-    }
-
-    fn leg_ended(
-        &mut self,
-        handle: Handle,
-        leg: &IssuerLeg,
-        ending: LegEnding,
-        around: &mut Around<'_>,
-    ) -> Result<(), Broken> {
-        let permit = (handle.index, handle.generation, leg.stan);
-        if !self.permits.remove(&permit) {
-            return Err(("permits", format!("{leg:?} returned twice")));
-        }
-        if ending == LegEnding::TimedOut {
-            let now = Instant::from_nanos(around.now);
-            let link = &mut self.links[usize::from(leg.link.0)];
-            for kind in [ResponseKind::Authorisation, ResponseKind::Financial] {
-                let stan = leg.stan;
-                link.pending.give_up(Expected { kind, stan }, now);
+    fn assess(&mut self, facts: &Facts, around: &Around<'_>) -> Assessment {
+        match self.risk.assess(facts, around.instant()) {
+            Verdict::Accept => Assessment::Accept,
+            Verdict::Decline { code, reason } => {
+                self.counts.declined_here += 1;
+                Assessment::Decline { code, reason }
             }
         }
-        Ok(())
     }
-
-    fn reply(
-        &mut self,
-        frame: FrameId,
-        reply: Reply,
-        around: &mut Around<'_>,
-    ) -> Result<(), Broken> {
-        let Some(ask) = self.frames.remove(&frame.0) else {
-            return Err(("L1", format!("{frame:?} is answered twice")));
-        };
-        let (answer, stored) = match reply {
-            Reply::Answer(handle) => (self.engine.answer(handle), true),
-            Reply::Code(code) | Reply::Acknowledge { code } => (Some(Answer::of(code)), false),
-        };
-        let Some(answer) = answer else {
-            return Err(("L1", format!("{frame:?} has no answer to tell")));
-        };
-        around.ledger.answered(&ask, &answer, stored)?;
-        let told = Told {
-            ask,
-            code: answer.code,
-        };
-        around.events.push((0, Event::ToAcquirer(told)));
-        Ok(())
-    }
-
-    fn send_reversal(
-        &mut self,
-        id: OwedId,
-        transmission: Transmission,
-        around: &mut Around<'_>,
-    ) -> Result<(), Broken> {
-        let handle = id.handle;
-        let (Some(owed), Some(facts)) = (self.engine.reversal(handle), self.engine.facts(handle))
-        else {
-            return Err(("saf", format!("{handle:?} has no reversal to send")));
-        };
-        let message = LegB {
-            expected: Expected {
-                kind: ResponseKind::Reversal,
-                stan: owed.leg.stan,
-            },
-            echo: Echo {
-                transmitted: Some(TransmissionTime::at(owed.decided)),
-                terminal: facts.trace.terminal,
-                rrn: facts.trace.rrn,
-                ..Echo::default()
-            },
-            purchase: (facts.key.0 >> 8) as u32,
-            amount: facts.amount.minor(),
-            reversal: Some(Taking {
-                original: owed.leg.transmitted,
-                stays: owed.replacement.map(|amount| amount.minor()),
-                transmission,
-            }),
-        };
-        let link = &mut self.links[usize::from(owed.leg.link.0)];
-        if !link.up || !link.note(&message, Waits::Reversal(id), around.now) {
-            let now = Instant::from_nanos(around.now);
-            self.engine
-                .handle_input(Input::ReversalUnsent { owed: id }, now);
-            return Ok(());
-        }
-        let first = transmission == Transmission::First;
-        let name = (message.purchase, owed.decided.unix_millis());
-        if first && !self.reversals_begun.insert(name) {
-            return Err(("saf", format!("{message:?} is a first sending twice")));
-        }
-        let issuer = owed.leg.issuer;
-        around.events.push((0, Event::ToIssuer { issuer, message }));
-        Ok(())
-    }
-}
-
-/// Takes intents without an outcome out of the journal; returns what they asked for.
-fn hide_open_intents(disk: &mut Disk) -> Vec<Ask> {
-    let mut open = BTreeMap::new();
-    for record in disk.records() {
-        match record {
-            Record::Intent(intent) => {
-                open.insert(intent.transaction, intent.facts);
-            }
-            Record::Outcome(outcome) => {
-                open.remove(&outcome.transaction);
-            }
-            _ => {}
-        }
-    }
-    disk.retain(|record| !open.contains_key(&record.transaction()));
-    let asks = open.values().map(Ask::again);
-    asks.collect()
 }

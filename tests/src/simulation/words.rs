@@ -2,7 +2,7 @@
 
 use domain::bytes::Text;
 use domain::currency::Currency;
-use domain::ids::{AcquirerId, IssuerId, Slot, Stan};
+use domain::ids::{AcquirerId, AuthorisationId, LinkId, Slot, Stan};
 use domain::pan::{Account, PanToken, SealedPan};
 use domain::request::{
     ContentHash, DuplicateKey, Facts, FrameId, MessageClass, OriginalReference, Request, Reversal,
@@ -10,8 +10,9 @@ use domain::request::{
 };
 use domain::time::{TransmissionTime, WallTime, digits_of};
 use domain::{Amount, Pan, ResponseCode};
-use transaction::Handle;
+use transaction::input::Assessment;
 use transaction::matching::{Echo, Expected};
+use transaction::{Handle, OwedId};
 
 /// 2026-01-01T12:00:00Z.
 pub(super) const WALL: WallTime = WallTime::from_unix_millis(1_767_268_800_000);
@@ -101,36 +102,64 @@ pub(super) enum Event {
         purchase: u32,
         alarm: Alarm,
     },
-    ToSwitch(Ask),
+    /// Over a session of this shard.
+    ToSwitch {
+        session: u16,
+        ask: Ask,
+    },
     ToAcquirer(Told),
     ToIssuer {
-        issuer: IssuerId,
+        link: LinkId,
+        /// Counts the connections of the link.
+        connection: u32,
         message: LegB,
     },
     FromIssuer {
-        issuer: IssuerId,
+        link: LinkId,
+        connection: u32,
         message: Said,
     },
     /// Of one life of the switch; void in the next.
     Inside {
         life: u64,
+        shard: u16,
         event: Inside,
     },
     LinkDown {
-        issuer: IssuerId,
+        link: LinkId,
+        loss: Loss,
         for_ms: u64,
     },
     LinkUp {
-        issuer: IssuerId,
+        link: LinkId,
     },
     Shed(bool),
     WallJump {
         by_ms: i64,
     },
-    Crash,
+    Crash {
+        power: bool,
+    },
     Restart,
+    /// The applier looks for what is durable.
+    Apply {
+        life: u64,
+    },
+    /// PostgreSQL goes on as a standby that lacks the last commits.
+    Failover,
     /// Faults end here.
     Calm,
+}
+
+/// How a connection to an issuer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Nothing that is on its way arrives.
+    Reset,
+    /// The issuer has ended its direction: it still reads.
+    IssuerEnds,
+    /// Our direction has ended: what the issuer says still arrives.
+    WeEnd,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -150,11 +179,104 @@ pub(super) enum Alarm {
     Race { stays: Option<u64> },
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Inside {
-    Flushed { upto: usize },
-    Assessed { handle: Handle },
-    Unsent { handle: Handle, stan: Stan },
+    /// An operation of the journal has ended.
+    Disk,
+    /// A flush began a while ago.
+    Slow {
+        flush: u64,
+    },
+    Assessed {
+        handle: Handle,
+    },
+    /// At the link's home, after the frame could not be written.
+    Unsent {
+        id: OutboundId,
+    },
+    /// From another shard.
+    Mesh(Message),
+    /// What a null control has held back.
+    Reply(Box<Held>),
+}
+
+/// An answer on its way out.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) ask: Ask,
+    pub(super) code: ResponseCode,
+    pub(super) authorisation: AuthorisationId,
+    pub(super) amount: Option<Amount>,
+    pub(super) fields: Vec<u8>,
+    /// It came out of the store.
+    pub(super) stored: bool,
+}
+
+/// What one shard tells another.
+#[derive(Clone, Debug)]
+pub(super) enum Message {
+    /// To the owner of its slot.
+    Ask {
+        session: u16,
+        ask: Ask,
+    },
+    /// To the account's home.
+    Assess {
+        handle: Handle,
+        from: u16,
+        facts: Box<Facts>,
+    },
+    Assessed {
+        handle: Handle,
+        assessment: Assessment,
+    },
+    /// To the link's home.
+    Send {
+        id: OutboundId,
+        link: LinkId,
+        message: Box<LegB>,
+    },
+    Unsent {
+        id: OutboundId,
+    },
+    Answer {
+        id: OutboundId,
+        said: Said,
+    },
+    GiveUp {
+        link: LinkId,
+        expected: Expected,
+    },
+    LinkState {
+        link: LinkId,
+        up: bool,
+    },
+}
+
+/// Names a message to an issuer, and what in the owner waits for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OutboundId {
+    pub(super) owner: u16,
+    pub(super) handle: Handle,
+    pub(super) stan: Stan,
+    pub(super) purpose: Purpose,
+}
+
+/// What waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Request,
+    Reversal(OwedId),
+}
+
+impl OutboundId {
+    /// Both are reversals of one transaction.
+    pub(super) fn is_reversal_beside(&self, other: &Self) -> bool {
+        let reverses = |id: &Self| matches!(id.purpose, Purpose::Reversal(_));
+        (self.owner, self.handle) == (other.owner, other.handle)
+            && reverses(self)
+            && reverses(other)
+    }
 }
 
 pub(super) fn kes(minor: u64) -> Amount {
@@ -163,6 +285,11 @@ pub(super) fn kes(minor: u64) -> Amount {
 
 fn terminal(number: u8) -> Text<8> {
     Text::new("DE41", &digits_of::<8>(u64::from(number))).expect("digits")
+}
+
+/// The account number of a purchase.
+pub(super) fn pan_digits(purchase: u32) -> [u8; 16] {
+    digits_of::<16>(4_111_119_876_540_000 + u64::from(purchase))
 }
 
 pub(super) fn rrn(purchase: u32) -> Text<12> {
@@ -174,17 +301,22 @@ impl Identity {
         DuplicateKey(u128::from(self.number) << 8)
     }
 
+    /// Decides the owner: a repeat and a reversal have the STAN of their original.
+    pub(super) fn slot(&self) -> Slot {
+        Slot::from_hash(u64::from(self.stan).wrapping_mul(0x9E37_79B9))
+    }
+
     fn trace_key(&self) -> TraceKey {
         TraceKey((u64::from(self.stan) << 8) | u64::from(self.terminal))
     }
 
     pub(super) fn facts(&self, other_content: bool) -> Facts {
         let amount = self.amount + u64::from(other_content);
-        let digits = digits_of::<16>(4_111_110_000_000_000 + u64::from(self.number));
+        let digits = pan_digits(self.number);
         Facts {
             acquirer: AcquirerId(1),
             class: self.class,
-            slot: Slot(7),
+            slot: self.slot(),
             key: self.key(),
             content: ContentHash(amount << 20 | u64::from(self.number)),
             trace_key: self.trace_key(),

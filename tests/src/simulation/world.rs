@@ -4,17 +4,25 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BinaryHeap;
 
-use domain::ids::IssuerId;
+use domain::ids::{LinkId, Lsn};
+use persistence::identity::JournalUuid;
 
 use super::acquirer::{Acquirer, Moves};
 use super::disk::Disk;
-use super::issuer::{Issuer, Replies};
-use super::ledger::{Broken, Ledger};
+use super::issuer::Issuer;
+use super::journal::Stop;
+use super::ledger::{Broken, Fold, Ledger};
 use super::plan::Plan;
+use super::postgres::{Applier, Table};
 use super::random::Random;
-use super::switch::{Around, Counts, ISSUERS, Switch, wall};
-use super::words::{Event, MS};
+use super::rot;
+use super::switch::{Around, Begin, Counts, ISSUERS, LINKS, NotStarted, Shard, wall};
+use super::wire::Wire;
+use super::words::{Event, Loss, MS};
 use super::{Driver, Report, Violation};
+
+mod carry;
+mod close;
 
 #[derive(Debug)]
 pub(super) struct World {
@@ -28,11 +36,15 @@ pub(super) struct World {
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     events: BTreeMap<u64, Event>,
     next_event: u64,
-    switch: Option<Switch>,
+    /// None while the process is dead.
+    shards: Vec<Shard>,
+    in_mesh: u64,
     life: u64,
-    links_up: Vec<bool>,
-    /// Requests of one link arrive in order.
+    wires: Vec<Wire>,
+    /// Requests to one issuer arrive in order.
     arrived: Vec<u64>,
+    tables: Vec<Table>,
+    appliers: Vec<Applier>,
     issuers: Vec<Issuer>,
     acquirer: Acquirer,
     disk: Disk,
@@ -45,6 +57,9 @@ pub(super) struct World {
     wall_ahead: i64,
 }
 
+/// The journal of the node.
+const JOURNAL: JournalUuid = JournalUuid(*b"a simulated node");
+
 /// Calm has this long to settle everything.
 const CALM_MS: u64 = 1_200_000;
 
@@ -52,7 +67,8 @@ impl World {
     pub(super) fn new(seed: u64, driver: Driver) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::draw(&mut random);
-        let links = usize::from(ISSUERS);
+        let issuers = usize::from(ISSUERS);
+        let shards = plan.shards;
         let mut world = Self {
             seed,
             driver,
@@ -64,11 +80,14 @@ impl World {
             queue: BinaryHeap::new(),
             events: BTreeMap::new(),
             next_event: 0,
-            switch: None,
+            shards: Vec::new(),
+            in_mesh: 0,
             life: 0,
-            links_up: vec![true; links],
-            arrived: vec![0; links],
-            issuers: (0..links).map(|_| Issuer::default()).collect(),
+            wires: (0..LINKS).map(|_| Wire::default()).collect(),
+            arrived: vec![0; issuers],
+            tables: (0..shards).map(|_| Table::default()).collect(),
+            appliers: Vec::new(),
+            issuers: (0..issuers).map(|_| Issuer::default()).collect(),
             acquirer: Acquirer::default(),
             disk: Disk::default(),
             ledger: Ledger::default(),
@@ -104,13 +123,20 @@ impl World {
         let end = at + 10_000 * MS;
         for _ in 0..self.plan.crashes {
             let at = self.random.below(end);
-            self.later(at, Event::Crash);
+            let power = self.random.permille(self.plan.power);
+            self.later(at, Event::Crash { power });
+        }
+        for _ in 0..self.plan.failovers {
+            let at = self.random.below(end);
+            self.later(at, Event::Failover);
         }
         for _ in 0..self.plan.link_flaps {
             let at = self.random.below(end);
-            let issuer = IssuerId(self.random.below(u64::from(ISSUERS)) as u16);
+            let link = LinkId(self.random.below(u64::from(LINKS)) as u16);
             let for_ms = self.random.between(10, 8_000);
-            self.later(at, Event::LinkDown { issuer, for_ms });
+            let losses = [Loss::Reset, Loss::IssuerEnds, Loss::WeEnd];
+            let loss = losses[self.random.below(3) as usize];
+            self.later(at, Event::LinkDown { link, loss, for_ms });
         }
         for _ in 0..self.plan.shed {
             let at = self.random.below(end);
@@ -130,38 +156,66 @@ impl World {
     fn go(&mut self) -> Result<(), Broken> {
         loop {
             let event_at = self.queue.peek().map(|Reverse((at, _))| *at);
-            let timer_at = self.switch.as_ref().and_then(Switch::poll_timeout);
+            let timer = self.next_timer();
             self.step += 1;
             // At the same tick either may come first.
-            let timer_first = match (timer_at, event_at) {
-                (Some(timer), Some(event)) if timer == event => self.random.permille(500),
-                (Some(timer), Some(event)) => timer < event,
+            let timer_first = match (timer, event_at) {
+                (Some((timer, _)), Some(event)) if timer == event => self.random.permille(500),
+                (Some((timer, _)), Some(event)) => timer < event,
                 (Some(_), None) => true,
                 (None, _) => false,
             };
-            if timer_first {
-                self.now = self.now.max(timer_at.unwrap_or(0));
+            if let Some((at, shard)) = timer.filter(|_| timer_first) {
+                self.now = self.now.max(at);
                 self.note("timer");
-                self.inside_switch(|switch, around| switch.timeout(around))?;
+                self.in_shard(shard, |shard, around| shard.timeout(around))?;
             } else if let Some(event) = self.next_event() {
                 self.note(&format!("{event:?}"));
-                if std::env::var("SIM_TRACE").is_ok() {
+                if super::is_traced() {
                     println!("{} {} {event:?}", self.step, self.now / MS);
                 }
                 self.happen(event)?;
+            }
+            for shard in &self.shards {
+                shard.check_bounds(&self.plan)?;
             }
             if self.is_calm && self.is_settled() {
                 return self.close();
             }
             if self.now > self.calm_since.saturating_add(CALM_MS * MS) {
-                return Err(("L2", format!("not settled in calm: {:?}", self.switch)));
+                return Err(("L2", self.unsettled()));
             }
         }
     }
 
+    fn next_timer(&self) -> Option<(u64, u16)> {
+        let timers = (0_u16..).zip(&self.shards);
+        let timers = timers.filter_map(|(id, shard)| Some((shard.poll_timeout()?, id)));
+        timers.min()
+    }
+
     fn is_settled(&self) -> bool {
-        let idle = self.switch.as_ref().is_some_and(Switch::is_idle);
-        idle && self.acquirer.count() == self.plan.purchases && self.acquirer.is_content()
+        let idle = !self.shards.is_empty() && self.shards.iter().all(Shard::is_idle);
+        let applied = || {
+            let durable = self.shards.iter().map(|shard| shard.journal.durable().0);
+            durable.eq(self.tables.iter().map(Table::watermark))
+        };
+        idle && self.in_mesh == 0
+            && self.acquirer.count() == self.plan.purchases
+            && self.acquirer.is_content()
+            && applied()
+    }
+
+    /// What is still under way.
+    fn unsettled(&self) -> String {
+        let marks: Vec<u64> = self.tables.iter().map(Table::watermark).collect();
+        let shards: Vec<String> = self.shards.iter().map(Shard::summary).collect();
+        let content = self.acquirer.is_content();
+        let mesh = self.in_mesh;
+        format!(
+            "not settled in calm: acquirer content {content}, mesh {mesh}, applied {marks:?}, \
+             {shards:?}"
+        )
     }
 
     fn happen(&mut self, event: Event) -> Result<(), Broken> {
@@ -175,245 +229,256 @@ impl World {
                 let moves = self.acquirer.alarm(purchase, alarm, &mut self.random);
                 self.move_acquirer(moves);
             }
-            Event::ToSwitch(ask) => {
-                return self.inside_switch(|switch, around| switch.ask(ask, around));
+            Event::ToSwitch { session, ask } => {
+                // No listener is open before what recovery closed is durable.
+                if self.shards.iter().all(Shard::is_open) {
+                    return self.in_shard(session, |shard, around| shard.arrive(ask, around));
+                }
             }
             Event::ToAcquirer(told) => {
                 let moves = self.acquirer.told(&told, &mut self.random);
                 self.move_acquirer(moves);
             }
-            Event::ToIssuer { issuer, message } => {
-                let ledger = &mut self.issuers[usize::from(issuer.0)];
-                let replies = ledger.receive(&message, &self.plan, &mut self.random);
-                if let Some(complaint) = ledger.complaint.take() {
-                    return Err(("reversal", complaint));
+            Event::ToIssuer {
+                link,
+                connection,
+                message,
+            } => return self.at_issuer(link, connection, &message),
+            Event::FromIssuer {
+                link,
+                connection,
+                message,
+            } => {
+                if self.wires[usize::from(link.0)].brings_back(connection) {
+                    let home = link.0 % self.plan.shards;
+                    return self.in_shard(home, |shard, around| shard.said(link, message, around));
                 }
-                self.carry_back(issuer, &replies);
             }
-            Event::FromIssuer { issuer, message } => {
-                return self.inside_switch(|switch, around| switch.said(issuer, message, around));
-            }
-            Event::Inside { life, event } if life == self.life => {
-                return self.inside_switch(|switch, around| switch.inside(event, around));
+            Event::Inside { life, shard, event } if life == self.life => {
+                return self.in_shard(shard, |shard, around| shard.inside(event, around));
             }
             Event::Inside { .. } => {}
-            Event::LinkDown { issuer, for_ms } => {
-                self.later(for_ms * MS, Event::LinkUp { issuer });
-                return self.link(issuer, false);
+            Event::LinkDown { link, loss, for_ms } => {
+                self.later(for_ms * MS, Event::LinkUp { link });
+                self.wires[usize::from(link.0)].lose(loss);
+                return self.link(link, false);
             }
-            Event::LinkUp { issuer } => return self.link(issuer, true),
+            Event::LinkUp { link } => return self.link(link, true),
             Event::Shed(shed) => {
-                return self.inside_switch(|switch, around| switch.shed(shed, around));
+                return self.in_each(|shard, around| shard.shed(shed, around));
             }
             Event::WallJump { by_ms } => {
                 self.wall_ahead += by_ms;
-                return self.inside_switch(|switch, around| switch.set_wall(around));
+                return self.in_each(Shard::set_wall);
             }
-            Event::Crash => return self.crash(),
+            Event::Crash { power } => self.crash(power),
             Event::Restart => return self.restart(),
+            Event::Apply { life } if life == self.life => return self.apply(),
+            Event::Apply { .. } => {}
+            Event::Failover => {
+                for table in &mut self.tables {
+                    table.fall_back(self.random.below(40));
+                }
+            }
             Event::Calm => {
                 self.plan.calm();
                 self.is_calm = true;
                 self.calm_since = self.now;
+                if (0..self.plan.shards).any(|shard| self.disk.is_damaged(shard)) {
+                    // The applier has met what it cannot read: people stop the process.
+                    self.crash(false);
+                }
             }
         }
         Ok(())
     }
 
-    fn link(&mut self, issuer: IssuerId, up: bool) -> Result<(), Broken> {
-        self.links_up[usize::from(issuer.0)] = up;
-        self.inside_switch(|switch, around| switch.link(issuer, up, around))
+    fn link(&mut self, link: LinkId, up: bool) -> Result<(), Broken> {
+        self.wires[usize::from(link.0)].up = up;
+        let home = link.0 % self.plan.shards;
+        self.in_shard(home, |shard, around| shard.link(link, up, around))
     }
 
-    fn crash(&mut self) -> Result<(), Broken> {
-        let Some(switch) = self.switch.take() else {
-            return Ok(());
-        };
-        self.add_counts(switch.counts);
-        self.disk.crash(&mut self.random);
-        self.ledger.survived(self.disk.records())?;
+    fn crash(&mut self, power: bool) {
+        if self.shards.is_empty() {
+            return;
+        }
+        for shard in std::mem::take(&mut self.shards) {
+            self.counts.add(shard.counts);
+        }
+        self.in_mesh = 0;
+        for wire in &mut self.wires {
+            wire.lose(Loss::IssuerEnds);
+        }
+        if power {
+            self.disk.lose_power(&mut self.random);
+        } else {
+            self.disk.sweep();
+        }
         let pause = self.random.between(10, 2_000) * MS;
         self.later(pause, Event::Restart);
-        Ok(())
     }
 
     fn restart(&mut self) -> Result<(), Broken> {
         self.life += 1;
-        if self.life > 1 && self.random.permille(self.plan.crash_in_recovery) {
-            let soon = self.random.below(3 * MS);
-            self.later(soon, Event::Crash);
+        let mut cut_short = 0;
+        if self.life > 1 {
+            cut_short = self.plan.crash_in_recovery / 3;
+            if self.random.permille(self.plan.crash_in_recovery) {
+                let soon = self.random.below(3 * MS);
+                let power = self.random.permille(self.plan.power);
+                self.later(soon, Event::Crash { power });
+            }
         }
-        let (driver, life) = (self.driver, self.life);
-        let links_up = self.links_up.clone();
+        let rotten = self.rot();
         let mut events = Vec::new();
-        let mut around = Around {
+        let mut fold = Fold::default();
+        let mut asks = Vec::new();
+        let mut shards = Vec::new();
+        for shard in 0..self.plan.shards {
+            let away = self.random.permille(self.plan.postgres_away);
+            let watermark = self.tables[usize::from(shard)].watermark();
+            let begin = Begin {
+                driver: self.driver,
+                life: self.life,
+                shard,
+                shards: self.plan.shards,
+                watermark: (!away).then_some(Lsn(watermark)),
+                cut_short,
+            };
+            let started = begin.start(&mut fold, &mut asks, &mut self.around(&mut events));
+            match started {
+                Ok(shard) => shards.push(shard),
+                Err(NotStarted::Broken(broken)) => return Err(broken),
+                Err(NotStarted::Stop(stop)) => return self.not_started(shard, &stop),
+            }
+        }
+        if let Some(place) = rotten {
+            let what = format!("a start has not seen the rotten bit at {place:?}");
+            return Err(("S1", what));
+        }
+        self.ledger.survived(fold)?;
+        self.shards = shards;
+        self.appliers = self.tables.iter().map(|_| Applier::default()).collect();
+        self.in_each(Shard::close_open)?;
+        for link in (0..LINKS).map(LinkId) {
+            if self.wires[usize::from(link.0)].up {
+                self.link(link, true)?;
+            }
+        }
+        for ask in asks {
+            let session = ask.of.slot().owner(self.plan.shards).0;
+            self.in_shard(session, |shard, around| shard.arrive(ask, around))?;
+        }
+        let life = self.life;
+        self.later(MS, Event::Apply { life });
+        Ok(())
+    }
+
+    /// A bit of some shard's journal rots while the process is down.
+    fn rot(&mut self) -> Option<(u16, u64, usize)> {
+        if !self.random.permille(self.plan.flips) {
+            return None;
+        }
+        let shard = self.random.below(u64::from(self.plan.shards)) as u16;
+        let place = rot::convicted(&self.disk, shard, JOURNAL, &mut self.random);
+        let (file, at) = place?;
+        self.disk.flip(file, at, &mut self.random);
+        Some((file.0, file.1, at))
+    }
+
+    /// A start that was refused has to have a reason outside of the switch; then people mend it.
+    fn not_started(&mut self, shard: u16, stop: &Stop) -> Result<(), Broken> {
+        match stop {
+            Stop::Interrupted => {
+                self.counts.interrupted += 1;
+                self.disk.lose_power(&mut self.random);
+            }
+            Stop::Refused(refusal) => {
+                if !self.disk.is_damaged(shard) {
+                    return Err(("recovery", format!("refused a good journal: {refusal}")));
+                }
+                self.counts.refused += 1;
+                self.disk.sweep();
+                self.disk.repair(shard);
+            }
+        }
+        let pause = self.random.between(10, 500) * MS;
+        self.later(pause, Event::Restart);
+        Ok(())
+    }
+
+    /// The appliers of all shards look for work.
+    fn apply(&mut self) -> Result<(), Broken> {
+        for (id, shard) in (0_u16..).zip(&self.shards) {
+            let (index, source) = (usize::from(id), (&self.disk, &shard.journal));
+            let (applier, table) = (&mut self.appliers[index], &mut self.tables[index]);
+            let step = applier.step(self.driver, table, source, &self.plan, &mut self.random);
+            if let Err(("recovery", _)) = &step
+                && self.disk.is_damaged(id)
+            {
+                // The process stops; people mend what the late check has found.
+                self.counts.refused += 1;
+                self.crash(false);
+                self.disk.repair(id);
+                return Ok(());
+            }
+            step?;
+        }
+        if !self.shards.is_empty() {
+            let life = self.life;
+            let pause = self.random.between(5, 200) * MS;
+            self.later(pause, Event::Apply { life });
+        }
+        Ok(())
+    }
+
+    fn around<'a>(&'a mut self, events: &'a mut Vec<(u64, Event)>) -> Around<'a> {
+        Around {
             now: self.now,
             wall_ahead: self.wall_ahead,
             disk: &mut self.disk,
             ledger: &mut self.ledger,
             plan: &self.plan,
             random: &mut self.random,
-            events: &mut events,
-        };
-        let switch = Switch::start(driver, life, &links_up, &mut around)?;
-        self.switch = Some(switch);
-        self.carry(events);
-        Ok(())
+            events,
+            in_mesh: &mut self.in_mesh,
+            dies: false,
+        }
     }
 
-    /// One turn of the switch, if it is alive: a dead one hears nothing.
-    fn inside_switch(
+    fn in_each(
         &mut self,
-        turn: impl FnOnce(&mut Switch, &mut Around<'_>) -> Result<(), Broken>,
+        mut turn: impl FnMut(&mut Shard, &mut Around<'_>) -> Result<(), Broken>,
     ) -> Result<(), Broken> {
-        let Some(switch) = &mut self.switch else {
-            return Ok(());
-        };
+        for id in 0..self.plan.shards {
+            self.in_shard(id, &mut turn)?;
+        }
+        Ok(())
+    }
+
+    /// One turn of a shard, if the process is alive: a dead one hears nothing.
+    fn in_shard(
+        &mut self,
+        id: u16,
+        turn: impl FnOnce(&mut Shard, &mut Around<'_>) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
+        let mut shards = std::mem::take(&mut self.shards);
         let mut events = Vec::new();
-        let mut around = Around {
-            now: self.now,
-            wall_ahead: self.wall_ahead,
-            disk: &mut self.disk,
-            ledger: &mut self.ledger,
-            plan: &self.plan,
-            random: &mut self.random,
-            events: &mut events,
-        };
-        turn(switch, &mut around)?;
+        let mut dies = false;
+        let mut result = Ok(());
+        if let Some(shard) = shards.get_mut(usize::from(id)) {
+            let mut around = self.around(&mut events);
+            result = turn(shard, &mut around);
+            dies = around.dies;
+        }
+        self.shards = shards;
         self.carry(events);
-        Ok(())
-    }
-
-    /// What leaves the switch goes through a network that loses, delays and doubles.
-    fn carry(&mut self, events: Vec<(u64, Event)>) {
-        for (delay, event) in events {
-            match event {
-                Event::ToAcquirer(told) => {
-                    if !self.random.permille(self.plan.session_loss) {
-                        let delay = self.random.below(self.plan.session_delay_ms * MS);
-                        self.later(delay, Event::ToAcquirer(told));
-                    }
-                }
-                Event::ToIssuer { issuer, message } => {
-                    if self.random.permille(self.plan.request_loss) {
-                        continue;
-                    }
-                    let times = 1 + u64::from(self.random.permille(self.plan.request_twice));
-                    for _ in 0..times {
-                        let soonest = self.now + self.random.below(30 * MS);
-                        let arrived = &mut self.arrived[usize::from(issuer.0)];
-                        *arrived = soonest.max(*arrived + 1);
-                        let delay = *arrived - self.now;
-                        self.later(delay, Event::ToIssuer { issuer, message });
-                    }
-                }
-                inside => self.later(delay, inside),
-            }
+        if dies {
+            self.counts.disk_errors += 1;
+            self.crash(false);
         }
-    }
-
-    fn carry_back(&mut self, issuer: IssuerId, replies: &Replies) {
-        let message = replies.first;
-        if let Some(stray) = replies.stray {
-            let delay = self.random.below(60 * MS);
-            let message = stray;
-            self.later(delay, Event::FromIssuer { issuer, message });
-        }
-        if let Some(second) = replies.conflicting {
-            let delay = self.response_delay();
-            self.later(delay, Event::FromIssuer { issuer, message });
-            let message = second;
-            let delay = delay + 1 + self.random.below(100 * MS);
-            self.later(delay, Event::FromIssuer { issuer, message });
-            return;
-        }
-        if self.random.permille(self.plan.response_loss) {
-            return;
-        }
-        let times = 1 + u64::from(self.random.permille(self.plan.response_twice));
-        for _ in 0..times {
-            let delay = self.response_delay();
-            self.later(delay, Event::FromIssuer { issuer, message });
-        }
-    }
-
-    fn response_delay(&mut self) -> u64 {
-        if self.random.permille(self.plan.response_late) {
-            // Around the deadline and well behind it.
-            self.random.between(1_900 * MS, 6_000 * MS)
-        } else {
-            self.random.below(60 * MS)
-        }
-    }
-
-    fn move_acquirer(&mut self, moves: Moves) {
-        for ask in moves.asks {
-            if !self.random.permille(self.plan.session_loss) {
-                let delay = self.random.below(self.plan.session_delay_ms * MS);
-                self.later(delay, Event::ToSwitch(ask));
-            }
-        }
-        for (delay, purchase, alarm) in moves.alarms {
-            self.later(delay, Event::Acquirer { purchase, alarm });
-        }
-    }
-
-    /// The end: everybody's books are compared, purchase by purchase.
-    fn close(&mut self) -> Result<(), Broken> {
-        if let Some(switch) = &self.switch {
-            switch.check_idle()?;
-            let counts = switch.counts;
-            self.add_counts(counts);
-        }
-        let mut effects: BTreeMap<u32, (u32, u64)> = BTreeMap::new();
-        for (purchase, held) in self.issuers.iter().flat_map(Issuer::holdings) {
-            let effect = effects.entry(purchase).or_default();
-            effect.0 += 1;
-            effect.1 += held;
-        }
-        if let Some((purchase, _)) = effects.iter().find(|(_, (times, _))| *times > 1) {
-            return Err(("S2", format!("purchase {purchase} was carried out twice")));
-        }
-        if let Some(open) = self.ledger.journal().open() {
-            return Err(("S3", open));
-        }
-        let fold = self.ledger.journal();
-        let books = self.acquirer.spent();
-        for (purchase, spent) in books.filter(|(purchase, _)| !fold.is_exception(*purchase)) {
-            let held = effects.get(&purchase).map_or(0, |(_, held)| *held);
-            let journaled = fold.spent(purchase);
-            if spent != held || spent != journaled {
-                let what = format!(
-                    "purchase {purchase}: acquirer {spent}, journal {journaled}, issuer {held}"
-                );
-                return Err(("sum", what));
-            }
-        }
-        Ok(())
-    }
-
-    fn add_counts(&mut self, counts: Counts) {
-        self.counts.unmatched += counts.unmatched;
-        self.counts.unsent += counts.unsent;
-        self.counts.table_full += counts.table_full;
-        self.counts.outside_window += counts.outside_window;
-    }
-
-    fn report(&self) -> Report {
-        Report {
-            trace: self.trace,
-            steps: self.step,
-            purchases: self.acquirer.count(),
-            restarts: self.life - 1,
-            approvals: self.acquirer.approvals,
-            replays: self.ledger.replays,
-            reversals: self.issuers.iter().map(|issuer| issuer.reversals).sum(),
-            unmatched: self.counts.unmatched,
-            unsent: self.counts.unsent,
-            table_full: self.counts.table_full,
-            outside_window: self.counts.outside_window,
-            tombstones: self.ledger.journal().tombstones,
-        }
+        result
     }
 
     fn later(&mut self, delay: u64, event: Event) {

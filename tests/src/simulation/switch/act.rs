@@ -1,0 +1,314 @@
+//! One `match` from each output of the engine to its effect in the world.
+
+use std::time::Duration;
+
+use domain::Record;
+use domain::ids::AuthorisationId;
+use domain::request::{Answer, FrameId, IssuerLeg};
+use domain::time::TransmissionTime;
+use router::selection::{CallOutcome, Query};
+use router::{Selection as Choice, breaker::BreakerState};
+use transaction::input::Selection;
+use transaction::output::{Event as Counted, JournalEntry, LegEnding, NotAdmitted, Reply};
+
+use super::*;
+use crate::simulation::words::{Asked, Told, pan_digits};
+
+impl Shard {
+    pub(super) fn act(
+        &mut self,
+        output: transaction::Output,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        use transaction::Output;
+        match output {
+            Output::Assess { handle, .. } => self.ask_risk(handle, around),
+            Output::SelectRoute { handle, tried, .. } => self.select(handle, tried, around),
+            Output::Journal { lsn, entry } => return self.append(lsn, &entry, around),
+            Output::Send { handle, leg, frame } => return self.send(handle, &leg, frame, around),
+            Output::LegEnded {
+                handle,
+                leg,
+                ending,
+                elapsed,
+                ..
+            } => {
+                return self.leg_ended(handle, &leg, ending, elapsed, around);
+            }
+            Output::ReleaseStan { leg, reuse } => {
+                let place = &mut self.places[usize::from(leg.link.0)];
+                place.stans.release(leg.stan, reuse, around.instant());
+            }
+            Output::Reply { frame, reply } => return self.reply(frame, reply, around),
+            Output::Discard { frame } => {
+                if self.frames.remove(&frame.0).is_none() {
+                    return Err(("L1", format!("{frame:?} discarded after its end")));
+                }
+            }
+            Output::SendReversal { owed, transmission } => {
+                return self.send_reversal(owed, transmission, around);
+            }
+            Output::GiveUpReversal { owed } => self.give_up_reversal(owed, around),
+            Output::Event(event) => return self.count(event, around),
+        }
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        lsn: Lsn,
+        entry: &JournalEntry,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        let record = self.engine.record(entry);
+        let id = record.transaction();
+        if self.engine.decides(entry) && !self.decided.insert(id) {
+            return Err(("decided", format!("{id} is decided a second time")));
+        }
+        let leaked;
+        let record = match record {
+            Record::Outcome(mut outcome) if self.driver == Driver::LeaksPan => {
+                let number = self
+                    .engine
+                    .facts(entry.handle())
+                    .map(|facts| facts.key.0 >> 8);
+                leaked = pan_digits(number.unwrap_or_default() as u32);
+                outcome.answer.fields = &leaked;
+                Record::Outcome(outcome)
+            }
+            record => record,
+        };
+        match self.journal.append(&record) {
+            Ok(appended) if appended == lsn => {}
+            Ok(appended) => return Err(("lsn", format!("{appended} for {lsn}"))),
+            // The shell ends the process: going on would answer without a record.
+            Err(_) => around.dies = true,
+        }
+        around.ledger.journaled(&record);
+        if super::super::is_traced() {
+            println!("   {} J {lsn} {entry:?} {id:?}", self.id);
+        }
+        if self.driver == Driver::RepliesBeforeDurable {
+            self.follow.push_back(Follow::Durable(lsn));
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, event: Counted, around: &Around<'_>) -> Result<(), Broken> {
+        let fits = around.plan.bounds.transactions_max >= 256;
+        match event {
+            Counted::AnswerCut => return Err(("S8", "an answer found no room".to_string())),
+            Counted::NotAdmitted(NotAdmitted::TableFull) if fits => {
+                return Err(("S8", format!("{event:?} in a world that fits")));
+            }
+            Counted::NotAdmitted(NotAdmitted::TableFull) => self.counts.table_full += 1,
+            Counted::NotAdmitted(NotAdmitted::OutsideWindow) => self.counts.outside_window += 1,
+            Counted::LateResponse => self.counts.late += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn ask_risk(&mut self, handle: Handle, around: &mut Around<'_>) {
+        if around.random.permille(around.plan.assess_slow) {
+            let later = around.random.below(800 * MS);
+            self.later(later, Inside::Assessed { handle }, around);
+            return;
+        }
+        let Some(facts) = self.engine.facts(handle).copied() else {
+            return;
+        };
+        let home = u16::from(facts.account.token.0[15]) % self.shards;
+        if home == self.id {
+            let assessment = self.assess(&facts, around);
+            self.follow.push_back(Follow::Assessed(handle, assessment));
+            return;
+        }
+        let assess = Message::Assess {
+            handle,
+            from: self.id,
+            facts: Box::new(facts),
+        };
+        self.tell(home, assess, around);
+    }
+
+    fn select(&mut self, handle: Handle, tried: u8, around: &mut Around<'_>) {
+        let Some(facts) = self.engine.facts(handle) else {
+            return;
+        };
+        let account = pan_digits((facts.key.0 >> 8) as u32);
+        let (class, currency) = (facts.class, facts.amount.currency());
+        let selection = self.choose(handle, &account, (class, currency), tried, around);
+        while let Some(transition) = self.router.poll_transition() {
+            let opened = transition.to == BreakerState::Open;
+            self.counts.breaker_opened += u64::from(opened);
+        }
+        self.follow.push_back(Follow::Selected(handle, selection));
+    }
+
+    fn choose(
+        &mut self,
+        handle: Handle,
+        account: &[u8],
+        (class, currency): (domain::request::MessageClass, domain::currency::Currency),
+        mut tried: u8,
+        around: &mut Around<'_>,
+    ) -> Selection {
+        let now = around.instant();
+        loop {
+            let query = Query {
+                account,
+                class,
+                currency,
+            };
+            let (route, candidate, issuer, permit, deadline) =
+                match self.router.select(query, tried, now) {
+                    Choice::Chosen {
+                        route,
+                        candidate,
+                        issuer,
+                        permit,
+                        deadline,
+                        ..
+                    } => (route, candidate, issuer, permit, deadline),
+                    Choice::NoRoute | Choice::NoneAdmits { .. } => {
+                        return Selection::None {
+                            code: domain::ResponseCode::ISSUER_INOPERATIVE,
+                            reason: domain::record::RefusalReason::NoneAdmits,
+                        };
+                    }
+                };
+            let Some((link, stan)) = self.take_link(issuer, around) else {
+                let nothing = CallOutcome::NotCalled;
+                self.router.finish(permit, nothing, Duration::ZERO, now);
+                tried |= 1 << candidate;
+                continue;
+            };
+            let expected = Expected {
+                kind: class.into(),
+                stan,
+            };
+            let leg = Leg {
+                permit,
+                stan,
+                expected,
+            };
+            self.legs.insert(handle.index, leg);
+            let leg = IssuerLeg {
+                route,
+                candidate,
+                issuer,
+                link,
+                stan,
+                transmitted: TransmissionTime::at(wall(around.now, around.wall_ahead)),
+            };
+            return Selection::Leg { leg, deadline };
+        }
+    }
+
+    fn take_link(&mut self, issuer: IssuerId, around: &mut Around<'_>) -> Option<(LinkId, Stan)> {
+        let now = around.instant();
+        let first = around.random.below(u64::from(LINKS)) as u16;
+        for step in 0..LINKS {
+            let link = LinkId((first + step) % LINKS);
+            let place = &mut self.places[usize::from(link.0)];
+            if place.issuer != issuer || !place.up {
+                continue;
+            }
+            if let Some(stan) = place.stans.allocate(now) {
+                return Some((link, stan));
+            }
+        }
+        None
+    }
+
+    fn leg_ended(
+        &mut self,
+        handle: Handle,
+        leg: &IssuerLeg,
+        ending: LegEnding,
+        elapsed: Duration,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        let held = self.legs.remove(&handle.index);
+        let Some(held) = held.filter(|held| held.stan == leg.stan) else {
+            return Err(("permits", format!("{leg:?} returned twice")));
+        };
+        let outcome = match ending {
+            LegEnding::Answered(code) if code.is_issuer_failure() => CallOutcome::Failure,
+            LegEnding::Answered(_) => CallOutcome::Success,
+            LegEnding::TimedOut | LegEnding::Unusable => CallOutcome::Failure,
+            LegEnding::Unsent => CallOutcome::NotCalled,
+        };
+        if self.driver == Driver::LeaksPermit && outcome == CallOutcome::NotCalled {
+            return Ok(());
+        }
+        self.router
+            .finish(held.permit, outcome, elapsed, around.instant());
+        if ending == LegEnding::TimedOut {
+            self.give_up(leg.link, held.expected, around);
+        }
+        Ok(())
+    }
+
+    fn reply(
+        &mut self,
+        frame: FrameId,
+        reply: Reply,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        let Some((ask, session)) = self.frames.remove(&frame.0) else {
+            return Err(("L1", format!("{frame:?} is answered twice")));
+        };
+        let (answer, stored) = match reply {
+            Reply::Answer(handle) => (self.engine.answer(handle), true),
+            Reply::Code(code) | Reply::Acknowledge { code } => (Some(Answer::of(code)), false),
+        };
+        let Some(answer) = answer else {
+            return Err(("L1", format!("{frame:?} has no answer to tell")));
+        };
+        let mut held = Held {
+            ask,
+            code: answer.code,
+            authorisation: answer.authorisation,
+            amount: answer.amount,
+            fields: answer.fields.to_vec(),
+            stored,
+        };
+        if self.driver == Driver::AnswersAfresh && stored {
+            held.fields.extend(around.now.to_be_bytes().iter().take(4));
+        }
+        let is_request = matches!(ask.what, Asked::Request { .. });
+        if self.driver == Driver::HoldsApprovals && is_request && answer.code.is_approval() {
+            let later = around.random.below(600 * MS);
+            self.later(later, Inside::Reply(Box::new(held)), around);
+            return Ok(());
+        }
+        if session != self.id {
+            // Its bytes travel back over the mesh; what matters is decided here.
+            self.counts.between_shards += 1;
+        }
+        self.release(held, around)
+    }
+
+    /// The bytes of an answer leave.
+    pub(super) fn release(&self, held: Held, around: &mut Around<'_>) -> Result<(), Broken> {
+        let answer = Answer {
+            code: held.code,
+            authorisation: held.authorisation,
+            amount: held.amount,
+            fields: &held.fields,
+        };
+        around.ledger.answered(&held.ask, &answer, held.stored)?;
+        let (ask, code) = (held.ask, held.code);
+        around
+            .events
+            .push((0, Event::ToAcquirer(Told { ask, code })));
+        Ok(())
+    }
+}
+
+/// DE38 of an answer.
+pub(super) fn de38(digits: &[u8; 6]) -> AuthorisationId {
+    AuthorisationId::new("DE38", digits).expect("digits")
+}

@@ -1,0 +1,294 @@
+//! Towards the issuers: what is written to a link, and what comes back over it.
+
+use domain::ids::AuthorisationId;
+use domain::request::{Answer, IssuerLeg, Transmission};
+use domain::time::TransmissionTime;
+use transaction::matching::{Echo, ResponseKind};
+
+use super::act::de38;
+use super::*;
+use crate::simulation::ledger::{authorisation, fields_of};
+use crate::simulation::words::{LegB, Taking, kes};
+
+impl Shard {
+    pub(super) fn send(
+        &mut self,
+        handle: Handle,
+        leg: &IssuerLeg,
+        frame: FrameId,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        let Some((ask, _)) = self.frames.get(&frame.0) else {
+            return Err(("L1", format!("{frame:?} is sent after its end")));
+        };
+        let facts = ask.of.facts(false);
+        let message = LegB {
+            expected: Expected {
+                kind: facts.class.into(),
+                stan: leg.stan,
+            },
+            echo: Echo {
+                transmitted: Some(leg.transmitted),
+                terminal: facts.trace.terminal,
+                rrn: facts.trace.rrn,
+                ..Echo::default()
+            },
+            purchase: ask.of.number,
+            amount: ask.of.amount,
+            reversal: None,
+        };
+        let id = OutboundId {
+            owner: self.id,
+            handle,
+            stan: leg.stan,
+            purpose: Purpose::Request,
+        };
+        self.tell_home(id, leg.link, message, around);
+        Ok(())
+    }
+
+    fn tell_home(&mut self, id: OutboundId, link: LinkId, message: LegB, around: &mut Around<'_>) {
+        let home = self.places[usize::from(link.0)].home;
+        let message = Box::new(message);
+        self.tell(home, Message::Send { id, link, message }, around);
+    }
+
+    /// At the link's home.
+    pub(super) fn write_out(
+        &mut self,
+        id: OutboundId,
+        link: LinkId,
+        message: LegB,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        let stuck = id.purpose == Purpose::Request && around.random.permille(around.plan.unsent);
+        let home = self.homes.get_mut(&link).expect("this is its home");
+        if stuck {
+            self.counts.unsent += 1;
+            let later = around.random.below(2_500 * MS);
+            self.later(later, Inside::Unsent { id }, around);
+            return Ok(());
+        }
+        if !home.up || !home.note(&message, id, around.now) {
+            self.counts.unsent += 1;
+            self.tell(id.owner, Message::Unsent { id }, around);
+            return Ok(());
+        }
+        if self.driver == Driver::RetriesElsewhere {
+            home.sent.push((id, message));
+        }
+        let to = Event::ToIssuer {
+            link,
+            connection: 0,
+            message,
+        };
+        around.events.push((0, to));
+        self.check_first(&message)
+    }
+
+    /// A reversal is sent for the first time once in a life.
+    fn check_first(&mut self, message: &LegB) -> Result<(), Broken> {
+        let taking = message.reversal.zip(message.echo.transmitted);
+        if let Some((taking, sent)) = taking
+            && taking.transmission == Transmission::First
+            && !self.reversals_begun.insert((message.purchase, sent))
+        {
+            return Err(("saf", format!("{message:?} is a first sending twice")));
+        }
+        Ok(())
+    }
+
+    /// Something comes back over a link of this shard.
+    pub(in crate::simulation) fn said(
+        &mut self,
+        link: LinkId,
+        said: Said,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        let now = around.instant();
+        let driver = self.driver;
+        let home = self.homes.get_mut(&link).expect("this is its home");
+        let Some(id) = home.match_answer(driver, &said, now) else {
+            self.counts.unmatched += 1;
+            return Ok(());
+        };
+        home.sent.retain(|(sent, _)| *sent != id);
+        self.tell(id.owner, Message::Answer { id, said }, around);
+        self.drain(around)
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        id: OutboundId,
+        said: &Said,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        let (handle, stan) = (id.handle, id.stan);
+        match (said.code, id.purpose) {
+            (Some(code), Purpose::Reversal(owed)) => {
+                self.reversals.retain(|(out, _)| *out != owed);
+                self.give(Input::ReversalResponse { owed, code }, around)
+            }
+            (None, Purpose::Reversal(_)) => Ok(()),
+            (None, Purpose::Request) => self.give(Input::Unusable { handle, stan }, around),
+            (Some(code), Purpose::Request) => {
+                let fields = fields_of(said.purchase);
+                let approved = code.is_approval();
+                let answer = Answer {
+                    code,
+                    authorisation: if approved {
+                        de38(&authorisation(said.purchase))
+                    } else {
+                        AuthorisationId::EMPTY
+                    },
+                    amount: said.amount.map(kes),
+                    fields: if approved { &fields } else { &[] },
+                };
+                let input = Input::Response {
+                    handle,
+                    stan,
+                    answer,
+                };
+                self.give(input, around)
+            }
+        }
+    }
+
+    /// The connection of one of this shard's links has come or gone.
+    pub(in crate::simulation) fn link(
+        &mut self,
+        link: LinkId,
+        up: bool,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        let home = self.homes.get_mut(&link).expect("this is its home");
+        home.up = up;
+        let sent = std::mem::take(&mut home.sent);
+        for to in 0..self.shards {
+            self.tell(to, Message::LinkState { link, up }, around);
+        }
+        if self.driver == Driver::RetriesElsewhere && !up {
+            self.send_elsewhere(link, sent, around);
+        }
+        self.drain(around)
+    }
+
+    /// A null control: what the lost link had not answered goes out on another one.
+    fn send_elsewhere(
+        &mut self,
+        lost: LinkId,
+        sent: Vec<(OutboundId, LegB)>,
+        around: &mut Around<'_>,
+    ) {
+        let mut others = self.homes.iter_mut();
+        let Some((link, other)) = others.find(|(link, home)| **link != lost && home.up) else {
+            return;
+        };
+        for (id, message) in sent {
+            if id.purpose == Purpose::Request && other.note(&message, id, around.now) {
+                let to = Event::ToIssuer {
+                    link: *link,
+                    connection: 0,
+                    message,
+                };
+                around.events.push((0, to));
+            }
+        }
+    }
+
+    pub(super) fn link_state(
+        &mut self,
+        link: LinkId,
+        up: bool,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        self.places[usize::from(link.0)].up = up;
+        let issuer = self.places[usize::from(link.0)].issuer;
+        let places = self.places.iter();
+        let open = places.filter(|place| place.up && place.issuer == issuer);
+        self.router.set_links_up(issuer, open.count() as u32);
+        if up {
+            self.give(Input::IssuerUp { issuer }, around)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the link's home that an answer would be late now.
+    pub(super) fn give_up(&mut self, link: LinkId, expected: Expected, around: &mut Around<'_>) {
+        let home = self.places[usize::from(link.0)].home;
+        self.tell(home, Message::GiveUp { link, expected }, around);
+    }
+
+    pub(super) fn give_up_reversal(&mut self, owed: OwedId, around: &mut Around<'_>) {
+        let position = self.reversals.iter().position(|(out, _)| *out == owed);
+        let link = position.map(|position| self.reversals.swap_remove(position).1);
+        let stan = self.engine.leg(owed.handle).map(|leg| leg.stan);
+        if let (Some(link), Some(stan)) = (link, stan) {
+            let kind = ResponseKind::Reversal;
+            self.give_up(link, Expected { kind, stan }, around);
+        }
+    }
+
+    pub(super) fn send_reversal(
+        &mut self,
+        id: OwedId,
+        transmission: Transmission,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        let handle = id.handle;
+        let (Some(owed), Some(facts)) = (self.engine.reversal(handle), self.engine.facts(handle))
+        else {
+            return Err(("saf", format!("{handle:?} has no reversal to send")));
+        };
+        let message = LegB {
+            expected: Expected {
+                kind: ResponseKind::Reversal,
+                stan: owed.leg.stan,
+            },
+            echo: Echo {
+                transmitted: Some(TransmissionTime::at(owed.decided)),
+                terminal: facts.trace.terminal,
+                rrn: facts.trace.rrn,
+                ..Echo::default()
+            },
+            purchase: (facts.key.0 >> 8) as u32,
+            amount: facts.amount.minor(),
+            reversal: Some(Taking {
+                original: owed.leg.transmitted,
+                stays: owed.replacement.map(|amount| amount.minor()),
+                transmission,
+            }),
+        };
+        if self.driver == Driver::DropsOwed && around.random.permille(100) {
+            self.follow.push_back(Follow::Acknowledged(id));
+            return Ok(());
+        }
+        let Some(link) = self.reversal_link(&owed.leg) else {
+            self.follow.push_back(Follow::ReversalUnsent(id));
+            return Ok(());
+        };
+        self.reversals.retain(|(out, _)| *out != id);
+        self.reversals.push((id, link));
+        let outbound = OutboundId {
+            owner: self.id,
+            handle,
+            stan: owed.leg.stan,
+            purpose: Purpose::Reversal(id),
+        };
+        self.tell_home(outbound, link, message, around);
+        Ok(())
+    }
+
+    /// The original's link if it is up, else any of the issuer's.
+    fn reversal_link(&self, leg: &IssuerLeg) -> Option<LinkId> {
+        if self.places[usize::from(leg.link.0)].up {
+            return Some(leg.link);
+        }
+        let links = (0..LINKS).map(LinkId);
+        let mut open = links.filter(|link| {
+            let place = &self.places[usize::from(link.0)];
+            place.up && place.issuer == leg.issuer
+        });
+        open.next()
+    }
+}

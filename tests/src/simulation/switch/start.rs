@@ -1,0 +1,280 @@
+//! How a shard starts: out of its journal, before a listener opens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ResponseCode;
+use domain::ids::{NodeId, ShardId};
+use domain::pan::PanToken;
+use domain::record::Record;
+use domain::request::MessageClass;
+use persistence::identity::{Identity, JournalUuid};
+use risk_inline::Policy;
+use risk_inline::list::ListSpec;
+use risk_inline::policy::{AmountLimit, VelocityLimit, VelocityWindow};
+use router::{BreakerPolicy, IssuerPolicy, PrefixRange, RouteSpec, RouteTable};
+use transaction::Settings;
+use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
+
+use super::*;
+use crate::simulation::journal::{Start, Stop};
+use crate::simulation::ledger::Fold;
+
+/// What a start needs besides the world.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::simulation) struct Begin {
+    pub(in crate::simulation) driver: Driver,
+    pub(in crate::simulation) life: u64,
+    pub(in crate::simulation) shard: u16,
+    pub(in crate::simulation) shards: u16,
+    pub(in crate::simulation) watermark: Option<Lsn>,
+    /// How often the power fails between two steps, in permille.
+    pub(in crate::simulation) cut_short: u64,
+}
+
+/// Why a shard did not start.
+#[derive(Debug)]
+pub(in crate::simulation) enum NotStarted {
+    Stop(Stop),
+    Broken(Broken),
+}
+
+impl Begin {
+    const fn identity(&self) -> Identity {
+        Identity {
+            journal: JournalUuid(*b"a simulated node"),
+            node: NodeId(1),
+            generation: 1,
+            shard: ShardId(self.shard),
+            shards: self.shards,
+        }
+    }
+
+    /// Starts out of the journal. `fold` gathers what the records say; `asks` what a null control is
+    /// going to send again.
+    pub(in crate::simulation) fn start(
+        &self,
+        fold: &mut Fold,
+        asks: &mut Vec<Ask>,
+        around: &mut Around<'_>,
+    ) -> Result<Shard, NotStarted> {
+        let now = around.instant();
+        let hidden = self.hidden(asks, around);
+        let mut engine = Engine::new(settings(self, around));
+        let mut risk = risk();
+        let mut refused = None;
+        let driver = self.driver;
+        let mut on_record = |_: Lsn, record: &Record<'_>| {
+            let id = record.transaction();
+            if hidden.contains(&id) {
+                return;
+            }
+            fold.add(record);
+            let forgotten = driver == Driver::ForgetsTombstone;
+            if forgotten && matches!(record, Record::Tombstone(_)) {
+                return;
+            }
+            if let Record::Intent(intent) = record {
+                risk.observe(&intent.facts, now);
+            }
+            if let Err(error) = engine.recover(record, now) {
+                refused.get_or_insert(error);
+            }
+        };
+        let mut start = self.recovery(around);
+        let journal = start.recover(&mut on_record).map_err(NotStarted::Stop)?;
+        let broken = |error| NotStarted::Broken(("recovery", format!("{error}")));
+        if let Some(error) = refused {
+            return Err(broken(error));
+        }
+        engine.resume_at(Lsn(journal.found.last.0 + 1));
+        engine.recovered(now).map_err(broken)?;
+        Ok(self.shard(engine, risk, journal, around))
+    }
+
+    fn recovery<'a>(&self, around: &'a mut Around<'_>) -> Start<'a> {
+        Start {
+            identity: self.identity(),
+            shape: around.plan.shape,
+            watermark: self.watermark,
+            driver: self.driver,
+            cut_short: self.cut_short,
+            disk: around.disk,
+            random: around.random,
+        }
+    }
+
+    /// A null control hides open intents from the engine, to ask for them again.
+    fn hidden(&self, asks: &mut Vec<Ask>, around: &mut Around<'_>) -> BTreeSet<TransactionId> {
+        if self.driver != Driver::ResendsAfterRestart {
+            return BTreeSet::new();
+        }
+        let mut open = BTreeMap::new();
+        let mut on_record = |_: Lsn, record: &Record<'_>| match record {
+            Record::Intent(intent) => {
+                open.insert(intent.transaction, intent.facts);
+            }
+            Record::Outcome(outcome) => {
+                open.remove(&outcome.transaction);
+            }
+            _ => {}
+        };
+        let mut start = self.recovery(around);
+        start.cut_short = 0;
+        // A refusal shows again in the start itself.
+        drop(start.recover(&mut on_record));
+        asks.extend(open.values().map(Ask::again));
+        open.into_keys().collect()
+    }
+
+    fn shard(
+        &self,
+        engine: Engine,
+        risk: RiskEngine,
+        journal: Journal,
+        around: &Around<'_>,
+    ) -> Shard {
+        let (shard, shards) = (self.shard, self.shards);
+        let seed = self.life * 31 + u64::from(shard);
+        let links = (0..LINKS).map(LinkId);
+        let places = links
+            .clone()
+            .map(|link| LinkPlace::new(link, shards, shard, seed * 7 + u64::from(link.0)));
+        let homes = links
+            .filter(|link| link.0 % shards == shard)
+            .map(|link| (link, Link::new(false, seed)));
+        Shard {
+            id: shard,
+            shards,
+            engine,
+            journal,
+            driver: self.driver,
+            life: self.life,
+            places: places.collect(),
+            homes: homes.collect(),
+            router: router(around.plan),
+            risk,
+            frames: BTreeMap::new(),
+            next_frame: 0,
+            legs: BTreeMap::new(),
+            reversals: Vec::new(),
+            follow: VecDeque::new(),
+            mesh_at: vec![0; usize::from(shards)],
+            reversals_begun: BTreeSet::new(),
+            decided: BTreeSet::new(),
+            flushes: 0,
+            asked_to_shed: false,
+            told_to_shed: false,
+            open_at: Lsn::ZERO,
+            counts: Counts::default(),
+        }
+    }
+}
+
+impl Shard {
+    /// Closes what the journal left open: journaled, not yet durable.
+    pub(in crate::simulation) fn close_open(
+        &mut self,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        self.drain(around)?;
+        for (_, leg) in self.engine.busy_legs() {
+            self.places[usize::from(leg.link.0)].stans.claim(leg.stan);
+        }
+        self.open_at = self.journal.last();
+        Ok(())
+    }
+}
+
+fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
+    let bounds = around.plan.bounds;
+    Settings {
+        node: NodeId(1),
+        shard: ShardId(begin.shard),
+        start: begin.life as u32,
+        transactions_max: bounds.transactions_max as usize,
+        inflight_max: bounds.inflight_max as usize,
+        saf_max: bounds.saf_max as usize,
+        answer_bytes_max: 16_384,
+        deadlines_max: 4,
+        issuers: usize::from(ISSUERS),
+        duplicate_window: Duration::from_secs(bounds.window_s),
+        outside_window: OutsideWindow::Refuse,
+        duplicate_same_content: SameContent::Replay,
+        timeout_answer: ResponseCode::ISSUER_INOPERATIVE,
+        reversed_original_answer: ResponseCode::DUPLICATE,
+        unknown_original: ResponseCode::APPROVED,
+        decision_timeout: Duration::from_millis(500),
+        saf: SafPolicy {
+            response_timeout: Duration::from_secs(3),
+            backoff_first: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(20),
+            expiry: Duration::from_secs(bounds.saf_expiry_s),
+            inflight_max: bounds.saf_window as u32,
+        },
+        next_lsn: Lsn(1),
+        wall_at_zero: wall(0, around.wall_ahead),
+        seed: begin.life,
+        chunks: Chunks::Lazy,
+    }
+}
+
+fn router(plan: &Plan) -> Router {
+    let route = |class, candidates, deadline_ms| RouteSpec {
+        prefixes: vec![PrefixRange::prefix("41").expect("digits")],
+        class: Some(class),
+        currency: None,
+        candidates,
+        deadline: Duration::from_millis(deadline_ms),
+    };
+    let (first, second) = (IssuerId(0), IssuerId(1));
+    let routes = vec![
+        route(MessageClass::Financial, vec![first, second], 2_000),
+        route(MessageClass::Authorisation, vec![second, first], 1_300),
+    ];
+    let table = RouteTable::build(routes).expect("good routes");
+    let policy = IssuerPolicy {
+        breaker: BreakerPolicy {
+            window: Duration::from_secs(10),
+            calls_min: 8,
+            failure_percent: plan.breaker_percent,
+            slow: None,
+            probes: 2,
+            probe_timeout: Duration::from_secs(5),
+            open_first: Duration::from_millis(200),
+            open_max: Duration::from_secs(5),
+            calm: Duration::from_secs(60),
+        },
+        inflight_max: plan.bounds.inflight_max as u32,
+    };
+    let policies = vec![policy; usize::from(ISSUERS)];
+    Router::new(Arc::new(table), policies).expect("good policies")
+}
+
+fn risk() -> RiskEngine {
+    let currency = domain::currency::Currency::KES;
+    let blocked = (0..200_u128).filter(|number| number % 17 == 5);
+    let policy = Policy {
+        block: ListSpec {
+            tokens: blocked
+                .map(|number| PanToken(number.to_be_bytes()))
+                .collect(),
+            bins: Vec::new(),
+        },
+        allow: ListSpec::EMPTY,
+        amounts: vec![AmountLimit {
+            currency,
+            minor_min: 1,
+            minor_max: 1_000,
+        }],
+        windows: vec![VelocityWindow {
+            length: Duration::from_secs(60),
+            limits: vec![VelocityLimit {
+                currency,
+                count_max: Some(20),
+                amount_max: None,
+            }],
+        }],
+    };
+    RiskEngine::new(policy, 256, 1).expect("a good policy")
+}

@@ -1,0 +1,121 @@
+//! What travels: through a network that loses, delays and doubles.
+
+use super::*;
+use crate::simulation::issuer::Replies;
+use crate::simulation::words::{LegB, Said};
+
+impl World {
+    /// What leaves the switch.
+    pub(super) fn carry(&mut self, events: Vec<(u64, Event)>) {
+        for (delay, event) in events {
+            match event {
+                Event::ToAcquirer(told) => {
+                    if !self.random.permille(self.plan.session_loss) {
+                        let delay = self.random.below(self.plan.session_delay_ms * MS);
+                        self.later(delay, Event::ToAcquirer(told));
+                    }
+                }
+                Event::ToIssuer { link, message, .. } => self.carry_out(link, message),
+                inside => self.later(delay, inside),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, link: LinkId, message: LegB) {
+        if self.random.permille(self.plan.request_loss) {
+            return;
+        }
+        let connection = self.wires[usize::from(link.0)].connection();
+        let times = 1 + u64::from(self.random.permille(self.plan.request_twice));
+        for _ in 0..times {
+            let soonest = self.now + self.random.below(30 * MS);
+            let arrived = &mut self.arrived[usize::from(link.0 % ISSUERS)];
+            *arrived = soonest.max(*arrived + 1);
+            let delay = *arrived - self.now;
+            let to = Event::ToIssuer {
+                link,
+                connection,
+                message,
+            };
+            self.later(delay, to);
+        }
+    }
+
+    /// A message arrives at an issuer, if its connection still carries that far.
+    pub(super) fn at_issuer(
+        &mut self,
+        link: LinkId,
+        connection: u32,
+        message: &LegB,
+    ) -> Result<(), Broken> {
+        if !self.wires[usize::from(link.0)].carries_out(connection) {
+            return Ok(());
+        }
+        let issuer = &mut self.issuers[usize::from(link.0 % ISSUERS)];
+        let replies = issuer.receive(message, &self.plan, &mut self.random);
+        if let Some(complaint) = issuer.complaint.take() {
+            return Err(("reversal", complaint));
+        }
+        self.carry_back((link, connection), &replies);
+        Ok(())
+    }
+
+    fn carry_back(&mut self, over: (LinkId, u32), replies: &Replies) {
+        let message = replies.first;
+        if let Some(stray) = replies.stray {
+            let delay = self.random.below(60 * MS);
+            self.answer_over(over, delay, stray);
+        }
+        if let Some(second) = replies.conflicting {
+            let delay = self.response_delay();
+            self.answer_over(over, delay, message);
+            let delay = delay + 1 + self.random.below(100 * MS);
+            self.answer_over(over, delay, second);
+            return;
+        }
+        if self.random.permille(self.plan.response_loss) {
+            return;
+        }
+        let times = 1 + u64::from(self.random.permille(self.plan.response_twice));
+        for _ in 0..times {
+            let delay = self.response_delay();
+            let mut over = over;
+            if self.random.permille(self.plan.wrong_link) {
+                let other = LinkId((over.0.0 + ISSUERS) % LINKS);
+                over = (other, self.wires[usize::from(other.0)].connection());
+            }
+            self.answer_over(over, delay, message);
+        }
+    }
+
+    fn answer_over(&mut self, (link, connection): (LinkId, u32), delay: u64, message: Said) {
+        let from = Event::FromIssuer {
+            link,
+            connection,
+            message,
+        };
+        self.later(delay, from);
+    }
+
+    fn response_delay(&mut self) -> u64 {
+        if self.random.permille(self.plan.response_late) {
+            // Around the deadline and well behind it.
+            self.random.between(1_900 * MS, 6_000 * MS)
+        } else {
+            self.random.below(60 * MS)
+        }
+    }
+
+    pub(super) fn move_acquirer(&mut self, moves: Moves) {
+        for ask in moves.asks {
+            if !self.random.permille(self.plan.session_loss) {
+                let delay = self.random.below(self.plan.session_delay_ms * MS);
+                let session = self.random.below(u64::from(self.plan.shards)) as u16;
+                self.later(delay, Event::ToSwitch { session, ask });
+            }
+        }
+        for (delay, purchase, alarm) in moves.alarms {
+            self.later(delay, Event::Acquirer { purchase, alarm });
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The end of a run: everybody's books are compared, purchase by purchase.
+
+use super::*;
+use crate::simulation::issuer::Issuer;
+use crate::simulation::words::pan_digits;
+
+impl World {
+    pub(super) fn close(&mut self) -> Result<(), Broken> {
+        for shard in &self.shards {
+            shard.check_idle()?;
+            self.counts.add(shard.counts);
+        }
+        for (table, shard) in self.tables.iter().zip(&self.shards) {
+            table.compare(&self.disk, &shard.journal)?;
+        }
+        self.check_secrets()?;
+        self.check_journal()?;
+        self.check_books()
+    }
+
+    fn check_books(&self) -> Result<(), Broken> {
+        let mut effects: BTreeMap<u32, (u32, u64)> = BTreeMap::new();
+        for (purchase, held) in self.issuers.iter().flat_map(Issuer::holdings) {
+            let effect = effects.entry(purchase).or_default();
+            effect.0 += 1;
+            effect.1 += held;
+        }
+        if let Some((purchase, _)) = effects.iter().find(|(_, (times, _))| *times > 1) {
+            return Err(("S2", format!("purchase {purchase} was carried out twice")));
+        }
+        let fold = self.ledger.journal();
+        if let Some(open) = fold.open() {
+            return Err(("S3", open));
+        }
+        let books = self.acquirer.spent();
+        for (purchase, spent) in books.filter(|(purchase, _)| !fold.is_exception(*purchase)) {
+            let held = effects.get(&purchase).map_or(0, |(_, held)| *held);
+            let journaled = fold.spent(purchase);
+            if spent != held || spent != journaled {
+                let what = format!(
+                    "purchase {purchase}: acquirer {spent}, journal {journaled}, issuer {held}"
+                );
+                return Err(("sum", what));
+            }
+        }
+        Ok(())
+    }
+
+    /// S6: no account number lies on the disk, in characters or packed.
+    fn check_secrets(&self) -> Result<(), Broken> {
+        let digits = pan_digits(0);
+        let clear = &digits[..SECRET];
+        let pair = |pair: &[u8]| (pair[0] - b'0') << 4 | (pair[1] - b'0');
+        let packed: Vec<u8> = clear.chunks(2).map(pair).collect();
+        for image in self.disk.images() {
+            let found = holds(image, clear) || holds(image, &packed);
+            if found {
+                return Err(("S6", "an account number lies on the disk".to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// What lies on the disk says what was journaled: read again as a start would.
+    fn check_journal(&mut self) -> Result<(), Broken> {
+        self.life += 1;
+        let mut fold = Fold::default();
+        let mut events = Vec::new();
+        for shard in 0..self.plan.shards {
+            let begin = Begin {
+                driver: self.driver,
+                life: self.life,
+                shard,
+                shards: self.plan.shards,
+                watermark: Some(Lsn(self.tables[usize::from(shard)].watermark())),
+                cut_short: 0,
+            };
+            let started = begin.start(&mut fold, &mut Vec::new(), &mut self.around(&mut events));
+            match started {
+                Ok(_) => {}
+                Err(NotStarted::Broken(broken)) => return Err(broken),
+                Err(NotStarted::Stop(_)) if self.disk.is_damaged(shard) => return Ok(()),
+                Err(NotStarted::Stop(stop)) => return Err(("recovery", format!("{stop:?}"))),
+            }
+        }
+        if fold != *self.ledger.journal() {
+            return Err(("S5", "the disk says other than was journaled".to_string()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let counts = self.counts;
+        Report {
+            trace: self.trace,
+            steps: self.step,
+            purchases: self.acquirer.count(),
+            restarts: self.life.saturating_sub(2),
+            approvals: self.acquirer.approvals,
+            replays: self.ledger.replays,
+            reversals: self.issuers.iter().map(|issuer| issuer.reversals).sum(),
+            unmatched: counts.unmatched,
+            unsent: counts.unsent,
+            table_full: counts.table_full,
+            outside_window: counts.outside_window,
+            tombstones: self.ledger.journal().tombstones,
+            refused: counts.refused,
+            interrupted: counts.interrupted,
+            disk_errors: counts.disk_errors,
+            between_shards: counts.between_shards,
+            declined_here: counts.declined_here,
+            breaker_opened: counts.breaker_opened,
+            late: counts.late,
+            simulated_ms: self.now / MS,
+        }
+    }
+}
+
+fn holds(image: &[u8], what: &[u8]) -> bool {
+    image.windows(what.len()).any(|window| window == what)
+}
+
+/// Digits of an account number that no masked one shows.
+const SECRET: usize = 12;
