@@ -312,7 +312,15 @@ impl Shard {
         let pending = self.homes.values().map(|link| link.pending.inflight());
         let out: usize = pending.sum();
         if self.driver != Driver::MatchesOnStanAlone && out > 0 {
-            return Err(("pending", format!("{out} answers are waited for")));
+            let links = self
+                .homes
+                .values()
+                .flat_map(|link| link.pending.outstanding());
+            let waited: Vec<_> = links.collect();
+            return Err((
+                "pending",
+                format!("{out} answers are waited for: {waited:?}"),
+            ));
         }
         Ok(())
     }

@@ -323,7 +323,7 @@ impl World {
         self.life += 1;
         let mut cut_short = 0;
         if self.life > 1 {
-            cut_short = self.plan.crash_in_recovery / 3;
+            cut_short = self.plan.crash_in_recovery;
             if self.random.permille(self.plan.crash_in_recovery) {
                 let soon = self.random.below(3 * MS);
                 let power = self.random.permille(self.plan.power);

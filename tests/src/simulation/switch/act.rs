@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::Record;
+use domain::bytes::Text;
 use domain::ids::AuthorisationId;
 use domain::request::{Answer, FrameId, IssuerLeg};
 use domain::time::TransmissionTime;
@@ -65,16 +66,11 @@ impl Shard {
         if self.engine.decides(entry) && !self.decided.insert(id) {
             return Err(("decided", format!("{id} is decided a second time")));
         }
-        let leaked;
         let record = match record {
-            Record::Outcome(mut outcome) if self.driver == Driver::LeaksPan => {
-                let number = self
-                    .engine
-                    .facts(entry.handle())
-                    .map(|facts| facts.key.0 >> 8);
-                leaked = pan_digits(number.unwrap_or_default() as u32);
-                outcome.answer.fields = &leaked;
-                Record::Outcome(outcome)
+            Record::Refused(mut refused) if self.driver == Driver::LeaksPan => {
+                let digits = pan_digits((refused.facts.key.0 >> 8) as u32);
+                refused.facts.trace.merchant = Text::new("DE42", &digits[..15]).expect("digits");
+                Record::Refused(refused)
             }
             record => record,
         };
@@ -275,7 +271,7 @@ impl Shard {
             fields: answer.fields.to_vec(),
             stored,
         };
-        if self.driver == Driver::AnswersAfresh && stored {
+        if self.driver == Driver::AnswersAfresh && stored && !answer.code.is_approval() {
             held.fields.extend(around.now.to_be_bytes().iter().take(4));
         }
         let is_request = matches!(ask.what, Asked::Request { .. });

@@ -126,7 +126,6 @@ impl Shard {
         let (handle, stan) = (id.handle, id.stan);
         match (said.code, id.purpose) {
             (Some(code), Purpose::Reversal(owed)) => {
-                self.reversals.retain(|(out, _)| *out != owed);
                 self.give(Input::ReversalResponse { owed, code }, around)
             }
             (None, Purpose::Reversal(_)) => Ok(()),
