@@ -2,6 +2,7 @@
 //! damage of any kind may and may not do.
 
 mod crash;
+mod exhaustive;
 
 use proptest::prelude::*;
 
