@@ -1,11 +1,12 @@
 # Entry points. What each does is in scripts/; `make` alone lists them.
 .POSIX:
-.PHONY: help demo test limit bench fuzz crash chaos drain clean-demo
+.PHONY: help demo test sim limit bench fuzz crash chaos drain clean-demo
 
 help:
 	@echo "make demo        build, run 10,000 transactions per second for 20 s, verify, clean up"
 	@echo "                 KEEP=1 keeps the folder; DATABASE_URL=... also verifies PostgreSQL"
 	@echo "make test        everything that must hold: format, lints, documents, tests"
+	@echo "make sim         SEEDS=1000 seeds of the simulated world from SEED_FROM=0 on"
 	@echo "make limit       the switch against a bare relay on the same sockets"
 	@echo "make bench       the benches of the parts, see benches/README.md"
 	@echo "make fuzz        TIME=60 seconds of processor time for each target, or for TARGET=..."
@@ -21,6 +22,9 @@ demo:
 
 test:
 	@sh scripts/test.sh
+
+sim:
+	@SEEDS=$(SEEDS) SEED_FROM=$(SEED_FROM) sh scripts/sim.sh
 
 limit:
 	@sh scripts/limit.sh $(LIMIT_ARGS)

@@ -15,6 +15,7 @@
 mod acquirer;
 mod campaign;
 mod disk;
+mod focus;
 mod issuer;
 mod journal;
 mod ledger;
@@ -23,6 +24,7 @@ mod plan;
 mod postgres;
 mod random;
 mod rot;
+mod seen;
 mod switch;
 mod wire;
 mod words;
@@ -31,7 +33,9 @@ mod world;
 use std::fmt;
 
 pub use campaign::Campaign;
+pub use focus::{CrashPoint, Focus};
 pub use random::Random;
+pub use seen::Seen;
 
 /// How the shell around the engine behaves. All but the first are null controls: a simulation that
 /// does not catch them proves nothing.
@@ -118,37 +122,17 @@ pub struct Report {
     pub replays: u64,
     /// Reversals that issuers carried out.
     pub reversals: u64,
-    /// Answers of issuers that belonged to nobody, by their echo fields.
-    pub unmatched: u64,
-    /// Legs that provably were not sent.
-    pub unsent: u64,
     /// Reversals that met no original.
     pub tombstones: u64,
-    /// Starts that were refused because the medium had failed.
-    pub refused: u64,
-    /// Starts that were cut short.
-    pub interrupted: u64,
-    /// Processes that ended at the first error of their disk.
-    pub disk_errors: u64,
-    /// Messages between shards.
-    pub between_shards: u64,
-    /// Requests that risk declined.
-    pub declined_here: u64,
-    /// Breakers that opened.
-    pub breaker_opened: u64,
-    /// Answers after their deadline.
-    pub late: u64,
     /// Virtual milliseconds.
     pub simulated_ms: u64,
-    /// Requests that found no place, in worlds that are drawn too small.
-    pub table_full: u64,
-    /// Copies from before the duplicate window, of what is forgotten.
-    pub outside_window: u64,
+    /// What was met.
+    pub seen: Seen,
 }
 
 impl Report {
     /// Adds what another seed went through. The order in which seeds are added does not matter.
-    fn add(&mut self, seed: u64, other: &Self) {
+    pub fn add(&mut self, seed: u64, other: &Self) {
         let mixed = other
             .trace
             .wrapping_mul(seed.wrapping_mul(2).wrapping_add(1));
@@ -159,19 +143,9 @@ impl Report {
         self.approvals += other.approvals;
         self.replays += other.replays;
         self.reversals += other.reversals;
-        self.unmatched += other.unmatched;
-        self.unsent += other.unsent;
         self.tombstones += other.tombstones;
-        self.refused += other.refused;
-        self.interrupted += other.interrupted;
-        self.disk_errors += other.disk_errors;
-        self.between_shards += other.between_shards;
-        self.declined_here += other.declined_here;
-        self.breaker_opened += other.breaker_opened;
-        self.late += other.late;
         self.simulated_ms += other.simulated_ms;
-        self.table_full += other.table_full;
-        self.outside_window += other.outside_window;
+        self.seen.add(&other.seen);
     }
 }
 
@@ -180,5 +154,13 @@ impl Report {
 /// # Errors
 /// The first promise that was broken.
 pub fn run(seed: u64, driver: Driver) -> Result<Report, Violation> {
-    world::World::new(seed, driver).run()
+    world::World::new(seed, driver, None).run()
+}
+
+/// One run of a world that has one kind of fault.
+///
+/// # Errors
+/// The first promise that was broken.
+pub fn run_focused(seed: u64, focus: Focus) -> Result<Report, Violation> {
+    world::World::new(seed, Driver::Faithful, Some(focus)).run()
 }

@@ -100,6 +100,9 @@ impl Acquirer {
             moves.alarms.push((later, number, first));
         } else {
             moves.alarms.push((0, number, first));
+            if random.permille(plan.twins) {
+                moves.alarms.push((0, number, first));
+            }
             if random.permille(plan.reversal_race) {
                 let later = random.below(2_500) * MS;
                 moves.alarms.push((later, number, whole));

@@ -116,6 +116,16 @@ impl Disk {
         }
     }
 
+    /// The last write has failed: a part of it may have been carried out.
+    pub(super) fn shorten(&mut self, file: FileId, random: &mut Random) {
+        if let Some(write) = self.file_mut(file).pending.last_mut() {
+            let sectors = (write.bytes.len() / SECTOR) as u64;
+            write
+                .bytes
+                .truncate(SECTOR * random.below(sectors + 1) as usize);
+        }
+    }
+
     /// The power fails. A spare is swept away, and a name that was not synced may go.
     pub(super) fn lose_power(&mut self, random: &mut Random) {
         for file in self.files.values_mut() {

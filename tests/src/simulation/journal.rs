@@ -31,6 +31,8 @@ pub(super) struct Journal {
     /// A flush has been under way for too long.
     pub(super) is_stalled: bool,
     waits_for_spare: bool,
+    /// Writes that the kernel put off.
+    pub(super) put_off: u64,
 }
 
 /// What the writer waits for.
@@ -142,6 +144,7 @@ impl Start<'_> {
             driver: self.driver,
             is_stalled: false,
             waits_for_spare: false,
+            put_off: 0,
         })
     }
 
@@ -245,9 +248,11 @@ impl Journal {
             Stage::Resting => self.rest(disk, plan, random),
             Stage::Written { len } => {
                 if random.permille(plan.write_error) {
+                    disk.shorten(file, random);
                     return (Step::Dead, None);
                 }
                 if random.permille(plan.put_off) {
+                    self.put_off += 1;
                     return (Step::Nothing, Some(random.between(10_000, 200_000)));
                 }
                 let (delay, fatal) = flush_time(plan, random);

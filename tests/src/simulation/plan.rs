@@ -1,5 +1,6 @@
 //! Which faults a seed has, and how often they strike.
 
+use super::focus::CrashPoint;
 use super::random::Random;
 
 /// Chances are in permille.
@@ -73,6 +74,12 @@ pub(super) struct Plan {
     pub(super) failovers: u64,
     /// Starts without PostgreSQL.
     pub(super) postgres_away: u64,
+    /// Answers in the tick of a deadline.
+    pub(super) at_deadline: u64,
+    /// Two copies at once.
+    pub(super) twins: u64,
+    /// Ends the process, every so often.
+    pub(super) crash_at: Option<CrashPoint>,
     pub(super) bounds: Bounds,
     pub(super) shape: Shape,
     pub(super) shards: u16,
@@ -154,6 +161,9 @@ impl Plan {
             commit_refused: fault(500),
             failovers: fault(3),
             postgres_away: fault(500),
+            at_deadline: fault(50),
+            twins: fault(100),
+            crash_at: None,
             shape: Shape {
                 segment_blocks: random.between(6, 40),
                 batch_blocks: random.between(2, 6),
@@ -243,6 +253,9 @@ impl Plan {
             commit_refused: 0,
             failovers: 0,
             postgres_away: 0,
+            at_deadline: 0,
+            twins: 0,
+            crash_at: None,
         };
     }
 }

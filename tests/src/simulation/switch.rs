@@ -18,11 +18,13 @@ use transaction::{Engine, Handle, Input, OwedId};
 
 use super::Driver;
 use super::disk::Disk;
+use super::focus::CrashPoint;
 use super::journal::{FLUSH_SLOW, Journal, Step};
 use super::ledger::{Broken, Ledger};
 use super::link::{Link, LinkPlace, PENDING_MAX};
 use super::plan::Plan;
 use super::random::Random;
+use super::seen::Seen;
 use super::words::{Ask, Event, Held, Inside, MS, Message, OutboundId, Purpose, Said, WALL};
 
 pub(super) use start::{Begin, NotStarted};
@@ -63,7 +65,7 @@ pub(super) struct Shard {
     told_to_shed: bool,
     /// Everything up to here was closed by recovery; before that no listener opens.
     open_at: Lsn,
-    pub(super) counts: Counts,
+    pub(super) counts: Seen,
 }
 
 #[derive(Debug)]
@@ -84,35 +86,6 @@ enum Follow {
     Local(Message),
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
-    pub(super) unmatched: u64,
-    pub(super) unsent: u64,
-    pub(super) table_full: u64,
-    pub(super) outside_window: u64,
-    pub(super) declined_here: u64,
-    pub(super) breaker_opened: u64,
-    pub(super) between_shards: u64,
-    pub(super) late: u64,
-    /// Of the world: starts that were refused, starts cut short, processes that their disk ended.
-    pub(super) refused: u64,
-    pub(super) interrupted: u64,
-    pub(super) disk_errors: u64,
-}
-
-impl Counts {
-    pub(super) fn add(&mut self, other: Self) {
-        self.unmatched += other.unmatched;
-        self.unsent += other.unsent;
-        self.table_full += other.table_full;
-        self.outside_window += other.outside_window;
-        self.declined_here += other.declined_here;
-        self.breaker_opened += other.breaker_opened;
-        self.between_shards += other.between_shards;
-        self.late += other.late;
-    }
-}
-
 /// What a turn may touch besides the shard.
 #[derive(Debug)]
 pub(super) struct Around<'a> {
@@ -126,8 +99,8 @@ pub(super) struct Around<'a> {
     pub(super) events: &'a mut Vec<(u64, Event)>,
     /// Messages between shards that are on their way.
     pub(super) in_mesh: &'a mut u64,
-    /// The process aborts.
-    pub(super) dies: bool,
+    /// The process ends; with `true`, the power fails.
+    pub(super) dies: Option<bool>,
 }
 
 impl Around<'_> {
@@ -159,6 +132,9 @@ impl Shard {
     }
 
     fn ask(&mut self, session: u16, ask: Ask, around: &mut Around<'_>) -> Result<(), Broken> {
+        if self.ends_at(CrashPoint::Parsed, around) {
+            return Ok(());
+        }
         let frame = FrameId(self.next_frame);
         self.next_frame += 1;
         self.frames.insert(frame.0, (ask, session));
@@ -177,6 +153,7 @@ impl Shard {
             Inside::Slow { flush } => {
                 if flush == self.flushes && self.journal.is_syncing() {
                     self.journal.is_stalled = true;
+                    self.counts.stalled += 1;
                 }
                 self.drain(around)
             }
@@ -202,7 +179,10 @@ impl Shard {
         let (step, delay) = self.journal.step(around.disk, around.plan, around.random);
         match step {
             Step::Nothing => {}
-            Step::Dead => around.dies = true,
+            Step::Dead => {
+                around.dies = Some(false);
+                self.counts.disk_errors += 1;
+            }
             Step::Durable(lsn) => {
                 self.flushes += 1;
                 self.journal.is_stalled = false;
@@ -325,13 +305,25 @@ impl Shard {
         Ok(())
     }
 
+    /// Whether the process ends at this step, before what follows.
+    fn ends_at(&mut self, point: CrashPoint, around: &mut Around<'_>) -> bool {
+        let ends = around.plan.crash_at == Some(point) && around.random.permille(100);
+        if ends && around.dies.is_none() {
+            self.counts.crash_points += 1;
+            around.dies = Some(around.random.permille(around.plan.power));
+        }
+        around.dies.is_some()
+    }
+
     fn give(&mut self, input: Input<'_>, around: &mut Around<'_>) -> Result<(), Broken> {
         self.engine.handle_input(input, around.instant());
         self.drain_engine(around)
     }
 
     fn drain_engine(&mut self, around: &mut Around<'_>) -> Result<(), Broken> {
-        while let Some(output) = self.engine.poll_output() {
+        while around.dies.is_none()
+            && let Some(output) = self.engine.poll_output()
+        {
             self.act(output, around)?;
         }
         Ok(())
@@ -340,7 +332,9 @@ impl Shard {
     /// Outputs, and what follows from them within the turn.
     fn drain(&mut self, around: &mut Around<'_>) -> Result<(), Broken> {
         self.drain_engine(around)?;
-        while let Some(follow) = self.follow.pop_front() {
+        while around.dies.is_none()
+            && let Some(follow) = self.follow.pop_front()
+        {
             match follow {
                 Follow::Assessed(handle, assessment) => {
                     self.give(Input::Assessed { handle, assessment }, around)?;
@@ -359,15 +353,23 @@ impl Shard {
                 Follow::Local(message) => self.take(message, around)?,
             }
         }
+        if around.dies.is_some() {
+            return Ok(());
+        }
         let shed = self.asked_to_shed || self.journal.wants_shed();
         if shed != self.told_to_shed {
             self.told_to_shed = shed;
             self.give(Input::Shed(shed), around)?;
         }
-        if let Some(delay) = self.journal.begin(around.disk, around.plan, around.random) {
+        self.begin_disk(around);
+        Ok(())
+    }
+
+    fn begin_disk(&mut self, around: &mut Around<'_>) {
+        let delay = self.journal.begin(around.disk, around.plan, around.random);
+        if let Some(delay) = delay {
             self.await_disk(delay, around);
         }
-        Ok(())
     }
 
     /// Tells a shard, itself included. Messages from one shard to another keep their order.

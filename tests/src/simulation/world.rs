@@ -9,6 +9,7 @@ use persistence::identity::JournalUuid;
 
 use super::acquirer::{Acquirer, Moves};
 use super::disk::Disk;
+use super::focus::Focus;
 use super::issuer::Issuer;
 use super::journal::Stop;
 use super::ledger::{Broken, Fold, Ledger};
@@ -16,7 +17,8 @@ use super::plan::Plan;
 use super::postgres::{Applier, Table};
 use super::random::Random;
 use super::rot;
-use super::switch::{Around, Begin, Counts, ISSUERS, LINKS, NotStarted, Shard, wall};
+use super::seen::Seen;
+use super::switch::{Around, Begin, ISSUERS, LINKS, NotStarted, Shard, wall};
 use super::wire::Wire;
 use super::words::{Event, Loss, MS};
 use super::{Driver, Report, Violation};
@@ -49,7 +51,7 @@ pub(super) struct World {
     acquirer: Acquirer,
     disk: Disk,
     ledger: Ledger,
-    counts: Counts,
+    counts: Seen,
     is_calm: bool,
     /// Far ahead before.
     calm_since: u64,
@@ -64,9 +66,12 @@ const JOURNAL: JournalUuid = JournalUuid(*b"a simulated node");
 const CALM_MS: u64 = 1_200_000;
 
 impl World {
-    pub(super) fn new(seed: u64, driver: Driver) -> Self {
+    pub(super) fn new(seed: u64, driver: Driver, focus: Option<Focus>) -> Self {
         let mut random = Random::new(seed);
-        let plan = Plan::draw(&mut random);
+        let mut plan = Plan::draw(&mut random);
+        if let Some(focus) = focus {
+            plan.focus(focus);
+        }
         let issuers = usize::from(ISSUERS);
         let shards = plan.shards;
         let mut world = Self {
@@ -91,7 +96,7 @@ impl World {
             acquirer: Acquirer::default(),
             disk: Disk::default(),
             ledger: Ledger::default(),
-            counts: Counts::default(),
+            counts: Seen::default(),
             is_calm: false,
             calm_since: u64::MAX,
             wall_ahead: 0,
@@ -165,6 +170,11 @@ impl World {
                 (Some(_), None) => true,
                 (None, _) => false,
             };
+            if let (Some((at, _)), Some(event)) = (timer, event_at)
+                && at == event
+            {
+                self.counts.ties += 1;
+            }
             if let Some((at, shard)) = timer.filter(|_| timer_first) {
                 self.now = self.now.max(at);
                 self.note("timer");
@@ -261,6 +271,7 @@ impl World {
             Event::LinkDown { link, loss, for_ms } => {
                 self.later(for_ms * MS, Event::LinkUp { link });
                 self.wires[usize::from(link.0)].lose(loss);
+                self.counts.links_lost += 1;
                 return self.link(link, false);
             }
             Event::LinkUp { link } => return self.link(link, true),
@@ -304,7 +315,8 @@ impl World {
             return;
         }
         for shard in std::mem::take(&mut self.shards) {
-            self.counts.add(shard.counts);
+            self.counts.add(&shard.counts);
+            self.counts.put_off += shard.journal.put_off;
         }
         self.in_mesh = 0;
         for wire in &mut self.wires {
@@ -443,7 +455,7 @@ impl World {
             random: &mut self.random,
             events,
             in_mesh: &mut self.in_mesh,
-            dies: false,
+            dies: None,
         }
     }
 
@@ -465,7 +477,7 @@ impl World {
     ) -> Result<(), Broken> {
         let mut shards = std::mem::take(&mut self.shards);
         let mut events = Vec::new();
-        let mut dies = false;
+        let mut dies = None;
         let mut result = Ok(());
         if let Some(shard) = shards.get_mut(usize::from(id)) {
             let mut around = self.around(&mut events);
@@ -474,9 +486,8 @@ impl World {
         }
         self.shards = shards;
         self.carry(events);
-        if dies {
-            self.counts.disk_errors += 1;
-            self.crash(false);
+        if let Some(power) = dies {
+            self.crash(power);
         }
         result
     }

@@ -10,7 +10,9 @@ use domain::time::TransmissionTime;
 use router::selection::{CallOutcome, Query};
 use router::{Selection as Choice, breaker::BreakerState};
 use transaction::input::Selection;
-use transaction::output::{Event as Counted, JournalEntry, LegEnding, NotAdmitted, Reply};
+use transaction::output::{
+    CopyResult, Event as Counted, JournalEntry, LegEnding, NotAdmitted, Reply, ReversalResult,
+};
 
 use super::*;
 use crate::simulation::words::{Asked, Told, pan_digits};
@@ -78,11 +80,24 @@ impl Shard {
             Ok(appended) if appended == lsn => {}
             Ok(appended) => return Err(("lsn", format!("{appended} for {lsn}"))),
             // The shell ends the process: going on would answer without a record.
-            Err(_) => around.dies = true,
+            Err(_) => around.dies = Some(false),
         }
         around.ledger.journaled(&record);
+        let point = match record {
+            Record::Intent(_) => Some(CrashPoint::IntentAppended),
+            Record::Outcome(_) => Some(CrashPoint::OutcomeAppended),
+            Record::SafDone(_) => Some(CrashPoint::Acknowledged),
+            _ => None,
+        };
         if super::super::is_traced() {
             println!("   {} J {lsn} {entry:?} {id:?}", self.id);
+        }
+        if let Some(point) = point
+            && self.ends_at(point, around)
+        {
+            // What was appended may be on its way to the disk.
+            self.begin_disk(around);
+            return Ok(());
         }
         if self.driver == Driver::RepliesBeforeDurable {
             self.follow.push_back(Follow::Durable(lsn));
@@ -100,6 +115,15 @@ impl Shard {
             Counted::NotAdmitted(NotAdmitted::TableFull) => self.counts.table_full += 1,
             Counted::NotAdmitted(NotAdmitted::OutsideWindow) => self.counts.outside_window += 1,
             Counted::LateResponse => self.counts.late += 1,
+            Counted::SecondAnswer { conflict } => {
+                self.counts.second_answers += 1;
+                self.counts.conflicting_answers += u64::from(conflict);
+            }
+            Counted::Copy(CopyResult::Attached) => self.counts.attached += 1,
+            Counted::Copy(CopyResult::Conflict) => self.counts.conflicts += 1,
+            Counted::Reversal(ReversalResult::InFlight) => self.counts.races += 1,
+            Counted::Reversal(ReversalResult::Copy) => self.counts.reversal_copies += 1,
+            Counted::Reversal(ReversalResult::TooMuch) => self.counts.too_much += 1,
             _ => {}
         }
         Ok(())
@@ -253,6 +277,9 @@ impl Shard {
         reply: Reply,
         around: &mut Around<'_>,
     ) -> Result<(), Broken> {
+        if self.ends_at(CrashPoint::OutcomeDurable, around) {
+            return Ok(());
+        }
         let Some((ask, session)) = self.frames.remove(&frame.0) else {
             return Err(("L1", format!("{frame:?} is answered twice")));
         };
@@ -288,7 +315,7 @@ impl Shard {
     }
 
     /// The bytes of an answer leave.
-    pub(super) fn release(&self, held: Held, around: &mut Around<'_>) -> Result<(), Broken> {
+    pub(super) fn release(&mut self, held: Held, around: &mut Around<'_>) -> Result<(), Broken> {
         let answer = Answer {
             code: held.code,
             authorisation: held.authorisation,
@@ -300,6 +327,7 @@ impl Shard {
         around
             .events
             .push((0, Event::ToAcquirer(Told { ask, code })));
+        self.ends_at(CrashPoint::Replied, around);
         Ok(())
     }
 }

@@ -18,6 +18,9 @@ impl Shard {
         frame: FrameId,
         around: &mut Around<'_>,
     ) -> Result<(), Broken> {
+        if self.ends_at(CrashPoint::IntentDurable, around) {
+            return Ok(());
+        }
         let Some((ask, _)) = self.frames.get(&frame.0) else {
             return Err(("L1", format!("{frame:?} is sent after its end")));
         };
@@ -77,12 +80,16 @@ impl Shard {
         if self.driver == Driver::RetriesElsewhere {
             home.sent.push((id, message));
         }
+        if self.ends_at(CrashPoint::HalfSent, around) {
+            return Ok(());
+        }
         let to = Event::ToIssuer {
             link,
             connection: 0,
             message,
         };
         around.events.push((0, to));
+        self.ends_at(CrashPoint::Sent, around);
         self.check_first(&message)
     }
 
@@ -123,6 +130,9 @@ impl Shard {
         said: &Said,
         around: &mut Around<'_>,
     ) -> Result<(), Broken> {
+        if self.ends_at(CrashPoint::AnswerRead, around) {
+            return Ok(());
+        }
         let (handle, stan) = (id.handle, id.stan);
         match (said.code, id.purpose) {
             (Some(code), Purpose::Reversal(owed)) => {

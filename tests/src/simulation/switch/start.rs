@@ -135,6 +135,7 @@ impl Begin {
         around: &Around<'_>,
     ) -> Shard {
         let (shard, shards) = (self.shard, self.shards);
+        let torn = journal.found.torn.is_some();
         let seed = self.life * 31 + u64::from(shard);
         let links = (0..LINKS).map(LinkId);
         let places = links
@@ -166,7 +167,10 @@ impl Begin {
             asked_to_shed: false,
             told_to_shed: false,
             open_at: Lsn::ZERO,
-            counts: Counts::default(),
+            counts: Seen {
+                torn: u64::from(torn),
+                ..Seen::default()
+            },
         }
     }
 }

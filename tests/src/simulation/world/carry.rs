@@ -89,6 +89,13 @@ impl World {
     }
 
     fn answer_over(&mut self, (link, connection): (LinkId, u32), delay: u64, message: Said) {
+        let timer = self.next_timer().map(|(at, _)| at);
+        let delay = match timer {
+            Some(at) if at > self.now && self.random.permille(self.plan.at_deadline) => {
+                at - self.now
+            }
+            _ => delay,
+        };
         let from = Event::FromIssuer {
             link,
             connection,

@@ -8,7 +8,8 @@ impl World {
     pub(super) fn close(&mut self) -> Result<(), Broken> {
         for shard in &self.shards {
             shard.check_idle()?;
-            self.counts.add(shard.counts);
+            self.counts.add(&shard.counts);
+            self.counts.put_off += shard.journal.put_off;
         }
         for (table, shard) in self.tables.iter().zip(&self.shards) {
             table.compare(&self.disk, &shard.journal)?;
@@ -90,7 +91,6 @@ impl World {
     }
 
     pub(super) fn report(&self) -> Report {
-        let counts = self.counts;
         Report {
             trace: self.trace,
             steps: self.step,
@@ -99,19 +99,9 @@ impl World {
             approvals: self.acquirer.approvals,
             replays: self.ledger.replays,
             reversals: self.issuers.iter().map(|issuer| issuer.reversals).sum(),
-            unmatched: counts.unmatched,
-            unsent: counts.unsent,
-            table_full: counts.table_full,
-            outside_window: counts.outside_window,
             tombstones: self.ledger.journal().tombstones,
-            refused: counts.refused,
-            interrupted: counts.interrupted,
-            disk_errors: counts.disk_errors,
-            between_shards: counts.between_shards,
-            declined_here: counts.declined_here,
-            breaker_opened: counts.breaker_opened,
-            late: counts.late,
             simulated_ms: self.now / MS,
+            seen: self.counts,
         }
     }
 }

@@ -1,0 +1,164 @@
+//! Worlds with one kind of fault, for the rows of faults.md.
+
+use super::plan::Plan;
+
+/// A step of a transaction at which the process may end (faults.md 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashPoint {
+    /// Row 1.
+    Parsed,
+    /// Row 2.
+    IntentAppended,
+    /// Row 3.
+    IntentDurable,
+    /// Row 4.
+    HalfSent,
+    /// Row 5.
+    Sent,
+    /// Row 6.
+    AnswerRead,
+    /// Row 7.
+    OutcomeAppended,
+    /// Row 8.
+    OutcomeDurable,
+    /// Row 9.
+    Replied,
+    /// Row 15.
+    Acknowledged,
+}
+
+/// The one kind of fault of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Focus {
+    /// The process ends at this step.
+    Crash(CrashPoint),
+    /// The power fails while a flush is under way.
+    TornTails,
+    /// Starts are cut short, again and again.
+    Recovery,
+    /// A write fails, or is short.
+    WriteErrors,
+    /// A sync fails once.
+    SyncErrors,
+    /// A sync takes seconds.
+    Stalls,
+    /// A write is put off.
+    PutOff,
+    /// Bits rot.
+    Rot,
+    /// Writes land elsewhere.
+    Misdirected,
+    /// Issuers do not answer.
+    Silence,
+    /// Issuers answer late.
+    Late,
+    /// Issuers answer at the deadline.
+    AtTheDeadline,
+    /// Issuers answer twice, some of them with another answer.
+    Twice,
+    /// Answers under the STAN of others, or with other echo fields.
+    Stray,
+    /// Connections to issuers are lost, in either direction.
+    Links,
+    /// Copies of requests.
+    Copies,
+    /// Two copies at once, on the sessions of different shards.
+    Twins,
+    /// Copies behind the window and a restart.
+    LateCopies,
+    /// Copies with other content.
+    OtherContent,
+    /// Reversals before their original.
+    ReversalFirst,
+    /// Reversals that race the answer.
+    ReversalRace,
+    /// Reversals of all kinds behind an approval.
+    Reversals,
+    /// Answers that do not reach their acquirer.
+    Sessions,
+}
+
+impl Plan {
+    /// This world with one kind of fault alone.
+    pub(super) fn focus(&mut self, focus: Focus) {
+        self.calm();
+        self.power = 500;
+        self.spacing_ms = 50;
+        self.purchases = 40;
+        match focus {
+            Focus::Crash(point) => {
+                self.crash_at = Some(point);
+                if point == CrashPoint::Acknowledged {
+                    self.reversal_after = 1_000;
+                }
+            }
+            Focus::TornTails => {
+                self.crash_in_flush = 150;
+                self.power = 1_000;
+            }
+            Focus::Recovery => {
+                self.crash_in_flush = 30;
+                self.crash_in_recovery = 500;
+                self.power = 1_000;
+            }
+            Focus::WriteErrors => self.write_error = 60,
+            Focus::SyncErrors => self.sync_error = 60,
+            Focus::Stalls => self.flush_stall = 200,
+            Focus::PutOff => self.put_off = 300,
+            Focus::Rot => {
+                self.crashes = 6;
+                self.flips = 800;
+            }
+            Focus::Misdirected => {
+                self.crashes = 6;
+                self.misdirected = 60;
+            }
+            Focus::Silence => self.response_loss = 500,
+            Focus::Late => self.response_late = 500,
+            Focus::AtTheDeadline => {
+                self.at_deadline = 700;
+                self.spacing_ms = 3_000;
+                self.shards = 1;
+            }
+            Focus::Twice => {
+                self.response_twice = 500;
+                self.conflicting = 300;
+            }
+            Focus::Stray => {
+                self.wrong_stan = 400;
+                self.wrong_echo = 300;
+            }
+            Focus::Links => self.link_flaps = 40,
+            Focus::Copies => {
+                self.copies = 600;
+                self.response_late = 300;
+            }
+            Focus::Twins => {
+                self.twins = 1_000;
+                self.shards = self.shards.max(2);
+            }
+            Focus::LateCopies => {
+                self.stale_copies = 1_000;
+                self.copies = 400;
+                self.crashes = 3;
+                self.bounds.window_s = 120;
+                self.bounds.transactions_max = 24;
+                self.spacing_ms = 3_000;
+            }
+            Focus::OtherContent => {
+                self.copies = 600;
+                self.other_content = 500;
+            }
+            Focus::ReversalFirst => self.reversal_first = 1_000,
+            Focus::ReversalRace => {
+                self.reversal_race = 1_000;
+                self.response_late = 300;
+            }
+            Focus::Reversals => {
+                self.reversal_after = 1_000;
+                self.session_loss = 200;
+            }
+            Focus::Sessions => self.session_loss = 400,
+        }
+    }
+}

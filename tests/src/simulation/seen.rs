@@ -1,0 +1,68 @@
+//! What a run has come across, counted.
+
+macro_rules! seen {
+    ($($(#[$doc:meta])* $name:ident,)+) => {
+        /// What was met, so that a test can say that its world was wild enough.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Seen {
+            $($(#[$doc])* pub $name: u64,)+
+        }
+
+        impl Seen {
+            pub(super) fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)+
+            }
+        }
+    };
+}
+
+seen! {
+    /// Answers of issuers that belonged to nobody, by their echo fields.
+    unmatched,
+    /// Legs that provably were not sent.
+    unsent,
+    /// Requests that found no place, in worlds that are drawn too small.
+    table_full,
+    /// Copies from before the duplicate window, of what is forgotten.
+    outside_window,
+    /// Requests that risk declined.
+    declined_here,
+    /// Breakers that opened.
+    breaker_opened,
+    /// Messages between shards.
+    between_shards,
+    /// Answers after their deadline.
+    late,
+    /// Answers in the very tick of a deadline.
+    ties,
+    /// Second answers to one request.
+    second_answers,
+    /// Second answers that say otherwise.
+    conflicting_answers,
+    /// Copies that waited for the answer in flight.
+    attached,
+    /// Copies with other content.
+    conflicts,
+    /// Reversals that met their original in flight.
+    races,
+    /// Copies of reversals.
+    reversal_copies,
+    /// Reversals of more than is left.
+    too_much,
+    /// Flushes that took so long that new work was shed.
+    stalled,
+    /// Writes that the kernel put off.
+    put_off,
+    /// Tails that were torn.
+    torn,
+    /// Processes that ended at the named step.
+    crash_points,
+    /// Starts that were refused because the medium had failed.
+    refused,
+    /// Starts that were cut short.
+    interrupted,
+    /// Processes that ended at the first error of their disk.
+    disk_errors,
+    /// Links that were lost.
+    links_lost,
+}
