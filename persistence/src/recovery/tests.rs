@@ -3,6 +3,7 @@
 
 mod crash;
 mod exhaustive;
+mod media;
 
 use proptest::prelude::*;
 
