@@ -79,6 +79,7 @@ impl World {
         let times = 1 + u64::from(self.random.permille(self.plan.response_twice));
         for _ in 0..times {
             let delay = self.response_delay();
+            let delay = self.at_deadline().unwrap_or(delay);
             let mut over = over;
             if self.random.permille(self.plan.wrong_link) {
                 let other = LinkId((over.0.0 + ISSUERS) % LINKS);
@@ -89,19 +90,19 @@ impl World {
     }
 
     fn answer_over(&mut self, (link, connection): (LinkId, u32), delay: u64, message: Said) {
-        let timer = self.next_timer().map(|(at, _)| at);
-        let delay = match timer {
-            Some(at) if at > self.now && self.random.permille(self.plan.at_deadline) => {
-                at - self.now
-            }
-            _ => delay,
-        };
         let from = Event::FromIssuer {
             link,
             connection,
             message,
         };
         self.later(delay, from);
+    }
+
+    /// Until the very tick of the next deadline.
+    fn at_deadline(&mut self) -> Option<u64> {
+        let (at, _) = self.next_timer()?;
+        let chosen = at > self.now && self.random.permille(self.plan.at_deadline);
+        chosen.then(|| at - self.now)
     }
 
     fn response_delay(&mut self) -> u64 {
