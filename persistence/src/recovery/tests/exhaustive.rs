@@ -114,7 +114,8 @@ impl Run {
     }
 
     fn batch(&mut self, count: u64) {
-        let before = self.records.len() as u64;
+        let acknowledged = self.records.len();
+        let before = acknowledged as u64;
         for number in before..before + count {
             let record = if count == 1 {
                 small(number)
@@ -127,7 +128,7 @@ impl Run {
         let number = self.log.segments.len() as u64;
         let bytes = self.log.sink.take_batch(number).unwrap().bytes.to_vec();
         assert_eq!(bytes.len(), if count == 1 { BLOCK } else { 2 * BLOCK });
-        self.write(&bytes, before as usize);
+        self.write(&bytes, acknowledged);
     }
 
     /// There is none behind another one.
@@ -230,7 +231,8 @@ fn mend(
             continue;
         };
         tally.torn += 1;
-        let (from, to) = (offset as usize, (end as usize).next_multiple_of(BLOCK));
+        let from = usize::try_from(offset).unwrap();
+        let to = usize::try_from(end).unwrap().next_multiple_of(BLOCK);
         let mending = State {
             segments: disk,
             write: Some((from, vec![0; to - from])),
