@@ -119,7 +119,7 @@ fn matching_on_the_stan_alone_is_caught() {
 
 #[test]
 fn sending_again_on_another_link_is_caught() {
-    caught(Driver::RetriesElsewhere, &["S2"]);
+    caught(Driver::RetriesElsewhere, &["S2", "sum"]);
 }
 
 #[test]

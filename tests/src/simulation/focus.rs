@@ -92,10 +92,7 @@ impl Plan {
                     self.reversal_after = 1_000;
                 }
             }
-            Focus::TornTails => {
-                self.crash_in_flush = 150;
-                self.power = 1_000;
-            }
+            Focus::TornTails => (self.crash_in_flush, self.power) = (150, 1_000),
             Focus::Recovery => {
                 self.crash_in_flush = 30;
                 self.crash_in_recovery = 500;
@@ -105,14 +102,8 @@ impl Plan {
             Focus::SyncErrors => self.sync_error = 60,
             Focus::Stalls => self.flush_stall = 200,
             Focus::PutOff => self.put_off = 300,
-            Focus::Rot => {
-                self.crashes = 6;
-                self.flips = 800;
-            }
-            Focus::Misdirected => {
-                self.crashes = 6;
-                self.misdirected = 60;
-            }
+            Focus::Rot => (self.crashes, self.flips) = (6, 800),
+            Focus::Misdirected => (self.crashes, self.misdirected) = (6, 60),
             Focus::Silence => self.response_loss = 500,
             Focus::Late => self.response_late = 500,
             Focus::AtTheDeadline => {
@@ -120,19 +111,10 @@ impl Plan {
                 self.spacing_ms = 3_000;
                 self.shards = 1;
             }
-            Focus::Twice => {
-                self.response_twice = 500;
-                self.conflicting = 300;
-            }
-            Focus::Stray => {
-                self.wrong_stan = 400;
-                self.wrong_echo = 300;
-            }
+            Focus::Twice => (self.response_twice, self.conflicting) = (500, 300),
+            Focus::Stray => (self.wrong_stan, self.wrong_echo) = (400, 300),
             Focus::Links => self.link_flaps = 40,
-            Focus::Copies => {
-                self.copies = 600;
-                self.response_late = 300;
-            }
+            Focus::Copies => (self.copies, self.response_late) = (600, 300),
             Focus::Twins => {
                 self.twins = 1_000;
                 self.shards = self.shards.max(2);
@@ -145,19 +127,10 @@ impl Plan {
                 self.bounds.transactions_max = 24;
                 self.spacing_ms = 3_000;
             }
-            Focus::OtherContent => {
-                self.copies = 600;
-                self.other_content = 500;
-            }
+            Focus::OtherContent => (self.copies, self.other_content) = (600, 500),
             Focus::ReversalFirst => self.reversal_first = 1_000,
-            Focus::ReversalRace => {
-                self.reversal_race = 1_000;
-                self.response_late = 300;
-            }
-            Focus::Reversals => {
-                self.reversal_after = 1_000;
-                self.session_loss = 200;
-            }
+            Focus::ReversalRace => (self.reversal_race, self.response_late) = (1_000, 300),
+            Focus::Reversals => (self.reversal_after, self.session_loss) = (1_000, 200),
             Focus::Sessions => self.session_loss = 400,
         }
     }

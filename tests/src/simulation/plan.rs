@@ -105,6 +105,28 @@ pub(super) struct Bounds {
     pub(super) transactions_max: u64,
 }
 
+impl Shape {
+    fn draw(random: &mut Random) -> Self {
+        Self {
+            segment_blocks: random.between(6, 40),
+            batch_blocks: random.between(2, 6),
+        }
+    }
+}
+
+impl Bounds {
+    fn draw(random: &mut Random) -> Self {
+        Self {
+            inflight_max: random.between(3, 64),
+            saf_max: random.between(8, 200),
+            saf_window: random.between(1, 5),
+            saf_expiry_s: 604_800,
+            window_s: 3_600,
+            transactions_max: 256,
+        }
+    }
+}
+
 impl Plan {
     pub(super) fn draw(random: &mut Random) -> Self {
         let mut fault = |most: u64| {
@@ -164,20 +186,10 @@ impl Plan {
             at_deadline: fault(50),
             twins: fault(100),
             crash_at: None,
-            shape: Shape {
-                segment_blocks: random.between(6, 40),
-                batch_blocks: random.between(2, 6),
-            },
+            shape: Shape::draw(random),
             shards: random.between(1, 4) as u16,
             breaker_percent: random.between(20, 101) as u8,
-            bounds: Bounds {
-                inflight_max: random.between(3, 64),
-                saf_max: random.between(8, 200),
-                saf_window: random.between(1, 5),
-                saf_expiry_s: 604_800,
-                window_s: 3_600,
-                transactions_max: 256,
-            },
+            bounds: Bounds::draw(random),
             purchases: random.between(20, 70),
             spacing_ms: random.between(1, 400),
         }

@@ -268,12 +268,7 @@ impl World {
                 return self.in_shard(shard, |shard, around| shard.inside(event, around));
             }
             Event::Inside { .. } => {}
-            Event::LinkDown { link, loss, for_ms } => {
-                self.later(for_ms * MS, Event::LinkUp { link });
-                self.wires[usize::from(link.0)].lose(loss);
-                self.counts.links_lost += 1;
-                return self.link(link, false);
-            }
+            Event::LinkDown { link, loss, for_ms } => return self.lose(link, loss, for_ms),
             Event::LinkUp { link } => return self.link(link, true),
             Event::Shed(shed) => {
                 return self.in_each(|shard, around| shard.shed(shed, around));
@@ -291,17 +286,26 @@ impl World {
                     table.fall_back(self.random.below(40));
                 }
             }
-            Event::Calm => {
-                self.plan.calm();
-                self.is_calm = true;
-                self.calm_since = self.now;
-                if (0..self.plan.shards).any(|shard| self.disk.is_damaged(shard)) {
-                    // The applier has met what it cannot read: people stop the process.
-                    self.crash(false);
-                }
-            }
+            Event::Calm => self.begin_calm(),
         }
         Ok(())
+    }
+
+    fn begin_calm(&mut self) {
+        self.plan.calm();
+        self.is_calm = true;
+        self.calm_since = self.now;
+        if (0..self.plan.shards).any(|shard| self.disk.is_damaged(shard)) {
+            // The applier has met what it cannot read: people stop the process.
+            self.crash(false);
+        }
+    }
+
+    fn lose(&mut self, link: LinkId, loss: Loss, for_ms: u64) -> Result<(), Broken> {
+        self.later(for_ms * MS, Event::LinkUp { link });
+        self.wires[usize::from(link.0)].lose(loss);
+        self.counts.links_lost += 1;
+        self.link(link, false)
     }
 
     fn link(&mut self, link: LinkId, up: bool) -> Result<(), Broken> {
