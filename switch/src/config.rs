@@ -40,6 +40,7 @@ mod risk;
 mod routes;
 mod secret;
 mod section;
+mod stand_in;
 #[cfg(test)]
 mod tests;
 pub(crate) mod wire;
@@ -86,6 +87,38 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// The same, laid out for look-up.
     pub route_table: Arc<RouteTable>,
+    /// When the switch approves in place of an issuer.
+    pub stand_in: StandInRules,
+}
+
+/// The rules by which the switch approves in place of an issuer, laid out for look-up.
+#[derive(Debug)]
+pub struct StandInRules {
+    /// By their number in the table.
+    pub rules: Vec<StandIn>,
+    /// From a request to the rule that fits it.
+    pub table: RouteTable,
+}
+
+/// One such rule.
+#[derive(Debug)]
+pub struct StandIn {
+    /// Its name.
+    pub name: String,
+    /// In whose place.
+    pub issuer: IssuerId,
+    /// Accounts.
+    pub prefixes: Vec<PrefixRange>,
+    /// What else a request must be.
+    pub conditions: Conditions,
+    /// Largest single amount; other currencies are not approved.
+    pub floor_limits: Vec<Amount>,
+    /// What is approved for one account within a time.
+    pub windows: Vec<Window>,
+    /// Accounts that are remembered per shard; the longest idle one gives way.
+    pub accounts_max: usize,
+    /// A request with a PIN block is approved although nobody has looked at it.
+    pub pin_unchecked: bool,
 }
 
 /// This machine.

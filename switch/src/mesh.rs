@@ -5,12 +5,9 @@
 use std::collections::VecDeque;
 
 use domain::ids::{IssuerId, LinkId, ShardId, Stan};
-use domain::request::Facts;
 use glommio::GlommioError;
 use glommio::ResourceType;
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
-use transaction::advice::{Original, OriginalQuery};
-use transaction::input::Assessment;
 use transaction::matching::{Echo, Expected};
 use transaction::{Handle, OwedId};
 
@@ -18,6 +15,7 @@ use crate::acquirer::SessionRef;
 use crate::frame::{Claim, Frame};
 use crate::inbox::Inbox;
 use crate::shard::Event;
+use crate::shard::asking::{Question, Told};
 
 /// What one shard tells another.
 #[derive(Debug)]
@@ -41,37 +39,21 @@ pub(crate) enum Message {
         /// Whose it is.
         session: SessionRef,
     },
-    /// Owner → account home: what does risk say?
-    Assess {
+    /// Owner → whoever knows.
+    Ask {
         /// The transaction, at the asker's.
         handle: Handle,
         /// Who asks.
         from: ShardId,
-        /// What it says.
-        facts: Box<Facts>,
+        /// What.
+        question: Box<Question>,
     },
-    /// Account home → owner.
-    Assessed {
+    /// Back to the owner.
+    Told {
         /// The transaction.
         handle: Handle,
-        /// The verdict.
-        assessment: Assessment,
-    },
-    /// Owner of an advice → owner of what it completes: is that known?
-    FindOriginal {
-        /// The transaction, at the asker's.
-        handle: Handle,
-        /// Who asks.
-        from: ShardId,
-        /// What it names.
-        query: Box<OriginalQuery>,
-    },
-    /// Owner of what is completed → owner of the advice.
-    Original {
-        /// The transaction.
-        handle: Handle,
-        /// What is known.
-        original: Original,
+        /// What it asked for.
+        told: Told,
     },
     /// Link home → owner: the network gives back what was sent, the issuer never had it.
     Rejected {

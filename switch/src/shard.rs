@@ -7,11 +7,13 @@
 
 mod act;
 mod advising;
+pub(crate) mod asking;
 mod build;
 mod intake;
 mod issuing;
 mod routing;
 pub(crate) mod setup;
+pub(crate) mod standing_in;
 mod timing;
 mod unwritable;
 mod upkeep;
@@ -32,10 +34,9 @@ use risk_inline::RiskEngine;
 use router::links::LinkPool;
 use router::{Permit, Router};
 use slab::Slab;
-use transaction::advice::Original;
-use transaction::input::{Assessment, Assignment, Selection};
+use transaction::input::{Assignment, Selection};
 use transaction::matching::{Expected, StanAllocator};
-use transaction::{Engine, Handle, OwedId};
+use transaction::{Engine, Handle, Input, OwedId};
 
 use crate::acquirer::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
@@ -51,6 +52,8 @@ use crate::inbox::Inbox;
 use crate::issuer::{Link, Received};
 use crate::mesh::{Mesh, Message};
 use crate::metrics::Metrics;
+use asking::Told;
+use standing_in::StandInState;
 use timing::Timings;
 
 /// Everything that can happen to a shard.
@@ -132,6 +135,7 @@ pub(crate) struct Shard {
     pub(crate) engine: Engine,
     pub(crate) router: Router,
     pub(crate) risk: RiskEngine,
+    pub(crate) stand_in: StandInState,
     pub(crate) journal: Journal,
     pub(crate) mesh: Mesh,
     pub(crate) inbox: Inbox,
@@ -216,18 +220,16 @@ pub(crate) struct Leg {
 /// An input for the engine, out of the way it was drained.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum FollowUp {
-    /// Risk has decided.
-    Assessed(Handle, Assessment),
+    /// What this shard knows by itself.
+    Told(Handle, Told),
     /// The router has decided.
     Selected(Handle, Selection),
-    /// Provably nothing of the request left.
-    Unsent(Handle, domain::ids::Stan),
-    /// What an advice completes has been looked for.
-    Original(Handle, Original),
     /// How an advice travels has been decided.
     Assigned(Handle, Assignment),
+    /// Provably nothing of the request left.
+    Unsent(Handle, domain::ids::Stan),
     /// Provably nothing of the reversal, or the advice, left.
-    ReversalUnsent(OwedId),
+    OwedUnsent(OwedId),
     /// The null control of the crash test: what was only appended counts as durable.
     #[cfg(feature = "reply-before-journal")]
     Durable(Lsn),
@@ -358,28 +360,17 @@ impl Shard {
             Message::Request { session, frame } => self.admit(session, frame, now),
             Message::Reply { session, bytes } => self.deliver(session, &bytes),
             Message::Malformed { session } => self.note_malformed(session),
-            Message::Assess {
+            Message::Ask {
                 handle,
                 from,
-                facts,
+                question,
             } => {
-                let assessment = self.assess(&facts, now);
-                self.mesh
-                    .send(from, Message::Assessed { handle, assessment });
+                let told = self.consult(&question, now);
+                self.mesh.send(from, Message::Told { handle, told });
             }
-            Message::Assessed { handle, assessment } => {
-                self.turn(transaction::Input::Assessed { handle, assessment }, now);
-            }
-            Message::FindOriginal {
-                handle,
-                from,
-                query,
-            } => {
-                let original = self.engine.original(&query);
-                self.mesh.send(from, Message::Original { handle, original });
-            }
-            Message::Original { handle, original } => {
-                self.turn(transaction::Input::Original { handle, original }, now);
+            Message::Told { handle, told } => {
+                self.take_told(handle, told, now);
+                self.drain(now);
             }
             Message::Send(outbound) => self.send_at_home(outbound, now),
             Message::Unsent { outbound } => {
@@ -407,11 +398,11 @@ impl Shard {
 
     fn durable(&mut self, lsn: Lsn, now: Instant) {
         self.work.timings.syncs.durable(lsn, now, &self.metrics);
-        self.turn(transaction::Input::Durable { lsn }, now);
+        self.turn(Input::Durable { lsn }, now);
     }
 
     /// Feeds one input, acts on all outputs, and goes on with what acting produced.
-    pub(crate) fn turn(&mut self, input: transaction::Input<'_>, now: Instant) {
+    pub(crate) fn turn(&mut self, input: Input<'_>, now: Instant) {
         self.engine.handle_input(input, now);
         self.drain(now);
     }
@@ -430,9 +421,22 @@ impl Shard {
             let Some(next) = self.work.follow_ups.pop_front() else {
                 break;
             };
-            self.engine.handle_input(next.into_input(), now);
+            self.follow_up(next, now);
         }
         self.work.is_draining = false;
+    }
+
+    fn follow_up(&mut self, next: FollowUp, now: Instant) {
+        let input = match next {
+            FollowUp::Told(handle, told) => return self.take_told(handle, told, now),
+            FollowUp::Assigned(handle, assignment) => Input::Assigned { handle, assignment },
+            FollowUp::Selected(handle, selection) => Input::Selected { handle, selection },
+            FollowUp::Unsent(handle, stan) => Input::Unsent { handle, stan },
+            FollowUp::OwedUnsent(owed) => Input::ReversalUnsent { owed },
+            #[cfg(feature = "reply-before-journal")]
+            FollowUp::Durable(lsn) => Input::Durable { lsn },
+        };
+        self.engine.handle_input(input, now);
     }
 
     fn note_blocked(&mut self, session_ref: SessionRef) {
@@ -456,25 +460,6 @@ impl Work {
             wall,
             scratch: vec![0; frame_len_max.saturating_add(Casing::LEN_MAX)],
             ..Self::default()
-        }
-    }
-}
-
-impl FollowUp {
-    const fn into_input(self) -> transaction::Input<'static> {
-        match self {
-            Self::Assessed(handle, assessment) => {
-                transaction::Input::Assessed { handle, assessment }
-            }
-            Self::Selected(handle, selection) => transaction::Input::Selected { handle, selection },
-            Self::Unsent(handle, stan) => transaction::Input::Unsent { handle, stan },
-            Self::Original(handle, original) => transaction::Input::Original { handle, original },
-            Self::Assigned(handle, assignment) => {
-                transaction::Input::Assigned { handle, assignment }
-            }
-            Self::ReversalUnsent(owed) => transaction::Input::ReversalUnsent { owed },
-            #[cfg(feature = "reply-before-journal")]
-            Self::Durable(lsn) => transaction::Input::Durable { lsn },
         }
     }
 }

@@ -107,12 +107,13 @@ fn fault_069_an_advice_is_acknowledged_while_its_issuer_is_silent_and_delivered_
     node.kill().unwrap();
 
     let node = start(&folder, &issuers);
-    assert_eq!(node.metric("njia_saf_depth", &[]).unwrap(), 21.0);
+    let depth = || node.metric("njia_saf_depth", &[]).unwrap();
+    await_that(&node, "all are owed", || depth() == 21.0);
     issuers.host.control(Issuers::BANK).mute(false);
     await_that(&node, "all are taken", || {
         advices(&node, "\"acknowledged\"") == 21.0
     });
-    assert_eq!(node.metric("njia_saf_depth", &[]).unwrap(), 0.0);
+    node.settle(SOON).unwrap();
     assert!(node.terminate().unwrap().success());
     let ledgers = issuers.ledgers();
     issuers.finish().unwrap();

@@ -253,6 +253,12 @@ impl Engine {
         Some(&self.table.transaction(handle)?.facts)
     }
 
+    /// The frame that waits for the answer.
+    #[must_use]
+    pub fn frame(&self, handle: Handle) -> Option<FrameId> {
+        self.table.transaction(handle)?.frame
+    }
+
     /// The transaction's id.
     #[must_use]
     pub fn transaction_id(&self, handle: Handle) -> Option<domain::ids::TransactionId> {

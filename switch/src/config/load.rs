@@ -14,7 +14,7 @@ use super::secret::{self, SecretKey, SecretText, Vault};
 use super::section::Section;
 use super::{
     Admin, Config, Duplicates, Journal, Keys, Limits, Node, Postgres, Saf, SameContent, endpoints,
-    risk, routes,
+    risk, routes, stand_in,
 };
 use crate::limits::FRAME_LEN_MIN;
 
@@ -150,6 +150,7 @@ fn config(
     let issuers = endpoints::issuers(&root, &shared);
     let routing = routes::routing(root.section("routing"));
     let (routes, route_table) = routes::routes(&root, &acquirers, &issuers);
+    let stand_in = stand_in::stand_in(&root, &acquirers, &issuers);
     root.finish();
     Some(Config {
         fingerprint,
@@ -168,6 +169,7 @@ fn config(
         routing,
         routes,
         route_table: Arc::new(route_table?),
+        stand_in: stand_in?,
     })
 }
 

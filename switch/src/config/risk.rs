@@ -32,16 +32,16 @@ pub(super) fn risk(section: Section<'_>) -> Risk {
     risk
 }
 
-fn window(section: Section<'_>) -> Window {
+pub(super) fn window(section: Section<'_>) -> Window {
     let window = Window {
         span: section.seconds("span_s", SPAN, *SPAN.start()),
         limits: window_limits(section.section("limits")),
     };
     if !section.has("span_s") {
-        section.fault("`span_s` is missing in [[risk.window]]");
+        section.fault("`span_s` is missing in a window");
     }
     if window.limits.is_empty() {
-        section.fault("a [[risk.window]] without `limits` limits nothing");
+        section.fault("a window without `limits` limits nothing");
     }
     section.finish();
     window
@@ -77,7 +77,7 @@ const SPAN: RangeInclusive<u64> =
     VelocityWindow::LENGTH_MIN.as_secs()..=VelocityWindow::LENGTH_MAX.as_secs();
 
 /// A table of minor units by currency.
-fn amounts(section: Section<'_>) -> Vec<Amount> {
+pub(super) fn amounts(section: Section<'_>) -> Vec<Amount> {
     let mut amounts: Vec<Amount> = Vec::new();
     for (key, node) in section.entries() {
         let minor = section.number_in(node, key, &(1..=Amount::MINOR_MAX));

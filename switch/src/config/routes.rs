@@ -116,16 +116,21 @@ fn contradiction(routes: &[Route], error: &TableError) -> Option<(RouteId, Strin
 fn route(section: &Section<'_>, id: RouteId, names: &Names<'_>) -> Route {
     let candidates = candidates(section, &names.issuers);
     let order = section.optional_number("order", 1..=u64::from(u16::MAX));
-    let route = Route {
+    Route {
         id,
         name: name(section),
         prefixes: section.required_list("prefixes", prefix),
         candidates,
         deadline: section.millis("deadline_ms", 50..=120_000, 1_000),
-        conditions: conditions(section, &names.acquirers),
+        conditions: checked_conditions(section, &names.acquirers),
         order: order.and_then(|order| u16::try_from(order).ok()),
-    };
-    if let Some(fault) = route.conditions.fault() {
+    }
+}
+
+/// What a request must be besides of its accounts.
+pub(super) fn checked_conditions(section: &Section<'_>, acquirers: &[&str]) -> Conditions {
+    let conditions = conditions(section, acquirers);
+    if let Some(fault) = conditions.fault() {
         let key = match fault {
             ConditionError::AmountWithoutCurrency | ConditionError::AmountOrder => "amount_min",
             ConditionError::List | ConditionError::Category | ConditionError::CategoryOrder => {
@@ -134,7 +139,7 @@ fn route(section: &Section<'_>, id: RouteId, names: &Names<'_>) -> Route {
         };
         section.fault_at(key, fault.to_string());
     }
-    route
+    conditions
 }
 
 fn conditions(section: &Section<'_>, acquirers: &[&str]) -> Conditions {
@@ -235,7 +240,7 @@ fn candidate(section: &Section<'_>, node: &Node, issuers: &[&str]) -> Option<Can
     })
 }
 
-fn prefix(text: &str) -> Result<PrefixRange, String> {
+pub(super) fn prefix(text: &str) -> Result<PrefixRange, String> {
     text.parse()
         .map_err(|error| format!("holds \"{text}\": {error}"))
 }

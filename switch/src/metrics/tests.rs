@@ -209,16 +209,13 @@ fn no_two_counters_share_a_slot() {
     let of_ours = |told: &Samples| {
         told.family.kind == Kind::Counter && !told.family.name.starts_with("process_")
     };
-    let mut values: Vec<u64> = exposition
-        .samples()
-        .into_iter()
-        .filter(of_ours)
-        .flat_map(|told| told.samples)
-        .filter_map(|sample| match sample.value {
-            Value::Number(number) => (number > 0).then_some(number),
-            Value::Histogram { .. } => None,
-        })
-        .collect();
+    let ours = exposition.samples().into_iter().filter(of_ours);
+    let counted_so_far = |sample: Sample| match sample.value {
+        Value::Number(number) => (number > 0).then_some(number),
+        Value::Histogram { .. } => None,
+    };
+    let samples = ours.flat_map(|told| told.samples);
+    let mut values: Vec<u64> = samples.filter_map(counted_so_far).collect();
     values.sort_unstable();
     assert_eq!(values, (1..=counted).collect::<Vec<u64>>());
 }

@@ -44,7 +44,7 @@ impl Shard {
                 crash::point(Step::IntentDurable);
                 self.send_request(handle, frame, leg, now);
             }
-            Output::FindOriginal { handle, query } => self.find_original(handle, query),
+            Output::FindOriginal { handle, query } => self.find_original(handle, query, now),
             Output::AssignLeg {
                 handle,
                 frame,

@@ -11,11 +11,12 @@ use transaction::input::Assignment;
 use transaction::matching::{Expected, ResponseKind};
 use transaction::{Handle, Input, OwedId};
 
+use super::asking::Question;
 use super::issuing::link_mac;
 use super::{FollowUp, LinkTable, Shard, unwritable};
 use crate::acquirer::SessionRef;
 use crate::frame::Frame;
-use crate::mesh::{Message, Outbound, OutboundId, Purpose};
+use crate::mesh::{Outbound, OutboundId, Purpose};
 use crate::metrics::RejectReason;
 
 impl Shard {
@@ -38,20 +39,9 @@ impl Shard {
     }
 
     /// Asks the shard where the original would live.
-    pub(super) fn find_original(&mut self, handle: Handle, query: OriginalQuery) {
+    pub(super) fn find_original(&mut self, handle: Handle, query: OriginalQuery, now: Instant) {
         let owner = query.named.slot.owner(self.shards);
-        if owner == self.id {
-            let original = self.engine.original(&query);
-            let found = FollowUp::Original(handle, original);
-            self.work.follow_ups.push_back(found);
-        } else {
-            let message = Message::FindOriginal {
-                handle,
-                from: self.id,
-                query: Box::new(query),
-            };
-            self.mesh.send(owner, message);
-        }
+        self.ask(owner, handle, Question::Original(query), now);
     }
 
     /// Decides whose an advice is, and gives it a STAN of one of that issuer's links.
@@ -97,7 +87,7 @@ impl Shard {
     }
 
     /// A STAN for what waits until its issuer can be reached: of a link that is used, if one is.
-    fn reserve_stan(
+    pub(super) fn reserve_stan(
         &mut self,
         issuer: IssuerId,
         now: Instant,
@@ -115,10 +105,7 @@ impl Shard {
     pub(super) fn send_advice(&mut self, owed: OwedId, transmission: Transmission, now: Instant) {
         match self.build_advice(owed, transmission, now) {
             Some(outbound) => self.dispatch_owed(owed, Box::new(outbound), now),
-            None => self
-                .work
-                .follow_ups
-                .push_back(FollowUp::ReversalUnsent(owed)),
+            None => self.work.follow_ups.push_back(FollowUp::OwedUnsent(owed)),
         }
     }
 

@@ -182,7 +182,7 @@ pub(super) fn risk_policy(config: &Config) -> risk_inline::Policy {
     }
 }
 
-fn window(spec: &config::Window) -> VelocityWindow {
+pub(super) fn window(spec: &config::Window) -> VelocityWindow {
     let limit = |limit: &config::WindowLimit| VelocityLimit {
         currency: limit.currency,
         count_max: limit.count_max,

@@ -97,10 +97,7 @@ impl Shard {
     pub(super) fn send_reversal(&mut self, owed: OwedId, transmission: Transmission, now: Instant) {
         match self.build_reversal(owed, transmission, now) {
             Some(outbound) => self.dispatch_owed(owed, Box::new(outbound), now),
-            None => self
-                .work
-                .follow_ups
-                .push_back(FollowUp::ReversalUnsent(owed)),
+            None => self.work.follow_ups.push_back(FollowUp::OwedUnsent(owed)),
         }
     }
 
@@ -223,7 +220,7 @@ impl Shard {
             Purpose::Request => FollowUp::Unsent(outbound.handle, outbound.stan),
             Purpose::Reversal(owed) => {
                 self.work.owed.remove(&owed);
-                FollowUp::ReversalUnsent(owed)
+                FollowUp::OwedUnsent(owed)
             }
         };
         self.work.follow_ups.push_back(follow_up);

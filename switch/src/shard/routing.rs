@@ -15,8 +15,8 @@ use transaction::Handle;
 use transaction::input::{Assessment, Selection};
 use transaction::matching::Expected;
 
+use super::asking::Question;
 use super::{FollowUp, Leg, LinkTable, Shard};
-use crate::mesh::Message;
 use crate::metrics::{Counter, Histogram};
 
 impl Shard {
@@ -26,22 +26,7 @@ impl Shard {
             return;
         };
         let home = account_home(&facts, self.shards);
-        if home == self.id {
-            let assessment = self.assess(&facts, now);
-            self.work
-                .follow_ups
-                .push_back(FollowUp::Assessed(handle, assessment));
-        } else {
-            let facts = Box::new(facts);
-            self.mesh.send(
-                home,
-                Message::Assess {
-                    handle,
-                    from: self.id,
-                    facts,
-                },
-            );
-        }
+        self.ask(home, handle, Question::Risk(facts), now);
     }
 
     /// The verdict of this shard's risk engine.
@@ -68,17 +53,31 @@ impl Shard {
     /// anything is sent.
     pub(super) fn select_route(&mut self, handle: Handle, frame: FrameId, tried: u8, now: Instant) {
         let timing = self.work.timings.route.begin(self.clock);
-        let selection = self.choose(handle, frame, tried, now);
+        let choice = self.choose(handle, frame, tried, now);
         let route = &self.work.timings.route;
         route.end(timing, self.clock, &self.metrics);
+        let selection = match choice {
+            Ok(selection) => selection,
+            Err(skipped) => match self.stand_in_rule(handle, skipped) {
+                Some(rule) => return self.ask_stand_in(handle, rule, now),
+                None => none_admits(),
+            },
+        };
         self.work
             .follow_ups
             .push_back(FollowUp::Selected(handle, selection));
     }
 
-    fn choose(&mut self, handle: Handle, frame: FrameId, tried: u8, now: Instant) -> Selection {
+    /// Whom the request goes to; else those who were passed over.
+    fn choose(
+        &mut self,
+        handle: Handle,
+        frame: FrameId,
+        tried: u8,
+        now: Instant,
+    ) -> Result<Selection, Skipped> {
         let Some(class) = self.engine.facts(handle).map(|facts| facts.class) else {
-            return no_route();
+            return Ok(no_route());
         };
         let mut tried = tried;
         loop {
@@ -97,9 +96,9 @@ impl Shard {
                 }
                 Some(Choice::NoneAdmits { skipped, .. }) => {
                     self.count_skipped(skipped);
-                    return none_admits();
+                    return Err(skipped);
                 }
-                Some(Choice::NoRoute) | None => return no_route(),
+                Some(Choice::NoRoute) | None => return Ok(no_route()),
             };
             if tried != 0 {
                 self.metrics.count(Counter::Failovers(issuer));
@@ -130,7 +129,7 @@ impl Shard {
                 stan,
                 transmitted,
             };
-            return Selection::Leg { leg, deadline };
+            return Ok(Selection::Leg { leg, deadline });
         }
     }
 
@@ -213,7 +212,7 @@ fn draw(facts: &Facts) -> u64 {
 }
 
 /// The shard that keeps an account's history.
-fn account_home(facts: &Facts, shards: u16) -> ShardId {
+pub(super) fn account_home(facts: &Facts, shards: u16) -> ShardId {
     let [.., high, low] = facts.account.token.0;
     ShardId(
         u16::from_be_bytes([high, low])
@@ -222,7 +221,7 @@ fn account_home(facts: &Facts, shards: u16) -> ShardId {
     )
 }
 
-const fn none_admits() -> Selection {
+pub(super) const fn none_admits() -> Selection {
     Selection::None {
         code: ResponseCode::ISSUER_INOPERATIVE,
         reason: RefusalReason::NoneAdmits,

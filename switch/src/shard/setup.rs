@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use domain::ids::{LinkId, Lsn, ShardId};
-use domain::record::{Intent, Record};
+use domain::record::{AdviceOrigin, Advised, Intent, Record};
 use domain::request::IssuerLeg;
 use domain::time::{Instant, WallTime};
 use persistence::crash::{self, Step};
@@ -16,6 +16,7 @@ use router::Router;
 use transaction::Engine;
 
 use super::build::{engine_settings, issuer_policies, link_table, risk_policy};
+use super::standing_in::StandInState;
 use super::{Event, Shard, Work};
 use crate::acquirer::{ListenerSetup, SessionContext, Sessions, listen};
 use crate::boot::ServeError;
@@ -72,6 +73,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     let Recovery {
         engine,
         risk,
+        stand_in,
         journal,
     } = recover_state(
         &config,
@@ -84,11 +86,12 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     seed.shared.set_first_lsn(journal.first_lsn());
     seed.shared.set_position(journal.position());
 
-    let router = Router::new(
+    let (table, policies) = (
         Arc::clone(&config.route_table),
         issuer_policies(&config, shards),
-    )
-    .map_err(|errors| ServeError::Routes(join_errors(&errors)))?;
+    );
+    let router =
+        Router::new(table, policies).map_err(|errors| ServeError::Routes(join_errors(&errors)))?;
     let inbox = Inbox::new(config.limits.request_queue_max);
     let sessions_max = config.limits.sessions_max.div_ceil(usize::from(shards));
     let sessions = Sessions::new(id, sessions_max, config.limits.session_inflight_max);
@@ -109,6 +112,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         engine,
         router,
         risk,
+        stand_in,
         journal,
         mesh,
         inbox,
@@ -132,6 +136,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
 struct Recovery {
     engine: Engine,
     risk: RiskEngine,
+    stand_in: StandInState,
     journal: Journal,
 }
 
@@ -148,6 +153,8 @@ async fn recover_state(
     let accounts_max = config.risk.accounts_max;
     let mut risk = RiskEngine::new(risk_policy(config), accounts_max, u64::from(start))
         .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
+    let mut stand_in = StandInState::new(config, u64::from(start))
+        .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
     let mut refused = None;
     let mut on_record = |_: Lsn, record: &Record<'_>| {
         if refused.is_some() {
@@ -158,6 +165,17 @@ async fn recover_state(
             risk.observe(&intent.facts, earlier(now, wall, intent.admitted));
             let leg = relinked(config, &intent.leg);
             linked = Record::Intent(Intent { leg, ..*intent });
+            &linked
+        } else if let Record::Advised(advised) = record
+            && let Some(leg) = &advised.leg
+        {
+            let at = earlier(now, wall, advised.admitted);
+            if advised.origin == AdviceOrigin::StandIn {
+                risk.observe(&advised.facts, at);
+                stand_in.observe(config, &advised.facts, leg, at);
+            }
+            let leg = Some(relinked(config, leg));
+            linked = Record::Advised(Advised { leg, ..*advised });
             &linked
         } else {
             record
@@ -174,6 +192,7 @@ async fn recover_state(
     Ok(Recovery {
         engine,
         risk,
+        stand_in,
         journal,
     })
 }
