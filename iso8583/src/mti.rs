@@ -45,7 +45,7 @@ impl Mti {
         &self.0
     }
 
-    /// The same type in another edition. What is no edition with a digit of its own changes nothing.
+    /// The same type in another edition. What has no digit of its own changes nothing.
     #[must_use]
     pub const fn in_version(self, version: Version) -> Self {
         let [own, class, function, origin] = self.0;

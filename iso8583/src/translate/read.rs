@@ -269,8 +269,8 @@ pub fn response_code(
     read(message, 39, ResponseCode::read).map(|sent| codes.read(sent))
 }
 
-/// What an issuer answers, without what belongs to its leg: DE39 by the issuer's codes, DE38, DE4 in
-/// DE49, and the fields that the dialect replays. Card data and authentication data are left out,
+/// What an issuer answers, without what belongs to its leg: DE39 by the issuer's codes, DE38, DE4
+/// in DE49, and the fields that the dialect replays. Card data and authentication data are left out,
 /// and so is what does not fit into [`Answer::FIELDS_LEN_MAX`] or `scratch`.
 ///
 /// # Errors

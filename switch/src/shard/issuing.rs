@@ -480,8 +480,8 @@ impl Shard {
     }
 }
 
-/// DE4 for an issuer that counts in other units than the acquirer; `Err` when it has no whole number
-/// of them.
+/// DE4 for an issuer that counts in other units than the acquirer; `Err` when it has no whole
+/// number of them.
 fn amount_asked(
     config: &Config,
     listener: ListenerId,

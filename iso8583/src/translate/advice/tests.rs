@@ -9,7 +9,7 @@ use domain::time::TransmissionTime;
 
 use super::*;
 use crate::testing::{Message, purchase_with};
-use crate::translate::write::tests::{facts, forwarding, leg, written};
+use crate::translate::write::tests::{admitted, facts, forwarding, leg, written};
 
 const DIALECT: &Dialect = Dialect::ISO87_ASCII;
 const ORIGINAL: &[u8] = b"010000004106011159300000012345600000000000";
