@@ -118,10 +118,11 @@ mod tests {
         if !matches!(v, 0 | 1 | 2 | 8 | 9) || class == 0 || class == 9 {
             return code(ResponseCode::FORMAT_ERROR);
         }
-        let served = matches!((class, function), (1 | 2, 0) | (4, 0 | 2));
+        let served = matches!((class, function), (1 | 2 | 4, 0 | 2));
         match (v == version, class) {
             (true, 8) => Class::Network,
             (true, 4) if served => Class::Transaction(Claim::Reversal),
+            (true, _) if served && function == 2 => Class::Transaction(Claim::Advice),
             (true, _) if served && origin % 2 == 1 => Class::Transaction(Claim::Repeat),
             (true, _) if served => Class::Transaction(Claim::New),
             (true | false, _) => code(ResponseCode::INVALID_TRANSACTION),
