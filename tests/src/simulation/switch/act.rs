@@ -8,6 +8,7 @@ use domain::ids::AuthorisationId;
 use domain::request::{Answer, FrameId, IssuerLeg};
 use domain::time::TransmissionTime;
 use router::selection::{CallOutcome, Query};
+use router::week::WeekMinute;
 use router::{Selection as Choice, breaker::BreakerState};
 use transaction::input::Selection;
 use transaction::output::{
@@ -50,6 +51,9 @@ impl Shard {
             }
             Output::SendReversal { owed, transmission } => {
                 return self.send_reversal(owed, transmission, around);
+            }
+            Output::FindOriginal { .. } | Output::AssignLeg { .. } | Output::SendAdvice { .. } => {
+                return Err(("advice", format!("{output:?}: no acquirer here sends one")));
             }
             Output::GiveUpReversal { owed } => self.give_up_reversal(owed, around),
             Output::Event(event) => return self.count(event, around),
@@ -153,12 +157,10 @@ impl Shard {
     }
 
     fn select(&mut self, handle: Handle, tried: u8, around: &mut Around<'_>) {
-        let Some(facts) = self.engine.facts(handle) else {
+        let Some(facts) = self.engine.facts(handle).copied() else {
             return;
         };
-        let account = pan_digits((facts.key.0 >> 8) as u32);
-        let (class, currency) = (facts.class, facts.amount.currency());
-        let selection = self.choose(handle, &account, (class, currency), tried, around);
+        let selection = self.choose(handle, &facts, tried, around);
         while let Some(transition) = self.router.poll_transition() {
             let opened = transition.to == BreakerState::Open;
             self.counts.breaker_opened += u64::from(opened);
@@ -169,17 +171,21 @@ impl Shard {
     fn choose(
         &mut self,
         handle: Handle,
-        account: &[u8],
-        (class, currency): (domain::request::MessageClass, domain::currency::Currency),
+        facts: &Facts,
         mut tried: u8,
         around: &mut Around<'_>,
     ) -> Selection {
         let now = around.instant();
+        let account = pan_digits((facts.key.0 >> 8) as u32);
         loop {
             let query = Query {
-                account,
-                class,
-                currency,
+                account: &account,
+                class: facts.class,
+                amount: facts.amount,
+                category: None,
+                acquirer: facts.acquirer,
+                at: WeekMinute::new(0),
+                draw: facts.content.0,
             };
             let (route, candidate, issuer, permit, deadline) =
                 match self.router.select(query, tried, now) {
@@ -205,7 +211,7 @@ impl Shard {
                 continue;
             };
             let expected = Expected {
-                kind: class.into(),
+                kind: facts.class.into(),
                 stan,
             };
             let leg = Leg {

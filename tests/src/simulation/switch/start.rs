@@ -12,7 +12,9 @@ use persistence::identity::{Identity, JournalUuid};
 use risk_inline::Policy;
 use risk_inline::list::ListSpec;
 use risk_inline::policy::{AmountLimit, VelocityLimit, VelocityWindow};
-use router::{BreakerPolicy, IssuerPolicy, PrefixRange, RouteSpec, RouteTable};
+use router::{
+    BreakerPolicy, Candidate, Conditions, IssuerPolicy, PrefixRange, RouteSpec, RouteTable,
+};
 use transaction::Settings;
 use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
 
@@ -50,8 +52,8 @@ impl Begin {
         }
     }
 
-    /// Starts out of the journal. `fold` gathers what the records say; `asks` what a null control is
-    /// going to send again.
+    /// Starts out of the journal. `fold` gathers what the records say; `asks` what a null control
+    /// sends again.
     pub(in crate::simulation) fn start(
         &self,
         fold: &mut Fold,
@@ -199,6 +201,8 @@ fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
         transactions_max: bounds.transactions_max as usize,
         inflight_max: bounds.inflight_max as usize,
         saf_max: bounds.saf_max as usize,
+        advice_window: Duration::from_secs(604_800),
+        advice_bytes_max: 16_384,
         answer_bytes_max: 16_384,
         deadlines_max: 4,
         issuers: usize::from(ISSUERS),
@@ -224,17 +228,20 @@ fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
 }
 
 fn router(plan: &Plan) -> Router {
-    let route = |class, candidates, deadline_ms| RouteSpec {
+    let route = |class, candidates: &[IssuerId], deadline_ms| RouteSpec {
         prefixes: vec![PrefixRange::prefix("41").expect("digits")],
-        class: Some(class),
-        currency: None,
-        candidates,
+        conditions: Conditions {
+            class: Some(class),
+            ..Conditions::default()
+        },
+        order: None,
+        candidates: Candidate::in_order(candidates),
         deadline: Duration::from_millis(deadline_ms),
     };
     let (first, second) = (IssuerId(0), IssuerId(1));
     let routes = vec![
-        route(MessageClass::Financial, vec![first, second], 2_000),
-        route(MessageClass::Authorisation, vec![second, first], 1_300),
+        route(MessageClass::Financial, &[first, second], 2_000),
+        route(MessageClass::Authorisation, &[second, first], 1_300),
     ];
     let table = RouteTable::build(routes).expect("good routes");
     let policy = IssuerPolicy {
@@ -245,6 +252,7 @@ fn router(plan: &Plan) -> Router {
             slow: None,
             probes: 2,
             probe_timeout: Duration::from_secs(5),
+            echo: None,
             open_first: Duration::from_millis(200),
             open_max: Duration::from_secs(5),
             calm: Duration::from_secs(60),
