@@ -32,9 +32,9 @@ impl Campaign {
                         if seed >= from.saturating_add(seeds) {
                             return;
                         }
-                        let first = run(seed, Driver::Faithful);
+                        let first = run_caught(seed);
                         let twice = seed.is_multiple_of(TWICE);
-                        let again = twice.then(|| run(seed, Driver::Faithful));
+                        let again = twice.then(|| run_caught(seed));
                         let mut all = all.lock().unwrap_or_else(|broken| broken.into_inner());
                         all.add(seed, first, again);
                     }
@@ -72,6 +72,19 @@ impl Campaign {
             Err(violation) => self.violations.push(violation),
         }
     }
+}
+
+/// A panic of the product is a broken promise of its seed.
+fn run_caught(seed: u64) -> Result<Report, Violation> {
+    std::panic::catch_unwind(|| run(seed, Driver::Faithful)).unwrap_or_else(|_| {
+        Err(Violation {
+            seed,
+            step: 0,
+            at_ms: 0,
+            rule: "panic",
+            what: "printed above".to_string(),
+        })
+    })
 }
 
 /// One seed in so many is run twice.

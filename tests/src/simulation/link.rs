@@ -52,8 +52,8 @@ impl LinkPlace {
     }
 
     /// Numbers that are out, and not at rest.
-    pub(super) fn busy(&self) -> u32 {
-        self.share - self.stans.free() - self.stans.late() as u32
+    pub(super) fn busy(&self) -> i64 {
+        i64::from(self.share) - i64::from(self.stans.free()) - self.stans.late() as i64
     }
 }
 

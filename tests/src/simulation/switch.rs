@@ -285,9 +285,9 @@ impl Shard {
             let what = format!("{permits} never returned, legs {:?}", self.legs);
             return Err(("permits", what));
         }
-        let busy: Vec<u32> = self.places.iter().map(LinkPlace::busy).collect();
-        if busy.iter().any(|count| *count > 0) {
-            return Err(("stans", format!("never released: {busy:?}")));
+        let busy: Vec<i64> = self.places.iter().map(LinkPlace::busy).collect();
+        if busy.iter().any(|count| *count != 0) {
+            return Err(("stans", format!("out, or released twice: {busy:?}")));
         }
         let pending = self.homes.values().map(|link| link.pending.inflight());
         let out: usize = pending.sum();
