@@ -30,7 +30,7 @@ pub(super) enum Second {
     /// Not the same.
     Other,
     /// The first one was refused, so that this one is the answer to the request.
-    New(Entry),
+    New(Box<Entry>),
 }
 
 /// The circumstances of a sending.
@@ -267,7 +267,7 @@ impl Generator {
         }
         repeat.second_allowed = false;
         if refused {
-            return Some(Second::New(repeat.entry));
+            return Some(Second::New(Box::new(repeat.entry)));
         }
         let is_equal = repeat.first.as_ref().is_some_and(|first| first == bytes);
         Some(if is_equal {
