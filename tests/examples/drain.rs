@@ -1,8 +1,8 @@
 //! `make drain`: how fast reversals that are owed to one issuer leave over real sockets.
 //!
-//! ENTRIES requests are in flight at a mute bank when the switch is killed. The next start owes it a
-//! reversal of each; from the first link on, it is counted how many a second are acknowledged. The
-//! same again with POISONED of them that the bank never answers: the others must not wait for them.
+//! ENTRIES requests are in flight at a mute bank when the switch is killed. The next start owes it
+//! a reversal of each; from the first link on, it is counted how many a second are acknowledged.
+//! The same again with POISONED of them that the bank never answers: the others must not wait.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -111,8 +111,8 @@ impl Lane {
         now.since(since) < policy.linger
     }
 
-    /// The journal cannot be read: it is left alone for a while, longer each time. Says how often it
-    /// could not be in a row.
+    /// The journal cannot be read: it is left alone for a while, longer each time. Says how often
+    /// it could not be in a row.
     pub(crate) fn halt(&mut self, now: Instant, policy: &Backoff) -> u32 {
         let doubled = 1_u32.checked_shl(self.read_failures).unwrap_or(u32::MAX);
         let pause = policy.first.saturating_mul(doubled).min(policy.max);

@@ -316,8 +316,8 @@ impl Applier {
         }
     }
 
-    /// A record cannot be read: never skipped. The file is opened again after a pause, since what is
-    /// in the way may pass, as a lack of descriptors does. The other lanes go on.
+    /// A record cannot be read: never skipped. The file is opened again after a pause, since what
+    /// is in the way may pass, as a lack of descriptors does. The other lanes go on.
     fn halt_lane(&mut self, index: usize, source: super::source::SourceError) -> Turn {
         let now = (self.settings.clock)();
         let (Some(lane), Some(status)) =
