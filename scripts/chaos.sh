@@ -1,6 +1,7 @@
 #!/bin/sh
-# MINUTES of load with bad connections, kills and PostgreSQL restarts by SEED; then acquirer, switch,
-# issuers and PostgreSQL must agree to the minor unit. Closes with a table, also in target/chaos.
+# MINUTES of load with bad connections, kills and PostgreSQL restarts by SEED; then acquirer,
+# switch, issuers and PostgreSQL must agree to the minor unit. Closes with a table, also in
+# target/chaos.
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}

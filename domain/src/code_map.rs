@@ -124,10 +124,13 @@ impl CodeMap {
             return code.class();
         }
         let is_approval = self.approvals.iter().any(|range| range.contains(code));
-        match code.class() {
-            _ if is_approval => CodeClass::Approved,
-            CodeClass::Approved => CodeClass::Declined,
-            other => other,
+        let class = code.class();
+        if is_approval {
+            CodeClass::Approved
+        } else if class == CodeClass::Approved {
+            CodeClass::Declined
+        } else {
+            class
         }
     }
 }

@@ -210,9 +210,11 @@ impl ResponseCode {
     /// unknown or that is taken for a duplicate is not done with.
     #[must_use]
     pub fn advice_ending(self) -> ReversalEnding {
-        match self.meaning() {
-            ResultCode::OriginalNotFound | ResultCode::Duplicate => ReversalEnding::Refused,
-            _ => self.reversal_ending(),
+        let unlike = [ResultCode::OriginalNotFound, ResultCode::Duplicate];
+        if unlike.contains(&self.meaning()) {
+            ReversalEnding::Refused
+        } else {
+            self.reversal_ending()
         }
     }
 

@@ -55,7 +55,7 @@ struct Pair {
 
 result_codes! {
     /// Approved.
-    Approved = b"00" 000,
+    Approved = b"00" 0,
     /// Refer to the issuer.
     ReferToIssuer = b"01" 107,
     /// Refer to the issuer, special condition.
@@ -69,13 +69,13 @@ result_codes! {
     /// Pick up, special condition.
     PickUpSpecial = b"07" 207,
     /// Approved with identification.
-    ApprovedWithIdentification = b"08" 001,
+    ApprovedWithIdentification = b"08" 1,
     /// The request is in progress.
     InProgress = b"09" 923,
     /// Approved for a part of the amount.
-    PartialApproval = b"10" 002,
+    PartialApproval = b"10" 2,
     /// Approved, very important person.
-    VipApproval = b"11" 003,
+    VipApproval = b"11" 3,
     /// Invalid transaction.
     InvalidTransaction = b"12" 902,
     /// Invalid amount.
@@ -83,7 +83,7 @@ result_codes! {
     /// Invalid card number.
     InvalidCard = b"14" 111,
     /// Approved, update track 3.
-    ApprovedUpdateTrack3 = b"16" 004,
+    ApprovedUpdateTrack3 = b"16" 4,
     /// Enter it again.
     ReEnter = b"19" 903,
     /// The fee cannot be accepted.
@@ -191,21 +191,22 @@ impl ResultCode {
     /// has no such class, a decline. An approval comes of nothing else.
     #[must_use]
     pub fn written_in(self, edition: CodeEdition) -> ResponseCode {
-        let code = match self {
-            Self::Other(code) if code.edition() == edition => return code,
-            Self::Other(code) => match edition {
-                CodeEdition::An2 => return other_in_1987(code),
-                CodeEdition::N3 | CodeEdition::N4 => other_action(code),
-            },
-            known => {
-                let mut pairs = PAIRS.iter();
-                let pair = pairs.find(|pair| pair.meaning == known);
-                let pair = pair.map_or((*b"05", 100), |pair| (pair.an2, pair.n3));
-                match edition {
-                    CodeEdition::An2 => return ResponseCode::of_an2(pair.0),
-                    CodeEdition::N3 | CodeEdition::N4 => pair.1,
-                }
+        let is_1987 = edition == CodeEdition::An2;
+        let code = if let Self::Other(code) = self {
+            if code.edition() == edition {
+                return code;
             }
+            if is_1987 {
+                return other_in_1987(code);
+            }
+            other_action(code)
+        } else {
+            let pair = PAIRS.iter().find(|pair| pair.meaning == self);
+            let (an2, n3) = pair.map_or((*b"05", 100), |pair| (pair.an2, pair.n3));
+            if is_1987 {
+                return ResponseCode::of_an2(an2);
+            }
+            n3
         };
         match edition {
             CodeEdition::N4 => ResponseCode::of_n4(with_zero(code)),
@@ -246,7 +247,7 @@ const fn of_action(code: u16) -> CodeClass {
     match code {
         0..=99 => CodeClass::Approved,
         200..=299 => CodeClass::PickUp,
-        900 | 901 | 300..=899 => CodeClass::Administrative,
+        300..=901 => CodeClass::Administrative,
         906 | 907 | 909..=912 | 923 => CodeClass::Retryable,
         _ => CodeClass::Declined,
     }

@@ -42,9 +42,9 @@ impl fmt::Debug for AdviceFields {
     }
 }
 
-/// Reads an 0120, 0121, 0220 or 0221 (other origins alike), in the edition of its dialect. Mandatory
-/// fields are those of a request. A DE90 (1993: DE56) that is not as its layout says names nothing,
-/// and is passed on as it came.
+/// Reads an 0120, 0121, 0220 or 0221 (other origins alike), in the edition of its dialect.
+/// Mandatory fields are those of a request. A DE90 (1993: DE56) that is not as its layout says
+/// names nothing, and is passed on as it came.
 ///
 /// # Errors
 /// The field that is missing or cannot be used; 0 when the message is no advice.

@@ -270,8 +270,8 @@ pub fn response_code(
 }
 
 /// What an issuer answers, without what belongs to its leg: DE39 by the issuer's codes, DE38, DE4
-/// in DE49, and the fields that the dialect replays. Card data and authentication data are left out,
-/// and so is what does not fit into [`Answer::FIELDS_LEN_MAX`] or `scratch`.
+/// in DE49, and the fields that the dialect replays. Card data and authentication data are left
+/// out, and so is what does not fit into [`Answer::FIELDS_LEN_MAX`] or `scratch`.
 ///
 /// # Errors
 /// DE39 or DE38 cannot be used; DE4 is there without a DE49 that says what it means.

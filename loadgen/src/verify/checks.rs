@@ -333,7 +333,9 @@ fn same_answer(told: &Told, entry: &Entry) -> bool {
     let Some(code) = told.code else {
         return amount;
     };
-    let unclaimed = has_no_record(code) && (told.unanswered || told.reversal != Reversal::None);
+    // A copy that was shed, answered last: what another one came to may be a decline by then.
+    let is_free = told.unanswered || told.reversal != Reversal::None || entry.money() == 0;
+    let unclaimed = has_no_record(code) && is_free;
     let same = Some(code) == entry.code && told.authorisation == entry.authorisation;
     amount && (same || unclaimed)
 }

@@ -86,12 +86,9 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     seed.shared.set_first_lsn(journal.first_lsn());
     seed.shared.set_position(journal.position());
 
-    let (table, policies) = (
-        Arc::clone(&config.route_table),
-        issuer_policies(&config, shards),
-    );
-    let router =
-        Router::new(table, policies).map_err(|errors| ServeError::Routes(join_errors(&errors)))?;
+    let table = Arc::clone(&config.route_table);
+    let router = Router::new(table, issuer_policies(&config, shards));
+    let router = router.map_err(|errors| ServeError::Routes(join_errors(&errors)))?;
     let inbox = Inbox::new(config.limits.request_queue_max);
     let sessions_max = config.limits.sessions_max.div_ceil(usize::from(shards));
     let sessions = Sessions::new(id, sessions_max, config.limits.session_inflight_max);

@@ -1,5 +1,5 @@
-//! A TCP proxy that spoils connections (faults.md R7): delay, jitter, throttle, split, corrupt, RST,
-//! half-close, black hole. What it does to which bytes comes from a seed.
+//! A TCP proxy that spoils connections (faults.md R7): delay, jitter, throttle, split, corrupt,
+//! RST, half-close, black hole. What it does to which bytes comes from a seed.
 
 use std::io;
 use std::net::SocketAddr;

@@ -52,9 +52,10 @@ const PURCHASE: [(u8, &[u8]); 18] = [
 ];
 
 fn of_edition(dialect: &'static Dialect, mti: &str, changes: &[(u8, &[u8])]) -> Message {
-    let base: Vec<(u8, &[u8])> = match dialect.version() {
-        Version::Iso1993 => PURCHASE.to_vec(),
-        _ => crate::testing::PURCHASE.to_vec(),
+    let base: Vec<(u8, &[u8])> = if dialect.version() == Version::Iso1993 {
+        PURCHASE.to_vec()
+    } else {
+        crate::testing::PURCHASE.to_vec()
     };
     let unchanged = |(number, _): &(u8, &[u8])| changes.iter().all(|change| change.0 != *number);
     let mut fields: Vec<_> = base.into_iter().filter(unchanged).collect();
