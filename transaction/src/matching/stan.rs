@@ -22,6 +22,8 @@ pub struct StanAllocator {
     cursor: u32,
     /// One bit per number: in use or late.
     taken: Vec<u64>,
+    /// One bit per number: late.
+    resting: Vec<u64>,
     free: u32,
     /// Late numbers with the instant from which they are free again.
     late: VecDeque<(Instant, u32)>,
@@ -81,6 +83,7 @@ impl StanAllocator {
             share,
             cursor: u32::try_from(start).unwrap_or(0),
             taken: vec![0; words],
+            resting: vec![0; words],
             free: share,
             late: VecDeque::with_capacity(late_max),
             late_max,
@@ -112,12 +115,14 @@ impl StanAllocator {
         }
     }
 
-    /// Gives a number back. One that is not of this part, or free, is ignored.
+    /// Gives a number back. One that is not of this part, free, or at rest already is ignored: after
+    /// a restart an owed reversal and a later request may have had the same number, and each of
+    /// them gives it back.
     pub fn release(&mut self, stan: Stan, reuse: StanReuse, now: Instant) {
         let Some(number) = self.number_of(stan) else {
             return;
         };
-        if !self.is_taken(number) {
+        if !self.is_taken(number) || is_set(&self.resting, number) {
             return;
         }
         match reuse {
@@ -128,6 +133,7 @@ impl StanAllocator {
                 {
                     self.give_back(oldest);
                 }
+                flip(&mut self.resting, number);
                 self.late.push_back((now.after(self.late_window), number));
             }
         }
@@ -192,22 +198,31 @@ impl StanAllocator {
 
     fn take(&mut self, number: u32) {
         debug_assert!(!self.is_taken(number), "a number in use is never given out");
-        self.flip(number);
+        flip(&mut self.taken, number);
         self.free = self.free.saturating_sub(1);
     }
 
     fn give_back(&mut self, number: u32) {
         debug_assert!(self.is_taken(number), "a free number is not given back");
-        self.flip(number);
+        if is_set(&self.resting, number) {
+            flip(&mut self.resting, number);
+        }
+        flip(&mut self.taken, number);
         self.free = self.free.saturating_add(1);
     }
+}
 
-    fn flip(&mut self, number: u32) {
-        let word = usize::try_from(number / 64).ok();
-        if let Some(word) = word.and_then(|word| self.taken.get_mut(word)) {
-            *word ^= bit(number);
-        }
+fn flip(words: &mut [u64], number: u32) {
+    let word = usize::try_from(number / 64).ok();
+    if let Some(word) = word.and_then(|word| words.get_mut(word)) {
+        *word ^= bit(number);
     }
+}
+
+fn is_set(words: &[u64], number: u32) -> bool {
+    let word = usize::try_from(number / 64).ok();
+    let word = word.and_then(|word| words.get(word));
+    word.is_some_and(|word| word & bit(number) != 0)
 }
 
 const fn bit(number: u32) -> u64 {

@@ -122,3 +122,23 @@ fn it_begins_where_the_seed_says() {
     assert_eq!(begin(3), begin(3));
     assert_ne!(begin(3), begin(4));
 }
+
+#[test]
+fn a_number_that_two_give_back_rests_once_and_is_free_once() {
+    let mut allocator = StanAllocator::new(&range(1, 10), WINDOW, 5, 1);
+    let number = allocator.allocate(Instant::ZERO).unwrap();
+    for reuse in [
+        StanReuse::AfterLateWindow,
+        StanReuse::AfterLateWindow,
+        StanReuse::AtOnce,
+    ] {
+        allocator.release(number, reuse, Instant::ZERO);
+        assert_eq!((allocator.free(), allocator.late()), (9, 1), "{reuse:?}");
+    }
+    let later = Instant::ZERO.after(WINDOW);
+    let given: HashSet<Stan> = (0..10).filter_map(|_| allocator.allocate(later)).collect();
+    assert_eq!(
+        (given.len(), allocator.free(), allocator.late()),
+        (10, 0, 0)
+    );
+}
