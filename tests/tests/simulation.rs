@@ -55,6 +55,22 @@ fn every_promise_holds_in_every_seed() {
     ]);
 }
 
+#[test]
+fn seeds_that_have_shown_a_fault_stay_clean() {
+    for (seed, _shown) in [
+        (
+            3_929,
+            "a STAN that two transactions held was given back twice",
+        ),
+        (
+            4_111,
+            "two reversals of one second and STAN, whose originals differ",
+        ),
+    ] {
+        holds(seed);
+    }
+}
+
 /// A world without faults proves nothing.
 #[track_caller]
 fn check_wild(seen: &[(&str, u64, u64)]) {

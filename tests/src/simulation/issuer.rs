@@ -15,8 +15,9 @@ use super::words::{LegB, Said, Taking};
 pub(super) struct Issuer {
     /// By DE11 and DE7 of leg B.
     accounts: BTreeMap<(Stan, TransmissionTime), Effect>,
-    /// Reversals by their own DE11 and DE7: a repeat changes nothing.
-    taken: BTreeMap<(Stan, TransmissionTime), Taking>,
+    /// Reversals by their own DE11 and DE7 and by the DE7 of their original, which DE90 repeats: a
+    /// repeat changes nothing. Two originals may have had one STAN, and be reversed in one second.
+    taken: BTreeMap<(Stan, TransmissionTime, TransmissionTime), Taking>,
     /// Recent requests, to confuse their answers.
     recent: Vec<LegB>,
     pub(super) reversals: u64,
@@ -156,9 +157,10 @@ impl Issuer {
             answer.code = Some(ResponseCode::FORMAT_ERROR);
             return Replies::one(answer);
         }
-        let name = name_of(message);
+        let (stan, sent) = name_of(message);
+        let name = (stan, sent, taking.original);
         if let Some(known) = self.taken.get(&name) {
-            if known.stays != taking.stays || known.original != taking.original {
+            if known.stays != taking.stays {
                 self.complaint = Some(format!("{message:?} repeats {known:?} with a difference"));
             }
         } else {

@@ -40,6 +40,9 @@ impl Shard {
                 return self.leg_ended(handle, &leg, ending, elapsed, around);
             }
             Output::ReleaseStan { leg, reuse } => {
+                if super::super::is_traced() {
+                    println!("   {} R {leg:?} {reuse:?}", self.id);
+                }
                 let place = &mut self.places[usize::from(leg.link.0)];
                 place.stans.release(leg.stan, reuse, around.instant());
             }
