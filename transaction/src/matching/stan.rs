@@ -115,9 +115,9 @@ impl StanAllocator {
         }
     }
 
-    /// Gives a number back. One that is not of this part, free, or at rest already is ignored: after
-    /// a restart an owed reversal and a later request may have had the same number, and each of
-    /// them gives it back.
+    /// Gives a number back. One that is not of this part, free, or at rest already is ignored:
+    /// after a restart an owed reversal and a later request may have had the same number, and each
+    /// of them gives it back.
     pub fn release(&mut self, stan: Stan, reuse: StanReuse, now: Instant) {
         let Some(number) = self.number_of(stan) else {
             return;
