@@ -33,7 +33,7 @@ const SEGMENT_BYTES: usize = 64 * 1024;
 const SHARD: ShardId = ShardId(3);
 
 #[test]
-fn a_good_journal_of_version_1_says_what_it_said() {
+fn fault_102_a_good_journal_of_version_1_says_what_it_said() {
     let fixture = Fixture::unpack("good");
     assert_eq!(fixture.read().unwrap(), 9);
     let recovered = recover(&fixture.segments, None);
@@ -52,7 +52,7 @@ fn a_torn_tail_of_version_1_loses_only_what_was_never_acknowledged() {
 }
 
 #[test]
-fn damage_of_version_1_is_named_and_refused() {
+fn fault_102_damage_of_version_1_is_named_and_refused() {
     check_refused("corrupt", Label::J13, "offset 4096 of segment 1");
     check_refused("foreign", Label::J08, "segment 1 belongs elsewhere");
     check_refused("newer", Label::J06, "segment 1 has format 999");

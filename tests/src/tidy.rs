@@ -6,6 +6,7 @@
 pub mod architecture;
 pub mod banned;
 pub mod blank;
+pub mod faults;
 pub mod headings;
 pub mod length;
 pub mod lexicon;

@@ -210,7 +210,7 @@ fn a_frame_above_the_cap_of_its_listener_closes_its_own_session() {
 }
 
 #[test]
-fn frames_may_come_byte_by_byte_or_all_at_once() {
+fn fault_075_frames_may_come_byte_by_byte_or_all_at_once() {
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "split-frames");
     let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
     let node = Node::start(

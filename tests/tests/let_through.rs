@@ -111,7 +111,7 @@ fn the_type_indicator_is_four_digits() {
 }
 
 #[test]
-fn a_bitmap_is_hexadecimal() {
+fn fault_076_a_bitmap_is_hexadecimal() {
     let dialect = Dialect::ISO87_ASCII_HEX;
     for place in 4..20 {
         for byte in [b'G', b'g', b' ', b'x', 0, 0xC1] {
@@ -123,7 +123,7 @@ fn a_bitmap_is_hexadecimal() {
 }
 
 #[test]
-fn nothing_follows_the_last_field() {
+fn fault_076_nothing_follows_the_last_field() {
     for dialect in [Dialect::ISO87_ASCII, Dialect::ISO87_ASCII_HEX] {
         let mut message = written(dialect, &PURCHASE);
         let end = message.len();

@@ -138,7 +138,7 @@ fn forged(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn only_what_is_authentic_reaches_the_issuer() {
+fn fault_080_only_what_is_authentic_reaches_the_issuer() {
     let scene = Scene::open("mac-session", &[]);
     let mut session = scene.session();
     let (plain, good) = (purchase("000001"), scene.authentic(&purchase("000001")));

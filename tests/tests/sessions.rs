@@ -13,7 +13,7 @@ const ISSUER_LATENCY: Duration = Duration::from_millis(600);
 /// Faults 72 and 87: the session is not read for as long as a request may wait; what is beyond its
 /// share after that is told so, long before what is within it is answered.
 #[test]
-fn what_is_beyond_a_sessions_share_is_told_so() {
+fn fault_072_what_is_beyond_a_sessions_share_is_told_so() {
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "share");
     let issuers = Issuers::start(&folder, ISSUER_LATENCY).unwrap();
     let share = [("NJIA__LIMITS__SESSION_INFLIGHT_MAX", "4")];
@@ -101,7 +101,7 @@ fn a_port_belongs_to_one_switch() {
 /// Fault 101. A transaction has its owner on one of two shards, its session and its link on either:
 /// the shard that has nothing of its own left must stay. Where they lie is different in each round.
 #[test]
-fn what_is_in_flight_when_a_drain_begins_is_answered() {
+fn fault_101_what_is_in_flight_when_a_drain_begins_is_answered() {
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "drain");
     let issuers = Issuers::start(&folder, ISSUER_LATENCY).unwrap();
     for round in 1..=6 {

@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use njia_tests::tidy::{
-    Finding, SourceFile, Tree, architecture, banned, expect_none, headings, length, lexicon,
-    manifest, places, purity,
+    Finding, SourceFile, Tree, architecture, banned, expect_none, faults, headings, length,
+    lexicon, manifest, places, purity,
 };
 
 fn tree() -> &'static Tree {
@@ -177,4 +177,12 @@ fn citations_name_rules_that_exist() {
     for rule in lexicon::uncited_rules(&page, &tree().sources) {
         println!("{rule}");
     }
+}
+
+#[test]
+fn each_test_of_a_fault_is_listed_and_each_that_is_listed_exists() {
+    let page = tree().read("docs/faults.md");
+    check_sources(|source| faults::without_page(source, &page));
+    let stale = faults::without_test(&tree().sources, &page);
+    assert!(stale.is_empty(), "docs/faults.md lists {stale:?}");
 }

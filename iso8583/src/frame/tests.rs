@@ -156,7 +156,7 @@ fn sixty_four_frames_in_one_buffer_or_byte_by_byte() {
 }
 
 #[test]
-fn frames_are_cut_at_every_offset() {
+fn fault_075_frames_are_cut_at_every_offset() {
     for framing in Framing::ALL {
         let messages = [&b"0800message body"[..], &[], b"0810another"].map(<[u8]>::to_vec);
         let stream: Vec<u8> = messages
@@ -177,7 +177,7 @@ fn frames_are_cut_at_every_offset() {
 }
 
 #[test]
-fn lengths_above_the_cap_are_refused_before_the_frame_is_there() {
+fn fault_073_lengths_above_the_cap_are_refused_before_the_frame_is_there() {
     let too_long = |framing, prefix: &[u8], len| {
         check_refused(
             framing,
@@ -265,7 +265,7 @@ fn a_framing_may_have_a_lower_cap_of_its_own() {
 }
 
 #[test]
-fn lengths_below_a_message_are_refused() {
+fn fault_073_lengths_below_a_message_are_refused() {
     let too_short = |framing, prefix: &[u8], len| {
         check_refused(framing, prefix, FrameError::TooShort { len });
     };
@@ -291,7 +291,7 @@ fn lengths_below_a_message_are_refused() {
 }
 
 #[test]
-fn what_is_no_number_is_refused() {
+fn fault_073_what_is_no_number_is_refused() {
     for (bytes, offset) in [(b"-001", 0), (b"00A4", 2), (b"12 4", 2), (b"+123", 0)] {
         check_refused(Framing::Ascii4, bytes, FrameError::NotADigit { offset });
     }

@@ -243,7 +243,7 @@ fn numbers_are_ascii_digits() {
 }
 
 #[test]
-fn bitmaps_that_lie() {
+fn fault_076_bitmaps_that_lie() {
     check_fault(
         &raw(b"0200", &[3, 4], b"000000"),
         4,

@@ -123,7 +123,7 @@ fn what_is_cut_is_named_by_its_place() {
 }
 
 #[test]
-fn forms_that_are_not_taken_are_named() {
+fn fault_079_forms_that_are_not_taken_are_named() {
     check_fault(&[0x91, 0x80, 0, 0], 1, IndefiniteLength);
     check_fault(&[0xE1, 0x80, 0x95, 0, 0, 0], 1, IndefiniteLength);
     check_fault(&[0x91, 0x83, 0, 0, 1, 7], 1, LengthTooLong);
@@ -155,7 +155,7 @@ fn nested(depth: usize) -> Vec<u8> {
 }
 
 #[test]
-fn the_depth_has_an_end() {
+fn fault_079_the_depth_has_an_end() {
     for depth in 0..=DEPTH_MAX {
         let depths: Vec<_> = walk(&nested(depth)).map(|one| one.unwrap().0).collect();
         assert_eq!(depths, (0..=depth).collect::<Vec<_>>());

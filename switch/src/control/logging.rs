@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_queue_drops_and_counts() {
+    fn fault_103_a_full_queue_drops_and_counts() {
         let (sender, receiver) = bounded(2);
         let before = dropped();
         for line in [b"a\n", b"b\n", b"c\n"] {

@@ -72,7 +72,7 @@ fn source(error: &JournalError) -> &std::io::Error {
 }
 
 #[test]
-fn a_full_device_ends_the_journal() {
+fn fault_020_a_full_device_ends_the_journal() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     check_death("enospc", full, "write a batch", |error, counters| {
         assert_eq!(source(error).kind(), ErrorKind::StorageFull);
@@ -81,7 +81,7 @@ fn a_full_device_ends_the_journal() {
 }
 
 #[test]
-fn a_failed_sync_ends_the_journal_at_once() {
+fn fault_021_a_failed_sync_ends_the_journal_at_once() {
     let null = File::options().write(true).open("/dev/null").unwrap();
     check_death("sync", null, "sync", |error, counters| {
         assert_eq!(source(error).kind(), ErrorKind::InvalidInput);
@@ -90,7 +90,7 @@ fn a_failed_sync_ends_the_journal_at_once() {
 }
 
 #[test]
-fn a_short_write_ends_the_journal() {
+fn fault_023_a_short_write_ends_the_journal() {
     // A pipe takes what fits and no more.
     let (reader, writer) = std::io::pipe().unwrap();
     fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
@@ -103,7 +103,7 @@ fn a_short_write_ends_the_journal() {
 }
 
 #[test]
-fn a_flush_that_does_not_return_sheds_new_work_and_is_no_success() {
+fn fault_022_a_flush_that_does_not_return_sheds_new_work_and_is_no_success() {
     let bench = Bench::new("hung");
     // A write into a full pipe waits until somebody reads.
     let (mut reader, writer) = std::io::pipe().unwrap();

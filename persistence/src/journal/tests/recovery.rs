@@ -86,7 +86,7 @@ fn segment_names(bench: &Bench) -> Vec<String> {
 }
 
 #[test]
-fn j01_a_journal_that_is_open_is_in_use() {
+fn fault_030_j01_a_journal_that_is_open_is_in_use() {
     let bench = Bench::new("lock");
     on_executor(async {
         let held = bench.open().await.unwrap();
@@ -101,7 +101,7 @@ fn j01_a_journal_that_is_open_is_in_use() {
 }
 
 #[test]
-fn j01_a_lock_that_ends_within_a_quarter_of_a_second_is_waited_for() {
+fn fault_030_j01_a_lock_that_ends_within_a_quarter_of_a_second_is_waited_for() {
     let bench = Bench::new("lock-wait");
     on_executor(async {
         let held = bench.open().await.unwrap().journal;
@@ -164,7 +164,7 @@ fn j01_what_a_killed_process_still_writes_is_waited_for_and_read() {
 }
 
 #[test]
-fn j02_a_directory_in_memory_is_refused_even_when_any_file_system_is_allowed() {
+fn fault_029_j02_a_directory_in_memory_is_refused_even_when_any_file_system_is_allowed() {
     let memory = tempfile::tempdir_in("/dev/shm").unwrap();
     let manifest = Manifest::open_or_create(memory.path(), NodeId(1), 1).unwrap();
     let mut bench = Bench::new("tmpfs");
@@ -186,7 +186,7 @@ fn j02_a_directory_in_memory_is_refused_even_when_any_file_system_is_allowed() {
 }
 
 #[test]
-fn j02_another_users_directory_is_refused() {
+fn fault_029_j02_another_users_directory_is_refused() {
     let bench = closed("owner");
     let us = rustix::process::geteuid();
     assert!(
@@ -233,7 +233,7 @@ fn a_clean_end_is_continued_in_the_same_segment() {
 }
 
 #[test]
-fn j13_corruption_is_refused_with_file_and_offset() {
+fn fault_025_j13_corruption_is_refused_with_file_and_offset() {
     let bench = closed("corrupt");
     change(&bench, 1, |bytes| bytes[BLOCK + 70] ^= 1);
     let text = check_refused(&bench, Label::J13).to_string();
@@ -244,7 +244,7 @@ fn j13_corruption_is_refused_with_file_and_offset() {
 }
 
 #[test]
-fn j14_a_torn_tail_is_kept_aside_cut_off_and_never_written_over() {
+fn fault_024_j14_a_torn_tail_is_kept_aside_cut_off_and_never_written_over() {
     let bench = closed("torn");
     let mut torn = Vec::new();
     change(&bench, 1, |bytes| {

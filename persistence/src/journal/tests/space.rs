@@ -25,7 +25,7 @@ fn bench(name: &str) -> Bench {
 }
 
 #[test]
-fn the_last_tenth_is_kept_for_what_ends_or_reverses() {
+fn fault_031_the_last_tenth_is_kept_for_what_ends_or_reverses() {
     let bench = bench("reserve");
     on_executor(async {
         let journal = bench.open().await.unwrap().journal;
@@ -77,7 +77,7 @@ fn what_ends_has_room_behind_the_last_reversal() {
 }
 
 #[test]
-fn pressure_begins_above_the_high_water_mark_and_ends_below_the_low_one() {
+fn fault_031_pressure_begins_above_the_high_water_mark_and_ends_below_the_low_one() {
     let bench = bench("water");
     on_executor(async {
         let journal = bench.open().await.unwrap().journal;
@@ -121,7 +121,7 @@ async fn fill_some(journal: &Journal) {
 }
 
 #[test]
-fn a_spare_that_cannot_be_made_sheds_new_work_and_is_tried_again() {
+fn fault_019_a_spare_that_cannot_be_made_sheds_new_work_and_is_tried_again() {
     let bench = bench("no-spare");
     on_executor(async {
         let journal = bench.open().await.unwrap().journal;

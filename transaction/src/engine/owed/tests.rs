@@ -134,7 +134,7 @@ fn three_refusals_hand_it_to_people() {
 }
 
 #[test]
-fn its_time_runs_out_in_the_end() {
+fn fault_060_its_time_runs_out_in_the_end() {
     let mut rig = owing();
     rig.pass(settings().saf.expiry + Duration::from_secs(600));
     let attempts = rig.attempts();
@@ -144,7 +144,7 @@ fn its_time_runs_out_in_the_end() {
 }
 
 #[test]
-fn one_that_never_could_be_sent_expires_too() {
+fn fault_060_one_that_never_could_be_sent_expires_too() {
     let mut settings = settings();
     settings.saf.expiry = Duration::from_secs(7200);
     let mut rig = Rig::with(settings, Auto::Flush);

@@ -261,7 +261,7 @@ fn all_three_parts_are_bounded() {
 }
 
 #[test]
-fn a_million_stans_through_the_wrap_with_late_answers() {
+fn fault_065_a_million_stans_through_the_wrap_with_late_answers() {
     let range = StanRange {
         base: 1,
         size: 300_000,

@@ -47,7 +47,7 @@ fn the_parts_of_the_shards_are_disjoint_and_name_their_shard() {
 }
 
 #[test]
-fn zero_is_never_given_out() {
+fn fault_065_zero_is_never_given_out() {
     let mut allocator = StanAllocator::new(&range(0, 4), WINDOW, 4, 9);
     let mut given: Vec<u32> = Vec::new();
     while let Some(stan) = allocator.allocate(Instant::ZERO) {
@@ -58,7 +58,7 @@ fn zero_is_never_given_out() {
 }
 
 #[test]
-fn it_goes_round_and_skips_what_is_in_use_or_late() {
+fn fault_065_it_goes_round_and_skips_what_is_in_use_or_late() {
     let mut allocator = StanAllocator::new(&range(1, 130), WINDOW, 130, 0);
     let first: Vec<_> = (0..130)
         .map(|_| allocator.allocate(Instant::ZERO).unwrap())
