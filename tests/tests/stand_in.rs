@@ -121,7 +121,7 @@ fn fault_042_an_issuer_that_is_down_is_stood_in_for_within_limits() {
     assert_eq!(node.metric("njia_advices_total", &owed).unwrap(), 2.0);
     node.kill().unwrap();
 
-    // The issuer hears of both, once, after a restart; what was approved still counts.
+    // The issuer hears of both, once, after a restart.
     for issuer in [Issuers::BANK, Issuers::MOMO] {
         issuers.host.control(issuer).refuse_connections(false);
     }

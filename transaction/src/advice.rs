@@ -18,7 +18,7 @@ use core::time::Duration;
 use domain::ResponseCode;
 use domain::ids::{AcquirerId, IssuerId, MerchantId};
 use domain::pan::PanToken;
-use domain::record::{Acknowledged, AdviceOrigin, Advised, Completed};
+use domain::record::{Acknowledged, AdviceOrigin, Advised, Completed, RefusalReason};
 use domain::request::{Advice, FrameId, IssuerLeg, NamedOriginal, OriginalReference};
 
 use crate::engine::{Effect, Engine};
@@ -27,6 +27,7 @@ use crate::output::{
     AdviceResult, CopyResult, EntryKind, Event, NotAdmitted, Output, Owed, OwedAdvice, Reply,
 };
 use crate::saf::SafEntry;
+use crate::settings::OutsideWindow;
 use crate::state::{Ending, Signal, State, StoodIn};
 use crate::table::{Body, NONE};
 use crate::transaction::{StoredAnswer, Transaction, is_buried};
@@ -67,9 +68,12 @@ impl Engine {
         let mut sharing = self.table.sharing(query.named.trace_key);
         let found = sharing.find_map(|index| {
             let transaction = self.table.at(index)?;
-            is_named(transaction, query).then_some(transaction)
+            let original = transaction.as_original();
+            // An advice may have the STAN of what it completes.
+            let is_it = is_named(transaction, query) && original != Original::Unknown;
+            is_it.then_some(original)
         });
-        found.map_or(Original::Unknown, Transaction::as_original)
+        found.unwrap_or(Original::Unknown)
     }
 
     //= docs/rules.md#A-04
@@ -173,12 +177,17 @@ impl Engine {
         let sent = advice.facts.trace.transmitted.resolve(wall);
         let oldest = wall.before(self.settings.advice_window);
         let is_known = |sent| sent >= oldest && !self.table.may_be_unknown_advice(sent);
-        if !sent.is_some_and(is_known) {
+        // A message of 1993 without DE7 says when in the time of its place, which is no UTC.
+        let looks = self.settings.outside_window == OutsideWindow::Refuse
+            && advice.facts.trace.transmitted.is_known();
+        if looks && !sent.is_some_and(is_known) {
             return Err((ResponseCode::DUPLICATE, NotAdmitted::OutsideWindow));
         }
         let full = |reason| Err((ResponseCode::MALFUNCTION, reason));
         let promised = self.saf.count().saturating_add(self.load.exposed);
-        if promised >= self.settings.saf_max || !self.saf.has_room_for(advice.fields.len()) {
+        if promised >= self.settings.saf_free_of_reserve()
+            || !self.saf.has_room_for(advice.fields.len())
+        {
             return full(NotAdmitted::SafFull);
         }
         let crowd = self.table.crowd(advice.facts.trace_key);
@@ -275,7 +284,19 @@ impl Engine {
         self.journal_advised(handle, saf);
     }
 
-    /// The switch has approved in the issuer's place: the issuer is owed an advice of it.
+    /// Without room for the advice that it would owe, nobody is approved.
+    pub(crate) fn on_stood_in(&mut self, handle: Handle, what: StoodIn<'_>) {
+        if self.saf.has_room_for(what.fields.len()) && self.saf.knows_issuer(what.leg.issuer) {
+            return self.advance(handle, Signal::StoodIn(what));
+        }
+        self.return_stan(what.leg);
+        let code = ResponseCode::ISSUER_INOPERATIVE;
+        let reason = RefusalReason::NoneAdmits;
+        self.advance(handle, Signal::Unrouted { code, reason });
+    }
+
+    /// The switch has approved in the issuer's place: the issuer is owed an advice of it. It closes
+    /// an intent that was provably not sent.
     //= docs/rules.md#A-06
     pub(crate) fn stand_in(&mut self, handle: Handle, what: &StoodIn<'_>) {
         let StoodIn {
@@ -283,13 +304,6 @@ impl Engine {
             authorisation,
             fields,
         } = *what;
-        let rerouted = self
-            .table
-            .transaction(handle)
-            .is_some_and(|found| found.leg.is_some());
-        if rerouted {
-            self.outcome_not_sent(handle, ResponseCode::ISSUER_INOPERATIVE);
-        }
         let owed = Owed::Advice(AdviceOrigin::StandIn);
         let mut entry = SafEntry::new(handle, leg.issuer, owed);
         entry.decided = self.clock.wall();

@@ -24,7 +24,7 @@ use crate::output::{EntryKind, Event, JournalEntry, Output, Owed, OwedReversal, 
 use crate::replay::Replay;
 use crate::saf::Saf;
 use crate::settings::Settings;
-use crate::state::{Signal, State, StoodIn};
+use crate::state::{State, StoodIn};
 use crate::table::Table;
 use crate::timers::{Deadlines, Timer};
 
@@ -141,7 +141,7 @@ impl Engine {
                     authorisation,
                     fields,
                 };
-                self.advance(handle, Signal::StoodIn(what));
+                self.on_stood_in(handle, what);
             }
             Input::Assessed { handle, assessment } => self.on_assessed(handle, assessment),
             Input::Selected { handle, selection } => self.on_selected(handle, selection),

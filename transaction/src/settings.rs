@@ -60,7 +60,12 @@ pub struct Settings {
 
 impl Settings {
     /// What one entry of the table takes.
-    pub const ENTRY_BYTES_MAX: usize = 416;
+    pub const ENTRY_BYTES_MAX: usize = 432;
+
+    /// Room for what is owed without the tenth that the acquirers' reversals have (F31).
+    pub(crate) const fn saf_free_of_reserve(&self) -> usize {
+        self.saf_max.saturating_sub(self.saf_max / 10)
+    }
 
     /// Of `transactions_max` entries, what a running engine fills. A recovery may take the rest: so
     /// it never has to forget what the engine before it still knew.

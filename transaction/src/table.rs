@@ -66,6 +66,8 @@ struct Kept {
     since: WallTime,
     /// Beyond the window; at most another one, but for an advice.
     longer: Duration,
+    /// Of that, what it is kept in any case; the rest gives way to requests when there is no place.
+    least: Duration,
     /// Whose copies it is kept for.
     kind: MessageKind,
 }
@@ -207,7 +209,11 @@ impl Table {
     /// A finished entry that may be forgotten, the oldest of its list.
     pub(crate) fn oldest_to_forget(&self, wall: WallTime) -> Option<u32> {
         let mut heads = self.finished.iter().map(|list| list.head);
-        heads.find(|head| self.may_forget(*head, wall)).or_else(|| {
+        let over = heads.find(|head| self.may_forget(*head, wall));
+        over.or_else(|| {
+            if self.count < self.live_max {
+                return None;
+            }
             // Requests need the room more than the days that advices are kept for.
             let head = self.finished_list(Kept::ADVICES).head;
             self.may_forget_early(head, wall).then_some(head)
@@ -216,8 +222,8 @@ impl Table {
 
     fn may_forget_early(&self, index: u32, wall: WallTime) -> bool {
         let kept = self.kept(index);
-        let over = kept.is_some_and(|kept| kept.since.after(self.window) < wall);
-        over && self.is_finished(index)
+        let over = |kept: Kept| kept.since.after(self.window).after(kept.least) < wall;
+        kept.is_some_and(over) && self.is_finished(index)
     }
 
     /// Whether this entry is finished and no copy of it can be taken for an original any more.
@@ -238,7 +244,11 @@ impl Table {
             return false;
         }
         if is_advice {
-            self.unknown_advice = self.unknown_advice.max(kept.since.after(self.window));
+            let latest = kept.since.after(self.window).after(kept.least);
+            self.unknown_advice = self.unknown_advice.max(latest);
+            if matches!(self.body(index), Some(Body::Tombstone(_))) {
+                self.unknown = self.unknown.max(kept.since.after(kept.least));
+            }
         } else {
             self.unknown = self.unknown.max(kept.since.after(kept.longer));
         }
@@ -264,29 +274,40 @@ impl Table {
     /// Until when a copy could still be taken for an original: the window after its admission or
     /// its DE7, whichever is later. For a tombstone twice the window, as its original's DE7 may lie
     /// ahead. No DE7 counts for more: what lies further ahead is not admitted, or only where no DE7
-    /// is looked at.
+    /// is looked at. Advices, and tombstones as they may bury one, are kept for days beyond that.
     fn kept(&self, index: u32) -> Option<Kept> {
-        let (since, longer, kind) = match &self.entry(index)?.body {
+        let days = self.advice_window.saturating_sub(self.window);
+        let (since, longer, least, kind) = match &self.entry(index)?.body {
             Body::Vacant => return None,
             Body::Transaction(transaction) => {
                 let admitted = transaction.admitted;
                 let sent = transaction.facts.trace.transmitted.resolve(admitted);
                 let ahead = sent.unwrap_or(admitted).unix_millis();
                 let ahead = ahead.saturating_sub(admitted.unix_millis());
-                let ahead = Duration::from_millis(ahead).min(self.window);
+                let ahead = Duration::from_millis(ahead);
                 match transaction.advised {
                     Some(AdviceOrigin::Acquirer) => {
-                        let days = self.advice_window.saturating_sub(self.window);
-                        (admitted, days.saturating_add(ahead), MessageKind::Advice)
+                        let is_known = transaction.facts.trace.transmitted.is_known();
+                        let least = if is_known { ahead } else { days };
+                        let longer = days.saturating_add(ahead);
+                        (admitted, longer, least, MessageKind::Advice)
                     }
-                    Some(AdviceOrigin::StandIn) | None => (admitted, ahead, MessageKind::Request),
+                    Some(AdviceOrigin::StandIn) | None => {
+                        let longer = ahead.min(self.window);
+                        (admitted, longer, longer, MessageKind::Request)
+                    }
                 }
             }
-            Body::Tombstone(tombstone) => (tombstone.decided, self.window, MessageKind::Request),
+            // What it buries may be an advice.
+            Body::Tombstone(tombstone) => {
+                let longer = days.saturating_add(self.window);
+                (tombstone.decided, longer, self.window, MessageKind::Advice)
+            }
         };
         Some(Kept {
             since,
             longer,
+            least,
             kind,
         })
     }

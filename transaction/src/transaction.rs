@@ -148,10 +148,10 @@ impl Transaction {
     /// What another transaction that names this one has to know.
     pub(crate) fn as_original(&self) -> Original {
         let reversed = match self.state.ending() {
+            Some(Ending::NotSent) => return Original::Unknown,
             Some(Ending::TimedOut | Ending::Invalid) => true,
             Some(
                 Ending::Refused
-                | Ending::NotSent
                 | Ending::Declined
                 | Ending::Approved
                 | Ending::PartlyReversed

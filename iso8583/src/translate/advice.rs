@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use domain::amount::Amount;
 use domain::code_map::CodeMap;
 use domain::ids::{AuthorisationId, InstitutionId};
 use domain::record::Completed;
@@ -75,17 +76,18 @@ pub fn advice(message: MessageRef<'_>) -> Result<AdviceFields, FormatError> {
 }
 
 /// What an advice of this message says beyond its facts, encoded into `scratch` as
-/// [`domain::request::Answer::fields`] lays it out: no account number, no authentication data, no
-/// private field, as it may hold some. What does not fit is left out.
+/// [`domain::request::Answer::fields`] lays it out: fields whose meaning the standard fixes and that
+/// hold no account number, no expiry date and no authentication data. What is private, reserved or
+/// national may hold some, and what does not fit is left out.
 #[must_use]
 pub fn advice_content<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a [u8] {
     let dialect = message.dialect();
     let mut kept = Bitmap::EMPTY;
-    for number in message.present() {
+    for number in KEPT {
         let is_public = dialect
             .field(number)
             .is_some_and(|row| row.sensitivity == Sensitivity::Public);
-        if (is_public && !FROM_FACTS.contains(&number)) || number == CHIP_DATA {
+        if is_public || number == CHIP_DATA {
             kept = kept.with(number);
         }
     }
@@ -99,6 +101,8 @@ pub struct IssuerAdvice<'a> {
     pub facts: &'a Facts,
     /// The account's digits in the clear (DE2).
     pub account: &'a [u8],
+    /// DE4, in the units of the issuer.
+    pub amount: Amount,
     /// How it travels: its own STAN and DE7, the same in every transmission.
     pub leg: &'a IssuerLeg,
     /// This switch (DE33).
@@ -226,7 +230,7 @@ fn put_of_1987(
     match number {
         2 => writer.put(2, advice.account)?,
         3 => writer.put(3, facts.processing_code.as_bytes())?,
-        4 => writer.put(4, &facts.amount.digits())?,
+        4 => writer.put(4, &advice.amount.digits())?,
         7 => writer.put(7, &leg.transmitted.digits())?,
         11 => writer.put(11, &leg.stan.digits())?,
         12 => put_present(writer, 12, trace.local_time.as_bytes())?,
@@ -266,10 +270,11 @@ fn put_of_1987(
 const OWN: [u8; 21] = [
     2, 3, 4, 7, 11, 12, 13, 18, 22, 24, 26, 32, 33, 37, 38, 39, 41, 42, 49, 56, 90,
 ];
-/// What the facts hold, and what authenticated the acquirer's message.
-const FROM_FACTS: [u8; 18] = [
-    1, 2, 3, 4, 7, 11, 12, 13, 18, 22, 32, 33, 37, 41, 42, 49, 64, 128,
+/// What is kept of an advice: amounts of settlement and billing with their rates, dates, countries,
+/// conditions and reasons, fees, what was decided, names of the acceptor, chip data, originals.
+const KEPT: [u8; 34] = [
+    5, 6, 8, 9, 10, 15, 16, 17, 19, 20, 21, 23, 24, 25, 26, 27, 28, 29, 30, 31, 38, 39, 43, 44, 50,
+    51, 54, CHIP_DATA, 56, 90, 95, 97, 98, 100,
 ];
-
 #[cfg(test)]
 mod tests;

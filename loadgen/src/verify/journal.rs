@@ -135,7 +135,9 @@ impl JournalBook {
         }
         match self.entry(advised.transaction) {
             // After a candidate that provably got nothing the switch may approve by itself.
-            Some(before) if before.kind == Some(OutcomeKind::NotSent) => *before = entry,
+            Some(before) if before.open || before.kind == Some(OutcomeKind::NotSent) => {
+                *before = entry;
+            }
             Some(_) => self.contradict(advised.transaction, "advised twice"),
             None => self.admit(advised.transaction, entry),
         }

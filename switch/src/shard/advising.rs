@@ -25,10 +25,14 @@ impl Shard {
         if !self.journal.takes_reversals() {
             return self.refuse_for(RejectReason::JournalUnavailable, session, frame);
         }
-        let fields = match translate::advice(frame.message()) {
+        let mut fields = match translate::advice(frame.message()) {
             Ok(fields) => fields,
             Err(error) => return self.refuse_malformed(session, frame, error.field),
         };
+        match self.exponents(&frame).from_network(fields.request.amount) {
+            Some(amount) => fields.request.amount = amount,
+            None => return self.refuse_malformed(session, frame, 4),
+        }
         let mut scratch = [0_u8; Answer::FIELDS_LEN_MAX];
         let content = translate::advice_content(frame.message(), &mut scratch);
         let Ok(advice) = self.keyring.advice(frame.acquirer, &fields, content) else {
@@ -130,9 +134,16 @@ impl Shard {
         };
         let account = pan.expose_digits();
         let echo = self.echo.of_facts(facts, &leg, account);
+        let exponents = &self
+            .config
+            .issuers
+            .get(usize::from(leg.issuer.0))?
+            .wire
+            .exponents;
         let advice = IssuerAdvice {
             facts,
             account,
+            amount: exponents.to_network(facts.amount)?,
             leg: &leg,
             forwarding: &issuer.institution,
             completed: owed.completed.as_ref(),

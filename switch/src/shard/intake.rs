@@ -128,7 +128,7 @@ impl Shard {
     }
 
     /// In which units the acquirer of a message counts.
-    fn exponents(&self, frame: &Frame) -> Arc<Exponents> {
+    pub(super) fn exponents(&self, frame: &Frame) -> Arc<Exponents> {
         let listener = self.config.listeners.get(usize::from(frame.listener.0));
         listener.map_or_else(Arc::default, |listener| {
             Arc::clone(&listener.wire.exponents)

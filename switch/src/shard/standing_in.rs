@@ -53,7 +53,8 @@ impl StandInState {
 }
 
 impl Shard {
-    /// The rule by which the switch may approve in place of one of those that were passed over.
+    /// The rule by which the switch may approve in place of one of those that were passed over. Of
+    /// DE3 only debits of goods and cash (0x): nobody keeps a ledger for the rest.
     pub(super) fn stand_in_rule(&self, handle: Handle, skipped: Skipped) -> Option<RuleId> {
         let frame = self.engine.frame(handle)?;
         let pan = self.account_in(frame)?;
@@ -68,8 +69,10 @@ impl Shard {
             .any(|floor| floor.currency() == currency);
         let waiting = self.work.waiting.get(frame.0 as usize)?;
         let has_pin = waiting.frame.message().present().contains(PIN);
+        let is_purchase = facts.processing_code.as_bytes().first() == Some(&b'0');
         let passed_over = skipped.iter().any(|(issuer, _)| issuer == rule.issuer);
-        (has_floor && passed_over && (rule.pin_unchecked || !has_pin)).then_some(found)
+        let is_covered = has_floor && passed_over && is_purchase;
+        (is_covered && (rule.pin_unchecked || !has_pin)).then_some(found)
     }
 
     /// Asks the shard that knows the account.

@@ -393,6 +393,10 @@ fn check_account(message: MessageRef<'_>, digits: &[u8]) {
 /// What is kept of an answer is a row of fields that the dialect replays, without the secrets of
 /// the card however they are wrapped.
 fn check_kept(message: MessageRef<'_>, mut fields: &[u8]) {
+    // Another edition than 1987 says so first.
+    if let [0, 0, 1, b'1' | b'2', rest @ ..] = fields {
+        fields = rest;
+    }
     while let [number, high, low, rest @ ..] = fields {
         assert!(message.dialect().replay().contains(*number));
         let (value, behind) = rest.split_at(usize::from(u16::from_be_bytes([*high, *low])));

@@ -82,11 +82,7 @@ impl Engine {
         if self.load.inflight >= self.settings.inflight_max {
             return full(NotAdmitted::InflightFull);
         }
-        // A tenth stays free for the reversals of the acquirers (F31).
-        let saf_max = self
-            .settings
-            .saf_max
-            .saturating_sub(self.settings.saf_max / 10);
+        let saf_max = self.settings.saf_free_of_reserve();
         if self.saf.count().saturating_add(self.load.exposed) >= saf_max {
             return full(NotAdmitted::SafFull);
         }
