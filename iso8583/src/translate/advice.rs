@@ -76,9 +76,9 @@ pub fn advice(message: MessageRef<'_>) -> Result<AdviceFields, FormatError> {
 }
 
 /// What an advice of this message says beyond its facts, encoded into `scratch` as
-/// [`domain::request::Answer::fields`] lays it out: fields whose meaning the standard fixes and that
-/// hold no account number, no expiry date and no authentication data. What is private, reserved or
-/// national may hold some, and what does not fit is left out.
+/// [`domain::request::Answer::fields`] lays it out: fields whose meaning the standard fixes and
+/// that hold no account number, no expiry date and no authentication data. What is private,
+/// reserved or national may hold some, and what does not fit is left out.
 #[must_use]
 pub fn advice_content<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a [u8] {
     let dialect = message.dialect();
