@@ -149,7 +149,7 @@ pub struct Ack {
     pub mti: Mti,
     /// The message.
     pub id: TraceId,
-    /// DE39; `None` without an answer.
+    /// DE39; `None` without an answer that can be used.
     pub code: Option<ResponseCode>,
     /// DE38; empty when the answer had none.
     pub authorisation: AuthorisationId,
@@ -189,9 +189,11 @@ impl Ack {
         let mti = mti.context("the message type cannot be read")?;
         let id = TraceId::parse(&mut words)?;
         let mut word = |what: &'static str| words.next().context(what);
-        let _outcome: &str = word("the outcome is missing")?;
+        let outcome = word("the outcome is missing")?;
         let code = match word("DE39 is missing")? {
             "--" => None,
+            // A byte of it was spoiled on the way: nobody acts on it, and its request is repeated.
+            _ if outcome == Outcome::Protocol.name() => None,
             code => Some(ResponseCode::read(code.as_bytes())?),
         };
         let authorisation = match word("DE38 is missing")? {
@@ -280,10 +282,16 @@ mod tests {
             ..line
         })
         .unwrap();
+        log.write(&AckLine {
+            outcome: Outcome::Protocol,
+            ..line
+        })
+        .unwrap();
         log.flush().unwrap();
         let mut acks = Vec::new();
         Ack::read_all(&path, |ack| acks.push(ack)).unwrap();
-        assert_eq!(acks.len(), 2);
+        assert_eq!(acks.len(), 3);
+        assert_eq!(acks[2].code, None, "nobody acts on a spoiled answer");
         assert_eq!(acks[0].amount.minor(), 12_300);
         assert_eq!(acks[0].code, Some(ResponseCode::APPROVED));
         assert_eq!(acks[0].id.terminal.as_str(), "KE000007");
