@@ -80,7 +80,7 @@ impl Engine {
     pub(crate) fn on_advice(&mut self, advice: &Advice<'_>) {
         let frame = advice.frame;
         if !self.may_wait() {
-            return self.refuse_advice(frame, ResponseCode::MALFUNCTION, NotAdmitted::InflightFull);
+            return self.not_admitted(frame, ResponseCode::MALFUNCTION, NotAdmitted::InflightFull);
         }
         match self.known_copy(advice) {
             Known::Nothing => self.take_advice(advice),
@@ -136,7 +136,7 @@ impl Engine {
     fn take_advice(&mut self, advice: &Advice<'_>) {
         let frame = advice.frame;
         if let Err((code, reason)) = self.may_take(advice) {
-            return self.refuse_advice(frame, code, reason);
+            return self.not_admitted(frame, code, reason);
         }
         let facts = advice.facts;
         let id = self.next_id(facts.slot);
@@ -155,7 +155,7 @@ impl Engine {
         if self.promise(entry, content, Duration::ZERO).is_none() {
             debug_assert!(false, "there was room a moment ago");
             self.forget_advice(handle);
-            return self.refuse_advice(frame, ResponseCode::MALFUNCTION, NotAdmitted::SafFull);
+            return self.not_admitted(frame, ResponseCode::MALFUNCTION, NotAdmitted::SafFull);
         }
         self.set_deadline(handle, self.settings.decision_timeout);
         match advice.original {
@@ -371,7 +371,7 @@ impl Engine {
             } else {
                 NotAdmitted::Undecided
             };
-            self.refuse_advice(frame, code, reason);
+            self.not_admitted(frame, code, reason);
         }
     }
 
@@ -391,10 +391,6 @@ impl Engine {
         if let Some(saf) = self.first_owed(handle) {
             self.drop_owed(handle, saf);
         }
-    }
-
-    fn refuse_advice(&mut self, frame: FrameId, code: ResponseCode, why: NotAdmitted) {
-        self.not_admitted(frame, code, why);
     }
 
     /// The advice that [`Output::SendAdvice`] sends.

@@ -8,7 +8,7 @@ use domain::time::{Instant, TransmissionTime};
 use iso8583::translate::{self, IssuerAdvice};
 use transaction::advice::OriginalQuery;
 use transaction::input::Assignment;
-use transaction::matching::{Expected, ResponseKind};
+use transaction::matching::ResponseKind;
 use transaction::{Handle, Input, OwedId};
 
 use super::asking::Question;
@@ -16,7 +16,7 @@ use super::issuing::link_mac;
 use super::{FollowUp, LinkTable, Shard, unwritable};
 use crate::acquirer::SessionRef;
 use crate::frame::Frame;
-use crate::mesh::{Outbound, OutboundId, Purpose};
+use crate::mesh::Outbound;
 use crate::metrics::RejectReason;
 
 impl Shard {
@@ -156,23 +156,7 @@ impl Shard {
         let framed = unwritable::write(&issuer, mac, &mut self.work.scratch, |body| {
             translate::write_advice(issuer.dialect, &advice, body)
         });
-        let expected = Expected {
-            kind: ResponseKind::of_advice(facts.class),
-            stan: leg.stan,
-        };
-        let framed = framed.map_err(|why| self.note_unwritable(leg.issuer, why, now));
-        let bytes = self.work.scratch.get(..framed.ok()?)?.to_vec();
-        Some(Outbound {
-            id: OutboundId {
-                owner: self.id,
-                handle,
-                stan: leg.stan,
-                purpose: Purpose::Reversal(id),
-            },
-            link,
-            expected,
-            echo,
-            bytes,
-        })
+        let kind = ResponseKind::of_advice(facts.class);
+        self.owed_outbound(id, &leg, framed, now, (link, kind, echo))
     }
 }

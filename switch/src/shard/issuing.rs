@@ -14,7 +14,8 @@ use std::sync::Arc;
 use transaction::matching::{Echo, Expected, ResponseKind};
 use transaction::{Handle, Input, OwedId};
 
-use super::{FollowUp, Shard, unwritable};
+use super::unwritable::{self, Unwritable};
+use super::{FollowUp, Shard};
 use crate::config::{Config, ListenerId, Wire};
 use crate::conn::Conn;
 use crate::crypto::mac::EndpointMac;
@@ -158,21 +159,31 @@ impl Shard {
         let framed = unwritable::write(&issuer, mac, &mut self.work.scratch, |body| {
             translate::write_reversal(issuer.dialect, &reversal, body)
         });
-        let expected = Expected {
-            kind: ResponseKind::Reversal,
-            stan: leg.stan,
-        };
+        let kind = ResponseKind::Reversal;
+        self.owed_outbound(id, &leg, framed, now, (link, kind, echo))
+    }
+
+    /// What was written for something owed, in the scratch, with what its answer must match.
+    pub(super) fn owed_outbound(
+        &mut self,
+        id: OwedId,
+        leg: &IssuerLeg,
+        framed: Result<usize, Unwritable>,
+        now: Instant,
+        (link, kind, echo): (LinkId, ResponseKind, Echo),
+    ) -> Option<Outbound> {
+        let stan = leg.stan;
         let framed = framed.map_err(|why| self.note_unwritable(leg.issuer, why, now));
         let bytes = self.work.scratch.get(..framed.ok()?)?.to_vec();
         Some(Outbound {
             id: OutboundId {
                 owner: self.id,
-                handle,
-                stan: leg.stan,
+                handle: id.handle,
+                stan,
                 purpose: Purpose::Reversal(id),
             },
             link,
-            expected,
+            expected: Expected { kind, stan },
             echo,
             bytes,
         })

@@ -240,7 +240,7 @@ impl Engine {
         self.wait(Effect::Outcome(handle));
     }
 
-    pub(crate) fn outcome_not_sent(&mut self, handle: Handle, code: ResponseCode) {
+    fn outcome_not_sent(&mut self, handle: Handle, code: ResponseCode) {
         self.store_code(handle, code);
         self.journal_outcome(handle, OutcomeKind::NotSent, None);
     }
