@@ -14,7 +14,8 @@
 //!
 //! # Entry points
 //! [`Engine`], [`Input`], [`Output`], [`Settings`]; for the links [`matching::StanAllocator`] and
-//! [`matching::PendingTable`].
+//! [`matching::PendingTable`]; for connections [`network::LinkMachine`] and
+//! [`network::SessionMachine`].
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -39,6 +40,7 @@ mod index;
 pub mod input;
 mod invariants;
 pub mod matching;
+pub mod network;
 pub mod output;
 mod random;
 mod replay;
