@@ -26,6 +26,8 @@ impl Mti {
     pub const REVERSAL_ADVICE: Self = Self(*b"0420");
     /// 0800.
     pub const NETWORK_REQUEST: Self = Self(*b"0800");
+    /// 1804.
+    pub const NETWORK_REQUEST_1993: Self = Self(*b"1804");
 
     /// Stands where none could be read.
     pub(crate) const UNREAD: Self = Self(*b"0000");

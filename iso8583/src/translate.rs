@@ -4,7 +4,7 @@
 //! [`response_code`], [`issuer_answer`] on the issuer's, [`network`] on both. Writing:
 //! [`write_answer`], [`write_refusal`] toward the acquirer, [`write_issuer_request`],
 //! [`write_advice`], [`write_reversal`] toward the issuer, [`write_network`],
-//! [`write_network_answer`] on both.
+//! [`write_network_answer`], [`write_network_refusal`] on both.
 
 mod across;
 mod advice;
@@ -16,7 +16,11 @@ mod scrub;
 mod write;
 
 pub use advice::{AdviceFields, IssuerAdvice, advice, advice_content, write_advice};
-pub use network::{NetworkKind, network, write_network, write_network_answer};
+pub use network::{
+    NetworkCode, NetworkCodes, NetworkKind, NetworkRefusal, NetworkRequest, network,
+    network_accepted, network_field, settlement_date, write_network, write_network_answer,
+    write_network_refusal,
+};
 pub use read::{
     RequestFields, ReversalFields, account, can_be_refused, currency, issuer_answer, request,
     response_code, reversal, stan, trace,

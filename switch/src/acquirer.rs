@@ -11,10 +11,14 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use domain::ids::ShardId;
+use domain::network::{NetworkKind, SettlementDate};
+use domain::time::{Instant, WallTime};
 use slab::Slab;
+use transaction::network::{Hold, SessionInput, SessionMachine, SessionOutput, Settlement};
 
 use crate::conn::Conn;
-use crate::frame::Claim;
+use crate::frame::{Casing, Claim, Frame};
+use crate::voice::{NetworkStan, Told, Voice};
 
 pub(crate) use listener::{ListenerSetup, listen};
 pub(crate) use session::SessionContext;
@@ -39,6 +43,18 @@ pub(crate) struct Session {
     inflight_max: u32,
     malformed: Cell<u32>,
     reader: Cell<Option<Waker>>,
+    network: RefCell<Network>,
+    voice: Rc<Voice>,
+}
+
+/// What network messages have made of a session.
+struct Network {
+    machine: SessionMachine,
+    settlement: Settlement,
+    stan: NetworkStan,
+    /// How its last message stood on the connection: messages of ours stand so too.
+    casing: Option<Casing>,
+    scratch: Vec<u8>,
 }
 
 impl std::fmt::Debug for Session {
@@ -84,6 +100,88 @@ impl Session {
         self.malformed.take()
     }
 
+    /// Whether its transactions are looked at: it may have to sign on first.
+    pub(crate) fn takes_requests(&self) -> bool {
+        self.network.borrow().machine.takes_requests()
+    }
+
+    /// A message of the acquirer came, which is what it says to be.
+    pub(crate) fn heard(&self, frame: &Frame, now: Instant) {
+        let mut network = self.network.borrow_mut();
+        network.casing = Some(frame.casing.reply());
+        network.machine.handle_input(SessionInput::Heard, now);
+    }
+
+    /// The acquirer has sent a network message, which was answered. The business day, when that has
+    /// changed.
+    pub(crate) fn asked(
+        &self,
+        kind: NetworkKind,
+        date: Option<SettlementDate>,
+        wall: WallTime,
+        now: Instant,
+    ) -> Option<SettlementDate> {
+        let mut network = self.network.borrow_mut();
+        network.machine.handle_input(SessionInput::Asked(kind), now);
+        if kind != NetworkKind::CutOver {
+            return None;
+        }
+        network.settlement.begin(date, Hold::No, wall, now);
+        network.settlement.told()
+    }
+
+    /// When an echo is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.network.borrow().machine.poll_timeout()
+    }
+
+    /// Sends an echo that is due; closes the connection when nobody answers them.
+    pub(crate) fn handle_timeout(&self, now: Instant, wall: WallTime) {
+        self.network.borrow_mut().machine.handle_timeout(now);
+        self.act(wall);
+    }
+
+    /// The process takes no more work: signs off, where the acquirer has signed on.
+    pub(crate) fn drain(&self, now: Instant, wall: WallTime) {
+        let drain = SessionInput::Drain;
+        self.network.borrow_mut().machine.handle_input(drain, now);
+        self.act(wall);
+    }
+
+    /// Answers a network message of the acquirer. An answer that cannot be written closes the
+    /// session: silence would leave the acquirer waiting.
+    pub(crate) fn answer_network(&self, request: &Frame, told: Told) {
+        let mut network = self.network.borrow_mut();
+        let len = self.voice.answer(request, told, &mut network.scratch);
+        self.push(len, &network.scratch);
+    }
+
+    fn act(&self, wall: WallTime) {
+        let mut network = self.network.borrow_mut();
+        while let Some(output) = network.machine.poll_output() {
+            match output {
+                SessionOutput::Send(kind) => {
+                    // Nothing has come yet that would say what stands around a message.
+                    let Some(casing) = network.casing else {
+                        continue;
+                    };
+                    let stan = network.stan.next();
+                    let out = &mut network.scratch;
+                    let len = self.voice.ask(kind, stan, wall, casing, out);
+                    self.push(len, out);
+                }
+                SessionOutput::Close => self.conn.close(),
+            }
+        }
+    }
+
+    fn push(&self, len: Option<usize>, scratch: &[u8]) {
+        let bytes = len.and_then(|len| scratch.get(..len));
+        if bytes.is_none_or(|bytes| self.conn.push(bytes).is_err()) {
+            self.conn.close();
+        }
+    }
+
     /// One more request is in flight.
     pub(crate) fn begin(&self) {
         self.inflight.set(self.inflight.get() + 1);
@@ -122,7 +220,11 @@ impl Sessions {
     }
 
     /// Adds a session; `None` when there are too many.
-    pub(crate) fn open(&self, conn: Conn) -> Option<(SessionRef, Rc<Session>)> {
+    pub(crate) fn open(
+        &self,
+        conn: Conn,
+        context: &SessionContext,
+    ) -> Option<(SessionRef, Rc<Session>)> {
         let mut table = self.table.borrow_mut();
         if table.len() >= self.count_max {
             return None;
@@ -136,6 +238,14 @@ impl Sessions {
             inflight_max: self.inflight_max,
             malformed: Cell::new(0),
             reader: Cell::new(None),
+            network: RefCell::new(Network {
+                machine: SessionMachine::new(context.policy, context.clock.now()),
+                settlement: Settlement::default(),
+                stan: NetworkStan::default(),
+                casing: None,
+                scratch: vec![0; NETWORK_LEN_MAX],
+            }),
+            voice: Rc::clone(&context.voice),
         });
         let index = u32::try_from(table.insert(Rc::clone(&session))).ok()?;
         Some((
@@ -162,6 +272,15 @@ impl Sessions {
         self.find(&self.table.borrow(), session)
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Rc<Session>> {
+        let table = self.table.borrow();
+        table
+            .iter()
+            .map(|(_, session)| Rc::clone(session))
+            .collect()
+    }
+
     /// Closes them all; the last step of a drain.
     pub(crate) fn close_all(&self) {
         for (_, session) in self.table.borrow().iter() {
@@ -178,3 +297,6 @@ impl Sessions {
         (session.generation == wanted.generation).then(|| Rc::clone(session))
     }
 }
+
+/// Bytes of the largest network message: the answer to one has its echo fields, which are few.
+const NETWORK_LEN_MAX: usize = 1_024;

@@ -17,12 +17,15 @@ use domain::pan::PanToken;
 use domain::{Amount, ResponseCode};
 use iso8583::header::HeaderBytes;
 use iso8583::keep_alive::Answers;
+use iso8583::translate::NetworkCodes;
 use iso8583::{Dialect, Framing, Header};
 use risk_inline::list::Bin;
 use router::links::EjectionPolicy;
 use router::week::UtcOffset;
 use router::{Candidate, Conditions, PrefixRange, RouteTable};
 use transaction::Settings;
+use transaction::matching::EchoFields;
+use transaction::network::{LinkPolicy, SessionPolicy};
 
 use crate::crypto::mac::EndpointMac;
 use crate::limits::ANSWER_BYTES_PER_TRANSACTION;
@@ -34,6 +37,7 @@ mod endpoints;
 mod keys;
 mod load;
 mod mac;
+mod network;
 mod numbering;
 mod report;
 mod risk;
@@ -326,6 +330,10 @@ pub struct Listener {
     pub mac_failure_answer: Option<ResponseCode>,
     /// DE39 for a request whose issuer did not answer in time.
     pub timeout_answer: ResponseCode,
+    /// What its network messages mean.
+    pub network_codes: NetworkCodes,
+    /// When its sessions take transactions, and when they are asked for a sign of life.
+    pub session: SessionPolicy,
 }
 
 /// How messages stand on the connections of one endpoint.
@@ -370,10 +378,16 @@ pub struct Issuer {
     pub stan_base: u32,
     /// How many STANs.
     pub stan_size: u32,
-    /// Say 0800/001 before any request.
-    pub sign_on: bool,
-    /// Silence on a link after which an echo is sent.
-    pub echo_idle: Duration,
+    /// What its network messages mean.
+    pub network_codes: NetworkCodes,
+    /// When its links sign on, and when they are asked for a sign of life.
+    pub link: LinkPolicy,
+    /// The fields that its answers give back.
+    pub match_fields: EchoFields,
+    /// On which links an answer may come.
+    pub link_group: LinkGroup,
+    /// Whether it takes nothing between the start and the end of its cut-over.
+    pub hold_on_cutover: bool,
     /// DE33 of what is forwarded.
     pub institution: InstitutionId,
     /// How messages stand on its connections.
@@ -384,7 +398,7 @@ pub struct Issuer {
     pub connect_timeout: Duration,
     /// Longest wait between two attempts.
     pub reconnect_max: Duration,
-    /// How long a reversal waits for its 0410/0430, and a network message for its answer.
+    /// How long a reversal waits for its 0410/0430.
     pub reversal_timeout: Duration,
     /// What authenticates its messages; `None` for nothing.
     pub mac: Option<Arc<EndpointMac>>,
@@ -395,6 +409,15 @@ impl Issuer {
     pub fn link_ids(&self) -> impl Iterator<Item = LinkId> + '_ {
         (0..self.links).map(|position| LinkId(self.first_link.0.saturating_add(position)))
     }
+}
+
+/// On which links of an issuer the answer to a request may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkGroup {
+    /// On that of the request alone.
+    Link,
+    /// On any of the issuer's.
+    Issuer,
 }
 
 /// When an issuer is left alone for a while.

@@ -10,6 +10,8 @@
 //! The position of the record would not do: it is not known yet when the account is sealed, and it
 //! repeats after a torn tail.
 
+pub(crate) mod endpoint_keys;
+pub mod key_change;
 pub mod mac;
 mod siphash;
 

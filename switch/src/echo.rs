@@ -33,19 +33,26 @@ impl EchoReader {
             processing_code: text(message, 3),
             currency: translate::currency(message).ok(),
             account: with(message, 2, |account| Some(self.hash(account))),
+            local_time: text(message, 12),
+            local_date: text(message, 13),
+            institution: text(message, 32),
         }
     }
 
     /// Of what goes out: the acquirer's fields under the leg's own DE7.
     pub(crate) fn of_facts(&self, facts: &Facts, leg: &IssuerLeg, account: &[u8]) -> Echo {
+        let trace = &facts.trace;
         Echo {
             transmitted: Some(leg.transmitted),
-            terminal: facts.trace.terminal,
-            rrn: facts.trace.rrn,
-            merchant: facts.trace.merchant,
+            terminal: trace.terminal,
+            rrn: trace.rrn,
+            merchant: trace.merchant,
             processing_code: facts.processing_code,
             currency: Some(facts.amount.currency()),
             account: Some(self.hash(account)),
+            local_time: Text::new("DE12", trace.local_time.as_bytes()).unwrap_or_default(),
+            local_date: trace.local_date,
+            institution: trace.institution,
         }
     }
 

@@ -5,16 +5,21 @@ mod link;
 
 use iso8583::header::RejectCode;
 
-pub(crate) use connection::{ConnectionSetup, keep_connected};
-pub(crate) use link::{Link, LinkEvent, LinkSetup, ShardSet, Unmatched};
+pub(crate) use connection::{ConnectBudget, ConnectionSetup, keep_connected};
+pub(crate) use link::{CutOverStep, Link, LinkEvent, LinkSetup, ShardSet};
 
 /// What a frame of an issuer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
     /// A message.
     Message,
-    /// Its fields could not all be read.
-    Unreadable,
+    /// Its fields could not all be read: where that shows.
+    Unreadable {
+        /// The field; 0 is the MTI, 1 any bitmap.
+        field: u8,
+        /// Bytes from the start of the message.
+        offset: u32,
+    },
     /// A message of ours that the network in between did not pass on.
     Rejected(RejectCode),
 }

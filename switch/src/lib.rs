@@ -32,3 +32,4 @@ pub mod metrics;
 mod reading;
 mod shard;
 mod sys;
+mod voice;

@@ -37,6 +37,19 @@ pub const FRAME_LEN_MIN: usize = 512;
 /// Locked memory that one executor's rings need.
 pub const MEMLOCK_PER_EXECUTOR: u64 = 512 * 1024;
 
+/// Attempts to connect to one issuer that a shard makes at once: a thousand links that come back do
+/// not take its turns from its sessions.
+pub const CONNECTS_MAX: u32 = 8;
+
+/// Key changes that wait for their acknowledgement, per shard.
+pub const KEY_CHANGES_MAX: usize = 64;
+
+/// How long all shards may take to say that they can check with a new key.
+pub const KEY_SPREAD_MAX: Duration = Duration::from_secs(2);
+
+/// Answers that were not matched, of which the last ones are shown to people.
+pub const UNMATCHED_SHOWN_MAX: usize = 64;
+
 /// Descriptors beside those of sessions and links: standard streams, rings, journal files, the
 /// control plane and its connections.
 pub const DESCRIPTORS_RESERVED: u64 = 256;

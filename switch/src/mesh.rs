@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use domain::ids::{IssuerId, LinkId, ShardId, Stan};
+use domain::network::SettlementDate;
 use glommio::GlommioError;
 use glommio::ResourceType;
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
@@ -12,8 +13,11 @@ use transaction::matching::{Echo, Expected};
 use transaction::{Handle, OwedId};
 
 use crate::acquirer::SessionRef;
+use crate::crypto::endpoint_keys::Endpoint;
+use crate::crypto::key_change::NewKey;
 use crate::frame::{Claim, Frame};
 use crate::inbox::Inbox;
+use crate::issuer::CutOverStep;
 use crate::shard::Event;
 use crate::shard::asking::{Question, Told};
 
@@ -95,6 +99,26 @@ pub(crate) enum Message {
         /// Who answers.
         issuer: IssuerId,
     },
+    /// Any link home → the home of the link that an answer's STAN is of.
+    Misplaced {
+        /// The link on which it came.
+        came_on: LinkId,
+        /// The link whose STAN it has.
+        link: LinkId,
+        /// The answer.
+        frame: Box<Frame>,
+    },
+    /// Link home → all: an issuer's business day changes, or has changed.
+    CutOver {
+        /// Whose.
+        issuer: IssuerId,
+        /// Which of the two.
+        step: CutOverStep,
+        /// The day, when the issuer has named one.
+        date: Option<SettlementDate>,
+    },
+    /// What a change of keys takes.
+    Key(KeyMessage),
     /// Link home → all: links come and go.
     LinkState {
         /// The link.
@@ -102,6 +126,63 @@ pub(crate) enum Message {
         /// Whether it takes financial traffic.
         up: bool,
     },
+}
+
+/// What a change of keys takes. One shard leads all changes of one endpoint, one after the other.
+#[derive(Clone, Debug)]
+pub(crate) enum KeyMessage {
+    /// Where it came → leader.
+    Propose {
+        /// Whose keys.
+        endpoint: Endpoint,
+        /// The next one.
+        key: NewKey,
+        /// Where it came.
+        from: ShardId,
+        /// Its place there.
+        id: u32,
+    },
+    /// Leader → all: check with it too.
+    Offer {
+        /// Whose keys.
+        endpoint: Endpoint,
+        /// The next one.
+        key: NewKey,
+        /// Who leads.
+        leader: ShardId,
+        /// Tells its rounds apart.
+        round: u32,
+    },
+    /// Each → leader: it does.
+    Held {
+        /// Of which offer.
+        round: u32,
+    },
+    /// Leader → where it came: acknowledge it, or refuse it.
+    Decided {
+        /// Its place there.
+        id: u32,
+        /// Which of them.
+        verdict: KeyVerdict,
+    },
+    /// Where it came → all: it was acknowledged, use it; or it was not, forget it.
+    Ended {
+        /// Whose keys.
+        endpoint: Endpoint,
+        /// Whether it is used.
+        is_used: bool,
+    },
+}
+
+/// What a leader has decided about a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyVerdict {
+    /// All check with it.
+    Held,
+    /// Not all have said so in time: it is offered no longer.
+    Overdue,
+    /// Another one came first; nobody was offered this one.
+    Busy,
 }
 
 /// Names a message to an issuer, and what in the owner waits for its answer.

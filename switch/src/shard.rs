@@ -11,6 +11,8 @@ pub(crate) mod asking;
 mod build;
 mod intake;
 mod issuing;
+mod key_changes;
+mod networking;
 mod routing;
 pub(crate) mod setup;
 pub(crate) mod standing_in;
@@ -18,6 +20,7 @@ mod timing;
 mod unwritable;
 mod upkeep;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,6 +28,7 @@ use std::time::Duration;
 
 use ahash::AHashMap;
 use domain::ids::{IssuerId, LinkId, Lsn, ShardId};
+use domain::network::SettlementDate;
 use domain::time::{Instant, WallTime};
 use futures_lite::future;
 use glommio::timer::Timer;
@@ -36,14 +40,17 @@ use router::{Permit, Router};
 use slab::Slab;
 use transaction::input::{Assignment, Selection};
 use transaction::matching::{Expected, StanAllocator};
+use transaction::network::Settlement;
 use transaction::{Engine, Handle, Input, OwedId};
 
 use crate::acquirer::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ListenerId};
 use crate::conn::Conn;
 use crate::control::shared::ShardShared;
 use crate::crypto::Keyring;
+use crate::crypto::endpoint_keys::KeyTable;
+use crate::crypto::key_change::NewKey;
 use crate::echo::EchoReader;
 use crate::endpoint::IssuerWire;
 use crate::frame::{Casing, Frame, FramePool};
@@ -108,6 +115,22 @@ pub(crate) enum Event {
         /// Which.
         session: SessionRef,
     },
+    /// An acquirer brings a new key, which was verified.
+    SessionKey {
+        /// On which session.
+        session: SessionRef,
+        /// The message that waits for its answer.
+        frame: Box<Frame>,
+        /// The key.
+        key: NewKey,
+    },
+    /// The business day of an acquirer changes.
+    SessionCutOver {
+        /// Whose.
+        listener: ListenerId,
+        /// The day.
+        date: SettlementDate,
+    },
     /// All records up to here are on disk.
     Durable(Lsn),
     /// The journal has met an error: nothing more becomes durable.
@@ -143,6 +166,7 @@ pub(crate) struct Shard {
     pub(crate) pool: FramePool,
     pub(crate) gate: Rc<Gate>,
     pub(crate) links: LinkTable,
+    pub(crate) keys: KeyTable,
     pub(crate) wires: Vec<IssuerWire>,
     pub(crate) echo: EchoReader,
     pub(crate) metrics: Metrics,
@@ -191,6 +215,12 @@ pub(crate) struct Work {
     pub(crate) is_stalled: bool,
     /// Failures of the journal that the metrics have.
     pub(crate) journal_errors: JournalErrors,
+    /// By issuer, its business day; the same on every shard.
+    pub(crate) settlements: Vec<Settlement>,
+    /// Key changes that this shard has begun, and those that it leads.
+    pub(crate) key_changes: key_changes::KeyChanges,
+    /// Until when links may sign off, at the end of a drain.
+    pub(crate) leaving_until: Option<Instant>,
 }
 
 /// Failures of the journal, by operation.
@@ -256,6 +286,8 @@ pub(crate) struct LinkPlace {
     pub(crate) stans: StanAllocator,
     /// The link itself, when this shard is its home.
     pub(crate) home: Option<Box<Link>>,
+    /// How long it was open when it was lost, for the task that connects it again.
+    pub(crate) open_for: Rc<Cell<Option<Duration>>>,
 }
 
 impl LinkTable {
@@ -347,6 +379,14 @@ impl Shard {
             Event::LinkWritten { conn } => self.note_written(Some(conn)),
             Event::LinkLost { link, reason } => self.link_lost(link, reason, now),
             Event::Blocked { session } => self.note_blocked(session),
+            Event::SessionKey {
+                session,
+                frame,
+                key,
+            } => self.session_key(session, frame, key, now),
+            Event::SessionCutOver { listener, date } => {
+                self.shared.tell_session_cut_over(listener, date);
+            }
             Event::Durable(lsn) => self.durable(lsn, now),
             Event::JournalDead(error) => {
                 self.count_journal_errors();
@@ -393,6 +433,15 @@ impl Shard {
             Message::Probe { link, from } => self.probe_at_home(link, from),
             Message::Echoed { issuer } => self.router.echo_answered(issuer, now),
             Message::LinkState { link, up } => self.set_link_state(link, up, now),
+            Message::Misplaced {
+                came_on,
+                link,
+                frame,
+            } => {
+                self.take_misplaced(came_on, link, frame, now);
+            }
+            Message::CutOver { issuer, step, date } => self.set_cut_over(issuer, step, date, now),
+            Message::Key(message) => self.take_key_message(message, now),
         }
     }
 
@@ -455,9 +504,10 @@ impl Shard {
 
 impl Work {
     /// Nothing to do yet.
-    pub(crate) fn new(wall: WallTime, frame_len_max: usize) -> Self {
+    pub(crate) fn new(wall: WallTime, frame_len_max: usize, issuers: usize) -> Self {
         Self {
             wall,
+            settlements: vec![Settlement::default(); issuers],
             scratch: vec![0; frame_len_max.saturating_add(Casing::LEN_MAX)],
             ..Self::default()
         }

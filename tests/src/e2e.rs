@@ -4,6 +4,7 @@
 pub mod bank;
 pub mod campaign;
 pub mod chaos;
+pub mod desk;
 mod http;
 mod load;
 mod node;

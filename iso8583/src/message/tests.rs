@@ -421,7 +421,7 @@ fn ask_everything(bytes: &[u8], index: &FieldIndex) {
     let reads = [
         translate::request(view).is_ok(),
         translate::reversal(view).is_ok(),
-        translate::network(view).is_ok(),
+        translate::network(view, &translate::NetworkCodes::GENERIC).is_ok(),
         translate::issuer_answer(view, &domain::code_map::CodeMap::STANDARD, &mut [0; 300]).is_ok(),
         translate::write_answer(index.dialect(), view, &answer, &mut out).is_ok(),
         translate::write_answer(Dialect::ISO87_ASCII_HEX, view, &answer, &mut out).is_ok(),

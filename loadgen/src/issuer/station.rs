@@ -11,7 +11,7 @@ use domain::response_code::ResponseCode;
 use domain::time::{Instant, TransmissionTime, digits_of};
 use hashbrown::{HashMap, HashSet};
 use iso8583::mti::{Class, Function, Version};
-use iso8583::translate::{NetworkKind, RequestFields, ReversalFields};
+use iso8583::translate::{NetworkCodes, NetworkKind, RequestFields, ReversalFields};
 use iso8583::{FieldIndex, MessageRef, translate};
 
 use super::behaviour::{Delivery, Dice};
@@ -247,10 +247,15 @@ impl Station {
 
     fn network(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
         self.stats.network += 1;
-        match translate::network(message).ok()? {
+        let codes = NetworkCodes::of(self.wire.dialect);
+        match translate::network(message, &codes).ok()? {
             NetworkKind::SignOn => self.signed_on.insert(line),
             NetworkKind::SignOff => self.signed_on.remove(&line),
-            NetworkKind::Echo | NetworkKind::CutOver | NetworkKind::Other => false,
+            NetworkKind::Echo
+            | NetworkKind::KeyChange
+            | NetworkKind::CutOver
+            | NetworkKind::CutOverEnd
+            | NetworkKind::Other => false,
         };
         let wire = self.wire;
         let mut frame = self.wheel.buffer();

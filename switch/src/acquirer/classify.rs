@@ -12,8 +12,10 @@ use crate::frame::Claim;
 pub(crate) enum Class {
     /// A request, an advice or a reversal of the dialect's edition, of any origin: for the loop.
     Transaction(Claim),
-    /// Network management: answered in the session.
+    /// A network message that asks something: answered in the session.
     Network,
+    /// The answer to one of ours.
+    NetworkAnswer,
     /// Answered at once, and nothing is remembered.
     Refuse {
         /// DE39.
@@ -40,6 +42,9 @@ pub(crate) fn classify(message: MessageRef<'_>, parsed: Result<(), ParseError>) 
             Function::Request | Function::Advice,
         ) => transaction(message),
         (MessageClass::Network, Function::Request | Function::Advice) => Class::Network,
+        (MessageClass::Network, Function::RequestResponse | Function::AdviceResponse) => {
+            Class::NetworkAnswer
+        }
         _ => refuse(message, unserved(mti), None),
     }
 }
@@ -112,6 +117,9 @@ mod tests {
     fn expected(version: u8, mti: &[u8; 4]) -> Class {
         let [v, class, function, origin] = mti.map(|digit| digit - b'0');
         let code = |code| Class::Refuse { code, field: None };
+        if v == version && class == 8 && matches!(function, 1 | 3) && origin <= 5 {
+            return Class::NetworkAnswer;
+        }
         if function % 2 == 1 || function > 2 || origin > 5 {
             return Class::Close;
         }

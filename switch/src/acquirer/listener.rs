@@ -54,7 +54,7 @@ fn admit(stream: TcpStream, context: &Rc<SessionContext>) {
         return;
     };
     let conn = Conn::new(writer, context.out_len_max);
-    match context.sessions.open(conn) {
+    match context.sessions.open(conn, context) {
         Some((session_ref, session)) => {
             context.count_open();
             let context = Rc::clone(context);

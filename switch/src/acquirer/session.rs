@@ -4,7 +4,6 @@
 use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ResponseCode;
@@ -18,14 +17,16 @@ use iso8583::frame::FrameStep;
 use iso8583::header::Stripped;
 use iso8583::keep_alive::{KeepAlive, Reaction};
 use iso8583::mti::Class as MessageClass;
+use iso8583::translate::{NetworkKind, NetworkRefusal};
 use iso8583::{Dialect, translate};
 use persistence::crash::{self, Step};
+use transaction::network::SessionPolicy;
 
 use super::classify::{Class, classify, refuse};
 use super::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
 use crate::config::{ListenerId, Wire};
-use crate::crypto::mac::{self, EndpointMac};
+use crate::crypto::endpoint_keys;
 use crate::frame::{Casing, Claim, Frame, FramePool};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
@@ -34,6 +35,7 @@ use crate::metrics::{
 };
 use crate::reading::{More, READ_LEN, Unfinished};
 use crate::shard::Event;
+use crate::voice::{KeyMessage, Said, Told, Voice};
 
 /// What all sessions of one listener on one shard share.
 #[derive(Debug)]
@@ -42,7 +44,8 @@ pub(crate) struct SessionContext {
     pub(crate) acquirer: AcquirerId,
     pub(crate) dialect: &'static Dialect,
     pub(crate) wire: Wire,
-    pub(crate) mac: Option<Arc<EndpointMac>>,
+    pub(crate) voice: Rc<Voice>,
+    pub(crate) policy: SessionPolicy,
     pub(crate) mac_failure_answer: Option<ResponseCode>,
     pub(crate) frame_deadline: Duration,
     pub(crate) request_wait_max: Duration,
@@ -72,8 +75,8 @@ impl SessionContext {
 
     /// Whether a message comes from whom it should, as far as its MAC can tell.
     fn check_mac(&self, frame: &Frame) -> Result<(), MacError> {
-        let mac = self.mac.as_ref();
-        mac.map_or(Ok(()), |mac| mac.check(frame.message()))
+        let keys = self.voice.keys.as_ref();
+        keys.map_or(Ok(()), |keys| keys.check(frame.message(), frame.received))
     }
 
     /// How its acquirer is told a code.
@@ -158,8 +161,13 @@ impl Reader {
 
     /// Reads once. A frame that has begun must end before its deadline.
     async fn fill(&mut self) -> Result<More, CloseReason> {
-        let left = self.unfinished.time_left(self.context.clock.now());
+        let now = self.context.clock.now();
+        let left = self.unfinished.time_left(now);
         let left = left.map_err(|_| CloseReason::Deadline)?;
+        let echo = self.session.poll_timeout().map(|at| at.since(now));
+        // A read that may not take any time would not be one.
+        let echo = echo.map(|left| left.max(TIMER_RESOLUTION));
+        let left = left.into_iter().chain(echo).min();
         self.stream
             .set_read_timeout(left)
             .map_err(|_| CloseReason::Error)?;
@@ -173,11 +181,23 @@ impl Reader {
                 self.filled = self.filled.saturating_add(count);
                 Ok(more)
             }
-            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                Err(CloseReason::Deadline)
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => self.timed_out(),
             Err(_) => Err(CloseReason::Peer),
         }
+    }
+
+    /// A frame that is not whole in time ends the session; silence is asked whether anybody is
+    /// there.
+    fn timed_out(&self) -> Result<More, CloseReason> {
+        let now = self.context.clock.now();
+        if self.unfinished.time_left(now).is_err() {
+            return Err(CloseReason::Deadline);
+        }
+        self.session.handle_timeout(now, self.context.clock.wall());
+        if self.session.conn.is_closed() {
+            return Err(CloseReason::Silent);
+        }
+        Ok(More::Nothing)
     }
 
     /// Takes all whole frames out of the buffer and moves the rest to its front.
@@ -307,6 +327,8 @@ impl Reader {
         } else if let Err(error) = context.check_mac(&frame) {
             self.refuse_unauthentic(frame, error)?;
             return self.count_bad_frames(received, 1);
+        } else {
+            self.session.heard(&frame, received);
         }
         match classify(frame.message(), parsed) {
             Class::Transaction(claim) => {
@@ -314,22 +336,15 @@ impl Reader {
                 self.admit(frame, claim).await
             }
             Class::Network => {
-                let answered = self.answer_network(&frame);
-                self.context.pool.give(frame);
-                answered
+                self.take_network(frame, received);
+                Ok(())
+            }
+            Class::NetworkAnswer => {
+                context.pool.give(frame);
+                Ok(())
             }
             Class::Refuse { code, field } => {
-                context.metrics.count(Counter::Requests);
-                let is_unserved = code == ResponseCode::INVALID_TRANSACTION;
-                if parsed.is_ok() && !is_unserved {
-                    context.metrics.count_meaningless(Side::Acquirer);
-                }
-                let reason = if is_unserved {
-                    RejectReason::Unsupported
-                } else {
-                    RejectReason::Malformed
-                };
-                context.metrics.count(Counter::Rejected(reason));
+                self.count_refusal(code, parsed.is_ok());
                 self.refuse(frame, code, field)?;
                 self.count_bad_frames(received, 1)
             }
@@ -340,9 +355,33 @@ impl Reader {
         }
     }
 
-    /// A message enters the queue of the shard's loop, or is refused at once.
+    /// Counts a message that is refused at once, whether or not it could be read.
+    fn count_refusal(&self, code: ResponseCode, is_readable: bool) {
+        let metrics = &self.context.metrics;
+        metrics.count(Counter::Requests);
+        let is_unserved = code == ResponseCode::INVALID_TRANSACTION;
+        if is_readable && !is_unserved {
+            metrics.count_meaningless(Side::Acquirer);
+        }
+        let reason = if is_unserved {
+            RejectReason::Unsupported
+        } else {
+            RejectReason::Malformed
+        };
+        metrics.count(Counter::Rejected(reason));
+    }
+
+    /// A message enters the queue of the shard's loop, or is refused at once. One that comes before
+    /// a sign-on that must be has no answer, and nothing is remembered (semantics §7 rule 1).
     async fn admit(&mut self, mut frame: Box<Frame>, claim: Claim) -> Result<(), CloseReason> {
+        //= docs/rules.md#N-05
         self.context.metrics.count(Counter::Requests);
+        if !self.session.takes_requests() {
+            let reason = RejectReason::NotSignedOn;
+            self.context.metrics.count(Counter::Rejected(reason));
+            self.context.pool.give(frame);
+            return Ok(());
+        }
         if !self.session.has_capacity(claim) {
             if let Err(reason) = self.wait_for_capacity(claim).await {
                 self.context.pool.give(frame);
@@ -427,10 +466,45 @@ impl Reader {
         }
     }
 
-    fn answer_network(&mut self, frame: &Frame) -> Result<(), CloseReason> {
-        self.answer(frame, |dialect, out| {
-            translate::write_network_answer(dialect, frame.message(), out).ok()
-        })
+    /// What the acquirer asks is always answered, and goes no further. A new key is answered when
+    /// every shard has it.
+    fn take_network(&self, frame: Box<Frame>, now: Instant) {
+        let context = &self.context;
+        let Said::Asks(kind) = context.voice.said(frame.message()) else {
+            return context.pool.give(frame);
+        };
+        let told = match kind {
+            NetworkKind::KeyChange => match context.voice.key_in(frame.message()) {
+                KeyMessage::New(key) => {
+                    return context.inbox.push(Event::SessionKey {
+                        session: self.session_ref,
+                        frame,
+                        key,
+                    });
+                }
+                KeyMessage::Refused(why) => {
+                    tracing::error!(%why, "new key of a session refused, the old one stays");
+                    Told::of_key(why)
+                }
+                KeyMessage::None | KeyMessage::Unserved => Told::Refused(NetworkRefusal::NotServed),
+            },
+            NetworkKind::SignOn
+            | NetworkKind::SignOff
+            | NetworkKind::Echo
+            | NetworkKind::CutOver
+            | NetworkKind::CutOverEnd
+            | NetworkKind::Other => Told::Accepted,
+        };
+        self.session.answer_network(&frame, told);
+        let wall = context.clock.wall();
+        let date = translate::settlement_date(frame.message(), wall);
+        if let Some(date) = self.session.asked(kind, date, wall, now) {
+            context.inbox.push(Event::SessionCutOver {
+                listener: context.listener,
+                date,
+            });
+        }
+        context.pool.give(frame);
     }
 
     /// Writes one answer made in the session, with its MAC, in the casing of what it answers. An
@@ -442,11 +516,12 @@ impl Reader {
     ) -> Result<(), CloseReason> {
         let dialect = self.context.dialect;
         let class = request.message().mti().class();
-        let mac = self.context.mac.as_ref().and_then(|mac| mac.of(class));
+        let keys = self.context.voice.keys.as_ref();
+        let keys = keys.and_then(|keys| keys.of(class));
         let casing = request.casing.reply();
         let framed = casing.write(&mut self.scratch, |body| {
             let len = write(dialect, body)?;
-            mac::append(mac, dialect, body, len)
+            endpoint_keys::append(keys, dialect, body, len)
         });
         self.push(framed.ok_or(CloseReason::Error)?)
     }
@@ -486,6 +561,9 @@ impl BadFrames {
         self.count.get()
     }
 }
+
+/// The finest that a read is timed.
+const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 
 /// Too many open files, in the process and in the system (Linux errno).
 const EMFILE: i32 = 24;

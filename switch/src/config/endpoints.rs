@@ -8,7 +8,8 @@ use router::links::EjectionPolicy;
 
 use super::codes::timeout_answer;
 use super::dialects::Dialects;
-use super::mac::{Macs, failure_answer};
+use super::mac::{Asks, Macs, failure_answer};
+use super::network;
 use super::section::{Section, nearest};
 use super::wire::{request_header, wire};
 use super::{Acquirer, Breaker, Issuer, Limits, Listener, ListenerId};
@@ -55,7 +56,9 @@ pub(super) fn listeners(
             address: section
                 .required("address", address)
                 .unwrap_or_else(unused_address),
-            mac: shared.macs.read(&section, wire.dialect),
+            mac: shared.macs.read(&section, wire.dialect, Asks::Never),
+            network_codes: network::codes(&section, wire.dialect),
+            session: network::session(&section),
             acquirer: AcquirerId(acquirer.unwrap_or(0)),
             mac_failure_answer: failure_answer(&section, wire.dialect),
             timeout_answer: timeout_answer(&section),
@@ -110,6 +113,8 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
             .filter(|_| digits)
             .ok_or_else(|| "takes 1 to 11 digits (DE33)".to_owned())
     });
+    let mac = shared.macs.read(&section, wire.dialect, Asks::IfTold);
+    let asks = mac.as_ref().and_then(|mac| mac.change.as_ref()?.ask);
     let issuer = Issuer {
         id,
         name: name(&section),
@@ -121,11 +126,14 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
         ejection: ejection(section.section("ejection")),
         stan_base: section.number("stan_base", 1..=Stan::MAX, 1),
         stan_size: section.number("stan_size", 1_000..=Stan::MAX, Stan::MAX),
-        sign_on: section.flag("sign_on", true),
-        echo_idle: section.seconds("echo_idle_s", 1..=3_600, 30),
+        network_codes: network::codes(&section, wire.dialect),
+        link: network::link(&section, asks),
+        match_fields: network::match_fields(&section),
+        link_group: network::link_group(&section),
+        hold_on_cutover: section.flag("hold_on_cutover", false),
         institution: institution.unwrap_or(InstitutionId::EMPTY),
         request_header: request_header(&section, wire.header),
-        mac: shared.macs.read(&section, wire.dialect),
+        mac,
         wire,
         connect_timeout: section.millis("connect_timeout_ms", 10..=60_000, 2_000),
         reconnect_max: section.millis("reconnect_max_ms", 10..=600_000, 5_000),

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use domain::ResponseCode;
 use domain::result_code::CodeEdition;
 use iso8583::Dialect;
+use transaction::network::KeyPolicy;
 use zeroize::Zeroizing;
 
 use super::Keys;
 use super::secret::Vault;
 use super::section::Section;
+use crate::crypto::key_change::{Kek, KeyChange, KeyScope};
 use crate::crypto::mac::{EndpointMac, MacAlgorithm, MacLen, MacPadding, SoftwareMac};
 
 /// Reads the tables `mac` of one configuration.
@@ -59,6 +61,7 @@ impl<'a> Macs<'a> {
         &self,
         endpoint: &Section<'_>,
         dialect: &'static Dialect,
+        asks: Asks,
     ) -> Option<Arc<EndpointMac>> {
         let section = endpoint.optional_section("mac")?;
         if !self.is_admitted {
@@ -78,12 +81,57 @@ impl<'a> Macs<'a> {
         let receive = self.engine(&section, "receive_key", kind);
         let send = self.engine(&section, "send_key", kind);
         let network = section.flag("network", true);
+        let change = section.optional_section("key_change");
+        let change = change.map(|change| self.change(change, dialect, kind, asks));
         section.finish();
         Some(Arc::new(EndpointMac {
-            receive: receive?,
-            send: send?,
+            receive: Arc::new(receive?),
+            send: Arc::new(send?),
             network,
+            change: change.flatten(),
         }))
+    }
+
+    /// The table `mac.key_change`. `None` with a fault.
+    fn change(
+        &self,
+        section: Section<'_>,
+        dialect: &'static Dialect,
+        kind: Option<(MacAlgorithm, MacLen)>,
+        asks: Asks,
+    ) -> Option<KeyChange> {
+        let kek = self.kek(&section, kind.map(|(algorithm, _)| algorithm));
+        let key_field = key_field(&section, "key_field", KEY_FIELD, dialect);
+        let beside = key_field.unwrap_or(KEY_FIELD);
+        let check_field = self::key_field(&section, "check_field", beside, dialect);
+        let scope = section.parsed("keys", |text| match text {
+            "both" => Ok(KeyScope::Both),
+            "receive" => Ok(KeyScope::Receive),
+            "send" => Ok(KeyScope::Send),
+            _ => Err("takes \"both\", \"receive\" or \"send\"".to_owned()),
+        });
+        let change = KeyChange {
+            kek: kek?,
+            key_field: key_field?,
+            check_field: check_field?,
+            check_len: section.number("check_bytes", 3..=8, 3_u8).into(),
+            scope: scope.unwrap_or(KeyScope::Both),
+            overlap: section.seconds("overlap_s", 0..=86_400, 300),
+            ask: asked(&section, asks),
+        };
+        section.finish();
+        Some(change)
+    }
+
+    fn kek(&self, section: &Section<'_>, algorithm: Option<MacAlgorithm>) -> Option<Kek> {
+        let key = section.required("kek", |reference| self.vault.bytes(reference))?;
+        let algorithm = algorithm?;
+        let is_des = algorithm != MacAlgorithm::AesCmac;
+        let kek = Kek::new(algorithm, key.expose());
+        let lengths = if is_des { "16 or 24" } else { "16, 24 or 32" };
+        let fault = kek.is_none().then(|| format!("takes {lengths} bytes"));
+        self.note(section, "kek", key.expose(), is_des, fault);
+        kek
     }
 
     fn engine(
@@ -94,25 +142,89 @@ impl<'a> Macs<'a> {
     ) -> Option<SoftwareMac> {
         let key = section.required(name, |reference| self.vault.bytes(reference))?;
         let engine = kind.map(|(algorithm, len)| SoftwareMac::new(algorithm, len, key.expose()));
+        let is_des = kind.is_some_and(|(algorithm, _)| algorithm != MacAlgorithm::AesCmac);
+        let fault = engine.as_ref().and_then(|engine| engine.as_ref().err());
+        self.note(
+            section,
+            name,
+            key.expose(),
+            is_des,
+            fault.map(ToString::to_string),
+        );
+        engine?.ok()
+    }
+
+    /// Takes note of a key, and tells what is wrong with it: no key serves twice.
+    fn note(
+        &self,
+        section: &Section<'_>,
+        name: &str,
+        key: &[u8],
+        is_des: bool,
+        fault: Option<String>,
+    ) {
         let read = Known {
-            key: Zeroizing::new(key.expose().to_vec()),
-            is_des: kind.is_some_and(|(algorithm, _)| algorithm != MacAlgorithm::AesCmac),
+            key: Zeroizing::new(key.to_vec()),
+            is_des,
             place: section.place_of(name),
         };
         let mut known = self.known.borrow_mut();
         let same = known.iter().find(|other| other.is_same(&read));
-        if let Some(Err(error)) = engine {
-            section.fault_at(name, format!("`{name}` {error}"));
-        } else if let Some(Known { place, .. }) = same {
-            section.fault_at(
-                name,
-                format!("`{name}` is the key at {place} too: each use has its own"),
-            );
+        let twice = || {
+            let Known { place, .. } = same?;
+            Some(format!("is the key at {place} too: each use has its own"))
+        };
+        if let Some(fault) = fault.or_else(twice) {
+            section.fault_at(name, format!("`{name}` {fault}"));
         }
         known.push(read);
-        engine?.ok()
     }
 }
+
+/// Whether an endpoint may ask for keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// It is told them.
+    Never,
+    /// Where its table says so.
+    IfTold,
+}
+
+/// When keys are asked for.
+fn asked(section: &Section<'_>, asks: Asks) -> Option<KeyPolicy> {
+    if asks == Asks::Never {
+        return None;
+    }
+    let policy = KeyPolicy {
+        retry: section.seconds("retry_s", 1..=3_600, 60),
+        renew: section.seconds("renew_s", 60..=2_592_000, 86_400),
+    };
+    section.flag("ask", false).then_some(policy)
+}
+
+/// A field that may hold a key or its check value, and that the dialect has.
+fn key_field(
+    section: &Section<'_>,
+    name: &'static str,
+    default: u8,
+    dialect: &'static Dialect,
+) -> Option<u8> {
+    let number = section.number(name, 2..=128, default);
+    if !KEY_FIELDS.contains(&number) {
+        section.fault_at(name, format!("`{name}` takes 48, 53, 62, 96, 120 or 125"));
+        return None;
+    }
+    if dialect.field(number).is_none() {
+        let dialect = dialect.name();
+        section.fault_at(name, format!("`{dialect}` has no DE{number}"));
+        return None;
+    }
+    Some(number)
+}
+
+/// Where keys stand in the messages of the networks that are known.
+const KEY_FIELDS: [u8; 6] = [48, 53, 62, 96, 120, 125];
+const KEY_FIELD: u8 = 48;
 
 fn algorithm(section: &Section<'_>) -> Option<MacAlgorithm> {
     let padding = match section.number("padding", 1..=2, 2_u8) {

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, Stan};
 use iso8583::header::HeaderBytes;
+use iso8583::translate::NetworkCodes;
 use persistence::manifest::{NAME_LEN_MAX, NAMES_MAX, PartyNames};
 use router::RouteTable;
 use router::error::TableError;
 use router::links::EjectionPolicy;
+use transaction::matching::EchoFields;
+use transaction::network::LinkPolicy;
 
 use super::routes::spec;
-use super::{Acquirer, Breaker, Config, Issuer, Wire};
+use super::{Acquirer, Breaker, Config, Issuer, LinkGroup, Wire};
 use crate::limits::{LABEL_LEN_MAX, LABELS_MAX};
 
 const _: () = assert!(
@@ -129,8 +132,20 @@ impl Issuer {
             },
             stan_base: 1,
             stan_size: Stan::MAX,
-            sign_on: false,
-            echo_idle: NO_TIME,
+            network_codes: NetworkCodes::GENERIC,
+            link: LinkPolicy {
+                sign_on: false,
+                key: None,
+                echo_idle: NO_TIME,
+                echo_missed: 1,
+                answer_timeout: NO_TIME,
+                sign_on_attempts: 1,
+                sign_on_retry: NO_TIME,
+                mismatches_max: 1,
+            },
+            match_fields: EchoFields::DEFAULT_KEY,
+            link_group: LinkGroup::Link,
+            hold_on_cutover: false,
             institution: InstitutionId::EMPTY,
             wire: Wire::plain(0),
             request_header: HeaderBytes::NONE,

@@ -51,6 +51,12 @@ impl<'a> Section<'a> {
         section
     }
 
+    /// Whether there is a table at `key`.
+    pub(crate) fn is_table(&self, key: &'static str) -> bool {
+        let node = self.node(key);
+        node.is_some_and(|node| matches!(node.value, Value::Table(_)))
+    }
+
     /// The tables of the list at `key`, `[[key]]` in the file.
     pub(crate) fn tables(&self, key: &'static str) -> Vec<Self> {
         let Some(node) = self.node(key) else {

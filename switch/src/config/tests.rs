@@ -12,6 +12,7 @@ use super::*;
 
 mod codes;
 mod mac;
+mod network;
 mod routes;
 mod wire;
 
@@ -245,7 +246,7 @@ fn the_environment_may_set_any_key() {
     assert_eq!(config.issuers[0].addresses.len(), 2);
     assert_eq!(config.issuers[0].addresses[1].port(), 4712);
     assert_eq!(config.issuers[1].breaker.open, Duration::from_millis(700));
-    assert!(!config.issuers[1].sign_on);
+    assert!(!config.issuers[1].link.sign_on);
     assert_eq!(config.routes[0].deadline, Duration::from_millis(400));
     assert!(
         config

@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use crossbeam::queue::ArrayQueue;
 use domain::ids::{IssuerId, LinkId, Lsn, ShardId};
+use domain::network::SettlementDate;
 use domain::time::Instant;
 use persistence::DurablePosition;
 use router::links::EjectionChange;
 use router::selection::Transition;
+use transaction::matching::UnmatchedNote;
 
 use super::logging;
 use crate::clock::Clock;
+use crate::config::ListenerId;
 use crate::exit::ExitCode;
 use crate::metrics::Metrics;
 
@@ -93,6 +96,47 @@ pub enum ControlEvent {
         /// Whether it does.
         up: bool,
     },
+    /// An answer belongs to nothing that waits.
+    Unmatched {
+        /// On which link it came.
+        link: LinkId,
+        /// Whose it is.
+        issuer: IssuerId,
+        /// What is told of it.
+        note: UnmatchedNote,
+    },
+    /// An issuer's business day has changed, or its hold has ended.
+    CutOver {
+        /// Whose.
+        issuer: IssuerId,
+        /// The day in force.
+        date: SettlementDate,
+        /// Whether it takes nothing until the end.
+        is_held: bool,
+    },
+    /// An acquirer's business day has changed on one of its sessions.
+    SessionCutOver {
+        /// Where it connects.
+        listener: ListenerId,
+        /// The day in force.
+        date: SettlementDate,
+    },
+    /// A shard makes MACs with a new key.
+    Key {
+        /// Where.
+        shard: ShardId,
+        /// Whose.
+        endpoint: EndpointId,
+    },
+}
+
+/// Whose keys, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointId {
+    /// Of a listener's sessions.
+    Listener(ListenerId),
+    /// Of an issuer's links.
+    Issuer(IssuerId),
 }
 
 impl Shared {
@@ -341,6 +385,31 @@ impl ShardShared {
     /// Tells that a link takes financial traffic, or no longer does; for its home shard.
     pub fn tell_link(&self, link: LinkId, issuer: IssuerId, up: bool) {
         self.tell(ControlEvent::Link { link, issuer, up });
+    }
+
+    /// Tells of an answer that was not matched.
+    pub fn tell_unmatched(&self, link: LinkId, issuer: IssuerId, note: UnmatchedNote) {
+        self.tell(ControlEvent::Unmatched { link, issuer, note });
+    }
+
+    /// Tells the business day of an issuer; for the shard that heard of it first.
+    pub fn tell_cut_over(&self, issuer: IssuerId, date: SettlementDate, is_held: bool) {
+        self.tell(ControlEvent::CutOver {
+            issuer,
+            date,
+            is_held,
+        });
+    }
+
+    /// Tells the business day of a session.
+    pub fn tell_session_cut_over(&self, listener: ListenerId, date: SettlementDate) {
+        self.tell(ControlEvent::SessionCutOver { listener, date });
+    }
+
+    /// Tells that a new key is in use here.
+    pub fn tell_key(&self, endpoint: EndpointId) {
+        let shard = self.id;
+        self.tell(ControlEvent::Key { shard, endpoint });
     }
 
     /// Ends the process: the journal met an error, so nothing more may be acknowledged. The exit

@@ -1,18 +1,20 @@
 //! Is it alive, is it ready, how does it stand: the same answers for probes and for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
-use domain::ids::IssuerId;
+use domain::ids::{IssuerId, LinkId};
+use domain::network::SettlementDate;
 use domain::time::WallTime;
 use parking_lot::Mutex;
 use persistence::applier::Status as ApplierStatus;
 use router::breaker::BreakerState;
 use serde::Serialize;
+use transaction::matching::UnmatchedNote;
 
-use super::shared::{ControlEvent, Shared};
-use crate::config::{Config, Issuer};
-use crate::limits::LIVE;
+use super::shared::{ControlEvent, EndpointId, Shared};
+use crate::config::{Config, Issuer, ListenerId};
+use crate::limits::{LIVE, UNMATCHED_SHOWN_MAX};
 use crate::metrics::BreakerLabel;
 
 /// Looks at everything and changes nothing.
@@ -32,6 +34,10 @@ struct Board {
     breakers: BTreeMap<(u16, u16), BreakerState>,
     /// When an issuer's breaker or link changed last, by issuer.
     changed: BTreeMap<u16, WallTime>,
+    /// By issuer: the day that its last cut-over began, and whether it is silent until the end.
+    settlements: BTreeMap<u16, (SettlementDate, bool)>,
+    /// The last answers that were not matched, the oldest first.
+    unmatched: VecDeque<UnmatchedStatus>,
 }
 
 /// Whether every shard turns.
@@ -73,8 +79,19 @@ pub(super) struct Status<'a> {
     ready: Readiness,
     live: Liveness,
     issuers: Vec<IssuerStatus<'a>>,
+    /// The last answers of issuers that belong to nothing that waits, the oldest first.
+    unmatched: Vec<UnmatchedStatus>,
     shards: Vec<ShardStatus>,
     applier: Option<Vec<LaneStatus>>,
+}
+
+/// One answer that was not matched. No value of a field but those that name it.
+#[derive(Clone, Debug, Serialize)]
+struct UnmatchedStatus {
+    issuer: String,
+    link: u16,
+    unix_ms: u64,
+    note: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,6 +100,10 @@ struct IssuerStatus<'a> {
     links_up: u32,
     links: u16,
     breaker: &'static str,
+    /// The business day; `None` before the first cut-over, when it is the calendar day.
+    settlement_date: Option<String>,
+    /// Silent until the end of its cut-over.
+    held: bool,
     changed_unix_ms: Option<u64>,
 }
 
@@ -153,7 +174,52 @@ impl Observer {
                 }
                 self.board.lock().changed.insert(issuer.0, now);
             }
+            ControlEvent::Unmatched { link, issuer, note } => {
+                self.note_unmatched(link, issuer, &note, now);
+            }
+            ControlEvent::CutOver {
+                issuer,
+                date,
+                is_held,
+            } => {
+                let name = self.name(issuer);
+                tracing::info!(issuer = name, %date, is_held, "cut-over");
+                let mut board = self.board.lock();
+                board.settlements.insert(issuer.0, (date, is_held));
+            }
+            ControlEvent::SessionCutOver { listener, date } => {
+                let listener = self.listener(listener);
+                tracing::info!(listener, %date, "cut-over of a session");
+            }
+            ControlEvent::Key { shard, endpoint } => match endpoint {
+                EndpointId::Listener(id) => {
+                    tracing::info!(listener = self.listener(id), %shard, "new key in use");
+                }
+                EndpointId::Issuer(id) => {
+                    tracing::info!(issuer = self.name(id), %shard, "new key in use");
+                }
+            },
         }
+    }
+
+    fn note_unmatched(&self, link: LinkId, issuer: IssuerId, note: &UnmatchedNote, at: WallTime) {
+        let issuer = self.name(issuer);
+        tracing::warn!(issuer, %link, %note, "answer not matched");
+        let mut board = self.board.lock();
+        if board.unmatched.len() >= UNMATCHED_SHOWN_MAX {
+            board.unmatched.pop_front();
+        }
+        board.unmatched.push_back(UnmatchedStatus {
+            issuer: issuer.to_owned(),
+            link: link.0,
+            unix_ms: at.unix_millis(),
+            note: note.to_string(),
+        });
+    }
+
+    fn listener(&self, id: ListenerId) -> &str {
+        let listener = self.config.listeners.get(usize::from(id.0));
+        listener.map_or("other", |listener| &listener.name)
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -215,6 +281,7 @@ impl Observer {
             ready: self.readiness(),
             live: self.liveness(),
             issuers: self.issuers(),
+            unmatched: self.board.lock().unmatched.iter().cloned().collect(),
             shards: self.shards(),
             applier: self.applier.get().map(|status| lanes(status)),
         }
@@ -235,6 +302,7 @@ impl Observer {
             .iter()
             .filter(|((id, _), _)| *id == issuer.id.0);
         let labels = of_issuer.map(|(_, state)| BreakerLabel::from(*state).index());
+        let settlement = board.settlements.get(&issuer.id.0);
         let gravest = labels.max().unwrap_or(BreakerLabel::Closed.index());
         IssuerStatus {
             name: &issuer.name,
@@ -244,6 +312,8 @@ impl Observer {
                 .get(gravest)
                 .copied()
                 .unwrap_or_default(),
+            settlement_date: settlement.map(|(date, _)| date.to_string()),
+            held: settlement.is_some_and(|(_, is_held)| *is_held),
             changed_unix_ms: board.changed.get(&issuer.id.0).map(|at| at.unix_millis()),
         }
     }

@@ -9,13 +9,14 @@ use cmac::{Cmac, Mac as _};
 use des::cipher::consts::U8;
 use des::cipher::{Array, BlockCipherDecrypt as _, BlockCipherEncrypt, KeyInit as _};
 use des::{Des, TdesEde2, TdesEde3};
-use iso8583::error::MacError;
-use iso8583::mac::{self, MAC_LEN, MacEngine};
-use iso8583::mti::Class;
-use iso8583::{Dialect, MessageRef};
+use iso8583::mac::{MAC_LEN, MacEngine};
+use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
+
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+use super::key_change::KeyChange;
 
 /// How a MAC is made from a key and the bytes that it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +144,12 @@ impl SoftwareMac {
         })
     }
 
+    /// How it makes MACs, for a key that takes its place.
+    #[must_use]
+    pub const fn kind(&self) -> (MacAlgorithm, MacLen) {
+        (self.algorithm, self.len)
+    }
+
     fn whole(&self, covered: &[u8]) -> [u8; MAC_LEN] {
         let padding = match self.algorithm {
             MacAlgorithm::Cbc(padding) | MacAlgorithm::Retail(padding) => padding,
@@ -189,60 +196,18 @@ impl MacEngine for SoftwareMac {
     }
 }
 
-/// The MACs of one endpoint: each direction has a key of its own.
+/// The MACs of one endpoint as they are configured: each direction has a key of its own. What is in
+/// use stands in [`super::endpoint_keys::EndpointKeys`].
 #[derive(Debug)]
 pub struct EndpointMac {
     /// Checks what comes.
-    pub receive: SoftwareMac,
+    pub receive: Arc<SoftwareMac>,
     /// Makes those of what leaves.
-    pub send: SoftwareMac,
+    pub send: Arc<SoftwareMac>,
     /// Whether network messages (08xx) have one too.
     pub network: bool,
-}
-
-impl EndpointMac {
-    /// For messages of this class: nothing where they have no MAC.
-    #[must_use]
-    pub fn of(&self, class: Class) -> Option<&Self> {
-        (self.network || class != Class::Network).then_some(self)
-    }
-
-    /// Checks what has come.
-    ///
-    /// # Errors
-    /// As [`mac::verify`]; never for a message whose class has no MAC.
-    pub fn check(&self, message: MessageRef<'_>) -> Result<(), MacError> {
-        match self.of(message.mti().class()) {
-            Some(mac) => mac::verify(message, &mac.receive),
-            None => Ok(()),
-        }
-    }
-
-    /// Checks what has left from here and is given back.
-    ///
-    /// # Errors
-    /// As [`EndpointMac::check`].
-    pub fn check_own(&self, message: MessageRef<'_>) -> Result<(), MacError> {
-        match self.of(message.mti().class()) {
-            Some(mac) => mac::verify(message, &mac.send),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Appends the MAC of an endpoint that has one to the message of `len` bytes in `out`, and says how
-/// long it is then; `None` when there is no room, or a field above 128: such a message cannot
-/// leave.
-pub(crate) fn append(
-    mac: Option<&EndpointMac>,
-    dialect: &'static Dialect,
-    out: &mut [u8],
-    len: usize,
-) -> Option<usize> {
-    match mac {
-        Some(mac) => mac::append(dialect, &mac.send, out, len).ok(),
-        None => Some(len),
-    }
+    /// How the keys are changed; `None` when they stay.
+    pub change: Option<KeyChange>,
 }
 
 /// `None` for a key of a wrong length.

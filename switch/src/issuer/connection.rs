@@ -1,5 +1,6 @@
 //! Keeps one connection to an issuer: connects, reads frames, and comes back with back-off.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
@@ -9,11 +10,14 @@ use domain::ids::LinkId;
 use domain::time::Instant;
 use futures_lite::{AsyncReadExt, future};
 use glommio::net::TcpStream;
+use glommio::sync::Semaphore;
 use glommio::timer::sleep;
 use iso8583::Dialect;
 use iso8583::frame::FrameStep;
 use iso8583::header::Stripped;
 use iso8583::keep_alive::{KeepAlive, Reaction};
+
+use transaction::network::{Backoff, BackoffPolicy};
 
 use super::Received;
 use crate::clock::Clock;
@@ -42,6 +46,10 @@ pub(crate) struct ConnectionSetup {
     pub(crate) frame_deadline: Duration,
     pub(crate) out_len_max: usize,
     pub(crate) seed: u64,
+    /// Of all links of the issuer on this shard.
+    pub(crate) budget: Rc<ConnectBudget>,
+    /// How long the link was open when it was lost; set by the loop.
+    pub(crate) open_for: Rc<Cell<Option<Duration>>>,
     pub(crate) inbox: Inbox,
     pub(crate) pool: FramePool,
     pub(crate) clock: Clock,
@@ -52,22 +60,24 @@ pub(crate) struct ConnectionSetup {
 /// Runs until the process ends.
 pub(crate) async fn keep_connected(setup: ConnectionSetup) {
     let mut is_told = false;
-    let mut backoff = Backoff::new(setup.backoff_max, setup.seed);
+    let policy = BackoffPolicy {
+        first: BACKOFF_FIRST.min(setup.backoff_max),
+        max: setup.backoff_max,
+        reset_after: BACKOFF_RESET,
+    };
+    let mut backoff = Backoff::new(policy, setup.seed);
     let mut turn = usize::from(setup.link.0);
     while !setup.gate.is_closed() {
-        match connect(&setup, turn).await {
+        let attempt = setup.budget.attempt(connect(&setup, turn)).await;
+        match attempt {
             Ok(stream) => {
                 is_told = false;
-                let since = setup.clock.now();
                 read_until_lost(&setup, stream).await;
-                if setup.clock.now().since(since) >= BACKOFF_RESET {
-                    backoff.reset();
-                }
             }
             Err(reason) => tell_failure(&setup, &reason, std::mem::replace(&mut is_told, true)),
         }
         turn = turn.wrapping_add(1);
-        sleep(backoff.next()).await;
+        sleep(backoff.wait_after(setup.open_for.take())).await;
     }
 }
 
@@ -209,7 +219,10 @@ impl Frames<'_> {
         let received = match (rejected, parsed) {
             (Some(code), Ok(())) => Received::Rejected(code),
             (None, Ok(())) => Received::Message,
-            (_, Err(_)) => Received::Unreadable,
+            (_, Err(error)) => Received::Unreadable {
+                field: error.field,
+                offset: error.offset,
+            },
         };
         setup.inbox.push(Event::LinkFrame {
             link: setup.link,
@@ -237,39 +250,27 @@ impl Frames<'_> {
     }
 }
 
-/// Waits between attempts: doubling, with ±50 % jitter so that a thousand links do not come back in
-/// the same instant (faults.md row 59).
+/// How many attempts to connect run at once (faults.md row 59).
 #[derive(Debug)]
-struct Backoff {
-    wait: Duration,
-    wait_max: Duration,
-    random: u64,
+pub(crate) struct ConnectBudget {
+    permits: Semaphore,
 }
 
-impl Backoff {
-    const fn new(wait_max: Duration, seed: u64) -> Self {
+impl ConnectBudget {
+    /// At most so many at once.
+    pub(crate) fn new(attempts: u32) -> Self {
         Self {
-            wait: BACKOFF_FIRST,
-            wait_max,
-            random: seed | 1,
+            permits: Semaphore::new(u64::from(attempts)),
         }
     }
 
-    const fn reset(&mut self) {
-        self.wait = BACKOFF_FIRST;
-    }
-
-    fn next(&mut self) -> Duration {
-        // xorshift64: good enough to spread reconnects.
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        let percent = u32::try_from(self.random % 101)
-            .unwrap_or(0)
-            .saturating_add(50);
-        let wait = self.wait.saturating_mul(percent) / 100;
-        self.wait = self.wait.saturating_mul(2).min(self.wait_max);
-        wait
+    /// Runs an attempt when it is its turn.
+    async fn attempt<T>(&self, connect: impl Future<Output = T>) -> T {
+        // It is refused only once the semaphore is closed, which nobody does.
+        let permit = self.permits.acquire_permit(1).await;
+        let connected = connect.await;
+        drop(permit);
+        connected
     }
 }
 
@@ -279,16 +280,38 @@ const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     #[test]
-    fn backoff_doubles_up_to_its_bound_within_the_jitter() {
-        let mut backoff = Backoff::new(Duration::from_secs(1), 42);
-        for expected in [100_u64, 200, 400, 800, 1000, 1000] {
-            let wait = backoff.next().as_millis();
-            assert!(wait >= u128::from(expected / 2) && wait <= u128::from(expected * 3 / 2));
-        }
-        backoff.reset();
-        assert!(backoff.next() <= Duration::from_millis(150));
+    fn fault_059_only_so_many_links_connect_at_once() {
+        let executor = persistence::journal::executor(glommio::Placement::Unbound);
+        let running = executor.spawn(|| async {
+            let budget = Rc::new(ConnectBudget::new(3));
+            let (running, most) = (Rc::new(Cell::new(0_u32)), Rc::new(RefCell::new(0)));
+            let attempts: Vec<_> = (0..100)
+                .map(|_| {
+                    let (budget, running) = (Rc::clone(&budget), Rc::clone(&running));
+                    let most = Rc::clone(&most);
+                    glommio::spawn_local(async move {
+                        let attempt = async {
+                            running.set(running.get() + 1);
+                            let seen = running.get().max(*most.borrow());
+                            *most.borrow_mut() = seen;
+                            future::yield_now().await;
+                            running.set(running.get() - 1);
+                        };
+                        budget.attempt(attempt).await;
+                    })
+                    .detach()
+                })
+                .collect();
+            for attempt in attempts {
+                attempt.await;
+            }
+            *most.borrow()
+        });
+        assert_eq!(running.unwrap().join().unwrap(), 3);
     }
 }

@@ -1,34 +1,35 @@
-//! The state of one link, on its home shard: sign-on, echo, and which owner waits for which answer.
-//!
-//! ```text
-//!            connected               0810 00
-//!   Down ───────────────► SigningOn ─────────► Up ──┐ silence: echo; three missed: closed
-//!    ▲                     │      ▲ 60 s       │    │
-//!    │                     ▼ refused│          │◄───┘ 0810
-//!    │                    Refused ──┘          │
-//!    └───────────── lost ◄─────────────────────┘
-//! ```
+//! One link on its home shard: the machine of its life, its connection, and which owner waits for
+//! which answer. What it decides stands in [`transaction::network::LinkMachine`] and in
+//! [`transaction::matching`]; this writes and reads the messages.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::{IssuerId, LinkId, ShardId, Stan};
-use domain::time::{Instant, TransmissionTime, WallTime};
+use domain::network::SettlementDate;
+use domain::time::{Instant, WallTime};
+use iso8583::MessageRef;
 use iso8583::error::MacError;
 use iso8583::header::RejectCode;
-use iso8583::mti::Class;
-use iso8583::translate::{self, NetworkKind};
-use iso8583::{Dialect, MessageRef};
-use transaction::matching::{Expected, Match, PendingLimits, PendingTable, ResponseKind};
+use iso8583::mti::{Class, Function};
+use iso8583::translate::{self, NetworkKind, NetworkRefusal};
+use transaction::matching::{
+    Cause, EchoFields, Expected, Match, PendingLimits, PendingTable, ResponseKind, Unmatched,
+    UnmatchedLog, UnmatchedNote,
+};
+use transaction::network::{
+    Alarm, LinkInput, LinkMachine, LinkOutput, LinkPhase, LinkPolicy, Verdict,
+};
 
 use super::Received;
+use crate::config::LinkGroup;
 use crate::conn::Conn;
-use crate::crypto::mac::{self, EndpointMac};
+use crate::crypto::key_change::NewKey;
 use crate::echo::EchoReader;
 use crate::frame::{Casing, Frame};
 use crate::mesh::{Outbound, OutboundId};
-use crate::metrics::{LinkState as StateLabel, UnmatchedReason};
+use crate::metrics::LinkState as StateLabel;
+use crate::voice::{KeyMessage, NetworkStan, Said, Told, Voice};
 
 /// What a link is made of.
 #[derive(Debug)]
@@ -37,28 +38,16 @@ pub(crate) struct LinkSetup {
     pub(crate) issuer: IssuerId,
     /// The issuer's name, for people.
     pub(crate) name: String,
-    pub(crate) dialect: &'static Dialect,
+    pub(crate) voice: Voice,
     /// Around what is sent first.
     pub(crate) casing: Casing,
-    pub(crate) mac: Option<Arc<EndpointMac>>,
-    pub(crate) sign_on: bool,
-    pub(crate) echo_idle: Duration,
+    pub(crate) policy: LinkPolicy,
+    /// What its answers give back.
+    pub(crate) match_fields: EchoFields,
+    pub(crate) group: LinkGroup,
     pub(crate) pending_max: usize,
     pub(crate) late_window: Duration,
     pub(crate) echo: EchoReader,
-}
-
-/// Where a link stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LinkState {
-    /// No connection.
-    Down,
-    /// Connected; 0800/001 sent `attempts` times, the next is due at `deadline`.
-    SigningOn { attempts: u32, deadline: Instant },
-    /// The issuer refused the sign-on; asked again at `deadline`.
-    Refused { deadline: Instant },
-    /// Takes financial traffic. An echo is due at `deadline`; `missed` have had no answer.
-    Up { missed: u32, deadline: Instant },
 }
 
 /// What a received message means for the shard.
@@ -66,50 +55,51 @@ pub(crate) enum LinkState {
 pub(crate) enum LinkEvent {
     /// Nothing that the shard must act on.
     Handled,
-    /// The link takes financial traffic, or no longer does.
-    Changed { up: bool },
     /// The issuer answered an echo; whose breakers asked for one.
     Echoed { probed_by: ShardSet },
-    /// An answer to what an owner waits for.
-    Answer { outbound: OutboundId, late: bool },
+    /// An answer to what an owner waits for; `Some` for how long it has not been waited for.
+    Answer {
+        outbound: OutboundId,
+        late: Option<Duration>,
+    },
     /// An answer to what has been answered: counted, and told to the owner, who sees a conflict.
-    Second { outbound: OutboundId },
+    Second { outbound: OutboundId, age: Duration },
     /// The network between gives back what was sent: it never reached the issuer. Whose it is, when
     /// it is still waited for.
     Rejected { outbound: Option<OutboundId> },
-    /// An answer that belongs to nothing; the reason is a closed set.
-    Unmatched(Unmatched),
-}
-
-/// Why an answer was not matched (semantics.md §5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unmatched {
-    /// The STAN is in flight, other fields differ; or the message cannot be read.
-    Mismatch,
-    /// Its MAC is missing or wrong, so it may be anybody's.
+    /// An answer that belongs to nothing here.
+    Unmatched(Cause),
+    /// The same, for its MAC.
     Unauthentic(MacError),
-    /// None of these.
-    Unknown,
+    /// A key that was verified; whether its message waits for an answer.
+    NewKey { key: NewKey, is_asked: bool },
+    /// The issuer's business day changes, or has changed.
+    CutOver {
+        step: CutOverStep,
+        date: Option<SettlementDate>,
+    },
 }
 
-impl Unmatched {
-    /// The metric's word for it.
-    pub(crate) const fn label(self) -> UnmatchedReason {
-        match self {
-            Self::Mismatch | Self::Unauthentic(_) => UnmatchedReason::Mismatch,
-            Self::Unknown => UnmatchedReason::Unknown,
-        }
-    }
+/// Where a cut-over stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CutOverStep {
+    /// It begins.
+    Start,
+    /// It has ended.
+    End,
 }
 
 /// One link.
 #[derive(Debug)]
 pub(crate) struct Link {
     setup: LinkSetup,
-    state: LinkState,
+    machine: LinkMachine,
     conn: Option<Rc<Conn>>,
     pending: PendingTable<OutboundId>,
-    network_stan: u32,
+    unmatched: UnmatchedLog,
+    network_stan: NetworkStan,
+    /// The last change of whether it is open that the shard has not heard of.
+    changed: Option<bool>,
     /// Shards whose breakers wait for an echo.
     probed_by: ShardSet,
     is_reject_told: bool,
@@ -124,13 +114,15 @@ impl Link {
             answered_max: setup.pending_max,
             window: setup.late_window,
         };
-        let pending = PendingTable::new(limits, u64::from(setup.id.0));
+        let seed = u64::from(setup.id.0);
         Self {
+            machine: LinkMachine::new(setup.policy, seed),
+            pending: PendingTable::matching_by(setup.match_fields, limits, seed),
             setup,
-            state: LinkState::Down,
             conn: None,
-            pending,
-            network_stan: 0,
+            unmatched: UnmatchedLog::new(1, UNMATCHED_INTERVAL),
+            network_stan: NetworkStan::default(),
+            changed: None,
             probed_by: ShardSet::default(),
             is_reject_told: false,
             scratch: vec![0; 512],
@@ -141,39 +133,60 @@ impl Link {
         self.setup.issuer
     }
 
-    pub(crate) const fn is_up(&self) -> bool {
-        matches!(self.state, LinkState::Up { .. })
-    }
-
     /// The connection, when there is one.
     pub(crate) const fn conn(&self) -> Option<&Rc<Conn>> {
         self.conn.as_ref()
     }
 
-    /// A connection stands: sign on, or go straight up.
-    pub(crate) fn connected(&mut self, conn: Rc<Conn>, now: Instant, wall: WallTime) -> LinkEvent {
+    /// How long it has taken new work.
+    pub(crate) fn open_for(&self, now: Instant) -> Option<Duration> {
+        self.machine.open_for(now)
+    }
+
+    /// Whether it takes new work or no longer, when that has changed since the last question.
+    pub(crate) const fn take_change(&mut self) -> Option<bool> {
+        self.changed.take()
+    }
+
+    /// Nothing more has to be said before the connection is closed.
+    pub(crate) const fn is_at_rest(&self) -> bool {
+        self.machine.is_at_rest()
+    }
+
+    /// A connection stands.
+    pub(crate) fn connected(&mut self, conn: Rc<Conn>, now: Instant, wall: WallTime) {
         self.conn = Some(conn);
         self.is_reject_told = false;
-        if self.setup.sign_on {
-            self.sign_on(1, now, wall);
-            LinkEvent::Handled
-        } else {
-            self.go_up(now)
-        }
+        self.turn(LinkInput::Connected, now, wall);
     }
 
     /// The connection has ended. What was sent on it keeps its own deadline: it may have arrived.
-    pub(crate) fn lost(&mut self) -> LinkEvent {
-        let was_up = self.is_up();
-        self.state = LinkState::Down;
+    pub(crate) fn lost(&mut self, now: Instant, wall: WallTime) {
+        self.turn(LinkInput::Lost, now, wall);
         if let Some(conn) = self.conn.take() {
             conn.close();
         }
-        if was_up {
-            LinkEvent::Changed { up: false }
-        } else {
-            LinkEvent::Handled
-        }
+    }
+
+    /// No new work: signs off.
+    pub(crate) fn drain(&mut self, now: Instant, wall: WallTime) {
+        self.turn(LinkInput::Drain, now, wall);
+    }
+
+    /// A new key of its issuer is in use.
+    pub(crate) fn key_in_use(&mut self, now: Instant, wall: WallTime) {
+        self.turn(LinkInput::KeyInUse, now, wall);
+    }
+
+    /// Sends what is due: a sign-on again, an echo, a sign-off.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, wall: WallTime) {
+        self.machine.handle_timeout(now);
+        self.act(wall);
+    }
+
+    /// When [`Link::handle_timeout`] has something to do.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.machine.poll_timeout()
     }
 
     /// Writes a message of an owner. Gives it back when provably no byte of it left.
@@ -182,7 +195,7 @@ impl Link {
         outbound: Box<Outbound>,
         now: Instant,
     ) -> Result<(), Box<Outbound>> {
-        let Some(conn) = self.conn.as_ref().filter(|_| self.is_up()) else {
+        let Some(conn) = self.conn.as_ref().filter(|_| self.machine.is_open()) else {
             return Err(outbound);
         };
         let Outbound {
@@ -206,9 +219,9 @@ impl Link {
     /// answer is told by [`LinkEvent::Echoed`], that there is none by nobody: the breaker has its
     /// own timer.
     pub(crate) fn probe(&mut self, from: ShardId, wall: WallTime) {
-        if self.is_up() {
+        if self.machine.is_open() {
             self.probed_by.insert(from);
-            self.send_network(NetworkKind::Echo, wall);
+            self.ask(NetworkKind::Echo, wall);
         }
     }
 
@@ -225,129 +238,175 @@ impl Link {
         now: Instant,
         wall: WallTime,
     ) -> LinkEvent {
-        if let Err(error) = self.check_mac(frame, received) {
+        if let Err(error) = self.check_mac(frame, received, now) {
             // Not even a sign of life. The timer of what it says it answers decides (semantics.md
             // R8).
-            return LinkEvent::Unmatched(Unmatched::Unauthentic(error));
+            return LinkEvent::Unauthentic(error);
         }
-        if let LinkState::Up { .. } = self.state {
-            self.state = LinkState::Up {
-                missed: 0,
-                deadline: now.after(self.setup.echo_idle),
-            };
-        }
+        self.turn(LinkInput::Heard, now, wall);
         let message = frame.message();
         match received {
             // The timer of whatever it answers decides; the link stays (issue: one malformed
             // answer costs one timeout).
-            Received::Unreadable => return LinkEvent::Unmatched(Unmatched::Mismatch),
-            Received::Rejected(code) => return self.rejected(message, code, now),
-            Received::Message => {}
-        }
-        let mti = message.mti();
-        match mti.as_bytes() {
-            _ if mti.version() != message.dialect().version() => {
-                LinkEvent::Unmatched(Unmatched::Unknown)
+            Received::Unreadable { field, offset } => {
+                LinkEvent::Unmatched(Cause::Format { field, offset })
             }
-            [_, b'8', b'0' | b'2', _] => self.answer_network(frame),
-            [_, b'8', ..] => self.network_answered(message, now, wall),
-            [_, b'1' | b'2' | b'4', b'1' | b'3', _] => self.match_answer(message, now),
-            // An echo of our own request, or a message that an issuer does not send: never matched.
-            _ => LinkEvent::Unmatched(Unmatched::Unknown),
+            Received::Rejected(code) => self.rejected(message, code, now),
+            Received::Message if message.mti().class() == Class::Network => {
+                self.take_network(frame, now, wall)
+            }
+            Received::Message => self.match_answer(message, now),
         }
     }
 
-    /// Sends what is due: a sign-on again, an echo. A link whose issuer stays silent is down from
-    /// here on; the task that reads it ends, and connects again.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, wall: WallTime) -> LinkEvent {
-        match self.state {
-            LinkState::SigningOn { attempts, deadline } if deadline <= now => {
-                if attempts >= SIGN_ON_ATTEMPTS {
-                    return self.abandon("sign-on not answered");
-                }
-                self.sign_on(attempts.saturating_add(1), now, wall);
-            }
-            LinkState::Refused { deadline } if deadline <= now => self.sign_on(1, now, wall),
-            LinkState::Up { missed, deadline } if deadline <= now => {
-                if missed >= ECHO_MISSED_MAX {
-                    return self.abandon("echo not answered");
-                }
-                self.send_network(NetworkKind::Echo, wall);
-                self.state = LinkState::Up {
-                    missed: missed.saturating_add(1),
-                    deadline: now.after(ECHO_TIMEOUT),
-                };
-            }
-            LinkState::Down
-            | LinkState::SigningOn { .. }
-            | LinkState::Refused { .. }
-            | LinkState::Up { .. } => {}
+    /// Takes an answer that came on another link of the issuer but has a STAN of this one.
+    pub(crate) fn adopt(&mut self, message: MessageRef<'_>, now: Instant) -> LinkEvent {
+        let is_out = translate::stan(message).is_ok_and(|stan| self.pending.is_stan_out(stan));
+        match self.setup.group {
+            LinkGroup::Issuer => self.match_answer(message, now),
+            LinkGroup::Link if is_out => LinkEvent::Unmatched(Cause::WrongLink),
+            // What is not in flight is found without being taken.
+            LinkGroup::Link => match self.match_answer(message, now) {
+                LinkEvent::Answer {
+                    late: Some(age), ..
+                } => LinkEvent::Unmatched(Cause::Late(age)),
+                LinkEvent::Second { age, .. } => LinkEvent::Unmatched(Cause::AlreadyAnswered(age)),
+                event => event,
+            },
         }
-        LinkEvent::Handled
+    }
+
+    /// An answer that was not matched came on this link, for the log and for what is thought of the
+    /// link. What is to be told, unless the same was told a moment ago.
+    pub(crate) fn note_unmatched(
+        &mut self,
+        cause: Cause,
+        message: MessageRef<'_>,
+        now: Instant,
+        wall: WallTime,
+    ) -> Option<UnmatchedNote> {
+        if cause.is_mismatch() {
+            self.turn(LinkInput::Mismatch, now, wall);
+        }
+        let is_readable = !matches!(cause, Cause::Format { .. });
+        let answer = Unmatched {
+            cause,
+            mti: is_readable.then(|| *message.mti().as_bytes()),
+            stan: translate::stan(message).ok(),
+        };
+        let (pending, echo) = (&self.pending, &self.setup.echo);
+        self.unmatched.note(answer, now, || {
+            let is_answer = is_readable && message.mti().class() != Class::Network;
+            let expected = expected_of(message);
+            let nearest = || pending.nearest(expected, &echo.of_answer(message));
+            is_answer.then(nearest).flatten()
+        })
+    }
+
+    /// Whose STAN an answer has.
+    pub(crate) fn stan_of(message: MessageRef<'_>) -> Option<Stan> {
+        expected_of(message).map(|expected| expected.stan)
+    }
+
+    /// Answers a network message of the issuer.
+    pub(crate) fn answer_network(&mut self, request: &Frame, told: Told) {
+        let len = self.setup.voice.answer(request, told, &mut self.scratch);
+        self.push(len);
     }
 
     /// The metric's word for where it stands.
     pub(crate) const fn label(&self) -> StateLabel {
-        match self.state {
-            LinkState::Down => StateLabel::Down,
-            LinkState::SigningOn { .. } | LinkState::Refused { .. } => StateLabel::Connected,
-            LinkState::Up { .. } => StateLabel::Up,
+        match self.machine.phase() {
+            LinkPhase::Down => StateLabel::Down,
+            LinkPhase::Connected => StateLabel::Connected,
+            LinkPhase::SignedOn => StateLabel::SignedOn,
+            LinkPhase::Up => StateLabel::Up,
+            LinkPhase::Draining => StateLabel::Draining,
+            LinkPhase::SignedOff => StateLabel::SignedOff,
+            LinkPhase::Quarantined => StateLabel::Quarantined,
         }
     }
 
-    /// When [`Link::handle_timeout`] has something to do.
-    pub(crate) const fn poll_timeout(&self) -> Option<Instant> {
-        match self.state {
-            LinkState::Down => None,
-            LinkState::SigningOn { deadline, .. }
-            | LinkState::Refused { deadline }
-            | LinkState::Up { deadline, .. } => Some(deadline),
+    fn turn(&mut self, input: LinkInput, now: Instant, wall: WallTime) {
+        self.machine.handle_input(input, now);
+        self.act(wall);
+    }
+
+    fn act(&mut self, wall: WallTime) {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                LinkOutput::Send(kind) => self.ask(kind, wall),
+                LinkOutput::Open(is_open) => self.changed = Some(is_open),
+                LinkOutput::Alarm(alarm) => self.tell(alarm),
+                // The task that reads it ends, and connects again.
+                LinkOutput::Close(alarm) => {
+                    self.tell(alarm);
+                    if let Some(conn) = self.conn.take() {
+                        conn.close();
+                    }
+                }
+            }
         }
     }
 
-    /// Signs off, for a drain.
-    pub(crate) fn sign_off(&mut self, wall: WallTime) {
-        if self.setup.sign_on && self.is_up() {
-            self.send_network(NetworkKind::SignOff, wall);
+    fn tell(&self, alarm: Alarm) {
+        let (issuer, link, reason) = (&self.setup.name, self.setup.id, alarm.text());
+        match alarm {
+            Alarm::SignOnRefused | Alarm::KeyMissing | Alarm::Quarantined => {
+                tracing::error!(%issuer, %link, reason, "link takes no work");
+            }
+            Alarm::SignOnUnanswered | Alarm::EchoUnanswered => {
+                tracing::warn!(%issuer, %link, reason, "issuer is silent, connection closed");
+            }
         }
-    }
-
-    fn abandon(&mut self, reason: &str) -> LinkEvent {
-        let (issuer, link) = (&self.setup.name, self.setup.id);
-        tracing::warn!(%issuer, %link, reason, "issuer is silent, its connection is closed");
-        self.lost()
     }
 
     /// What comes back has the MAC that it left with. What cannot be read is never matched, so its
     /// MAC is not looked for.
-    fn check_mac(&self, frame: &Frame, received: Received) -> Result<(), MacError> {
-        let Some(mac) = &self.setup.mac else {
+    fn check_mac(&self, frame: &Frame, received: Received, now: Instant) -> Result<(), MacError> {
+        let Some(keys) = &self.setup.voice.keys else {
             return Ok(());
         };
         match received {
-            Received::Message => mac.check(frame.message()),
-            Received::Rejected(_) => mac.check_own(frame.message()),
-            Received::Unreadable => Ok(()),
+            Received::Message => keys.check(frame.message(), now),
+            Received::Rejected(_) => keys.check_own(frame.message(), now),
+            Received::Unreadable { .. } => Ok(()),
         }
     }
 
     fn match_answer(&mut self, message: MessageRef<'_>, now: Instant) -> LinkEvent {
         let Some(expected) = expected_of(message) else {
-            return LinkEvent::Unmatched(Unmatched::Mismatch);
+            return LinkEvent::Unmatched(self.cause_of_no_answer(message));
         };
         let echo = self.setup.echo.of_answer(message);
         match self.pending.resolve(expected, &echo, now) {
             Match::Matched(outbound) => LinkEvent::Answer {
                 outbound,
-                late: false,
+                late: None,
             },
-            Match::Late { owner, .. } => LinkEvent::Answer {
+            Match::Late { owner, age } => LinkEvent::Answer {
                 outbound: owner,
-                late: true,
+                late: Some(age),
             },
-            Match::AlreadyAnswered { owner, .. } => LinkEvent::Second { outbound: owner },
-            Match::Differs(_) => LinkEvent::Unmatched(Unmatched::Mismatch),
-            Match::Unknown => LinkEvent::Unmatched(Unmatched::Unknown),
+            Match::AlreadyAnswered { owner, age } => LinkEvent::Second {
+                outbound: owner,
+                age,
+            },
+            Match::Differs(EchoFields::CLASS) => LinkEvent::Unmatched(Cause::WrongMti),
+            Match::Differs(fields) => LinkEvent::Unmatched(Cause::Differs(fields)),
+            Match::Unknown => LinkEvent::Unmatched(Cause::Unknown),
+        }
+    }
+
+    /// An echo of our own request, or a message that an issuer does not send: never matched.
+    fn cause_of_no_answer(&self, message: MessageRef<'_>) -> Cause {
+        match translate::stan(message) {
+            Ok(stan) if self.pending.is_stan_out(stan) => Cause::WrongMti,
+            Ok(_) => Cause::Unknown,
+            Err(error) => Cause::Format {
+                field: error.field,
+                offset: 0,
+            },
         }
     }
 
@@ -379,79 +438,87 @@ impl Link {
         LinkEvent::Rejected { outbound }
     }
 
-    fn answer_network(&mut self, frame: &Frame) -> LinkEvent {
-        let dialect = self.setup.dialect;
+    /// A network message: what the issuer asks is always answered, on the link and nowhere else.
+    fn take_network(&mut self, frame: &Frame, now: Instant, wall: WallTime) -> LinkEvent {
         let message = frame.message();
-        self.write(frame.casing.reply(), |out| {
-            translate::write_network_answer(dialect, message, out).ok()
-        });
-        LinkEvent::Handled
-    }
-
-    fn network_answered(
-        &mut self,
-        message: MessageRef<'_>,
-        now: Instant,
-        wall: WallTime,
-    ) -> LinkEvent {
-        let approved = message.array(39) == Some(*b"00");
-        match (self.state, translate::network(message)) {
-            (LinkState::SigningOn { .. }, Ok(NetworkKind::SignOn)) if approved => self.go_up(now),
-            (LinkState::SigningOn { .. }, Ok(NetworkKind::SignOn)) => {
-                tracing::error!(link = %self.setup.id, at = wall.unix_millis(), "sign-on refused");
-                self.state = LinkState::Refused {
-                    deadline: now.after(SIGN_ON_RETRY),
+        match self.setup.voice.said(message) {
+            Said::Answers(kind, is_accepted) => {
+                let verdict = if is_accepted {
+                    Verdict::Accepted
+                } else {
+                    Verdict::Refused
                 };
-                LinkEvent::Handled
+                self.turn(LinkInput::Answered(kind, verdict), now, wall);
+                match kind {
+                    NetworkKind::KeyChange if is_accepted => self.take_key(frame, false),
+                    NetworkKind::Echo if is_accepted => LinkEvent::Echoed {
+                        probed_by: std::mem::take(&mut self.probed_by),
+                    },
+                    NetworkKind::SignOn
+                    | NetworkKind::SignOff
+                    | NetworkKind::Echo
+                    | NetworkKind::KeyChange
+                    | NetworkKind::CutOver
+                    | NetworkKind::CutOverEnd
+                    | NetworkKind::Other => LinkEvent::Handled,
+                }
             }
-            (LinkState::Up { .. }, Ok(NetworkKind::Echo)) if approved => LinkEvent::Echoed {
-                probed_by: std::mem::take(&mut self.probed_by),
-            },
-            _ => LinkEvent::Handled,
+            Said::Asks(NetworkKind::KeyChange) => self.take_key(frame, true),
+            Said::Asks(kind) => {
+                self.answer_network(frame, Told::Accepted);
+                self.turn(LinkInput::Asked(kind), now, wall);
+                let date = translate::settlement_date(message, wall);
+                match kind {
+                    NetworkKind::CutOver => LinkEvent::CutOver {
+                        step: CutOverStep::Start,
+                        date,
+                    },
+                    // Who signs on serves: a hold that was never ended ends here.
+                    NetworkKind::CutOverEnd | NetworkKind::SignOn => LinkEvent::CutOver {
+                        step: CutOverStep::End,
+                        date,
+                    },
+                    NetworkKind::SignOff
+                    | NetworkKind::Echo
+                    | NetworkKind::KeyChange
+                    | NetworkKind::Other => LinkEvent::Handled,
+                }
+            }
         }
     }
 
-    fn go_up(&mut self, now: Instant) -> LinkEvent {
-        self.state = LinkState::Up {
-            missed: 0,
-            deadline: now.after(self.setup.echo_idle),
+    /// A message about keys. A key that is fine is answered when every shard has it.
+    fn take_key(&mut self, frame: &Frame, is_asked: bool) -> LinkEvent {
+        let (issuer, link) = (&self.setup.name, self.setup.id);
+        let told = match self.setup.voice.key_in(frame.message()) {
+            KeyMessage::New(key) => return LinkEvent::NewKey { key, is_asked },
+            KeyMessage::Refused(why) => {
+                tracing::error!(%issuer, %link, %why, "new key refused, the old one stays");
+                Told::of_key(why)
+            }
+            // Keys are not made here.
+            KeyMessage::None | KeyMessage::Unserved => Told::Refused(NetworkRefusal::NotServed),
         };
-        LinkEvent::Changed { up: true }
+        if is_asked {
+            self.answer_network(frame, told);
+        }
+        LinkEvent::Handled
     }
 
-    fn sign_on(&mut self, attempts: u32, now: Instant, wall: WallTime) {
-        self.send_network(NetworkKind::SignOn, wall);
-        self.state = LinkState::SigningOn {
-            attempts,
-            deadline: now.after(SIGN_ON_TIMEOUT),
-        };
+    fn ask(&mut self, kind: NetworkKind, wall: WallTime) {
+        let (stan, casing) = (self.network_stan.next(), self.setup.casing);
+        let voice = &self.setup.voice;
+        let len = voice.ask(kind, stan, wall, casing, &mut self.scratch);
+        self.push(len);
     }
 
-    fn send_network(&mut self, kind: NetworkKind, wall: WallTime) {
-        self.network_stan = self.network_stan % Stan::MAX + 1;
-        let Ok(stan) = Stan::new(self.network_stan) else {
-            return;
-        };
-        let dialect = self.setup.dialect;
-        let at = TransmissionTime::at(wall);
-        self.write(self.setup.casing, |out| {
-            translate::write_network(dialect, kind, stan, at, out).ok()
-        });
-    }
-
-    fn write(&mut self, casing: Casing, encode: impl FnOnce(&mut [u8]) -> Option<usize>) {
+    /// Queues what stands in the scratch buffer. What could not be written leaves the other side
+    /// without an answer, so the connection ends.
+    fn push(&self, len: Option<usize>) {
         let Some(conn) = &self.conn else { return };
-        let mac = self.setup.mac.as_ref();
-        let mac = mac.and_then(|mac| mac.of(Class::Network));
-        let framed = casing.write(&mut self.scratch, |out| {
-            let len = encode(out)?;
-            mac::append(mac, self.setup.dialect, out, len)
-        });
-        let bytes = framed
-            .and_then(|len| self.scratch.get(..len))
-            .unwrap_or_default();
+        let bytes = len.and_then(|len| self.scratch.get(..len));
         // A connection that refuses has been closed; its task reports the loss.
-        if conn.push(bytes).is_err() {
+        if bytes.is_none_or(|bytes| conn.push(bytes).is_err()) {
             conn.close();
         }
     }
@@ -475,207 +542,37 @@ impl ShardSet {
 
 /// What an answer is the answer to, by its MTI and DE11.
 fn expected_of(message: MessageRef<'_>) -> Option<Expected> {
-    let stan = translate::stan(message).ok()?;
-    let kind = match message.mti().as_bytes() {
-        [_, b'1', b'1', _] => ResponseKind::Authorisation,
-        [_, b'2', b'1', _] => ResponseKind::Financial,
-        [_, b'1', b'3', _] => ResponseKind::AuthorisationAdvice,
-        [_, b'2', b'3', _] => ResponseKind::FinancialAdvice,
-        [_, b'4', b'1' | b'3', _] => ResponseKind::Reversal,
+    let kind = match (message.mti().class(), message.mti().function()) {
+        (Class::Authorisation, Function::RequestResponse) => ResponseKind::Authorisation,
+        (Class::Financial, Function::RequestResponse) => ResponseKind::Financial,
+        (Class::Authorisation, Function::AdviceResponse) => ResponseKind::AuthorisationAdvice,
+        (Class::Financial, Function::AdviceResponse) => ResponseKind::FinancialAdvice,
+        (Class::Reversal, Function::RequestResponse | Function::AdviceResponse) => {
+            ResponseKind::Reversal
+        }
         _ => return None,
     };
-    Some(Expected { kind, stan })
+    let stan = translate::stan(message).ok()?;
+    let is_of_edition = message.mti().version() == message.dialect().version();
+    is_of_edition.then_some(Expected { kind, stan })
 }
 
 /// What a message of ours waits for, by its own MTI and DE11.
 fn asked_by(message: MessageRef<'_>) -> Option<Expected> {
-    let stan = translate::stan(message).ok()?;
-    let kind = match message.mti().as_bytes() {
-        [_, b'1', b'0', _] => ResponseKind::Authorisation,
-        [_, b'2', b'0', _] => ResponseKind::Financial,
-        [_, b'1', b'2', _] => ResponseKind::AuthorisationAdvice,
-        [_, b'2', b'2', _] => ResponseKind::FinancialAdvice,
-        [_, b'4', b'2', _] => ResponseKind::Reversal,
+    let kind = match (message.mti().class(), message.mti().function()) {
+        (Class::Authorisation, Function::Request) => ResponseKind::Authorisation,
+        (Class::Financial, Function::Request) => ResponseKind::Financial,
+        (Class::Authorisation, Function::Advice) => ResponseKind::AuthorisationAdvice,
+        (Class::Financial, Function::Advice) => ResponseKind::FinancialAdvice,
+        (Class::Reversal, Function::Request | Function::Advice) => ResponseKind::Reversal,
         _ => return None,
     };
+    let stan = translate::stan(message).ok()?;
     Some(Expected { kind, stan })
 }
 
-const SIGN_ON_TIMEOUT: Duration = Duration::from_secs(10);
-const SIGN_ON_ATTEMPTS: u32 = 3;
-const SIGN_ON_RETRY: Duration = Duration::from_secs(60);
-const ECHO_TIMEOUT: Duration = Duration::from_secs(10);
-const ECHO_MISSED_MAX: u32 = 3;
+/// One line of each cause for so long; the rest is counted.
+const UNMATCHED_INTERVAL: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
-mod tests {
-    use std::net::{TcpListener, TcpStream};
-
-    use iso8583::Framing;
-    use iso8583::error::MacRule;
-    use iso8583::header::HeaderBytes;
-
-    use super::*;
-    use crate::crypto::mac::{MacAlgorithm, MacLen, SoftwareMac};
-    use crate::frame::FramePool;
-    use crate::sys::SocketWriter;
-
-    /// Runs the link's timers until none is left; what they said, and how long they took.
-    #[track_caller]
-    fn abandoned(link: &mut Link, mut now: Instant) -> (Vec<bool>, Duration) {
-        let (start, wall) = (now, WallTime::from_unix_millis(0));
-        let mut changes = Vec::new();
-        for _ in 0..20 {
-            let Some(deadline) = link.poll_timeout() else {
-                return (changes, now.since(start));
-            };
-            now = deadline;
-            if let LinkEvent::Changed { up } = link.handle_timeout(now, wall) {
-                changes.push(up);
-            }
-        }
-        panic!("it still waits for something: {:?}", link.state);
-    }
-
-    #[test]
-    fn a_sign_on_without_an_answer_is_given_up() {
-        let (mut link, conn, _sockets) = link_and_connection(true);
-        link.connected(
-            Rc::clone(&conn),
-            Instant::ZERO,
-            WallTime::from_unix_millis(0),
-        );
-        let (changes, took) = abandoned(&mut link, Instant::ZERO);
-        assert_eq!(
-            (changes, took),
-            (vec![], SIGN_ON_TIMEOUT * SIGN_ON_ATTEMPTS)
-        );
-        assert!(conn.is_closed() && link.conn().is_none());
-    }
-
-    #[test]
-    fn an_issuer_that_answers_no_echo_is_left() {
-        let (mut link, conn, _sockets) = link_and_connection(false);
-        let up = link.connected(
-            Rc::clone(&conn),
-            Instant::ZERO,
-            WallTime::from_unix_millis(0),
-        );
-        assert!(matches!(up, LinkEvent::Changed { up: true }) && link.is_up());
-        let (changes, took) = abandoned(&mut link, Instant::ZERO);
-        let silence = ECHO_IDLE + ECHO_TIMEOUT * ECHO_MISSED_MAX;
-        assert_eq!((changes, took), (vec![false], silence), "all are told");
-        assert!(conn.is_closed() && !link.is_up());
-        assert!(matches!(link.lost(), LinkEvent::Handled), "once");
-    }
-
-    #[test]
-    fn what_is_not_authentic_is_not_even_a_sign_of_life() {
-        let (mut link, conn, _sockets) = link_and_connection(true);
-        link.setup.mac = Some(macs());
-        let (then, wall) = (Instant::ZERO, WallTime::from_unix_millis(0));
-        link.connected(conn, then, wall);
-        let signed_on = network(b"0810", b"001");
-        for (bytes, rule) in [
-            (signed_on.clone(), MacRule::Missing),
-            (authenticated(&signed_on, &macs().send), MacRule::Wrong),
-        ] {
-            let event = link.received(&frame(&bytes), Received::Message, then, wall);
-            let unauthentic = Unmatched::Unauthentic(MacError { field: 128, rule });
-            assert!(matches!(event, LinkEvent::Unmatched(found) if found == unauthentic));
-        }
-        let right = authenticated(&signed_on, &macs().receive);
-        let event = link.received(&frame(&right), Received::Message, then, wall);
-        assert!(matches!(event, LinkEvent::Changed { up: true }));
-
-        let echo = network(b"0800", b"301");
-        let (due, later) = (link.poll_timeout(), then.after(Duration::from_secs(1)));
-        link.received(&frame(&echo), Received::Message, later, wall);
-        assert_eq!(link.poll_timeout(), due, "an echo of its own is still due");
-        let echo = authenticated(&echo, &macs().receive);
-        link.received(&frame(&echo), Received::Message, later, wall);
-        assert_eq!(link.poll_timeout(), Some(later.after(ECHO_IDLE)));
-    }
-
-    #[test]
-    fn what_comes_back_has_the_mac_that_it_left_with() {
-        let (mut link, conn, _sockets) = link_and_connection(false);
-        link.setup.mac = Some(macs());
-        let (then, wall) = (Instant::ZERO, WallTime::from_unix_millis(0));
-        link.connected(conn, then, wall);
-        let rejected = Received::Rejected(RejectCode(601));
-        let echo = network(b"0800", b"301");
-        for (bytes, rule) in [
-            (echo.clone(), MacRule::Missing),
-            (authenticated(&echo, &macs().receive), MacRule::Wrong),
-        ] {
-            let event = link.received(&frame(&bytes), rejected, then, wall);
-            let unauthentic = Unmatched::Unauthentic(MacError { field: 128, rule });
-            assert!(matches!(event, LinkEvent::Unmatched(found) if found == unauthentic));
-        }
-        let ours = authenticated(&echo, &macs().send);
-        let event = link.received(&frame(&ours), rejected, then, wall);
-        assert!(matches!(event, LinkEvent::Rejected { outbound: None }));
-    }
-
-    fn macs() -> Arc<EndpointMac> {
-        let key = |byte| SoftwareMac::new(MacAlgorithm::AesCmac, MacLen::Eight, &[byte; 16]);
-        Arc::new(EndpointMac {
-            receive: key(1).unwrap(),
-            send: key(2).unwrap(),
-            network: true,
-        })
-    }
-
-    fn network(mti: &[u8; 4], code: &[u8]) -> Vec<u8> {
-        let mut out = [0; 128];
-        let mti = iso8583::Mti::new(*mti).unwrap();
-        let mut writer = iso8583::Writer::new(Dialect::ISO87_ASCII, mti, &mut out);
-        writer.put(11, b"000001").unwrap();
-        writer.put(39, b"00").unwrap();
-        writer.put(70, code).unwrap();
-        let len = writer.finish().unwrap();
-        out[..len].to_vec()
-    }
-
-    fn authenticated(message: &[u8], key: &SoftwareMac) -> Vec<u8> {
-        let mut out = [message, &[0; 8]].concat();
-        iso8583::mac::append(Dialect::ISO87_ASCII, key, &mut out, message.len()).unwrap();
-        out
-    }
-
-    fn frame(bytes: &[u8]) -> Box<Frame> {
-        let mut frame = FramePool::new(1).take(bytes, CASING);
-        Dialect::ISO87_ASCII
-            .parse(&frame.bytes, &mut frame.index)
-            .unwrap();
-        frame
-    }
-
-    const ECHO_IDLE: Duration = Duration::from_secs(30);
-    const CASING: Casing = Casing {
-        framing: Framing::Be16,
-        header: HeaderBytes::NONE,
-    };
-
-    fn link_and_connection(sign_on: bool) -> (Link, Rc<Conn>, [TcpStream; 2]) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (theirs, _) = listener.accept().unwrap();
-        let writer = SocketWriter::of(&ours, Duration::from_secs(10)).unwrap();
-        let link = Link::new(LinkSetup {
-            id: LinkId(0),
-            issuer: IssuerId(0),
-            name: "bank".to_owned(),
-            dialect: Dialect::ISO87_ASCII,
-            casing: CASING,
-            mac: None,
-            sign_on,
-            echo_idle: ECHO_IDLE,
-            pending_max: 16,
-            late_window: Duration::from_secs(600),
-            echo: EchoReader::new(),
-        });
-        (link, Rc::new(Conn::new(writer, 4_096)), [ours, theirs])
-    }
-}
+mod tests;

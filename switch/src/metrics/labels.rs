@@ -55,6 +55,8 @@ label! {
         Unsupported = "unsupported",
         /// Its MAC is missing or wrong.
         Mac = "mac",
+        /// Its session has not signed on, which it must.
+        NotSignedOn = "not_signed_on",
         /// The shard had no time for it.
         Overloaded = "overloaded",
         /// The owner shard had no time for it.
@@ -175,6 +177,8 @@ label! {
         Frame = "frame",
         /// A frame did not end in time.
         Deadline = "deadline",
+        /// The acquirer answers no echo.
+        Silent = "silent",
         /// The acquirer does not read its answers.
         SlowReader = "slow_reader",
         /// Too many sessions.
@@ -272,6 +276,12 @@ label! {
         Up = "up",
         /// Takes no new traffic.
         Draining = "draining",
+        /// Signed on, waiting for a key.
+        SignedOn = "signed_on",
+        /// Signed off by either side.
+        SignedOff = "signed_off",
+        /// Left alone for a minute: its answers could not be what they said.
+        Quarantined = "quarantined",
     }
 }
 label! {

@@ -17,7 +17,7 @@ use transaction::output::{JournalEntry, LegEnding, Output, Reply, StanReuse};
 use transaction::{Handle, OwedId};
 
 use super::{Shard, Waiting};
-use crate::crypto::mac;
+use crate::crypto::endpoint_keys;
 use crate::frame::Frame;
 use crate::mesh::Message;
 use crate::metrics::Outcome;
@@ -196,7 +196,7 @@ impl Shard {
             }
             answer.code = self.code_told(&waiting.frame, answer.code);
             let len = translate::write_answer(dialect, message, &answer, body).ok()?;
-            mac::append(self.session_mac(&waiting.frame), dialect, body, len)
+            endpoint_keys::append(self.session_keys(&waiting.frame), dialect, body, len)
         });
         let bytes = framed.and_then(|len| out.get(..len)).unwrap_or_default();
         self.time_answer(reply, &waiting, now);

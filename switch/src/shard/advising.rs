@@ -12,7 +12,7 @@ use transaction::matching::ResponseKind;
 use transaction::{Handle, Input, OwedId};
 
 use super::asking::Question;
-use super::issuing::link_mac;
+use super::issuing::link_keys;
 use super::{FollowUp, LinkTable, Shard, unwritable};
 use crate::acquirer::SessionRef;
 use crate::frame::Frame;
@@ -152,8 +152,8 @@ impl Shard {
             transmission,
             fields: owed.fields,
         };
-        let mac = link_mac(&self.config, leg.issuer);
-        let framed = unwritable::write(&issuer, mac, &mut self.work.scratch, |body| {
+        let keys = link_keys(&self.keys, leg.issuer);
+        let framed = unwritable::write(&issuer, keys, &mut self.work.scratch, |body| {
             translate::write_advice(issuer.dialect, &advice, body)
         });
         let kind = ResponseKind::of_advice(facts.class);

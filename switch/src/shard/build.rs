@@ -1,5 +1,6 @@
 //! The parts of a shard, out of the configuration.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use domain::ids::{LinkId, Lsn, ShardId};
@@ -14,10 +15,12 @@ use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
 
 use super::{LinkPlace, LinkTable};
 use crate::config::{self, Config, Issuer};
+use crate::crypto::endpoint_keys::{Endpoint, KeyTable};
 use crate::echo::EchoReader;
 use crate::endpoint::IssuerWire;
 use crate::issuer::{Link, LinkSetup};
 use crate::limits::{ANSWER_BYTES_PER_TRANSACTION, DECISION_TIMEOUT, LATE_WINDOW};
+use crate::voice::Voice;
 
 /// What the engine of one shard is built with.
 pub(super) fn engine_settings(
@@ -88,6 +91,7 @@ pub(super) fn link_table(
     seed: u64,
     wires: &[IssuerWire],
     echo: &EchoReader,
+    keys: &KeyTable,
 ) -> LinkTable {
     let mut table = LinkTable {
         all: Vec::new(),
@@ -102,24 +106,37 @@ pub(super) fn link_table(
                 issuer: issuer.id,
                 home_shard,
                 up: false,
+                open_for: Rc::default(),
                 stans: stan_part(issuer, position, shard, shards, seed),
-                home: (home_shard == shard).then(|| Box::new(link_of(issuer, link, wire, echo))),
+                home: (home_shard == shard)
+                    .then(|| Box::new(link_of(issuer, link, wire, echo, keys))),
             });
         }
     }
     table
 }
 
-fn link_of(issuer: &Issuer, id: LinkId, wire: &IssuerWire, echo: &EchoReader) -> Link {
+fn link_of(
+    issuer: &Issuer,
+    id: LinkId,
+    wire: &IssuerWire,
+    echo: &EchoReader,
+    keys: &KeyTable,
+) -> Link {
     Link::new(LinkSetup {
         id,
         issuer: issuer.id,
         name: issuer.name.clone(),
-        dialect: wire.dialect,
+        voice: Voice {
+            dialect: wire.dialect,
+            codes: issuer.network_codes,
+            mac: issuer.mac.clone(),
+            keys: keys.of(Endpoint::Issuer(issuer.id)).cloned(),
+        },
         casing: wire.casing,
-        mac: issuer.mac.clone(),
-        sign_on: issuer.sign_on,
-        echo_idle: issuer.echo_idle,
+        policy: issuer.link,
+        match_fields: issuer.match_fields,
+        group: issuer.link_group,
         pending_max: issuer.inflight_max as usize,
         late_window: LATE_WINDOW,
         echo: echo.clone(),

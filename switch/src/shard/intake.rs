@@ -12,7 +12,7 @@ use iso8583::translate;
 
 use super::{Shard, Waiting};
 use crate::acquirer::SessionRef;
-use crate::crypto::mac::{self, EndpointMac};
+use crate::crypto::endpoint_keys::{self, Endpoint, EndpointKeys};
 use crate::frame::{Claim, Frame};
 use crate::mesh::Message;
 use crate::metrics::{Counter, RejectReason, Side};
@@ -194,7 +194,7 @@ impl Shard {
         let framed = casing.write(&mut out, |body| {
             let (dialect, message) = (frame.dialect(), frame.message());
             let len = translate::write_refusal(dialect, message, code, field, body).ok()?;
-            mac::append(self.session_mac(&frame), dialect, body, len)
+            endpoint_keys::append(self.session_keys(&frame), dialect, body, len)
         });
         let bytes = framed.and_then(|len| out.get(..len)).unwrap_or_default();
         self.reply(session, bytes);
@@ -203,9 +203,9 @@ impl Shard {
     }
 
     /// What authenticates the answer to a message, on whichever shard its session is.
-    pub(super) fn session_mac(&self, request: &Frame) -> Option<&EndpointMac> {
-        let listener = self.config.listeners.get(usize::from(request.listener.0))?;
-        listener.mac.as_ref()?.of(request.message().mti().class())
+    pub(super) fn session_keys(&self, request: &Frame) -> Option<&EndpointKeys> {
+        let keys = self.keys.of(Endpoint::Listener(request.listener))?;
+        keys.of(request.message().mti().class())
     }
 
     /// Sends an answer to its session, wherever that is.

@@ -17,12 +17,10 @@ use transaction::{Handle, Input, OwedId};
 use super::unwritable::{self, Unwritable};
 use super::{FollowUp, Shard};
 use crate::config::{Config, ListenerId, Wire};
-use crate::conn::Conn;
-use crate::crypto::mac::EndpointMac;
+use crate::crypto::endpoint_keys::{Endpoint, EndpointKeys, KeyTable};
 use crate::frame::Frame;
-use crate::issuer::{LinkEvent, Received, ShardSet, Unmatched};
+use crate::issuer::ShardSet;
 use crate::mesh::{Message, Outbound, OutboundId, Purpose};
-use crate::metrics::{Counter, Side, UnmatchedReason};
 
 impl Shard {
     /// The intent is durable: the request leaves.
@@ -50,7 +48,7 @@ impl Shard {
         let account = translate::account(message).ok().flatten();
         let account = account.as_ref().map(Pan::expose_digits);
         let echo = self.echo.of_facts(facts, &leg, account.unwrap_or_default());
-        let mac = link_mac(&self.config, leg.issuer);
+        let keys = link_keys(&self.keys, leg.issuer);
         let amount = amount_asked(
             &self.config,
             waiting.frame.listener,
@@ -58,7 +56,7 @@ impl Shard {
             facts.amount,
         );
         let admitted = self.work.wall;
-        let framed = unwritable::write(&issuer, mac, &mut self.work.scratch, |body| {
+        let framed = unwritable::write(&issuer, keys, &mut self.work.scratch, |body| {
             let going = IssuerRequest {
                 leg: &leg,
                 forwarding: &issuer.institution,
@@ -155,8 +153,8 @@ impl Shard {
             transmission,
             transmitted,
         };
-        let mac = link_mac(&self.config, leg.issuer);
-        let framed = unwritable::write(&issuer, mac, &mut self.work.scratch, |body| {
+        let keys = link_keys(&self.keys, leg.issuer);
+        let framed = unwritable::write(&issuer, keys, &mut self.work.scratch, |body| {
             translate::write_reversal(issuer.dialect, &reversal, body)
         });
         let kind = ResponseKind::Reversal;
@@ -237,72 +235,13 @@ impl Shard {
         self.work.follow_ups.push_back(follow_up);
     }
 
-    pub(super) fn link_connected(&mut self, link: LinkId, conn: Rc<Conn>, now: Instant) {
-        let wall = self.work.wall;
-        self.note_written(Some(Rc::clone(&conn)));
-        if let Some(home) = self.links.home_mut(link) {
-            let event = home.connected(conn, now, wall);
-            self.act_on_link(link, event, now);
-        }
-    }
-
-    pub(super) fn link_lost(&mut self, link: LinkId, reason: &'static str, now: Instant) {
-        tracing::warn!(%link, reason, "link lost");
-        if let Some(home) = self.links.home_mut(link) {
-            self.metrics.count(Counter::LinkReconnects(home.issuer()));
-            let event = home.lost();
-            self.act_on_link(link, event, now);
-        }
-    }
-
-    /// A message of an issuer, at the home of its link.
-    pub(super) fn link_frame(
+    pub(super) fn hand_answer(
         &mut self,
-        link: LinkId,
+        outbound: OutboundId,
         frame: Box<Frame>,
-        received: Received,
+        late: bool,
         now: Instant,
     ) {
-        let wall = self.work.wall;
-        let Some(home) = self.links.home_mut(link) else {
-            return self.pool.give(frame);
-        };
-        let conn = home.conn().cloned();
-        let issuer = home.issuer();
-        let padding = Counter::IssuerPadding(issuer);
-        self.metrics.count_wrong_padding(padding, frame.message());
-        match home.received(&frame, received, now, wall) {
-            LinkEvent::Answer { outbound, late } => {
-                if late {
-                    self.metrics
-                        .count(Counter::Unmatched(issuer, UnmatchedReason::Late));
-                }
-                self.hand_answer(outbound, frame, late, now);
-            }
-            LinkEvent::Second { outbound } => {
-                self.metrics
-                    .count(Counter::Unmatched(issuer, UnmatchedReason::Duplicate));
-                self.hand_answer(outbound, frame, true, now);
-            }
-            LinkEvent::Rejected { outbound } => {
-                self.metrics.count(Counter::IssuerRejects(issuer));
-                self.pool.give(frame);
-                if let Some(outbound) = outbound {
-                    self.hand_reject(outbound, now);
-                }
-            }
-            event @ (LinkEvent::Handled
-            | LinkEvent::Changed { .. }
-            | LinkEvent::Echoed { .. }
-            | LinkEvent::Unmatched(_)) => {
-                self.note_written(conn);
-                self.act_on_link(link, event, now);
-                self.pool.give(frame);
-            }
-        }
-    }
-
-    fn hand_answer(&mut self, outbound: OutboundId, frame: Box<Frame>, late: bool, now: Instant) {
         if outbound.owner == self.id {
             self.take_answer(outbound, frame, late, now);
         } else {
@@ -317,7 +256,7 @@ impl Shard {
         }
     }
 
-    fn hand_reject(&mut self, outbound: OutboundId, now: Instant) {
+    pub(super) fn hand_reject(&mut self, outbound: OutboundId, now: Instant) {
         if outbound.owner == self.id {
             self.take_reject(outbound, now);
         } else {
@@ -398,26 +337,6 @@ impl Shard {
         Some(issuer.wire.clone())
     }
 
-    pub(super) fn act_on_link(&mut self, link: LinkId, event: LinkEvent, now: Instant) {
-        match event {
-            LinkEvent::Handled
-            | LinkEvent::Answer { .. }
-            | LinkEvent::Second { .. }
-            | LinkEvent::Rejected { .. } => {}
-            LinkEvent::Changed { up } => self.announce_link(link, up, now),
-            LinkEvent::Echoed { probed_by } => self.hand_echo(link, probed_by, now),
-            LinkEvent::Unmatched(reason) => {
-                if let Some(place) = self.links.place(link) {
-                    self.metrics
-                        .count(Counter::Unmatched(place.issuer, reason.label()));
-                }
-                if let Unmatched::Unauthentic(error) = reason {
-                    self.metrics.count_mac_failure(Side::Issuer, error);
-                }
-            }
-        }
-    }
-
     /// A breaker of this shard probes: an echo leaves over one of the issuer's links, over another
     /// one the next time.
     pub(super) fn probe(&mut self, issuer: IssuerId) {
@@ -444,7 +363,7 @@ impl Shard {
     }
 
     /// Tells the shards whose breakers asked that the issuer answers.
-    fn hand_echo(&mut self, link: LinkId, probed_by: ShardSet, now: Instant) {
+    pub(super) fn hand_echo(&mut self, link: LinkId, probed_by: ShardSet, now: Instant) {
         let Some(issuer) = self.links.place(link).map(|place| place.issuer) else {
             return;
         };
@@ -454,39 +373,6 @@ impl Shard {
             } else {
                 self.mesh.send(shard, Message::Echoed { issuer });
             }
-        }
-    }
-
-    /// Tells every shard that a link takes financial traffic, or no longer does.
-    fn announce_link(&mut self, link: LinkId, up: bool, now: Instant) {
-        for shard in (0..self.shards)
-            .map(ShardId)
-            .filter(|shard| *shard != self.id)
-        {
-            self.mesh.send(shard, Message::LinkState { link, up });
-        }
-        if let Some(place) = self.links.place(link) {
-            self.shared.tell_link(link, place.issuer, up);
-        }
-        self.set_link_state(link, up, now);
-    }
-
-    pub(super) fn set_link_state(&mut self, link: LinkId, up: bool, now: Instant) {
-        let Some(place) = self.links.place_mut(link) else {
-            return;
-        };
-        place.up = up;
-        let issuer = place.issuer;
-        if let Some(pool) = self.links.pool_mut(issuer) {
-            pool.set_up(link, up, now);
-        }
-        let same_issuer = self.links.all.iter().filter(|place| place.issuer == issuer);
-        let links_up = same_issuer.filter(|place| place.up).count();
-        let links_up = u32::try_from(links_up).unwrap_or(u32::MAX);
-        self.router.set_links_up(issuer, links_up);
-        self.shared.set_links_up(issuer, links_up);
-        if up {
-            self.turn(Input::IssuerUp { issuer }, now);
         }
     }
 }
@@ -520,6 +406,6 @@ fn in_iso_units<'a>(mut answer: Answer<'a>, wire: Option<&Wire>) -> Option<Answe
 }
 
 /// What authenticates requests and reversals to an issuer.
-pub(super) fn link_mac(config: &Config, issuer: IssuerId) -> Option<&EndpointMac> {
-    config.issuers.get(usize::from(issuer.0))?.mac.as_deref()
+pub(super) fn link_keys(keys: &KeyTable, issuer: IssuerId) -> Option<&EndpointKeys> {
+    keys.of(Endpoint::Issuer(issuer)).map(Rc::as_ref)
 }

@@ -60,7 +60,7 @@ impl Shard {
             Ok(selection) => selection,
             Err(skipped) => match self.stand_in_rule(handle, skipped) {
                 Some(rule) => return self.ask_stand_in(handle, rule, now),
-                None => none_admits(),
+                None => self.none_of(skipped, now),
             },
         };
         self.work
@@ -130,6 +130,22 @@ impl Shard {
                 transmitted,
             };
             return Ok(Selection::Leg { leg, deadline });
+        }
+    }
+
+    /// 91, or 90 when there is nobody but issuers that are silent for their cut-over.
+    fn none_of(&self, skipped: Skipped, now: Instant) -> Selection {
+        let mut candidates = skipped.iter().peekable();
+        let is_held =
+            candidates.peek().is_some() && candidates.all(|(issuer, _)| self.is_held(issuer, now));
+        let code = if is_held {
+            ResponseCode::CUT_OFF
+        } else {
+            ResponseCode::ISSUER_INOPERATIVE
+        };
+        Selection::None {
+            code,
+            reason: RefusalReason::NoneAdmits,
         }
     }
 

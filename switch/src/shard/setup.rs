@@ -24,15 +24,17 @@ use crate::clock::Clock;
 use crate::config::{Config, Issuer};
 use crate::control::shared::ShardShared;
 use crate::crypto::Keyring;
+use crate::crypto::endpoint_keys::{Endpoint, KeyTable};
 use crate::echo::EchoReader;
 use crate::endpoint::IssuerWire;
 use crate::frame::FramePool;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
-use crate::issuer::{ConnectionSetup, keep_connected};
-use crate::limits::{FRAMES_POOLED_MAX, LINKS_MAX};
+use crate::issuer::{ConnectBudget, ConnectionSetup, keep_connected};
+use crate::limits::{CONNECTS_MAX, FRAMES_POOLED_MAX, LINKS_MAX};
 use crate::mesh::{Mesh, MeshEnds};
 use crate::metrics::Metrics;
+use crate::voice::Voice;
 
 /// What a shard is made from; built outside of its executor and sent into it.
 #[derive(Debug)]
@@ -92,14 +94,9 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     let inbox = Inbox::new(config.limits.request_queue_max);
     let sessions_max = config.limits.sessions_max.div_ceil(usize::from(shards));
     let sessions = Sessions::new(id, sessions_max, config.limits.session_inflight_max);
-    let links = link_table(
-        &config,
-        id,
-        shards,
-        u64::from(start),
-        &seed.wires,
-        &seed.echo,
-    );
+    let keys = KeyTable::new(&config);
+    let (wires, echo, seed_of_stans) = (seed.wires, seed.echo, u64::from(start));
+    let links = link_table(&config, id, shards, seed_of_stans, &wires, &echo, &keys);
     let mesh = Mesh::connect(mesh, &inbox).await;
     let mut shard = Shard {
         id,
@@ -117,11 +114,12 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         pool: FramePool::new(FRAMES_POOLED_MAX),
         gate: Rc::new(Gate::default()),
         links,
-        wires: seed.wires,
-        echo: seed.echo,
+        keys,
+        wires,
+        echo,
         metrics: seed.metrics,
         shared: seed.shared,
-        work: Work::new(wall, config.frame_len_max()),
+        work: Work::new(wall, config.frame_len_max(), config.issuers.len()),
         config,
     };
     shard.recover(now).await?;
@@ -225,14 +223,12 @@ impl Shard {
     fn start_tasks(&self, start: u32) {
         glommio::spawn_local(tell_durable(self.journal.waiter(), self.inbox.clone())).detach();
         for (issuer, wire) in self.config.issuers.iter().zip(&self.wires) {
+            let budget = Rc::new(ConnectBudget::new(CONNECTS_MAX));
             for link in issuer.link_ids() {
-                if self
-                    .links
-                    .place(link)
-                    .is_none_or(|place| place.home.is_none())
-                {
+                let home = self.links.place(link);
+                let Some(place) = home.filter(|place| place.home.is_some()) else {
                     continue;
-                }
+                };
                 let setup = ConnectionSetup {
                     link,
                     issuer: issuer.name.clone(),
@@ -244,6 +240,8 @@ impl Shard {
                     frame_deadline: self.config.limits.frame_deadline,
                     out_len_max: self.config.limits.out_queue_bytes_max,
                     seed: u64::from(start) << 16 | u64::from(link.0),
+                    budget: Rc::clone(&budget),
+                    open_for: Rc::clone(&place.open_for),
                     inbox: self.inbox.clone(),
                     pool: self.pool.clone(),
                     clock: self.clock,
@@ -281,7 +279,13 @@ impl Shard {
             acquirer: listener.acquirer,
             dialect: listener.wire.dialect,
             wire: listener.wire.clone(),
-            mac: listener.mac.clone(),
+            voice: Rc::new(Voice {
+                dialect: listener.wire.dialect,
+                codes: listener.network_codes,
+                mac: listener.mac.clone(),
+                keys: self.keys.of(Endpoint::Listener(listener.id)).cloned(),
+            }),
+            policy: listener.session,
             mac_failure_answer: listener.mac_failure_answer,
             frame_deadline: limits.frame_deadline,
             request_wait_max: limits.request_wait_max,
@@ -440,7 +444,8 @@ mod tests {
         let table = Arc::clone(&config.route_table);
         Router::new(table, issuer_policies(&config, 2)).unwrap();
         let wires = crate::endpoint::issuer_wires(&config);
-        let links = link_table(&config, ShardId(0), 2, 1, &wires, &EchoReader::new());
+        let keys = KeyTable::new(&config);
+        let links = link_table(&config, ShardId(0), 2, 1, &wires, &EchoReader::new(), &keys);
         let of_issuer = links.of_issuer.iter().map(|pool| pool.ids().count());
         let of_issuer: Vec<usize> = of_issuer.collect();
         assert_eq!(of_issuer, [0, 4, 4]);

@@ -9,7 +9,7 @@ use domain::time::Instant;
 use iso8583::error::WriteError;
 
 use super::Shard;
-use crate::crypto::mac::{self, EndpointMac};
+use crate::crypto::endpoint_keys::{self, EndpointKeys};
 use crate::endpoint::IssuerWire;
 use crate::metrics::{Counter, UnwritableReason};
 
@@ -51,7 +51,7 @@ impl From<WriteError> for Unwritable {
 /// Encodes one message to an issuer into `out`, with its MAC and its frame.
 pub(super) fn write(
     wire: &IssuerWire,
-    mac: Option<&EndpointMac>,
+    keys: Option<&EndpointKeys>,
     out: &mut [u8],
     encode: impl FnOnce(&mut [u8]) -> Result<usize, WriteError>,
 ) -> Result<usize, Unwritable> {
@@ -59,7 +59,7 @@ pub(super) fn write(
     let mut why = Unwritable::of(UnwritableReason::Frame);
     let framed = wire.casing.write(out, |body| {
         let len = encode(body).map_err(|error| why = error.into()).ok()?;
-        let whole = mac::append(mac, wire.dialect, body, len);
+        let whole = endpoint_keys::append(keys, wire.dialect, body, len);
         if whole.is_none() {
             why = Unwritable::of(UnwritableReason::Mac);
         }

@@ -44,10 +44,8 @@ impl Shard {
                 continue;
             };
             if link.poll_timeout().is_some_and(|at| at <= now) {
-                let event = link.handle_timeout(now, wall);
-                let conn = link.conn().cloned();
-                self.note_written(conn);
-                self.act_on_link(id, event, now);
+                link.handle_timeout(now, wall);
+                self.after_link(id, now);
             }
         }
     }
@@ -109,13 +107,15 @@ impl Shard {
         );
         self.report_breakers(now);
         self.report_ejections(now);
+        self.network_timeouts(now);
+        self.note_open_time(now);
         self.count_journal_errors();
         self.give_up_stalled_journal(now);
         self.set_gauges();
         if self.shared.node().is_draining() && self.work.draining_since.is_none() {
             self.begin_drain(now);
         }
-        if self.work.draining_since.is_some() {
+        if self.work.draining_since.is_some() && self.work.leaving_until.is_none() {
             self.note_rest();
         }
     }
@@ -148,6 +148,7 @@ impl Shard {
         tracing::info!(shard = %self.id, inflight = self.engine.counts().inflight, "draining");
         self.work.draining_since = Some(now);
         self.gate.close();
+        self.sign_off_sessions(now);
         crash::point(Step::DrainBegun);
     }
 
@@ -160,17 +161,19 @@ impl Shard {
         };
         let node = self.shared.node();
         let is_over = now.since(since) >= self.config.node.drain || node.must_stop_now();
-        if is_over || self.work.is_drained {
-            self.leave(now);
-            return true;
+        if !(is_over || self.work.is_drained) {
+            return false;
         }
-        false
+        let must_stop = node.must_stop_now();
+        let is_said = must_stop || self.sign_off_links(now);
+        if is_said {
+            self.leave(now);
+        }
+        is_said
     }
 
     fn leave(&mut self, now: Instant) {
-        let wall = self.work.wall;
         for link in self.links.homes_mut() {
-            link.sign_off(wall);
             if let Some(conn) = link.conn()
                 && conn.flush(now).is_err()
             {

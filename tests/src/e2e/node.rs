@@ -281,6 +281,15 @@ impl Node {
         Ok(number.context("a process has a resident size")?.parse()?)
     }
 
+    /// What `/statusz` says.
+    ///
+    /// # Errors
+    /// The admin listener does not answer.
+    pub fn status(&self) -> Result<serde_json::Value> {
+        let (_, body) = http::get(&self.admin, "/statusz")?;
+        Ok(serde_json::from_str(&body)?)
+    }
+
     /// The sum of all samples of a metric whose labels contain all of `labels`.
     ///
     /// # Errors

@@ -51,7 +51,14 @@ impl Session {
     /// # Errors
     /// Nobody listens.
     pub fn connect(listener: &str) -> Result<Self> {
-        let stream = TcpStream::connect(listener)?;
+        Self::over(TcpStream::connect(listener)?)
+    }
+
+    /// One that stands, whoever connected it.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn over(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         Ok(Self {
@@ -111,6 +118,21 @@ impl Session {
             .parse(&bytes, &mut index)
             .context("the switch sends messages")?;
         Ok(Received { bytes, index })
+    }
+
+    /// Whether something has come that was not read.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn has_more(&self) -> Result<bool> {
+        self.stream.set_nonblocking(true)?;
+        let peeked = self.stream.peek(&mut [0; 1]);
+        self.stream.set_nonblocking(false)?;
+        match peeked {
+            Ok(count) => Ok(count > 0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Sends a byte `every` so often until the switch closes the connection; how many it took.

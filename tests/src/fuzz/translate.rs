@@ -8,11 +8,13 @@ use domain::currency::Currency;
 use domain::ids::{InstitutionId, IssuerId, LinkId, RouteId, Stan};
 use domain::request::{Answer, IssuerLeg};
 use domain::response_code::ResponseCode;
-use domain::time::TransmissionTime;
+use domain::time::{TransmissionTime, WallTime};
 use iso8583::bitmap::Bitmap;
 use iso8583::error::WriteError;
 use iso8583::mti::{Class, Function, Version};
-use iso8583::translate::{self, IssuerRequest, NetworkKind};
+use iso8583::translate::{
+    self, IssuerRequest, NetworkCodes, NetworkKind, NetworkRefusal, NetworkRequest,
+};
 use iso8583::{Dialect, FieldIndex, MessageRef, Mti, Writer, tlv};
 
 use super::input::Input;
@@ -103,10 +105,15 @@ impl Case {
             assert_eq!(message.mti().version(), message.dialect().version());
             assert_eq!(message.mti().class(), Class::Reversal);
         }
-        if translate::network(message).is_ok() {
-            assert_eq!(message.mti().as_bytes()[1], b'8');
-            assert!(message.present().contains(70) && message.present().contains(11));
+        let codes = NetworkCodes::of(message.dialect());
+        if translate::network(message, &codes).is_ok() {
+            let [version, class, ..] = *message.mti().as_bytes();
+            assert_eq!(class, b'8');
+            let code = code_field(version);
+            assert!(message.present().contains(code) && message.present().contains(11));
         }
+        let settled = translate::settlement_date(message, WallTime::from_unix_millis(0));
+        assert!(settled.is_none() || message.present().contains(15));
         if translate::can_be_refused(message) {
             assert!(message.mti().response().is_some());
         }
@@ -158,20 +165,41 @@ impl Case {
     fn network(&self, message: MessageRef<'_>) {
         let write = |out: &mut [u8]| translate::write_network_answer(self.dialect, message, out);
         if let Some(answer) = self.written(self.dialect, message, write) {
-            answer.check_code(ResponseCode::APPROVED);
-            let echo = self.dialect.echo().with(70).intersection(message.present());
-            answer.check_echo(message, echo.without(39));
-        }
-        let (stan, transmitted) = (leg().stan, leg().transmitted);
-        for kind in [NetworkKind::SignOn, NetworkKind::Echo, NetworkKind::Other] {
-            let mut out = [0; 128];
-            let written = translate::write_network(self.dialect, kind, stan, transmitted, &mut out);
-            let Ok(len) = written else {
-                continue;
+            let accepted = match code_field(message.mti().as_bytes()[0]) {
+                24 => &b"800"[..],
+                _ => b"00",
             };
-            let read = Written::read(self.dialect, out[..len].to_vec());
-            assert_eq!(translate::network(read.view()), Ok(kind));
+            check_field(answer.view(), 39, accepted);
+            self.check_network_echo(&answer, message);
         }
+        let write = |out: &mut [u8]| {
+            translate::write_network_refusal(self.dialect, message, NetworkRefusal::Busy, out)
+        };
+        if let Some(refusal) = self.written(self.dialect, message, write) {
+            self.check_network_echo(&refusal, message);
+        }
+        for codes in [NetworkCodes::of(self.dialect), NetworkCodes::MASTERCARD] {
+            for kind in NetworkKind::NAMED {
+                let request = NetworkRequest {
+                    code: codes.code(kind).expect("a named kind has a code"),
+                    stan: leg().stan,
+                    at: WallTime::from_unix_millis(0),
+                };
+                let mut out = [0; 128];
+                let Ok(len) = translate::write_network(self.dialect, &request, &mut out) else {
+                    continue;
+                };
+                let read = Written::read(self.dialect, out[..len].to_vec());
+                assert_eq!(translate::network(read.view(), &codes), Ok(kind));
+            }
+        }
+    }
+
+    fn check_network_echo(&self, answer: &Written, message: MessageRef<'_>) {
+        let code = code_field(message.mti().as_bytes()[0]);
+        let own = [7, 11, code].into_iter().collect();
+        let echo = self.dialect.echo().union(own);
+        answer.check_echo(message, echo.intersection(message.present()).without(39));
     }
 
     /// A request to the issuer is the acquirer's, but for what belongs to the leg.
@@ -370,6 +398,15 @@ fn check_currency(message: MessageRef<'_>, expected: Currency) {
     let mut scratch = [0; 3];
     let text = message.decode(49, &mut scratch).expect("it was read");
     assert_eq!(Currency::read(text), Ok(expected));
+}
+
+/// Where a network message of this version says what it is about.
+fn code_field(version: u8) -> u8 {
+    if matches!(version, b'1' | b'2') {
+        24
+    } else {
+        70
+    }
 }
 
 #[track_caller]

@@ -1,16 +1,14 @@
 //! What is out on a link, and to whom its answer belongs (semantics §5).
 
 use alloc::vec::Vec;
-use core::fmt;
 use core::time::Duration;
 
-use domain::bytes::Text;
-use domain::currency::Currency;
-use domain::ids::{MerchantId, Rrn, Stan, TerminalId};
+use domain::ids::Stan;
 use domain::request::MessageClass;
-use domain::time::{Instant, TransmissionTime};
+use domain::time::Instant;
 use thiserror::Error;
 
+use super::echo::{Echo, EchoFields};
 use crate::index::KeyIndex;
 use crate::table::NONE;
 
@@ -40,6 +38,27 @@ impl ResponseKind {
             MessageClass::Financial => Self::FinancialAdvice,
         }
     }
+
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Authorisation,
+        Self::Financial,
+        Self::Reversal,
+        Self::AuthorisationAdvice,
+        Self::FinancialAdvice,
+    ];
+
+    /// In words.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Authorisation => "authorisation",
+            Self::Financial => "financial",
+            Self::Reversal => "reversal",
+            Self::AuthorisationAdvice => "authorisation advice",
+            Self::FinancialAdvice => "financial advice",
+        }
+    }
 }
 
 impl From<MessageClass> for ResponseKind {
@@ -63,77 +82,6 @@ pub struct Expected {
 impl Expected {
     const fn key(self) -> u64 {
         ((self.kind as u64) << 32) | self.stan.number() as u64
-    }
-}
-
-/// The fields that a response repeats of its request. An absent one is not compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Echo {
-    /// DE7.
-    pub transmitted: Option<TransmissionTime>,
-    /// DE41; empty when absent.
-    pub terminal: TerminalId,
-    /// DE37; empty when absent.
-    pub rrn: Rrn,
-    /// DE42; empty when absent.
-    pub merchant: MerchantId,
-    /// DE3; empty when absent.
-    pub processing_code: Text<6>,
-    /// DE49.
-    pub currency: Option<Currency>,
-    /// A keyed hash of DE2.
-    pub account: Option<u64>,
-}
-
-/// A set of echo fields; prints their numbers, never their values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EchoFields(u8);
-
-impl EchoFields {
-    /// The message type: the STAN is in flight under another class.
-    pub const CLASS: Self = Self(1);
-    /// DE2.
-    pub const ACCOUNT: Self = Self(1 << 1);
-    /// DE3.
-    pub const PROCESSING_CODE: Self = Self(1 << 2);
-    /// DE7.
-    pub const TRANSMITTED: Self = Self(1 << 3);
-    /// DE37.
-    pub const RRN: Self = Self(1 << 4);
-    /// DE41.
-    pub const TERMINAL: Self = Self(1 << 5);
-    /// DE42.
-    pub const MERCHANT: Self = Self(1 << 6);
-    /// DE49.
-    pub const CURRENCY: Self = Self(1 << 7);
-
-    /// Whether it names no field.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Whether it names all fields of `other`.
-    #[must_use]
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-impl fmt::Display for EchoFields {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [&str; 8] = ["MTI", "DE2", "DE3", "DE7", "DE37", "DE41", "DE42", "DE49"];
-        let named = NAMES.iter().zip(0_u8..);
-        let named = named.filter(|(_, bit)| self.contains(Self(1 << bit)));
-        for (place, (name, _)) in named.enumerate() {
-            f.write_str(if place == 0 { "" } else { ", " })?;
-            f.write_str(name)?;
-        }
-        Ok(())
     }
 }
 
@@ -162,6 +110,15 @@ pub enum Match<T> {
     Unknown,
 }
 
+/// What comes nearest to an answer that was not matched, of all that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nearest {
+    /// Its key.
+    pub expected: Expected,
+    /// In which fields the answer differs from it.
+    pub differs: EchoFields,
+}
+
 /// Why a request may not go out under its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum KeyRefused {
@@ -171,7 +128,7 @@ pub enum KeyRefused {
     /// As much is out as the table was built for.
     #[error("the link's table is full; wait for answers or raise its bound")]
     Full,
-    /// It has neither DE7, DE37 nor DE41 to be told apart by.
+    /// It has none of the fields that the issuer gives back.
     #[error("the request carries no field to match its answer by")]
     NothingToCompare,
 }
@@ -199,6 +156,8 @@ pub struct PendingTable<T> {
     late: Remembered,
     answered: Remembered,
     limits: PendingLimits,
+    /// What the issuer gives back.
+    key: EchoFields,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -238,9 +197,16 @@ impl Remembered {
 }
 
 impl<T: Copy + PartialEq> PendingTable<T> {
-    /// An empty table.
+    /// An empty table of an issuer that gives back [`EchoFields::DEFAULT_KEY`].
     #[must_use]
     pub fn new(limits: PendingLimits, seed: u64) -> Self {
+        Self::matching_by(EchoFields::DEFAULT_KEY, limits, seed)
+    }
+
+    /// An empty table of an issuer that gives back these fields, of which there is at least one.
+    #[must_use]
+    pub fn matching_by(key: EchoFields, limits: PendingLimits, seed: u64) -> Self {
+        debug_assert!(!key.is_empty(), "a stan alone is no key");
         let places_max = limits
             .inflight_max
             .saturating_add(limits.late_max)
@@ -254,6 +220,7 @@ impl<T: Copy + PartialEq> PendingTable<T> {
             late: Remembered::EMPTY,
             answered: Remembered::EMPTY,
             limits,
+            key,
         }
     }
 
@@ -268,7 +235,7 @@ impl<T: Copy + PartialEq> PendingTable<T> {
         owner: T,
         now: Instant,
     ) -> Result<(), KeyRefused> {
-        if !echo.can_be_compared() {
+        if !echo.can_be_compared(self.key) {
             return Err(KeyRefused::NothingToCompare);
         }
         if self.inflight >= self.limits.inflight_max {
@@ -310,7 +277,7 @@ impl<T: Copy + PartialEq> PendingTable<T> {
         let Some(place) = self.place(position).copied() else {
             return Match::Unknown;
         };
-        let differs = place.echo.differs(echo);
+        let differs = place.echo.differs(echo, self.key);
         if !differs.is_empty() {
             return Match::Differs(differs);
         }
@@ -325,6 +292,43 @@ impl<T: Copy + PartialEq> PendingTable<T> {
             Status::Answered => Match::AlreadyAnswered { owner, age },
             Status::Free => Match::Unknown,
         }
+    }
+
+    /// Whether the STAN is in flight, under whatever class.
+    #[must_use]
+    pub fn is_stan_out(&self, stan: Stan) -> bool {
+        let kinds = ResponseKind::ALL.into_iter();
+        let mut keys = kinds.map(|kind| Expected { kind, stan });
+        keys.any(|expected| self.find_out(expected).is_some())
+    }
+
+    /// What an answer may have been meant for: what waits under its STAN, else what differs in the
+    /// fewest fields and agrees in one that tells requests apart. Looks at all that waits, so it is
+    /// for the few answers that are told to people.
+    #[must_use]
+    pub fn nearest(&self, expected: Option<Expected>, echo: &Echo) -> Option<Nearest> {
+        let out = self.places.iter();
+        let out = out.filter(|place| place.status == Status::Out);
+        let candidates = out.filter_map(|place| {
+            let mut differs = place.echo.differs(echo, EchoFields::default());
+            let is_near = place.echo.agrees(echo);
+            let known = expected.map(|expected| (expected.kind, expected.stan));
+            let (kind, stan) = known.unzip();
+            if kind != Some(place.expected.kind) {
+                differs = differs.with(EchoFields::CLASS);
+            }
+            let is_same_stan = stan == Some(place.expected.stan);
+            if !is_same_stan {
+                differs = differs.with(EchoFields::STAN);
+            }
+            let expected = place.expected;
+            let distance = (!is_same_stan, differs.count(), expected.stan);
+            let nearest = Nearest { expected, differs };
+            (is_same_stan || is_near).then_some((distance, nearest))
+        });
+        candidates
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, nearest)| nearest)
     }
 
     /// The owner waits no longer: an answer is late from here on. `false` when it is not out.
@@ -396,18 +400,7 @@ impl<T: Copy + PartialEq> PendingTable<T> {
 
     /// The same STAN under another class: a wrong MTI, worth its own line in the log.
     fn other_class(&self, expected: Expected) -> Match<T> {
-        let kinds = [
-            ResponseKind::Authorisation,
-            ResponseKind::Financial,
-            ResponseKind::Reversal,
-            ResponseKind::AuthorisationAdvice,
-            ResponseKind::FinancialAdvice,
-        ];
-        let stan = expected.stan;
-        let known = kinds
-            .into_iter()
-            .any(|kind| self.find_out(Expected { kind, stan }).is_some());
-        if known {
+        if self.is_stan_out(expected.stan) {
             Match::Differs(EchoFields::CLASS)
         } else {
             Match::Unknown
@@ -541,64 +534,6 @@ impl<T: Copy + PartialEq> PendingTable<T> {
     fn place_mut(&mut self, position: u32) -> Option<&mut Place<T>> {
         self.places.get_mut(usize::try_from(position).ok()?)
     }
-}
-
-impl Echo {
-    /// A STAN alone never matches (semantics §5 rule 2).
-    const fn can_be_compared(&self) -> bool {
-        self.transmitted.is_some() || !self.rrn.is_empty() || !self.terminal.is_empty()
-    }
-
-    /// What keeps `response` from belonging to this request: fields that both carry and that
-    /// differ; or, when nothing that tells requests apart is in both, those fields.
-    fn differs(&self, response: &Self) -> EchoFields {
-        let mut differs = EchoFields::default();
-        let mut agree = false;
-        let mut compare = |equal: Option<bool>, field: EchoFields, tells_apart: bool| match equal {
-            Some(true) => agree |= tells_apart,
-            Some(false) => differs = differs.with(field),
-            None => {}
-        };
-        let sent = (self.transmitted, response.transmitted);
-        compare(both(sent.0, sent.1), EchoFields::TRANSMITTED, true);
-        compare(texts(&self.rrn, &response.rrn), EchoFields::RRN, true);
-        compare(
-            texts(&self.terminal, &response.terminal),
-            EchoFields::TERMINAL,
-            true,
-        );
-        compare(
-            texts(&self.merchant, &response.merchant),
-            EchoFields::MERCHANT,
-            false,
-        );
-        let code = texts(&self.processing_code, &response.processing_code);
-        compare(code, EchoFields::PROCESSING_CODE, false);
-        compare(
-            both(self.currency, response.currency),
-            EchoFields::CURRENCY,
-            false,
-        );
-        compare(
-            both(self.account, response.account),
-            EchoFields::ACCOUNT,
-            false,
-        );
-        if agree || !differs.is_empty() {
-            return differs;
-        }
-        EchoFields::TRANSMITTED
-            .with(EchoFields::RRN)
-            .with(EchoFields::TERMINAL)
-    }
-}
-
-fn both<V: PartialEq>(one: Option<V>, other: Option<V>) -> Option<bool> {
-    Some(one? == other?)
-}
-
-fn texts<const N: usize>(one: &Text<N>, other: &Text<N>) -> Option<bool> {
-    (!one.is_empty() && !other.is_empty()).then(|| one == other)
 }
 
 #[cfg(test)]

@@ -37,7 +37,10 @@ fn each_endpoint_may_have_a_mac() {
     let retail = "SoftwareMac { algorithm: Retail(Method2), len: Eight, .. }";
     let cmac = "SoftwareMac { algorithm: AesCmac, len: Four, .. }";
     let shown = |receive: &str, network: bool| {
-        format!("EndpointMac {{ receive: {receive}, send: {receive}, network: {network} }}")
+        let change = "change: None";
+        format!(
+            "EndpointMac {{ receive: {receive}, send: {receive}, network: {network}, {change} }}"
+        )
     };
     let told = |mac: &Option<Arc<EndpointMac>>| format!("{:?}", mac.as_deref().unwrap());
     assert_eq!(told(&config.listeners[0].mac), shown(retail, true));
@@ -231,4 +234,74 @@ fn a_failed_mac_is_never_answered_with_an_approval() {
         let expected = format!("{}: {told}", place(&whole, "mac_failure_answer"));
         check_text(&whole, &[], &[&expected]);
     }
+}
+
+const KEK: (&str, &str) = ("KEK", "404142434445464748494a4b4c4d4e4f");
+
+/// The faults of a table `key_change` of the listener, each at its `place_of`.
+#[track_caller]
+fn check_change(change: &str, place_of: &str, expected: &str) {
+    let mac = POS_MAC.replacen(" }", &format!(", key_change = {{ {change} }} }}"), 1);
+    let text = with_macs(&mac, "");
+    let keys = [&MAC_KEYS[..], &[KEK]].concat();
+    let expected = format!("{}: {expected}", place(&text, place_of));
+    check_text(&text, &keys, &[&expected]);
+}
+
+#[test]
+fn the_keys_of_an_endpoint_may_be_changed() {
+    let mac = POS_MAC.replacen(" }", ", key_change = { kek = \"env:KEK\" } }", 1);
+    let bank = "mac.algorithm = \"aes-cmac\"\nmac.receive_key = \"env:BANK_IN\"\n\
+                mac.send_key = \"env:BANK_OUT\"\nmac.key_change.kek = \"env:OTHER\"\n\
+                mac.key_change.key_field = 120\nmac.key_change.check_field = 62\n\
+                mac.key_change.check_bytes = 5\nmac.key_change.keys = \"receive\"\n\
+                mac.key_change.overlap_s = 60\nmac.key_change.ask = true";
+    let other = ("OTHER", "505152535455565758595a5b5c5d5e5f");
+    let keys = [&MAC_KEYS[..], &[KEK, other]].concat();
+    let config = Config::parse("njia.toml", &with_macs(&mac, bank), &environment(&keys)).unwrap();
+    let shown = |mac: &Option<Arc<EndpointMac>>| {
+        let change = &mac.as_ref().unwrap().change;
+        format!("{:?}", change.as_ref().unwrap())
+    };
+    assert_eq!(
+        shown(&config.listeners[0].mac),
+        "KeyChange { kek: Kek(set), key_field: 48, check_field: 48, check_len: 3, scope: Both, \
+         overlap: 300s, ask: None }"
+    );
+    assert_eq!(
+        shown(&config.issuers[0].mac),
+        "KeyChange { kek: Kek(set), key_field: 120, check_field: 62, check_len: 5, scope: \
+         Receive, overlap: 60s, ask: Some(KeyPolicy { retry: 60s, renew: 86400s }) }"
+    );
+    assert!(config.issuers[0].link.key.is_some() && config.issuers[1].link.key.is_none());
+}
+
+#[test]
+fn a_key_change_that_cannot_be_is_refused_where_it_stands() {
+    check_change(
+        "key_field = 48",
+        "{ key_field",
+        "`kek` is missing in [listener.mac.key_change]",
+    );
+    check_change(
+        "kek = \"env:KEK\", key_field = 49",
+        "key_field = 49",
+        "`key_field` takes 48, 53, 62, 96, 120 or 125",
+    );
+    check_change(
+        "kek = \"env:KEK\", keys = \"all\"",
+        "keys = \"all",
+        "`keys` takes \"both\", \"receive\" or \"send\"",
+    );
+    check_change(
+        "kek = \"env:KEK\", ask = true",
+        "ask = true",
+        "unknown key `ask` in [listener.mac.key_change]; known: kek, key_field, check_field, keys, \
+         check_bytes, overlap_s",
+    );
+    let receive = format!(
+        "`kek` is the key at {} too: each use has its own",
+        place(&with_macs(POS_MAC, ""), "receive_key")
+    );
+    check_change("kek = \"env:POS_IN\"", "kek = \"env:POS_IN", &receive);
 }

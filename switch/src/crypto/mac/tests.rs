@@ -1,8 +1,10 @@
 //! Published MACs, keys that are refused, and bytes that were changed.
 
+use iso8583::Dialect;
 use iso8583::mti::Mti;
 
 use super::*;
+use crate::crypto::endpoint_keys::{EndpointKeys, append};
 use MacPadding::{Method1, Method2};
 
 fn bytes_of(hex: &str) -> Vec<u8> {
@@ -241,8 +243,9 @@ fn a_key_is_never_shown() {
 fn a_message_that_can_have_no_mac_does_not_leave_without_one() {
     const KEY: &str = "000102030405060708090A0B0C0D0E0F";
     let both = EndpointMac {
-        receive: engine(MacAlgorithm::AesCmac, KEY),
-        send: engine(MacAlgorithm::AesCmac, KEY),
+        receive: Arc::new(engine(MacAlgorithm::AesCmac, KEY)),
+        send: Arc::new(engine(MacAlgorithm::AesCmac, KEY)),
+        change: None,
         network: true,
     };
     let len = |last: u8, value: &[u8]| {
@@ -252,7 +255,7 @@ fn a_message_that_can_have_no_mac_does_not_leave_without_one() {
         writer.put(11, b"000042").unwrap();
         writer.put(last, value).unwrap();
         let len = writer.finish().unwrap();
-        let appended = append(Some(&both), dialect, &mut out, len);
+        let appended = append(Some(&EndpointKeys::new(&both)), dialect, &mut out, len);
         appended.map(|whole| whole - len)
     };
     assert_eq!(len(41, b"TERM0001"), Some(MAC_LEN));

@@ -3,6 +3,10 @@
 use super::*;
 use crate::matching::{StanAllocator, StanRange};
 use crate::output::StanReuse;
+use domain::bytes::Text;
+use domain::currency::Currency;
+use domain::time::TransmissionTime;
+use std::borrow::ToOwned as _;
 use std::string::ToString;
 use std::vec::Vec;
 
@@ -40,6 +44,9 @@ fn echo() -> Echo {
         processing_code: Text::new("DE3", b"000000").unwrap(),
         currency: Some(Currency::KES),
         account: Some(7),
+        local_time: Text::new("DE12", b"120000").unwrap(),
+        local_date: Text::new("DE13", b"0101").unwrap(),
+        institution: Text::new("DE32", b"628123").unwrap(),
     }
 }
 
@@ -61,6 +68,24 @@ fn an_answer_goes_to_whoever_waits_for_it_once() {
     let again = Match::AlreadyAnswered { owner: 10, age };
     assert_eq!(table.resolve(financial(1), &echo(), later), again);
     assert_eq!(table.inflight(), 0);
+}
+
+#[test]
+fn fault_046_of_an_answer_and_a_deadline_at_one_instant_the_first_counts() {
+    let mut table = table();
+    table.insert(financial(1), echo(), 10, NOW).unwrap();
+    let answered = table.resolve(financial(1), &echo(), NOW);
+    assert_eq!(answered, Match::Matched(10));
+    assert!(
+        !table.give_up(financial(1), NOW),
+        "there is nothing to give up"
+    );
+
+    table.insert(financial(2), echo(), 20, NOW).unwrap();
+    assert!(table.give_up(financial(2), NOW));
+    let (owner, age) = (20, Duration::ZERO);
+    let answered = table.resolve(financial(2), &echo(), NOW);
+    assert_eq!(answered, Match::Late { owner, age });
 }
 
 #[test]
@@ -128,34 +153,96 @@ fn every_field_that_differs_is_named_and_nothing_matches() {
     assert!(two.contains(EchoFields::ACCOUNT) && !two.contains(EchoFields::RRN));
 }
 
-#[test]
-fn what_the_response_leaves_out_is_not_compared() {
-    let mut table = table();
+/// Whether an answer with only these fields matches a request that has all of them.
+#[track_caller]
+fn check_key(key: EchoFields, answer: Echo, expected: Match<u32>) {
+    let mut table = PendingTable::matching_by(key, limits(), 1);
     table.insert(financial(1), echo(), 10, NOW).unwrap();
+    assert_eq!(table.resolve(financial(1), &answer, NOW), expected);
+}
+
+#[test]
+fn an_answer_must_give_back_what_its_profile_says_and_may_leave_out_the_rest() {
+    let key = |numbers: &[u8]| {
+        let fields = numbers
+            .iter()
+            .map(|number| EchoFields::of_key(*number).unwrap());
+        fields.fold(EchoFields::default(), EchoFields::with)
+    };
     let sparse = Echo {
         terminal: echo().terminal,
         ..Echo::default()
     };
-    assert_eq!(
-        table.resolve(financial(1), &sparse, NOW),
-        Match::Matched(10)
+    check_key(key(&[41]), sparse, Match::Matched(10));
+    let without = Match::Differs(EchoFields::TRANSMITTED);
+    check_key(EchoFields::DEFAULT_KEY, sparse, without);
+    let others = EchoFields::LOCAL_TIME
+        .with(EchoFields::LOCAL_DATE)
+        .with(EchoFields::INSTITUTION)
+        .with(EchoFields::MERCHANT);
+    check_key(key(&[12, 13, 32, 41, 42]), sparse, Match::Differs(others));
+    check_key(
+        key(&[7, 12, 13, 32, 37, 41, 42]),
+        echo(),
+        Match::Matched(10),
     );
+
+    // What hosts rewrite counts in the key alone.
+    let rewritten = Echo {
+        transmitted: Some(TransmissionTime::default()),
+        local_time: Text::new("", b"235959").unwrap(),
+        local_date: Text::new("", b"1231").unwrap(),
+        institution: Text::new("", b"1").unwrap(),
+        ..echo()
+    };
+    check_key(key(&[37]), rewritten, Match::Matched(10));
+    let differs = EchoFields::TRANSMITTED.with(EchoFields::INSTITUTION);
+    check_key(key(&[7, 32, 37]), rewritten, Match::Differs(differs));
+    for other in [2, 3, 11, 38, 39, 49, 90] {
+        assert_eq!(EchoFields::of_key(other), None, "DE{other}");
+    }
 }
 
 #[test]
 fn a_stan_alone_never_matches() {
-    let mut table = table();
-    table.insert(financial(1), echo(), 10, NOW).unwrap();
     let bare = Echo {
         currency: Some(Currency::KES),
         ..Echo::default()
     };
-    let Match::Differs(fields) = table.resolve(financial(1), &bare, NOW) else {
-        panic!("DE49 tells nobody apart");
-    };
-    assert_eq!(fields.to_string(), "DE7, DE37, DE41");
+    let differs = Match::Differs(EchoFields::DEFAULT_KEY);
+    check_key(EchoFields::DEFAULT_KEY, bare, differs);
+    assert_eq!(EchoFields::DEFAULT_KEY.to_string(), "DE7, DE41");
     let refused = Err(KeyRefused::NothingToCompare);
-    assert_eq!(table.insert(financial(2), bare, 20, NOW), refused);
+    assert_eq!(table().insert(financial(2), bare, 20, NOW), refused);
+}
+
+#[test]
+fn the_nearest_is_under_the_same_stan_else_what_differs_in_the_fewest_fields() {
+    let mut table = table();
+    let terminal = |name: &[u8]| Echo {
+        terminal: Text::new("", name).unwrap(),
+        rrn: Text::new("", name).unwrap(),
+        ..echo()
+    };
+    table
+        .insert(financial(1), terminal(b"ONE"), 10, NOW)
+        .unwrap();
+    table
+        .insert(financial(2), terminal(b"TWO"), 20, NOW)
+        .unwrap();
+    let near = |expected: Option<Expected>, echo: &Echo| {
+        let nearest = table.nearest(expected, echo)?;
+        Some((nearest.expected.stan.number(), nearest.differs.to_string()))
+    };
+    let told = |stan, differs: &str| Some((stan, differs.to_owned()));
+    let one = terminal(b"ONE");
+    assert_eq!(near(Some(financial(2)), &one), told(2, "DE37, DE41"));
+    assert_eq!(near(Some(financial(9)), &one), told(1, "DE11"));
+    assert_eq!(near(None, &one), told(1, "MTI, DE11"));
+    let reversal = expected(ResponseKind::Reversal, 2);
+    assert_eq!(near(Some(reversal), &one), told(2, "MTI, DE37, DE41"));
+    assert_eq!(near(Some(financial(9)), &Echo::default()), None);
+    assert!(table.is_stan_out(Stan::new(1).unwrap()) && !table.is_stan_out(Stan::new(3).unwrap()));
 }
 
 #[test]

@@ -1,0 +1,289 @@
+//! The MAC keys of one endpoint as one shard has them: those in use, those that follow, those that
+//! still check.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use domain::time::Instant;
+use iso8583::error::{MacError, MacRule};
+use iso8583::mti::Class;
+use iso8583::{Dialect, MessageRef, mac};
+use transaction::network::KeyRoll;
+
+use super::key_change::{KeyScope, NewKey};
+use super::mac::{EndpointMac, SoftwareMac};
+use crate::config::Config;
+pub(crate) use crate::control::shared::EndpointId as Endpoint;
+
+/// One endpoint's keys. No borrow of them lasts longer than a call.
+#[derive(Debug)]
+pub(crate) struct EndpointKeys {
+    receive: RefCell<KeyRoll<Arc<SoftwareMac>>>,
+    send: RefCell<KeyRoll<Arc<SoftwareMac>>>,
+    network: bool,
+}
+
+impl EndpointKeys {
+    /// Those that are configured.
+    pub(crate) fn new(mac: &EndpointMac) -> Self {
+        let overlap = mac.change.as_ref().map(|change| change.overlap);
+        let roll = |key: &Arc<SoftwareMac>| {
+            RefCell::new(KeyRoll::new(Arc::clone(key), overlap.unwrap_or_default()))
+        };
+        Self {
+            receive: roll(&mac.receive),
+            send: roll(&mac.send),
+            network: mac.network,
+        }
+    }
+
+    /// For messages of this class: nothing where they have no MAC.
+    pub(crate) fn of(&self, class: Class) -> Option<&Self> {
+        (self.network || class != Class::Network).then_some(self)
+    }
+
+    /// Checks what has come.
+    ///
+    /// # Errors
+    /// As [`mac::verify`]; never for a message whose class has no MAC.
+    pub(crate) fn check(&self, message: MessageRef<'_>, now: Instant) -> Result<(), MacError> {
+        match self.of(message.mti().class()) {
+            Some(keys) => check_with(&keys.receive.borrow(), message, now),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks what has left from here and is given back.
+    ///
+    /// # Errors
+    /// As [`EndpointKeys::check`].
+    pub(crate) fn check_own(&self, message: MessageRef<'_>, now: Instant) -> Result<(), MacError> {
+        match self.of(message.mti().class()) {
+            Some(keys) => check_with(&keys.send.borrow(), message, now),
+            None => Ok(()),
+        }
+    }
+
+    /// A new key: it checks from here on.
+    pub(crate) fn offer(&self, new: &NewKey) {
+        self.rolls(new.scope)
+            .for_each(|roll| roll.borrow_mut().offer(Arc::clone(&new.key)));
+    }
+
+    /// The new key is not to be.
+    pub(crate) fn withdraw(&self) {
+        self.rolls(KeyScope::Both)
+            .for_each(|roll| roll.borrow_mut().withdraw());
+    }
+
+    /// The new key makes MACs from here on.
+    pub(crate) fn use_next(&self, now: Instant) {
+        for roll in self.rolls(KeyScope::Both) {
+            roll.borrow_mut().use_next(now);
+        }
+    }
+
+    /// Forgets keys whose overlap has ended: they are zeroed with their last owner.
+    pub(crate) fn expire(&self, now: Instant) {
+        self.rolls(KeyScope::Both)
+            .for_each(|roll| roll.borrow_mut().expire(now));
+    }
+
+    fn rolls(&self, scope: KeyScope) -> impl Iterator<Item = &RefCell<KeyRoll<Arc<SoftwareMac>>>> {
+        let (receive, send) = match scope {
+            KeyScope::Both => (true, true),
+            KeyScope::Receive => (true, false),
+            KeyScope::Send => (false, true),
+        };
+        let receive = receive.then_some(&self.receive);
+        receive.into_iter().chain(send.then_some(&self.send))
+    }
+}
+
+/// The likeliest key first. A MAC that is missing is missing under every key.
+fn check_with(
+    keys: &KeyRoll<Arc<SoftwareMac>>,
+    message: MessageRef<'_>,
+    now: Instant,
+) -> Result<(), MacError> {
+    let mut told = None;
+    for key in keys.checking(now) {
+        match mac::verify(message, &**key) {
+            Err(error) if error.rule == MacRule::Wrong => {
+                told.get_or_insert(error);
+            }
+            decided => return decided,
+        }
+    }
+    told.map_or(Ok(()), Err)
+}
+
+/// Appends the MAC of an endpoint that has one to the message of `len` bytes in `out`, and says how
+/// long it is then; `None` when there is no room, or a field above 128: such a message cannot
+/// leave.
+pub(crate) fn append(
+    keys: Option<&EndpointKeys>,
+    dialect: &'static Dialect,
+    out: &mut [u8],
+    len: usize,
+) -> Option<usize> {
+    match keys {
+        Some(keys) => mac::append(dialect, &**keys.send.borrow().current(), out, len).ok(),
+        None => Some(len),
+    }
+}
+
+/// All keys of one shard.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyTable {
+    listeners: Vec<Option<Rc<EndpointKeys>>>,
+    issuers: Vec<Option<Rc<EndpointKeys>>>,
+}
+
+impl KeyTable {
+    /// Those that are configured.
+    pub(crate) fn new(config: &Config) -> Self {
+        let keys = |mac: &Option<Arc<EndpointMac>>| {
+            let mac = mac.as_deref()?;
+            Some(Rc::new(EndpointKeys::new(mac)))
+        };
+        let listeners = config.listeners.iter().map(|listener| keys(&listener.mac));
+        let issuers = config.issuers.iter().map(|issuer| keys(&issuer.mac));
+        Self {
+            listeners: listeners.collect(),
+            issuers: issuers.collect(),
+        }
+    }
+
+    /// Those of one endpoint; `None` when its messages carry no MAC.
+    pub(crate) fn of(&self, endpoint: Endpoint) -> Option<&Rc<EndpointKeys>> {
+        let keys = match endpoint {
+            Endpoint::Listener(id) => self.listeners.get(usize::from(id.0)),
+            Endpoint::Issuer(id) => self.issuers.get(usize::from(id.0)),
+        };
+        keys?.as_ref()
+    }
+
+    /// Forgets keys whose overlap has ended.
+    pub(crate) fn expire(&self, now: Instant) {
+        let all = self.listeners.iter().chain(&self.issuers).flatten();
+        all.for_each(|keys| keys.expire(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use iso8583::{FieldIndex, Mti, Writer};
+
+    use super::*;
+    use crate::crypto::mac::{MacAlgorithm, MacLen};
+
+    const ASCII: &Dialect = Dialect::ISO87_ASCII;
+
+    fn key(byte: u8) -> Arc<SoftwareMac> {
+        let key = SoftwareMac::new(MacAlgorithm::AesCmac, MacLen::Eight, &[byte; 16]);
+        Arc::new(key.unwrap())
+    }
+
+    fn keys() -> EndpointKeys {
+        let roll = |byte| RefCell::new(KeyRoll::new(key(byte), Duration::from_secs(300)));
+        EndpointKeys {
+            receive: roll(1),
+            send: roll(2),
+            network: false,
+        }
+    }
+
+    fn message(mti: &[u8; 4]) -> (Vec<u8>, usize) {
+        let mut out = vec![0; 128];
+        let mut writer = Writer::new(ASCII, Mti::new(*mti).unwrap(), &mut out);
+        writer.put(11, b"000001").unwrap();
+        let len = writer.finish().unwrap();
+        (out, len)
+    }
+
+    fn made_with(byte: u8, mti: &[u8; 4]) -> Vec<u8> {
+        let (mut out, len) = message(mti);
+        let len = mac::append(ASCII, &*key(byte), &mut out, len).unwrap();
+        out.truncate(len);
+        out
+    }
+
+    /// Which of the keys 1 to 4 may have made what comes, and which makes what leaves.
+    #[track_caller]
+    fn check(keys: &EndpointKeys, now: Instant, receives: &[u8], sends: u8) {
+        let is_taken = |byte: &u8| {
+            let bytes = made_with(*byte, b"0200");
+            let mut index = FieldIndex::new();
+            ASCII.parse(&bytes, &mut index).unwrap();
+            keys.check(MessageRef::new(&bytes, &index), now).is_ok()
+        };
+        let taken: Vec<u8> = (1..=4).filter(is_taken).collect();
+        assert_eq!(taken, receives);
+        let (mut out, len) = message(b"0200");
+        let len = append(Some(keys), ASCII, &mut out, len).unwrap();
+        assert_eq!(out[..len], made_with(sends, b"0200"));
+    }
+
+    #[test]
+    fn a_new_key_checks_at_once_and_makes_after_it_was_acknowledged() {
+        let (keys, then) = (keys(), Instant::ZERO);
+        let new = NewKey {
+            key: key(3),
+            scope: KeyScope::Both,
+        };
+        check(&keys, then, &[1], 2);
+        keys.offer(&new);
+        check(&keys, then, &[1, 3], 2);
+        keys.withdraw();
+        check(&keys, then, &[1], 2);
+        keys.offer(&new);
+        keys.use_next(then);
+        check(&keys, then, &[1, 3], 3);
+        let later = then.after(Duration::from_secs(300));
+        check(&keys, later, &[3], 3);
+        keys.expire(later);
+        check(&keys, later, &[3], 3);
+    }
+
+    #[test]
+    fn one_direction_may_change_alone() {
+        for (scope, receives, sends) in [
+            (KeyScope::Receive, [1, 3].as_slice(), 2),
+            (KeyScope::Send, [1].as_slice(), 3),
+        ] {
+            let keys = keys();
+            keys.offer(&NewKey { key: key(3), scope });
+            keys.use_next(Instant::ZERO);
+            check(&keys, Instant::ZERO, receives, sends);
+        }
+    }
+
+    #[test]
+    fn a_mac_that_is_missing_is_missing_under_every_key() {
+        let keys = keys();
+        keys.offer(&NewKey {
+            key: key(3),
+            scope: KeyScope::Both,
+        });
+        let told = |bytes: &[u8]| {
+            let mut index = FieldIndex::new();
+            ASCII.parse(bytes, &mut index).unwrap();
+            let message = MessageRef::new(bytes, &index);
+            let checked = keys.check(message, Instant::ZERO);
+            checked.map_err(|error| error.rule)
+        };
+        let (out, len) = message(b"0200");
+        assert_eq!(told(&out[..len]), Err(MacRule::Missing));
+        assert_eq!(told(&made_with(4, b"0200")), Err(MacRule::Wrong));
+        let (out, len) = message(b"0800");
+        assert_eq!(
+            told(&out[..len]),
+            Ok(()),
+            "network messages carry none here"
+        );
+    }
+}

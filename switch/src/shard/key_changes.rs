@@ -1,0 +1,282 @@
+//! New MAC keys over all shards: every shard checks with the new key before it is acknowledged, and
+//! uses it after. One shard leads the changes of an endpoint, so that two of them have one order.
+//!
+//! ```text
+//!  link or session ─ Propose ─► leader ─ Offer ─► all ─ Held ─► leader
+//!         ▲                                                       │
+//!         └────────────────── Decided ◄───────────────────────────┘
+//!         └ acknowledges ─ Ended ─► all: use it, or forget it
+//! ```
+
+use domain::ids::{LinkId, ShardId};
+use domain::time::Instant;
+use iso8583::translate::NetworkRefusal;
+use slab::Slab;
+use transaction::network::{Spread, SpreadStep};
+
+use super::Shard;
+use crate::acquirer::SessionRef;
+use crate::crypto::endpoint_keys::Endpoint;
+use crate::crypto::key_change::NewKey;
+use crate::frame::Frame;
+use crate::limits::{KEY_CHANGES_MAX, KEY_SPREAD_MAX};
+use crate::mesh::{KeyMessage, KeyVerdict, Message};
+use crate::voice::Told;
+
+/// What a shard knows of changes under way.
+#[derive(Debug, Default)]
+pub(crate) struct KeyChanges {
+    /// Those that came here.
+    waiting: Slab<Waiting>,
+    /// Those that this shard leads, at most one per endpoint.
+    rounds: Vec<Round>,
+    last_round: u32,
+}
+
+/// A change whose message waits for its answer.
+#[derive(Debug)]
+struct Waiting {
+    endpoint: Endpoint,
+    came: Came,
+}
+
+/// Where a key came.
+#[derive(Debug)]
+enum Came {
+    /// On a link; without a message to answer, it was the answer.
+    Link(LinkId, Option<Box<Frame>>),
+    /// On a session.
+    Session(SessionRef, Box<Frame>),
+}
+
+/// A change that this shard leads.
+#[derive(Debug)]
+struct Round {
+    endpoint: Endpoint,
+    number: u32,
+    from: ShardId,
+    id: u32,
+    spread: Spread,
+    is_decided: bool,
+}
+
+impl Shard {
+    /// A key came on a link.
+    pub(super) fn link_key(
+        &mut self,
+        link: LinkId,
+        request: Option<Box<Frame>>,
+        key: NewKey,
+        now: Instant,
+    ) {
+        let Some(issuer) = self.links.place(link).map(|place| place.issuer) else {
+            return;
+        };
+        self.propose_key(
+            Endpoint::Issuer(issuer),
+            Came::Link(link, request),
+            key,
+            now,
+        );
+    }
+
+    /// A key came on a session.
+    pub(super) fn session_key(
+        &mut self,
+        session: SessionRef,
+        frame: Box<Frame>,
+        key: NewKey,
+        now: Instant,
+    ) {
+        let endpoint = Endpoint::Listener(frame.listener);
+        self.propose_key(endpoint, Came::Session(session, frame), key, now);
+    }
+
+    fn propose_key(&mut self, endpoint: Endpoint, came: Came, key: NewKey, now: Instant) {
+        if self.work.key_changes.waiting.len() >= KEY_CHANGES_MAX {
+            return self.answer_key(came, Told::Refused(NetworkRefusal::Busy), now);
+        }
+        let id = self
+            .work
+            .key_changes
+            .waiting
+            .insert(Waiting { endpoint, came });
+        let message = KeyMessage::Propose {
+            endpoint,
+            key,
+            from: self.id,
+            id: u32::try_from(id).unwrap_or(u32::MAX),
+        };
+        self.tell_shard(leader(endpoint, self.shards), message, now);
+    }
+
+    pub(super) fn take_key_message(&mut self, message: KeyMessage, now: Instant) {
+        match message {
+            KeyMessage::Propose {
+                endpoint,
+                key,
+                from,
+                id,
+            } => self.lead(endpoint, &key, (from, id), now),
+            KeyMessage::Offer {
+                endpoint,
+                key,
+                leader,
+                round,
+            } => {
+                if let Some(keys) = self.keys.of(endpoint) {
+                    keys.offer(&key);
+                }
+                self.tell_shard(leader, KeyMessage::Held { round }, now);
+            }
+            KeyMessage::Held { round } => {
+                let rounds = &mut self.work.key_changes.rounds;
+                if let Some(round) = rounds.iter_mut().find(|one| one.number == round) {
+                    round.spread.note();
+                }
+                self.decide_key_rounds(SpreadStep::Complete, now);
+            }
+            KeyMessage::Decided { id, verdict } => self.end_key_change(id, verdict, now),
+            KeyMessage::Ended { endpoint, is_used } => self.key_ended(endpoint, is_used, now),
+        }
+    }
+
+    /// Offers a key to every shard, one change of an endpoint after the other.
+    fn lead(&mut self, endpoint: Endpoint, key: &NewKey, (from, id): (ShardId, u32), now: Instant) {
+        let rounds = &self.work.key_changes.rounds;
+        if rounds.iter().any(|round| round.endpoint == endpoint) {
+            let verdict = KeyVerdict::Busy;
+            return self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
+        }
+        if let Some(keys) = self.keys.of(endpoint) {
+            keys.offer(key);
+        }
+        let others = self.shards.saturating_sub(1);
+        let changes = &mut self.work.key_changes;
+        changes.last_round = changes.last_round.wrapping_add(1);
+        let round = changes.last_round;
+        changes.rounds.push(Round {
+            endpoint,
+            number: round,
+            from,
+            id,
+            spread: Spread::over(others, now.after(KEY_SPREAD_MAX)),
+            is_decided: false,
+        });
+        for shard in self.peers() {
+            let offer = KeyMessage::Offer {
+                endpoint,
+                key: key.clone(),
+                leader: self.id,
+                round,
+            };
+            self.mesh.send(shard, Message::Key(offer));
+        }
+        self.decide_key_rounds(SpreadStep::Complete, now);
+    }
+
+    /// Decides the rounds that stand so.
+    pub(super) fn decide_key_rounds(&mut self, step: SpreadStep, now: Instant) {
+        let rounds = self.work.key_changes.rounds.iter_mut();
+        let due = rounds.filter(|round| !round.is_decided && round.spread.step(now) == step);
+        let decided: Vec<(ShardId, u32)> = due
+            .map(|round| {
+                round.is_decided = true;
+                (round.from, round.id)
+            })
+            .collect();
+        let verdict = match step {
+            SpreadStep::Complete => KeyVerdict::Held,
+            SpreadStep::Waiting | SpreadStep::Overdue => KeyVerdict::Overdue,
+        };
+        for (from, id) in decided {
+            self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
+        }
+    }
+
+    /// The leader has decided: acknowledge the key and use it, or refuse it.
+    fn end_key_change(&mut self, id: u32, verdict: KeyVerdict, now: Instant) {
+        let waiting = &mut self.work.key_changes.waiting;
+        let Some(Waiting { endpoint, came }) = waiting.try_remove(id as usize) else {
+            return;
+        };
+        let told = match verdict {
+            KeyVerdict::Held => Told::Accepted,
+            KeyVerdict::Overdue | KeyVerdict::Busy => Told::Refused(NetworkRefusal::Busy),
+        };
+        // The acknowledgement still has a MAC under the old key.
+        self.answer_key(came, told, now);
+        if verdict == KeyVerdict::Busy {
+            return;
+        }
+        let is_used = verdict == KeyVerdict::Held;
+        let ended = KeyMessage::Ended { endpoint, is_used };
+        for shard in self.peers() {
+            self.mesh.send(shard, Message::Key(ended.clone()));
+        }
+        self.key_ended(endpoint, is_used, now);
+    }
+
+    fn answer_key(&mut self, came: Came, told: Told, now: Instant) {
+        match came {
+            Came::Link(link, Some(frame)) => {
+                if let Some(home) = self.links.home_mut(link) {
+                    home.answer_network(&frame, told);
+                    self.after_link(link, now);
+                }
+                self.pool.give(frame);
+            }
+            Came::Link(_, None) => {}
+            Came::Session(session, frame) => {
+                if let Some(session) = self.sessions.get(session) {
+                    session.answer_network(&frame, told);
+                    if session.conn.list() {
+                        self.work.dirty_sessions.push(session);
+                    }
+                }
+                self.pool.give(frame);
+            }
+        }
+    }
+
+    fn key_ended(&mut self, endpoint: Endpoint, is_used: bool, now: Instant) {
+        let rounds = &mut self.work.key_changes.rounds;
+        rounds.retain(|round| round.endpoint != endpoint);
+        let Some(keys) = self.keys.of(endpoint) else {
+            return;
+        };
+        if !is_used {
+            return keys.withdraw();
+        }
+        keys.use_next(now);
+        self.shared.tell_key(endpoint);
+        if let Endpoint::Issuer(issuer) = endpoint {
+            let wall = self.work.wall;
+            let pool = self.links.pool_mut(issuer);
+            let links: Vec<LinkId> = pool.map_or_else(Vec::new, |pool| pool.ids().collect());
+            for link in links {
+                if let Some(home) = self.links.home_mut(link) {
+                    home.key_in_use(now, wall);
+                    self.after_link(link, now);
+                }
+            }
+        }
+    }
+
+    fn tell_shard(&mut self, shard: ShardId, message: KeyMessage, now: Instant) {
+        if shard == self.id {
+            self.take_key_message(message, now);
+        } else {
+            self.mesh.send(shard, Message::Key(message));
+        }
+    }
+}
+
+/// Which shard leads the changes of an endpoint.
+fn leader(endpoint: Endpoint, shards: u16) -> ShardId {
+    let number = match endpoint {
+        Endpoint::Listener(id) => id.0,
+        Endpoint::Issuer(id) => id.0,
+    };
+    ShardId(number.checked_rem(shards).unwrap_or(0))
+}
