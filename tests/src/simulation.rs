@@ -73,6 +73,23 @@ pub enum Driver {
     LeaksPan,
     /// Does not give back the permit of a request that was not sent.
     LeaksPermit,
+    /// Acknowledges an advice as soon as its record is appended.
+    AcknowledgesEarly,
+    /// Sends an advice again under another name.
+    RenamesAdvices,
+    /// Takes some owed advices for acknowledged without having sent them.
+    DropsAdvices,
+    /// Does not look for what an advice completes.
+    CompletesUnseen,
+}
+
+/// How much of the world takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All that a seed draws.
+    Whole,
+    /// Requests and reversals alone, as in the world in which some seeds have shown a fault.
+    Requests,
 }
 
 /// Whether every event is to be printed.
@@ -154,7 +171,15 @@ impl Report {
 /// # Errors
 /// The first promise that was broken.
 pub fn run(seed: u64, driver: Driver) -> Result<Report, Violation> {
-    world::World::new(seed, driver, None).run()
+    world::World::new(seed, driver, None, Extent::Whole).run()
+}
+
+/// One run without advices and without approvals in place of issuers.
+///
+/// # Errors
+/// The first promise that was broken.
+pub fn run_requests(seed: u64) -> Result<Report, Violation> {
+    world::World::new(seed, Driver::Faithful, None, Extent::Requests).run()
 }
 
 /// One run of a world that has one kind of fault.
@@ -162,5 +187,5 @@ pub fn run(seed: u64, driver: Driver) -> Result<Report, Violation> {
 /// # Errors
 /// The first promise that was broken.
 pub fn run_focused(seed: u64, focus: Focus) -> Result<Report, Violation> {
-    world::World::new(seed, Driver::Faithful, Some(focus)).run()
+    world::World::new(seed, Driver::Faithful, Some(focus), Extent::Requests).run()
 }

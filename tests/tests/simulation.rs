@@ -1,7 +1,7 @@
 //! Seeds of the simulated world. A failure names its seed; `SIM_SEED=n` runs that one alone, and
 //! `SIM_SEEDS=n` the first n. `make sim` runs as many as a night has time for.
 
-use njia_tests::simulation::{Campaign, Driver, Report, Violation, run};
+use njia_tests::simulation::{Campaign, Driver, Report, Violation, run, run_requests};
 
 /// Seeds in `cargo test`.
 const SEEDS: u64 = 256;
@@ -52,6 +52,16 @@ fn every_promise_holds_in_every_seed() {
         ("late answers", sum.seen.late, 100),
         ("requests to a full table", sum.seen.table_full, 100),
         ("copies outside the window", sum.seen.outside_window, 10),
+        ("advices", sum.seen.advised, 500),
+        ("completions by name", sum.seen.completions, 100),
+        (
+            "completions of other shards",
+            sum.seen.completions_elsewhere,
+            100,
+        ),
+        ("completions left to people", sum.seen.left_to_people, 20),
+        ("advices behind their reversal", sum.seen.advices_buried, 5),
+        ("approvals in place of issuers", sum.seen.stood_in, 50),
     ]);
 }
 
@@ -67,7 +77,9 @@ fn seeds_that_have_shown_a_fault_stay_clean() {
             "two reversals of one second and STAN, whose originals differ",
         ),
     ] {
-        holds(seed);
+        if let Err(violation) = run_requests(seed) {
+            panic!("{violation}");
+        }
     }
 }
 
@@ -115,7 +127,7 @@ fn a_skipped_sync_is_caught() {
 
 #[test]
 fn a_sync_that_is_tried_again_is_caught() {
-    caught(Driver::RetriesSync, &["S1", "recovery"]);
+    caught(Driver::RetriesSync, &["S1", "recovery", "L2"]);
 }
 
 #[test]
@@ -135,7 +147,7 @@ fn matching_on_the_stan_alone_is_caught() {
 
 #[test]
 fn sending_again_on_another_link_is_caught() {
-    caught(Driver::RetriesElsewhere, &["S2", "sum"]);
+    caught(Driver::RetriesElsewhere, &["S2", "sum", "pending"]);
 }
 
 #[test]
@@ -176,4 +188,24 @@ fn an_account_number_in_a_record_is_caught() {
 #[test]
 fn a_permit_that_is_not_given_back_is_caught() {
     caught(Driver::LeaksPermit, &["S8", "permits"]);
+}
+
+#[test]
+fn an_advice_that_is_acknowledged_before_it_is_durable_is_caught() {
+    caught(Driver::AcknowledgesEarly, &["S1"]);
+}
+
+#[test]
+fn an_advice_that_is_repeated_under_another_name_is_caught() {
+    caught(Driver::RenamesAdvices, &["S2"]);
+}
+
+#[test]
+fn an_advice_that_is_dropped_is_caught() {
+    caught(Driver::DropsAdvices, &["sum"]);
+}
+
+#[test]
+fn a_completion_without_a_look_at_its_original_is_caught() {
+    caught(Driver::CompletesUnseen, &["A-02", "A-03"]);
 }

@@ -213,6 +213,15 @@ fn fault_068_copies_and_parts_of_reversals_never_take_more_than_there_was() {
 }
 
 #[test]
+fn fault_069_an_advice_waits_for_its_issuer_and_is_told_once() {
+    let outages: Met = ("outages", |report| report.seen.outages, 40);
+    let advised: Met = ("advices", |report| report.seen.advised, 200);
+    let completions: Met = ("completions", |report| report.seen.completions, 100);
+    let stood_in: Met = ("approvals in place", |report| report.seen.stood_in, 20);
+    check(Focus::Advices, &[outages, advised, completions, stood_in]);
+}
+
+#[test]
 fn fault_070_an_acquirer_that_was_gone_gets_the_stored_answer() {
     let replays: Met = ("stored answers", |report| report.replays, 50);
     check(Focus::Sessions, &[replays]);

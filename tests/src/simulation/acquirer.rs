@@ -7,12 +7,14 @@ use domain::time::WallTime;
 
 use super::plan::Plan;
 use super::random::Random;
-use super::words::{Alarm, Ask, Asked, Identity, MS, Told};
+use super::words::{Alarm, Ask, Asked, Identity, MS, Report, Told};
 
 /// All purchases, and what the acquirers believe of them.
 #[derive(Debug, Default)]
 pub(super) struct Acquirer {
     purchases: Vec<Purchase>,
+    /// Who came to pay; completions follow of themselves.
+    customers: u64,
     pub(super) approvals: u64,
 }
 
@@ -22,6 +24,7 @@ struct Purchase {
     /// The first final answer; an approval outweighs it.
     told: Option<ResponseCode>,
     copies_sent: u32,
+    is_completed: bool,
     reversals: Vec<Reversal>,
     after_approval: After,
 }
@@ -72,17 +75,56 @@ impl Acquirer {
             terminal: random.below(2) as u8,
             sent: wall,
             class,
+            report: random.happens(plan.reports.advices).then(|| Report {
+                declined: random.permille(100),
+                completes: None,
+            }),
         };
+        self.customers += 1;
+        self.begin(of, plan, random)
+    }
+
+    fn begin(&mut self, of: Identity, plan: &Plan, random: &mut Random) -> Moves {
         self.purchases.push(Purchase {
             of,
             told: None,
             copies_sent: 0,
+            is_completed: false,
             reversals: Vec::new(),
             after_approval: after(plan, random),
         });
         let mut moves = Moves::default();
-        self.plan_ahead(number, plan, random, &mut moves);
+        self.plan_ahead(of.number, plan, random, &mut moves);
         moves
+    }
+
+    /// An advice reports what a purchase came to: under a STAN of its own, which may lead to
+    /// another shard.
+    fn complete(&mut self, number: u32, around: (WallTime, &Plan), random: &mut Random) -> Moves {
+        let (wall, plan) = around;
+        let next = self.purchases.len() as u32;
+        let purchase = &mut self.purchases[number as usize];
+        if std::mem::replace(&mut purchase.is_completed, true) {
+            return Moves::default();
+        }
+        let original = purchase.of;
+        let mut named = original.as_original();
+        if random.permille(100) {
+            named = named.made_up();
+        }
+        let of = Identity {
+            number: next,
+            amount: original.amount - random.below(2) * 50,
+            stan: (original.stan + 1 + random.below(19) as u32) % 20,
+            sent: wall,
+            class: MessageClass::Financial,
+            report: Some(Report {
+                declined: false,
+                completes: Some(named),
+            }),
+            ..original
+        };
+        self.begin(of, plan, random)
     }
 
     fn plan_ahead(&mut self, number: u32, plan: &Plan, random: &mut Random, moves: &mut Moves) {
@@ -107,6 +149,11 @@ impl Acquirer {
                 let later = random.below(2_500) * MS;
                 moves.alarms.push((later, number, whole));
             }
+        }
+        let is_advice = self.purchases[number as usize].of.is_advice();
+        if !is_advice && random.happens(plan.reports.completions / 4) {
+            let later = random.below(3_000) * MS;
+            moves.alarms.push((later, number, Alarm::Complete));
         }
         if random.permille(plan.partial_race) {
             // The whole follows in any case: what a partial one alone leaves of a request without
@@ -143,8 +190,15 @@ impl Acquirer {
         moves.alarms.push((ANSWER_MS * MS, number, Alarm::Answer));
     }
 
-    pub(super) fn alarm(&mut self, number: u32, alarm: Alarm, random: &mut Random) -> Moves {
+    pub(super) fn alarm(
+        &mut self,
+        number: u32,
+        alarm: Alarm,
+        around: (WallTime, &Plan),
+        random: &mut Random,
+    ) -> Moves {
         match alarm {
+            Alarm::Complete => self.complete(number, around, random),
             Alarm::Answer => self.on_silence(number),
             Alarm::Acknowledgement => self.on_no_acknowledgement(number),
             Alarm::Copy {
@@ -165,13 +219,13 @@ impl Acquirer {
         }
     }
 
-    pub(super) fn told(&mut self, told: &Told, random: &mut Random) -> Moves {
+    pub(super) fn told(&mut self, told: &Told, plan: &Plan, random: &mut Random) -> Moves {
         match told.ask.what {
             Asked::Request { other_content, .. } => {
                 if other_content {
                     return Moves::default();
                 }
-                self.on_answer(told, random)
+                self.on_answer(told, plan, random)
             }
             Asked::Reversal { serial, .. } => self.on_acknowledgement(told, serial),
         }
@@ -182,8 +236,8 @@ impl Acquirer {
         self.purchases.iter().all(Purchase::is_content)
     }
 
-    /// What the acquirer believes to be spent, by purchase.
-    pub(super) fn spent(&self) -> impl Iterator<Item = (u32, u64)> {
+    /// What the acquirer believes to be spent, by purchase; `None` where it cannot know.
+    pub(super) fn spent(&self) -> impl Iterator<Item = (u32, Option<u64>)> {
         let purchases = self.purchases.iter();
         purchases.map(|purchase| (purchase.of.number, purchase.spent()))
     }
@@ -192,13 +246,18 @@ impl Acquirer {
         self.purchases.len() as u64
     }
 
+    pub(super) const fn customers(&self) -> u64 {
+        self.customers
+    }
+
     fn on_silence(&mut self, number: u32) -> Moves {
         let mut moves = Moves::default();
         let purchase = &self.purchases[number as usize];
         if purchase.told.is_some() || !purchase.reversals.is_empty() {
             return moves;
         }
-        if purchase.copies_sent > REPEATS_MAX {
+        // An advice is repeated until it is acknowledged.
+        if purchase.copies_sent > REPEATS_MAX && !purchase.of.is_advice() {
             self.begin_reversal(number, None, false, false, &mut moves);
             return moves;
         }
@@ -223,7 +282,7 @@ impl Acquirer {
         moves
     }
 
-    fn on_answer(&mut self, told: &Told, random: &mut Random) -> Moves {
+    fn on_answer(&mut self, told: &Told, plan: &Plan, random: &mut Random) -> Moves {
         let mut moves = Moves::default();
         // 96 may be a switch that sheds: nothing is decided yet.
         if told.code == ResponseCode::MALFUNCTION {
@@ -241,6 +300,10 @@ impl Acquirer {
         }
         self.approvals += 1;
         let of = purchase.of;
+        if !of.is_advice() && random.happens(plan.reports.completions) {
+            let later = random.below(6_000) * MS;
+            moves.alarms.push((later, number, Alarm::Complete));
+        }
         let part = of.amount / 2;
         let plans = match purchase.after_approval {
             After::Keeps => vec![],
@@ -381,15 +444,20 @@ impl Purchase {
     }
 
     /// What is spent: the least that any accepted reversal leaves.
-    fn spent(&self) -> u64 {
-        if !self.is_approved() {
-            return 0;
+    fn spent(&self) -> Option<u64> {
+        // Too old to be told from a copy: it may have been taken before.
+        if self.of.is_advice() && self.told == Some(ResponseCode::DUPLICATE) {
+            return None;
+        }
+        let declined = self.of.report.is_some_and(|report| report.declined);
+        if !self.is_approved() || declined {
+            return Some(0);
         }
         let accepted = self
             .reversals
             .iter()
             .filter(|reversal| reversal.was_accepted());
         let left = accepted.map(|reversal| reversal.stays.unwrap_or(0));
-        left.fold(self.of.amount, u64::min)
+        Some(left.fold(self.of.amount, u64::min))
     }
 }

@@ -1,6 +1,6 @@
 //! Worlds with one kind of fault, for the rows of faults.md.
 
-use super::plan::Plan;
+use super::plan::{Plan, Reports};
 
 /// A step of a transaction at which the process may end (faults.md 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub enum Focus {
     Reversals,
     /// Answers that do not reach their acquirer.
     Sessions,
+    /// Advices and completions, and issuers that cannot be reached for seconds.
+    Advices,
 }
 
 impl Plan {
@@ -132,6 +134,15 @@ impl Plan {
             Focus::ReversalRace => (self.reversal_race, self.response_late) = (1_000, 300),
             Focus::Reversals => (self.reversal_after, self.session_loss) = (1_000, 200),
             Focus::Sessions => self.session_loss = 400,
+            Focus::Advices => {
+                self.reports = Reports {
+                    advices: 400,
+                    completions: 800,
+                    outages: 4,
+                    floor: 200,
+                };
+                self.crashes = 2;
+            }
         }
     }
 }

@@ -6,9 +6,10 @@ use domain::ResponseCode;
 use domain::ids::Stan;
 use domain::time::TransmissionTime;
 
+use super::ledger::fields_of;
 use super::plan::Plan;
 use super::random::Random;
-use super::words::{LegB, Said, Taking};
+use super::words::{LegB, Reported, Said, Taking};
 
 /// The money that one issuer has really moved.
 #[derive(Debug, Default)]
@@ -21,6 +22,7 @@ pub(super) struct Issuer {
     /// Recent requests, to confuse their answers.
     recent: Vec<LegB>,
     pub(super) reversals: u64,
+    pub(super) completions_ahead: u64,
     pub(super) complaint: Option<String>,
 }
 
@@ -57,9 +59,68 @@ impl Replies {
 
 impl Issuer {
     pub(super) fn receive(&mut self, message: &LegB, plan: &Plan, random: &mut Random) -> Replies {
-        match message.reversal {
-            Some(taking) => self.reverse(message, taking, plan, random),
-            None => self.approve(message, plan, random),
+        match (message.reversal, message.report) {
+            (Some(taking), _) => self.reverse(message, taking, plan, random),
+            (None, Some(report)) => self.note(message, &report, plan, random),
+            (None, None) => self.approve(message, plan, random),
+        }
+    }
+
+    /// An advice is what has happened: it takes effect once, whatever is thought of it.
+    fn note(
+        &mut self,
+        message: &LegB,
+        report: &Reported,
+        plan: &Plan,
+        random: &mut Random,
+    ) -> Replies {
+        let mut answer = Said {
+            expected: message.expected,
+            echo: message.echo,
+            code: Some(ResponseCode::APPROVED),
+            amount: None,
+            purchase: message.purchase,
+        };
+        if random.permille(plan.reversal_busy) {
+            answer.code = Some(ResponseCode::ISSUER_INOPERATIVE);
+            return Replies::one(answer);
+        }
+        if random.permille(plan.reversal_refused) {
+            answer.code = Some(ResponseCode::FORMAT_ERROR);
+            return Replies::one(answer);
+        }
+        self.check_report(message, report);
+        let name = name_of(message);
+        if let Some(known) = self.accounts.get(&name) {
+            if known.purchase != message.purchase {
+                self.complaint = Some(format!("{message:?} has the name of {known:?}"));
+            }
+            return Replies::one(answer);
+        }
+        let declined = report.content.as_bytes().len() > fields_of(message.purchase).len();
+        let effect = Effect {
+            purchase: message.purchase,
+            held: if declined { 0 } else { message.amount },
+            approved: !declined,
+            answer,
+        };
+        self.accounts.insert(name, effect);
+        Replies::one(answer)
+    }
+
+    /// It says what its acquirer said, and names what it completes as it is known here.
+    fn check_report(&mut self, message: &LegB, report: &Reported) {
+        let fields = fields_of(message.purchase);
+        if !report.content.as_bytes().starts_with(&fields) {
+            self.complaint = Some(format!("{message:?} says other than was said"));
+        }
+        let named = report
+            .completes
+            .and_then(|original| self.accounts.get(&original));
+        // What was approved in this issuer's place may be completed before it has heard of it.
+        self.completions_ahead += u64::from(report.completes.is_some() && named.is_none());
+        if let Some(effect) = named.filter(|effect| effect.purchase != report.account) {
+            self.complaint = Some(format!("{message:?} completes {effect:?}"));
         }
     }
 

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::ResponseCode;
 use domain::ids::TransactionId;
-use domain::record::{OutcomeKind, Record, SafResult};
+use domain::record::{AdviceOrigin, Advised, OutcomeKind, Record, SafResult};
 use domain::request::Answer;
 
-use super::words::{Ask, Asked};
+use super::words::{Ask, Asked, number_of};
 
 /// A rule and what was seen against it.
 pub(super) type Broken = (&'static str, String);
@@ -18,8 +19,23 @@ pub(super) struct Ledger {
     told: BTreeMap<u32, Content>,
     approved: BTreeSet<u32>,
     taken_back: BTreeSet<u32>,
+    /// Advices that were acknowledged.
+    acknowledged: BTreeSet<u32>,
+    /// By the advice: what it completes, and how that stood when it first came.
+    completes: BTreeMap<u32, (u32, Standing)>,
     journal: Fold,
     pub(super) replays: u64,
+}
+
+/// How an original stands when an advice arrives that completes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Its approval was told, and nobody has taken it back.
+    Stands,
+    /// Its reversal was acknowledged.
+    Reversed,
+    /// Neither for certain.
+    Open,
 }
 
 /// The business content of an answer.
@@ -53,24 +69,37 @@ struct State {
     done: u32,
     exceptions: u32,
     left: u64,
+    /// Advices owed to issuers.
+    advised: u32,
+    /// Advices that have ended.
+    told_issuer: u32,
+    /// Nobody but people is told of it.
+    left_to_people: bool,
+    stood_in: bool,
 }
 
 impl Fold {
     pub(super) fn add(&mut self, record: &Record<'_>) {
         if let Record::Tombstone(tombstone) = record {
             self.tombstones += 1;
-            let purchase = number_of(tombstone.key.0);
+            let purchase = number_of(tombstone.key);
             self.states.entry(purchase).or_default().buried = true;
             return;
         }
         if let Record::Intent(intent) = record {
-            let purchase = number_of(intent.facts.key.0);
+            let purchase = number_of(intent.facts.key);
             self.purchase_of.insert(intent.transaction, purchase);
             let state = self.states.entry(purchase).or_default();
             state.asked = intent.facts.amount.minor();
         }
+        if let Record::Advised(advised) = record {
+            let purchase = number_of(advised.facts.key);
+            self.purchase_of.insert(advised.transaction, purchase);
+            let state = self.states.entry(purchase).or_default();
+            state.asked = advised.facts.amount.minor();
+        }
         if let Record::Refused(refused) = record {
-            let purchase = number_of(refused.facts.key.0);
+            let purchase = number_of(refused.facts.key);
             self.purchase_of.insert(refused.transaction, purchase);
         }
         let Some(purchase) = self.purchase_of.get(&record.transaction()) else {
@@ -94,6 +123,28 @@ impl Fold {
         state.buried || state.owed > 0 || !state.is_approved && state.intents == state.closed
     }
 
+    /// Whether an acknowledged advice of this purchase is owed to its issuer, or was, or people
+    /// have it, or its reversal came before it.
+    fn is_advised(&self, purchase: u32) -> bool {
+        let state = self.state(purchase);
+        state.advised > 0 || state.left_to_people || state.buried
+    }
+
+    /// Whether nothing that an issuer has to hear before a reversal is under way.
+    pub(super) fn may_reverse(&self, purchase: u32) -> bool {
+        let state = self.state(purchase);
+        state.advised == state.told_issuer
+    }
+
+    fn standing(&self, purchase: u32) -> Standing {
+        let state = self.state(purchase);
+        match (state.is_approved, state.owed) {
+            (true, 0) => Standing::Stands,
+            (true, _) if state.left == 0 => Standing::Reversed,
+            _ => Standing::Open,
+        }
+    }
+
     /// Whether people have to settle this one.
     pub(super) fn is_exception(&self, purchase: u32) -> bool {
         self.state(purchase).exceptions > 0
@@ -111,6 +162,7 @@ impl Fold {
             let reversed = state.done > 0;
             state.intents != state.closed
                 || state.owed != state.done
+                || state.advised != state.told_issuer
                 || state.may_have_moved && !reversed
         });
         open.map(|(purchase, state)| format!("purchase {purchase} is {state:?}"))
@@ -144,17 +196,82 @@ impl State {
                 self.done += 1;
                 self.exceptions += u32::from(done.result != SafResult::Acknowledged);
             }
-            Record::Tombstone(_)
-            | Record::LateResponse(_)
-            | Record::Advised(_)
-            | Record::AdviceDone(_) => {}
+            Record::Advised(advised) => self.advise(advised),
+            Record::AdviceDone(done) => {
+                self.told_issuer += 1;
+                self.exceptions += u32::from(done.result != SafResult::Acknowledged);
+            }
+            Record::Tombstone(_) | Record::LateResponse(_) => {}
+        }
+    }
+
+    fn advise(&mut self, advised: &Advised<'_>) {
+        // An approval in place of an issuer closes an intent that was not sent.
+        self.closed = self.intents;
+        self.stood_in |= advised.origin == AdviceOrigin::StandIn;
+        if advised.leg.is_none() {
+            self.left_to_people = true;
+            self.exceptions += 1;
+            return;
+        }
+        self.advised += 1;
+        if advised.is_approval() {
+            self.is_approved = true;
+            self.left = self.asked;
         }
     }
 }
 
 impl Ledger {
-    pub(super) fn journaled(&mut self, record: &Record<'_>) {
+    pub(super) fn journaled(&mut self, record: &Record<'_>) -> Result<(), Broken> {
         self.journal.add(record);
+        match record {
+            Record::Advised(advised) => self.check_completion(advised),
+            _ => Ok(()),
+        }
+    }
+
+    /// A message arrives at the shard that owns it; `remembers` when no table can have forgotten
+    /// what it names.
+    pub(super) fn arrived(&mut self, ask: &Ask, remembers: bool) {
+        let Some(original) = ask.of.completes().filter(|_| remembers) else {
+            return;
+        };
+        let number = original.number;
+        let standing = match self.journal.standing(number) {
+            Standing::Stands if self.approved.contains(&number) => Standing::Stands,
+            Standing::Reversed if self.taken_back.contains(&number) => Standing::Reversed,
+            _ => Standing::Open,
+        };
+        let standing = match original.is_real {
+            true => standing,
+            false => Standing::Open,
+        };
+        self.completes
+            .entry(ask.of.number)
+            .or_insert((number, standing));
+    }
+
+    /// the issuer of what is completed hears of it by its name there; of what was
+    /// reversed, nobody but people.
+    fn check_completion(&self, advised: &Advised<'_>) -> Result<(), Broken> {
+        let purchase = number_of(advised.facts.key);
+        let Some((original, standing)) = self.completes.get(&purchase) else {
+            return Ok(());
+        };
+        let is_forwarded = advised.leg.is_some();
+        let stands = self.journal.standing(*original) == Standing::Stands;
+        match standing {
+            Standing::Reversed if is_forwarded => Err((
+                "A-03",
+                format!("purchase {purchase} completes {original}, which was reversed"),
+            )),
+            Standing::Stands if stands && advised.completes.is_none() => Err((
+                "A-02",
+                format!("purchase {purchase} does not name {original}, which stands"),
+            )),
+            Standing::Stands | Standing::Reversed | Standing::Open => Ok(()),
+        }
     }
 
     pub(super) fn journal(&self) -> &Fold {
@@ -174,6 +291,9 @@ impl Ledger {
                 self.taken_back.insert(purchase);
             }
             return Ok(());
+        }
+        if ask.of.is_advice() {
+            return self.acknowledges(ask, answer.code);
         }
         if answer.code.is_approval() {
             self.check_approval(ask, answer)?;
@@ -201,18 +321,53 @@ impl Ledger {
         Ok(())
     }
 
+    /// once acknowledged, always acknowledged; unless it is too old to be known, or there is
+    /// no room to look.
+    fn acknowledges(&mut self, ask: &Ask, code: ResponseCode) -> Result<(), Broken> {
+        let purchase = ask.of.number;
+        if let Asked::Request {
+            other_content: true,
+            ..
+        } = ask.what
+        {
+            return match code.is_approval() {
+                true => Err(("A-05", format!("{ask:?} was acknowledged"))),
+                false => Ok(()),
+            };
+        }
+        if code.is_approval() {
+            self.acknowledged.insert(purchase);
+            return Ok(());
+        }
+        let excused = [ResponseCode::DUPLICATE, ResponseCode::MALFUNCTION];
+        if self.acknowledged.contains(&purchase) && !excused.contains(&code) {
+            let what = format!("advice {purchase} was acknowledged, then told {code}");
+            return Err(("A-04", what));
+        }
+        Ok(())
+    }
+
     fn check_approval(&self, ask: &Ask, answer: &Answer<'_>) -> Result<(), Broken> {
         let purchase = ask.of.number;
         if self.journal.state(purchase).owed > 0 {
             let what = format!("purchase {purchase} approved after its reversal was journaled");
             return Err(("S4", what));
         }
-        let named = authorised(answer.authorisation.as_bytes());
+        let stood_in = self.journal.state(purchase).stood_in;
+        let own = if stood_in {
+            own_authorisation(purchase)
+        } else {
+            authorisation(purchase)
+        };
+        let named = answer.authorisation.as_bytes() == own.as_slice();
         let amount = answer
             .amount
             .is_none_or(|amount| amount.minor() == ask.of.amount);
-        let bytes = answer.fields == fields_of(purchase).as_slice();
-        if named != Some(purchase) || !amount || !bytes {
+        let bytes = match stood_in {
+            true => answer.fields.is_empty(),
+            false => answer.fields == fields_of(purchase).as_slice(),
+        };
+        if !named || !amount || !bytes {
             return Err(("S7", format!("purchase {purchase} was told {answer:?}")));
         }
         Ok(())
@@ -230,6 +385,14 @@ impl Ledger {
                 "S1",
                 format!("the approval of purchase {purchase} was lost"),
             ));
+        }
+        let lost = self
+            .acknowledged
+            .iter()
+            .find(|purchase| !self.journal.is_advised(**purchase));
+        if let Some(purchase) = lost {
+            let what = format!("the advice of purchase {purchase} was lost");
+            return Err(("S1", what));
         }
         let lost = self
             .taken_back
@@ -250,18 +413,17 @@ pub(super) fn authorisation(purchase: u32) -> [u8; 6] {
     domain::time::digits_of::<6>(u64::from(purchase))
 }
 
+/// DE38 of an approval that the switch gives itself.
+pub(super) fn own_authorisation(purchase: u32) -> [u8; 6] {
+    let mut digits = authorisation(purchase);
+    digits[0] = b'S';
+    digits
+}
+
 /// The further fields of a purchase's approval: DE44 with its number, some with more.
 pub(super) fn fields_of(purchase: u32) -> Vec<u8> {
     let text = "x".repeat(purchase as usize % 40) + &purchase.to_string();
     let mut fields = vec![44, 0, text.len() as u8];
     fields.extend_from_slice(text.as_bytes());
     fields
-}
-
-fn authorised(de38: &[u8]) -> Option<u32> {
-    std::str::from_utf8(de38).ok()?.parse().ok()
-}
-
-fn number_of(key: u128) -> u32 {
-    (key >> 8) as u32
 }

@@ -80,10 +80,24 @@ pub(super) struct Plan {
     pub(super) twins: u64,
     /// Ends the process, every so often.
     pub(super) crash_at: Option<CrashPoint>,
+    pub(super) reports: Reports,
     pub(super) bounds: Bounds,
     pub(super) shape: Shape,
     pub(super) shards: u16,
     pub(super) breaker_percent: u8,
+}
+
+/// What is not asked but told, and why.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reports {
+    /// Purchases that are advices from the start: what an acquirer decided on its own.
+    pub(super) advices: u64,
+    /// Approvals that an advice completes, and a quarter as many purchases whatever they come to.
+    pub(super) completions: u64,
+    /// Times at which no issuer can be reached.
+    pub(super) outages: u64,
+    /// What the switch may approve in place of an issuer, in minor units.
+    pub(super) floor: u64,
 }
 
 /// How the journal is laid out.
@@ -103,6 +117,10 @@ pub(super) struct Bounds {
     /// Of duplicates.
     pub(super) window_s: u64,
     pub(super) transactions_max: u64,
+    /// How long advices are remembered.
+    pub(super) advice_window_s: u64,
+    /// For what owed advices say.
+    pub(super) advice_bytes_max: u64,
 }
 
 impl Shape {
@@ -123,6 +141,8 @@ impl Bounds {
             saf_expiry_s: 604_800,
             window_s: 3_600,
             transactions_max: 256,
+            advice_window_s: 604_800,
+            advice_bytes_max: 16_384,
         }
     }
 }
@@ -186,6 +206,7 @@ impl Plan {
             at_deadline: fault(50),
             twins: fault(100),
             crash_at: None,
+            reports: Reports::default(),
             shape: Shape::draw(random),
             shards: random.between(1, 4) as u16,
             breaker_percent: random.between(20, 101) as u8,
@@ -208,6 +229,34 @@ impl Plan {
             self.bounds.saf_expiry_s = random.between(20, 120);
         }
         self
+    }
+
+    /// What only advices and approvals in place of issuers need comes from a source of its own, so
+    /// that a seed without them is the world that it was.
+    pub(super) fn draw_advices(&mut self, random: &mut Random) {
+        let mut fault = |most: u64| {
+            if random.permille(600) {
+                random.below(most + 1)
+            } else {
+                0
+            }
+        };
+        self.reports = Reports {
+            advices: fault(300),
+            completions: fault(600),
+            outages: fault(4),
+            floor: fault(4) * 100,
+        };
+        if self.is_forgetful() {
+            let window_s = self.bounds.window_s;
+            self.bounds.advice_window_s = random.between(window_s, 2 * window_s);
+        }
+        self.bounds.advice_bytes_max = random.between(200, 2_000);
+    }
+
+    /// Whether the table may have forgotten a transaction before the run is over.
+    pub(super) const fn is_forgetful(&self) -> bool {
+        self.bounds.transactions_max < 256
     }
 
     /// The same world without faults; acquirers finish what they have begun.
@@ -268,6 +317,10 @@ impl Plan {
             at_deadline: 0,
             twins: 0,
             crash_at: None,
+            reports: Reports {
+                floor: self.reports.floor,
+                ..Reports::default()
+            },
         };
     }
 }

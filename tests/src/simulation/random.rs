@@ -29,6 +29,12 @@ impl Random {
         low + self.below(high - low)
     }
 
+    /// As [`Random::permille`], but what cannot happen draws nothing: a world without it is the
+    /// same as one that never knew of it.
+    pub fn happens(&mut self, chance: u64) -> bool {
+        chance > 0 && self.permille(chance)
+    }
+
     /// Whether what happens `chance` times in a thousand happens.
     pub fn permille(&mut self, chance: u64) -> bool {
         self.below(1000) < chance

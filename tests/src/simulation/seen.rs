@@ -65,4 +65,21 @@ seen! {
     disk_errors,
     /// Links that were lost.
     links_lost,
+    /// Times at which no issuer could be reached.
+    outages,
+    /// Advices of acquirers that are owed to an issuer.
+    advised,
+    /// Advices that complete what was reversed.
+    left_to_people,
+    /// Advices that came after their own reversal.
+    advices_buried,
+    /// Advices that name what they complete as its issuer knows it.
+    completions,
+    /// Advices whose original lies on another shard.
+    completions_elsewhere,
+    /// Completions that reached an issuer before the advice of what they complete.
+    completions_ahead,
+    /// Approvals in place of issuers.
+    stood_in,
+
 }

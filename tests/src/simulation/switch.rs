@@ -2,6 +2,7 @@
 //! it wrong.
 
 mod act;
+mod advising;
 mod issuing;
 mod start;
 
@@ -12,7 +13,7 @@ use domain::request::{Facts, FrameId};
 use domain::time::{Instant, TransmissionTime, WallTime};
 use risk_inline::{RiskEngine, Verdict};
 use router::{Permit, Router};
-use transaction::input::{Assessment, Selection};
+use transaction::input::{Assessment, Assignment, Selection};
 use transaction::matching::Expected;
 use transaction::{Engine, Handle, Input, OwedId};
 
@@ -46,18 +47,20 @@ pub(super) struct Shard {
     homes: BTreeMap<LinkId, Link>,
     router: Router,
     risk: RiskEngine,
+    /// What may be approved in place of each issuer.
+    stand_in: Vec<RiskEngine>,
     /// What waits for an answer, and over which shard's session it came.
     frames: BTreeMap<u32, (Ask, u16)>,
     next_frame: u32,
     /// Permits that are out, by position in the engine's table.
     legs: BTreeMap<u32, Leg>,
-    /// The links that owed reversals went out on.
-    reversals: Vec<(OwedId, LinkId)>,
+    /// What is owed and out: the link that it went out on, and its answer.
+    owed: Vec<(OwedId, LinkId, Expected)>,
     follow: VecDeque<Follow>,
     /// When the last message to each shard arrives.
     mesh_at: Vec<u64>,
-    /// First transmissions of reversals: never twice in one life.
-    reversals_begun: BTreeSet<(u32, TransmissionTime)>,
+    /// First transmissions of what is owed, by the kind of its answer: never twice in one life.
+    reversals_begun: BTreeSet<(u8, u32, TransmissionTime)>,
     /// Whose deciding record has been seen: one each.
     decided: BTreeSet<TransactionId>,
     flushes: u64,
@@ -80,6 +83,7 @@ struct Leg {
 enum Follow {
     Assessed(Handle, Assessment),
     Selected(Handle, Selection),
+    Assigned(Handle, Assignment),
     ReversalUnsent(OwedId),
     Acknowledged(OwedId),
     Durable(Lsn),
@@ -138,6 +142,11 @@ impl Shard {
         let frame = FrameId(self.next_frame);
         self.next_frame += 1;
         self.frames.insert(frame.0, (ask, session));
+        let remembers = !around.plan.is_forgetful();
+        around.ledger.arrived(&ask, remembers);
+        if let Some(advice) = ask.advice(frame, &ask.of.content()) {
+            self.give(Input::Advice(advice), around)?;
+        }
         if let Some(request) = ask.request(frame) {
             self.give(Input::Request(request), around)?;
         }
@@ -342,6 +351,9 @@ impl Shard {
                 Follow::Selected(handle, selection) => {
                     self.give(Input::Selected { handle, selection }, around)?;
                 }
+                Follow::Assigned(handle, assignment) => {
+                    self.give(Input::Assigned { handle, assignment }, around)?;
+                }
                 Follow::ReversalUnsent(owed) => {
                     self.give(Input::ReversalUnsent { owed }, around)?;
                 }
@@ -414,17 +426,33 @@ impl Shard {
             Message::Assessed { handle, assessment } => {
                 self.give(Input::Assessed { handle, assessment }, around)
             }
+            Message::AskStandIn {
+                handle,
+                from,
+                facts,
+                issuer,
+            } => {
+                self.may_stand_in((handle, from), &facts, issuer, around);
+                Ok(())
+            }
+            Message::StandIn {
+                handle,
+                issuer,
+                approved,
+            } => self.stand_in(handle, issuer, approved, around),
+            Message::FindOriginal {
+                handle,
+                from,
+                query,
+            } => {
+                self.look_up_original((handle, from), &query, around);
+                Ok(())
+            }
+            Message::Original { handle, original } => {
+                self.give(Input::Original { handle, original }, around)
+            }
             Message::Send { id, link, message } => self.write_out(id, link, *message, around),
-            Message::Unsent { id } => match id.purpose {
-                Purpose::Request => {
-                    let (handle, stan) = (id.handle, id.stan);
-                    self.give(Input::Unsent { handle, stan }, around)
-                }
-                Purpose::Reversal(owed) => {
-                    self.reversals.retain(|(out, _)| *out != owed);
-                    self.give(Input::ReversalUnsent { owed }, around)
-                }
-            },
+            Message::Unsent { id } => self.unsent(id, around),
             Message::Answer { id, said } => self.answered(id, &said, around),
             Message::GiveUp { link, expected } => {
                 if let Some(home) = self.homes.get_mut(&link) {
@@ -434,6 +462,24 @@ impl Shard {
             }
             Message::LinkState { link, up } => self.link_state(link, up, around),
         }
+    }
+
+    fn unsent(&mut self, id: OutboundId, around: &mut Around<'_>) -> Result<(), Broken> {
+        match id.purpose {
+            Purpose::Request => {
+                let (handle, stan) = (id.handle, id.stan);
+                self.give(Input::Unsent { handle, stan }, around)
+            }
+            Purpose::Reversal(owed) => {
+                self.owed.retain(|(out, ..)| *out != owed);
+                self.give(Input::ReversalUnsent { owed }, around)
+            }
+        }
+    }
+
+    /// The shard that knows how much an account has moved.
+    fn account_home(&self, facts: &Facts) -> u16 {
+        u16::from(facts.account.token.0[15]) % self.shards
     }
 
     fn assess(&mut self, facts: &Facts, around: &Around<'_>) -> Assessment {

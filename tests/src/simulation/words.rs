@@ -2,14 +2,15 @@
 
 use domain::bytes::Text;
 use domain::currency::Currency;
-use domain::ids::{AcquirerId, AuthorisationId, LinkId, Slot, Stan};
+use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Slot, Stan};
 use domain::pan::{Account, PanToken, SealedPan};
 use domain::request::{
-    ContentHash, DuplicateKey, Facts, FrameId, MessageClass, OriginalReference, Request, Reversal,
-    Trace, TraceKey, Transmission,
+    Advice, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, NamedOriginal,
+    OriginalReference, Request, Reversal, Trace, TraceKey, Transmission,
 };
 use domain::time::{TransmissionTime, WallTime, digits_of};
 use domain::{Amount, Pan, ResponseCode};
+use transaction::advice::OriginalQuery;
 use transaction::input::Assessment;
 use transaction::matching::{Echo, Expected};
 use transaction::{Handle, OwedId};
@@ -28,6 +29,29 @@ pub(super) struct Identity {
     pub(super) terminal: u8,
     pub(super) sent: WallTime,
     pub(super) class: MessageClass,
+    /// `None` of a request.
+    pub(super) report: Option<Report>,
+}
+
+/// What an advice says besides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Report {
+    /// Its DE39 says that nothing has moved.
+    pub(super) declined: bool,
+    /// What it completes.
+    pub(super) completes: Option<Original>,
+}
+
+/// The transaction that an advice completes, as its DE90 names it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Original {
+    pub(super) number: u32,
+    stan: u32,
+    terminal: u8,
+    sent: WallTime,
+    class: MessageClass,
+    /// Somebody has sent it.
+    pub(super) is_real: bool,
 }
 
 /// From an acquirer.
@@ -39,6 +63,7 @@ pub(super) struct Ask {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
+    /// A request, or the advice that its identity says.
     Request {
         transmission: Transmission,
         /// Same key, another amount.
@@ -71,6 +96,46 @@ pub(super) struct LegB {
     pub(super) amount: u64,
     /// For a reversal.
     pub(super) reversal: Option<Taking>,
+    /// For an advice.
+    pub(super) report: Option<Reported>,
+}
+
+/// What an advice says to an issuer besides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported {
+    /// DE90: DE11 and DE7 of the leg of what it completes.
+    pub(super) completes: Option<(Stan, TransmissionTime)>,
+    /// The purchase whose account it is.
+    pub(super) account: u32,
+    pub(super) content: Content,
+}
+
+/// Further fields of an advice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Content {
+    bytes: [u8; CONTENT_MAX],
+    len: usize,
+}
+
+const CONTENT_MAX: usize = 64;
+
+impl Content {
+    pub(super) fn new(fields: &[u8]) -> Self {
+        let mut bytes = [0; CONTENT_MAX];
+        bytes[..fields.len()].copy_from_slice(fields);
+        let len = fields.len();
+        Self { bytes, len }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", String::from_utf8_lossy(self.as_bytes()))
+    }
 }
 
 /// What a reversal says besides.
@@ -133,6 +198,10 @@ pub(super) enum Event {
     LinkUp {
         link: LinkId,
     },
+    /// All links are lost at once.
+    Outage {
+        for_ms: u64,
+    },
     Shed(bool),
     WallJump {
         by_ms: i64,
@@ -177,6 +246,8 @@ pub(super) enum Alarm {
     Reverse { stays: Option<u64>, too_much: bool },
     /// Begin a reversal, whatever was answered so far.
     Race { stays: Option<u64> },
+    /// Report what the purchase came to.
+    Complete,
 }
 
 #[derive(Clone, Debug)]
@@ -229,6 +300,28 @@ pub(super) enum Message {
     Assessed {
         handle: Handle,
         assessment: Assessment,
+    },
+    /// To the account's home: may the switch approve in place of this issuer?
+    AskStandIn {
+        handle: Handle,
+        from: u16,
+        facts: Box<Facts>,
+        issuer: IssuerId,
+    },
+    StandIn {
+        handle: Handle,
+        issuer: IssuerId,
+        approved: bool,
+    },
+    /// To the owner of what an advice completes.
+    FindOriginal {
+        handle: Handle,
+        from: u16,
+        query: Box<OriginalQuery>,
+    },
+    Original {
+        handle: Handle,
+        original: transaction::advice::Original,
     },
     /// To the link's home.
     Send {
@@ -283,6 +376,24 @@ pub(super) fn kes(minor: u64) -> Amount {
     Amount::new(minor, Currency::KES).expect("in range")
 }
 
+fn slot(stan: u32) -> Slot {
+    Slot::from_hash(u64::from(stan).wrapping_mul(0x9E37_79B9))
+}
+
+fn trace_key(stan: u32, terminal: u8) -> TraceKey {
+    TraceKey((u64::from(stan) << 8) | u64::from(terminal))
+}
+
+/// The purchase of a transaction.
+pub(super) fn number_of(key: DuplicateKey) -> u32 {
+    (key.0 >> 8) as u32
+}
+
+/// The purchase whose account a transaction has.
+pub(super) fn account_of(facts: &Facts) -> u32 {
+    u128::from_be_bytes(facts.account.token.0) as u32
+}
+
 fn terminal(number: u8) -> Text<8> {
     Text::new("DE41", &digits_of::<8>(u64::from(number))).expect("digits")
 }
@@ -296,6 +407,30 @@ pub(super) fn rrn(purchase: u32) -> Text<12> {
     Text::new("DE37", &digits_of::<12>(u64::from(purchase))).expect("digits")
 }
 
+impl Original {
+    /// One like it that nobody ever sent.
+    pub(super) fn made_up(self) -> Self {
+        Self {
+            sent: self.sent.after(std::time::Duration::from_secs(5)),
+            is_real: false,
+            ..self
+        }
+    }
+
+    fn named(&self) -> NamedOriginal {
+        NamedOriginal {
+            slot: slot(self.stan),
+            trace_key: trace_key(self.stan, self.terminal),
+            reference: OriginalReference {
+                stan: Stan::new(self.stan).expect("six digits"),
+                class: Some(self.class),
+                transmitted: Some(TransmissionTime::at(self.sent)),
+                rrn: rrn(self.number),
+            },
+        }
+    }
+}
+
 impl Identity {
     pub(super) fn key(&self) -> DuplicateKey {
         DuplicateKey(u128::from(self.number) << 8)
@@ -303,16 +438,51 @@ impl Identity {
 
     /// Decides the owner: a repeat and a reversal have the STAN of their original.
     pub(super) fn slot(&self) -> Slot {
-        Slot::from_hash(u64::from(self.stan).wrapping_mul(0x9E37_79B9))
+        slot(self.stan)
     }
 
     fn trace_key(&self) -> TraceKey {
-        TraceKey((u64::from(self.stan) << 8) | u64::from(self.terminal))
+        trace_key(self.stan, self.terminal)
+    }
+
+    /// The purchase whose account and DE37 it has: a completion has those of its original.
+    pub(super) fn account(&self) -> u32 {
+        self.completes()
+            .map_or(self.number, |original| original.number)
+    }
+
+    pub(super) fn completes(&self) -> Option<Original> {
+        self.report?.completes
+    }
+
+    pub(super) const fn is_advice(&self) -> bool {
+        self.report.is_some()
+    }
+
+    /// How an advice names it that completes it.
+    pub(super) const fn as_original(&self) -> Original {
+        Original {
+            number: self.number,
+            stan: self.stan,
+            terminal: self.terminal,
+            sent: self.sent,
+            class: self.class,
+            is_real: true,
+        }
+    }
+
+    /// What an advice says that its facts do not: the fields of the purchase, and DE39.
+    pub(super) fn content(&self) -> Vec<u8> {
+        let mut content = super::ledger::fields_of(self.number);
+        if self.report.is_some_and(|report| report.declined) {
+            content.extend_from_slice(&[39, 0, 2, b'0', b'5']);
+        }
+        content
     }
 
     pub(super) fn facts(&self, other_content: bool) -> Facts {
         let amount = self.amount + u64::from(other_content);
-        let digits = pan_digits(self.number);
+        let digits = pan_digits(self.account());
         Facts {
             acquirer: AcquirerId(1),
             class: self.class,
@@ -321,7 +491,7 @@ impl Identity {
             content: ContentHash(amount << 20 | u64::from(self.number)),
             trace_key: self.trace_key(),
             account: Account {
-                token: PanToken(u128::from(self.number).to_be_bytes()),
+                token: PanToken(u128::from(self.account()).to_be_bytes()),
                 masked: Pan::new(&digits).expect("digits").masked(),
                 sealed: SealedPan {
                     key_id: 1,
@@ -339,7 +509,7 @@ impl Identity {
                 transmitted: TransmissionTime::at(self.sent),
                 local_time: Text::EMPTY,
                 local_date: Text::EMPTY,
-                rrn: rrn(self.number),
+                rrn: rrn(self.account()),
                 terminal: terminal(self.terminal),
                 merchant: Text::new("DE42", b"MERCHANT0000001").expect("in range"),
                 institution: Text::EMPTY,
@@ -357,10 +527,32 @@ impl Ask {
         else {
             return None;
         };
+        if self.of.is_advice() {
+            return None;
+        }
         Some(Request {
             frame,
             transmission,
             facts: self.of.facts(other_content),
+        })
+    }
+
+    pub(super) fn advice<'a>(&self, frame: FrameId, fields: &'a [u8]) -> Option<Advice<'a>> {
+        let Asked::Request {
+            transmission,
+            other_content,
+        } = self.what
+        else {
+            return None;
+        };
+        let report = self.of.report?;
+        Some(Advice {
+            frame,
+            transmission,
+            facts: self.of.facts(other_content),
+            original: report.completes.as_ref().map(Original::named),
+            reported: report.declined.then_some(ResponseCode::DO_NOT_HONOUR),
+            fields,
         })
     }
 
@@ -411,6 +603,7 @@ impl Ask {
             terminal: (facts.trace_key.0 & 0xFF) as u8,
             sent: facts.trace.transmitted.resolve(WALL).expect("a real time"),
             class: facts.class,
+            report: None,
         };
         Self {
             of,

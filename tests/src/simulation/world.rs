@@ -21,7 +21,7 @@ use super::seen::Seen;
 use super::switch::{Around, Begin, ISSUERS, LINKS, NotStarted, Shard, wall};
 use super::wire::Wire;
 use super::words::{Event, Loss, MS};
-use super::{Driver, Report, Violation};
+use super::{Driver, Extent, Report, Violation};
 
 mod carry;
 mod close;
@@ -66,11 +66,14 @@ const JOURNAL: JournalUuid = JournalUuid(*b"a simulated node");
 const CALM_MS: u64 = 1_200_000;
 
 impl World {
-    pub(super) fn new(seed: u64, driver: Driver, focus: Option<Focus>) -> Self {
+    pub(super) fn new(seed: u64, driver: Driver, focus: Option<Focus>, extent: Extent) -> Self {
         let mut random = Random::new(seed);
         let mut plan = Plan::draw(&mut random);
         if let Some(focus) = focus {
             plan.focus(focus);
+        }
+        if focus.is_none() && extent == Extent::Whole {
+            plan.draw_advices(&mut Random::new(!seed));
         }
         let issuers = usize::from(ISSUERS);
         let shards = plan.shards;
@@ -143,6 +146,11 @@ impl World {
             let loss = losses[self.random.below(3) as usize];
             self.later(at, Event::LinkDown { link, loss, for_ms });
         }
+        for _ in 0..self.plan.reports.outages {
+            let at = self.random.below(end);
+            let for_ms = self.random.between(200, 20_000);
+            self.later(at, Event::Outage { for_ms });
+        }
         for _ in 0..self.plan.shed {
             let at = self.random.below(end);
             let pause = self.random.below(3_000 * MS);
@@ -211,7 +219,7 @@ impl World {
             durable.eq(self.tables.iter().map(Table::watermark))
         };
         idle && self.in_mesh == 0
-            && self.acquirer.count() == self.plan.purchases
+            && self.acquirer.customers() == self.plan.purchases
             && self.acquirer.is_content()
             && applied()
     }
@@ -236,7 +244,10 @@ impl World {
                 self.move_acquirer(moves);
             }
             Event::Acquirer { purchase, alarm } => {
-                let moves = self.acquirer.alarm(purchase, alarm, &mut self.random);
+                let around = (wall(self.now, self.wall_ahead), &self.plan);
+                let moves = self
+                    .acquirer
+                    .alarm(purchase, alarm, around, &mut self.random);
                 self.move_acquirer(moves);
             }
             Event::ToSwitch { session, ask } => {
@@ -246,7 +257,7 @@ impl World {
                 }
             }
             Event::ToAcquirer(told) => {
-                let moves = self.acquirer.told(&told, &mut self.random);
+                let moves = self.acquirer.told(&told, &self.plan, &mut self.random);
                 self.move_acquirer(moves);
             }
             Event::ToIssuer {
@@ -258,17 +269,13 @@ impl World {
                 link,
                 connection,
                 message,
-            } => {
-                if self.wires[usize::from(link.0)].brings_back(connection) {
-                    let home = link.0 % self.plan.shards;
-                    return self.in_shard(home, |shard, around| shard.said(link, message, around));
-                }
-            }
+            } => return self.at_switch(link, connection, message),
             Event::Inside { life, shard, event } if life == self.life => {
                 return self.in_shard(shard, |shard, around| shard.inside(event, around));
             }
             Event::Inside { .. } => {}
             Event::LinkDown { link, loss, for_ms } => return self.lose(link, loss, for_ms),
+            Event::Outage { for_ms } => return self.lose_all(for_ms),
             Event::LinkUp { link } => return self.link(link, true),
             Event::Shed(shed) => {
                 return self.in_each(|shard, around| shard.shed(shed, around));
@@ -306,6 +313,14 @@ impl World {
         self.wires[usize::from(link.0)].lose(loss);
         self.counts.links_lost += 1;
         self.link(link, false)
+    }
+
+    fn lose_all(&mut self, for_ms: u64) -> Result<(), Broken> {
+        self.counts.outages += 1;
+        for link in (0..LINKS).map(LinkId) {
+            self.lose(link, Loss::Reset, for_ms)?;
+        }
+        Ok(())
     }
 
     fn link(&mut self, link: LinkId, up: bool) -> Result<(), Broken> {

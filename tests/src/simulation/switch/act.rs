@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::Record;
 use domain::bytes::Text;
 use domain::ids::AuthorisationId;
+use domain::record::AdviceOrigin;
 use domain::request::{Answer, FrameId, IssuerLeg};
 use domain::time::TransmissionTime;
 use router::selection::{CallOutcome, Query};
@@ -12,11 +13,13 @@ use router::week::WeekMinute;
 use router::{Selection as Choice, breaker::BreakerState};
 use transaction::input::Selection;
 use transaction::output::{
-    CopyResult, Event as Counted, JournalEntry, LegEnding, NotAdmitted, Reply, ReversalResult,
+    AdviceResult, CopyResult, Event as Counted, JournalEntry, LegEnding, NotAdmitted, Reply,
+    ReversalResult,
 };
 
+use super::advising::{check_advised, none_admits};
 use super::*;
-use crate::simulation::words::{Asked, Told, pan_digits};
+use crate::simulation::words::{Asked, Told, account_of, pan_digits};
 
 impl Shard {
     pub(super) fn act(
@@ -55,9 +58,11 @@ impl Shard {
             Output::SendReversal { owed, transmission } => {
                 return self.send_reversal(owed, transmission, around);
             }
-            Output::FindOriginal { .. } | Output::AssignLeg { .. } | Output::SendAdvice { .. } => {
-                return Err(("advice", format!("{output:?}: no acquirer here sends one")));
+            Output::SendAdvice { owed, transmission } => {
+                return self.send_advice(owed, transmission, around);
             }
+            Output::FindOriginal { handle, query } => self.find_original(handle, query, around),
+            Output::AssignLeg { handle, issuer, .. } => self.assign_leg(handle, issuer, around),
             Output::GiveUpReversal { owed } => self.give_up_reversal(owed, around),
             Output::Event(event) => return self.count(event, around),
         }
@@ -75,9 +80,12 @@ impl Shard {
         if self.engine.decides(entry) && !self.decided.insert(id) {
             return Err(("decided", format!("{id} is decided a second time")));
         }
+        if let Record::Advised(advised) = &record {
+            check_advised(advised, around.plan)?;
+        }
         let record = match record {
             Record::Refused(mut refused) if self.driver == Driver::LeaksPan => {
-                let digits = pan_digits((refused.facts.key.0 >> 8) as u32);
+                let digits = pan_digits(account_of(&refused.facts));
                 refused.facts.trace.merchant = Text::new("DE42", &digits[..15]).expect("digits");
                 Record::Refused(refused)
             }
@@ -89,10 +97,14 @@ impl Shard {
             // The shell ends the process: going on would answer without a record.
             Err(_) => around.dies = Some(false),
         }
-        around.ledger.journaled(&record);
+        around.ledger.journaled(&record)?;
+        let is_advice = matches!(
+            &record,
+            Record::Advised(advised) if advised.origin == AdviceOrigin::Acquirer
+        );
         let point = match record {
             Record::Intent(_) => Some(CrashPoint::IntentAppended),
-            Record::Outcome(_) => Some(CrashPoint::OutcomeAppended),
+            Record::Outcome(_) | Record::Advised(_) => Some(CrashPoint::OutcomeAppended),
             Record::SafDone(_) => Some(CrashPoint::Acknowledged),
             _ => None,
         };
@@ -106,7 +118,8 @@ impl Shard {
             self.begin_disk(around);
             return Ok(());
         }
-        if self.driver == Driver::RepliesBeforeDurable {
+        let early = self.driver == Driver::AcknowledgesEarly && is_advice;
+        if early || self.driver == Driver::RepliesBeforeDurable {
             self.follow.push_back(Follow::Durable(lsn));
         }
         Ok(())
@@ -128,6 +141,10 @@ impl Shard {
             }
             Counted::Copy(CopyResult::Attached) => self.counts.attached += 1,
             Counted::Copy(CopyResult::Conflict) => self.counts.conflicts += 1,
+            Counted::StoodIn => self.counts.stood_in += 1,
+            Counted::Advice(AdviceResult::Accepted) => self.counts.advised += 1,
+            Counted::Advice(AdviceResult::LeftToPeople) => self.counts.left_to_people += 1,
+            Counted::Advice(AdviceResult::Reversed) => self.counts.advices_buried += 1,
             Counted::Reversal(ReversalResult::InFlight) => self.counts.races += 1,
             Counted::Reversal(ReversalResult::Copy) => self.counts.reversal_copies += 1,
             Counted::Reversal(ReversalResult::TooMuch) => self.counts.too_much += 1,
@@ -145,7 +162,7 @@ impl Shard {
         let Some(facts) = self.engine.facts(handle).copied() else {
             return;
         };
-        let home = u16::from(facts.account.token.0[15]) % self.shards;
+        let home = self.account_home(&facts);
         if home == self.id {
             let assessment = self.assess(&facts, around);
             self.follow.push_back(Follow::Assessed(handle, assessment));
@@ -168,7 +185,9 @@ impl Shard {
             let opened = transition.to == BreakerState::Open;
             self.counts.breaker_opened += u64::from(opened);
         }
-        self.follow.push_back(Follow::Selected(handle, selection));
+        if let Some(selection) = selection {
+            self.follow.push_back(Follow::Selected(handle, selection));
+        }
     }
 
     fn choose(
@@ -177,21 +196,12 @@ impl Shard {
         facts: &Facts,
         mut tried: u8,
         around: &mut Around<'_>,
-    ) -> Selection {
+    ) -> Option<Selection> {
         let now = around.instant();
-        let account = pan_digits((facts.key.0 >> 8) as u32);
+        let account = pan_digits(account_of(facts));
         loop {
-            let query = Query {
-                account: &account,
-                class: facts.class,
-                amount: facts.amount,
-                category: None,
-                acquirer: facts.acquirer,
-                at: WeekMinute::new(0),
-                draw: facts.content.0,
-            };
             let (route, candidate, issuer, permit, deadline) =
-                match self.router.select(query, tried, now) {
+                match self.router.select(query(facts, &account), tried, now) {
                     Choice::Chosen {
                         route,
                         candidate,
@@ -200,12 +210,14 @@ impl Shard {
                         deadline,
                         ..
                     } => (route, candidate, issuer, permit, deadline),
-                    Choice::NoRoute | Choice::NoneAdmits { .. } => {
-                        return Selection::None {
-                            code: domain::ResponseCode::ISSUER_INOPERATIVE,
-                            reason: domain::record::RefusalReason::NoneAdmits,
+                    Choice::NoneAdmits { skipped, .. } => {
+                        let Some(issuer) = self.stand_in_issuer(facts, skipped, around.plan) else {
+                            return Some(none_admits());
                         };
+                        self.ask_stand_in(handle, facts, issuer, around);
+                        return None;
                     }
+                    Choice::NoRoute => return Some(none_admits()),
                 };
             let Some((link, stan)) = self.take_link(issuer, around) else {
                 let nothing = CallOutcome::NotCalled;
@@ -231,7 +243,7 @@ impl Shard {
                 stan,
                 transmitted: TransmissionTime::at(wall(around.now, around.wall_ahead)),
             };
-            return Selection::Leg { leg, deadline };
+            return Some(Selection::Leg { leg, deadline });
         }
     }
 
@@ -310,7 +322,7 @@ impl Shard {
         if self.driver == Driver::AnswersAfresh && stored && !answer.code.is_approval() {
             held.fields.extend(around.now.to_be_bytes().iter().take(4));
         }
-        let is_request = matches!(ask.what, Asked::Request { .. });
+        let is_request = matches!(ask.what, Asked::Request { .. }) && !ask.of.is_advice();
         if self.driver == Driver::HoldsApprovals && is_request && answer.code.is_approval() {
             let later = around.random.below(600 * MS);
             self.later(later, Inside::Reply(Box::new(held)), around);
@@ -338,6 +350,19 @@ impl Shard {
             .push((0, Event::ToAcquirer(Told { ask, code })));
         self.ends_at(CrashPoint::Replied, around);
         Ok(())
+    }
+}
+
+/// What the router is asked about a transaction.
+pub(super) fn query<'a>(facts: &Facts, account: &'a [u8]) -> Query<'a> {
+    Query {
+        account,
+        class: facts.class,
+        amount: facts.amount,
+        category: None,
+        acquirer: facts.acquirer,
+        at: WeekMinute::new(0),
+        draw: facts.content.0,
     }
 }
 

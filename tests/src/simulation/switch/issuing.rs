@@ -8,7 +8,7 @@ use transaction::matching::{Echo, ResponseKind};
 use super::act::de38;
 use super::*;
 use crate::simulation::ledger::{authorisation, fields_of};
-use crate::simulation::words::{LegB, Taking, kes};
+use crate::simulation::words::{LegB, Taking, kes, number_of};
 
 impl Shard {
     pub(super) fn send(
@@ -39,6 +39,7 @@ impl Shard {
             purchase: ask.of.number,
             amount: ask.of.amount,
             reversal: None,
+            report: None,
         };
         let id = OutboundId {
             owner: self.id,
@@ -48,6 +49,29 @@ impl Shard {
         };
         self.tell_home(id, leg.link, message, around);
         Ok(())
+    }
+
+    /// What is owed leaves over a link of its issuer, if one is up.
+    pub(super) fn dispatch_owed(
+        &mut self,
+        id: OwedId,
+        leg: &IssuerLeg,
+        message: LegB,
+        around: &mut Around<'_>,
+    ) {
+        let Some(link) = self.reversal_link(leg) else {
+            self.follow.push_back(Follow::ReversalUnsent(id));
+            return;
+        };
+        self.owed.retain(|(out, ..)| *out != id);
+        self.owed.push((id, link, message.expected));
+        let outbound = OutboundId {
+            owner: self.id,
+            handle: id.handle,
+            stan: leg.stan,
+            purpose: Purpose::Reversal(id),
+        };
+        self.tell_home(outbound, link, message, around);
     }
 
     fn tell_home(&mut self, id: OutboundId, link: LinkId, message: LegB, around: &mut Around<'_>) {
@@ -96,9 +120,10 @@ impl Shard {
     /// A reversal is sent for the first time once in a life.
     fn check_first(&mut self, message: &LegB) -> Result<(), Broken> {
         let taking = message.reversal.zip(message.echo.transmitted);
+        let kind = message.expected.kind as u8;
         if let Some((taking, sent)) = taking
             && taking.transmission == Transmission::First
-            && !self.reversals_begun.insert((message.purchase, sent))
+            && !self.reversals_begun.insert((kind, message.purchase, sent))
         {
             return Err(("saf", format!("{message:?} is a first sending twice")));
         }
@@ -229,12 +254,10 @@ impl Shard {
     }
 
     pub(super) fn give_up_reversal(&mut self, owed: OwedId, around: &mut Around<'_>) {
-        let position = self.reversals.iter().position(|(out, _)| *out == owed);
-        let link = position.map(|position| self.reversals.swap_remove(position).1);
-        let stan = self.engine.leg(owed.handle).map(|leg| leg.stan);
-        if let (Some(link), Some(stan)) = (link, stan) {
-            let kind = ResponseKind::Reversal;
-            self.give_up(link, Expected { kind, stan }, around);
+        let position = self.owed.iter().position(|(out, ..)| *out == owed);
+        if let Some(position) = position {
+            let (_, link, expected) = self.owed.swap_remove(position);
+            self.give_up(link, expected, around);
         }
     }
 
@@ -260,31 +283,23 @@ impl Shard {
                 rrn: facts.trace.rrn,
                 ..Echo::default()
             },
-            purchase: (facts.key.0 >> 8) as u32,
+            purchase: number_of(facts.key),
             amount: facts.amount.minor(),
             reversal: Some(Taking {
                 original: owed.leg.transmitted,
                 stays: owed.replacement.map(|amount| amount.minor()),
                 transmission,
             }),
+            report: None,
         };
+        if !around.ledger.journal().may_reverse(message.purchase) {
+            return Err(("A-05", format!("{message:?} overtakes its advice")));
+        }
         if self.driver == Driver::DropsOwed && around.random.permille(100) {
             self.follow.push_back(Follow::Acknowledged(id));
             return Ok(());
         }
-        let Some(link) = self.reversal_link(&owed.leg) else {
-            self.follow.push_back(Follow::ReversalUnsent(id));
-            return Ok(());
-        };
-        self.reversals.retain(|(out, _)| *out != id);
-        self.reversals.push((id, link));
-        let outbound = OutboundId {
-            owner: self.id,
-            handle,
-            stan: owed.leg.stan,
-            purpose: Purpose::Reversal(id),
-        };
-        self.tell_home(outbound, link, message, around);
+        self.dispatch_owed(id, &owed.leg, message, around);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::ResponseCode;
 use domain::ids::{NodeId, ShardId};
 use domain::pan::PanToken;
-use domain::record::Record;
+use domain::record::{AdviceOrigin, Record};
 use domain::request::MessageClass;
 use persistence::identity::{Identity, JournalUuid};
 use risk_inline::Policy;
@@ -64,6 +64,7 @@ impl Begin {
         let hidden = self.hidden(asks, around);
         let mut engine = Engine::new(settings(self, around));
         let mut risk = risk();
+        let mut stand_in = stand_in(around.plan);
         let mut refused = None;
         let driver = self.driver;
         let mut on_record = |_: Lsn, record: &Record<'_>| {
@@ -79,6 +80,13 @@ impl Begin {
             if let Record::Intent(intent) = record {
                 risk.observe(&intent.facts, now);
             }
+            if let Record::Advised(advised) = record
+                && advised.origin == AdviceOrigin::StandIn
+                && let Some(leg) = advised.leg
+            {
+                risk.observe(&advised.facts, now);
+                stand_in[usize::from(leg.issuer.0)].observe(&advised.facts, now);
+            }
             if let Err(error) = engine.recover(record, now) {
                 refused.get_or_insert(error);
             }
@@ -91,7 +99,7 @@ impl Begin {
         }
         engine.resume_at(Lsn(journal.found.last.0 + 1));
         engine.recovered(now).map_err(broken)?;
-        Ok(self.shard(engine, risk, journal, around))
+        Ok(self.shard(engine, (risk, stand_in), journal, around))
     }
 
     fn recovery<'a>(&self, around: &'a mut Around<'_>) -> Start<'a> {
@@ -132,7 +140,7 @@ impl Begin {
     fn shard(
         &self,
         engine: Engine,
-        risk: RiskEngine,
+        (risk, stand_in): (RiskEngine, Vec<RiskEngine>),
         journal: Journal,
         around: &Around<'_>,
     ) -> Shard {
@@ -157,10 +165,11 @@ impl Begin {
             homes: homes.collect(),
             router: router(around.plan),
             risk,
+            stand_in,
             frames: BTreeMap::new(),
             next_frame: 0,
             legs: BTreeMap::new(),
-            reversals: Vec::new(),
+            owed: Vec::new(),
             follow: VecDeque::new(),
             mesh_at: vec![0; usize::from(shards)],
             reversals_begun: BTreeSet::new(),
@@ -201,8 +210,8 @@ fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
         transactions_max: bounds.transactions_max as usize,
         inflight_max: bounds.inflight_max as usize,
         saf_max: bounds.saf_max as usize,
-        advice_window: Duration::from_secs(604_800),
-        advice_bytes_max: 16_384,
+        advice_window: Duration::from_secs(bounds.advice_window_s),
+        advice_bytes_max: bounds.advice_bytes_max as usize,
         answer_bytes_max: 16_384,
         deadlines_max: 4,
         issuers: usize::from(ISSUERS),
@@ -289,4 +298,20 @@ fn risk() -> RiskEngine {
         }],
     };
     RiskEngine::new(policy, 256, 1).expect("a good policy")
+}
+
+/// Up to the floor, for each issuer.
+fn stand_in(plan: &Plan) -> Vec<RiskEngine> {
+    let policy = || Policy {
+        block: ListSpec::EMPTY,
+        allow: ListSpec::EMPTY,
+        amounts: vec![AmountLimit {
+            currency: domain::currency::Currency::KES,
+            minor_min: 0,
+            minor_max: plan.reports.floor,
+        }],
+        windows: Vec::new(),
+    };
+    let rule = |_| RiskEngine::new(policy(), 256, 2).expect("a good policy");
+    (0..ISSUERS).map(rule).collect()
 }

@@ -60,6 +60,20 @@ impl World {
         Ok(())
     }
 
+    /// An answer arrives, if its connection still carries that far.
+    pub(super) fn at_switch(
+        &mut self,
+        link: LinkId,
+        connection: u32,
+        message: Said,
+    ) -> Result<(), Broken> {
+        if !self.wires[usize::from(link.0)].brings_back(connection) {
+            return Ok(());
+        }
+        let home = link.0 % self.plan.shards;
+        self.in_shard(home, |shard, around| shard.said(link, message, around))
+    }
+
     fn carry_back(&mut self, over: (LinkId, u32), replies: &Replies) {
         let message = replies.first;
         if let Some(stray) = replies.stray {

@@ -14,6 +14,8 @@ impl World {
         for (table, shard) in self.tables.iter().zip(&self.shards) {
             table.compare(&self.disk, &shard.journal)?;
         }
+        let ahead = self.issuers.iter().map(|issuer| issuer.completions_ahead);
+        self.counts.completions_ahead = ahead.sum();
         self.check_secrets()?;
         self.check_journal()?;
         self.check_books()
@@ -37,9 +39,9 @@ impl World {
         for (purchase, spent) in books.filter(|(purchase, _)| !fold.is_exception(*purchase)) {
             let held = effects.get(&purchase).map_or(0, |(_, held)| *held);
             let journaled = fold.spent(purchase);
-            if spent != held || spent != journaled {
+            if spent.is_some_and(|spent| spent != held) || held != journaled {
                 let what = format!(
-                    "purchase {purchase}: acquirer {spent}, journal {journaled}, issuer {held}"
+                    "purchase {purchase}: acquirer {spent:?}, journal {journaled}, issuer {held}"
                 );
                 return Err(("sum", what));
             }
