@@ -40,6 +40,7 @@ fn settings() -> Settings {
         transactions_max: ENTRIES,
         inflight_max: 4096,
         saf_max: 1 << 16,
+        exceptions_max: 16,
         advice_window: Duration::from_secs(604_800),
         advice_bytes_max: 16_384,
         answer_bytes_max: ENTRIES * 32,

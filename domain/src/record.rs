@@ -1,6 +1,10 @@
 //! What each journal record says. Its bytes belong to `persistence`; what must be durable before
 //! what is in `docs/journal-format.md`.
 
+mod operated;
+
+pub use operated::{Operated, Operation, Operator, OwedKind, Reason};
+
 use crate::amount::Amount;
 use crate::ids::{AcquirerId, AuthorisationId, IssuerId, Slot, Stan, TransactionId};
 use crate::request::{
@@ -30,6 +34,9 @@ pub enum Record<'a> {
     Advised(Advised<'a>),
     /// An owed advice has ended. Nothing waits for it.
     AdviceDone(SafDone),
+    /// An operator has put something owed back, or taken it out. Durable before the operator is
+    /// told.
+    Operated(Operated),
 }
 
 impl Record<'_> {
@@ -46,6 +53,7 @@ impl Record<'_> {
             Self::LateResponse(record) => record.transaction,
             Self::Advised(record) => record.transaction,
             Self::AdviceDone(record) => record.transaction,
+            Self::Operated(record) => record.transaction,
         }
     }
 }
@@ -184,6 +192,8 @@ pub enum SafResult {
     Refused = 2,
     /// Its time ran out: an exception for people.
     Expired = 3,
+    /// An operator took it out: an exception for people.
+    Dropped = 4,
 }
 
 /// A reversal whose original is not known here: the original, should it still come, is not

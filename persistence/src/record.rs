@@ -44,6 +44,8 @@ pub enum RecordType {
     Advised = 8,
     /// [`domain::record::SafDone`], of an advice
     AdviceDone = 9,
+    /// [`domain::record::Operated`]
+    Operated = 10,
 }
 
 impl RecordType {
@@ -60,6 +62,7 @@ impl RecordType {
             Record::LateResponse(_) => Self::LateResponse,
             Record::Advised(_) => Self::Advised,
             Record::AdviceDone(_) => Self::AdviceDone,
+            Record::Operated(_) => Self::Operated,
         }
     }
 
@@ -74,6 +77,7 @@ impl RecordType {
             7 => Some(Self::LateResponse),
             8 => Some(Self::Advised),
             9 => Some(Self::AdviceDone),
+            10 => Some(Self::Operated),
             _ => None,
         }
     }

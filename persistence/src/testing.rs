@@ -12,8 +12,9 @@ use domain::ids::{
 };
 use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
 use domain::record::{
-    Acknowledged, AdviceOrigin, Advised, Completed, Intent, LateResponse, Outcome, OutcomeKind,
-    Record, RefusalReason, Refused, ReversalCause, SafDone, SafOwed, SafResult, Tombstone,
+    Acknowledged, AdviceOrigin, Advised, Completed, Intent, LateResponse, Operated, Operation,
+    Operator, Outcome, OutcomeKind, OwedKind, Reason, Record, RefusalReason, Refused,
+    ReversalCause, SafDone, SafOwed, SafResult, Tombstone,
 };
 use domain::request::{
     Answer, ContentHash, DuplicateKey, Facts, IssuerLeg, MessageClass, MessageKind,
@@ -191,7 +192,7 @@ impl Dice {
 pub(crate) fn sample(seed: u64) -> Record<'static> {
     let mut dice = Dice::new(seed);
     let transaction = TransactionId(u128::from_le_bytes(dice.array()));
-    match dice.below(9) {
+    match dice.below(10) {
         0 => Record::Intent(Intent {
             transaction,
             admitted: dice.wall(),
@@ -210,7 +211,27 @@ pub(crate) fn sample(seed: u64) -> Record<'static> {
             issuer: IssuerId(dice.number(1 << 16)),
             code: dice.code(),
         }),
+        8 => Record::Operated(operated(&mut dice, transaction)),
         _ => Record::Advised(advised(&mut dice, transaction)),
+    }
+}
+
+fn operated(dice: &mut Dice, transaction: TransactionId) -> Operated {
+    const REASON: &str = "booked by hand, as the bank has said on the telephone: ticket 4711";
+    let len = usize::try_from(dice.below(REASON.len() as u64 + 1)).unwrap();
+    Operated {
+        transaction,
+        decided: dice.wall(),
+        ordinal: dice.number(256),
+        what: dice.pick(&[OwedKind::Reversal, OwedKind::Advice]),
+        operation: dice.pick(&[Operation::Retry, Operation::Drop]),
+        operator: Operator {
+            uid: dice.number(1 << 32),
+            name: dice.text(),
+        },
+        reason: Reason::new(&REASON[..len]).unwrap(),
+        code: dice.maybe(Dice::code),
+        attempts: dice.number(1 << 32),
     }
 }
 

@@ -251,6 +251,7 @@ fn ready(
     let text = serde_json::json!({
         "pid": std::process::id(),
         "admin": admin.to_string(),
+        "socket": config.admin.socket,
         "listeners": listeners,
         "journal": config.journal.dir,
         "node": config.node.id.0,

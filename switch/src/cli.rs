@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use thiserror::Error;
 
 mod inspect;
+mod saf;
 
 use crate::boot::{self, ServeError, ServeOptions};
 use crate::config::{
@@ -43,6 +44,9 @@ enum Command {
         #[command(subcommand)]
         what: ShowConfig,
     },
+    /// What issuers are owed by a running switch: shows it, sends it again, takes it out.
+    #[command(after_help = saf::EXAMPLES)]
+    Saf(saf::Saf),
     /// Looks at journals, messages and dialects. Never changes anything.
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect {
@@ -139,6 +143,8 @@ enum CliError {
     Usage(String),
     #[error("{0}")]
     Input(String),
+    #[error(transparent)]
+    Operator(#[from] saf::OperatorError),
     #[error("{}", unreadable(*bad, *all))]
     Unreadable { bad: u32, all: u32 },
     #[error("cannot write the answer: {0}")]
@@ -179,6 +185,7 @@ impl Command {
             Self::Config {
                 what: ShowConfig::Defaults,
             } => Ok(io::stdout().write_all(EXAMPLE.as_bytes())?),
+            Self::Saf(saf) => saf.run(&mut io::stdout().lock()),
             Self::Inspect { what } => what.run(&mut io::stdout().lock()),
         }
     }
@@ -321,6 +328,7 @@ impl CliError {
             | Self::Unreachable(_)
             | Self::NoJournal(_)
             | Self::Input(_)
+            | Self::Operator(_)
             | Self::Unreadable { .. }
             | Self::Output(_) => ExitCode::Other,
         }
@@ -345,6 +353,7 @@ const EXAMPLES: &str = "Examples:
   njia check-config -c njia.toml --offline
   njia serve -c njia.toml
   njia serve --default-config --state-dir ./state --ready-file ./ready.json
+  njia saf list
 
 Exit codes: 0 done, 1 other error, 2 usage, 65 journal refused, 69 host unfit, 74 journal failed,
 75 journal locked, 78 configuration refused.";
@@ -387,6 +396,14 @@ mod tests {
         assert!(parse("njia inspect message 30 31 --json").is_ok());
         assert!(parse("njia inspect message --jsn 30").is_err());
         assert!(parse("njia inspect message --dialect d --framing be16 --json f").is_ok());
+        assert!(parse("njia saf list --issuer bank --exceptions --json").is_ok());
+        assert!(parse("njia saf retry").is_err());
+        assert!(parse("njia saf retry a.1 --issuer bank").is_err());
+        assert!(parse("njia saf retry --issuer bank --socket s").is_ok());
+        assert!(parse("njia saf drop a.1").is_err());
+        assert!(parse("njia saf drop --reason r").is_err());
+        assert!(parse("njia saf drop a.1 --reason r --state-dir d").is_ok());
+        assert!(parse("njia saf drop a.1 --reason r --state-dir d --socket s").is_err());
         assert!(parse("njia inspect dialect").is_ok());
         assert!(parse("njia inspect dialect iso87-ascii --json").is_ok());
     }

@@ -202,6 +202,8 @@ pub struct Keys {
 pub struct Admin {
     /// Where it listens.
     pub address: SocketAddr,
+    /// The Unix socket on which operators act: for the user that runs the switch, and for root.
+    pub socket: PathBuf,
 }
 
 /// The database that the journal is copied to.
@@ -242,6 +244,8 @@ pub enum SameContent {
 pub struct Saf {
     /// Owed reversals and advices per shard.
     pub entries_max: usize,
+    /// Exceptions per shard that an operator can put back; the oldest give way.
+    pub exceptions_max: usize,
     /// Bytes of what owed advices say, per shard.
     pub advice_bytes_max: usize,
     /// Reversals and advices on their way per issuer and shard.

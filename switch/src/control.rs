@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,6 +19,7 @@ mod admin;
 mod applier;
 mod listener;
 pub mod logging;
+mod operator;
 pub mod preflight;
 pub mod reach;
 pub mod shared;
@@ -34,6 +36,7 @@ use crate::metrics::{Exposition, Gauge, Labels};
 use admin::Admin;
 use applier::{Journals, Task};
 use listener::{AdminListener, Waits};
+use operator::Counter;
 use shared::Shared;
 use signals::Signals;
 use sources::{ApplierSource, NodeSource};
@@ -47,6 +50,14 @@ pub enum ControlError {
     Bind {
         /// What was asked for.
         address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The socket for operators cannot be bound.
+    #[error("admin: cannot bind {}: {source}; set [admin] socket to a free path", .path.display())]
+    Socket {
+        /// What was asked for.
+        path: PathBuf,
         /// Why not.
         source: io::Error,
     },
@@ -79,12 +90,21 @@ pub fn start(
     let listener = TcpListener::bind(config.admin.address).map_err(bind)?;
     listener.set_nonblocking(true).map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
+    let operators = operator::bind(&config.admin.socket).map_err(|source| {
+        let path = config.admin.socket.clone();
+        ControlError::Socket { path, source }
+    })?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(ControlError::Start)?;
     let inside = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(listener).map_err(ControlError::Start)?;
+    let operators = tokio::net::UnixListener::from_std(operators).map_err(ControlError::Start)?;
+    let listeners = Listeners {
+        questions: listener,
+        operators,
+    };
     let signals = Signals::new().map_err(ControlError::Start)?;
     drop(inside);
     let (stop, stopped) = watch::channel(false);
@@ -95,7 +115,7 @@ pub fn start(
     );
     let thread = std::thread::Builder::new()
         .name("control".to_owned())
-        .spawn(move || runtime.block_on(plane.run(listener, signals, stopped)))
+        .spawn(move || runtime.block_on(plane.run(listeners, signals, stopped)))
         .map_err(ControlError::Start)?;
     Ok(Control {
         address,
@@ -134,6 +154,14 @@ fn journals(config: &Config, manifest: &Manifest) -> Journals {
     }
 }
 
+/// What the control thread listens to.
+struct Listeners {
+    /// Metrics and health.
+    questions: tokio::net::TcpListener,
+    /// What operators do.
+    operators: tokio::net::UnixListener,
+}
+
 /// Everything that the control thread runs.
 struct Plane {
     config: Arc<Config>,
@@ -167,14 +195,12 @@ impl Plane {
         }
     }
 
-    async fn run(
-        self,
-        listener: tokio::net::TcpListener,
-        signals: Signals,
-        mut stop: watch::Receiver<bool>,
-    ) {
+    async fn run(self, listeners: Listeners, signals: Signals, mut stop: watch::Receiver<bool>) {
         let admin = Admin::new(self.exposition, Arc::clone(&self.observer)).router();
-        let serving = axum::serve(AdminListener::new(listener, Waits::STANDARD), admin);
+        let questions = AdminListener::new(listeners.questions, Waits::STANDARD);
+        let serving = axum::serve(questions, admin);
+        let counter = Counter::new(Arc::clone(&self.config), Arc::clone(&self.shared));
+        let operating = tokio::spawn(operator::serve(listeners.operators, counter));
         let copying = tokio::spawn(self.applier.run(stop.clone()));
         let shared = Arc::clone(&self.shared);
         let obeying = tokio::spawn(async move { signals.obey(shared.node()).await });
@@ -200,7 +226,7 @@ impl Plane {
             }
             () = ended => {}
         }
-        for task in [obeying, watching, bounded] {
+        for task in [operating, obeying, watching, bounded] {
             task.abort();
         }
     }

@@ -19,6 +19,7 @@ pub mod config;
 mod conn;
 pub mod control;
 pub mod crypto;
+mod desk;
 mod echo;
 mod endpoint;
 pub mod exit;

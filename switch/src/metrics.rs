@@ -122,6 +122,8 @@ pub enum Gauge {
     Links(IssuerId, LinkState),
     /// Reversals owed and not ended.
     SafDepth,
+    /// Exceptions that can be put back.
+    SafExceptions,
     /// Records not durable yet.
     JournalUnsynced,
     /// Segment files.
@@ -324,6 +326,7 @@ impl Gauge {
                 pair(of_issuer(issuer), state.index(), LinkState::VALUES),
             ),
             Self::SafDepth => (F::SafDepth, 0),
+            Self::SafExceptions => (F::SafExceptions, 0),
             Self::JournalUnsynced => (F::JournalUnsynced, 0),
             Self::JournalSegments => (F::JournalSegments, 0),
             Self::JournalUsedBytes => (F::JournalUsed, 0),

@@ -13,6 +13,7 @@ mod intake;
 mod issuing;
 mod key_changes;
 mod networking;
+mod operating;
 mod routing;
 pub(crate) mod setup;
 pub(crate) mod standing_in;

@@ -76,6 +76,7 @@ fn settings() -> Settings {
         transactions_max: ENTRIES,
         inflight_max: 64,
         saf_max: 256,
+        exceptions_max: 16,
         advice_window: Duration::from_secs(604_800),
         advice_bytes_max: 16_384,
         answer_bytes_max: ENTRIES * 16,
@@ -246,6 +247,8 @@ impl Shell {
             Output::Reply { .. } => self.replies += 1,
             Output::LegEnded { .. }
             | Output::GiveUpReversal { .. }
+            | Output::Operated { .. }
+            | Output::Retried { .. }
             | Output::FindOriginal { .. }
             | Output::AssignLeg { .. }
             | Output::SendAdvice { .. }

@@ -195,6 +195,38 @@ async fn a_failed_reversal_is_listed_however_its_records_fall_into_batches() {
     }
 }
 
+/// What an operator did stays visible, with who and why, whatever follows it.
+#[tokio::test]
+async fn what_was_done_by_hand_is_listed_with_who_and_why() {
+    for cut in 0..=5 {
+        let cluster = migrated().await;
+        let log = Log::new(1);
+        let (transaction, mut records) = Workload::new(13, 1).by_hand();
+        let rest = records.split_off(cut);
+        let applier = Running::start(settings(cluster.url(), 1), vec![log.journal()]);
+        for batch in [records, rest] {
+            log.append(batch);
+            applier.caught_up(&log).await;
+        }
+        applier.finish().await;
+        let client = connect(&cluster).await;
+        for (reason, lsn) in [("reversal_dropped", 4), ("reversal_retried", 5)] {
+            let listed = format!(
+                "{{s}}.exception WHERE transaction_id = '{transaction}' AND reason = '{reason}' \
+                 AND lsn = {lsn} AND note = 'by asha (1000): booked by hand'"
+            );
+            assert_eq!(
+                count(&client, &listed).await,
+                1,
+                "{reason}, cut after {cut}"
+            );
+        }
+        let owed = "{s}.transaction WHERE reversal = 'owed'";
+        assert_eq!(count(&client, owed).await, 1);
+        assert_applied(&cluster, &log, &BTreeSet::new()).await;
+    }
+}
+
 #[tokio::test]
 async fn migrations_wait_for_each_other_and_run_once() {
     let cluster = njia_tests::postgres::Cluster::start().unwrap();

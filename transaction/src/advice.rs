@@ -24,7 +24,7 @@ use domain::request::{Advice, FrameId, IssuerLeg, NamedOriginal, OriginalReferen
 use crate::engine::{Effect, Engine};
 use crate::input::{Assignment, Handle};
 use crate::output::{
-    AdviceResult, CopyResult, EntryKind, Event, NotAdmitted, Output, Owed, OwedAdvice, Reply,
+    AdviceResult, CopyResult, Ended, EntryKind, Event, NotAdmitted, Output, Owed, OwedAdvice, Reply,
 };
 use crate::saf::SafEntry;
 use crate::settings::OutsideWindow;
@@ -355,10 +355,12 @@ impl Engine {
     /// A03: acknowledged and kept for people; the issuer is told nothing.
     //= docs/rules.md#A-03
     pub(crate) fn leave_to_people(&mut self, handle: Handle) {
-        self.unpromise(handle);
         self.store_code(handle, ResponseCode::APPROVED);
         self.count(Event::Advice(AdviceResult::LeftToPeople));
         self.journal(handle, EntryKind::Advised { saf: NONE });
+        if let Some(saf) = self.first_owed(handle) {
+            self.except_owed(handle, saf, Ended::Unforwarded);
+        }
         self.wait(Effect::Outcome(handle));
     }
 

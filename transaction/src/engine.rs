@@ -13,13 +13,14 @@ use alloc::collections::VecDeque;
 
 use domain::Amount;
 use domain::ids::{IssuerId, Lsn};
-use domain::record::{LateResponse, Outcome, Record, SafDone, SafOwed};
+use domain::record::{LateResponse, Operator, Outcome, Reason, Record, SafDone, SafOwed};
 use domain::request::{Answer, Facts, FrameId, IssuerLeg};
 use domain::time::Instant;
 
 use crate::clock::Clock;
 use crate::error::RecoverError;
 use crate::input::{Handle, Input};
+use crate::operating::{NOBODY, OperateError, Operated, Retried};
 use crate::output::{EntryKind, Event, JournalEntry, Output, Owed, OwedReversal, Reply};
 use crate::replay::Replay;
 use crate::saf::Saf;
@@ -27,6 +28,7 @@ use crate::settings::Settings;
 use crate::state::{State, StoodIn};
 use crate::table::Table;
 use crate::timers::{Deadlines, Timer};
+use crate::transaction::Transaction;
 
 /// All transactions of one shard.
 ///
@@ -47,6 +49,8 @@ pub struct Engine {
     pub(crate) durable: Lsn,
     pub(crate) shed: bool,
     pub(crate) serial: u32,
+    /// Who has done something by hand in this input, and why.
+    pub(crate) operator: (Operator, Reason),
     /// Deadlines up to here have been called out.
     pub(crate) expire_until: Instant,
     pub(crate) replay: Option<Replay>,
@@ -79,6 +83,13 @@ pub(crate) enum Effect {
     Owed { saf: u32, generation: u32 },
     /// The acknowledgement, or the refusal of a reversed original, may leave.
     Reply { frame: FrameId, reply: Reply },
+    /// An operator may be told.
+    Operated {
+        ticket: u32,
+        result: Result<Operated, OperateError>,
+    },
+    /// The same, of all that an issuer is owed.
+    Retried { ticket: u32, retried: Retried },
 }
 
 /// Numbers for gauges.
@@ -88,8 +99,10 @@ pub struct Counts {
     pub entries: usize,
     /// Transactions without a durable outcome.
     pub inflight: usize,
-    /// Owed reversals.
+    /// Owed reversals and advices.
     pub saf: usize,
+    /// What ended as an exception and can be put back.
+    pub exceptions: usize,
     /// Effects that wait for the disk.
     pub waiting: usize,
 }
@@ -112,6 +125,7 @@ impl Engine {
             durable: Lsn(settings.next_lsn.0.saturating_sub(1)),
             shed: false,
             serial: 0,
+            operator: (NOBODY, Reason::EMPTY),
             expire_until: Instant::ZERO,
             replay: None,
         }
@@ -156,6 +170,13 @@ impl Engine {
             Input::ReversalResponse { owed, code } => self.on_reversal_response(owed, code),
             Input::ReversalUnsent { owed } => self.on_reversal_unsent(owed),
             Input::IssuerUp { issuer } => self.saf.issuer_up(issuer),
+            Input::Operate { ticket, operate } => self.on_operate(ticket, &operate),
+            Input::RetryAll {
+                ticket,
+                issuer,
+                from,
+                operator,
+            } => self.on_retry_all(ticket, issuer, from, operator),
             Input::Wall { wall } => self.clock.anchor(wall),
             Input::Shed(shed) => self.shed = shed,
         }
@@ -243,7 +264,8 @@ impl Engine {
             | EntryKind::SafDone { .. }
             | EntryKind::Tombstone
             | EntryKind::LateResponse { .. }
-            | EntryKind::AdviceDone { .. } => false,
+            | EntryKind::AdviceDone { .. }
+            | EntryKind::Operated { .. } => false,
         }
     }
 
@@ -334,6 +356,7 @@ impl Engine {
             entries: self.table.count(),
             inflight: self.load.inflight,
             saf: self.saf.count(),
+            exceptions: self.saf.exceptions(),
             waiting: self.waiting.len(),
         }
     }
@@ -375,6 +398,8 @@ impl Engine {
             Effect::Outcome(handle) => self.on_outcome_durable(handle),
             Effect::Owed { saf, generation } => self.on_owed_durable(saf, generation),
             Effect::Reply { frame, reply } => self.emit(Output::Reply { frame, reply }),
+            Effect::Operated { ticket, result } => self.emit(Output::Operated { ticket, result }),
+            Effect::Retried { ticket, retried } => self.emit(Output::Retried { ticket, retried }),
         }
         true
     }
@@ -443,6 +468,22 @@ impl Engine {
         }
     }
 
+    fn compose_owed(&self, transaction: &Transaction, saf: u32) -> Option<SafOwed> {
+        let owed = self.saf.get(saf)?;
+        let currency = transaction.facts.amount.currency();
+        let amount = |minor| Amount::new(minor, currency).ok();
+        let Owed::Reversal(cause) = owed.what else {
+            return None;
+        };
+        Some(SafOwed {
+            transaction: transaction.id,
+            decided: owed.decided,
+            cause,
+            key: owed.key,
+            replacement: owed.replacement.and_then(amount),
+        })
+    }
+
     fn compose(&self, entry: &JournalEntry) -> Option<Record<'_>> {
         if entry.kind == EntryKind::Tombstone {
             return self
@@ -464,21 +505,7 @@ impl Engine {
                 answer: transaction.answer(&self.table.arena),
                 issuer_code,
             }),
-            EntryKind::SafOwed { saf } => {
-                let owed = self.saf.get(saf)?;
-                let currency = transaction.facts.amount.currency();
-                let amount = |minor| Amount::new(minor, currency).ok();
-                let Owed::Reversal(cause) = owed.what else {
-                    return None;
-                };
-                Record::SafOwed(SafOwed {
-                    transaction: id,
-                    decided: owed.decided,
-                    cause,
-                    key: owed.key,
-                    replacement: owed.replacement.and_then(amount),
-                })
-            }
+            EntryKind::SafOwed { saf } => Record::SafOwed(self.compose_owed(transaction, saf)?),
             EntryKind::SafDone {
                 result,
                 code,
@@ -501,6 +528,7 @@ impl Engine {
                 code,
                 attempts,
             }),
+            EntryKind::Operated { .. } => Record::Operated(self.compose_operated(id, entry)?),
             EntryKind::Advised { saf } => Record::Advised(self.compose_advised(transaction, saf)?),
             EntryKind::LateResponse { code } => Record::LateResponse(LateResponse {
                 transaction: id,

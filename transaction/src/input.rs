@@ -4,11 +4,12 @@ use core::time::Duration;
 
 use domain::ResponseCode;
 use domain::ids::{AuthorisationId, IssuerId, Lsn, Stan};
-use domain::record::RefusalReason;
+use domain::record::{Operator, RefusalReason};
 use domain::request::{Advice, Answer, IssuerLeg, Request, Reversal};
 use domain::time::WallTime;
 
 use crate::advice::Original;
+use crate::operating::Operate;
 
 /// Names an entry of the engine's table. A handle outlives its entry harmlessly: what it says is
 /// then ignored.
@@ -126,6 +127,25 @@ pub enum Input<'a> {
     IssuerUp {
         /// The issuer.
         issuer: IssuerId,
+    },
+    /// An operator does something by hand; ends in one [`crate::output::Output::Operated`].
+    Operate {
+        /// Names the question in the answer.
+        ticket: u32,
+        /// What.
+        operate: Operate,
+    },
+    /// An operator wants everything of an issuer to be sent: what waits is due at once, exceptions
+    /// are owed again. A part at a time; ends in one [`crate::output::Output::Retried`].
+    RetryAll {
+        /// Names the question in the answer.
+        ticket: u32,
+        /// Whose.
+        issuer: IssuerId,
+        /// Where to go on, as the part before has said; from 0.
+        from: u32,
+        /// Who.
+        operator: Operator,
     },
     /// The wall time of this very instant.
     Wall {

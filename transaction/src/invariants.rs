@@ -3,7 +3,7 @@
 //! 1. Loads are what the states say: in flight, exposed.
 //! 2. Owed reversals and those that may still come never exceed their room.
 //! 3. A deadline runs exactly where the state waits for somebody outside.
-//! 4. A finished entry is settled and owes nothing.
+//! 4. A finished entry is settled and owes nothing, and people look at nothing of it.
 //! 5. A chain of owed reversals belongs to its transaction, and only its head has left.
 //! 6. A settled transaction holds no permit; an unsent one no STAN.
 //! 7. Effects wait in the order of the journal, and none waits for what is durable once drained.
@@ -54,6 +54,7 @@ impl Engine {
         if finished {
             assert!(state.is_settled(), "4: {state:?}");
             assert_eq!(transaction.saf_head, NONE, "4: {state:?}");
+            assert_eq!(transaction.exceptions, 0, "4: {state:?}");
         }
         if state.is_settled() {
             assert!(!transaction.leg_open, "6: {state:?}");

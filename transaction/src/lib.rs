@@ -41,6 +41,7 @@ pub mod input;
 mod invariants;
 pub mod matching;
 pub mod network;
+pub mod operating;
 pub mod output;
 mod random;
 mod replay;

@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use domain::ids::{AuthorisationId, IssuerId, Lsn};
 use domain::record::{
-    AdviceOrigin, Completed, OutcomeKind, RefusalReason, ReversalCause, SafResult,
+    AdviceOrigin, Completed, Operation, OutcomeKind, OwedKind, RefusalReason, ReversalCause,
+    SafResult,
 };
 use domain::request::{FrameId, IssuerLeg, MessageKind, Transmission};
 use domain::time::WallTime;
@@ -12,6 +13,7 @@ use domain::{Amount, ResponseCode};
 
 use crate::advice::OriginalQuery;
 use crate::input::{Handle, OwedId};
+use crate::operating::{OperateError, Operated, Retried};
 
 /// One thing for the shell to do, in the order given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +123,20 @@ pub enum Output {
         /// The reversal.
         owed: OwedId,
     },
+    /// What became of [`crate::input::Input::Operate`], once it is durable.
+    Operated {
+        /// The operator's question.
+        ticket: u32,
+        /// What was done.
+        result: Result<Operated, OperateError>,
+    },
+    /// What became of [`crate::input::Input::RetryAll`], once it is durable.
+    Retried {
+        /// The operator's question.
+        ticket: u32,
+        /// What was done.
+        retried: Retried,
+    },
     /// Something to count.
     Event(Event),
 }
@@ -209,6 +225,14 @@ pub(crate) enum EntryKind {
         code: Option<ResponseCode>,
         attempts: u32,
     },
+    /// By the operator of the latest input, for the operator's reason.
+    Operated {
+        ordinal: u8,
+        what: OwedKind,
+        operation: Operation,
+        code: Option<ResponseCode>,
+        attempts: u32,
+    },
 }
 
 /// A reversal that is owed to an issuer, as [`Output::SendReversal`] sends it.
@@ -256,6 +280,11 @@ pub enum Event {
         /// Why.
         cause: ReversalCause,
     },
+    /// An operator has made an exception owed again.
+    SafPutBack {
+        /// What is owed.
+        what: Owed,
+    },
     /// Something owed was not acknowledged and is tried again later.
     SafRetry,
     /// Something owed has ended.
@@ -276,6 +305,42 @@ pub enum Owed {
     Reversal(ReversalCause),
     /// An advice, and who decided what it reports.
     Advice(AdviceOrigin),
+}
+
+impl Owed {
+    /// Which of the two.
+    #[must_use]
+    pub const fn kind(self) -> OwedKind {
+        match self {
+            Self::Reversal(_) => OwedKind::Reversal,
+            Self::Advice(_) => OwedKind::Advice,
+        }
+    }
+}
+
+/// Why something is an exception and owed no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The issuer refused it three times.
+    Refused,
+    /// Its time ran out.
+    Expired,
+    /// An operator took it out.
+    Dropped,
+    /// Nobody was ever told: what it completes had been reversed.
+    Unforwarded,
+}
+
+impl Ended {
+    /// `None` of what an issuer has taken.
+    pub(crate) const fn of(result: SafResult) -> Option<Self> {
+        match result {
+            SafResult::Acknowledged => None,
+            SafResult::Refused => Some(Self::Refused),
+            SafResult::Expired => Some(Self::Expired),
+            SafResult::Dropped => Some(Self::Dropped),
+        }
+    }
 }
 
 /// An advice that is owed to an issuer, as [`Output::SendAdvice`] sends it.

@@ -10,20 +10,24 @@
 //! | P06 | outcome "not sent", then another intent | the other intent decides |
 //! | P07 | tombstone, refusal | kept |
 //! | P08 | advice, or approval in place of an issuer | kept; its advice owed as in P04, P05 |
+//! | P09 | an operator put it back, or took it out | as P04, or an exception |
 
-use domain::Amount;
-use domain::ids::TransactionId;
+use core::time::Duration;
+
+use domain::ids::{IssuerId, TransactionId};
 use domain::record::{
-    Advised, Intent, Outcome, OutcomeKind, Record, Refused, ReversalCause, SafDone, SafOwed,
-    SafResult,
+    Advised, Intent, Operated, Operation, Outcome, OutcomeKind, Record, Refused, ReversalCause,
+    SafDone, SafOwed, SafResult,
 };
 use domain::request::{IssuerLeg, TraceKey};
+use domain::time::WallTime;
+use domain::{Amount, ResponseCode};
 
 use crate::engine::Engine;
 use crate::error::RecoverError;
 use crate::index::KeyIndex;
 use crate::input::Handle;
-use crate::output::Owed;
+use crate::output::{Ended, Owed};
 use crate::random::mix;
 use crate::saf::{SafEntry, Status};
 use crate::state::{Ending, Requested, Signal, State};
@@ -62,6 +66,10 @@ impl Engine {
             Record::Advised(advised) => self.replay_advised(advised),
             Record::AdviceDone(done) => {
                 self.replay_done(done);
+                Ok(())
+            }
+            Record::Operated(operated) => {
+                self.replay_operated(operated);
                 Ok(())
             }
             Record::LateResponse(late) => {
@@ -221,9 +229,7 @@ impl Engine {
 
     /// What was owed before the restart may have been sent before it.
     fn promise_again(&mut self, entry: SafEntry, content: &[u8]) -> Result<(), RecoverError> {
-        let age = self.clock.wall().unix_millis();
-        let age = age.saturating_sub(entry.decided.unix_millis());
-        let age = core::time::Duration::from_millis(age);
+        let age = self.age_of(entry.decided);
         let mut entry = entry;
         entry.found = true;
         entry.status = Status::Held;
@@ -250,9 +256,75 @@ impl Engine {
             entry.completed = advised.completes;
             self.promise_again(entry, advised.fields)?;
         } else {
-            self.table.finish(handle.index);
+            self.replay_unforwarded(handle, advised);
         }
         Ok(())
+    }
+
+    /// P05, of an advice that nobody was told: people look at it.
+    fn replay_unforwarded(&mut self, handle: Handle, advised: &Advised<'_>) {
+        let what = Owed::Advice(advised.origin);
+        let mut entry = SafEntry::new(handle, IssuerId(0), what);
+        entry.decided = advised.admitted;
+        if self.promise_again(entry, advised.fields).is_ok()
+            && let Some(saf) = self.first_owed(handle)
+        {
+            self.except_owed(handle, saf, Ended::Unforwarded);
+        } else {
+            self.table.finish(handle.index);
+        }
+    }
+
+    /// P09.
+    fn replay_operated(&mut self, operated: &Operated) {
+        let Some(found) = self.replayed(operated.transaction) else {
+            return;
+        };
+        let age = self.age_of(operated.decided);
+        match operated.operation {
+            Operation::Drop => {
+                let head = self.first_owed(found).unwrap_or(NONE);
+                let mut owed = self.owed_from(head);
+                let saf = owed.find(|(_, entry)| entry.ordinal == operated.ordinal);
+                let saf = saf.map(|(saf, _)| saf);
+                drop(owed);
+                if let Some(saf) = saf {
+                    self.note_ending(saf, operated.code, operated.attempts);
+                    self.except_owed(found, saf, Ended::Dropped);
+                }
+            }
+            Operation::Retry => {
+                if let Some(saf) = self.exception_of(found, operated.ordinal)
+                    && self.put_back(saf, age)
+                {
+                    self.saf.set_status(saf, Status::Held);
+                }
+            }
+        }
+        self.with_replayed(found, |own| own.stan_held &= own.saf_head != NONE);
+        self.finish_if_done(found);
+    }
+
+    fn exception_of(&self, handle: Handle, ordinal: u8) -> Option<u32> {
+        let is_it = |entry: &SafEntry| {
+            entry.handle == handle
+                && entry.ordinal == ordinal
+                && matches!(entry.status, Status::Exception(_))
+        };
+        let found = self.saf.iter().find(|(_, entry)| is_it(entry));
+        found.map(|(saf, _)| saf)
+    }
+
+    fn age_of(&self, decided: WallTime) -> Duration {
+        let now = self.clock.wall().unix_millis();
+        Duration::from_millis(now.saturating_sub(decided.unix_millis()))
+    }
+
+    fn note_ending(&mut self, saf: u32, code: Option<ResponseCode>, attempts: u32) {
+        if let Some(entry) = self.saf.get_mut(saf) {
+            entry.code = code;
+            entry.attempts = attempts;
+        }
     }
 
     fn replay_done(&mut self, done: &SafDone) {
@@ -264,7 +336,14 @@ impl Engine {
         };
         let oldest = transaction.saf_head;
         if oldest != NONE {
-            self.drop_owed(found, oldest);
+            self.note_ending(oldest, done.code, done.attempts);
+            match Ended::of(done.result) {
+                Some(ended) => self.except_owed(found, oldest, ended),
+                None => {
+                    self.note_taken(found, oldest);
+                    self.drop_owed(found, oldest)
+                }
+            };
             self.with_replayed(found, |transaction| {
                 transaction.stan_held = transaction.saf_head != NONE;
                 // Acknowledged without having been sent: the issuer had moved nothing.

@@ -3,6 +3,7 @@
 //! In order per original, parallel across originals, with a bounded window per issuer. Nothing here
 //! is ever dropped: an entry leaves when its end is journaled.
 
+mod exceptions;
 mod heap;
 
 use alloc::boxed::Box;
@@ -17,7 +18,7 @@ use domain::request::{DuplicateKey, Transmission};
 use domain::time::{Instant, WallTime};
 
 use crate::input::{Handle, OwedId};
-use crate::output::Owed;
+use crate::output::{Ended, Owed};
 use crate::random::Random;
 use crate::saf::heap::DueHeap;
 use crate::settings::{SafPolicy, Settings};
@@ -27,7 +28,9 @@ use crate::table::NONE;
 #[derive(Debug)]
 pub(crate) struct Saf {
     entries: Vec<SafEntry>,
+    /// Of what is owed; exceptions have their own bound.
     entries_max: usize,
+    exceptions_max: usize,
     /// What advices say beyond the facts of their transactions, by position. Each is boxed for as
     /// long as it is owed: an issuer may be away for days.
     contents: Vec<Box<[u8]>>,
@@ -35,21 +38,26 @@ pub(crate) struct Saf {
     content_bytes_max: usize,
     free: u32,
     count: usize,
+    exceptions: usize,
     issuers: Vec<Issuer>,
     /// Some issuer may have something ready and room for it.
     runnable: bool,
     /// Response deadlines and ends of pauses.
     due: DueHeap,
-    /// All entries by age; the head expires first.
+    /// All that is owed by age; the head expires first.
     aging: Ends,
+    /// What people have to look at; the head has waited longest for them.
+    excepted: Ends,
     policy: SafPolicy,
     random: Random,
 }
 
-/// One owed reversal or advice.
+/// One owed reversal or advice, or one that has ended as an exception.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SafEntry {
     pub(crate) handle: Handle,
+    /// Which of all that its transaction has owed, from 1.
+    pub(crate) ordinal: u8,
     pub(crate) issuer: IssuerId,
     pub(crate) what: Owed,
     /// What an advice completes.
@@ -89,6 +97,8 @@ pub(crate) enum Status {
     InFlight,
     /// Waits before it is sent again.
     Paused,
+    /// Owed no longer: people look at it, and may put it back.
+    Exception(Ended),
 }
 
 /// One issuer's window.
@@ -135,6 +145,7 @@ impl SafEntry {
         };
         Self {
             handle,
+            ordinal: 0,
             issuer,
             what,
             completed: None,
@@ -176,23 +187,28 @@ impl SafEntry {
 impl Saf {
     pub(crate) fn new(settings: &Settings) -> Self {
         let (entries_max, policy) = (settings.saf_max, settings.saf);
+        let exceptions_max = settings.exceptions_max;
+        let places_max = entries_max.saturating_add(exceptions_max).saturating_add(1);
         let issuer = Issuer {
             up: false,
             inflight: 0,
             ready: Ends::EMPTY,
         };
         Self {
-            entries: Vec::with_capacity(entries_max),
+            entries: Vec::with_capacity(places_max),
             entries_max,
+            exceptions_max,
             contents: Vec::new(),
             content_bytes: 0,
             content_bytes_max: settings.advice_bytes_max,
             free: NONE,
             count: 0,
+            exceptions: 0,
             issuers: vec![issuer; settings.issuers],
             runnable: false,
-            due: DueHeap::new(entries_max),
+            due: DueHeap::new(places_max),
             aging: Ends::EMPTY,
+            excepted: Ends::EMPTY,
             policy,
             random: Random::new(settings.seed),
         }
@@ -200,6 +216,9 @@ impl Saf {
 
     /// Takes a reversal in; it expires `age` later than one that is decided at `now`.
     pub(crate) fn insert(&mut self, entry: SafEntry, age: Duration, now: Instant) -> Option<u32> {
+        if self.count >= self.entries_max {
+            return None;
+        }
         let position = self.vacant()?;
         let generation = self.get(position).map_or(0, |old| old.generation);
         let expires = now.after(self.policy.expiry.saturating_sub(age));
@@ -250,8 +269,13 @@ impl Saf {
 
     /// Takes out what has ended.
     pub(crate) fn remove(&mut self, position: u32) {
+        self.end(position);
+        self.vacate(position);
+    }
+
+    /// Takes an entry out of what is owed; its place and its content stay.
+    fn end(&mut self, position: u32) {
         self.withdraw(position);
-        self.set_content(position, &[]);
         let Some(entry) = self.get(position) else {
             return;
         };
@@ -260,13 +284,18 @@ impl Saf {
             self.unlink(Chain::Aging, &mut aging, position);
             self.aging = aging;
         }
+        self.count = self.count.saturating_sub(1);
+    }
+
+    /// Frees the place of an entry that is in no list.
+    fn vacate(&mut self, position: u32) {
+        self.set_content(position, &[]);
         let free = self.free;
         if let Some(entry) = self.get_mut(position) {
             entry.status = Status::Vacant;
             entry.generation = entry.generation.wrapping_add(1);
             entry.next = free;
             self.free = position;
-            self.count = self.count.saturating_sub(1);
         }
     }
 
@@ -409,9 +438,26 @@ impl Saf {
 
     /// Entries that are taken, with their positions.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &SafEntry)> {
+        self.iter_from(0)
+    }
+
+    /// Those from a position on.
+    pub(crate) fn iter_from(&self, from: u32) -> impl Iterator<Item = (u32, &SafEntry)> {
+        let before = usize::try_from(from).unwrap_or(usize::MAX);
         (0_u32..)
             .zip(&self.entries)
+            .skip(before)
             .filter(|(_, entry)| entry.status != Status::Vacant)
+    }
+
+    /// How many positions there are.
+    pub(crate) fn positions(&self) -> u32 {
+        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// When the response deadline or the pause of an entry ends.
+    pub(crate) fn due_at(&self, position: u32) -> Option<Instant> {
+        self.due.due_at(position)
     }
 
     pub(crate) fn inflight(&self, issuer: IssuerId) -> u32 {
@@ -442,7 +488,7 @@ impl Saf {
                 self.runnable = true;
             }
             Status::Paused => self.due.clear(position),
-            Status::Vacant | Status::Appended | Status::Held => {}
+            Status::Vacant | Status::Appended | Status::Held | Status::Exception(_) => {}
         }
         self.set_status(position, Status::Held);
     }
@@ -475,7 +521,8 @@ impl Saf {
             self.free = entry.next;
             return Some(position);
         }
-        if self.entries.len() >= self.entries_max {
+        if self.entries.len() >= self.entries.capacity() {
+            debug_assert!(false, "there is a place for all that is counted");
             return None;
         }
         let position = u32::try_from(self.entries.len()).ok()?;

@@ -22,6 +22,9 @@ pub struct Settings {
     pub inflight_max: usize,
     /// Reversals owed, at most. A tenth is kept back for the acquirers' own.
     pub saf_max: usize,
+    /// Owed reversals and advices that ended as exceptions and are kept for an operator to put them
+    /// back, at most; the oldest give way.
+    pub exceptions_max: usize,
     /// How long an advice is kept at least, and how old it may be: not below the duplicate window.
     pub advice_window: Duration,
     /// Bytes for what owed advices say, at most.

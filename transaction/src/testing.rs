@@ -37,6 +37,7 @@ pub(crate) fn settings() -> Settings {
         transactions_max: 64,
         inflight_max: 16,
         saf_max: 32,
+        exceptions_max: 4,
         advice_window: Duration::from_secs(7 * 86_400),
         advice_bytes_max: 16_384,
         answer_bytes_max: 4096,
@@ -532,6 +533,7 @@ pub(crate) fn name(record: &Record<'_>) -> &'static str {
         Record::LateResponse(_) => "late",
         Record::Advised(_) => "advised",
         Record::AdviceDone(_) => "advice-done",
+        Record::Operated(_) => "operated",
     }
 }
 
@@ -557,6 +559,7 @@ fn owned(record: Record<'_>) -> Record<'static> {
         Record::Tombstone(record) => Record::Tombstone(record),
         Record::LateResponse(record) => Record::LateResponse(record),
         Record::AdviceDone(record) => Record::AdviceDone(record),
+        Record::Operated(record) => Record::Operated(record),
         Record::Advised(record) => Record::Advised(Advised {
             transaction: record.transaction,
             admitted: record.admitted,

@@ -59,6 +59,12 @@ pub(crate) struct Transaction {
     /// Owed reversals in order, by position in the SAF.
     pub(crate) saf_head: u32,
     pub(crate) saf_tail: u32,
+    /// How much it has ever owed: the ordinal of the latest.
+    pub(crate) owed_count: u8,
+    /// The highest ordinal that an issuer has taken.
+    pub(crate) taken: u8,
+    /// Of what it owed, what people look at.
+    pub(crate) exceptions: u8,
 }
 
 /// An answer with its further fields in the arena.
@@ -205,6 +211,9 @@ impl Transaction {
             reversed_at: WallTime::from_unix_millis(0),
             saf_head: NONE,
             saf_tail: NONE,
+            owed_count: 0,
+            taken: 0,
+            exceptions: 0,
         }
     }
 

@@ -5,7 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use domain::amount::Amount;
 use domain::ids::{AuthorisationId, Lsn, ShardId, TransactionId};
-use domain::record::{Advised, Intent, Outcome, OutcomeKind, Record, SafOwed, SafResult};
+use domain::record::{
+    Advised, Intent, Operated, Operation, Outcome, OutcomeKind, OwedKind, Record, SafOwed,
+    SafResult,
+};
 use domain::request::{Facts, IssuerLeg, Trace};
 use domain::response_code::ResponseCode;
 use hashbrown::HashMap;
@@ -98,8 +101,36 @@ impl JournalBook {
                     None => self.contradict(done.transaction, "saf-done without saf-owed"),
                 }
             }
+            Record::Operated(operated) => self.operated(operated),
             // Neither moves money.
             Record::Tombstone(_) | Record::LateResponse(_) => {}
+        }
+    }
+
+    /// What was put back is open again; what was taken out has ended without its issuer.
+    fn operated(&mut self, operated: &Operated) {
+        let result = match operated.operation {
+            Operation::Retry => None,
+            Operation::Drop => Some(SafResult::Dropped),
+        };
+        let entry = self.entry(operated.transaction);
+        let known = match (operated.what, entry) {
+            (OwedKind::Reversal, Some(entry)) => match entry.reversal.as_mut() {
+                Some(reversal) => {
+                    reversal.result = result;
+                    true
+                }
+                None => false,
+            },
+            (OwedKind::Advice, Some(entry)) => {
+                let is_owed = entry.advice.is_some();
+                entry.advice = Some(result);
+                is_owed
+            }
+            (OwedKind::Reversal | OwedKind::Advice, None) => false,
+        };
+        if !known {
+            self.contradict(operated.transaction, "operated on what was not owed");
         }
     }
 

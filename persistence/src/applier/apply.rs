@@ -72,9 +72,9 @@ pub(crate) async fn apply(
         copy(client, &sql.stage_copy, batch.staged).await?;
         let rows = (batch.staged_rows, batch.requests);
         project(client, sql, rows, &mut counts).await?;
-        if !batch.failed.is_empty() {
-            except(client, sql, claim, &batch.failed).await?;
-        }
+    }
+    if !batch.failed.is_empty() {
+        except(client, sql, claim, &batch.failed).await?;
     }
     commit(client).await?;
     Ok(counts)
@@ -227,13 +227,15 @@ async fn except(
     let transactions: Vec<String> = failed.iter().map(|f| uuid_text(f.transaction)).collect();
     let reasons: Vec<&str> = failed.iter().map(|f| words::exception(f)).collect();
     let lsns: Vec<i64> = failed.iter().map(|f| int8(f.lsn)).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 6] = [
+    let notes: Vec<Option<&str>> = failed.iter().map(|f| f.note.as_deref()).collect();
+    let parameters: [(&(dyn ToSql + Sync), Type); 7] = [
         (&key.journal, Type::TEXT),
         (&key.shard, Type::INT4),
         (&shard_keys, Type::INT2_ARRAY),
         (&transactions, Type::TEXT_ARRAY),
         (&reasons, Type::TEXT_ARRAY),
         (&lsns, Type::INT8_ARRAY),
+        (&notes, Type::TEXT_ARRAY),
     ];
     client
         .execute_typed(&sql.exception_owed, &parameters)

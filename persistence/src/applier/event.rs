@@ -1,7 +1,7 @@
 //! One record as a row of `event`.
 
 use domain::ids::{Lsn, ShardId, Slot, TransactionId};
-use domain::record::{Advised, Intent, Outcome, Record, Refused, SafDone, SafOwed};
+use domain::record::{Advised, Intent, Operated, Outcome, Record, Refused, SafDone, SafOwed};
 use domain::request::{Facts, IssuerLeg};
 use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
@@ -83,6 +83,7 @@ pub(crate) const fn record_time(record: &Record<'_>) -> WallTime {
         Record::LateResponse(record) => record.received,
         Record::Advised(record) => record.admitted,
         Record::AdviceDone(record) => record.decided,
+        Record::Operated(record) => record.decided,
     }
 }
 
@@ -114,6 +115,7 @@ impl<'r> Cells<'r> {
             Record::SafOwed(owed) => Self::saf_owed(owed),
             Record::SafDone(done) | Record::AdviceDone(done) => Self::saf_done(done),
             Record::Advised(advised) => Self::advised(advised),
+            Record::Operated(operated) => Self::operated(operated),
             Record::Tombstone(tombstone) => Self {
                 acquirer: Some(tombstone.acquirer.0),
                 stan: Some(tombstone.original.stan.number()),
@@ -198,6 +200,15 @@ impl<'r> Cells<'r> {
             detail: Some(words::saf_result(done.result)),
             code: done.code,
             attempts: Some(done.attempts),
+            ..Self::default()
+        }
+    }
+
+    fn operated(operated: &Operated) -> Self {
+        Self {
+            detail: Some(words::operation(operated.operation)),
+            code: operated.code,
+            attempts: Some(operated.attempts),
             ..Self::default()
         }
     }

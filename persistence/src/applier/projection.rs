@@ -14,6 +14,7 @@
 //! | saf-done | ended; a failed one is also kept by itself, whatever follows it |
 //! | advised | request, leg, outcome; one that nobody is told of is also kept by itself |
 //! | advice-done | none; a failed one is kept by itself |
+//! | operated | ended, of a reversal (to `owed` again, or `dropped`); also kept by itself |
 //! | late response | late |
 //! | tombstone | none: it is no transaction, its row is in `event` alone |
 
@@ -21,8 +22,8 @@ use std::collections::HashMap;
 
 use domain::ids::{AuthorisationId, Lsn, TransactionId};
 use domain::record::{
-    Advised, Intent, LateResponse, Outcome, OutcomeKind, Record, Refused, SafDone, SafOwed,
-    SafResult,
+    Advised, Intent, LateResponse, Operated, Operation, Outcome, OutcomeKind, OwedKind, Record,
+    Refused, SafDone, SafOwed, SafResult,
 };
 use domain::request::{Facts, IssuerLeg};
 use domain::time::WallTime;
@@ -125,19 +126,14 @@ pub(crate) struct Projection {
 
 /// Something owed that ended without the issuer taking it. No fold: a later reversal of the same
 /// transaction does not settle this one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failed {
     pub(crate) transaction: TransactionId,
     pub(crate) lsn: Lsn,
-    pub(crate) what: Owed,
+    pub(crate) what: OwedKind,
     pub(crate) how: Failure,
-}
-
-/// What was owed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owed {
-    Reversal,
-    Advice,
+    /// Who has done it by hand, and why.
+    pub(crate) note: Option<String>,
 }
 
 /// Why the issuer has not taken it.
@@ -147,6 +143,8 @@ pub(crate) enum Failure {
     Ended(SafResult),
     /// What it completes had been reversed.
     Reversed,
+    /// An operator has put it back.
+    PutBack,
 }
 
 impl Projection {
@@ -158,34 +156,56 @@ impl Projection {
             Record::Outcome(outcome) => self.row(lsn, outcome.transaction).outcome(outcome),
             Record::SafOwed(owed) => self.row(lsn, owed.transaction).saf_owed(*owed),
             Record::SafDone(done) => {
-                self.end(lsn, Owed::Reversal, done);
+                self.end(lsn, OwedKind::Reversal, done);
                 self.row(lsn, done.transaction).saf_done(done);
             }
-            Record::AdviceDone(done) => self.end(lsn, Owed::Advice, done),
+            Record::AdviceDone(done) => self.end(lsn, OwedKind::Advice, done),
             Record::Advised(advised) => {
                 if advised.leg.is_none() {
                     self.failed.push(Failed {
                         transaction: advised.transaction,
                         lsn,
-                        what: Owed::Advice,
+                        what: OwedKind::Advice,
                         how: Failure::Reversed,
+                        note: None,
                     });
                 }
                 self.row(lsn, advised.transaction).advised(advised);
             }
+            Record::Operated(operated) => self.operated(lsn, operated),
             Record::LateResponse(late) => self.row(lsn, late.transaction).late(*late),
             Record::Tombstone(_) => {}
         }
     }
 
-    fn end(&mut self, lsn: Lsn, what: Owed, done: &SafDone) {
+    fn end(&mut self, lsn: Lsn, what: OwedKind, done: &SafDone) {
         if done.result != SafResult::Acknowledged {
             self.failed.push(Failed {
                 transaction: done.transaction,
                 lsn,
                 what,
                 how: Failure::Ended(done.result),
+                note: None,
             });
+        }
+    }
+
+    /// An operator's hand stays visible, whatever follows it.
+    fn operated(&mut self, lsn: Lsn, operated: &Operated) {
+        let operator = &operated.operator;
+        let (name, reason) = (operator.name.as_str(), operated.reason.as_str());
+        self.failed.push(Failed {
+            transaction: operated.transaction,
+            lsn,
+            what: operated.what,
+            how: match operated.operation {
+                Operation::Retry => Failure::PutBack,
+                Operation::Drop => Failure::Ended(SafResult::Dropped),
+            },
+            note: Some(format!("by {name} ({}): {reason}", operator.uid)),
+        });
+        if operated.what == OwedKind::Reversal {
+            self.row(lsn, operated.transaction).operated(operated);
         }
     }
 
@@ -311,6 +331,23 @@ impl Staged {
             code: done.code,
             attempts: Some(done.attempts),
             ended: Some(done.decided),
+        });
+    }
+
+    const fn operated(&mut self, operated: &Operated) {
+        self.end_reversal(match operated.operation {
+            Operation::Retry => ReversalState {
+                state: words::OWED,
+                code: None,
+                attempts: None,
+                ended: None,
+            },
+            Operation::Drop => ReversalState {
+                state: words::saf_result(SafResult::Dropped),
+                code: operated.code,
+                attempts: Some(operated.attempts),
+                ended: Some(operated.decided),
+            },
         });
     }
 

@@ -203,10 +203,11 @@ fn exception_orphan(s: &str) -> String {
 
 fn exception_owed(s: &str) -> String {
     format!(
-        "INSERT INTO {s}.exception (shard_key, transaction_id, reason, journal, shard, lsn) \
+        "INSERT INTO {s}.exception \
+         (shard_key, transaction_id, reason, journal, shard, lsn, note) \
          SELECT f.shard_key, CAST(f.transaction_id AS uuid), f.reason, \
-         CAST($1 AS uuid), $2, f.lsn \
-         FROM unnest($3, $4, $5, $6) AS f (shard_key, transaction_id, reason, lsn) \
+         CAST($1 AS uuid), $2, f.lsn, f.note \
+         FROM unnest($3, $4, $5, $6, $7) AS f (shard_key, transaction_id, reason, lsn, note) \
          ON CONFLICT DO NOTHING"
     )
 }

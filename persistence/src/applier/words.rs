@@ -2,11 +2,12 @@
 //! added to.
 
 use domain::record::{
-    AdviceOrigin, Advised, OutcomeKind, Record, RefusalReason, ReversalCause, SafResult,
+    AdviceOrigin, Advised, Operation, OutcomeKind, OwedKind, Record, RefusalReason, ReversalCause,
+    SafResult,
 };
 use domain::request::MessageClass;
 
-use super::projection::{Failed, Failure, Owed};
+use super::projection::{Failed, Failure};
 
 pub(crate) const fn kind(record: &Record<'_>) -> &'static str {
     match record {
@@ -19,6 +20,7 @@ pub(crate) const fn kind(record: &Record<'_>) -> &'static str {
         Record::LateResponse(_) => "late_response",
         Record::Advised(_) => "advised",
         Record::AdviceDone(_) => "advice_done",
+        Record::Operated(_) => "operated",
     }
 }
 
@@ -80,13 +82,24 @@ pub(crate) const OWED: &str = "owed";
 /// Why people have to look at something that was owed.
 pub(crate) const fn exception(failed: &Failed) -> &'static str {
     match (failed.what, failed.how) {
-        (Owed::Reversal, Failure::Ended(SafResult::Refused)) => "reversal_refused",
-        (Owed::Reversal, Failure::Ended(SafResult::Expired)) => "reversal_expired",
-        (Owed::Reversal, Failure::Ended(SafResult::Acknowledged)) => "reversal_acknowledged",
-        (Owed::Advice, Failure::Ended(SafResult::Refused)) => "advice_refused",
-        (Owed::Advice, Failure::Ended(SafResult::Expired)) => "advice_expired",
-        (Owed::Advice, Failure::Ended(SafResult::Acknowledged)) => "advice_acknowledged",
-        (Owed::Reversal | Owed::Advice, Failure::Reversed) => "advice_of_reversed",
+        (OwedKind::Reversal, Failure::Ended(SafResult::Refused)) => "reversal_refused",
+        (OwedKind::Reversal, Failure::Ended(SafResult::Expired)) => "reversal_expired",
+        (OwedKind::Reversal, Failure::Ended(SafResult::Dropped)) => "reversal_dropped",
+        (OwedKind::Reversal, Failure::Ended(SafResult::Acknowledged)) => "reversal_acknowledged",
+        (OwedKind::Advice, Failure::Ended(SafResult::Refused)) => "advice_refused",
+        (OwedKind::Advice, Failure::Ended(SafResult::Expired)) => "advice_expired",
+        (OwedKind::Advice, Failure::Ended(SafResult::Dropped)) => "advice_dropped",
+        (OwedKind::Advice, Failure::Ended(SafResult::Acknowledged)) => "advice_acknowledged",
+        (OwedKind::Reversal, Failure::PutBack) => "reversal_retried",
+        (OwedKind::Advice, Failure::PutBack) => "advice_retried",
+        (OwedKind::Reversal | OwedKind::Advice, Failure::Reversed) => "advice_of_reversed",
+    }
+}
+
+pub(crate) const fn operation(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Retry => "retried",
+        Operation::Drop => "dropped",
     }
 }
 
@@ -95,5 +108,6 @@ pub(crate) const fn saf_result(result: SafResult) -> &'static str {
         SafResult::Acknowledged => "acknowledged",
         SafResult::Refused => "refused",
         SafResult::Expired => "expired",
+        SafResult::Dropped => "dropped",
     }
 }

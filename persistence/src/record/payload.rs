@@ -1,5 +1,6 @@
 //! The payload of a record: one archived struct of fixed size, then, for an outcome, the fields to
-//! replay as they are; and so for an advice, the fields to pass on.
+//! replay as they are; and so for an advice, the fields to pass on, and for what an operator did,
+//! the reason.
 
 mod v1;
 
@@ -34,6 +35,7 @@ pub(super) const fn len(record: &Record<'_>) -> usize {
         Record::Tombstone(_) => v1::TOMBSTONE_LEN,
         Record::LateResponse(_) => v1::LATE_RESPONSE_LEN,
         Record::Advised(advised) => v1::ADVISED_LEN + advised.fields.len(),
+        Record::Operated(operated) => v1::OPERATED_LEN + operated.reason.len(),
     }
 }
 
@@ -56,6 +58,12 @@ pub(super) fn write(record: &Record<'_>, out: &mut [u8]) -> Result<(), EncodeErr
             &v1::AdvisedV1::from(advised),
             v1::ADVISED_LEN,
             advised.fields,
+            out,
+        ),
+        Record::Operated(operated) => write_with_fields(
+            &v1::OperatedV1::from(operated),
+            v1::OPERATED_LEN,
+            operated.reason.as_str().as_bytes(),
             out,
         ),
     }
@@ -91,6 +99,10 @@ pub(super) fn read(
         RecordType::Advised => {
             let (fixed, fields) = split_fields(bytes, v1::ADVISED_LEN)?;
             Record::Advised(exact::<v1::AdvisedV1>(fixed)?.advised(transaction, fields)?)
+        }
+        RecordType::Operated => {
+            let (fixed, reason) = split_fields(bytes, v1::OPERATED_LEN)?;
+            Record::Operated(exact::<v1::OperatedV1>(fixed)?.operated(transaction, reason)?)
         }
     })
 }

@@ -155,9 +155,9 @@ fn types_and_versions_that_are_not_known_are_named() {
     );
     check(
         4,
-        10,
+        11,
         RecordError::Unknown {
-            kind: 10,
+            kind: 11,
             version: 1,
         },
     );

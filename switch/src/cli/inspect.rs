@@ -77,6 +77,7 @@ impl Sum {
             Record::Intent(_)
             | Record::Advised(_)
             | Record::AdviceDone(_)
+            | Record::Operated(_)
             | Record::SafOwed(_)
             | Record::SafDone(_)
             | Record::Tombstone(_)
@@ -129,6 +130,7 @@ const fn kind(record: &Record<'_>) -> &'static str {
         Record::LateResponse(_) => "late-response",
         Record::Advised(_) => "advised",
         Record::AdviceDone(_) => "advice-done",
+        Record::Operated(_) => "operated",
     }
 }
 
@@ -173,6 +175,15 @@ fn line(record: &Record<'_>) -> String {
         Record::SafDone(done) | Record::AdviceDone(done) => {
             format!("{head} result={:?} attempts={}", done.result, done.attempts)
         }
+        Record::Operated(operated) => format!(
+            "{head} {:?} of {:?} {} by uid={} name={:?} reason={:?}",
+            operated.operation,
+            operated.what,
+            operated.ordinal,
+            operated.operator.uid,
+            operated.operator.name.as_str(),
+            operated.reason
+        ),
         Record::Tombstone(tombstone) => format!("{head} stan={}", tombstone.original.stan),
         Record::LateResponse(late) => format!("{head} issuer={} code={}", late.issuer, late.code),
     }

@@ -68,6 +68,32 @@ impl Config {
         }
     }
 
+    /// Where the switch of a configuration takes the words of operators. Nothing else of it is
+    /// looked at: whoever asks need not be able to read its secrets.
+    ///
+    /// # Errors
+    /// It cannot be read, or does not say.
+    pub fn socket_of(path: &Path, environment: &Environment) -> Result<PathBuf, ConfigErrors> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigErrors::whole(&name, format!("cannot be read: {error}")))?;
+        let report = Report::new(&name, &text);
+        let mut root = document::parse(&text, FileId::FIRST, &report);
+        document::overlay(&mut root, environment, &report);
+        let root = Section::root(&root, &report);
+        let admin = root.section("admin");
+        let state_dir = match admin.has("socket") {
+            true => PathBuf::new(),
+            false => root
+                .section("node")
+                .required("state_dir", absolute)
+                .unwrap_or_default(),
+        };
+        let socket = admin_socket(&admin, &state_dir);
+        report.finish()?;
+        Ok(socket)
+    }
+
     /// Checks `text`, called `name` in faults.
     ///
     /// # Errors
@@ -136,7 +162,7 @@ fn config(
     let postgres = postgres.map(|section| postgres_of(section, &vault));
     let limits = limits(root.section("limits"));
     let journal = journal(root.section("journal"), &node.state_dir);
-    let admin = admin(root.section("admin"));
+    let admin = admin(root.section("admin"), &node.state_dir);
     let duplicates = duplicates(root.section("duplicates"));
     let saf = saf(root.section("saf"));
     let risk = risk::risk(root.section("risk"));
@@ -270,13 +296,29 @@ fn keys(section: Section<'_>, vault: &Vault<'_>) -> Keys {
     keys
 }
 
-fn admin(section: Section<'_>) -> Admin {
+fn admin(section: Section<'_>, state_dir: &Path) -> Admin {
     let address = section.parsed("address", endpoints::address);
     let admin = Admin {
         address: address.unwrap_or_else(|| ([127, 0, 0, 1], 9600).into()),
+        socket: admin_socket(&section, state_dir),
     };
     section.finish();
     admin
+}
+
+fn admin_socket(section: &Section<'_>, state_dir: &Path) -> PathBuf {
+    let socket = section.parsed("socket", absolute);
+    let socket = socket.unwrap_or_else(|| state_dir.join("admin.sock"));
+    if socket.as_os_str().len() > SOCKET_LEN_MAX {
+        let path = socket.display();
+        section.fault_at(
+            "socket",
+            format!(
+                "`socket`: {path} is longer than the {SOCKET_LEN_MAX} bytes of a socket's path"
+            ),
+        );
+    }
+    socket
 }
 
 fn postgres_of(section: Section<'_>, vault: &Vault<'_>) -> Postgres {
@@ -327,6 +369,7 @@ fn duplicates(section: Section<'_>) -> Duplicates {
 fn saf(section: Section<'_>) -> Saf {
     let saf = Saf {
         entries_max: section.number("entries_max", 100..=10_000_000, 200_000),
+        exceptions_max: section.number("exceptions_max", 1..=100_000, 1_000),
         advice_bytes_max: section.number("advice_bytes_max", 65_536..=17_179_869_184, 67_108_864),
         inflight_max: section.number("inflight_max", 1..=10_000, 64),
         backoff_first: section.millis("backoff_first_ms", 10..=60_000, 1_000),
@@ -351,6 +394,9 @@ fn absolute(text: &str) -> Result<PathBuf, String> {
         Err("takes an absolute path".to_owned())
     }
 }
+
+/// `sun_path` has 108 bytes, the last of which ends it.
+const SOCKET_LEN_MAX: usize = 107;
 
 fn schema_name(text: &str) -> Result<String, String> {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';

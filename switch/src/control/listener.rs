@@ -11,16 +11,65 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 
 /// Accepts at most [`CONNECTIONS_MAX`] connections at a time; further ones wait in the kernel.
 #[derive(Debug)]
-pub(super) struct AdminListener {
-    inner: TcpListener,
+pub(super) struct AdminListener<L> {
+    inner: L,
     room: Arc<Semaphore>,
     waits: Waits,
+}
+
+/// What connections come from.
+pub(super) trait Accept: Send + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// Who connects.
+    type Peer: Send;
+
+    /// The next one.
+    fn next(&mut self) -> impl Future<Output = io::Result<(Self::Stream, Self::Peer)>> + Send;
+
+    /// Who listens, in the form of a peer.
+    fn own(&self) -> io::Result<Self::Peer>;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+    type Peer = SocketAddr;
+
+    async fn next(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        Self::accept(self).await
+    }
+
+    fn own(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+}
+
+/// The user at the other end of a Unix socket, as the kernel says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    /// The user id; `None` where the kernel does not say.
+    pub(super) uid: Option<u32>,
+}
+
+impl Accept for UnixListener {
+    type Stream = UnixStream;
+    type Peer = Caller;
+
+    async fn next(&mut self) -> io::Result<(UnixStream, Caller)> {
+        let (stream, _) = Self::accept(self).await?;
+        let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
+        Ok((stream, Caller { uid }))
+    }
+
+    fn own(&self) -> io::Result<Caller> {
+        Ok(Caller { uid: None })
+    }
 }
 
 /// How long a connection may take.
@@ -38,10 +87,15 @@ impl Waits {
         ask: Duration::from_secs(75),
         answer: Duration::from_secs(10),
     };
+    /// A list of all that is owed takes its time.
+    pub(super) const OPERATOR: Self = Self {
+        ask: Duration::from_secs(75),
+        answer: Duration::from_secs(300),
+    };
 }
 
-impl AdminListener {
-    pub(super) fn new(inner: TcpListener, waits: Waits) -> Self {
+impl<L: Accept> AdminListener<L> {
+    pub(super) fn new(inner: L, waits: Waits) -> Self {
         Self {
             inner,
             waits,
@@ -50,15 +104,15 @@ impl AdminListener {
     }
 }
 
-impl Listener for AdminListener {
-    type Io = Connection;
-    type Addr = SocketAddr;
+impl<L: Accept> Listener for AdminListener<L> {
+    type Io = Connection<L::Stream>;
+    type Addr = L::Peer;
 
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
+    async fn accept(&mut self) -> (Self::Io, L::Peer) {
         loop {
             // The semaphore is never closed; without a permit the connection is one too many.
             let permit = Arc::clone(&self.room).acquire_owned().await.ok();
-            match self.inner.accept().await {
+            match self.inner.next().await {
                 Ok((stream, peer)) => return (Connection::new(stream, self.waits, permit), peer),
                 Err(error) => {
                     tracing::warn!(%error, "admin connection not accepted");
@@ -68,15 +122,15 @@ impl Listener for AdminListener {
         }
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.local_addr()
+    fn local_addr(&self) -> io::Result<L::Peer> {
+        self.inner.own()
     }
 }
 
 /// A connection that must ask and read its answers in time.
 #[derive(Debug)]
-pub(super) struct Connection {
-    stream: TcpStream,
+pub(super) struct Connection<S> {
+    stream: S,
     deadline: Pin<Box<Sleep>>,
     waits: Waits,
     phase: Phase,
@@ -92,8 +146,8 @@ enum Phase {
     Answering,
 }
 
-impl Connection {
-    fn new(stream: TcpStream, waits: Waits, permit: Option<OwnedSemaphorePermit>) -> Self {
+impl<S> Connection<S> {
+    fn new(stream: S, waits: Waits, permit: Option<OwnedSemaphorePermit>) -> Self {
         let deadline = Box::pin(sleep(waits.ask));
         Self {
             stream,
@@ -124,7 +178,7 @@ impl Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -141,7 +195,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

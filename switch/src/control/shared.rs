@@ -18,6 +18,7 @@ use transaction::matching::UnmatchedNote;
 use super::logging;
 use crate::clock::Clock;
 use crate::config::ListenerId;
+use crate::desk::Desk;
 use crate::exit::ExitCode;
 use crate::metrics::Metrics;
 
@@ -66,6 +67,8 @@ pub struct ShardShared {
     position: OnceLock<Arc<DurablePosition>>,
     first_lsn: AtomicU64,
     applied: AtomicU64,
+    /// What operators ask of it.
+    pub(crate) desk: Desk,
 }
 
 /// Something that people may want to read in the log.
@@ -162,6 +165,7 @@ impl Shared {
                 position: OnceLock::new(),
                 first_lsn: AtomicU64::new(1),
                 applied: AtomicU64::new(0),
+                desk: Desk::new(),
             })
         };
         Arc::new(Self {

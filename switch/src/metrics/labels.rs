@@ -341,6 +341,8 @@ label! {
         Refused = "refused",
         /// Its time ran out.
         Expired = "expired",
+        /// An operator took it out.
+        Dropped = "dropped",
     }
 }
 label! {
@@ -359,12 +361,16 @@ label! {
         AdviceRefused = "advice_refused",
         /// An advice's time ran out.
         AdviceExpired = "advice_expired",
+        /// An operator took an advice out.
+        AdviceDropped = "advice_dropped",
         /// An advice completes what had been reversed: its issuer is not told.
         AdviceOfReversed = "advice_of_reversed",
         /// A reversal was refused three times.
         ReversalRefused = "reversal_refused",
         /// A reversal's time ran out.
         ReversalExpired = "reversal_expired",
+        /// An operator took a reversal out.
+        ReversalDropped = "reversal_dropped",
         /// A second answer of an issuer contradicts its first.
         AnswerConflict = "answer_conflict",
         /// A request bears the key of another one and says something else.

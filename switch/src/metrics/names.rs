@@ -372,6 +372,8 @@ families! {
         "Advices owed to issuers, and how they ended.";
     SafDepth: GAUGE, None, "njia_saf_depth", [],
         "Reversals and advices that are owed and not ended.";
+    SafExceptions: GAUGE, None, "njia_saf_exceptions", [],
+        "Exceptions that `njia saf retry` can put back.";
     Exceptions: COUNTER, None, "njia_exceptions_total", [words("reason", ExceptionReason::VALUES)],
         "What people have to look at.";
     RiskDuration: SHORT_TIMES, Seconds, "njia_risk_duration_seconds", [],

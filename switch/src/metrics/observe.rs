@@ -34,6 +34,8 @@ pub struct ShardGauges {
     pub duplicate_entries: usize,
     /// Reversals owed and not ended.
     pub saf_depth: usize,
+    /// Exceptions that can be put back.
+    pub saf_exceptions: usize,
     /// Records not durable yet.
     pub journal_unsynced: u64,
     /// Segment files.
@@ -87,6 +89,7 @@ impl Metrics {
             Event::SafOwed { cause } => {
                 self.count(Counter::Reversals(cause.into(), OwedResultLabel::Owed));
             }
+            Event::SafPutBack { what } => self.count_owed(what),
             Event::SafEnded { what, result } => self.count_ended(what, result),
             Event::Advice(result) => self.count_advice(result),
             Event::StoodIn => {
@@ -104,6 +107,17 @@ impl Metrics {
         }
     }
 
+    fn count_owed(&self, what: Owed) {
+        match what {
+            Owed::Reversal(cause) => {
+                self.count(Counter::Reversals(cause.into(), OwedResultLabel::Owed));
+            }
+            Owed::Advice(origin) => {
+                self.count(Counter::Advices(origin.into(), OwedResultLabel::Owed));
+            }
+        }
+    }
+
     fn count_ended(&self, what: Owed, result: SafResult) {
         match what {
             Owed::Reversal(cause) => self.count(Counter::Reversals(cause.into(), result.into())),
@@ -117,6 +131,10 @@ impl Metrics {
             (Owed::Reversal(_), SafResult::Expired) => {
                 self.except(ExceptionReason::ReversalExpired)
             }
+            (Owed::Reversal(_), SafResult::Dropped) => {
+                self.except(ExceptionReason::ReversalDropped)
+            }
+            (Owed::Advice(_), SafResult::Dropped) => self.except(ExceptionReason::AdviceDropped),
             (Owed::Advice(_), SafResult::Refused) => self.except(ExceptionReason::AdviceRefused),
             (Owed::Advice(_), SafResult::Expired) => self.except(ExceptionReason::AdviceExpired),
         }
@@ -158,6 +176,7 @@ impl Metrics {
             }
             Record::Intent(_)
             | Record::AdviceDone(_)
+            | Record::Operated(_)
             | Record::SafOwed(_)
             | Record::SafDone(_)
             | Record::Tombstone(_)
@@ -220,6 +239,7 @@ impl Metrics {
         self.set(Gauge::Inflight, number(gauges.inflight));
         self.set(Gauge::DuplicateEntries, number(gauges.duplicate_entries));
         self.set(Gauge::SafDepth, number(gauges.saf_depth));
+        self.set(Gauge::SafExceptions, number(gauges.saf_exceptions));
         self.set(Gauge::JournalUnsynced, gauges.journal_unsynced);
         self.set(Gauge::JournalSegments, gauges.journal_segments);
         self.set(Gauge::JournalUsedBytes, gauges.journal_used_bytes);
@@ -393,6 +413,7 @@ impl From<SafResult> for OwedResultLabel {
             SafResult::Acknowledged => Self::Acknowledged,
             SafResult::Refused => Self::Refused,
             SafResult::Expired => Self::Expired,
+            SafResult::Dropped => Self::Dropped,
         }
     }
 }

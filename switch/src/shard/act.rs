@@ -76,6 +76,8 @@ impl Shard {
                 stage.end(timing, self.clock, &self.metrics);
             }
             Output::Discard { frame } => self.discard(frame),
+            Output::Operated { ticket, result } => self.tell_operated(ticket, result),
+            Output::Retried { ticket, retried } => self.tell_retried(ticket, retried),
             Output::Event(event) => self.metrics.count_event(event),
         }
     }
@@ -95,6 +97,7 @@ impl Shard {
             Record::Outcome(_)
             | Record::Advised(_)
             | Record::AdviceDone(_)
+            | Record::Operated(_)
             | Record::SafOwed(_)
             | Record::SafDone(_)
             | Record::Tombstone(_)

@@ -39,6 +39,7 @@ pub(super) fn engine_settings(
         transactions_max,
         inflight_max: config.limits.inflight_max,
         saf_max: config.saf.entries_max,
+        exceptions_max: config.saf.exceptions_max.min(transactions_max / 4),
         advice_window: config.duplicates.advice_window,
         advice_bytes_max: config.saf.advice_bytes_max,
         answer_bytes_max: transactions_max.saturating_mul(ANSWER_BYTES_PER_TRANSACTION),

@@ -49,7 +49,8 @@ impl Syncs {
             | Record::SafDone(_)
             | Record::Tombstone(_)
             | Record::LateResponse(_)
-            | Record::AdviceDone(_) => return,
+            | Record::AdviceDone(_)
+            | Record::Operated(_) => return,
         };
         debug_assert!(self.waiting.back().is_none_or(|(last, ..)| *last < lsn));
         self.waiting.push_back((lsn, now, stage));

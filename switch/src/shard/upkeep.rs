@@ -105,6 +105,7 @@ impl Shard {
             },
             now,
         );
+        self.serve_operators(now);
         self.report_breakers(now);
         self.report_ejections(now);
         self.network_timeouts(now);
@@ -260,6 +261,7 @@ impl Shard {
             inflight: counts.inflight,
             duplicate_entries: counts.entries,
             saf_depth: counts.saf,
+            saf_exceptions: counts.exceptions,
             journal_unsynced: self.journal.next_lsn().0 - 1 - self.journal.durable().0,
             journal_segments: self.journal.segments() as u64,
             journal_used_bytes: self.journal.used_bytes(),

@@ -188,6 +188,7 @@ impl Process {
         Ok(Node {
             listener: text(&told["listeners"]["pos"])?,
             admin: text(&told["admin"])?,
+            socket: PathBuf::from(text(&told["socket"])?),
             journal: PathBuf::from(text(&told["journal"])?),
             process: self,
         })
@@ -208,6 +209,7 @@ pub struct Node {
     process: Process,
     listener: String,
     admin: String,
+    socket: PathBuf,
     journal: PathBuf,
 }
 
@@ -256,6 +258,12 @@ impl Node {
     #[must_use]
     pub fn listener(&self) -> &str {
         &self.listener
+    }
+
+    /// Where operators are heard.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// The folder with the journal's manifest.

@@ -201,7 +201,7 @@ impl State {
                 self.told_issuer += 1;
                 self.exceptions += u32::from(done.result != SafResult::Acknowledged);
             }
-            Record::Tombstone(_) | Record::LateResponse(_) => {}
+            Record::Tombstone(_) | Record::LateResponse(_) | Record::Operated(_) => {}
         }
     }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::Lsn;
 use domain::record::{
-    AdviceOrigin, Advised, OutcomeKind, Record, RefusalReason, ReversalCause, SafResult,
+    AdviceOrigin, Advised, Operated, Operation, OutcomeKind, OwedKind, Record, RefusalReason,
+    ReversalCause, SafDone, SafResult,
 };
 use domain::request::{Facts, IssuerLeg, MessageClass};
 use domain::time::WallTime;
@@ -80,10 +81,7 @@ fn lay(rows: &mut Rows, log: &Log, lsn: Lsn, record: &Record<'_>) {
         }
         Record::SafDone(done) => {
             let Some(row) = rows.get_mut(&id) else { return };
-            set(row, "reversal", json!(result(done.result)));
-            set(row, "reversal_code", text(done.code));
-            set(row, "reversal_attempts", json!(done.attempts));
-            set(row, "reversal_ended", millis(done.decided));
+            finish(row, done);
         }
         Record::LateResponse(late) => {
             let Some(row) = rows.get_mut(&id) else { return };
@@ -91,7 +89,11 @@ fn lay(rows: &mut Rows, log: &Log, lsn: Lsn, record: &Record<'_>) {
             set(row, "late_received", millis(late.received));
         }
         Record::Advised(advised) => report(rows.entry(id.clone()).or_default(), advised),
-        Record::Tombstone(_) | Record::AdviceDone(_) => return,
+        Record::Operated(operated) if operated.what == OwedKind::Reversal => {
+            let Some(row) = rows.get_mut(&id) else { return };
+            operate(row, operated);
+        }
+        Record::Tombstone(_) | Record::AdviceDone(_) | Record::Operated(_) => return,
     }
     let row = rows.get_mut(&id).expect("the row was there");
     set(row, "shard_key", json!(record.transaction().slot().0));
@@ -99,6 +101,26 @@ fn lay(rows: &mut Rows, log: &Log, lsn: Lsn, record: &Record<'_>) {
     set(row, "journal", json!(log.journal.to_string()));
     set(row, "shard", json!(log.shard.0));
     set(row, "lsn", json!(lsn.0));
+}
+
+fn finish(row: &mut Row, done: &SafDone) {
+    set(row, "reversal", json!(result(done.result)));
+    set(row, "reversal_code", text(done.code));
+    set(row, "reversal_attempts", json!(done.attempts));
+    set(row, "reversal_ended", millis(done.decided));
+}
+
+fn operate(row: &mut Row, operated: &Operated) {
+    let dropped = operated.operation == Operation::Drop;
+    let told = |value: Value| if dropped { value } else { Value::Null };
+    set(
+        row,
+        "reversal",
+        json!(if dropped { "dropped" } else { "owed" }),
+    );
+    set(row, "reversal_code", told(text(operated.code)));
+    set(row, "reversal_attempts", told(json!(operated.attempts)));
+    set(row, "reversal_ended", told(millis(operated.decided)));
 }
 
 fn report(row: &mut Row, advised: &Advised<'_>) {
@@ -239,6 +261,7 @@ fn result(result: SafResult) -> &'static str {
         SafResult::Acknowledged => "acknowledged",
         SafResult::Refused => "refused",
         SafResult::Expired => "expired",
+        SafResult::Dropped => "dropped",
     }
 }
 

@@ -10,8 +10,9 @@ use domain::ids::{
 };
 use domain::pan::{Account, PanToken, SealedPan};
 use domain::record::{
-    Acknowledged, AdviceOrigin, Advised, Intent, LateResponse, Outcome, OutcomeKind, Record,
-    RefusalReason, Refused, ReversalCause, SafDone, SafOwed, SafResult, Tombstone,
+    Acknowledged, AdviceOrigin, Advised, Intent, LateResponse, Operated, Operation, Operator,
+    Outcome, OutcomeKind, OwedKind, Reason, Record, RefusalReason, Refused, ReversalCause, SafDone,
+    SafOwed, SafResult, Tombstone,
 };
 use domain::request::{
     Answer, ContentHash, DuplicateKey, Facts, IssuerLeg, MessageClass, OriginalReference, Trace,
@@ -138,7 +139,7 @@ impl Workload {
             leg,
         });
         let answered = OutcomeKind::Answered;
-        match self.below(19) {
+        match self.below(21) {
             0..6 => [intent, self.outcome(transaction, answered, b"00")].into(),
             6 => [intent, self.outcome(transaction, answered, b"51")].into(),
             7 => [intent, self.partial(transaction, facts.amount)].into(),
@@ -205,6 +206,20 @@ impl Workload {
                 [advised, done].into()
             }
             17 => [self.advised(transaction, facts, AdviceOrigin::Acquirer, None)].into(),
+            18 => {
+                let outcome = self.outcome(transaction, OutcomeKind::TimedOut, b"91");
+                let owed = self.owed(transaction, ReversalCause::Timeout, None);
+                let dropped = self.operated(transaction, OwedKind::Reversal, Operation::Drop);
+                let retried = self.operated(transaction, OwedKind::Reversal, Operation::Retry);
+                let all = [intent, outcome, owed, dropped, retried];
+                let ended = if self.below(2) == 0 { 4 } else { 5 };
+                all.into_iter().take(ended).collect()
+            }
+            19 => {
+                let advised = self.advised(transaction, facts, AdviceOrigin::Acquirer, Some(leg));
+                let dropped = self.operated(transaction, OwedKind::Advice, Operation::Drop);
+                [advised, dropped].into()
+            }
             _ => {
                 let not_sent = self.outcome(transaction, OutcomeKind::NotSent, b"91");
                 let leg = Some(self.leg());
@@ -403,6 +418,41 @@ impl Workload {
             code: None,
             attempts: 3,
         })
+    }
+
+    fn operated(
+        &mut self,
+        transaction: TransactionId,
+        what: OwedKind,
+        operation: Operation,
+    ) -> Record<'static> {
+        Record::Operated(Operated {
+            transaction,
+            decided: self.now(),
+            ordinal: 1,
+            what,
+            operation,
+            operator: Operator {
+                uid: 1000,
+                name: Text::new("name", b"asha").unwrap(),
+            },
+            reason: Reason::new("booked by hand").unwrap(),
+            code: None,
+            attempts: 7,
+        })
+    }
+
+    /// A reversal that an operator has taken out and put back.
+    pub fn by_hand(&mut self) -> (TransactionId, Vec<Vec<u8>>) {
+        let (_, facts) = self.facts();
+        let (transaction, mut records) = self.approve(facts);
+        let owed = self.owed(transaction, ReversalCause::Requested, None);
+        records.push(self.encode(&owed));
+        for operation in [Operation::Drop, Operation::Retry] {
+            let operated = self.operated(transaction, OwedKind::Reversal, operation);
+            records.push(self.encode(&operated));
+        }
+        (transaction, records)
     }
 
     fn late(&mut self, transaction: TransactionId) -> Record<'static> {

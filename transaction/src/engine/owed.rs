@@ -10,7 +10,7 @@ use domain::time::WallTime;
 
 use crate::engine::{Effect, Engine};
 use crate::input::{Handle, OwedId};
-use crate::output::{EntryKind, Event, Output, Owed, StanReuse};
+use crate::output::{Ended, EntryKind, Event, Output, Owed, StanReuse};
 use crate::saf::{SafEntry, Status};
 use crate::state::{Requested, State};
 use crate::table::NONE;
@@ -71,6 +71,19 @@ impl Engine {
             return;
         };
         transaction.reversed_at = reversed.unwrap_or(transaction.reversed_at);
+        transaction.owed_count = transaction.owed_count.saturating_add(1);
+        let ordinal = transaction.owed_count;
+        if let Some(entry) = self.saf.get_mut(saf) {
+            entry.ordinal = ordinal;
+        }
+        self.chain_last(handle, saf);
+    }
+
+    /// Puts an entry behind all that its transaction owes.
+    pub(crate) fn chain_last(&mut self, handle: Handle, saf: u32) {
+        let Some(transaction) = self.table.transaction_mut(handle) else {
+            return;
+        };
         let tail = core::mem::replace(&mut transaction.saf_tail, saf);
         if transaction.saf_head == NONE {
             transaction.saf_head = saf;
@@ -108,7 +121,7 @@ impl Engine {
     }
 
     /// A reversal that nobody can be sent is an exception for people, never silence.
-    fn make_ready(&mut self, saf: u32) {
+    pub(crate) fn make_ready(&mut self, saf: u32) {
         if !self.saf.make_ready(saf) {
             debug_assert!(
                 false,
@@ -151,7 +164,14 @@ impl Engine {
                 self.try_later(saf);
             }
             Some(Status::Paused) => self.make_ready(saf),
-            Some(Status::Vacant | Status::Appended | Status::Held | Status::Ready) | None => {
+            Some(
+                Status::Vacant
+                | Status::Appended
+                | Status::Held
+                | Status::Ready
+                | Status::Exception(_),
+            )
+            | None => {
                 debug_assert!(false, "only what is in flight or paused is due");
             }
         }
@@ -202,7 +222,7 @@ impl Engine {
 
     /// The answer may have come to an earlier transmission over another link; the latest one, if
     /// it is out, must not stay pending on its own.
-    fn give_up(&mut self, saf: u32) {
+    pub(crate) fn give_up(&mut self, saf: u32) {
         let Some(entry) = self.saf.get(saf) else {
             return;
         };
@@ -255,38 +275,114 @@ impl Engine {
             },
         );
         self.count(Event::SafEnded { what, result });
-        self.unchain_owed(handle, saf);
+        self.leave_owed(handle, saf, Ended::of(result));
     }
 
-    /// Takes the oldest reversal of a transaction off it.
-    fn unchain_owed(&mut self, handle: Handle, saf: u32) {
-        let next = self.drop_owed(handle, saf);
-        if next == NONE {
+    /// Takes something that has ended off its transaction: for good, or to the exceptions.
+    pub(crate) fn leave_owed(&mut self, handle: Handle, saf: u32, ended: Option<Ended>) {
+        let was_first = self.first_owed(handle) == Some(saf);
+        let first = match ended {
+            Some(ended) => self.except_owed(handle, saf, ended),
+            None => {
+                self.note_taken(handle, saf);
+                self.drop_owed(handle, saf)
+            }
+        };
+        if first == NONE {
             self.release_stan(handle, StanReuse::AfterLateWindow);
             self.finish_if_done(handle);
-        } else {
-            self.release_if_first(next);
+        } else if was_first {
+            self.release_if_first(first);
         }
     }
 
-    /// Takes an ended reversal out of both tables; returns the next one of its transaction.
-    pub(crate) fn drop_owed(&mut self, handle: Handle, saf: u32) -> u32 {
-        let next = self.saf.get(saf).map_or(NONE, |entry| entry.next);
-        self.saf.remove(saf);
+    /// An older one must not follow it any more.
+    pub(crate) fn note_taken(&mut self, handle: Handle, saf: u32) {
+        let ordinal = self.saf.get(saf).map_or(0, |entry| entry.ordinal);
         if let Some(transaction) = self.table.transaction_mut(handle) {
-            debug_assert_eq!(transaction.saf_head, saf, "reversals end in their order");
-            transaction.saf_head = next;
+            transaction.taken = transaction.taken.max(ordinal);
+        }
+    }
+
+    /// Takes something out of both tables; returns what its transaction owes first then.
+    pub(crate) fn drop_owed(&mut self, handle: Handle, saf: u32) -> u32 {
+        let first = self.unchain_owed(handle, saf);
+        self.saf.remove(saf);
+        first
+    }
+
+    /// Moves something from what a transaction owes to what people look at; returns what it owes
+    /// first then.
+    pub(crate) fn except_owed(&mut self, handle: Handle, saf: u32, ended: Ended) -> u32 {
+        let first = self.unchain_owed(handle, saf);
+        if let Some(transaction) = self.table.transaction_mut(handle) {
+            transaction.exceptions = transaction.exceptions.saturating_add(1);
+        }
+        if let Some(oldest) = self.saf.except(saf, ended) {
+            self.forget_exception(oldest);
+        }
+        first
+    }
+
+    fn forget_exception(&mut self, saf: u32) {
+        let handle = self.saf.get(saf).map(|entry| entry.handle);
+        self.saf.forget_exception(saf);
+        if let Some(handle) = handle {
+            self.note_exception_left(handle);
+            self.finish_if_done(handle);
+        }
+    }
+
+    pub(crate) fn note_exception_left(&mut self, handle: Handle) {
+        if let Some(transaction) = self.table.transaction_mut(handle) {
+            debug_assert!(transaction.exceptions > 0, "each one is counted");
+            transaction.exceptions = transaction.exceptions.saturating_sub(1);
+        }
+    }
+
+    /// Takes an entry out of what its transaction owes; returns the first of the rest.
+    fn unchain_owed(&mut self, handle: Handle, saf: u32) -> u32 {
+        let next = self.saf.get(saf).map_or(NONE, |entry| entry.next);
+        let head = self.table.transaction(handle).map(|found| found.saf_head);
+        let head = head.unwrap_or(NONE);
+        let before = self.owed_before(head, saf);
+        if let Some(last) = before.and_then(|before| self.saf.get_mut(before)) {
+            last.next = next;
+        }
+        let first = if head == saf { next } else { head };
+        if let Some(transaction) = self.table.transaction_mut(handle) {
+            transaction.saf_head = first;
             if next == NONE {
-                transaction.saf_tail = NONE;
+                transaction.saf_tail = before.unwrap_or(NONE);
             }
         }
-        next
+        first
+    }
+
+    /// The one that stands before `saf` in the chain that begins at `head`.
+    fn owed_before(&self, head: u32, saf: u32) -> Option<u32> {
+        self.owed_from(head)
+            .find(|(_, entry)| entry.next == saf)
+            .map(|(position, _)| position)
+    }
+
+    /// What a transaction owes, from one of its entries on.
+    pub(crate) fn owed_from(&self, head: u32) -> impl Iterator<Item = (u32, &SafEntry)> {
+        let mut next = head;
+        core::iter::from_fn(move || {
+            let position = next;
+            let entry = self.saf.get(position)?;
+            next = entry.next;
+            Some((position, entry))
+        })
     }
 
     /// Lets the table forget it in time, when the outcome is durable and nothing is owed.
     pub(crate) fn finish_if_done(&mut self, handle: Handle) {
         let done = self.table.transaction(handle).is_some_and(|transaction| {
-            transaction.state.is_settled() && transaction.saf_head == NONE
+            transaction.state.is_settled()
+                && transaction.saf_head == NONE
+                && transaction.exceptions == 0
         });
         if done {
             self.table.finish(handle.index);

@@ -50,6 +50,12 @@ impl DueHeap {
         }
     }
 
+    /// When `position` is due.
+    pub(crate) fn due_at(&self, position: u32) -> Option<Instant> {
+        let (at, _) = self.items.get(self.place_of(position)?)?;
+        Some(*at)
+    }
+
     /// The earliest, with its position.
     pub(crate) fn earliest(&self) -> Option<(Instant, u32)> {
         self.items.first().copied()

@@ -26,8 +26,10 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::super::RecordError;
 
 mod advised;
+mod operated;
 
 pub(super) use advised::{ADVISED_LEN, AdvisedV1};
+pub(super) use operated::{OPERATED_LEN, OperatedV1};
 
 pub(super) const INTENT_LEN: usize = size_of::<ArchivedIntentV1>();
 pub(super) const REFUSED_LEN: usize = size_of::<ArchivedRefusedV1>();
@@ -461,6 +463,7 @@ impl SafDoneV1 {
                 1 => SafResult::Acknowledged,
                 2 => SafResult::Refused,
                 3 => SafResult::Expired,
+                4 => SafResult::Dropped,
                 _ => return Err(RecordError::Value("reversal result")),
             },
             code: code(self.code)?,

@@ -63,6 +63,9 @@ impl Shard {
             }
             Output::FindOriginal { handle, query } => self.find_original(handle, query, around),
             Output::AssignLeg { handle, issuer, .. } => self.assign_leg(handle, issuer, around),
+            Output::Operated { .. } | Output::Retried { .. } => {
+                return Err(("operator", format!("{output:?}: nobody acts by hand here")));
+            }
             Output::GiveUpReversal { owed } => self.give_up_reversal(owed, around),
             Output::Event(event) => return self.count(event, around),
         }

@@ -210,6 +210,7 @@ fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
         transactions_max: bounds.transactions_max as usize,
         inflight_max: bounds.inflight_max as usize,
         saf_max: bounds.saf_max as usize,
+        exceptions_max: 4,
         advice_window: Duration::from_secs(bounds.advice_window_s),
         advice_bytes_max: bounds.advice_bytes_max as usize,
         answer_bytes_max: 16_384,
