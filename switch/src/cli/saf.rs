@@ -322,15 +322,15 @@ const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// Of an answer that is no list.
 const ANSWER_LEN_MAX: u64 = 65_536;
 
-const HEAD: &str = "id                                      issuer        kind         age  attempts  \
-                    next         code  amount, account, why";
+const HEAD: &str = "id                                      issuer        kind         age  \
+                    attempts  next         code  amount, account, why";
 
 pub(super) const EXAMPLES: &str = "Examples:
   njia saf list --issuer bank
   njia saf list --exceptions --json
   njia saf retry --issuer bank
   njia saf retry 0199ffe0-1234-7abc-8def-0123456789ab.1
-  njia saf drop 0199ffe0-1234-7abc-8def-0123456789ab.1 --reason 'booked by hand, ticket 4711'";
+  njia saf drop 0199ffe0-1234-7abc-8def-0123456789ab.1 --reason 'booked by hand'";
 
 #[cfg(test)]
 mod tests {
