@@ -22,6 +22,7 @@ use domain::request::{
 use domain::time::{Instant, TransmissionTime, WallTime};
 use domain::{Amount, Pan, ResponseCode};
 use transaction::input::{Assessment, Selection};
+use transaction::reconciliation::Parties;
 use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
 use transaction::{Engine, Handle, Input, Output, OwedId, Settings};
 
@@ -61,6 +62,7 @@ fn settings() -> Settings {
             expiry: Duration::from_secs(604_800),
             inflight_max: 64,
         },
+        parties: Parties::default(),
         next_lsn: Lsn(1),
         wall_at_zero: WALL,
         seed: 7,

@@ -128,6 +128,18 @@ impl Exponents {
         rescaled(amount, currency.exponent(), self.of(currency))
     }
 
+    /// A sum of amounts of the network's, of which each is a whole number of its units.
+    #[must_use]
+    pub fn sum_to_network(&self, minor: u64, currency: Currency) -> u64 {
+        let (from, to) = (currency.exponent(), self.of(currency));
+        let scale = 10_u64.saturating_pow(u32::from(from.abs_diff(to)));
+        if to >= from {
+            minor.saturating_mul(scale)
+        } else {
+            minor.checked_div(scale).unwrap_or(minor)
+        }
+    }
+
     fn of(&self, currency: Currency) -> u8 {
         let found = self.0.iter().find(|(known, _)| *known == currency);
         found.map_or_else(|| currency.exponent(), |(_, own)| (*own).min(Self::MAX))

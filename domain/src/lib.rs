@@ -30,6 +30,7 @@ pub mod error;
 pub mod ids;
 pub mod network;
 pub mod pan;
+pub mod reconciliation;
 pub mod record;
 pub mod request;
 pub mod response_code;

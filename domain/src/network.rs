@@ -100,6 +100,12 @@ impl SettlementDate {
         Self(self.0.saturating_add(1))
     }
 
+    /// The year, four digits.
+    #[must_use]
+    pub fn year(self) -> u32 {
+        self.start().civil().year
+    }
+
     /// `MMDD`.
     #[must_use]
     pub fn digits(self) -> [u8; 4] {

@@ -7,6 +7,7 @@ pub use operated::{Operated, Operation, Operator, OwedKind, Reason};
 
 use crate::amount::Amount;
 use crate::ids::{AcquirerId, AuthorisationId, IssuerId, Slot, Stan, TransactionId};
+use crate::reconciliation::{BusinessDay, DayTotals, Reconciled};
 use crate::request::{
     Answer, DuplicateKey, Facts, IssuerLeg, MessageClass, MessageKind, OriginalReference, TraceKey,
 };
@@ -37,6 +38,12 @@ pub enum Record<'a> {
     /// An operator has put something owed back, or taken it out. Durable before the operator is
     /// told.
     Operated(Operated),
+    /// A business day has begun, or goes on. Nothing waits for it.
+    Day(BusinessDay),
+    /// What was counted of a business day. Durable before it is told when the day is closed.
+    Totals(DayTotals),
+    /// A reconciliation was decided. Durable before its answer.
+    Reconciled(Reconciled),
 }
 
 impl Record<'_> {
@@ -54,6 +61,9 @@ impl Record<'_> {
             Self::Advised(record) => record.transaction,
             Self::AdviceDone(record) => record.transaction,
             Self::Operated(record) => record.transaction,
+            Self::Day(record) => record.transaction,
+            Self::Totals(record) => record.transaction,
+            Self::Reconciled(record) => record.transaction,
         }
     }
 }

@@ -24,6 +24,10 @@ impl Mti {
     pub const FINANCIAL_ADVICE: Self = Self(*b"0220");
     /// 0420.
     pub const REVERSAL_ADVICE: Self = Self(*b"0420");
+    /// 0520.
+    pub const RECONCILIATION_ADVICE: Self = Self(*b"0520");
+    /// 0522.
+    pub const ISSUER_RECONCILIATION_ADVICE: Self = Self(*b"0522");
     /// 0800.
     pub const NETWORK_REQUEST: Self = Self(*b"0800");
     /// 1804.

@@ -1,7 +1,8 @@
 //! Between messages and the words of `domain`: the only module that knows both.
 //!
 //! Reading: [`request`], [`advice`], [`reversal`], [`account`] on the acquirer's side,
-//! [`response_code`], [`issuer_answer`] on the issuer's, [`network`] on both. Writing:
+//! [`response_code`], [`issuer_answer`] on the issuer's, [`network`], [`reconciliation`] on both.
+//! Writing:
 //! [`write_answer`], [`write_refusal`] toward the acquirer, [`write_issuer_request`],
 //! [`write_advice`], [`write_reversal`] toward the issuer, [`write_network`],
 //! [`write_network_answer`], [`write_network_refusal`] on both.
@@ -12,6 +13,7 @@ mod answer_fields;
 mod network;
 mod original;
 mod read;
+mod reconciliation;
 mod scrub;
 mod write;
 
@@ -24,6 +26,10 @@ pub use network::{
 pub use read::{
     RequestFields, ReversalFields, account, can_be_refused, currency, issuer_answer, request,
     response_code, reversal, stan, trace,
+};
+pub use reconciliation::{
+    OurReconciliation, ReconciliationAnswer, ReconciliationFields, reconciliation,
+    reconciliation_verdict, write_reconciliation, write_reconciliation_answer,
 };
 pub use scrub::scrub_sad;
 pub use write::{

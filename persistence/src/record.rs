@@ -46,6 +46,12 @@ pub enum RecordType {
     AdviceDone = 9,
     /// [`domain::record::Operated`]
     Operated = 10,
+    /// [`domain::reconciliation::BusinessDay`]
+    Day = 20,
+    /// [`domain::reconciliation::DayTotals`]
+    Totals = 21,
+    /// [`domain::reconciliation::Reconciled`]
+    Reconciled = 22,
 }
 
 impl RecordType {
@@ -63,6 +69,9 @@ impl RecordType {
             Record::Advised(_) => Self::Advised,
             Record::AdviceDone(_) => Self::AdviceDone,
             Record::Operated(_) => Self::Operated,
+            Record::Day(_) => Self::Day,
+            Record::Totals(_) => Self::Totals,
+            Record::Reconciled(_) => Self::Reconciled,
         }
     }
 
@@ -78,6 +87,9 @@ impl RecordType {
             8 => Some(Self::Advised),
             9 => Some(Self::AdviceDone),
             10 => Some(Self::Operated),
+            20 => Some(Self::Day),
+            21 => Some(Self::Totals),
+            22 => Some(Self::Reconciled),
             _ => None,
         }
     }

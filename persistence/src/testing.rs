@@ -10,7 +10,11 @@ use domain::currency::Currency;
 use domain::ids::{
     AcquirerId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan, TransactionId,
 };
+use domain::network::SettlementDate;
 use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
+use domain::reconciliation::{
+    BusinessDay, DayTotals, Differences, Party, Reconciled, Totals, Verdict,
+};
 use domain::record::{
     Acknowledged, AdviceOrigin, Advised, Completed, Intent, LateResponse, Operated, Operation,
     Operator, Outcome, OutcomeKind, OwedKind, Reason, Record, RefusalReason, Refused,
@@ -192,7 +196,7 @@ impl Dice {
 pub(crate) fn sample(seed: u64) -> Record<'static> {
     let mut dice = Dice::new(seed);
     let transaction = TransactionId(u128::from_le_bytes(dice.array()));
-    match dice.below(10) {
+    match dice.below(13) {
         0 => Record::Intent(Intent {
             transaction,
             admitted: dice.wall(),
@@ -212,6 +216,9 @@ pub(crate) fn sample(seed: u64) -> Record<'static> {
             code: dice.code(),
         }),
         8 => Record::Operated(operated(&mut dice, transaction)),
+        9 => Record::Day(day(&mut dice, transaction)),
+        10 => Record::Totals(totals(&mut dice, transaction)),
+        11 => Record::Reconciled(reconciled(&mut dice, transaction)),
         _ => Record::Advised(advised(&mut dice, transaction)),
     }
 }
@@ -232,6 +239,66 @@ fn operated(dice: &mut Dice, transaction: TransactionId) -> Operated {
         reason: Reason::new(&REASON[..len]).unwrap(),
         code: dice.maybe(Dice::code),
         attempts: dice.number(1 << 32),
+    }
+}
+
+fn party(dice: &mut Dice) -> Party {
+    let number = dice.number(1 << 16);
+    dice.pick(&[
+        Party::Acquirer(AcquirerId(number)),
+        Party::Issuer(IssuerId(number)),
+    ])
+}
+
+fn date(dice: &mut Dice) -> SettlementDate {
+    SettlementDate::from_days(dice.number::<u32>(20_000) + 1)
+}
+
+fn figures(dice: &mut Dice) -> Totals {
+    Totals::new([0; 12].map(|_: u64| dice.next()))
+}
+
+fn day(dice: &mut Dice, transaction: TransactionId) -> BusinessDay {
+    BusinessDay {
+        transaction,
+        noted: dice.wall(),
+        party: party(dice),
+        date: date(dice),
+        before: dice.maybe(date),
+        closed: dice.maybe(date),
+        is_kept: dice.pick(&[false, true]),
+    }
+}
+
+fn totals(dice: &mut Dice, transaction: TransactionId) -> DayTotals {
+    DayTotals {
+        transaction,
+        noted: dice.wall(),
+        party: party(dice),
+        date: date(dice),
+        currency: dice.amount().currency(),
+        totals: figures(dice),
+        is_closed: dice.pick(&[false, true]),
+    }
+}
+
+fn reconciled(dice: &mut Dice, transaction: TransactionId) -> Reconciled {
+    Reconciled {
+        transaction,
+        decided: dice.wall(),
+        party: party(dice),
+        date: date(dice),
+        currency: dice.amount().currency(),
+        stan: dice.stan(),
+        transmitted: dice.transmitted(),
+        verdict: dice.pick(&[
+            Verdict::Unknown,
+            Verdict::InBalance,
+            Verdict::OutOfBalance,
+            Verdict::Error,
+        ]),
+        differs: Differences(dice.number(1 << 32)),
+        ours: figures(dice),
     }
 }
 

@@ -11,10 +11,10 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use domain::ids::ShardId;
-use domain::network::{NetworkKind, SettlementDate};
+use domain::network::NetworkKind;
 use domain::time::{Instant, WallTime};
 use slab::Slab;
-use transaction::network::{Hold, SessionInput, SessionMachine, SessionOutput, Settlement};
+use transaction::network::{SessionInput, SessionMachine, SessionOutput};
 
 use crate::conn::Conn;
 use crate::frame::{Casing, Claim, Frame};
@@ -50,7 +50,6 @@ pub(crate) struct Session {
 /// What network messages have made of a session.
 struct Network {
     machine: SessionMachine,
-    settlement: Settlement,
     stan: NetworkStan,
     /// How its last message stood on the connection: messages of ours stand so too.
     casing: Option<Casing>,
@@ -85,7 +84,9 @@ impl Session {
     pub(crate) fn has_capacity(&self, claim: Claim) -> bool {
         let share = match claim {
             Claim::New => self.inflight_max,
-            Claim::Repeat | Claim::Reversal | Claim::Advice => self.inflight_max.saturating_mul(2),
+            Claim::Repeat | Claim::Reversal | Claim::Advice | Claim::Reconciliation => {
+                self.inflight_max.saturating_mul(2)
+            }
         };
         self.inflight.get() < share
     }
@@ -112,22 +113,10 @@ impl Session {
         network.machine.handle_input(SessionInput::Heard, now);
     }
 
-    /// The acquirer has sent a network message, which was answered. The business day, when that has
-    /// changed.
-    pub(crate) fn asked(
-        &self,
-        kind: NetworkKind,
-        date: Option<SettlementDate>,
-        wall: WallTime,
-        now: Instant,
-    ) -> Option<SettlementDate> {
+    /// The acquirer has sent a network message, which was answered.
+    pub(crate) fn asked(&self, kind: NetworkKind, now: Instant) {
         let mut network = self.network.borrow_mut();
         network.machine.handle_input(SessionInput::Asked(kind), now);
-        if kind != NetworkKind::CutOver {
-            return None;
-        }
-        network.settlement.begin(date, Hold::No, wall, now);
-        network.settlement.told()
     }
 
     /// When an echo is due.
@@ -240,7 +229,6 @@ impl Sessions {
             reader: Cell::new(None),
             network: RefCell::new(Network {
                 machine: SessionMachine::new(context.policy, context.clock.now()),
-                settlement: Settlement::default(),
                 stan: NetworkStan::default(),
                 casing: None,
                 scratch: vec![0; NETWORK_LEN_MAX],

@@ -14,6 +14,7 @@ use domain::code_map::CodeMap;
 use domain::currency::{Currency, Exponents};
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, NodeId, RouteId};
 use domain::pan::PanToken;
+use domain::reconciliation::ReconSign;
 use domain::{Amount, ResponseCode};
 use iso8583::header::HeaderBytes;
 use iso8583::keep_alive::Answers;
@@ -39,6 +40,7 @@ mod load;
 mod mac;
 mod network;
 mod numbering;
+mod reconcile;
 mod report;
 mod risk;
 mod routes;
@@ -338,6 +340,8 @@ pub struct Listener {
     pub network_codes: NetworkCodes,
     /// When its sessions take transactions, and when they are asked for a sign of life.
     pub session: SessionPolicy,
+    /// How its acquirer reads totals, where they are kept for it.
+    pub reconcile: Option<ReconSign>,
 }
 
 /// How messages stand on the connections of one endpoint.

@@ -78,6 +78,8 @@ pub(crate) enum Claim {
     Reversal,
     /// It reports what has happened: always taken.
     Advice,
+    /// It compares totals: always taken.
+    Reconciliation,
 }
 
 impl Claim {
@@ -85,6 +87,7 @@ impl Claim {
     pub(crate) fn of(message: MessageRef<'_>) -> Self {
         match *message.mti().as_bytes() {
             [_, b'4', ..] => Self::Reversal,
+            [_, b'5', ..] => Self::Reconciliation,
             [_, _, b'2', _] => Self::Advice,
             _ if message.mti().is_repeat() => Self::Repeat,
             _ => Self::New,

@@ -54,7 +54,7 @@ impl Inbox {
         match claim {
             Claim::New => waiting < self.inner.requests_max,
             Claim::Repeat => waiting < self.inner.requests_max.saturating_mul(2),
-            Claim::Reversal | Claim::Advice => true,
+            Claim::Reversal | Claim::Advice | Claim::Reconciliation => true,
         }
     }
 

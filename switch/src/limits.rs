@@ -41,6 +41,9 @@ pub const MEMLOCK_PER_EXECUTOR: u64 = 512 * 1024;
 /// not take its turns from its sessions.
 pub const CONNECTS_MAX: u32 = 8;
 
+/// Reconciliations that one shard leads at once.
+pub const RECONCILIATIONS_MAX: usize = 64;
+
 /// Key changes that wait for their acknowledgement, per shard.
 pub const KEY_CHANGES_MAX: usize = 64;
 

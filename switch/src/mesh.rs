@@ -6,10 +6,12 @@ use std::collections::VecDeque;
 
 use domain::ids::{IssuerId, LinkId, ShardId, Stan};
 use domain::network::SettlementDate;
+use domain::reconciliation::{Party, Totals};
 use glommio::GlommioError;
 use glommio::ResourceType;
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
 use transaction::matching::{Echo, Expected};
+use transaction::reconciliation::{BucketKey, DayEnd};
 use transaction::{Handle, OwedId};
 
 use crate::acquirer::SessionRef;
@@ -119,6 +121,8 @@ pub(crate) enum Message {
     },
     /// What a change of keys takes.
     Key(KeyMessage),
+    /// What business days and their totals take.
+    Book(BookMessage),
     /// Link home → all: links come and go.
     LinkState {
         /// The link.
@@ -171,6 +175,43 @@ pub(crate) enum KeyMessage {
         endpoint: Endpoint,
         /// Whether it is used.
         is_used: bool,
+    },
+}
+
+/// What business days and their totals take. One shard leads each reconciliation.
+#[derive(Clone, Debug)]
+pub(crate) enum BookMessage {
+    /// Where it came → all: a business day begins.
+    Day {
+        /// With whom.
+        party: Party,
+        /// The day.
+        date: SettlementDate,
+    },
+    /// Each → all, at a start: this day is known here.
+    Known {
+        /// With whom.
+        party: Party,
+        /// The day.
+        date: SettlementDate,
+    },
+    /// Leader → all: what was counted?
+    Close {
+        /// With whom, when, in what.
+        bucket: BucketKey,
+        /// Whether the day ends with it.
+        end: DayEnd,
+        /// Who asks.
+        leader: ShardId,
+        /// Tells its rounds apart.
+        round: u32,
+    },
+    /// Each → leader: so much, durable.
+    Closed {
+        /// Of which round.
+        round: u32,
+        /// What this shard has counted.
+        totals: Totals,
     },
 }
 

@@ -26,8 +26,9 @@ pub use exposition::{Exposition, Labels};
 pub use labels::{
     AcceptError, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason, EjectionLabel,
     ExceptionReason, Ingress, IssuerResult, JournalOp, LinkState, LogDropCause, MacFailure, Origin,
-    Outcome, OwedResultLabel, ParseReason, RejectReason, RepeatResult, ReversalCauseLabel,
-    RiskVerdict, Side, Stage, TransactionType, UnmatchedReason, UnwritableReason,
+    Outcome, OwedResultLabel, ParseReason, ReconciliationResult, RejectReason, RepeatResult,
+    ReversalCauseLabel, RiskVerdict, Side, Stage, TransactionType, UnmatchedReason,
+    UnwritableReason,
 };
 pub use observe::ShardGauges;
 pub(crate) use sampler::Sampler;
@@ -91,6 +92,8 @@ pub enum Counter {
     Advices(AdviceOriginLabel, OwedResultLabel),
     /// People have to look at something.
     Exceptions(ExceptionReason),
+    /// Totals were compared.
+    Reconciliations(Side, ReconciliationResult),
     /// Risk accepted.
     RiskAllowed,
     /// Risk declined.
@@ -292,15 +295,13 @@ impl Counter {
             }
             Self::BreakerRejected(issuer) => (F::BreakerRejected, of_issuer(issuer)),
             Self::Failovers(issuer) => (F::Failovers, of_issuer(issuer)),
-            Self::Reversals(cause, result) => (
-                F::Reversals,
-                pair(cause.index(), result.index(), OwedResultLabel::VALUES),
-            ),
-            Self::Advices(origin, result) => (
-                F::Advices,
-                pair(origin.index(), result.index(), OwedResultLabel::VALUES),
-            ),
+            Self::Reversals(cause, result) => (F::Reversals, owed(cause.index(), result)),
+            Self::Advices(origin, result) => (F::Advices, owed(origin.index(), result)),
             Self::Exceptions(reason) => (F::Exceptions, reason.index()),
+            Self::Reconciliations(side, result) => (
+                F::Reconciliations,
+                pair(side.index(), result.index(), ReconciliationResult::VALUES),
+            ),
             Self::RiskAllowed => (F::RiskVerdicts, RiskVerdict::Allow.index()),
             Self::RiskDeclined => (F::RiskVerdicts, RiskVerdict::Decline.index()),
             Self::JournalBytes => (F::JournalBytes, 0),
@@ -357,6 +358,10 @@ impl Histogram {
             bounds,
         )
     }
+}
+
+const fn owed(first: usize, result: OwedResultLabel) -> usize {
+    pair(first, result.index(), OwedResultLabel::VALUES)
 }
 
 const fn pair(first: usize, second: usize, of_second: &[&str]) -> usize {

@@ -14,6 +14,7 @@ mod issuing;
 mod key_changes;
 mod networking;
 mod operating;
+mod reconciling;
 mod routing;
 pub(crate) mod setup;
 pub(crate) mod standing_in;
@@ -129,8 +130,8 @@ pub(crate) enum Event {
     SessionCutOver {
         /// Whose.
         listener: ListenerId,
-        /// The day.
-        date: SettlementDate,
+        /// The day, where its message names one.
+        named: Option<SettlementDate>,
     },
     /// All records up to here are on disk.
     Durable(Lsn),
@@ -220,6 +221,8 @@ pub(crate) struct Work {
     pub(crate) settlements: Vec<Settlement>,
     /// Key changes that this shard has begun, and those that it leads.
     pub(crate) key_changes: key_changes::KeyChanges,
+    /// Reconciliations under way.
+    pub(crate) reconciling: reconciling::Reconciling,
     /// Until when links may sign off, at the end of a drain.
     pub(crate) leaving_until: Option<Instant>,
 }
@@ -253,6 +256,8 @@ pub(crate) struct Leg {
 pub(crate) enum FollowUp {
     /// What this shard knows by itself.
     Told(Handle, Told),
+    /// What was asked of the book is durable.
+    Noted(u32),
     /// The router has decided.
     Selected(Handle, Selection),
     /// How an advice travels has been decided.
@@ -385,8 +390,8 @@ impl Shard {
                 frame,
                 key,
             } => self.session_key(session, frame, key, now),
-            Event::SessionCutOver { listener, date } => {
-                self.shared.tell_session_cut_over(listener, date);
+            Event::SessionCutOver { listener, named } => {
+                self.session_cut_over(listener, named, now);
             }
             Event::Durable(lsn) => self.durable(lsn, now),
             Event::JournalDead(error) => {
@@ -443,6 +448,7 @@ impl Shard {
             }
             Message::CutOver { issuer, step, date } => self.set_cut_over(issuer, step, date, now),
             Message::Key(message) => self.take_key_message(message, now),
+            Message::Book(message) => self.take_book_message(message, now),
         }
     }
 
@@ -479,6 +485,7 @@ impl Shard {
     fn follow_up(&mut self, next: FollowUp, now: Instant) {
         let input = match next {
             FollowUp::Told(handle, told) => return self.take_told(handle, told, now),
+            FollowUp::Noted(token) => return self.noted(token, now),
             FollowUp::Assigned(handle, assignment) => Input::Assigned { handle, assignment },
             FollowUp::Selected(handle, selection) => Input::Selected { handle, selection },
             FollowUp::Unsent(handle, stan) => Input::Unsent { handle, stan },

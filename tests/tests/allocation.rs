@@ -25,6 +25,7 @@ use transaction::input::{Assessment, Selection};
 use transaction::matching::{
     Echo, Expected, Match, PendingLimits, PendingTable, ResponseKind, StanAllocator, StanRange,
 };
+use transaction::reconciliation::Parties;
 use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
 use transaction::{Engine, Handle, Input, Output, OwedId, Settings};
 
@@ -96,6 +97,7 @@ fn settings() -> Settings {
             expiry: Duration::from_secs(604_800),
             inflight_max: 64,
         },
+        parties: Parties::default(),
         next_lsn: Lsn(1),
         wall_at_zero: WALL,
         seed: 7,
@@ -253,6 +255,7 @@ impl Shell {
             | Output::AssignLeg { .. }
             | Output::SendAdvice { .. }
             | Output::Discard { .. }
+            | Output::Noted { .. }
             | Output::Event(_) => {}
         }
     }

@@ -280,6 +280,10 @@ impl Engine {
                 transaction.left = transaction.facts.amount.minor();
             }
         }
+        let found = self.table.transaction(handle);
+        if found.is_some_and(|found| found.state.ending() == Some(Ending::Approved)) {
+            self.count_approval(handle);
+        }
         self.count(Event::Advice(AdviceResult::Accepted));
         self.journal_advised(handle, saf);
     }
@@ -319,6 +323,7 @@ impl Engine {
             transaction.left = transaction.facts.amount.minor();
             transaction.advised = Some(AdviceOrigin::StandIn);
         }
+        self.count_approval(handle);
         self.count(Event::StoodIn);
         self.journal_advised(handle, saf);
     }

@@ -5,6 +5,7 @@
 
 mod act;
 mod admit;
+mod book;
 mod owed;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::error::RecoverError;
 use crate::input::{Handle, Input};
 use crate::operating::{NOBODY, OperateError, Operated, Retried};
 use crate::output::{EntryKind, Event, JournalEntry, Output, Owed, OwedReversal, Reply};
+use crate::reconciliation::Book;
 use crate::replay::Replay;
 use crate::saf::Saf;
 use crate::settings::Settings;
@@ -41,6 +43,7 @@ pub struct Engine {
     pub(crate) table: Table,
     pub(crate) deadlines: Deadlines,
     pub(crate) saf: Saf,
+    pub(crate) book: Book,
     pub(crate) load: Load,
     /// What waits for a record to become durable, in the order of the journal.
     pub(crate) waiting: VecDeque<Waiting>,
@@ -90,6 +93,8 @@ pub(crate) enum Effect {
     },
     /// The same, of all that an issuer is owed.
     Retried { ticket: u32, retried: Retried },
+    /// The shell may be told.
+    Noted { token: u32 },
 }
 
 /// Numbers for gauges.
@@ -118,6 +123,7 @@ impl Engine {
             table: Table::new(&settings),
             deadlines: Deadlines::new(settings.deadlines_max),
             saf: Saf::new(&settings),
+            book: Book::new(settings.parties),
             load: Load::default(),
             waiting: VecDeque::with_capacity(waiting_max),
             outputs: VecDeque::with_capacity(OUTPUTS_MAX),
@@ -138,6 +144,7 @@ impl Engine {
             "recovery ends before the first input"
         );
         self.clock.advance(now);
+        self.book.begin_turn();
         match input {
             Input::Request(request) => self.on_request(&request),
             Input::Reversal(reversal) => self.on_reversal(&reversal),
@@ -178,6 +185,7 @@ impl Engine {
                 operator,
             } => self.on_retry_all(ticket, issuer, from, operator),
             Input::Wall { wall } => self.clock.anchor(wall),
+            Input::Book(input) => self.on_book(input),
             Input::Shed(shed) => self.shed = shed,
         }
         self.debug_invariants();
@@ -265,7 +273,8 @@ impl Engine {
             | EntryKind::Tombstone
             | EntryKind::LateResponse { .. }
             | EntryKind::AdviceDone { .. }
-            | EntryKind::Operated { .. } => false,
+            | EntryKind::Operated { .. }
+            | EntryKind::Book { .. } => false,
         }
     }
 
@@ -375,7 +384,7 @@ impl Engine {
 
     /// Does one piece of the work that is due. `false` when there is none.
     fn step(&mut self) -> bool {
-        if self.replay_step() || self.durable_step() {
+        if self.replay_step() || self.book_step() || self.durable_step() {
             return true;
         }
         let until = self.expire_until;
@@ -400,6 +409,7 @@ impl Engine {
             Effect::Reply { frame, reply } => self.emit(Output::Reply { frame, reply }),
             Effect::Operated { ticket, result } => self.emit(Output::Operated { ticket, result }),
             Effect::Retried { ticket, retried } => self.emit(Output::Retried { ticket, retried }),
+            Effect::Noted { token } => self.emit(Output::Noted { token }),
         }
         true
     }
@@ -492,10 +502,13 @@ impl Engine {
                 .copied()
                 .map(Record::Tombstone);
         }
+        if let EntryKind::Book { place } = entry.kind {
+            return self.book.note(place);
+        }
         let transaction = self.table.transaction(entry.handle)?;
         let (id, decided) = (transaction.id, entry.decided);
         Some(match entry.kind {
-            EntryKind::Tombstone => return None,
+            EntryKind::Tombstone | EntryKind::Book { .. } => return None,
             EntryKind::Intent => Record::Intent(transaction.intent()?),
             EntryKind::Refused { reason } => Record::Refused(transaction.refused(reason)),
             EntryKind::Outcome { kind, issuer_code } => Record::Outcome(Outcome {

@@ -10,6 +10,7 @@ use domain::time::WallTime;
 
 use crate::advice::Original;
 use crate::operating::Operate;
+use crate::reconciliation::BookInput;
 
 /// Names an entry of the engine's table. A handle outlives its entry harmlessly: what it says is
 /// then ignored.
@@ -19,6 +20,14 @@ pub struct Handle {
     pub index: u32,
     /// Counts how often the position was given out.
     pub generation: u32,
+}
+
+impl Handle {
+    /// No entry's.
+    pub(crate) const NONE: Self = Self {
+        index: u32::MAX,
+        generation: u32::MAX,
+    };
 }
 
 /// Names one owed reversal or advice, in all its transmissions. It outlives it harmlessly: an
@@ -152,6 +161,8 @@ pub enum Input<'a> {
         /// The wall time.
         wall: WallTime,
     },
+    /// Days, totals and reconciliations.
+    Book(BookInput),
     /// Whether the shell wants no further work: overload, drain or journal pressure. Copies and
     /// reversals are served all the same.
     Shed(bool),

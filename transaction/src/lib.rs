@@ -15,7 +15,7 @@
 //! # Entry points
 //! [`Engine`], [`Input`], [`Output`], [`Settings`]; for the links [`matching::StanAllocator`] and
 //! [`matching::PendingTable`]; for connections [`network::LinkMachine`] and
-//! [`network::SessionMachine`].
+//! [`network::SessionMachine`]; for totals [`reconciliation`].
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -44,6 +44,7 @@ pub mod network;
 pub mod operating;
 pub mod output;
 mod random;
+pub mod reconciliation;
 mod replay;
 mod reversal;
 mod saf;

@@ -1,5 +1,6 @@
 //! Network management (semantics.md §7): the life of a link, of a session, of a key and of a
-//! business day. No message of it enters the engine, the duplicate store or the journal.
+//! business day. No message of it enters the engine, the duplicate store or the journal; which day
+//! it is does.
 //!
 //! Each machine is told what has happened and says what to send; the shell writes the messages.
 //! Answers to the other side's messages are the shell's alone: they are always given.

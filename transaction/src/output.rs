@@ -137,6 +137,11 @@ pub enum Output {
         /// What was done.
         retried: Retried,
     },
+    /// What was asked of the book under this token is durable.
+    Noted {
+        /// As it was given.
+        token: u32,
+    },
     /// Something to count.
     Event(Event),
 }
@@ -233,6 +238,10 @@ pub(crate) enum EntryKind {
         code: Option<ResponseCode>,
         attempts: u32,
     },
+    Book {
+        /// Among those of the turn.
+        place: u32,
+    },
 }
 
 /// A reversal that is owed to an issuer, as [`Output::SendReversal`] sends it.
@@ -296,6 +305,8 @@ pub enum Event {
     },
     /// The answer's further fields did not fit the store; the answer goes without them.
     AnswerCut,
+    /// A transaction could not be counted: there is no room for a further day or currency.
+    Uncounted,
 }
 
 /// Something that is owed to an issuer.

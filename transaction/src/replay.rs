@@ -72,6 +72,18 @@ impl Engine {
                 self.replay_operated(operated);
                 Ok(())
             }
+            Record::Day(day) => {
+                self.book.replay_day(day);
+                Ok(())
+            }
+            Record::Totals(totals) => {
+                self.book.replay_totals(totals);
+                Ok(())
+            }
+            Record::Reconciled(reconciled) => {
+                self.book.replay_result(reconciled);
+                Ok(())
+            }
             Record::LateResponse(late) => {
                 if let Some(found) = self.replayed(late.transaction) {
                     self.with_replayed(found, |transaction| transaction.late_seen = true);
@@ -101,6 +113,7 @@ impl Engine {
         let by_id = KeyIndex::new(0, 0);
         let cursor = Some(0);
         self.replay = Some(Replay { by_id, cursor });
+        self.open_book();
         Ok(())
     }
 
@@ -183,6 +196,9 @@ impl Engine {
             transaction.store_answer(&outcome.answer, arena);
             transaction.settle_replayed(ending);
         }
+        if ending == Ending::Approved {
+            self.count_approval(found);
+        }
         match ending {
             Ending::Approved | Ending::Declined | Ending::NotSent => {
                 self.table.finish(found.index);
@@ -217,6 +233,9 @@ impl Engine {
         {
             self.replay_state(found, State::Settled(ending));
         }
+        if what.key.0 != 0 {
+            self.count_reversal(found, what.replacement.unwrap_or(0));
+        }
         if let Some((transaction, arena)) = self.table.with_arena(found) {
             transaction.owed_once = true;
             transaction.stan_held = true;
@@ -249,6 +268,9 @@ impl Engine {
             }
             None => self.replay_transaction(Transaction::recovered_advised(advised))?,
         };
+        if advised.leg.is_some() && advised.is_approval() {
+            self.count_approval(handle);
+        }
         if let Some(leg) = advised.leg {
             let what = Owed::Advice(advised.origin);
             let mut entry = SafEntry::new(handle, leg.issuer, what);

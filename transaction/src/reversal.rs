@@ -165,6 +165,7 @@ impl Engine {
 
     //= docs/rules.md#V-09
     fn take_back(&mut self, handle: Handle, what: Requested) {
+        self.count_reversal(handle, what.replacement.unwrap_or(0));
         if let Some((transaction, arena)) = self.table.with_arena(handle) {
             transaction.take_back(what, arena);
         }

@@ -6,6 +6,8 @@ use domain::ResponseCode;
 use domain::ids::{Lsn, NodeId, ShardId};
 use domain::time::WallTime;
 
+use crate::reconciliation::Parties;
+
 /// Construction parameters of an [`crate::Engine`].
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -51,6 +53,8 @@ pub struct Settings {
     pub decision_timeout: Duration,
     /// How owed reversals are sent.
     pub saf: SafPolicy,
+    /// With whom totals are kept.
+    pub parties: Parties,
     /// The position of the first record that this engine writes.
     pub next_lsn: Lsn,
     /// The wall time at [`domain::time::Instant::ZERO`].

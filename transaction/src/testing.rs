@@ -57,6 +57,7 @@ pub(crate) fn settings() -> Settings {
             expiry: Duration::from_secs(7 * 86_400),
             inflight_max: 4,
         },
+        parties: crate::reconciliation::Parties::default(),
         next_lsn: Lsn(1),
         wall_at_zero: NOON,
         seed: 7,
@@ -534,6 +535,9 @@ pub(crate) fn name(record: &Record<'_>) -> &'static str {
         Record::Advised(_) => "advised",
         Record::AdviceDone(_) => "advice-done",
         Record::Operated(_) => "operated",
+        Record::Day(_) => "day",
+        Record::Totals(_) => "totals",
+        Record::Reconciled(_) => "reconciled",
     }
 }
 
@@ -560,6 +564,9 @@ fn owned(record: Record<'_>) -> Record<'static> {
         Record::LateResponse(record) => Record::LateResponse(record),
         Record::AdviceDone(record) => Record::AdviceDone(record),
         Record::Operated(record) => Record::Operated(record),
+        Record::Day(record) => Record::Day(record),
+        Record::Totals(record) => Record::Totals(record),
+        Record::Reconciled(record) => Record::Reconciled(record),
         Record::Advised(record) => Record::Advised(Advised {
             transaction: record.transaction,
             admitted: record.admitted,

@@ -33,6 +33,8 @@ pub(crate) struct Transaction {
     pub(crate) stan_held: bool,
     /// A late or second answer was journaled; one is enough.
     pub(crate) late_seen: bool,
+    /// It stands in the totals as an approval.
+    pub(crate) is_counted: bool,
     /// During recovery: a reversal was owed at some time.
     pub(crate) owed_once: bool,
     /// An advice, or approved in place of an issuer.
@@ -198,6 +200,7 @@ impl Transaction {
             leg_open: false,
             stan_held: false,
             late_seen: false,
+            is_counted: false,
             owed_once: false,
             advised: None,
             reported: None,

@@ -248,7 +248,7 @@ pub fn write_network(
 }
 
 /// DE12 of 1993: `YYMMDDhhmmss`.
-fn local_time(at: WallTime) -> [u8; 12] {
+pub(super) fn local_time(at: WallTime) -> [u8; 12] {
     let year = u64::from(at.civil().year % 100);
     let rest = u64::from(TransmissionTime::at(at).as_number());
     digits_of(year.saturating_mul(10_000_000_000).saturating_add(rest))

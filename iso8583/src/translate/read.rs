@@ -307,7 +307,7 @@ pub fn can_be_refused(message: MessageRef<'_>) -> bool {
     message.mti().response().is_some() && present.contains(11) && present.contains(41)
 }
 
-const fn transmission(mti: Mti) -> Transmission {
+pub(super) const fn transmission(mti: Mti) -> Transmission {
     if mti.is_repeat() {
         Transmission::Repeat
     } else {

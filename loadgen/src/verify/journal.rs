@@ -102,8 +102,12 @@ impl JournalBook {
                 }
             }
             Record::Operated(operated) => self.operated(operated),
-            // Neither moves money.
-            Record::Tombstone(_) | Record::LateResponse(_) => {}
+            // None of them moves money.
+            Record::Tombstone(_)
+            | Record::LateResponse(_)
+            | Record::Day(_)
+            | Record::Totals(_)
+            | Record::Reconciled(_) => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! One record as a row of `event`.
 
 use domain::ids::{Lsn, ShardId, Slot, TransactionId};
+use domain::reconciliation::Party;
 use domain::record::{Advised, Intent, Operated, Outcome, Record, Refused, SafDone, SafOwed};
 use domain::request::{Facts, IssuerLeg};
 use domain::time::WallTime;
@@ -84,6 +85,9 @@ pub(crate) const fn record_time(record: &Record<'_>) -> WallTime {
         Record::Advised(record) => record.admitted,
         Record::AdviceDone(record) => record.decided,
         Record::Operated(record) => record.decided,
+        Record::Day(record) => record.noted,
+        Record::Totals(record) => record.noted,
+        Record::Reconciled(record) => record.decided,
     }
 }
 
@@ -127,6 +131,16 @@ impl<'r> Cells<'r> {
                 issuer: Some(late.issuer.0),
                 ..Self::default()
             },
+            Record::Day(day) => Self::default().with(day.party),
+            Record::Totals(totals) => Self {
+                detail: totals.is_closed.then_some("closed"),
+                ..Self::default().with(totals.party)
+            },
+            Record::Reconciled(reconciled) => Self {
+                detail: Some(words::verdict(reconciled.verdict)),
+                stan: Some(reconciled.stan.number()),
+                ..Self::default().with(reconciled.party)
+            },
         }
     }
 
@@ -142,6 +156,19 @@ impl<'r> Cells<'r> {
         match &advised.leg {
             Some(leg) => cells.sent(leg),
             None => cells,
+        }
+    }
+
+    const fn with(self, party: Party) -> Self {
+        match party {
+            Party::Acquirer(id) => Self {
+                acquirer: Some(id.0),
+                ..self
+            },
+            Party::Issuer(id) => Self {
+                issuer: Some(id.0),
+                ..self
+            },
         }
     }
 

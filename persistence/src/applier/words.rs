@@ -1,6 +1,7 @@
 //! The words that stand in text columns. They are read by people and reports: never changed, only
 //! added to.
 
+use domain::reconciliation::Verdict;
 use domain::record::{
     AdviceOrigin, Advised, Operation, OutcomeKind, OwedKind, Record, RefusalReason, ReversalCause,
     SafResult,
@@ -21,6 +22,19 @@ pub(crate) const fn kind(record: &Record<'_>) -> &'static str {
         Record::Advised(_) => "advised",
         Record::AdviceDone(_) => "advice_done",
         Record::Operated(_) => "operated",
+        Record::Day(_) => "day",
+        Record::Totals(_) => "totals",
+        Record::Reconciled(_) => "reconciled",
+    }
+}
+
+/// What a reconciliation came to.
+pub(crate) const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Unknown => "unknown",
+        Verdict::InBalance => "in_balance",
+        Verdict::OutOfBalance => "out_of_balance",
+        Verdict::Error => "error",
     }
 }
 

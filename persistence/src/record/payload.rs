@@ -36,6 +36,9 @@ pub(super) const fn len(record: &Record<'_>) -> usize {
         Record::LateResponse(_) => v1::LATE_RESPONSE_LEN,
         Record::Advised(advised) => v1::ADVISED_LEN + advised.fields.len(),
         Record::Operated(operated) => v1::OPERATED_LEN + operated.reason.len(),
+        Record::Day(_) => v1::DAY_LEN,
+        Record::Totals(_) => v1::TOTALS_LEN,
+        Record::Reconciled(_) => v1::RECONCILED_LEN,
     }
 }
 
@@ -66,6 +69,9 @@ pub(super) fn write(record: &Record<'_>, out: &mut [u8]) -> Result<(), EncodeErr
             operated.reason.as_str().as_bytes(),
             out,
         ),
+        Record::Day(day) => archive(&v1::DayV1::from(day), out),
+        Record::Totals(totals) => archive(&v1::TotalsV1::from(totals), out),
+        Record::Reconciled(reconciled) => archive(&v1::ReconciledV1::from(reconciled), out),
     }
 }
 
@@ -103,6 +109,11 @@ pub(super) fn read(
         RecordType::Operated => {
             let (fixed, reason) = split_fields(bytes, v1::OPERATED_LEN)?;
             Record::Operated(exact::<v1::OperatedV1>(fixed)?.operated(transaction, reason)?)
+        }
+        RecordType::Day => Record::Day(exact::<v1::DayV1>(bytes)?.day(transaction)?),
+        RecordType::Totals => Record::Totals(exact::<v1::TotalsV1>(bytes)?.totals(transaction)?),
+        RecordType::Reconciled => {
+            Record::Reconciled(exact::<v1::ReconciledV1>(bytes)?.reconciled(transaction)?)
         }
     })
 }

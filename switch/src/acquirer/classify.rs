@@ -41,6 +41,9 @@ pub(crate) fn classify(message: MessageRef<'_>, parsed: Result<(), ParseError>) 
             MessageClass::Authorisation | MessageClass::Financial | MessageClass::Reversal,
             Function::Request | Function::Advice,
         ) => transaction(message),
+        (MessageClass::Reconciliation, Function::Request | Function::Advice) => {
+            reconciliation(message)
+        }
         (MessageClass::Network, Function::Request | Function::Advice) => Class::Network,
         (MessageClass::Network, Function::RequestResponse | Function::AdviceResponse) => {
             Class::NetworkAnswer
@@ -58,6 +61,14 @@ fn transaction(message: MessageRef<'_>) -> Class {
     match checked {
         Err(error) => refuse(message, ResponseCode::FORMAT_ERROR, Some(error.field)),
         Ok(()) => Class::Transaction(Claim::of(message)),
+    }
+}
+
+/// Its leader is found by DE11; what else it lacks is told in its answer.
+fn reconciliation(message: MessageRef<'_>) -> Class {
+    match translate::stan(message) {
+        Ok(_) => Class::Transaction(Claim::Reconciliation),
+        Err(error) => refuse(message, ResponseCode::FORMAT_ERROR, Some(error.field)),
     }
 }
 
@@ -130,6 +141,7 @@ mod tests {
         match (v == version, class) {
             (true, 8) => Class::Network,
             (true, 4) if served => Class::Transaction(Claim::Reversal),
+            (true, 5) => Class::Transaction(Claim::Reconciliation),
             (true, _) if served && function == 2 => Class::Transaction(Claim::Advice),
             (true, _) if served && origin % 2 == 1 => Class::Transaction(Claim::Repeat),
             (true, _) if served => Class::Transaction(Claim::New),

@@ -496,12 +496,12 @@ impl Reader {
             | NetworkKind::Other => Told::Accepted,
         };
         self.session.answer_network(&frame, told);
-        let wall = context.clock.wall();
-        let date = translate::settlement_date(frame.message(), wall);
-        if let Some(date) = self.session.asked(kind, date, wall, now) {
+        self.session.asked(kind, now);
+        if kind == NetworkKind::CutOver {
+            let wall = context.clock.wall();
             context.inbox.push(Event::SessionCutOver {
                 listener: context.listener,
-                date,
+                named: translate::settlement_date(frame.message(), wall),
             });
         }
         context.pool.give(frame);

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use domain::currency::Currency;
 use domain::ids::{Lsn, ShardId, TransactionId};
+use domain::reconciliation::{DayTotals, Figure, Party, Reconciled, Totals};
 use domain::record::{OutcomeKind, Record};
 use persistence::layout::MANIFEST;
 use persistence::reader::UpTo;
@@ -81,7 +82,10 @@ impl Sum {
             | Record::SafOwed(_)
             | Record::SafDone(_)
             | Record::Tombstone(_)
-            | Record::LateResponse(_) => return,
+            | Record::LateResponse(_)
+            | Record::Day(_)
+            | Record::Totals(_)
+            | Record::Reconciled(_) => return,
         };
         let asked = self
             .asked
@@ -131,7 +135,48 @@ const fn kind(record: &Record<'_>) -> &'static str {
         Record::Advised(_) => "advised",
         Record::AdviceDone(_) => "advice-done",
         Record::Operated(_) => "operated",
+        Record::Day(_) => "day",
+        Record::Totals(_) => "totals",
+        Record::Reconciled(_) => "reconciled",
     }
+}
+
+fn totals(day: &DayTotals) -> String {
+    format!(
+        "{} date={} currency={} closed={} {}",
+        party(day.party),
+        day.date,
+        day.currency,
+        day.is_closed,
+        figures(&day.totals)
+    )
+}
+
+fn result(reconciled: &Reconciled) -> String {
+    format!(
+        "{} date={} currency={} stan={} verdict={:?} {}",
+        party(reconciled.party),
+        reconciled.date,
+        reconciled.currency,
+        reconciled.stan,
+        reconciled.verdict,
+        figures(&reconciled.ours)
+    )
+}
+
+fn party(party: Party) -> String {
+    match party {
+        Party::Acquirer(id) => format!("acquirer={id}"),
+        Party::Issuer(id) => format!("issuer={id}"),
+    }
+}
+
+/// What is not nothing, by data element; reversals stand under what they reverse.
+fn figures(totals: &Totals) -> String {
+    let all = Figure::ALL.into_iter();
+    let counted = all.filter(|figure| totals.of(*figure) > 0);
+    let told = counted.map(|figure| format!("de{}={}", figure.field(), totals.of(figure)));
+    told.collect::<Vec<_>>().join(" ")
 }
 
 /// One record in one line. The types mask account numbers; further fields of answers are not shown.
@@ -185,6 +230,9 @@ fn line(record: &Record<'_>) -> String {
             operated.reason
         ),
         Record::Tombstone(tombstone) => format!("{head} stan={}", tombstone.original.stan),
+        Record::Day(day) => format!("{head} {} date={}", party(day.party), day.date),
+        Record::Totals(day) => format!("{head} {}", totals(day)),
+        Record::Reconciled(reconciled) => format!("{head} {}", result(reconciled)),
         Record::LateResponse(late) => format!("{head} issuer={} code={}", late.issuer, late.code),
     }
 }

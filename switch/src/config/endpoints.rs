@@ -10,6 +10,7 @@ use super::codes::timeout_answer;
 use super::dialects::Dialects;
 use super::mac::{Asks, Macs, failure_answer};
 use super::network;
+use super::reconcile;
 use super::section::{Section, nearest};
 use super::wire::{request_header, wire};
 use super::{Acquirer, Breaker, Issuer, Limits, Listener, ListenerId};
@@ -59,6 +60,7 @@ pub(super) fn listeners(
             mac: shared.macs.read(&section, wire.dialect, Asks::Never),
             network_codes: network::codes(&section, wire.dialect),
             session: network::session(&section),
+            reconcile: reconcile::listener(&section),
             acquirer: AcquirerId(acquirer.unwrap_or(0)),
             mac_failure_answer: failure_answer(&section, wire.dialect),
             timeout_answer: timeout_answer(&section),

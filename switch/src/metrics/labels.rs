@@ -377,6 +377,25 @@ label! {
         CopyConflict = "copy_conflict",
         /// A reversal's original may have been forgotten for want of room.
         OriginalForgotten = "original_forgotten",
+        /// The totals of a party are others than ours.
+        OutOfBalance = "out_of_balance",
+        /// A transaction found no room in the totals.
+        Uncounted = "uncounted",
+    }
+}
+label! {
+    /// What a reconciliation came to.
+    ReconciliationResult {
+        /// Both sides say the same.
+        InBalance = "in_balance",
+        /// They do not.
+        OutOfBalance = "out_of_balance",
+        /// Nothing was compared.
+        Unknown = "unknown",
+        /// The message could not be used.
+        Error = "error",
+        /// A copy got the earlier result.
+        Repeated = "repeated",
     }
 }
 label! {

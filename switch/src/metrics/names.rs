@@ -4,8 +4,8 @@
 use super::labels::{
     AcceptError, AdviceOriginLabel, ApplierRow, BreakerLabel, CloseReason, DeclineReason,
     EjectionLabel, ExceptionReason, Ingress, IssuerResult, JournalOp, LinkState, LogDropCause,
-    MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, RejectReason, RepeatResult,
-    ReversalCauseLabel, RiskVerdict, Side, Stage, TransactionType, UnmatchedReason,
+    MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, ReconciliationResult, RejectReason,
+    RepeatResult, ReversalCauseLabel, RiskVerdict, Side, Stage, TransactionType, UnmatchedReason,
     UnwritableReason,
 };
 use crate::limits::LABELS_MAX;
@@ -376,6 +376,9 @@ families! {
         "Exceptions that `njia saf retry` can put back.";
     Exceptions: COUNTER, None, "njia_exceptions_total", [words("reason", ExceptionReason::VALUES)],
         "What people have to look at.";
+    Reconciliations: COUNTER, None, "njia_reconciliations_total",
+        [words("side", Side::VALUES), words("result", ReconciliationResult::VALUES)],
+        "Reconciliations, by what they came to.";
     RiskDuration: SHORT_TIMES, Seconds, "njia_risk_duration_seconds", [],
         "Time of one assessment; one in 16 is timed.";
     RiskVerdicts: COUNTER, None, "njia_risk_verdicts_total",

@@ -96,6 +96,7 @@ impl Metrics {
                 let origin = AdviceOriginLabel::StandIn;
                 self.count(Counter::Advices(origin, OwedResultLabel::Owed));
             }
+            Event::Uncounted => self.except(ExceptionReason::Uncounted),
             Event::SecondAnswer { conflict: true } => self.except(ExceptionReason::AnswerConflict),
             // Late and second answers are counted where they are matched, with their issuer; the
             // rest has no metric of its own.
@@ -180,7 +181,10 @@ impl Metrics {
             | Record::SafOwed(_)
             | Record::SafDone(_)
             | Record::Tombstone(_)
-            | Record::LateResponse(_) => {}
+            | Record::LateResponse(_)
+            | Record::Day(_)
+            | Record::Totals(_)
+            | Record::Reconciled(_) => {}
         }
     }
 

@@ -78,6 +78,7 @@ impl Shard {
             Output::Discard { frame } => self.discard(frame),
             Output::Operated { ticket, result } => self.tell_operated(ticket, result),
             Output::Retried { ticket, retried } => self.tell_retried(ticket, retried),
+            Output::Noted { token } => self.follow_noted(token),
             Output::Event(event) => self.metrics.count_event(event),
         }
     }
@@ -101,7 +102,10 @@ impl Shard {
             | Record::SafOwed(_)
             | Record::SafDone(_)
             | Record::Tombstone(_)
-            | Record::LateResponse(_) => Class::Reserved,
+            | Record::LateResponse(_)
+            | Record::Day(_)
+            | Record::Totals(_)
+            | Record::Reconciled(_) => Class::Reserved,
         };
         match self.journal.append(&record, class) {
             Ok(appended) => {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use domain::ids::{LinkId, Lsn, ShardId};
+use domain::reconciliation::Party;
 use domain::time::WallTime;
 use risk_inline::list::ListSpec;
 use risk_inline::policy::{AmountLimit, VelocityLimit, VelocityWindow};
@@ -11,6 +12,7 @@ use router::links::LinkPool;
 use router::policy::SlowPolicy;
 use router::{BreakerPolicy, IssuerPolicy};
 use transaction::matching::{StanAllocator, StanRange};
+use transaction::reconciliation::Parties;
 use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
 
 use super::{LinkPlace, LinkTable};
@@ -62,11 +64,21 @@ pub(super) fn engine_settings(
             expiry: config.saf.expiry,
             inflight_max: config.saf.inflight_max,
         },
+        parties: parties(config),
         next_lsn: Lsn(1),
         wall_at_zero,
         seed: u64::from(start),
         chunks: Chunks::Lazy,
     }
+}
+
+/// With whom totals are kept.
+fn parties(config: &Config) -> Parties {
+    let listeners = config.listeners.iter();
+    let kept = listeners.filter(|listener| listener.reconcile.is_some());
+    kept.fold(Parties::default(), |parties, listener| {
+        parties.with(Party::Acquirer(listener.acquirer))
+    })
 }
 
 /// What a shard's router may do to each issuer: its share of the bulkhead.

@@ -39,6 +39,7 @@ impl Shard {
         match Claim::of(frame.message()) {
             Claim::Reversal => self.admit_reversal(session, frame, now),
             Claim::Advice => self.admit_advice(session, frame, now),
+            Claim::Reconciliation => self.admit_reconciliation(session, frame, now),
             Claim::New if now.since(frame.queued) > self.config.limits.request_wait_max => {
                 self.refuse_excess(session, frame);
             }

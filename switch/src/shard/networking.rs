@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use domain::ids::{IssuerId, LinkId, ShardId};
 use domain::network::SettlementDate;
+use domain::reconciliation::Party;
 use domain::time::Instant;
 use iso8583::error::MacError;
 use transaction::Input;
@@ -283,6 +284,14 @@ impl Shard {
                 CutOverStep::Start => settlement.begin(date, hold, wall, now),
                 CutOverStep::End => settlement.end(),
             }
+        }
+        let date = self
+            .work
+            .settlements
+            .get(position)
+            .map(|one| one.date(wall));
+        if let (CutOverStep::Start, Some(date)) = (step, date) {
+            self.set_day(Party::Issuer(issuer), date, now);
         }
         self.set_links_up(issuer, now);
     }

@@ -217,6 +217,7 @@ impl Shard {
         }
         crash::point(Step::RecoveryDurable);
         self.turn(transaction::Input::Durable { lsn: durable }, now);
+        self.resume_days();
         Ok(())
     }
 

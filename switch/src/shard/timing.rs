@@ -50,7 +50,10 @@ impl Syncs {
             | Record::Tombstone(_)
             | Record::LateResponse(_)
             | Record::AdviceDone(_)
-            | Record::Operated(_) => return,
+            | Record::Operated(_)
+            | Record::Day(_)
+            | Record::Totals(_)
+            | Record::Reconciled(_) => return,
         };
         debug_assert!(self.waiting.back().is_none_or(|(last, ..)| *last < lsn));
         self.waiting.push_back((lsn, now, stage));

@@ -109,6 +109,7 @@ impl Shard {
         self.report_breakers(now);
         self.report_ejections(now);
         self.network_timeouts(now);
+        self.write_book(now);
         self.note_open_time(now);
         self.count_journal_errors();
         self.give_up_stalled_journal(now);
@@ -134,6 +135,7 @@ impl Shard {
     /// Tells the peers whether this shard still needs them, or they it.
     fn note_rest(&mut self) {
         let at_rest = self.engine.counts().inflight == 0
+            && self.work.reconciling.is_at_rest()
             && self.inbox.is_empty()
             && self.mesh.depth() == 0
             && self.work.dirty.is_empty()

@@ -201,7 +201,12 @@ impl State {
                 self.told_issuer += 1;
                 self.exceptions += u32::from(done.result != SafResult::Acknowledged);
             }
-            Record::Tombstone(_) | Record::LateResponse(_) | Record::Operated(_) => {}
+            Record::Tombstone(_)
+            | Record::LateResponse(_)
+            | Record::Operated(_)
+            | Record::Day(_)
+            | Record::Totals(_)
+            | Record::Reconciled(_) => {}
         }
     }
 

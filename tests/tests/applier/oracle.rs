@@ -61,11 +61,8 @@ fn lay(rows: &mut Rows, log: &Log, lsn: Lsn, record: &Record<'_>) {
                 Some(outcome.answer.code),
             );
             set(row, "issuer_code", text(outcome.issuer_code));
-            set(
-                row,
-                "authorisation",
-                absent(outcome.answer.authorisation.as_str()),
-            );
+            let authorisation = absent(outcome.answer.authorisation.as_str());
+            set(row, "authorisation", authorisation);
             set(row, "answer_amount", minor(outcome.answer.amount));
             set(row, "decided", millis(outcome.decided));
         }
@@ -93,7 +90,12 @@ fn lay(rows: &mut Rows, log: &Log, lsn: Lsn, record: &Record<'_>) {
             let Some(row) = rows.get_mut(&id) else { return };
             operate(row, operated);
         }
-        Record::Tombstone(_) | Record::AdviceDone(_) | Record::Operated(_) => return,
+        Record::Tombstone(_)
+        | Record::AdviceDone(_)
+        | Record::Operated(_)
+        | Record::Day(_)
+        | Record::Totals(_)
+        | Record::Reconciled(_) => return,
     }
     let row = rows.get_mut(&id).expect("the row was there");
     set(row, "shard_key", json!(record.transaction().slot().0));

@@ -258,6 +258,9 @@ impl Engine {
         }
         self.end_leg(handle, LegEnding::Answered(answer.code));
         self.release_stan(handle, StanReuse::AtOnce);
+        if answer.code.is_approval() {
+            self.count_approval(handle);
+        }
         self.journal_outcome(handle, OutcomeKind::Answered, None);
         self.wait(Effect::Outcome(handle));
     }

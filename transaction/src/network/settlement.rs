@@ -11,8 +11,8 @@ use core::time::Duration;
 use domain::network::SettlementDate;
 use domain::time::{Instant, WallTime};
 
-/// Which day it is, and whether the other party wants silence while it changes. It lives as long as
-/// the process: after a start it is the calendar day, until the next cut-over.
+/// Which day it is, and whether the other party wants silence while it changes. The day is that of
+/// the journal after a start; a hold ends with the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settlement {
     /// `None` before the first cut-over.
@@ -55,6 +55,11 @@ impl Settlement {
             Hold::UntilEnd => Some(now.after(Self::HOLD_MAX)),
             Hold::No => None,
         };
+    }
+
+    /// The day that is known from before: no cut-over begins.
+    pub const fn resume(&mut self, date: SettlementDate) {
+        self.date = Some(date);
     }
 
     /// It has ended.

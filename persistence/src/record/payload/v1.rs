@@ -26,9 +26,11 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::super::RecordError;
 
 mod advised;
+mod book;
 mod operated;
 
 pub(super) use advised::{ADVISED_LEN, AdvisedV1};
+pub(super) use book::{DAY_LEN, DayV1, RECONCILED_LEN, ReconciledV1, TOTALS_LEN, TotalsV1};
 pub(super) use operated::{OPERATED_LEN, OperatedV1};
 
 pub(super) const INTENT_LEN: usize = size_of::<ArchivedIntentV1>();

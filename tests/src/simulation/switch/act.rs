@@ -61,6 +61,9 @@ impl Shard {
             Output::SendAdvice { owed, transmission } => {
                 return self.send_advice(owed, transmission, around);
             }
+            Output::Noted { .. } => {
+                return Err(("book", "nobody here asks for totals".to_string()));
+            }
             Output::FindOriginal { handle, query } => self.find_original(handle, query, around),
             Output::AssignLeg { handle, issuer, .. } => self.assign_leg(handle, issuer, around),
             Output::Operated { .. } | Output::Retried { .. } => {

@@ -16,6 +16,7 @@ use router::{
     BreakerPolicy, Candidate, Conditions, IssuerPolicy, PrefixRange, RouteSpec, RouteTable,
 };
 use transaction::Settings;
+use transaction::reconciliation::Parties;
 use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
 
 use super::*;
@@ -230,6 +231,7 @@ fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
             expiry: Duration::from_secs(bounds.saf_expiry_s),
             inflight_max: bounds.saf_window as u32,
         },
+        parties: Parties::default(),
         next_lsn: Lsn(1),
         wall_at_zero: wall(0, around.wall_ahead),
         seed: begin.life,

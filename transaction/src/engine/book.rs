@@ -1,0 +1,181 @@
+//! The engine keeps the book of its shard: what it counts, and what it is asked.
+
+use domain::Amount;
+use domain::currency::Currency;
+use domain::network::SettlementDate;
+use domain::reconciliation::{Effect as Counted, Party, Reconciled, Totals, kind_of};
+use domain::record::Record;
+
+use crate::engine::{Effect, Engine};
+use crate::input::Handle;
+use crate::output::{EntryKind, Event};
+use crate::reconciliation::{
+    BookInput, BucketKey, ClosedNow, DayEnd, Item, ReconciliationKey, Stamp, settled,
+};
+
+impl Engine {
+    /// The day in force with a party, if one was ever told or totals are kept with it.
+    #[must_use]
+    pub fn day(&self, party: Party) -> Option<SettlementDate> {
+        self.book.told(party)
+    }
+
+    /// The day that a reconciliation means which names none.
+    #[must_use]
+    pub fn due_day(&self, party: Party, currency: Currency) -> SettlementDate {
+        self.book.due(party, currency, self.clock.wall())
+    }
+
+    /// Whether totals of a day may be here.
+    #[must_use]
+    pub fn keeps_totals(&self, party: Party, date: SettlementDate) -> bool {
+        self.book.keeps(party, date, self.clock.wall())
+    }
+
+    /// What this shard has counted.
+    #[must_use]
+    pub fn totals(&self, bucket: BucketKey) -> Totals {
+        self.book.totals(bucket)
+    }
+
+    /// What a reconciliation of the other side came to, if it is known.
+    #[must_use]
+    pub fn reconciled_before(&self, key: ReconciliationKey) -> Option<&Reconciled> {
+        self.book.result(key)
+    }
+
+    pub(crate) fn on_book(&mut self, input: BookInput) {
+        match input {
+            BookInput::Day { party, date } => {
+                if self.book.set_day(party, date) {
+                    let stamp = self.stamp(party);
+                    let record = self.book.day_record(party, stamp);
+                    self.note(record);
+                }
+            }
+            BookInput::Close { bucket, end, token } => {
+                if end == DayEnd::Closed {
+                    self.close_day(bucket);
+                }
+                self.wait(Effect::Noted { token });
+            }
+            BookInput::Decided { decision, token } => {
+                let stamp = self.stamp(decision.key.party);
+                let record = self.book.decide(&decision, stamp);
+                self.note(Some(record));
+                self.wait(Effect::Noted { token });
+            }
+            BookInput::Snapshot => self.book.begin_snapshot(),
+        }
+    }
+
+    fn close_day(&mut self, bucket: BucketKey) {
+        match self.book.close(bucket) {
+            Some(ClosedNow::Yes) => {
+                let stamp = self.stamp(bucket.party);
+                let record = self.book.totals_record(bucket, stamp);
+                self.note(record);
+            }
+            Some(ClosedNow::No) => {}
+            None => self.count(Event::Uncounted),
+        }
+    }
+
+    /// Days are known from the first start on, and every start writes down once more what is kept:
+    /// the segments before it are not needed for it.
+    pub(crate) fn open_book(&mut self) {
+        self.book.open(SettlementDate::at(self.clock.wall()));
+    }
+
+    /// Writes one record of a snapshot. `false` when there is none left.
+    pub(crate) fn book_step(&mut self) -> bool {
+        if !self.book.is_writing() {
+            return false;
+        }
+        let stamp = self.stamp_of(domain::ids::Slot(0));
+        let record = self.book.snapshot_step(stamp);
+        let is_more = record.is_some();
+        self.note(record);
+        is_more
+    }
+
+    /// An approval is decided: it counts with both sides.
+    pub(crate) fn count_approval(&mut self, handle: Handle) {
+        let Some(transaction) = self.table.transaction(handle) else {
+            return;
+        };
+        let (facts, at) = (&transaction.facts, transaction.admitted);
+        let acquirer = Party::Acquirer(facts.acquirer);
+        let issuer = transaction.leg.map(|leg| Party::Issuer(leg.issuer));
+        if !self.book.counts(acquirer) && !issuer.is_some_and(|issuer| self.book.counts(issuer)) {
+            return;
+        }
+        let answer = transaction.answer(&self.table.arena);
+        let item = Item {
+            kind: kind_of(facts.class, facts.processing_code.as_bytes()),
+            effect: Counted::Approval,
+            amount: answer.amount.unwrap_or(facts.amount),
+            named: settled(answer.fields, at),
+        };
+        self.book.count(acquirer, &item);
+        if let Some(issuer) = issuer {
+            self.book.count(issuer, &item);
+        }
+        if let Some(transaction) = self.table.transaction_mut(handle) {
+            transaction.is_counted = true;
+        }
+        self.tell_lost();
+    }
+
+    /// What an approval leaves is less from here on: `stays` of what it left before. Counts for the
+    /// days in force, whenever it was approved.
+    //= docs/rules.md#B-02
+    pub(crate) fn count_reversal(&mut self, handle: Handle, stays: u64) {
+        let Some(transaction) = self.table.transaction(handle) else {
+            return;
+        };
+        let facts = &transaction.facts;
+        let reversed = transaction.left.saturating_sub(stays);
+        let amount = Amount::new(reversed, facts.amount.currency());
+        let (true, Ok(amount)) = (transaction.is_counted, amount) else {
+            return;
+        };
+        let acquirer = Party::Acquirer(facts.acquirer);
+        let issuer = transaction.leg.map(|leg| Party::Issuer(leg.issuer));
+        let item = Item {
+            kind: kind_of(facts.class, facts.processing_code.as_bytes()),
+            effect: Counted::Reversal,
+            amount,
+            named: None,
+        };
+        self.book.count(acquirer, &item);
+        if let Some(issuer) = issuer {
+            self.book.count(issuer, &item);
+        }
+        self.tell_lost();
+    }
+
+    fn tell_lost(&mut self) {
+        if self.book.take_lost() > 0 && self.replay.is_none() {
+            self.count(Event::Uncounted);
+        }
+    }
+
+    fn stamp(&mut self, party: Party) -> Stamp {
+        self.stamp_of(crate::reconciliation::Book::slot(party))
+    }
+
+    fn stamp_of(&mut self, slot: domain::ids::Slot) -> Stamp {
+        Stamp {
+            id: self.next_id(slot),
+            at: self.clock.wall(),
+        }
+    }
+
+    fn note(&mut self, record: Option<Record<'static>>) {
+        if let Some(record) = record {
+            let place = self.book.put(record);
+            self.journal(Handle::NONE, EntryKind::Book { place });
+        }
+    }
+}
