@@ -322,3 +322,36 @@ fn a_reversal_is_dropped_and_put_back() {
     issuers.finish().unwrap();
     fs::remove_dir_all(&folder).unwrap();
 }
+
+/// A long outage with many advices: half of the STANs are the requests'.
+#[test]
+fn fault_069_what_is_owed_leaves_stans_to_requests() {
+    let _machine = alone();
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "saf-stans");
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
+    let few = [
+        ("NJIA__NODE__SHARDS", "1"),
+        ("NJIA__ISSUER__BANK__LINKS", "1"),
+        ("NJIA__ISSUER__BANK__STAN_SIZE", "1000"),
+        ("NJIA__ISSUER__BANK__INFLIGHT_MAX", "400"),
+    ];
+    let node = start(&folder, &issuers, &few);
+    issuers.host.control(Issuers::BANK).mute(true);
+    let mut session = Session::connect(node.listener()).unwrap();
+    let mut told = |stan: u32| {
+        session.send(&advice(&format!("{stan:06}"))).unwrap();
+        session.receive().unwrap().text(39)
+    };
+    let taken = (1..=1_000).take_while(|stan| told(*stan) == "00").count();
+    assert_eq!(taken, 500);
+    assert_eq!(told(2_000), "96", "its acquirer keeps it");
+    session.send(&purchase("003000")).unwrap();
+    let inflight = || node.metric("njia_inflight_transactions", &[]).unwrap();
+    assert!(
+        eventually(SOON, || inflight() == 1.0),
+        "it has gone to the bank"
+    );
+    node.kill().unwrap();
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}

@@ -90,7 +90,8 @@ impl Shard {
         })
     }
 
-    /// A STAN for what waits until its issuer can be reached: of a link that is used, if one is.
+    /// A STAN for what waits until its issuer can be reached: of a link that is used, if one is. It
+    /// may wait for days, so that it leaves requests their share of the numbers.
     pub(super) fn reserve_stan(
         &mut self,
         issuer: IssuerId,
@@ -101,7 +102,7 @@ impl Shard {
         let used = pool.ids().filter(|link| pool.is_usable(*link));
         used.chain(pool.ids()).find_map(|link| {
             let place = all.get_mut(usize::from(link.0))?;
-            Some((link, place.stans.allocate(now)?))
+            Some((link, place.stans.allocate_spare(now)?))
         })
     }
 

@@ -104,6 +104,14 @@ impl StanAllocator {
         Stan::new(self.first.saturating_add(number)).ok()
     }
 
+    /// A number for what may wait for days, such as an advice: only while more than half of them
+    /// are free, so that requests find one however much is owed.
+    pub fn allocate_spare(&mut self, now: Instant) -> Option<Stan> {
+        self.wake(now);
+        let is_spare = self.free > self.share / 2;
+        is_spare.then(|| self.allocate(now)).flatten()
+    }
+
     /// Takes a number that a recovered leg uses. `false` when it is not of this part, or taken.
     pub fn claim(&mut self, stan: Stan) -> bool {
         match self.number_of(stan) {

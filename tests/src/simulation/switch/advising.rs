@@ -94,7 +94,9 @@ impl Shard {
         used.into_iter().chain(all()).find_map(|link| {
             let place = &mut self.places[usize::from(link.0)];
             let of_issuer = place.issuer == issuer;
-            let stan = of_issuer.then(|| place.stans.allocate(now)).flatten()?;
+            let stan = of_issuer
+                .then(|| place.stans.allocate_spare(now))
+                .flatten()?;
             Some((link, stan))
         })
     }

@@ -47,6 +47,24 @@ fn the_parts_of_the_shards_are_disjoint_and_name_their_shard() {
 }
 
 #[test]
+fn what_waits_for_days_leaves_half_of_the_numbers_to_requests() {
+    let mut allocator = StanAllocator::new(&range(1, 10), WINDOW, 4, 9);
+    let spare: Vec<Stan> =
+        core::iter::from_fn(|| allocator.allocate_spare(Instant::ZERO)).collect();
+    assert_eq!((spare.len(), allocator.free()), (5, 5));
+    assert!(allocator.allocate(Instant::ZERO).is_some());
+    allocator.release(spare[0], StanReuse::AtOnce, Instant::ZERO);
+    assert_eq!(
+        allocator.allocate_spare(Instant::ZERO),
+        None,
+        "requests go first"
+    );
+    allocator.release(spare[1], StanReuse::AfterLateWindow, Instant::ZERO);
+    let woken = Instant::ZERO.after(WINDOW);
+    assert!(allocator.allocate_spare(woken).is_some(), "rested enough");
+}
+
+#[test]
 fn fault_065_zero_is_never_given_out() {
     let mut allocator = StanAllocator::new(&range(0, 4), WINDOW, 4, 9);
     let mut given: Vec<u32> = Vec::new();
