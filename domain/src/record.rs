@@ -255,7 +255,8 @@ pub struct Advised<'a> {
     pub origin: AdviceOrigin,
     /// How the advice travels. `None` when it does not: people have to look at it.
     pub leg: Option<IssuerLeg>,
-    /// The transaction that it completes, as its issuer knows it.
+    /// The transaction that it completes, as its issuer knows it. Without a leg: that issuer is not
+    /// configured any more, and else what it completes had been reversed.
     pub completes: Option<Completed>,
     /// What the acquirer and every copy is told.
     pub answer: Acknowledged,

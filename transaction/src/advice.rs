@@ -12,6 +12,7 @@
 //! | A07 | nothing | no route leads anywhere | 92 | nothing, nothing is remembered |
 //! | A08 | nothing | no room to promise it | 96 | nothing, nothing is remembered |
 //! | A09 | nothing | older than an advice may be | 94 | nothing |
+//! | A10 | nothing | its original's issuer is not configured any more | 00 | nothing: people look |
 
 use core::time::Duration;
 
@@ -257,6 +258,7 @@ impl Engine {
                 let ending = found.map_or(Ending::Approved, Transaction::reported_ending);
                 Signal::Assigned { leg, ending }
             }
+            Assignment::NoIssuer => Signal::NotForwarded,
             Assignment::None { code } => Signal::Unassigned { code },
         };
         self.advance(handle, signal);
@@ -340,7 +342,7 @@ impl Engine {
             facts: transaction.facts,
             reported: transaction.reported,
             origin: transaction.advised?,
-            leg: transaction.leg.filter(|_| saf != NONE),
+            leg: transaction.leg,
             completes: self.saf.get(saf).and_then(|entry| entry.completed),
             answer: Acknowledged {
                 code: answer.code,
@@ -357,15 +359,20 @@ impl Engine {
         self.wait(Effect::Outcome(handle));
     }
 
-    /// A03: acknowledged and kept for people; the issuer is told nothing.
+    /// A03, A10: acknowledged and kept for people; the issuer is told nothing. Its record names
+    /// what it completes only where that stands.
     //= docs/rules.md#A-03
     pub(crate) fn leave_to_people(&mut self, handle: Handle) {
         self.store_code(handle, ResponseCode::APPROVED);
-        self.count(Event::Advice(AdviceResult::LeftToPeople));
-        self.journal(handle, EntryKind::Advised { saf: NONE });
-        if let Some(saf) = self.first_owed(handle) {
-            self.except_owed(handle, saf, Ended::Unforwarded);
-        }
+        let saf = self.first_owed(handle);
+        let stands = saf.and_then(|saf| self.saf.get(saf)?.completed);
+        self.count(Event::Advice(match stands {
+            Some(_) => AdviceResult::NoIssuer,
+            None => AdviceResult::LeftToPeople,
+        }));
+        let saf = saf.unwrap_or(NONE);
+        self.journal(handle, EntryKind::Advised { saf });
+        self.except_owed(handle, saf, Ended::Unforwarded);
         self.wait(Effect::Outcome(handle));
     }
 

@@ -187,6 +187,8 @@ pub enum Assessment {
 pub enum Assignment {
     /// With this STAN, to this issuer, when it can be reached.
     Leg(IssuerLeg),
+    /// Not at all: the issuer of what it completes is not configured any more.
+    NoIssuer,
     /// No route is configured for it.
     None {
         /// What the acquirer is told.

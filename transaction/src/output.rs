@@ -338,7 +338,7 @@ pub enum Ended {
     Expired,
     /// An operator took it out.
     Dropped,
-    /// Nobody was ever told: what it completes had been reversed.
+    /// Nobody was ever told: what it completes had been reversed, or its issuer is gone.
     Unforwarded,
 }
 
@@ -376,6 +376,8 @@ pub enum AdviceResult {
     Accepted,
     /// What it completes had been reversed: an exception for people.
     LeftToPeople,
+    /// The issuer of what it completes is gone: an exception for people.
+    NoIssuer,
     /// Its own reversal had come before it.
     Reversed,
 }

@@ -288,6 +288,7 @@ impl Engine {
         let what = Owed::Advice(advised.origin);
         let mut entry = SafEntry::new(handle, IssuerId(0), what);
         entry.decided = advised.admitted;
+        entry.completed = advised.completes;
         if self.promise_again(entry, advised.fields).is_ok()
             && let Some(saf) = self.first_owed(handle)
         {

@@ -203,6 +203,8 @@ pub(crate) struct Rig {
     pub(crate) links_down: bool,
     /// No route is configured.
     pub(crate) no_route: bool,
+    /// The issuer of every original was removed.
+    pub(crate) issuer_gone: bool,
     next_stan: u32,
 }
 
@@ -221,6 +223,7 @@ impl Rig {
             decided: Vec::new(),
             links_down: false,
             no_route: false,
+            issuer_gone: false,
             next_stan: 900_000,
         };
         for issuer in [IssuerId(0), IssuerId(1)] {
@@ -478,6 +481,9 @@ impl Rig {
 
     /// The issuer of the original, else the first one.
     fn assign(&mut self, issuer: Option<IssuerId>) -> Assignment {
+        if self.issuer_gone && issuer.is_some() {
+            return Assignment::NoIssuer;
+        }
         if self.no_route {
             return Assignment::None {
                 code: ResponseCode::CANNOT_ROUTE,

@@ -87,6 +87,11 @@ pub fn advice_content<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a
         let is_public = dialect
             .field(number)
             .is_some_and(|row| row.sensitivity == Sensitivity::Public);
+        // Of 1987 the facts have all of it.
+        let is_known = number == 22 && dialect.version() == Version::Iso1987;
+        if is_known {
+            continue;
+        }
         if is_public || number == CHIP_DATA {
             kept = kept.with(number);
         }
@@ -160,7 +165,8 @@ pub fn write_advice(
         while let Some((before, value)) = further.next_if(|(before, _)| *before < number) {
             put_told(&mut writer, before, value)?;
         }
-        if put_own(&mut writer, number, advice)? {
+        let is_kept = origin == version && number == 24 && has(further.clone(), 24);
+        if !is_kept && put_own(&mut writer, number, advice)? {
             while further.next_if(|(same, _)| *same == number).is_some() {}
         }
     }
@@ -168,6 +174,10 @@ pub fn write_advice(
         put_told(&mut writer, number, value)?;
     }
     writer.finish()
+}
+
+fn has<'a>(mut fields: impl Iterator<Item = (u8, &'a [u8])>, number: u8) -> bool {
+    fields.any(|(other, _)| other == number)
 }
 
 /// A further field; DE39 as the dialect's edition writes it.
@@ -272,9 +282,9 @@ const OWN: [u8; 21] = [
 ];
 /// What is kept of an advice: amounts of settlement and billing with their rates, dates, countries,
 /// conditions and reasons, fees, what was decided, names of the acceptor, chip data, originals.
-const KEPT: [u8; 34] = [
-    5, 6, 8, 9, 10, 15, 16, 17, 19, 20, 21, 23, 24, 25, 26, 27, 28, 29, 30, 31, 38, 39, 43, 44, 50,
-    51, 54, CHIP_DATA, 56, 90, 95, 97, 98, 100,
+const KEPT: [u8; 35] = [
+    5, 6, 8, 9, 10, 15, 16, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 38, 39, 43, 44,
+    50, 51, 54, CHIP_DATA, 56, 90, 95, 97, 98, 100,
 ];
 #[cfg(test)]
 mod tests;

@@ -144,6 +144,8 @@ pub(crate) enum Failure {
     Ended(SafResult),
     /// What it completes had been reversed.
     Reversed,
+    /// The issuer of what it completes is not configured any more.
+    NoIssuer,
     /// An operator has put it back.
     PutBack,
 }
@@ -167,7 +169,10 @@ impl Projection {
                         transaction: advised.transaction,
                         lsn,
                         what: OwedKind::Advice,
-                        how: Failure::Reversed,
+                        how: match advised.completes {
+                            Some(_) => Failure::NoIssuer,
+                            None => Failure::Reversed,
+                        },
                         note: None,
                     });
                 }

@@ -107,6 +107,7 @@ pub(crate) const fn exception(failed: &Failed) -> &'static str {
         (OwedKind::Reversal, Failure::PutBack) => "reversal_retried",
         (OwedKind::Advice, Failure::PutBack) => "advice_retried",
         (OwedKind::Reversal | OwedKind::Advice, Failure::Reversed) => "advice_of_reversed",
+        (OwedKind::Reversal | OwedKind::Advice, Failure::NoIssuer) => "advice_of_removed",
     }
 }
 

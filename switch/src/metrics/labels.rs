@@ -365,6 +365,8 @@ label! {
         AdviceDropped = "advice_dropped",
         /// An advice completes what had been reversed: its issuer is not told.
         AdviceOfReversed = "advice_of_reversed",
+        /// An advice completes what an issuer has that was removed: nobody is told.
+        AdviceOfRemoved = "advice_of_removed",
         /// A reversal was refused three times.
         ReversalRefused = "reversal_refused",
         /// A reversal's time ran out.

@@ -148,6 +148,7 @@ impl Metrics {
                 self.count(Counter::Advices(origin, OwedResultLabel::Owed));
             }
             AdviceResult::LeftToPeople => self.except(ExceptionReason::AdviceOfReversed),
+            AdviceResult::NoIssuer => self.except(ExceptionReason::AdviceOfRemoved),
             AdviceResult::Reversed => self.count(Counter::Rejected(RejectReason::Tombstone)),
         }
     }

@@ -15,6 +15,7 @@ use super::asking::Question;
 use super::issuing::link_keys;
 use super::{FollowUp, LinkTable, Shard, unwritable};
 use crate::acquirer::SessionRef;
+use crate::config::Issuer;
 use crate::frame::Frame;
 use crate::mesh::Outbound;
 use crate::metrics::RejectReason;
@@ -56,9 +57,14 @@ impl Shard {
         issuer: Option<IssuerId>,
         now: Instant,
     ) {
-        let assignment = match self.leg_of_advice(handle, frame, issuer, now) {
-            Ok(leg) => Assignment::Leg(leg),
-            Err(code) => Assignment::None { code },
+        let named = issuer.and_then(|issuer| self.config.issuers.get(usize::from(issuer.0)));
+        let assignment = if named.is_some_and(Issuer::is_removed) {
+            Assignment::NoIssuer
+        } else {
+            match self.leg_of_advice(handle, frame, issuer, now) {
+                Ok(leg) => Assignment::Leg(leg),
+                Err(code) => Assignment::None { code },
+            }
         };
         let assigned = FollowUp::Assigned(handle, assignment);
         self.work.follow_ups.push_back(assigned);

@@ -496,3 +496,26 @@ fn a_late_selection_or_assignment_gives_its_stan_back() {
     });
     assert_eq!(rig.engine.counts().saf, 1);
 }
+
+/// The issuer of what is completed is not configured any more.
+#[test]
+fn a10_a_completion_for_an_issuer_that_is_gone_is_left_to_people() {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    rig.respond(approval());
+    rig.issuer_gone = true;
+    rig.seen.clear();
+    advise_as(&mut rig, 2, 20, 1);
+    assert_eq!(rig.told(20), Some(OK));
+    assert!(rig.advices_sent().is_empty());
+    let gone = Event::Advice(AdviceResult::NoIssuer);
+    assert!(rig.events().contains(&gone));
+    let Some(Record::Advised(advised)) = rig.journal.last() else {
+        panic!("{:?}", rig.journal.last());
+    };
+    assert!(advised.leg.is_none() && advised.completes.is_some());
+    rig.restart(rig.journal.len()).unwrap();
+    assert_eq!(rig.engine.counts().exceptions, 1);
+    advise_as(&mut rig, 2, 21, 1);
+    assert_eq!(rig.told(21), Some(OK), "its copy");
+}

@@ -211,3 +211,40 @@ fn an_issuer_of_another_dialect_gets_what_it_can_carry() {
         }
     }
 }
+
+/// Where the edition stays, DE22 and DE24 say what they said: nobody derives them.
+#[test]
+fn an_advice_of_1993_keeps_how_the_card_was_read_and_what_the_message_is_for() {
+    let said: [(u8, &[u8]); 14] = [
+        (2, b"5061001234567890"),
+        (3, b"000000"),
+        (4, b"000000001500"),
+        (7, b"0601120000"),
+        (11, b"000042"),
+        (12, b"260601150000"),
+        (22, b"511101513344"),
+        (24, b"202"),
+        (26, b"5411"),
+        (32, b"00000123456"),
+        (37, b"615212000042"),
+        (39, b"000"),
+        (41, b"TERM0001"),
+        (49, b"KES"),
+    ];
+    let dialect = Dialect::ISO93_ASCII;
+    let bytes = crate::testing::written(dialect, "1220", &said);
+    let fields = kept(&Message::new(dialect, bytes));
+    let parts = parts();
+    let sent = of_issuer(dialect, &owed(&parts, &fields)).values();
+    let value = |number| {
+        sent.iter()
+            .find(|(other, _)| *other == number)
+            .map(|(_, value)| value)
+    };
+    assert_eq!(value(22).unwrap(), b"511101513344");
+    assert_eq!(value(24).unwrap(), b"202");
+    let sent = of_issuer(DIALECT, &owed(&parts, &fields)).values();
+    assert!(sent.iter().all(|(number, _)| *number != 24));
+    let entry_mode = sent.iter().find(|(number, _)| *number == 22);
+    assert_eq!(entry_mode.unwrap().1, parts.0.entry_mode.as_bytes());
+}

@@ -149,7 +149,9 @@ impl Shard {
             Counted::Copy(CopyResult::Conflict) => self.counts.conflicts += 1,
             Counted::StoodIn => self.counts.stood_in += 1,
             Counted::Advice(AdviceResult::Accepted) => self.counts.advised += 1,
-            Counted::Advice(AdviceResult::LeftToPeople) => self.counts.left_to_people += 1,
+            Counted::Advice(AdviceResult::LeftToPeople | AdviceResult::NoIssuer) => {
+                self.counts.left_to_people += 1
+            }
             Counted::Advice(AdviceResult::Reversed) => self.counts.advices_buried += 1,
             Counted::Reversal(ReversalResult::InFlight) => self.counts.races += 1,
             Counted::Reversal(ReversalResult::Copy) => self.counts.reversal_copies += 1,
