@@ -296,6 +296,9 @@ pub struct Completed {
     pub stan: Stan,
     /// DE7 of its leg.
     pub transmitted: TransmissionTime,
+    /// When it was made where it was made, as an issuer of 1993 has it in DE12; DE7 of its leg
+    /// where its acquirer did not say.
+    pub local: TransmissionTime,
 }
 
 /// What was told at once.

@@ -85,6 +85,22 @@ pub struct Trace {
     pub institution: InstitutionId,
 }
 
+impl Trace {
+    /// When it was made where it was made, if DE12 and DE13 are both there and say so.
+    #[must_use]
+    pub fn local(&self) -> Option<TransmissionTime> {
+        let (date, time) = (self.local_date.as_bytes(), self.local_time.as_bytes());
+        let mut digits = [0; 10];
+        let (date_part, time_part) = digits.split_at_mut_checked(4)?;
+        if date.len() != date_part.len() || time.len() != time_part.len() {
+            return None;
+        }
+        date_part.copy_from_slice(date);
+        time_part.copy_from_slice(time);
+        TransmissionTime::from_digits(&digits).ok()
+    }
+}
+
 /// Everything about a request that outlives its frame. No sensitive authentication data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {

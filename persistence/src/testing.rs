@@ -317,6 +317,7 @@ fn advised(dice: &mut Dice, transaction: TransactionId) -> Advised<'static> {
             kind: dice.pick(&[MessageKind::Request, MessageKind::Advice]),
             stan: dice.stan(),
             transmitted: dice.transmitted(),
+            local: dice.transmitted(),
         }),
         answer: Acknowledged {
             code: answer.code,

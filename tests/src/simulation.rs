@@ -13,6 +13,7 @@
 //! [`run`], [`Driver`], [`Violation`].
 
 mod acquirer;
+mod bytes;
 mod campaign;
 mod disk;
 mod focus;
@@ -81,6 +82,8 @@ pub enum Driver {
     DropsAdvices,
     /// Does not look for what an advice completes.
     CompletesUnseen,
+    /// Puts what a lost connection left of a frame before the first one of the next.
+    KeepsHalfFrames,
 }
 
 /// How much of the world takes part.

@@ -62,6 +62,9 @@ fn every_promise_holds_in_every_seed() {
         ("completions left to people", sum.seen.left_to_people, 20),
         ("advices behind their reversal", sum.seen.advices_buried, 5),
         ("approvals in place of issuers", sum.seen.stood_in, 50),
+        ("spoilt messages", sum.seen.garbled, 100),
+        ("frames in pieces", sum.seen.split, 1_000),
+        ("pieces of lost connections", sum.seen.halved, 50),
     ]);
 }
 
@@ -81,6 +84,8 @@ fn seeds_that_have_shown_a_fault_stay_clean() {
             panic!("{violation}");
         }
     }
+    // DE56 of a completion had the time of the completion.
+    holds(8);
 }
 
 /// A world without faults proves nothing.
@@ -208,4 +213,9 @@ fn an_advice_that_is_dropped_is_caught() {
 #[test]
 fn a_completion_without_a_look_at_its_original_is_caught() {
     caught(Driver::CompletesUnseen, &["A-02", "A-03"]);
+}
+
+#[test]
+fn half_a_frame_before_the_first_one_of_the_next_connection_is_caught() {
+    caught(Driver::KeepsHalfFrames, &["wire", "sum", "L2", "pending"]);
 }

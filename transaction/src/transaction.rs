@@ -178,6 +178,7 @@ impl Transaction {
                     kind: self.kind(),
                     stan: leg.stan,
                     transmitted: leg.transmitted,
+                    local: self.facts.trace.local().unwrap_or(leg.transmitted),
                 },
             },
             None => Original::Unknown,

@@ -51,18 +51,11 @@ const fn set(numbers: &[u8]) -> Bitmap {
 /// When a transaction was made, where it was made: DE12 of 1993, `YYMMDDhhmmss`. The year of 1987's
 /// DE13 is the one that puts it nearest to `near`; without both fields the leg's own DE7 stands in.
 pub(super) fn local_time(trace: &Trace, leg: &IssuerLeg, near: WallTime) -> [u8; 12] {
-    let mut digits = [0; 10];
-    let parts = trace.local_date.as_bytes().iter();
-    let parts = parts.chain(trace.local_time.as_bytes());
-    let count = parts.clone().count();
-    for (slot, digit) in digits.iter_mut().zip(parts) {
-        *slot = *digit;
-    }
-    let own = TransmissionTime::from_digits(&digits);
-    let local = match own {
-        Ok(own) if count == digits.len() => own,
-        _ => leg.transmitted,
-    };
+    dated(trace.local().unwrap_or(leg.transmitted), near)
+}
+
+/// With the year that puts it nearest to `near`.
+pub(super) fn dated(local: TransmissionTime, near: WallTime) -> [u8; 12] {
     let year = local.resolve(near).unwrap_or(near).civil().year;
     let year = u64::from(year % 100).saturating_mul(10_000_000_000);
     digits_of(year.saturating_add(u64::from(local.as_number())))

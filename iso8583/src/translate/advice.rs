@@ -213,6 +213,7 @@ fn put_own(
             (56, Some(completed)) => {
                 let named = (completed.class, completed.kind);
                 let own = &trace.institution;
+                let local = across::dated(completed.local, advice.decided);
                 let original = original_data_1993(named, completed.stan, &local, own);
                 writer.put(56, original.as_bytes())?;
             }

@@ -18,7 +18,9 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::{EncodeError, RecordError, RecordType};
 
 /// Longest fixed part of any payload.
-const FIXED_MAX: usize = 272;
+const FIXED_MAX: usize = 280;
+
+const _: () = assert!(v1::ADVISED_LEN <= FIXED_MAX && v1::INTENT_LEN <= FIXED_MAX);
 
 /// Bytes on the alignment that an archive needs; records lie where the file has them.
 #[repr(align(16))]

@@ -79,6 +79,8 @@ impl Acquirer {
                 declined: random.permille(100),
                 completes: None,
             }),
+            on_wire: false,
+            has_local: false,
         };
         self.customers += 1;
         self.begin(of, plan, random)

@@ -19,6 +19,8 @@ pub(super) struct Issuer {
     /// Reversals by their own DE11 and DE7 and by the DE7 of their original, which DE90 repeats: a
     /// repeat changes nothing. Two originals may have had one STAN, and be reversed in one second.
     taken: BTreeMap<(Stan, TransmissionTime, TransmissionTime), Taking>,
+    /// By DE11 and DE12 of leg B, as DE56 of 1993 names what is known by DE7 here.
+    by_local: BTreeMap<(Stan, TransmissionTime), (Stan, TransmissionTime)>,
     /// Recent requests, to confuse their answers.
     recent: Vec<LegB>,
     pub(super) reversals: u64,
@@ -59,8 +61,16 @@ impl Replies {
 
 impl Issuer {
     pub(super) fn receive(&mut self, message: &LegB, plan: &Plan, random: &mut Random) -> Replies {
+        if let (Some(local), None) = (message.local, message.reversal) {
+            let stan = message.expected.stan;
+            self.by_local.insert((stan, local), name_of(message));
+        }
         match (message.reversal, message.report) {
-            (Some(taking), _) => self.reverse(message, taking, plan, random),
+            (Some(mut taking), _) => {
+                let named = (message.expected.stan, taking.original);
+                taking.original = self.known_as(message, named).1;
+                self.reverse(message, taking, plan, random)
+            }
             (None, Some(report)) => self.note(message, &report, plan, random),
             (None, None) => self.approve(message, plan, random),
         }
@@ -108,19 +118,44 @@ impl Issuer {
         Replies::one(answer)
     }
 
+    /// The name by which what a message names is known here.
+    fn known_as(
+        &self,
+        message: &LegB,
+        named: (Stan, TransmissionTime),
+    ) -> (Stan, TransmissionTime) {
+        let by_local = message.local.and_then(|_| self.by_local.get(&named));
+        by_local.copied().unwrap_or(named)
+    }
+
     /// It says what its acquirer said, and names what it completes as it is known here.
     fn check_report(&mut self, message: &LegB, report: &Reported) {
         let fields = fields_of(message.purchase);
         if !report.content.as_bytes().starts_with(&fields) {
             self.complaint = Some(format!("{message:?} says other than was said"));
         }
-        let named = report
-            .completes
-            .and_then(|original| self.accounts.get(&original));
-        // What was approved in this issuer's place may be completed before it has heard of it.
-        self.completions_ahead += u64::from(report.completes.is_some() && named.is_none());
-        if let Some(effect) = named.filter(|effect| effect.purchase != report.account) {
-            self.complaint = Some(format!("{message:?} completes {effect:?}"));
+        let Some(named) = report.completes else {
+            return;
+        };
+        if named.0.number() < ACQUIRED_STANS {
+            // Of what the switch does not know it passes on what the acquirer said.
+            return;
+        }
+        let effect = self.accounts.get(&self.known_as(message, named));
+        let mut known = self.accounts.values();
+        match effect {
+            Some(effect) if effect.purchase != report.account => {
+                self.complaint = Some(format!("{message:?} completes {effect:?}"));
+            }
+            Some(_) => {}
+            None => match known.find(|effect| effect.purchase == report.account) {
+                Some(effect) => {
+                    self.complaint = Some(format!("{message:?} does not name {effect:?}"));
+                }
+                // What was approved in this issuer's place may be completed before it has heard of
+                // it.
+                None => self.completions_ahead += 1,
+            },
         }
     }
 
@@ -241,6 +276,9 @@ impl Issuer {
         Replies::one(answer)
     }
 }
+
+/// Acquirers count up to here.
+const ACQUIRED_STANS: u32 = 20;
 
 fn name_of(message: &LegB) -> (Stan, TransmissionTime) {
     let sent = message.echo.transmitted.expect("leg B carries DE7");

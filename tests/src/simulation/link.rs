@@ -31,7 +31,7 @@ pub(super) struct Link {
     /// What the null control keeps instead.
     by_stan: BTreeMap<(u8, Stan), OutboundId>,
     /// What has been sent and not answered, for the null control that sends it again elsewhere.
-    pub(super) sent: Vec<(OutboundId, LegB)>,
+    pub(super) sent: Vec<(OutboundId, LegB, Vec<u8>)>,
 }
 
 impl LinkPlace {

@@ -1,5 +1,6 @@
 //! Which faults a seed has, and how often they strike.
 
+use super::bytes::Lines;
 use super::focus::CrashPoint;
 use super::random::Random;
 
@@ -81,6 +82,8 @@ pub(super) struct Plan {
     /// Ends the process, every so often.
     pub(super) crash_at: Option<CrashPoint>,
     pub(super) reports: Reports,
+    /// Messages are bytes; else they are what was read of them.
+    pub(super) lines: Option<Lines>,
     pub(super) bounds: Bounds,
     pub(super) shape: Shape,
     pub(super) shards: u16,
@@ -207,6 +210,7 @@ impl Plan {
             twins: fault(100),
             crash_at: None,
             reports: Reports::default(),
+            lines: None,
             shape: Shape::draw(random),
             shards: random.between(1, 4) as u16,
             breaker_percent: random.between(20, 101) as u8,
@@ -252,6 +256,7 @@ impl Plan {
             self.bounds.advice_window_s = random.between(window_s, 2 * window_s);
         }
         self.bounds.advice_bytes_max = random.between(200, 2_000);
+        self.lines = random.permille(500).then(|| Lines::draw(random));
     }
 
     /// Whether the table may have forgotten a transaction before the run is over.
@@ -321,6 +326,7 @@ impl Plan {
                 floor: self.reports.floor,
                 ..Reports::default()
             },
+            lines: self.lines.map(Lines::calm),
         };
     }
 }

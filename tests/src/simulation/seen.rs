@@ -65,6 +65,14 @@ seen! {
     disk_errors,
     /// Links that were lost.
     links_lost,
+    /// Messages with a byte that became another.
+    garbled,
+    /// Frames that arrived in pieces.
+    split,
+    /// Frames of which only a part arrived.
+    halved,
+    /// Requests that another shard had no room for.
+    mesh_full,
     /// Times at which no issuer could be reached.
     outages,
     /// Advices of acquirers that are owed to an issuer.

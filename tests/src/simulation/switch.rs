@@ -9,7 +9,7 @@ mod start;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::ids::{IssuerId, LinkId, Lsn, Stan, TransactionId};
-use domain::request::{Facts, FrameId};
+use domain::request::{Answer, Facts, FrameId};
 use domain::time::{Instant, TransmissionTime, WallTime};
 use risk_inline::{RiskEngine, Verdict};
 use router::{Permit, Router};
@@ -18,6 +18,7 @@ use transaction::matching::Expected;
 use transaction::{Engine, Handle, Input, OwedId};
 
 use super::Driver;
+use super::bytes::{content_of, read_ask};
 use super::disk::Disk;
 use super::focus::CrashPoint;
 use super::journal::{FLUSH_SLOW, Journal, Step};
@@ -27,6 +28,8 @@ use super::plan::Plan;
 use super::random::Random;
 use super::seen::Seen;
 use super::words::{Ask, Event, Held, Inside, MS, Message, OutboundId, Purpose, Said, WALL};
+
+use act::tell_acquirer;
 
 pub(super) use start::{Begin, NotStarted};
 
@@ -50,7 +53,7 @@ pub(super) struct Shard {
     /// What may be approved in place of each issuer.
     stand_in: Vec<RiskEngine>,
     /// What waits for an answer, and over which shard's session it came.
-    frames: BTreeMap<u32, (Ask, u16)>,
+    frames: BTreeMap<u32, Waiting>,
     next_frame: u32,
     /// Permits that are out, by position in the engine's table.
     legs: BTreeMap<u32, Leg>,
@@ -69,6 +72,14 @@ pub(super) struct Shard {
     /// Everything up to here was closed by recovery; before that no listener opens.
     open_at: Lsn,
     pub(super) counts: Seen,
+}
+
+/// A message that waits for its answer.
+#[derive(Debug)]
+struct Waiting {
+    ask: Ask,
+    session: u16,
+    bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -122,29 +133,52 @@ pub(super) fn wall(now: u64, ahead_ms: i64) -> WallTime {
 
 impl Shard {
     /// A frame arrives over a session of this shard.
-    pub(super) fn arrive(&mut self, ask: Ask, around: &mut Around<'_>) -> Result<(), Broken> {
+    pub(super) fn arrive(
+        &mut self,
+        ask: Ask,
+        bytes: Vec<u8>,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        let read = match &around.plan.lines {
+            Some(lines) => read_ask(lines.acquirer, &bytes, &ask),
+            None => Some(ask),
+        };
+        let Some(ask) = read else {
+            // Its session says what is wrong with it; nobody acts on it.
+            self.counts.garbled += 1;
+            return Ok(());
+        };
         let owner = ask.of.slot().owner(self.shards).0;
         if owner != self.id && around.random.permille(around.plan.mesh_full) {
-            let code = domain::ResponseCode::MALFUNCTION;
-            let told = super::words::Told { ask, code };
-            around.events.push((0, Event::ToAcquirer(told)));
-            return Ok(());
+            let answer = Answer::of(domain::ResponseCode::MALFUNCTION);
+            self.counts.mesh_full += 1;
+            return tell_acquirer(ask, bytes, &answer, around);
         }
         let session = self.id;
-        self.tell(owner, Message::Ask { session, ask }, around);
+        let message = Message::Ask {
+            session,
+            ask,
+            bytes,
+        };
+        self.tell(owner, message, around);
         self.drain(around)
     }
 
-    fn ask(&mut self, session: u16, ask: Ask, around: &mut Around<'_>) -> Result<(), Broken> {
+    fn ask(&mut self, waiting: Waiting, around: &mut Around<'_>) -> Result<(), Broken> {
+        let ask = waiting.ask;
         if self.ends_at(CrashPoint::Parsed, around) {
             return Ok(());
         }
         let frame = FrameId(self.next_frame);
         self.next_frame += 1;
-        self.frames.insert(frame.0, (ask, session));
+        let content = match &around.plan.lines {
+            Some(lines) => content_of(lines.acquirer, &waiting.bytes),
+            None => ask.of.content(),
+        };
+        self.frames.insert(frame.0, waiting);
         let remembers = !around.plan.is_forgetful();
         around.ledger.arrived(&ask, remembers);
-        if let Some(advice) = ask.advice(frame, &ask.of.content()) {
+        if let Some(advice) = ask.advice(frame, &content) {
             self.give(Input::Advice(advice), around)?;
         }
         if let Some(request) = ask.request(frame) {
@@ -413,7 +447,18 @@ impl Shard {
 
     fn take(&mut self, message: Message, around: &mut Around<'_>) -> Result<(), Broken> {
         match message {
-            Message::Ask { session, ask } => self.ask(session, ask, around),
+            Message::Ask {
+                session,
+                ask,
+                bytes,
+            } => {
+                let waiting = Waiting {
+                    ask,
+                    session,
+                    bytes,
+                };
+                self.ask(waiting, around)
+            }
             Message::Assess {
                 handle,
                 from,
@@ -451,7 +496,12 @@ impl Shard {
             Message::Original { handle, original } => {
                 self.give(Input::Original { handle, original }, around)
             }
-            Message::Send { id, link, message } => self.write_out(id, link, *message, around),
+            Message::Send {
+                id,
+                link,
+                message,
+                bytes,
+            } => self.write_out(id, link, (*message, bytes), around),
             Message::Unsent { id } => self.unsent(id, around),
             Message::Answer { id, said } => self.answered(id, &said, around),
             Message::GiveUp { link, expected } => {

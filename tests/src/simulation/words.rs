@@ -31,6 +31,10 @@ pub(super) struct Identity {
     pub(super) class: MessageClass,
     /// `None` of a request.
     pub(super) report: Option<Report>,
+    /// It was read from bytes.
+    pub(super) on_wire: bool,
+    /// It says when it was made where it was made.
+    pub(super) has_local: bool,
 }
 
 /// What an advice says besides.
@@ -46,10 +50,11 @@ pub(super) struct Report {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Original {
     pub(super) number: u32,
-    stan: u32,
-    terminal: u8,
-    sent: WallTime,
-    class: MessageClass,
+    pub(super) stan: u32,
+    pub(super) terminal: u8,
+    /// Unknown where DE56 names it.
+    pub(super) sent: Option<WallTime>,
+    pub(super) class: MessageClass,
     /// Somebody has sent it.
     pub(super) is_real: bool,
 }
@@ -85,6 +90,8 @@ pub(super) enum Asked {
 pub(super) struct Told {
     pub(super) ask: Ask,
     pub(super) code: ResponseCode,
+    /// What the acquirer had sent, and what it is told, where messages are bytes.
+    pub(super) bytes: (Vec<u8>, Vec<u8>),
 }
 
 /// To an issuer.
@@ -98,6 +105,8 @@ pub(super) struct LegB {
     pub(super) reversal: Option<Taking>,
     /// For an advice.
     pub(super) report: Option<Reported>,
+    /// Where messages are bytes and of 1993: DE12, by which others name this one.
+    pub(super) local: Option<TransmissionTime>,
 }
 
 /// What an advice says to an issuer besides.
@@ -171,6 +180,7 @@ pub(super) enum Event {
     ToSwitch {
         session: u16,
         ask: Ask,
+        bytes: Vec<u8>,
     },
     ToAcquirer(Told),
     ToIssuer {
@@ -178,6 +188,14 @@ pub(super) enum Event {
         /// Counts the connections of the link.
         connection: u32,
         message: LegB,
+        bytes: Vec<u8>,
+    },
+    /// A piece of what is on its way over a link.
+    Bytes {
+        link: LinkId,
+        connection: u32,
+        way: Way,
+        piece: Vec<u8>,
     },
     FromIssuer {
         link: LinkId,
@@ -218,6 +236,13 @@ pub(super) enum Event {
     Failover,
     /// Faults end here.
     Calm,
+}
+
+/// A direction of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    ToIssuer,
+    ToSwitch,
 }
 
 /// How a connection to an issuer ends.
@@ -281,6 +306,8 @@ pub(super) struct Held {
     pub(super) fields: Vec<u8>,
     /// It came out of the store.
     pub(super) stored: bool,
+    /// The message that it answers.
+    pub(super) bytes: Vec<u8>,
 }
 
 /// What one shard tells another.
@@ -290,6 +317,7 @@ pub(super) enum Message {
     Ask {
         session: u16,
         ask: Ask,
+        bytes: Vec<u8>,
     },
     /// To the account's home.
     Assess {
@@ -328,6 +356,7 @@ pub(super) enum Message {
         id: OutboundId,
         link: LinkId,
         message: Box<LegB>,
+        bytes: Vec<u8>,
     },
     Unsent {
         id: OutboundId,
@@ -411,7 +440,9 @@ impl Original {
     /// One like it that nobody ever sent.
     pub(super) fn made_up(self) -> Self {
         Self {
-            sent: self.sent.after(std::time::Duration::from_secs(5)),
+            sent: self
+                .sent
+                .map(|sent| sent.after(std::time::Duration::from_secs(5))),
             is_real: false,
             ..self
         }
@@ -424,7 +455,7 @@ impl Original {
             reference: OriginalReference {
                 stan: Stan::new(self.stan).expect("six digits"),
                 class: Some(self.class),
-                transmitted: Some(TransmissionTime::at(self.sent)),
+                transmitted: self.sent.map(TransmissionTime::at),
                 rrn: rrn(self.number),
             },
         }
@@ -465,9 +496,29 @@ impl Identity {
             number: self.number,
             stan: self.stan,
             terminal: self.terminal,
-            sent: self.sent,
+            sent: Some(self.sent),
             class: self.class,
             is_real: true,
+        }
+    }
+
+    /// DE13 or DE12, by where it begins in DE7: everybody lives in one place.
+    fn local<const N: usize>(&self, from: usize) -> Text<N> {
+        let digits = TransmissionTime::at(self.sent).digits();
+        match self.has_local {
+            true => Text::new("DE12", &digits[from..from + N]).expect("digits"),
+            false => Text::EMPTY,
+        }
+    }
+
+    /// A field that only a world of bytes has.
+    fn told_by_bytes<const N: usize, E: std::fmt::Debug>(
+        &self,
+        text: Result<Text<N>, E>,
+    ) -> Text<N> {
+        match self.on_wire {
+            true => text.expect("digits"),
+            false => Text::EMPTY,
         }
     }
 
@@ -501,14 +552,15 @@ impl Identity {
                 },
             },
             amount: kes(amount),
-            processing_code: Text::EMPTY,
-            merchant_category: Text::EMPTY,
+            processing_code: self.told_by_bytes(Text::new("DE3", b"000000")),
+            merchant_category: self
+                .told_by_bytes(Text::new("DE18", &digits_of::<4>(u64::from(self.number)))),
             entry_mode: Text::EMPTY,
             trace: Trace {
                 stan: Stan::new(self.stan).expect("six digits"),
                 transmitted: TransmissionTime::at(self.sent),
-                local_time: Text::EMPTY,
-                local_date: Text::EMPTY,
+                local_time: self.local(4),
+                local_date: self.local(0),
                 rrn: rrn(self.account()),
                 terminal: terminal(self.terminal),
                 merchant: Text::new("DE42", b"MERCHANT0000001").expect("in range"),
@@ -604,6 +656,8 @@ impl Ask {
             sent: facts.trace.transmitted.resolve(WALL).expect("a real time"),
             class: facts.class,
             report: None,
+            on_wire: !facts.merchant_category.is_empty(),
+            has_local: !facts.trace.local_time.is_empty(),
         };
         Self {
             of,

@@ -8,6 +8,7 @@ use domain::ids::{LinkId, Lsn};
 use persistence::identity::JournalUuid;
 
 use super::acquirer::{Acquirer, Moves};
+use super::bytes::Lines;
 use super::disk::Disk;
 use super::focus::Focus;
 use super::issuer::Issuer;
@@ -25,6 +26,9 @@ use super::{Driver, Extent, Report, Violation};
 
 mod carry;
 mod close;
+mod streams;
+
+use streams::Streams;
 
 #[derive(Debug)]
 pub(super) struct World {
@@ -43,6 +47,7 @@ pub(super) struct World {
     in_mesh: u64,
     life: u64,
     wires: Vec<Wire>,
+    streams: Vec<Streams>,
     /// Requests to one issuer arrive in order.
     arrived: Vec<u64>,
     tables: Vec<Table>,
@@ -75,6 +80,10 @@ impl World {
         if focus.is_none() && extent == Extent::Whole {
             plan.draw_advices(&mut Random::new(!seed));
         }
+        if driver == Driver::KeepsHalfFrames {
+            plan.link_flaps = 60;
+            plan.lines = Some(Lines::in_pieces(&mut random));
+        }
         let issuers = usize::from(ISSUERS);
         let shards = plan.shards;
         let mut world = Self {
@@ -92,6 +101,7 @@ impl World {
             in_mesh: 0,
             life: 0,
             wires: (0..LINKS).map(|_| Wire::default()).collect(),
+            streams: (0..LINKS).map(|_| Streams::default()).collect(),
             arrived: vec![0; issuers],
             tables: (0..shards).map(|_| Table::default()).collect(),
             appliers: Vec::new(),
@@ -250,26 +260,29 @@ impl World {
                     .alarm(purchase, alarm, around, &mut self.random);
                 self.move_acquirer(moves);
             }
-            Event::ToSwitch { session, ask } => {
-                // No listener is open before what recovery closed is durable.
-                if self.shards.iter().all(Shard::is_open) {
-                    return self.in_shard(session, |shard, around| shard.arrive(ask, around));
-                }
-            }
-            Event::ToAcquirer(told) => {
-                let moves = self.acquirer.told(&told, &self.plan, &mut self.random);
-                self.move_acquirer(moves);
-            }
+            Event::ToSwitch {
+                session,
+                ask,
+                bytes,
+            } => return self.at_session(session, ask, bytes),
+            Event::ToAcquirer(told) => return self.at_acquirer(told),
             Event::ToIssuer {
                 link,
                 connection,
                 message,
+                ..
             } => return self.at_issuer(link, connection, &message),
+            Event::Bytes {
+                link,
+                connection,
+                way,
+                piece,
+            } => return self.arrive((link, connection), way, &piece),
             Event::FromIssuer {
                 link,
                 connection,
                 message,
-            } => return self.at_switch(link, connection, message),
+            } => return self.say((link, connection), message),
             Event::Inside { life, shard, event } if life == self.life => {
                 return self.in_shard(shard, |shard, around| shard.inside(event, around));
             }
@@ -399,7 +412,8 @@ impl World {
         }
         for ask in asks {
             let session = ask.of.slot().owner(self.plan.shards).0;
-            self.in_shard(session, |shard, around| shard.arrive(ask, around))?;
+            let bytes = self.written(&ask);
+            self.in_shard(session, |shard, around| shard.arrive(ask, bytes, around))?;
         }
         let life = self.life;
         self.later(MS, Event::Apply { life });

@@ -164,6 +164,7 @@ fn what_is_completed_is_named_as_its_issuer_knows_it() {
         kind: MessageKind::Request,
         stan: Stan::new(699_999).unwrap(),
         transmitted: TransmissionTime::from_number(601_115_931),
+        local: TransmissionTime::from_number(601_145_931),
     };
     let advice = IssuerAdvice {
         completed: Some(&completed),
@@ -172,6 +173,11 @@ fn what_is_completed_is_named_as_its_issuer_knows_it() {
     let sent = of_issuer(DIALECT, &advice);
     let named: &[u8] = b"010069999906011159310000012345600000000999";
     assert_eq!(sent.view().field(90), Some(named));
+    // DE56 of 1993 has DE12 of what is completed, not of the advice.
+    let sent = of_issuer(Dialect::ISO93_ASCII, &advice);
+    let named = sent.view().field(56).unwrap();
+    assert_eq!(named.get(..10), Some(&b"1100699999"[..]));
+    assert_eq!(named.get(12..22), Some(&b"0601145931"[..]));
 }
 
 #[test]

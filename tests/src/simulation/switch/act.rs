@@ -19,6 +19,7 @@ use transaction::output::{
 
 use super::advising::{check_advised, none_admits};
 use super::*;
+use crate::simulation::bytes::write_told;
 use crate::simulation::words::{Asked, Told, account_of, pan_digits};
 
 impl Shard {
@@ -309,9 +310,10 @@ impl Shard {
         if self.ends_at(CrashPoint::OutcomeDurable, around) {
             return Ok(());
         }
-        let Some((ask, session)) = self.frames.remove(&frame.0) else {
+        let Some(waiting) = self.frames.remove(&frame.0) else {
             return Err(("L1", format!("{frame:?} is answered twice")));
         };
+        let (ask, session) = (waiting.ask, waiting.session);
         let (answer, stored) = match reply {
             Reply::Answer(handle) => (self.engine.answer(handle), true),
             Reply::Code(code) | Reply::Acknowledge { code } => (Some(Answer::of(code)), false),
@@ -326,6 +328,7 @@ impl Shard {
             amount: answer.amount,
             fields: answer.fields.to_vec(),
             stored,
+            bytes: waiting.bytes,
         };
         if self.driver == Driver::AnswersAfresh && stored && !answer.code.is_approval() {
             held.fields.extend(around.now.to_be_bytes().iter().take(4));
@@ -343,7 +346,7 @@ impl Shard {
         self.release(held, around)
     }
 
-    /// The bytes of an answer leave.
+    /// An answer leaves.
     pub(super) fn release(&mut self, held: Held, around: &mut Around<'_>) -> Result<(), Broken> {
         let answer = Answer {
             code: held.code,
@@ -352,13 +355,33 @@ impl Shard {
             fields: &held.fields,
         };
         around.ledger.answered(&held.ask, &answer, held.stored)?;
-        let (ask, code) = (held.ask, held.code);
-        around
-            .events
-            .push((0, Event::ToAcquirer(Told { ask, code })));
+        tell_acquirer(held.ask, held.bytes, &answer, around)?;
         self.ends_at(CrashPoint::Replied, around);
         Ok(())
     }
+}
+
+/// The bytes of an answer leave.
+pub(super) fn tell_acquirer(
+    ask: Ask,
+    sent: Vec<u8>,
+    answer: &Answer<'_>,
+    around: &mut Around<'_>,
+) -> Result<(), Broken> {
+    let told = match &around.plan.lines {
+        Some(lines) => write_told(lines.acquirer, &sent, answer),
+        None => Some(Vec::new()),
+    };
+    let Some(told) = told else {
+        return Err(("wire", format!("no answer to {ask:?} can be written")));
+    };
+    let told = Told {
+        ask,
+        code: answer.code,
+        bytes: (sent, told),
+    };
+    around.events.push((0, Event::ToAcquirer(told)));
+    Ok(())
 }
 
 /// What the router is asked about a transaction.

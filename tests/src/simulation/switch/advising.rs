@@ -12,6 +12,7 @@ use transaction::output::OwedAdvice;
 
 use super::act::{de38, query};
 use super::*;
+use crate::simulation::bytes::{content_of, write_advice};
 use crate::simulation::ledger::{fields_of, own_authorisation};
 use crate::simulation::words::{Content, LegB, Reported, account_of, number_of, pan_digits};
 
@@ -122,7 +123,22 @@ impl Shard {
             let now = wall(around.now, around.wall_ahead);
             message.echo.transmitted = Some(TransmissionTime::at(now));
         }
-        self.dispatch_owed(id, &leg, message, around);
+        let named = IssuerLeg {
+            transmitted: message.echo.transmitted.unwrap_or(leg.transmitted),
+            ..leg
+        };
+        let bytes = match &around.plan.lines {
+            Some(lines) => {
+                let to = lines.of_issuer(leg.issuer.0);
+                let when = (transmission, wall(around.now, around.wall_ahead));
+                write_advice(to, (&owed, &named), facts, when)
+            }
+            None => Some(Vec::new()),
+        };
+        let Some(bytes) = bytes else {
+            return Err(("wire", format!("{message:?} cannot be written")));
+        };
+        self.dispatch_owed(id, &leg, (message, bytes), around);
         Ok(())
     }
 
@@ -197,11 +213,17 @@ impl Shard {
             return self.give(Input::Selected { handle, selection }, around);
         };
         let number = number_of(facts.key);
+        let waiting = self.engine.frame(handle);
+        let waiting = waiting.and_then(|frame| self.frames.get(&frame.0));
+        let fields = match (&around.plan.lines, waiting) {
+            (Some(lines), Some(waiting)) => content_of(lines.acquirer, &waiting.bytes),
+            _ => fields_of(number),
+        };
         let input = Input::StoodIn {
             handle,
             leg,
             authorisation: de38(&own_authorisation(number)),
-            fields: &fields_of(number),
+            fields: &fields,
         };
         self.give(input, around)
     }
@@ -238,8 +260,9 @@ fn advice_message(facts: &Facts, owed: &OwedAdvice<'_>) -> LegB {
         report: Some(Reported {
             completes: owed.completed.map(|named| (named.stan, named.transmitted)),
             account: account_of(facts),
-            content: Content::new(owed.fields),
+            content: Content::new(owed.fields.get(..64).unwrap_or(owed.fields)),
         }),
+        local: None,
     }
 }
 

@@ -7,6 +7,7 @@ use transaction::matching::{Echo, ResponseKind};
 
 use super::act::de38;
 use super::*;
+use crate::simulation::bytes::{write_request, write_reversal};
 use crate::simulation::ledger::{authorisation, fields_of};
 use crate::simulation::words::{LegB, Taking, kes, number_of};
 
@@ -21,8 +22,17 @@ impl Shard {
         if self.ends_at(CrashPoint::IntentDurable, around) {
             return Ok(());
         }
-        let Some((ask, _)) = self.frames.get(&frame.0) else {
+        let Some(waiting) = self.frames.get(&frame.0) else {
             return Err(("L1", format!("{frame:?} is sent after its end")));
+        };
+        let ask = waiting.ask;
+        let bytes = match &around.plan.lines {
+            Some(lines) => {
+                let ways = (lines.acquirer, lines.of_issuer(leg.issuer.0));
+                let wall = wall(around.now, around.wall_ahead);
+                write_request(ways, &waiting.bytes, leg, wall)
+            }
+            None => Some(Vec::new()),
         };
         let facts = ask.of.facts(false);
         let message = LegB {
@@ -40,6 +50,7 @@ impl Shard {
             amount: ask.of.amount,
             reversal: None,
             report: None,
+            local: None,
         };
         let id = OutboundId {
             owner: self.id,
@@ -47,7 +58,10 @@ impl Shard {
             stan: leg.stan,
             purpose: Purpose::Request,
         };
-        self.tell_home(id, leg.link, message, around);
+        let Some(bytes) = bytes else {
+            return Err(("wire", format!("{message:?} cannot be written")));
+        };
+        self.tell_home(id, leg.link, (message, bytes), around);
         Ok(())
     }
 
@@ -56,7 +70,7 @@ impl Shard {
         &mut self,
         id: OwedId,
         leg: &IssuerLeg,
-        message: LegB,
+        (message, bytes): (LegB, Vec<u8>),
         around: &mut Around<'_>,
     ) {
         let Some(link) = self.reversal_link(leg) else {
@@ -71,13 +85,24 @@ impl Shard {
             stan: leg.stan,
             purpose: Purpose::Reversal(id),
         };
-        self.tell_home(outbound, link, message, around);
+        self.tell_home(outbound, link, (message, bytes), around);
     }
 
-    fn tell_home(&mut self, id: OutboundId, link: LinkId, message: LegB, around: &mut Around<'_>) {
+    fn tell_home(
+        &mut self,
+        id: OutboundId,
+        link: LinkId,
+        (message, bytes): (LegB, Vec<u8>),
+        around: &mut Around<'_>,
+    ) {
         let home = self.places[usize::from(link.0)].home;
-        let message = Box::new(message);
-        self.tell(home, Message::Send { id, link, message }, around);
+        let send = Message::Send {
+            id,
+            link,
+            message: Box::new(message),
+            bytes,
+        };
+        self.tell(home, send, around);
     }
 
     /// At the link's home.
@@ -85,7 +110,7 @@ impl Shard {
         &mut self,
         id: OutboundId,
         link: LinkId,
-        message: LegB,
+        (message, bytes): (LegB, Vec<u8>),
         around: &mut Around<'_>,
     ) -> Result<(), Broken> {
         let stuck = id.purpose == Purpose::Request && around.random.permille(around.plan.unsent);
@@ -102,7 +127,7 @@ impl Shard {
             return Ok(());
         }
         if self.driver == Driver::RetriesElsewhere {
-            home.sent.push((id, message));
+            home.sent.push((id, message, bytes.clone()));
         }
         if self.ends_at(CrashPoint::HalfSent, around) {
             return Ok(());
@@ -111,6 +136,7 @@ impl Shard {
             link,
             connection: 0,
             message,
+            bytes,
         };
         around.events.push((0, to));
         self.ends_at(CrashPoint::Sent, around);
@@ -144,7 +170,7 @@ impl Shard {
             self.counts.unmatched += 1;
             return Ok(());
         };
-        home.sent.retain(|(sent, _)| *sent != id);
+        home.sent.retain(|(sent, ..)| *sent != id);
         self.tell(id.owner, Message::Answer { id, said }, around);
         self.drain(around)
     }
@@ -211,19 +237,20 @@ impl Shard {
     fn send_elsewhere(
         &mut self,
         lost: LinkId,
-        sent: Vec<(OutboundId, LegB)>,
+        sent: Vec<(OutboundId, LegB, Vec<u8>)>,
         around: &mut Around<'_>,
     ) {
         let mut others = self.homes.iter_mut();
         let Some((link, other)) = others.find(|(link, home)| **link != lost && home.up) else {
             return;
         };
-        for (id, message) in sent {
+        for (id, message, bytes) in sent {
             if id.purpose == Purpose::Request && other.note(&message, id, around.now) {
                 let to = Event::ToIssuer {
                     link: *link,
                     connection: 0,
                     message,
+                    bytes,
                 };
                 around.events.push((0, to));
             }
@@ -291,6 +318,7 @@ impl Shard {
                 transmission,
             }),
             report: None,
+            local: None,
         };
         if !around.ledger.journal().may_reverse(message.purchase) {
             return Err(("A-05", format!("{message:?} overtakes its advice")));
@@ -299,7 +327,17 @@ impl Shard {
             self.follow.push_back(Follow::Acknowledged(id));
             return Ok(());
         }
-        self.dispatch_owed(id, &owed.leg, message, around);
+        let bytes = match &around.plan.lines {
+            Some(lines) => {
+                let to = lines.of_issuer(owed.leg.issuer.0);
+                write_reversal(to, &owed, facts, transmission)
+            }
+            None => Some(Vec::new()),
+        };
+        let Some(bytes) = bytes else {
+            return Err(("wire", format!("{message:?} cannot be written")));
+        };
+        self.dispatch_owed(id, &owed.leg, (message, bytes), around);
         Ok(())
     }
 

@@ -15,19 +15,28 @@ impl World {
                         self.later(delay, Event::ToAcquirer(told));
                     }
                 }
-                Event::ToIssuer { link, message, .. } => self.carry_out(link, message),
+                Event::ToIssuer {
+                    link,
+                    message,
+                    bytes,
+                    ..
+                } => self.carry_out(link, message, &bytes),
                 inside => self.later(delay, inside),
             }
         }
     }
 
-    fn carry_out(&mut self, link: LinkId, message: LegB) {
+    fn carry_out(&mut self, link: LinkId, message: LegB, bytes: &[u8]) {
         if self.random.permille(self.plan.request_loss) {
             return;
         }
         let connection = self.wires[usize::from(link.0)].connection();
         let times = 1 + u64::from(self.random.permille(self.plan.request_twice));
         for _ in 0..times {
+            if self.plan.lines.is_some() {
+                self.stream_out(link, connection, bytes);
+                continue;
+            }
             let soonest = self.now + self.random.below(30 * MS);
             let arrived = &mut self.arrived[usize::from(link.0 % ISSUERS)];
             *arrived = soonest.max(*arrived + 1);
@@ -36,6 +45,7 @@ impl World {
                 link,
                 connection,
                 message,
+                bytes: Vec::new(),
             };
             self.later(delay, to);
         }
@@ -133,7 +143,13 @@ impl World {
             if !self.random.permille(self.plan.session_loss) {
                 let delay = self.random.below(self.plan.session_delay_ms * MS);
                 let session = self.random.below(u64::from(self.plan.shards)) as u16;
-                self.later(delay, Event::ToSwitch { session, ask });
+                let bytes = self.written(&ask);
+                let to = Event::ToSwitch {
+                    session,
+                    ask,
+                    bytes,
+                };
+                self.later(delay, to);
             }
         }
         for (delay, purchase, alarm) in moves.alarms {

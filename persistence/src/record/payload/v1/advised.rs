@@ -12,7 +12,7 @@ use crate::record::RecordError;
 
 pub(in super::super) const ADVISED_LEN: usize = size_of::<ArchivedAdvisedV1>();
 
-const _: () = assert!(ADVISED_LEN == 272);
+const _: () = assert!(ADVISED_LEN == 280);
 
 #[derive(Archive, Serialize, Deserialize)]
 pub(in super::super) struct AdvisedV1 {
@@ -24,6 +24,7 @@ pub(in super::super) struct AdvisedV1 {
     completes: [u8; 16],
     completes_stan: u32,
     completes_transmitted: u32,
+    completes_local: u32,
     /// Bytes of the fields that follow this struct.
     fields_len: u16,
     code: [u8; 2],
@@ -35,7 +36,7 @@ pub(in super::super) struct AdvisedV1 {
     origin: u8,
     /// Zeros: the advice has no DE39.
     reported: [u8; 2],
-    reserved: u8,
+    reserved: [u8; 5],
 }
 
 impl From<&Advised<'_>> for AdvisedV1 {
@@ -48,6 +49,7 @@ impl From<&Advised<'_>> for AdvisedV1 {
             completes: completes.map_or([0; 16], |completes| completes.transaction.0.to_le_bytes()),
             completes_stan: completes.map_or(0, |completes| completes.stan.number()),
             completes_transmitted: completes.map_or(0, |one| one.transmitted.as_number()),
+            completes_local: completes.map_or(0, |one| one.local.as_number()),
             fields_len: u16::try_from(advised.fields.len()).unwrap_or(u16::MAX),
             code: *advised.answer.code.as_bytes(),
             authorisation: text_bytes(&advised.answer.authorisation),
@@ -55,7 +57,7 @@ impl From<&Advised<'_>> for AdvisedV1 {
             has_leg: u8::from(advised.leg.is_some()),
             origin: advised.origin as u8,
             reported: code_bytes(advised.reported),
-            reserved: 0,
+            reserved: [0; 5],
         }
     }
 }
@@ -66,7 +68,7 @@ impl AdvisedV1 {
         transaction: TransactionId,
         fields: &'a [u8],
     ) -> Result<Advised<'a>, RecordError> {
-        zero("reserved", &[self.reserved])?;
+        zero("reserved", &self.reserved)?;
         if usize::from(self.fields_len) != fields.len() {
             return Err(RecordError::Length);
         }
@@ -108,6 +110,7 @@ impl AdvisedV1 {
             kind,
             stan: Stan::new(self.completes_stan).map_err(value)?,
             transmitted: TransmissionTime::from_number(self.completes_transmitted),
+            local: TransmissionTime::from_number(self.completes_local),
         }))
     }
 }
