@@ -89,6 +89,11 @@ impl Account {
         Verdict::Accept
     }
 
+    /// Something of each of its cache lines.
+    pub(crate) fn sample(&self) -> [u64; Policy::WINDOWS_MAX] {
+        self.rings.each_ref().map(Ring::sample)
+    }
+
     pub(crate) const fn newest(&self) -> Instant {
         self.newest
     }

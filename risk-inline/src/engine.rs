@@ -12,7 +12,7 @@ use crate::error::PolicyError;
 use crate::list::List;
 use crate::policy::{Limits, Policy, VelocityWindow};
 use crate::ring::BucketWidth;
-use crate::velocity::{Movement, VelocityTable};
+use crate::velocity::{Movement, Past, VelocityTable};
 use crate::verdict::Verdict;
 
 /// The risk rules of one shard, with the counters of the accounts whose home it is.
@@ -73,13 +73,26 @@ impl RiskEngine {
     /// was, on the present clock: its zero must lie so far back that the longest window fits before
     /// it. Requests may come in any order; those that have left all windows change nothing.
     pub fn observe(&mut self, facts: &Facts, at: Instant) {
+        if let Some(past) = self.past(facts, at) {
+            self.observe_all(&[past]);
+        }
+    }
+
+    /// What [`RiskEngine::observe`] would count of a request; `None` when nothing.
+    #[must_use]
+    pub fn past(&self, facts: &Facts, at: Instant) -> Option<Past> {
         if self.rules.allow.contains(&facts.account) {
-            return;
+            return None;
         }
-        let limits = self.rules.limits.of(facts);
-        if limits.is_some_and(|limits| limits.windows().is_some()) {
-            self.velocity.observe(movement(facts), at);
-        }
+        let limits = self.rules.limits.of(facts)?;
+        limits.windows()?;
+        let movement = movement(facts);
+        Some(Past { movement, at })
+    }
+
+    /// [`RiskEngine::observe`] of many: some dozens at a time wait for memory together.
+    pub fn observe_all(&mut self, past: &[Past]) {
+        self.velocity.observe(past);
     }
 
     /// Goes by another policy from here on. Counters are kept if the windows have the same lengths,

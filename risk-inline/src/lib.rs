@@ -41,4 +41,5 @@ pub mod verdict;
 pub use engine::RiskEngine;
 pub use error::PolicyError;
 pub use policy::Policy;
+pub use velocity::Past;
 pub use verdict::Verdict;

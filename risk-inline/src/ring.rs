@@ -61,6 +61,12 @@ impl Ring {
         }
     }
 
+    /// One of its buckets, unread.
+    pub(crate) const fn sample(&self) -> u64 {
+        let [.., last] = self.buckets;
+        last.0
+    }
+
     /// Requests and minor units in the window.
     pub(crate) fn sum(&self) -> (u32, u64) {
         let add = |(count, minor): (u32, u64), bucket: &Bucket| {

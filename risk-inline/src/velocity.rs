@@ -43,6 +43,13 @@ pub(crate) struct Movement {
     pub(crate) minor: u64,
 }
 
+/// A request that was accepted before a restart, as far as velocity looks at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Past {
+    pub(crate) movement: Movement,
+    pub(crate) at: Instant,
+}
+
 impl VelocityTable {
     pub(crate) fn new(accounts_max: usize, widths: Widths, idle_max: Duration, seed: u64) -> Self {
         Self {
@@ -92,8 +99,43 @@ impl VelocityTable {
         verdict
     }
 
-    /// Counts a request of the past.
-    pub(crate) fn observe(&mut self, movement: Movement, at: Instant) {
+    /// Counts requests of the past, in their order.
+    ///
+    /// Warning to the editor: where the accounts do not fit into the caches, nearly all of the time
+    /// of a count is waiting for memory, five times one after the other. Looking at all accounts of
+    /// a group before counting the first lets those waits overlap; the counts are what they would
+    /// be without it.
+    pub(crate) fn observe(&mut self, past: &[Past]) {
+        for group in past.chunks(GROUP) {
+            self.look_at(group);
+            for one in group {
+                self.observe_one(one.movement, one.at);
+            }
+        }
+        self.check_invariants();
+    }
+
+    /// Reads what counting the group will read, in steps that do not wait for one another.
+    fn look_at(&self, group: &[Past]) {
+        let mut first = [Account::NONE; GROUP];
+        for (index, one) in first.iter_mut().zip(group) {
+            let head = self.head(one.movement.key);
+            *index = self.heads.get(head).copied().unwrap_or(Account::NONE);
+        }
+        let mut beside = [(Account::NONE, Account::NONE); GROUP];
+        for (beside, index) in beside.iter_mut().zip(first) {
+            if let Some(account) = self.at(index) {
+                core::hint::black_box(account.sample());
+                *beside = (account.older, account.newer);
+            }
+        }
+        for (older, newer) in beside {
+            let next = |index| self.at(index).map(|account| account.next);
+            core::hint::black_box((next(older), next(newer)));
+        }
+    }
+
+    fn observe_one(&mut self, movement: Movement, at: Instant) {
         let widths = self.widths;
         let Some(index) = self.find(movement.key) else {
             let mut account = Account::new(movement.key, at);
@@ -105,7 +147,6 @@ impl VelocityTable {
         if let Some(account) = self.at_mut(index) {
             account.count(&widths, at, movement.minor);
         }
-        self.check_invariants();
     }
 
     /// Forgets accounts that have been idle for longer than any window, at most `steps_max` of
@@ -306,6 +347,9 @@ impl VelocityTable {
         debug_assert_eq!(self.used == 0, self.oldest == Account::NONE);
     }
 }
+
+/// As many waits for memory as a core overlaps, with some to spare.
+const GROUP: usize = 32;
 
 /// [`Account::NONE`] lies beyond every slab.
 fn slot(index: u32) -> usize {

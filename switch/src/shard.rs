@@ -15,6 +15,7 @@ mod key_changes;
 mod networking;
 mod operating;
 mod reconciling;
+mod replay;
 mod routing;
 pub(crate) mod setup;
 pub(crate) mod standing_in;

@@ -28,7 +28,6 @@ use crate::error::RecoverError;
 use crate::index::KeyIndex;
 use crate::input::Handle;
 use crate::output::{Ended, Owed};
-use crate::random::mix;
 use crate::saf::{SafEntry, Status};
 use crate::state::{Ending, Requested, Signal, State};
 use crate::table::{Body, NONE};
@@ -464,12 +463,17 @@ fn must_owe(transaction: &Transaction) -> bool {
     }
 }
 
-fn id_key(id: TransactionId) -> u64 {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = id.0.to_be_bytes();
-    let high = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-    let low = u64::from_be_bytes([i, j, k, l, m, n, o, p]);
-    mix(high) ^ low
+/// Node, start, shard and serial, the serial last: neighbours in time are neighbours in the index.
+/// Two that share them, since the serial has wrapped in between, are told apart by the whole id.
+const fn id_key(id: TransactionId) -> u64 {
+    let [.., a, b, c, d, e, f, g, h] = id.0.to_be_bytes();
+    let origin = u32::from_be_bytes([a, b, c, d]);
+    let serial = u32::from_be_bytes([e, f, g, h]).rotate_right(SHARD_BITS);
+    ((origin as u64) << 32) | serial as u64
 }
+
+/// An engine's serial counts in the upper bits and has its shard in the lower ones.
+const SHARD_BITS: u32 = 8;
 
 /// A block's header and padding, and what a wrap of the ring may skip.
 const ARENA_SLACK: usize = 1040;

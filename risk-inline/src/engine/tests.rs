@@ -443,9 +443,11 @@ proptest! {
         // Shards read their journals one after another: two halves, swapped.
         let half = accepted.len() / 2;
         let mut rebuilt = RiskEngine::new(policy, 100, 8).unwrap();
-        for (request, at) in accepted[half..].iter().chain(&accepted[..half]) {
-            rebuilt.observe(request, *at);
-        }
+        let swapped = accepted[half..].iter().chain(&accepted[..half]);
+        let past: Vec<_> = swapped
+            .filter_map(|(request, at)| rebuilt.past(request, *at))
+            .collect();
+        rebuilt.observe_all(&past);
         for (pause, token, dollar, minor) in probes {
             nanos += pause;
             let request = facts(token, BIN, minor, if dollar { USD } else { KES });

@@ -36,6 +36,11 @@ fn movement(account: u8) -> Movement {
     }
 }
 
+fn observe(table: &mut VelocityTable, account: u8, at: Instant) {
+    let movement = movement(account);
+    table.observe(&[Past { movement, at }]);
+}
+
 const fn at(seconds: u64) -> Instant {
     Instant::from_millis(seconds * 1_000)
 }
@@ -133,7 +138,7 @@ fn a_full_table_allocates_nothing_more() {
     let (accounts, heads) = (table.accounts.capacity(), table.heads.capacity());
     for round in 0..10_u64 {
         for account in 0..=255 {
-            table.observe(movement(account), at(round));
+            observe(&mut table, account, at(round));
         }
     }
     assert_eq!(table.accounts.capacity(), accounts);
@@ -170,7 +175,7 @@ proptest! {
             match step {
                 Step::Pass(seconds) => now += seconds,
                 Step::Use(account) => {
-                    table.observe(movement(account), at(now));
+                    observe(&mut table, account, at(now));
                     match list.iter().position(|known| known.0 == account) {
                         Some(place) => drop(list.remove(place)),
                         None if list.len() == accounts_max => {

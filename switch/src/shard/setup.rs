@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use domain::ids::{LinkId, Lsn, ShardId};
-use domain::record::{AdviceOrigin, Advised, Intent, Record};
+use domain::record::Record;
 use domain::request::IssuerLeg;
 use domain::time::{Instant, WallTime};
 use persistence::crash::{self, Step};
@@ -16,6 +16,7 @@ use router::Router;
 use transaction::Engine;
 
 use super::build::{engine_settings, issuer_policies, link_table, risk_policy};
+use super::replay::Replay;
 use super::standing_in::StandInState;
 use super::{Event, Shard, Work};
 use crate::acquirer::{ListenerSetup, SessionContext, Sessions, listen};
@@ -144,43 +145,16 @@ async fn recover_state(
     (now, wall): (Instant, WallTime),
 ) -> Result<Recovery, ServeError> {
     let settings = engine_settings(config, id, shards, start, wall_at_zero(wall, now));
-    let mut engine = Engine::new(settings);
+    let engine = Engine::new(settings);
     let accounts_max = config.risk.accounts_max;
-    let mut risk = RiskEngine::new(risk_policy(config), accounts_max, u64::from(start))
+    let risk = RiskEngine::new(risk_policy(config), accounts_max, u64::from(start))
         .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
-    let mut stand_in = StandInState::new(config, u64::from(start))
+    let stand_in = StandInState::new(config, u64::from(start))
         .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
-    let mut refused = None;
-    let mut on_record = |_: Lsn, record: &Record<'_>| {
-        if refused.is_some() {
-            return;
-        }
-        let linked;
-        let record = if let Record::Intent(intent) = record {
-            risk.observe(&intent.facts, earlier(now, wall, intent.admitted));
-            let leg = relinked(config, &intent.leg);
-            linked = Record::Intent(Intent { leg, ..*intent });
-            &linked
-        } else if let Record::Advised(advised) = record
-            && let Some(leg) = &advised.leg
-        {
-            let at = earlier(now, wall, advised.admitted);
-            if advised.origin == AdviceOrigin::StandIn {
-                risk.observe(&advised.facts, at);
-                stand_in.observe(config, &advised.facts, leg, at);
-            }
-            let leg = Some(relinked(config, leg));
-            linked = Record::Advised(Advised { leg, ..*advised });
-            &linked
-        } else {
-            record
-        };
-        refused = engine.recover(record, now).err();
-    };
+    let mut replay = Replay::new(config, engine, risk, stand_in, (now, wall));
+    let mut on_record = |_: Lsn, record: &Record<'_>| replay.take(record);
     let (journal, recovered) = Journal::open(journal, &mut on_record).await?;
-    if let Some(error) = refused {
-        return Err(ServeError::Recover(error.to_string()));
-    }
+    let (mut engine, risk, stand_in) = replay.end()?;
     keyring.add_wrapped(&recovered.wrapped_keys)?;
     engine.resume_at(recovered.next_lsn);
     tracing::info!(shard = %id, records = recovered.records, "journal recovered");
@@ -330,7 +304,7 @@ async fn tell_durable(waiter: Waiter, inbox: Inbox) {
 
 /// A recovered leg with the link that holds its STAN in this start. A leg that no link of its
 /// issuer holds gets a number that no link has: its reversal goes over any link of the issuer.
-fn relinked(config: &Config, leg: &IssuerLeg) -> IssuerLeg {
+pub(super) fn relinked(config: &Config, leg: &IssuerLeg) -> IssuerLeg {
     let issuer = config.issuers.get(usize::from(leg.issuer.0));
     let link = issuer.and_then(|issuer| issuer.link_of(leg.stan));
     IssuerLeg {
@@ -369,7 +343,7 @@ fn wall_at_zero(wall: WallTime, now: Instant) -> WallTime {
 
 /// Where a recorded wall time lies on the monotonic clock; what is older than the clock is its
 /// zero.
-fn earlier(now: Instant, wall: WallTime, at: WallTime) -> Instant {
+pub(super) fn earlier(now: Instant, wall: WallTime, at: WallTime) -> Instant {
     let age_millis = wall.unix_millis().saturating_sub(at.unix_millis());
     Instant::from_nanos(
         now.as_nanos()
