@@ -252,6 +252,9 @@ pub struct Saf {
     pub advice_bytes_max: usize,
     /// Reversals and advices on their way per issuer and shard.
     pub inflight_max: u32,
+    /// How many leave, per issuer and shard, in the first second after its first link is up; twice
+    /// as many in each further one.
+    pub rate_after_sign_on: u32,
     /// Wait after the first transmission without an answer; doubles from there.
     pub backoff_first: Duration,
     /// Where the doubling stops.

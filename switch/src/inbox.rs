@@ -96,6 +96,11 @@ impl Inbox {
         .await;
     }
 
+    /// Requests that wait.
+    pub(crate) fn requests(&self) -> usize {
+        self.inner.requests.borrow().len()
+    }
+
     /// Nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.inner.admitted.borrow().is_empty() && self.inner.requests.borrow().is_empty()

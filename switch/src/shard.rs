@@ -218,6 +218,8 @@ pub(crate) struct Work {
     pub(crate) is_stalled: bool,
     /// Failures of the journal that the metrics have.
     pub(crate) journal_errors: JournalErrors,
+    /// By issuer, whether what is owed gives way to requests.
+    pub(crate) yields: Vec<bool>,
     /// By issuer, its business day; the same on every shard.
     pub(crate) settlements: Vec<Settlement>,
     /// Key changes that this shard has begun, and those that it leads.
@@ -313,6 +315,12 @@ impl LinkTable {
     /// How the links of `issuer` share this shard's calls.
     pub(crate) fn pool_mut(&mut self, issuer: IssuerId) -> Option<&mut LinkPool> {
         self.of_issuer.get_mut(usize::from(issuer.0))
+    }
+
+    /// Whether a link of `issuer` takes financial traffic.
+    pub(crate) fn is_reached(&self, issuer: IssuerId) -> bool {
+        let mut links = self.all.iter();
+        links.any(|place| place.issuer == issuer && place.up)
     }
 
     pub(crate) fn homes_mut(&mut self) -> impl Iterator<Item = &mut Link> {
@@ -516,6 +524,7 @@ impl Work {
     pub(crate) fn new(wall: WallTime, frame_len_max: usize, issuers: usize) -> Self {
         Self {
             wall,
+            yields: vec![false; issuers],
             settlements: vec![Settlement::default(); issuers],
             scratch: vec![0; frame_len_max.saturating_add(Casing::LEN_MAX)],
             ..Self::default()

@@ -355,3 +355,36 @@ fn fault_069_what_is_owed_leaves_stans_to_requests() {
     issuers.finish().unwrap();
     fs::remove_dir_all(&folder).unwrap();
 }
+
+/// What is owed leaves slowly after a sign-on: some of it was taken long before all was.
+#[test]
+fn what_is_owed_does_not_flood_an_issuer_that_is_back() {
+    let _machine = alone();
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "saf-ramp");
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
+    let slow = [
+        ("NJIA__NODE__SHARDS", "1"),
+        ("NJIA__SAF__RATE_AFTER_SIGN_ON", "1"),
+    ];
+    let node = start(&folder, &issuers, &slow);
+    issuers.host.control(Issuers::BANK).mute(true);
+    let mut session = Session::connect(node.listener()).unwrap();
+    for stan in 1..=30 {
+        acknowledged(&mut session, &advice(&format!("{stan:06}")));
+    }
+    node.kill().unwrap();
+    issuers.host.control(Issuers::BANK).mute(false);
+    let node = start(&folder, &issuers, &slow);
+    let depth = || node.metric("njia_saf_depth", &[]).unwrap();
+    let mut seen = Vec::new();
+    let all = eventually(Duration::from_secs(60), || {
+        seen.push(depth());
+        seen.last() == Some(&0.0)
+    });
+    assert!(all, "{}", node.log());
+    seen.dedup();
+    assert!(seen.len() > 10, "in a few steps: {seen:?}");
+    assert!(node.terminate().unwrap().success());
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}

@@ -176,7 +176,9 @@ impl Engine {
             Input::Unusable { handle, stan } => self.on_unusable(handle, stan),
             Input::ReversalResponse { owed, code } => self.on_reversal_response(owed, code),
             Input::ReversalUnsent { owed } => self.on_reversal_unsent(owed),
-            Input::IssuerUp { issuer } => self.saf.issuer_up(issuer),
+            Input::IssuerUp { issuer } => self.saf.issuer_up(issuer, now),
+            Input::IssuerDown { issuer } => self.saf.issuer_down(issuer),
+            Input::Yield { issuer, yields } => self.saf.set_yield(issuer, yields),
             Input::Operate { ticket, operate } => self.on_operate(ticket, &operate),
             Input::RetryAll {
                 ticket,

@@ -137,6 +137,18 @@ pub enum Input<'a> {
         /// The issuer.
         issuer: IssuerId,
     },
+    /// No link of this issuer carries traffic: what it is owed waits.
+    IssuerDown {
+        /// The issuer.
+        issuer: IssuerId,
+    },
+    /// Whether requests need this issuer's links: what it is owed leaves one by one then.
+    Yield {
+        /// The issuer.
+        issuer: IssuerId,
+        /// Whether they do.
+        yields: bool,
+    },
     /// An operator does something by hand; ends in one [`crate::output::Output::Operated`].
     Operate {
         /// Names the question in the answer.

@@ -5,6 +5,7 @@
 
 mod exceptions;
 mod heap;
+mod ramp;
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -21,6 +22,7 @@ use crate::input::{Handle, OwedId};
 use crate::output::{Ended, Owed};
 use crate::random::Random;
 use crate::saf::heap::DueHeap;
+use crate::saf::ramp::Ramp;
 use crate::settings::{SafPolicy, Settings};
 use crate::table::NONE;
 
@@ -42,6 +44,8 @@ pub(crate) struct Saf {
     issuers: Vec<Issuer>,
     /// Some issuer may have something ready and room for it.
     runnable: bool,
+    /// When something that is ready may leave, as long as nothing may earlier.
+    ramp_at: Option<Instant>,
     /// Response deadlines and ends of pauses.
     due: DueHeap,
     /// All that is owed by age; the head expires first.
@@ -107,6 +111,9 @@ struct Issuer {
     up: bool,
     inflight: u32,
     ready: Ends,
+    ramp: Ramp,
+    /// Requests need its links: one at a time.
+    yields: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -193,6 +200,8 @@ impl Saf {
             up: false,
             inflight: 0,
             ready: Ends::EMPTY,
+            ramp: Ramp::NONE,
+            yields: false,
         };
         Self {
             entries: Vec::with_capacity(places_max),
@@ -206,6 +215,7 @@ impl Saf {
             exceptions: 0,
             issuers: vec![issuer; settings.issuers],
             runnable: false,
+            ramp_at: None,
             due: DueHeap::new(places_max),
             aging: Ends::EMPTY,
             excepted: Ends::EMPTY,
@@ -322,17 +332,17 @@ impl Saf {
 
     /// The next reversal that may leave; its attempt is counted and its response deadline runs.
     pub(crate) fn next_to_send(&mut self, now: Instant) -> Option<u32> {
+        if self.ramp_at.is_some_and(|at| at <= now) {
+            self.ramp_at = None;
+            self.runnable = true;
+        }
         if !self.runnable {
             return None;
         }
-        let window = self.policy.inflight_max;
-        let open =
-            |issuer: &Issuer| issuer.up && issuer.inflight < window && issuer.ready.head != NONE;
-        let Some(position) = self.issuers.iter().find(|issuer| open(issuer)) else {
+        let Some(position) = self.next_ready(now) else {
             self.runnable = false;
             return None;
         };
-        let position = position.ready.head;
         self.withdraw(position);
         self.set_status(position, Status::InFlight);
         self.adjust_inflight(position, 1);
@@ -341,6 +351,27 @@ impl Saf {
         entry.attempts = entry.attempts.saturating_add(1);
         self.due.set(position, due);
         Some(position)
+    }
+
+    /// The first entry of an issuer that has room for it; else notes when one may have.
+    fn next_ready(&mut self, now: Instant) -> Option<u32> {
+        let (rate, window) = (self.policy.rate_after_up, self.policy.inflight_max);
+        let mut later: Option<Instant> = None;
+        for issuer in &mut self.issuers {
+            let window = if issuer.yields { 1 } else { window };
+            if !issuer.up || issuer.inflight >= window || issuer.ready.head == NONE {
+                continue;
+            }
+            match rate.and_then(|rate| issuer.ramp.next_at(rate)) {
+                Some(at) if at > now => later = Some(later.map_or(at, |other| other.min(at))),
+                Some(_) | None => {
+                    issuer.ramp.note_sent();
+                    return Some(issuer.ready.head);
+                }
+            }
+        }
+        self.ramp_at = later;
+        None
     }
 
     /// Waits before the next transmission: the longer, the more went unanswered.
@@ -387,10 +418,28 @@ impl Saf {
         }
     }
 
-    /// The issuer can be reached.
-    pub(crate) fn issuer_up(&mut self, issuer: IssuerId) {
+    /// The issuer can be reached, or one more of its links.
+    pub(crate) fn issuer_up(&mut self, issuer: IssuerId, now: Instant) {
         if let Some(issuer) = self.issuers.get_mut(usize::from(issuer.0)) {
+            if !issuer.up {
+                issuer.ramp = Ramp::begin(now);
+            }
             issuer.up = true;
+            self.runnable = true;
+        }
+    }
+
+    /// The issuer cannot be reached: nothing leaves.
+    pub(crate) fn issuer_down(&mut self, issuer: IssuerId) {
+        if let Some(issuer) = self.issuers.get_mut(usize::from(issuer.0)) {
+            issuer.up = false;
+        }
+    }
+
+    /// Whether requests need the issuer's links.
+    pub(crate) fn set_yield(&mut self, issuer: IssuerId, yields: bool) {
+        if let Some(issuer) = self.issuers.get_mut(usize::from(issuer.0)) {
+            issuer.yields = yields;
             self.runnable = true;
         }
     }
@@ -402,7 +451,7 @@ impl Saf {
         let expiry = aging
             .filter(|entry| entry.status != Status::Appended)
             .map(|entry| entry.expires);
-        [due, expiry].into_iter().flatten().min()
+        [due, expiry, self.ramp_at].into_iter().flatten().min()
     }
 
     pub(crate) fn get(&self, position: u32) -> Option<&SafEntry> {

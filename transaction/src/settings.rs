@@ -1,5 +1,6 @@
 //! What an engine is built with. All bounds are known here; nothing grows past them.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use domain::ResponseCode;
@@ -95,6 +96,9 @@ pub struct SafPolicy {
     pub expiry: Duration,
     /// Owed reversals in flight to one issuer, at most.
     pub inflight_max: u32,
+    /// How many leave in the first second after an issuer has come back; twice as many in each
+    /// further one. `None`: as many as the window admits.
+    pub rate_after_up: Option<NonZeroU32>,
 }
 
 /// What a duplicate (even origin) with equal content gets (R5).

@@ -56,6 +56,7 @@ pub(crate) fn settings() -> Settings {
             backoff_max: Duration::from_secs(300),
             expiry: Duration::from_secs(7 * 86_400),
             inflight_max: 4,
+            rate_after_up: None,
         },
         parties: crate::reconciliation::Parties::default(),
         next_lsn: Lsn(1),

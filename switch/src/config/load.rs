@@ -372,6 +372,7 @@ fn saf(section: Section<'_>) -> Saf {
         exceptions_max: section.number("exceptions_max", 1..=100_000, 1_000),
         advice_bytes_max: section.number("advice_bytes_max", 65_536..=17_179_869_184, 67_108_864),
         inflight_max: section.number("inflight_max", 1..=10_000, 64),
+        rate_after_sign_on: section.number("rate_after_sign_on", 1..=1_000_000, 500),
         backoff_first: section.millis("backoff_first_ms", 10..=60_000, 1_000),
         backoff_max: section.seconds("backoff_max_s", 1..=3_600, 300),
         expiry: section.seconds("expiry_s", 60..=2_592_000, 604_800),

@@ -1,5 +1,6 @@
 //! The parts of a shard, out of the configuration.
 
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -63,6 +64,7 @@ pub(super) fn engine_settings(
             backoff_max: config.saf.backoff_max,
             expiry: config.saf.expiry,
             inflight_max: config.saf.inflight_max,
+            rate_after_up: NonZeroU32::new(config.saf.rate_after_sign_on),
         },
         parties: parties(config),
         next_lsn: Lsn(1),

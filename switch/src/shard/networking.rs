@@ -215,8 +215,11 @@ impl Shard {
             pool.set_up(link, up, now);
         }
         self.set_links_up(issuer, now);
+        let is_reached = self.links.is_reached(issuer);
         if up {
             self.turn(Input::IssuerUp { issuer }, now);
+        } else if !is_reached {
+            self.turn(Input::IssuerDown { issuer }, now);
         }
     }
 

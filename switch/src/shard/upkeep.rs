@@ -79,9 +79,31 @@ impl Shard {
             self.work.was_shedding = shedding;
             self.turn(Input::Shed(shedding), started);
         }
+        self.note_yields(started);
         let busy = self.clock.now().since(started);
         self.metrics.count_turn(busy);
         self.shared.turned(started);
+    }
+
+    /// What is owed gives way where requests need the links: to an issuer that nearly all its calls
+    /// are out to, and to all of them while requests wait for their turn.
+    fn note_yields(&mut self, now: Instant) {
+        let is_crowded = self.inbox.requests() >= CROWDED_REQUESTS;
+        for place in 0..self.work.yields.len() {
+            let Some(issuer) = self.config.issuers.get(place) else {
+                return;
+            };
+            let (id, limit) = (
+                issuer.id,
+                issuer.inflight_max.div_ceil(u32::from(self.shards)),
+            );
+            let yields = is_crowded || is_near(self.router.inflight(id), limit);
+            let before = self.work.yields.get_mut(place);
+            let before = before.map(|before| std::mem::replace(before, yields));
+            if before != Some(yields) {
+                self.turn(Input::Yield { issuer: id, yields }, now);
+            }
+        }
     }
 
     fn must_shed(&self, now: Instant) -> Option<RejectReason> {
@@ -315,12 +337,27 @@ fn stays(conn: &Conn, deadline: Duration, now: Instant) -> bool {
     stays
 }
 
+/// Three quarters of the calls are out.
+const fn is_near(inflight: u32, limit: u32) -> bool {
+    inflight.saturating_mul(4) >= limit.saturating_mul(3)
+}
+
+/// As many as a turn takes: more than that wait for another one.
+const CROWDED_REQUESTS: usize = 512;
+
 /// Often enough that a drain or a breaker is seen at once by people, rare enough to cost nothing.
 const UPKEEP_INTERVAL: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_owed_gives_way_when_three_quarters_of_the_calls_are_out() {
+        for (inflight, limit, near) in [(0, 8, false), (5, 8, false), (6, 8, true), (8, 8, true)] {
+            assert_eq!(is_near(inflight, limit), near, "{inflight} of {limit}");
+        }
+    }
 
     #[test]
     fn a_journal_that_is_stalled_beyond_its_bound_is_given_up_in_plain_words() {

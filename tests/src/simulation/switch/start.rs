@@ -230,6 +230,7 @@ fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
             backoff_max: Duration::from_secs(20),
             expiry: Duration::from_secs(bounds.saf_expiry_s),
             inflight_max: bounds.saf_window as u32,
+            rate_after_up: None,
         },
         parties: Parties::default(),
         next_lsn: Lsn(1),

@@ -1,8 +1,10 @@
 //! Tests of `owed`.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 use std::vec::Vec;
 
+use domain::ids::IssuerId;
 use domain::record::{Record, SafDone, SafResult};
 use domain::request::Transmission;
 use domain::{ResponseCode, time::Instant};
@@ -211,7 +213,7 @@ fn the_window_of_an_issuer_is_bounded() {
     rig.pass(DEADLINE);
     let window = settings().saf.inflight_max;
     assert_eq!(rig.attempts(), window);
-    assert_eq!(rig.engine.saf_inflight(domain::ids::IssuerId(0)), window);
+    assert_eq!(rig.engine.saf_inflight(IssuerId(0)), window);
     // Each acknowledgement lets the next one go.
     for _ in 0..6 {
         rig.respond_to_reversal(code(b"00"));
@@ -289,4 +291,65 @@ fn a_reversal_of_an_approval_takes_no_stan_back_twice() {
     let released = rig.seen.iter();
     let released = released.filter(|output| matches!(output, Output::ReleaseStan { .. }));
     assert_eq!(released.count(), 1);
+}
+
+/// Owes `count` reversals to an issuer that cannot be reached.
+fn owing_many(count: u32, saf: SafPolicy) -> Rig {
+    let mut rig = Rig::with(Settings { saf, ..settings() }, Auto::Flush);
+    for number in 1..=count {
+        rig.request(number, number);
+        rig.respond(approval());
+    }
+    let issuer = IssuerId(0);
+    rig.give(Input::IssuerDown { issuer });
+    for number in 1..=count {
+        rig.reverse(number, 100 + number);
+    }
+    rig
+}
+
+#[test]
+fn after_a_sign_on_each_second_takes_twice_as_many() {
+    let saf = SafPolicy {
+        inflight_max: 64,
+        rate_after_up: NonZeroU32::new(2),
+        response_timeout: Duration::from_secs(60),
+        ..settings().saf
+    };
+    let mut rig = owing_many(14, saf);
+    rig.pass(Duration::from_secs(5));
+    assert_eq!(rig.attempts(), 0, "nobody can be reached");
+    let issuer = IssuerId(0);
+    rig.give(Input::IssuerUp { issuer });
+    let mut by_second = Vec::new();
+    for _ in 0..4 {
+        rig.give(Input::IssuerUp { issuer });
+        rig.pass(Duration::from_millis(999));
+        by_second.push(rig.attempts());
+        rig.pass(Duration::from_millis(1));
+    }
+    assert_eq!(
+        by_second,
+        [2, 6, 14, 14],
+        "a further link begins nothing anew"
+    );
+}
+
+#[test]
+fn what_is_owed_leaves_one_by_one_while_requests_need_the_links() {
+    let mut rig = owing_many(3, settings().saf);
+    let issuer = IssuerId(0);
+    rig.give(Input::Yield {
+        issuer,
+        yields: true,
+    });
+    rig.give(Input::IssuerUp { issuer });
+    assert_eq!(rig.attempts(), 1);
+    rig.respond_to_reversal(ResponseCode::APPROVED);
+    assert_eq!(rig.attempts(), 2);
+    rig.give(Input::Yield {
+        issuer,
+        yields: false,
+    });
+    assert_eq!(rig.attempts(), 3);
 }
