@@ -63,6 +63,7 @@ fn settings() -> Settings {
             backoff_max: Duration::from_secs(300),
             expiry: Duration::from_secs(604_800),
             inflight_max: 64,
+            rate_after_up: None,
         },
         parties: Parties::default(),
         next_lsn: Lsn(1),
