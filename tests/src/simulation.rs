@@ -15,6 +15,7 @@
 mod acquirer;
 mod bytes;
 mod campaign;
+mod content;
 mod disk;
 mod focus;
 mod issuer;

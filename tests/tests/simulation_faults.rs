@@ -226,3 +226,24 @@ fn fault_070_an_acquirer_that_was_gone_gets_the_stored_answer() {
     let replays: Met = ("stored answers", |report| report.replays, 50);
     check(Focus::Sessions, &[replays]);
 }
+
+#[test]
+fn fault_088_neither_a_step_of_the_clock_nor_a_stopped_process_moves_a_deadline() {
+    let steps: Met = ("steps", |report| report.seen.wall_jumps, 50);
+    let stops: Met = ("stops", |report| report.seen.stops, 20);
+    let late: Met = ("late answers", |report| report.seen.late, 1);
+    check(Focus::Clock, &[steps, stops, late]);
+}
+
+#[test]
+fn fault_095_a_full_mesh_refuses_a_request_before_its_intent_and_drops_nothing() {
+    let full: Met = ("refused", |report| report.seen.mesh_full, 100);
+    let mesh: Met = ("messages", |report| report.seen.between_shards, 500);
+    check(Focus::Mesh, &[full, mesh]);
+}
+
+#[test]
+fn fault_096_a_verdict_that_takes_too_long_sheds_the_request_before_its_intent() {
+    let undecided: Met = ("undecided", |report| report.seen.undecided, 50);
+    check(Focus::SlowRisk, &[undecided]);
+}

@@ -76,6 +76,12 @@ pub enum Focus {
     Reversals,
     /// Answers that do not reach their acquirer.
     Sessions,
+    /// The wall clock is set by hours, and the process stands still for half a minute.
+    Clock,
+    /// Shards that have no room for what others hand them.
+    Mesh,
+    /// Verdicts of risk that take their time.
+    SlowRisk,
     /// Advices and completions, and issuers that cannot be reached for seconds.
     Advices,
 }
@@ -134,15 +140,20 @@ impl Plan {
             Focus::ReversalRace => (self.reversal_race, self.response_late) = (1_000, 300),
             Focus::Reversals => (self.reversal_after, self.session_loss) = (1_000, 200),
             Focus::Sessions => self.session_loss = 400,
+            Focus::Clock => self.set_clocks(),
+            Focus::Mesh => (self.mesh_full, self.shards) = (400, self.shards.max(2)),
+            Focus::SlowRisk => self.assess_slow = 600,
             Focus::Advices => {
-                self.reports = Reports {
-                    advices: 400,
-                    completions: 800,
-                    outages: 4,
-                    floor: 200,
-                };
+                self.reports = Reports::MANY;
                 self.crashes = 2;
             }
         }
+    }
+
+    /// A step of the clock is no longer than what the window allows for: up to half a day.
+    fn set_clocks(&mut self) {
+        (self.wall_jumps, self.stops) = (8, 3);
+        self.bounds.window_s = 604_800;
+        self.bounds.transactions_max = 256;
     }
 }

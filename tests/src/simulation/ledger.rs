@@ -108,6 +108,21 @@ impl Fold {
         self.states.entry(*purchase).or_default().add(record);
     }
 
+    /// An id names one transaction, whatever the wall clock does.
+    fn check_id(&self, record: &Record<'_>) -> Result<(), Broken> {
+        let facts = match record {
+            Record::Intent(intent) => &intent.facts,
+            Record::Refused(refused) => &refused.facts,
+            Record::Advised(advised) => &advised.facts,
+            _ => return Ok(()),
+        };
+        let known = self.purchase_of.get(&record.transaction());
+        match known.filter(|purchase| **purchase != number_of(facts.key)) {
+            Some(purchase) => Err(("ids", format!("{record:?} has the id of {purchase}"))),
+            None => Ok(()),
+        }
+    }
+
     fn state(&self, purchase: u32) -> State {
         self.states.get(&purchase).cloned().unwrap_or_default()
     }
@@ -229,6 +244,7 @@ impl State {
 
 impl Ledger {
     pub(super) fn journaled(&mut self, record: &Record<'_>) -> Result<(), Broken> {
+        self.journal.check_id(record)?;
         self.journal.add(record);
         match record {
             Record::Advised(advised) => self.check_completion(advised),

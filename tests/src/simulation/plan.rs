@@ -79,6 +79,8 @@ pub(super) struct Plan {
     pub(super) at_deadline: u64,
     /// Two copies at once.
     pub(super) twins: u64,
+    /// The process stands still for half a minute.
+    pub(super) stops: u64,
     /// Ends the process, every so often.
     pub(super) crash_at: Option<CrashPoint>,
     pub(super) reports: Reports,
@@ -101,6 +103,15 @@ pub(super) struct Reports {
     pub(super) outages: u64,
     /// What the switch may approve in place of an issuer, in minor units.
     pub(super) floor: u64,
+}
+
+impl Reports {
+    pub(super) const MANY: Self = Self {
+        advices: 400,
+        completions: 800,
+        outages: 4,
+        floor: 200,
+    };
 }
 
 /// How the journal is laid out.
@@ -208,6 +219,7 @@ impl Plan {
             postgres_away: fault(500),
             at_deadline: fault(50),
             twins: fault(100),
+            stops: 0,
             crash_at: None,
             reports: Reports::default(),
             lines: None,
@@ -251,12 +263,17 @@ impl Plan {
             outages: fault(4),
             floor: fault(4) * 100,
         };
+        self.stops = random.below(4).saturating_sub(2);
         if self.is_forgetful() {
             let window_s = self.bounds.window_s;
             self.bounds.advice_window_s = random.between(window_s, 2 * window_s);
         }
         self.bounds.advice_bytes_max = random.between(200, 2_000);
         self.lines = random.permille(500).then(|| Lines::draw(random));
+        if self.lines.is_some_and(|lines| lines.spoiled > 0) {
+            // Whoever is told a lie alone cannot know: the first of two answers is not lost.
+            self.conflicting = 0;
+        }
     }
 
     /// Whether the table may have forgotten a transaction before the run is over.
@@ -321,6 +338,7 @@ impl Plan {
             postgres_away: 0,
             at_deadline: 0,
             twins: 0,
+            stops: 0,
             crash_at: None,
             reports: Reports {
                 floor: self.reports.floor,

@@ -73,6 +73,12 @@ seen! {
     halved,
     /// Requests that another shard had no room for.
     mesh_full,
+    /// Steps of the wall clock.
+    wall_jumps,
+    /// Times for which the process stood still.
+    stops,
+    /// Requests that nobody decided about in time.
+    undecided,
     /// Times at which no issuer could be reached.
     outages,
     /// Advices of acquirers that are owed to an issuer.

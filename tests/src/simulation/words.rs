@@ -15,6 +15,8 @@ use transaction::input::Assessment;
 use transaction::matching::{Echo, Expected};
 use transaction::{Handle, OwedId};
 
+pub(super) use super::content::Content;
+
 /// 2026-01-01T12:00:00Z.
 pub(super) const WALL: WallTime = WallTime::from_unix_millis(1_767_268_800_000);
 
@@ -119,34 +121,6 @@ pub(super) struct Reported {
     pub(super) content: Content,
 }
 
-/// Further fields of an advice.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Content {
-    bytes: [u8; CONTENT_MAX],
-    len: usize,
-}
-
-const CONTENT_MAX: usize = 64;
-
-impl Content {
-    pub(super) fn new(fields: &[u8]) -> Self {
-        let mut bytes = [0; CONTENT_MAX];
-        bytes[..fields.len()].copy_from_slice(fields);
-        let len = fields.len();
-        Self { bytes, len }
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-impl std::fmt::Debug for Content {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", String::from_utf8_lossy(self.as_bytes()))
-    }
-}
-
 /// What a reversal says besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Taking {
@@ -216,6 +190,10 @@ pub(super) enum Event {
     LinkUp {
         link: LinkId,
     },
+    /// The process is stopped, and goes on later.
+    Stop {
+        for_ms: u64,
+    },
     /// All links are lost at once.
     Outage {
         for_ms: u64,
@@ -236,6 +214,33 @@ pub(super) enum Event {
     Failover,
     /// Faults end here.
     Calm,
+}
+
+impl Event {
+    /// It needs the process to go on.
+    pub(super) const fn is_within(&self) -> bool {
+        match self {
+            Self::ToSwitch { .. }
+            | Self::FromIssuer { .. }
+            | Self::Inside { .. }
+            | Self::LinkDown { .. }
+            | Self::LinkUp { .. }
+            | Self::Outage { .. }
+            | Self::Shed(_)
+            | Self::WallJump { .. }
+            | Self::Apply { .. } => true,
+            Self::Bytes { way, .. } => matches!(way, Way::ToSwitch),
+            Self::Purchase
+            | Self::Acquirer { .. }
+            | Self::ToAcquirer(_)
+            | Self::ToIssuer { .. }
+            | Self::Stop { .. }
+            | Self::Crash { .. }
+            | Self::Restart
+            | Self::Failover
+            | Self::Calm => false,
+        }
+    }
 }
 
 /// A direction of a link.

@@ -60,6 +60,8 @@ pub(super) struct World {
     is_calm: bool,
     /// Far ahead before.
     calm_since: u64,
+    /// Until then the process stands still.
+    stopped_until: u64,
     /// By how much the wall clock has been set, in ms.
     wall_ahead: i64,
 }
@@ -112,6 +114,7 @@ impl World {
             counts: Seen::default(),
             is_calm: false,
             calm_since: u64::MAX,
+            stopped_until: 0,
             wall_ahead: 0,
         };
         world.schedule_faults();
@@ -155,6 +158,11 @@ impl World {
             let losses = [Loss::Reset, Loss::IssuerEnds, Loss::WeEnd];
             let loss = losses[self.random.below(3) as usize];
             self.later(at, Event::LinkDown { link, loss, for_ms });
+        }
+        for _ in 0..self.plan.stops {
+            let at = self.random.below(end);
+            let for_ms = self.random.between(1_000, 30_000);
+            self.later(at, Event::Stop { for_ms });
         }
         for _ in 0..self.plan.reports.outages {
             let at = self.random.below(end);
@@ -202,7 +210,12 @@ impl World {
                 if super::is_traced() {
                     println!("{} {} {event:?}", self.step, self.now / MS);
                 }
-                self.happen(event)?;
+                if self.now < self.stopped_until && event.is_within() {
+                    // It waits in a socket or a queue.
+                    self.later(self.stopped_until - self.now, event);
+                } else {
+                    self.happen(event)?;
+                }
             }
             for shard in &self.shards {
                 shard.check_bounds(&self.plan)?;
@@ -219,7 +232,9 @@ impl World {
     fn next_timer(&self) -> Option<(u64, u16)> {
         let timers = (0_u16..).zip(&self.shards);
         let timers = timers.filter_map(|(id, shard)| Some((shard.poll_timeout()?, id)));
-        timers.min()
+        // One that was due while the process stood still is late.
+        let (at, shard) = timers.min()?;
+        Some((at.max(self.stopped_until), shard))
     }
 
     fn is_settled(&self) -> bool {
@@ -289,11 +304,13 @@ impl World {
             Event::Inside { .. } => {}
             Event::LinkDown { link, loss, for_ms } => return self.lose(link, loss, for_ms),
             Event::Outage { for_ms } => return self.lose_all(for_ms),
+            Event::Stop { for_ms } => self.stop(for_ms),
             Event::LinkUp { link } => return self.link(link, true),
             Event::Shed(shed) => {
                 return self.in_each(|shard, around| shard.shed(shed, around));
             }
             Event::WallJump { by_ms } => {
+                self.counts.wall_jumps += 1;
                 self.wall_ahead += by_ms;
                 return self.in_each(Shard::set_wall);
             }
@@ -326,6 +343,11 @@ impl World {
         self.wires[usize::from(link.0)].lose(loss);
         self.counts.links_lost += 1;
         self.link(link, false)
+    }
+
+    fn stop(&mut self, for_ms: u64) {
+        self.counts.stops += 1;
+        self.stopped_until = self.now + for_ms * MS;
     }
 
     fn lose_all(&mut self, for_ms: u64) -> Result<(), Broken> {

@@ -124,6 +124,35 @@ async fn fault_011_a_commit_without_answer_is_settled_by_the_watermark() {
 }
 
 #[tokio::test]
+async fn fault_041_a_connection_that_is_swallowed_in_commit_is_given_up_and_the_watermark_decides()
+{
+    let cluster = migrated().await;
+    let log = Log::new(1);
+    log.append(Workload::new(41, 1).take(6_000));
+    let fates = vec![
+        Fate::Pass,
+        Fate::SwallowAnswer,
+        Fate::Pass,
+        Fate::SwallowCommit,
+        Fate::Pass,
+    ];
+    let proxy = Proxy::start(cluster.socket(), fates);
+    let mut settings = settings(proxy.url(USER), 1);
+    settings.server.timeouts.batch = Duration::from_secs(1);
+    // The server frees the watermark row of a client that it does not know to be gone.
+    settings.server.timeouts.idle_in_transaction = Duration::from_millis(500);
+    let applier = Running::start(settings, vec![log.journal()]);
+    applier.caught_up(&log).await;
+    let cut = proxy.cut.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(cut >= 2, "{cut} connections were swallowed");
+    assert!(applier.status.failures(FailureClass::Connection) >= 2);
+    assert_eq!(applier.status.rows_inserted(), 6_000, "each counted once");
+    assert_eq!(applier.status.rows_duplicate(), 0);
+    applier.finish().await;
+    assert_applied(&cluster, &log, &BTreeSet::new()).await;
+}
+
+#[tokio::test]
 async fn fault_034_a_failover_that_lost_the_last_batches_is_applied_again() {
     let mut cluster = migrated().await;
     let log = Log::new(1);

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -17,6 +17,10 @@ pub enum Fate {
     LoseAnswer,
     /// Does not reach the server.
     LoseCommit,
+    /// Reaches the server; from then on the connection carries nothing, and nobody is told.
+    SwallowAnswer,
+    /// From then on the connection carries nothing, and nobody is told.
+    SwallowCommit,
 }
 
 /// A listening socket in a folder of its own.
@@ -71,9 +75,18 @@ impl Link {
     async fn run(self, applier: UnixStream, server: UnixStream) -> io::Result<()> {
         let (mut from_applier, mut to_applier) = applier.into_split();
         let (mut from_server, mut to_server) = server.into_split();
+        let swallows = AtomicBool::new(false);
         let back = async {
-            tokio::io::copy(&mut from_server, &mut to_applier).await?;
-            Ok(())
+            let mut buffer = vec![0; 64 * 1024];
+            loop {
+                let len = from_server.read(&mut buffer).await?;
+                if len == 0 {
+                    return Ok(());
+                }
+                if !swallows.load(Ordering::Relaxed) {
+                    to_applier.write_all(&buffer[..len]).await?;
+                }
+            }
         };
         let forth = async {
             let mut buffer = vec![0; 64 * 1024];
@@ -90,6 +103,15 @@ impl Link {
                         return Err(io::Error::other("answer lost"));
                     }
                     Fate::LoseCommit => return Err(io::Error::other("commit lost")),
+                    Fate::SwallowAnswer => {
+                        swallows.store(true, Ordering::Relaxed);
+                        to_server.write_all(seen).await?;
+                        return std::future::pending().await;
+                    }
+                    Fate::SwallowCommit => {
+                        swallows.store(true, Ordering::Relaxed);
+                        return std::future::pending().await;
+                    }
                 }
             }
         };

@@ -141,6 +141,7 @@ impl Shard {
             }
             Counted::NotAdmitted(NotAdmitted::TableFull) => self.counts.table_full += 1,
             Counted::NotAdmitted(NotAdmitted::OutsideWindow) => self.counts.outside_window += 1,
+            Counted::NotAdmitted(NotAdmitted::Undecided) => self.counts.undecided += 1,
             Counted::LateResponse => self.counts.late += 1,
             Counted::SecondAnswer { conflict } => {
                 self.counts.second_answers += 1;
