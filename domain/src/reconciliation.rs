@@ -3,6 +3,7 @@
 use crate::currency::Currency;
 use crate::ids::{AcquirerId, IssuerId, Stan, TransactionId};
 use crate::network::SettlementDate;
+use crate::record::SafResult;
 use crate::time::{TransmissionTime, WallTime, digits_of};
 
 /// Whom totals are kept with.
@@ -426,6 +427,40 @@ pub struct Reconciled {
     pub differs: Differences,
     /// Those of all shards.
     pub ours: Totals,
+}
+
+/// An issuer is owed a reconciliation of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReconciliationOwed {
+    /// An id of its own.
+    pub transaction: TransactionId,
+    /// When it was decided: its DE7, the same in every transmission.
+    pub decided: WallTime,
+    /// To whom.
+    pub issuer: IssuerId,
+    /// The day.
+    pub date: SettlementDate,
+    /// The currency.
+    pub currency: Currency,
+    /// Its DE11, the same in every transmission.
+    pub stan: Stan,
+    /// Ours, of all shards.
+    pub ours: Totals,
+}
+
+/// A reconciliation that was owed has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReconciliationDone {
+    /// The id of what was owed.
+    pub transaction: TransactionId,
+    /// When.
+    pub decided: WallTime,
+    /// How.
+    pub result: SafResult,
+    /// What the issuer has found, if it has taken it.
+    pub verdict: Verdict,
+    /// Transmissions in all.
+    pub attempts: u32,
 }
 
 /// The largest sum that a field of sixteen digits holds.

@@ -7,7 +7,9 @@ pub use operated::{Operated, Operation, Operator, OwedKind, Reason};
 
 use crate::amount::Amount;
 use crate::ids::{AcquirerId, AuthorisationId, IssuerId, Slot, Stan, TransactionId};
-use crate::reconciliation::{BusinessDay, DayTotals, Reconciled};
+use crate::reconciliation::{
+    BusinessDay, DayTotals, Reconciled, ReconciliationDone, ReconciliationOwed,
+};
 use crate::request::{
     Answer, DuplicateKey, Facts, IssuerLeg, MessageClass, MessageKind, OriginalReference, TraceKey,
 };
@@ -44,6 +46,10 @@ pub enum Record<'a> {
     Totals(DayTotals),
     /// A reconciliation was decided. Durable before its answer.
     Reconciled(Reconciled),
+    /// An issuer is owed a reconciliation. Durable before its first byte leaves.
+    ReconciliationOwed(ReconciliationOwed),
+    /// It has ended. Nothing waits for it.
+    ReconciliationDone(ReconciliationDone),
 }
 
 impl Record<'_> {
@@ -64,6 +70,8 @@ impl Record<'_> {
             Self::Day(record) => record.transaction,
             Self::Totals(record) => record.transaction,
             Self::Reconciled(record) => record.transaction,
+            Self::ReconciliationOwed(record) => record.transaction,
+            Self::ReconciliationDone(record) => record.transaction,
         }
     }
 }

@@ -52,6 +52,10 @@ pub enum RecordType {
     Totals = 21,
     /// [`domain::reconciliation::Reconciled`]
     Reconciled = 22,
+    /// [`domain::reconciliation::ReconciliationOwed`]
+    ReconciliationOwed = 23,
+    /// [`domain::reconciliation::ReconciliationDone`]
+    ReconciliationDone = 24,
 }
 
 impl RecordType {
@@ -72,6 +76,8 @@ impl RecordType {
             Record::Day(_) => Self::Day,
             Record::Totals(_) => Self::Totals,
             Record::Reconciled(_) => Self::Reconciled,
+            Record::ReconciliationOwed(_) => Self::ReconciliationOwed,
+            Record::ReconciliationDone(_) => Self::ReconciliationDone,
         }
     }
 
@@ -90,6 +96,8 @@ impl RecordType {
             20 => Some(Self::Day),
             21 => Some(Self::Totals),
             22 => Some(Self::Reconciled),
+            23 => Some(Self::ReconciliationOwed),
+            24 => Some(Self::ReconciliationDone),
             _ => None,
         }
     }

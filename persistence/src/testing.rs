@@ -13,7 +13,8 @@ use domain::ids::{
 use domain::network::SettlementDate;
 use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
 use domain::reconciliation::{
-    BusinessDay, DayTotals, Differences, Party, Reconciled, Totals, Verdict,
+    BusinessDay, DayTotals, Differences, Party, Reconciled, ReconciliationDone, ReconciliationOwed,
+    Totals, Verdict,
 };
 use domain::record::{
     Acknowledged, AdviceOrigin, Advised, Completed, Intent, LateResponse, Operated, Operation,
@@ -196,7 +197,7 @@ impl Dice {
 pub(crate) fn sample(seed: u64) -> Record<'static> {
     let mut dice = Dice::new(seed);
     let transaction = TransactionId(u128::from_le_bytes(dice.array()));
-    match dice.below(13) {
+    match dice.below(15) {
         0 => Record::Intent(Intent {
             transaction,
             admitted: dice.wall(),
@@ -219,6 +220,8 @@ pub(crate) fn sample(seed: u64) -> Record<'static> {
         9 => Record::Day(day(&mut dice, transaction)),
         10 => Record::Totals(totals(&mut dice, transaction)),
         11 => Record::Reconciled(reconciled(&mut dice, transaction)),
+        12 => Record::ReconciliationOwed(reconciliation_owed(&mut dice, transaction)),
+        13 => Record::ReconciliationDone(reconciliation_done(&mut dice, transaction)),
         _ => Record::Advised(advised(&mut dice, transaction)),
     }
 }
@@ -279,6 +282,37 @@ fn totals(dice: &mut Dice, transaction: TransactionId) -> DayTotals {
         currency: dice.amount().currency(),
         totals: figures(dice),
         is_closed: dice.pick(&[false, true]),
+    }
+}
+
+fn reconciliation_owed(dice: &mut Dice, transaction: TransactionId) -> ReconciliationOwed {
+    ReconciliationOwed {
+        transaction,
+        decided: dice.wall(),
+        issuer: IssuerId(dice.number(1 << 16)),
+        date: date(dice),
+        currency: dice.amount().currency(),
+        stan: dice.stan(),
+        ours: figures(dice),
+    }
+}
+
+fn reconciliation_done(dice: &mut Dice, transaction: TransactionId) -> ReconciliationDone {
+    ReconciliationDone {
+        transaction,
+        decided: dice.wall(),
+        result: dice.pick(&[
+            SafResult::Acknowledged,
+            SafResult::Refused,
+            SafResult::Expired,
+        ]),
+        verdict: dice.pick(&[
+            Verdict::Unknown,
+            Verdict::InBalance,
+            Verdict::OutOfBalance,
+            Verdict::Error,
+        ]),
+        attempts: dice.number(1 << 32),
     }
 }
 

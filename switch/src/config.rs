@@ -19,7 +19,7 @@ use domain::{Amount, ResponseCode};
 use iso8583::header::HeaderBytes;
 use iso8583::keep_alive::Answers;
 use iso8583::translate::NetworkCodes;
-use iso8583::{Dialect, Framing, Header};
+use iso8583::{Dialect, Framing, Header, Mti};
 use risk_inline::list::Bin;
 use router::links::EjectionPolicy;
 use router::week::UtcOffset;
@@ -399,6 +399,8 @@ pub struct Issuer {
     pub link_group: LinkGroup,
     /// Whether it takes nothing between the start and the end of its cut-over.
     pub hold_on_cutover: bool,
+    /// How it reads totals, where they are kept for it, and what is sent to it.
+    pub reconcile: Option<Reconcile>,
     /// DE33 of what is forwarded.
     pub institution: InstitutionId,
     /// How messages stand on its connections.
@@ -413,6 +415,17 @@ pub struct Issuer {
     pub reversal_timeout: Duration,
     /// What authenticates its messages; `None` for nothing.
     pub mac: Option<Arc<EndpointMac>>,
+}
+
+/// Totals with an issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconcile {
+    /// How it reads reversals.
+    pub sign: ReconSign,
+    /// What it is sent after its cut-over, of 1987; `None` for nothing.
+    pub mti: Option<Mti>,
+    /// From its cut-over, and the longest deadline of a route, to the freeze of the day.
+    pub grace: Duration,
 }
 
 impl Issuer {

@@ -11,7 +11,7 @@ use glommio::GlommioError;
 use glommio::ResourceType;
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
 use transaction::matching::{Echo, Expected};
-use transaction::reconciliation::{BucketKey, DayEnd};
+use transaction::reconciliation::{BucketKey, DayEnd, ReconciliationId};
 use transaction::{Handle, OwedId};
 
 use crate::acquirer::SessionRef;
@@ -179,7 +179,7 @@ pub(crate) enum KeyMessage {
 }
 
 /// What business days and their totals take. One shard leads each reconciliation.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum BookMessage {
     /// Where it came → all: a business day begins.
     Day {
@@ -205,6 +205,40 @@ pub(crate) enum BookMessage {
         leader: ShardId,
         /// Tells its rounds apart.
         round: u32,
+    },
+    /// Leader → all: a day of an issuer has ended.
+    Freeze {
+        /// With whom.
+        party: Party,
+        /// The last one that ends.
+        date: SettlementDate,
+        /// Who asks.
+        leader: ShardId,
+        /// Tells its rounds apart.
+        round: u32,
+    },
+    /// Each → leader: so much for each currency, durable.
+    Frozen {
+        /// Of which round.
+        round: u32,
+        /// What this shard has counted.
+        totals: Vec<(BucketKey, Totals)>,
+    },
+    /// Link home → leader: an issuer asks for totals.
+    IssuerAsks {
+        /// On which link.
+        link: LinkId,
+        /// Who.
+        issuer: IssuerId,
+        /// The message.
+        frame: Box<Frame>,
+    },
+    /// Leader → link home: the answer to that.
+    LinkAnswer {
+        /// On which link.
+        link: LinkId,
+        /// The frame.
+        bytes: Vec<u8>,
     },
     /// Each → leader: so much, durable.
     Closed {
@@ -246,6 +280,8 @@ pub(crate) enum Purpose {
     Request,
     /// 0420, 0421, or an advice.
     Reversal(OwedId),
+    /// 0520 or 0522.
+    Reconciliation(ReconciliationId),
 }
 
 impl OutboundId {

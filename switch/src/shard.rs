@@ -32,6 +32,7 @@ use std::time::Duration;
 use ahash::AHashMap;
 use domain::ids::{IssuerId, LinkId, Lsn, ShardId};
 use domain::network::SettlementDate;
+use domain::reconciliation::Totals;
 use domain::time::{Instant, WallTime};
 use futures_lite::future;
 use glommio::timer::Timer;
@@ -44,6 +45,7 @@ use slab::Slab;
 use transaction::input::{Assignment, Selection};
 use transaction::matching::{Expected, StanAllocator};
 use transaction::network::Settlement;
+use transaction::reconciliation::{BookInput, BucketKey};
 use transaction::{Engine, Handle, Input, OwedId};
 
 use crate::acquirer::{Session, SessionRef, Sessions};
@@ -261,6 +263,10 @@ pub(crate) enum FollowUp {
     Told(Handle, Told),
     /// What was asked of the book is durable.
     Noted(u32),
+    /// An input for the book.
+    Book(BookInput),
+    /// All shards have told what they counted for an issuer.
+    OweTotals(IssuerId, BucketKey, Totals),
     /// The router has decided.
     Selected(Handle, Selection),
     /// How an advice travels has been decided.
@@ -495,6 +501,10 @@ impl Shard {
         let input = match next {
             FollowUp::Told(handle, told) => return self.take_told(handle, told, now),
             FollowUp::Noted(token) => return self.noted(token, now),
+            FollowUp::Book(input) => Input::Book(input),
+            FollowUp::OweTotals(issuer, bucket, totals) => {
+                return self.owe_totals(issuer, bucket, totals, now);
+            }
             FollowUp::Assigned(handle, assignment) => Input::Assigned { handle, assignment },
             FollowUp::Selected(handle, selection) => Input::Selected { handle, selection },
             FollowUp::Unsent(handle, stan) => Input::Unsent { handle, stan },

@@ -257,6 +257,8 @@ impl Shell {
             | Output::SendAdvice { .. }
             | Output::Discard { .. }
             | Output::Noted { .. }
+            | Output::SendReconciliation { .. }
+            | Output::ReconciliationEnded { .. }
             | Output::Event(_) => {}
         }
     }

@@ -9,9 +9,9 @@ use domain::network::SettlementDate;
 use domain::time::{TransmissionTime, WallTime};
 use iso8583::{Dialect, Mti, Writer};
 use loadgen::clock::Clock;
-use njia_tests::e2e::desk::with_field;
+use njia_tests::e2e::desk::{Desk, answered, with_field};
 use njia_tests::e2e::session::{Received, message, purchase};
-use njia_tests::e2e::{Build, Issuers, Node, Session, folder};
+use njia_tests::e2e::{Build, Issuers, Node, Session, eventually, folder};
 
 const SHARDS: (&str, &str) = ("NJIA__NODE__SHARDS", "2");
 const KEPT: (&str, &str) = ("NJIA__LISTENER__POS__RECONCILE", "true");
@@ -445,4 +445,252 @@ fn a_reconciliation_of_1993_has_its_verdict_in_the_action_code() {
         (1.0, 1.0)
     );
     scene.close();
+}
+
+/// A switch between an acquirer and a bank, both by hand.
+struct Counter {
+    folder: PathBuf,
+    operator: Issuers,
+    bank: Desk,
+    environment: Vec<(&'static str, &'static str)>,
+    node: Node,
+    session: Session,
+    link: Session,
+    dialect: &'static Dialect,
+}
+
+const ISSUER: [(&str, &str); 9] = [
+    SHARDS,
+    ("NJIA__ISSUER__BANK__LINKS", "1"),
+    ("NJIA__ISSUER__BANK__RECONNECT_MAX_MS", "100"),
+    ("NJIA__ISSUER__BANK__SIGN_ON", "false"),
+    ("NJIA__ISSUER__BANK__RECONCILE", "true"),
+    ("NJIA__ISSUER__BANK__RECON_GRACE_S", "0"),
+    ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "500"),
+    ("NJIA__ROUTE__BANK_CARDS__DEADLINE_MS", "2000"),
+    ("NJIA__SAF__BACKOFF_FIRST_MS", "100"),
+];
+
+impl Counter {
+    fn open(name: &str, dialect: &'static Dialect, more: &[(&'static str, &'static str)]) -> Self {
+        let folder = folder(
+            env!("CARGO_TARGET_TMPDIR"),
+            &format!("reconciliation-{name}"),
+        );
+        let operator = Issuers::start(&folder, Duration::from_millis(1)).unwrap();
+        let bank = Desk::open().unwrap();
+        let environment = [&ISSUER[..], more].concat();
+        let (node, session, link) = Self::start(&folder, &bank, &operator, &environment);
+        Self {
+            folder,
+            operator,
+            bank,
+            environment,
+            node,
+            session,
+            link,
+            dialect,
+        }
+    }
+
+    fn start(
+        folder: &std::path::Path,
+        bank: &Desk,
+        operator: &Issuers,
+        environment: &[(&str, &str)],
+    ) -> (Node, Session, Session) {
+        let addresses = [bank.address().unwrap(), operator.addresses()[Issuers::MOMO]];
+        let state = folder.join("state");
+        let node = Node::start(Build::Product, &state, addresses, environment).unwrap();
+        let link = bank.link().unwrap();
+        let labels = ["issuer=\"bank\"", "state=\"up\""];
+        let is_up = || node.metric("njia_links", &labels).unwrap() == 1.0;
+        assert!(eventually(Duration::from_secs(20), is_up));
+        let session = Session::connect(node.listener()).unwrap();
+        (node, session, link)
+    }
+
+    fn kill_and_start(self) -> Self {
+        self.node.kill().unwrap();
+        let (node, session, link) =
+            Self::start(&self.folder, &self.bank, &self.operator, &self.environment);
+        Self {
+            node,
+            session,
+            link,
+            ..self
+        }
+    }
+
+    /// The bank approves a purchase, or takes a reversal.
+    #[track_caller]
+    fn through(&mut self, message: &[u8]) {
+        self.session.send(message).unwrap();
+        let asked = self.link.receive_in(self.dialect).unwrap();
+        self.link.send(&answered(&asked, "00")).unwrap();
+        assert_eq!(self.session.receive().unwrap().text(39), "00");
+    }
+
+    /// The next message to the bank.
+    #[track_caller]
+    fn asked(&mut self, mti: &str) -> Received {
+        let asked = self.link.receive_in(self.dialect).unwrap();
+        assert_eq!(asked.mti(), mti);
+        asked
+    }
+
+    fn reconciled(&self, result: &str) -> f64 {
+        let result = format!("result=\"{result}\"");
+        let labels = ["side=\"issuer\"", result.as_str()];
+        self.node
+            .metric("njia_reconciliations_total", &labels)
+            .unwrap()
+    }
+
+    #[track_caller]
+    fn await_reconciled(&self, result: &str, count: f64) {
+        let is_so = || self.reconciled(result) == count;
+        let waited = eventually(Duration::from_secs(20), is_so);
+        assert!(waited, "never {count} {result}\n{}", self.node.log());
+    }
+
+    fn close(self) {
+        assert!(self.node.terminate().unwrap().success());
+        self.operator.finish().unwrap();
+        fs::remove_dir_all(&self.folder).unwrap();
+    }
+}
+
+/// What names a message, and what it says.
+fn content(asked: &Received) -> Vec<String> {
+    let fields = [7, 11, 15, 50, 74, 75, 76, 77, 81, 86, 87, 88, 89, 97];
+    fields.into_iter().map(|field| asked.text(field)).collect()
+}
+
+/// The bank's answer to a reconciliation of ours.
+fn found(asked: &Received, verdict: &str) -> Vec<u8> {
+    let (sent, stan) = (asked.text(7), asked.text(11));
+    message(
+        *b"0530",
+        &[(7, &sent), (11, &stan), (39, "00"), (66, verdict)],
+    )
+}
+
+#[test]
+fn an_issuer_is_told_the_totals_of_each_currency_until_it_acknowledges_them() {
+    let mut counter = Counter::open("owed", Dialect::ISO87_ASCII, &[]);
+    let [today, tomorrow] = days();
+    counter.through(&purchase("000001"));
+    counter.through(&purchase("000002"));
+    counter.through(&with_field(&purchase("000003"), 49, "800"));
+    counter.session.send(&reversal("000001", None)).unwrap();
+    assert_eq!(counter.session.receive().unwrap().text(39), "00");
+    let reversed = counter.asked("0420");
+    counter.link.send(&answered(&reversed, "00")).unwrap();
+
+    let cut_over = [
+        (7, "0601120000"),
+        (11, "000042"),
+        (15, tomorrow.as_str()),
+        (70, "201"),
+    ];
+    counter.link.send(&message(*b"0800", &cut_over)).unwrap();
+    counter.asked("0810");
+    // Of the next day: not told.
+    counter.through(&purchase("000004"));
+
+    let first = [counter.asked("0520"), counter.asked("0520")];
+    let told = first.each_ref().map(content);
+    let of = |currency: &str| told.iter().find(|one| one[3] == currency).unwrap().clone();
+    let kes = of("404");
+    assert_eq!(kes[2], today);
+    let figures = ["2", "1", "3000", "1500"].map(|number| number.parse::<u64>().unwrap());
+    let found_in = [6, 5, 11, 10].map(|place| kes[place].parse::<u64>().unwrap());
+    assert_eq!(found_in, figures, "debits, and reversals that credit");
+    assert_eq!(kes[13], "D0000000000001500");
+    assert_eq!(of("800")[13], "D0000000000001500");
+    assert_eq!(counter.reconciled("owed"), 2.0);
+
+    // No answer: the same again, as a repeat, also after a kill.
+    let again = counter.asked("0521");
+    assert!(told.contains(&content(&again)));
+    counter = counter.kill_and_start();
+    let mut open: Vec<Vec<String>> = told.to_vec();
+    while !open.is_empty() {
+        let repeat = counter.asked("0521");
+        let verdict = if repeat.text(50) == "404" { "1" } else { "2" };
+        assert!(told.contains(&content(&repeat)), "nothing of it changes");
+        counter.link.send(&found(&repeat, verdict)).unwrap();
+        open.retain(|one| *one != content(&repeat));
+    }
+    counter.await_reconciled("in_balance", 1.0);
+    counter.await_reconciled("out_of_balance", 1.0);
+
+    // Acknowledged is acknowledged: the next start owes nothing.
+    counter = counter.kill_and_start();
+    counter.through(&purchase("000005"));
+    assert_eq!(counter.reconciled("owed"), 0.0);
+    counter.close();
+}
+
+#[test]
+fn an_issuer_that_asks_by_itself_is_answered_on_its_link() {
+    let never = ("NJIA__ISSUER__BANK__RECON_MTI", "none");
+    let mut counter = Counter::open("asks", Dialect::ISO87_ASCII, &[never]);
+    counter.through(&purchase("000001"));
+    let [today, _] = days();
+    let ours = [
+        (15, today.as_str()),
+        (88, "0000000000001500"),
+        (97, "D0000000000001500"),
+    ];
+    for (mti, answer) in [(*b"0502", "0512"), (*b"0522", "0532"), (*b"0523", "0532")] {
+        let stan = if mti == *b"0502" { "000077" } else { "000078" };
+        let asks = totals_at(mti, stan, "0601120000", "404", &ours);
+        counter.link.send(&asks).unwrap();
+        let answer_of = counter.asked(answer);
+        assert_eq!(told(&answer_of), says(answer, "00", "1"));
+        assert_eq!(
+            (answer_of.text(11), answer_of.text(76)),
+            (stan.to_owned(), "0000000001".to_owned())
+        );
+    }
+    assert_eq!(
+        (
+            counter.reconciled("in_balance"),
+            counter.reconciled("repeated")
+        ),
+        (2.0, 1.0)
+    );
+    counter.close();
+}
+
+#[test]
+fn an_issuer_of_1993_is_told_in_its_edition() {
+    let edition = ("NJIA__ISSUER__BANK__DIALECT", "iso93-ascii");
+    let mut counter = Counter::open("issuer-1993", Dialect::ISO93_ASCII, &[edition]);
+    counter.through(&purchase("000001"));
+    let cut_over = [
+        (7, "0601120000"),
+        (11, "000042"),
+        (12, "260601120000"),
+        (24, "821"),
+    ];
+    counter.link.send(&of_1993(*b"1804", &cut_over)).unwrap();
+    counter.asked("1814");
+    let first = counter.asked("1520");
+    assert_eq!(
+        (first.text(24), first.text(88)),
+        ("500".to_owned(), "0000000000001500".to_owned())
+    );
+    let (sent, stan) = (first.text(7), first.text(11));
+    let answer = [
+        (7, sent.as_str()),
+        (11, stan.as_str()),
+        (12, "260601120000"),
+        (39, "501"),
+    ];
+    counter.link.send(&of_1993(*b"1530", &answer)).unwrap();
+    counter.await_reconciled("out_of_balance", 1.0);
+    counter.close();
 }

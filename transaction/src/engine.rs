@@ -95,6 +95,8 @@ pub(crate) enum Effect {
     Retried { ticket: u32, retried: Retried },
     /// The shell may be told.
     Noted { token: u32 },
+    /// A reconciliation of ours may leave.
+    ReconciliationOwed { owed: u32 },
 }
 
 /// Numbers for gauges.
@@ -123,7 +125,7 @@ impl Engine {
             table: Table::new(&settings),
             deadlines: Deadlines::new(settings.deadlines_max),
             saf: Saf::new(&settings),
-            book: Book::new(settings.parties),
+            book: Book::new(settings.parties, settings.saf, settings.seed),
             load: Load::default(),
             waiting: VecDeque::with_capacity(waiting_max),
             outputs: VecDeque::with_capacity(OUTPUTS_MAX),
@@ -176,7 +178,10 @@ impl Engine {
             Input::Unusable { handle, stan } => self.on_unusable(handle, stan),
             Input::ReversalResponse { owed, code } => self.on_reversal_response(owed, code),
             Input::ReversalUnsent { owed } => self.on_reversal_unsent(owed),
-            Input::IssuerUp { issuer } => self.saf.issuer_up(issuer, now),
+            Input::IssuerUp { issuer } => {
+                self.saf.issuer_up(issuer, now);
+                self.book.owed.issuer_up(issuer);
+            }
             Input::IssuerDown { issuer } => self.saf.issuer_down(issuer),
             Input::Yield { issuer, yields } => self.saf.set_yield(issuer, yields),
             Input::Operate { ticket, operate } => self.on_operate(ticket, &operate),
@@ -218,7 +223,8 @@ impl Engine {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadline = self.deadlines.earliest(&self.table);
         let saf = self.saf.earliest();
-        [deadline, saf].into_iter().flatten().min()
+        let owed = self.book.owed.earliest();
+        [deadline, saf, owed].into_iter().flatten().min()
     }
 
     /// Feeds one record of the journal, in the order in which they were written, before the first
@@ -394,7 +400,7 @@ impl Engine {
             self.on_deadline(handle);
             return true;
         }
-        self.saf_step()
+        self.owed_step() || self.saf_step()
     }
 
     fn durable_step(&mut self) -> bool {
@@ -412,6 +418,7 @@ impl Engine {
             Effect::Operated { ticket, result } => self.emit(Output::Operated { ticket, result }),
             Effect::Retried { ticket, retried } => self.emit(Output::Retried { ticket, retried }),
             Effect::Noted { token } => self.emit(Output::Noted { token }),
+            Effect::ReconciliationOwed { owed } => self.book.owed.durable(owed),
         }
         true
     }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use domain::ids::{AuthorisationId, IssuerId, Lsn};
+use domain::reconciliation::Verdict;
 use domain::record::{
     AdviceOrigin, Completed, Operation, OutcomeKind, OwedKind, RefusalReason, ReversalCause,
     SafResult,
@@ -14,6 +15,7 @@ use domain::{Amount, ResponseCode};
 use crate::advice::OriginalQuery;
 use crate::input::{Handle, OwedId};
 use crate::operating::{OperateError, Operated, Retried};
+use crate::reconciliation::{BucketKey, ReconciliationId};
 
 /// One thing for the shell to do, in the order given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +143,25 @@ pub enum Output {
     Noted {
         /// As it was given.
         token: u32,
+    },
+    /// Send the reconciliation that [`crate::Engine::owed_reconciliation`] describes; answer with
+    /// [`crate::reconciliation::BookInput::Answered`] or `Unsent`.
+    SendReconciliation {
+        /// Which.
+        owed: ReconciliationId,
+        /// Whether the origin digit is odd.
+        transmission: Transmission,
+    },
+    /// A reconciliation of ours has ended.
+    ReconciliationEnded {
+        /// Which: its STAN is free.
+        owed: ReconciliationId,
+        /// Whose totals it told.
+        bucket: BucketKey,
+        /// How it ended.
+        result: SafResult,
+        /// What the issuer has found.
+        verdict: Verdict,
     },
     /// Something to count.
     Event(Event),

@@ -12,6 +12,8 @@
 //!
 //! A closed day never changes. What still comes for it counts for the next day that is open.
 
+mod owed;
+
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -25,6 +27,10 @@ use domain::reconciliation::{
 };
 use domain::record::Record;
 use domain::time::{TransmissionTime, WallTime};
+
+use crate::settings::SafPolicy;
+
+pub(crate) use owed::{Ended, Owed};
 
 /// With whom totals are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,9 +104,45 @@ pub enum BookInput {
         /// Names the question.
         token: u32,
     },
+    /// All days of a party up to this one end, in every currency; answered by
+    /// [`crate::Output::Noted`] when that is durable.
+    Freeze {
+        /// With whom.
+        party: Party,
+        /// The last one.
+        date: SettlementDate,
+        /// Names the question.
+        token: u32,
+    },
+    /// An issuer is owed a reconciliation of these totals of all shards, under this STAN. One that
+    /// is owed already, or was, is not owed again.
+    Owe {
+        /// With whom, when, in what.
+        bucket: BucketKey,
+        /// DE11.
+        stan: Stan,
+        /// The totals.
+        ours: Totals,
+    },
+    /// The issuer's answer to what is owed; `None` when it says that it was not taken.
+    Answered {
+        /// What it answers.
+        owed: ReconciliationId,
+        /// What was found.
+        verdict: Option<Verdict>,
+    },
+    /// Provably nothing of what is owed left.
+    Unsent {
+        /// Which.
+        owed: ReconciliationId,
+    },
     /// Everything that is kept is to be written once more: a new segment has begun.
     Snapshot,
 }
+
+/// Names a reconciliation that is owed, while the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReconciliationId(pub u32);
 
 /// Whether a question for totals ends their day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +200,7 @@ pub(crate) struct Book {
     /// Oldest first; no two of one key.
     buckets: Vec<Bucket>,
     results: VecDeque<Reconciled>,
+    pub(crate) owed: Owed,
     /// Records of this turn.
     notes: Vec<Record<'static>>,
     /// The next part of a snapshot; `None` when none is being written.
@@ -196,13 +239,14 @@ pub(crate) struct Item {
 }
 
 impl Book {
-    pub(crate) fn new(parties: Parties) -> Self {
+    pub(crate) fn new(parties: Parties, saf: SafPolicy, seed: u64) -> Self {
         let room = if parties.is_empty() { 0 } else { BUCKETS_MAX };
         Self {
             parties,
             days: Vec::new(),
             buckets: Vec::with_capacity(room),
             results: VecDeque::new(),
+            owed: Owed::new(saf, seed),
             notes: Vec::new(),
             snapshot: None,
             lost: 0,
@@ -257,6 +301,10 @@ impl Book {
     /// open, else the one in force or the first open one behind it.
     pub(crate) fn due(&self, party: Party, currency: Currency, at: WallTime) -> SettlementDate {
         let ended = self.day(party).and_then(|day| day.before);
+        if matches!(party, Party::Issuer(_)) && ended.is_some() {
+            // Ours has closed it, and this one asks for the same.
+            return ended.unwrap_or_else(|| self.date(party, at));
+        }
         let ended = ended.filter(|date| {
             let key = BucketKey {
                 party,
@@ -333,6 +381,37 @@ impl Book {
         })
     }
 
+    /// Nothing is counted for this day and those before it from here on, in no currency: the
+    /// buckets that were open.
+    pub(crate) fn freeze(&mut self, party: Party, date: SettlementDate) -> Vec<BucketKey> {
+        let mut closed = Vec::new();
+        for bucket in &mut self.buckets {
+            let is_meant = bucket.key.party == party && bucket.key.date.days() <= date.days();
+            if is_meant && !core::mem::replace(&mut bucket.is_closed, true) {
+                closed.push(bucket.key);
+            }
+        }
+        let mut days = self.days.iter_mut();
+        if let Some(day) = days.find(|day| day.party == party) {
+            day.closed = Some(day.closed.map_or(date, |closed| closed.max(date)));
+        }
+        closed
+    }
+
+    /// What was counted for the closed days that are kept.
+    pub(crate) fn frozen(&self, party: Party, date: SettlementDate) -> Vec<(BucketKey, Totals)> {
+        let all = self.buckets.iter().filter(|bucket| {
+            let key = bucket.key;
+            key.party == party && bucket.is_closed && key.date.days() <= date.days()
+        });
+        all.map(|bucket| (bucket.key, bucket.totals)).collect()
+    }
+
+    /// The day before the one in force.
+    pub(crate) fn ended(&self, party: Party) -> Option<SettlementDate> {
+        self.day(party).and_then(|day| day.before)
+    }
+
     /// Puts a record into this turn; its place.
     pub(crate) fn put(&mut self, record: Record<'static>) -> u32 {
         let place = u32::try_from(self.notes.len()).unwrap_or(u32::MAX);
@@ -394,13 +473,35 @@ impl Book {
         let record = match (self.days.get(at), buckets_at, results_at) {
             (Some(day), ..) => self.day_record(day.party, stamp),
             (None, Some(place), None) => self.buckets.get(place).map(|one| one.record(stamp)),
-            (None, _, Some(place)) => self.results.get(place).copied().map(Record::Reconciled),
+            (None, _, Some(place)) => match self.results.get(place) {
+                Some(result) => Some(Record::Reconciled(*result)),
+                None => self.owed_record(place.saturating_sub(self.results.len())),
+            },
             (None, None, None) => None,
         };
         if record.is_none() {
             self.snapshot = None;
         }
         record
+    }
+
+    /// Of each that is owed the record, and then that of its end, if it has one.
+    fn owed_record(&self, at: usize) -> Option<Record<'static>> {
+        let mut left = at;
+        for place in 0.. {
+            let (owed, done) = self.owed.at(place)?;
+            let records = [
+                Some(Record::ReconciliationOwed(*owed)),
+                done.map(|done| Record::ReconciliationDone(*done)),
+            ];
+            for record in records.into_iter().flatten() {
+                if left == 0 {
+                    return Some(record);
+                }
+                left = left.saturating_sub(1);
+            }
+        }
+        None
     }
 
     /// Which slot a record of this book is filed under.
@@ -486,15 +587,21 @@ impl Book {
     }
 
     fn is_closed(&self, key: BucketKey) -> bool {
+        let closed = self.day(key.party).and_then(|day| day.closed);
+        if closed.is_some_and(|closed| key.date <= closed) {
+            return true;
+        }
         let found = self.buckets.iter().find(|bucket| bucket.key == key);
         found.is_some_and(|bucket| bucket.is_closed)
     }
 
     /// The first open day from `date` on.
     fn open_day(&self, party: Party, date: SettlementDate, currency: Currency) -> SettlementDate {
+        let closed = self.day(party).and_then(|day| day.closed);
+        let first = closed.map_or(date, |closed| date.max(closed.next()));
         let mut key = BucketKey {
             party,
-            date,
+            date: first,
             currency,
         };
         for _ in 0..DAYS_KEPT {

@@ -83,6 +83,15 @@ impl Engine {
                 self.book.replay_result(reconciled);
                 Ok(())
             }
+            Record::ReconciliationOwed(owed) => {
+                let (now, wall) = (self.clock.now(), self.clock.wall());
+                self.book.owed.replay(*owed, now, wall);
+                Ok(())
+            }
+            Record::ReconciliationDone(done) => {
+                self.book.owed.replay_done(done);
+                Ok(())
+            }
             Record::LateResponse(late) => {
                 if let Some(found) = self.replayed(late.transaction) {
                     self.with_replayed(found, |transaction| transaction.late_seen = true);

@@ -545,6 +545,8 @@ pub(crate) fn name(record: &Record<'_>) -> &'static str {
         Record::Day(_) => "day",
         Record::Totals(_) => "totals",
         Record::Reconciled(_) => "reconciled",
+        Record::ReconciliationOwed(_) => "reconciliation-owed",
+        Record::ReconciliationDone(_) => "reconciliation-done",
     }
 }
 
@@ -574,6 +576,8 @@ fn owned(record: Record<'_>) -> Record<'static> {
         Record::Day(record) => Record::Day(record),
         Record::Totals(record) => Record::Totals(record),
         Record::Reconciled(record) => Record::Reconciled(record),
+        Record::ReconciliationOwed(record) => Record::ReconciliationOwed(record),
+        Record::ReconciliationDone(record) => Record::ReconciliationDone(record),
         Record::Advised(record) => Record::Advised(Advised {
             transaction: record.transaction,
             admitted: record.admitted,

@@ -107,7 +107,9 @@ impl JournalBook {
             | Record::LateResponse(_)
             | Record::Day(_)
             | Record::Totals(_)
-            | Record::Reconciled(_) => {}
+            | Record::Reconciled(_)
+            | Record::ReconciliationOwed(_)
+            | Record::ReconciliationDone(_) => {}
         }
     }
 

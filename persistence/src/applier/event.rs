@@ -88,6 +88,8 @@ pub(crate) const fn record_time(record: &Record<'_>) -> WallTime {
         Record::Day(record) => record.noted,
         Record::Totals(record) => record.noted,
         Record::Reconciled(record) => record.decided,
+        Record::ReconciliationOwed(record) => record.decided,
+        Record::ReconciliationDone(record) => record.decided,
     }
 }
 
@@ -132,6 +134,16 @@ impl<'r> Cells<'r> {
                 ..Self::default()
             },
             Record::Day(day) => Self::default().with(day.party),
+            Record::ReconciliationOwed(owed) => Self {
+                issuer: Some(owed.issuer.0),
+                leg_stan: Some(owed.stan.number()),
+                ..Self::default()
+            },
+            Record::ReconciliationDone(done) => Self {
+                detail: Some(words::reconciliation(done)),
+                attempts: Some(done.attempts),
+                ..Self::default()
+            },
             Record::Totals(totals) => Self {
                 detail: totals.is_closed.then_some("closed"),
                 ..Self::default().with(totals.party)

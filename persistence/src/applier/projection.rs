@@ -17,7 +17,7 @@
 //! | operated | ended, of a reversal (to `owed` again, or `dropped`); also kept by itself |
 //! | late response | late |
 //! | tombstone | none: it is no transaction, its row is in `event` alone |
-//! | day, totals, reconciled | as a tombstone |
+//! | day, totals, reconciled, reconciliation-owed and -done | as a tombstone |
 
 use std::collections::HashMap;
 
@@ -180,7 +180,12 @@ impl Projection {
             }
             Record::Operated(operated) => self.operated(lsn, operated),
             Record::LateResponse(late) => self.row(lsn, late.transaction).late(*late),
-            Record::Tombstone(_) | Record::Day(_) | Record::Totals(_) | Record::Reconciled(_) => {}
+            Record::Tombstone(_)
+            | Record::Day(_)
+            | Record::Totals(_)
+            | Record::Reconciled(_)
+            | Record::ReconciliationOwed(_)
+            | Record::ReconciliationDone(_) => {}
         }
     }
 

@@ -1,7 +1,7 @@
 //! The words that stand in text columns. They are read by people and reports: never changed, only
 //! added to.
 
-use domain::reconciliation::Verdict;
+use domain::reconciliation::{ReconciliationDone, Verdict};
 use domain::record::{
     AdviceOrigin, Advised, Operation, OutcomeKind, OwedKind, Record, RefusalReason, ReversalCause,
     SafResult,
@@ -25,6 +25,16 @@ pub(crate) const fn kind(record: &Record<'_>) -> &'static str {
         Record::Day(_) => "day",
         Record::Totals(_) => "totals",
         Record::Reconciled(_) => "reconciled",
+        Record::ReconciliationOwed(_) => "reconciliation_owed",
+        Record::ReconciliationDone(_) => "reconciliation_done",
+    }
+}
+
+/// How a reconciliation of ours ended: what its issuer has found, or that it has not taken it.
+pub(crate) const fn reconciliation(done: &ReconciliationDone) -> &'static str {
+    match done.result {
+        SafResult::Acknowledged => verdict(done.verdict),
+        SafResult::Refused | SafResult::Expired | SafResult::Dropped => saf_result(done.result),
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) const fn len(record: &Record<'_>) -> usize {
         Record::Day(_) => v1::DAY_LEN,
         Record::Totals(_) => v1::TOTALS_LEN,
         Record::Reconciled(_) => v1::RECONCILED_LEN,
+        Record::ReconciliationOwed(_) => v1::RECONCILIATION_OWED_LEN,
+        Record::ReconciliationDone(_) => v1::RECONCILIATION_DONE_LEN,
     }
 }
 
@@ -74,6 +76,8 @@ pub(super) fn write(record: &Record<'_>, out: &mut [u8]) -> Result<(), EncodeErr
         Record::Day(day) => archive(&v1::DayV1::from(day), out),
         Record::Totals(totals) => archive(&v1::TotalsV1::from(totals), out),
         Record::Reconciled(reconciled) => archive(&v1::ReconciledV1::from(reconciled), out),
+        Record::ReconciliationOwed(owed) => archive(&v1::ReconciliationOwedV1::from(owed), out),
+        Record::ReconciliationDone(done) => archive(&v1::ReconciliationDoneV1::from(done), out),
     }
 }
 
@@ -116,6 +120,14 @@ pub(super) fn read(
         RecordType::Totals => Record::Totals(exact::<v1::TotalsV1>(bytes)?.totals(transaction)?),
         RecordType::Reconciled => {
             Record::Reconciled(exact::<v1::ReconciledV1>(bytes)?.reconciled(transaction)?)
+        }
+        RecordType::ReconciliationOwed => {
+            let owed = exact::<v1::ReconciliationOwedV1>(bytes)?;
+            Record::ReconciliationOwed(owed.owed(transaction)?)
+        }
+        RecordType::ReconciliationDone => {
+            let done = exact::<v1::ReconciliationDoneV1>(bytes)?;
+            Record::ReconciliationDone(done.done(transaction)?)
         }
     })
 }

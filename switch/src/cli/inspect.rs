@@ -7,7 +7,7 @@ use std::path::Path;
 
 use domain::currency::Currency;
 use domain::ids::{Lsn, ShardId, TransactionId};
-use domain::reconciliation::{DayTotals, Figure, Party, Reconciled, Totals};
+use domain::reconciliation::{DayTotals, Figure, Party, Reconciled, ReconciliationOwed, Totals};
 use domain::record::{OutcomeKind, Record};
 use persistence::layout::MANIFEST;
 use persistence::reader::UpTo;
@@ -85,7 +85,9 @@ impl Sum {
             | Record::LateResponse(_)
             | Record::Day(_)
             | Record::Totals(_)
-            | Record::Reconciled(_) => return,
+            | Record::Reconciled(_)
+            | Record::ReconciliationOwed(_)
+            | Record::ReconciliationDone(_) => return,
         };
         let asked = self
             .asked
@@ -138,6 +140,8 @@ const fn kind(record: &Record<'_>) -> &'static str {
         Record::Day(_) => "day",
         Record::Totals(_) => "totals",
         Record::Reconciled(_) => "reconciled",
+        Record::ReconciliationOwed(_) => "recon-owed",
+        Record::ReconciliationDone(_) => "recon-done",
     }
 }
 
@@ -149,6 +153,17 @@ fn totals(day: &DayTotals) -> String {
         day.currency,
         day.is_closed,
         figures(&day.totals)
+    )
+}
+
+fn owed_totals(owed: &ReconciliationOwed) -> String {
+    format!(
+        "issuer={} date={} currency={} leg_stan={} {}",
+        owed.issuer,
+        owed.date,
+        owed.currency,
+        owed.stan,
+        figures(&owed.ours)
     )
 }
 
@@ -233,6 +248,8 @@ fn line(record: &Record<'_>) -> String {
         Record::Day(day) => format!("{head} {} date={}", party(day.party), day.date),
         Record::Totals(day) => format!("{head} {}", totals(day)),
         Record::Reconciled(reconciled) => format!("{head} {}", result(reconciled)),
+        Record::ReconciliationOwed(owed) => format!("{head} {}", owed_totals(owed)),
+        Record::ReconciliationDone(done) => format!("{head} {done:?}"),
         Record::LateResponse(late) => format!("{head} issuer={} code={}", late.issuer, late.code),
     }
 }

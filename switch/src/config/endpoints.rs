@@ -133,6 +133,7 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
         match_fields: network::match_fields(&section),
         link_group: network::link_group(&section),
         hold_on_cutover: section.flag("hold_on_cutover", false),
+        reconcile: reconcile::issuer(&section),
         institution: institution.unwrap_or(InstitutionId::EMPTY),
         request_header: request_header(&section, wire.header),
         mac,

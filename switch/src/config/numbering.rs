@@ -146,6 +146,7 @@ impl Issuer {
             match_fields: EchoFields::DEFAULT_KEY,
             link_group: LinkGroup::Link,
             hold_on_cutover: false,
+            reconcile: None,
             institution: InstitutionId::EMPTY,
             wire: Wire::plain(0),
             request_header: HeaderBytes::NONE,

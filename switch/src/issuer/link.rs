@@ -73,6 +73,8 @@ pub(crate) enum LinkEvent {
     Unauthentic(MacError),
     /// A key that was verified; whether its message waits for an answer.
     NewKey { key: NewKey, is_asked: bool },
+    /// The issuer asks for totals.
+    Reconciliation,
     /// The issuer's business day changes, or has changed.
     CutOver {
         step: CutOverStep,
@@ -255,6 +257,7 @@ impl Link {
             Received::Message if message.mti().class() == Class::Network => {
                 self.take_network(frame, now, wall)
             }
+            Received::Message if asks_for_totals(message) => LinkEvent::Reconciliation,
             Received::Message => self.match_answer(message, now),
         }
     }
@@ -312,6 +315,15 @@ impl Link {
     pub(crate) fn answer_network(&mut self, request: &Frame, told: Told) {
         let len = self.setup.voice.answer(request, told, &mut self.scratch);
         self.push(len);
+    }
+
+    /// Writes an answer that is framed.
+    pub(crate) fn answer(&self, framed: &[u8]) {
+        if let Some(conn) = &self.conn
+            && conn.push(framed).is_err()
+        {
+            conn.close();
+        }
     }
 
     /// The metric's word for where it stands.
@@ -540,6 +552,12 @@ impl ShardSet {
     }
 }
 
+/// Whether it is a reconciliation of the issuer's own.
+fn asks_for_totals(message: MessageRef<'_>) -> bool {
+    let (class, function) = (message.mti().class(), message.mti().function());
+    class == Class::Reconciliation && matches!(function, Function::Request | Function::Advice)
+}
+
 /// What an answer is the answer to, by its MTI and DE11.
 fn expected_of(message: MessageRef<'_>) -> Option<Expected> {
     let kind = match (message.mti().class(), message.mti().function()) {
@@ -549,6 +567,9 @@ fn expected_of(message: MessageRef<'_>) -> Option<Expected> {
         (Class::Financial, Function::AdviceResponse) => ResponseKind::FinancialAdvice,
         (Class::Reversal, Function::RequestResponse | Function::AdviceResponse) => {
             ResponseKind::Reversal
+        }
+        (Class::Reconciliation, Function::RequestResponse | Function::AdviceResponse) => {
+            ResponseKind::Reconciliation
         }
         _ => return None,
     };
@@ -565,6 +586,9 @@ fn asked_by(message: MessageRef<'_>) -> Option<Expected> {
         (Class::Authorisation, Function::Advice) => ResponseKind::AuthorisationAdvice,
         (Class::Financial, Function::Advice) => ResponseKind::FinancialAdvice,
         (Class::Reversal, Function::Request | Function::Advice) => ResponseKind::Reversal,
+        (Class::Reconciliation, Function::Request | Function::Advice) => {
+            ResponseKind::Reconciliation
+        }
         _ => return None,
     };
     let stan = translate::stan(message).ok()?;

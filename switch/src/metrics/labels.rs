@@ -381,6 +381,10 @@ label! {
         OriginalForgotten = "original_forgotten",
         /// The totals of a party are others than ours.
         OutOfBalance = "out_of_balance",
+        /// A reconciliation was refused three times.
+        ReconciliationRefused = "reconciliation_refused",
+        /// A reconciliation's time ran out.
+        ReconciliationExpired = "reconciliation_expired",
         /// A transaction found no room in the totals.
         Uncounted = "uncounted",
     }
@@ -398,6 +402,12 @@ label! {
         Error = "error",
         /// A copy got the earlier result.
         Repeated = "repeated",
+        /// One of ours is owed to an issuer.
+        Owed = "owed",
+        /// The issuer has refused it three times.
+        Refused = "refused",
+        /// Its time ran out.
+        Expired = "expired",
     }
 }
 label! {

@@ -185,7 +185,9 @@ impl Metrics {
             | Record::LateResponse(_)
             | Record::Day(_)
             | Record::Totals(_)
-            | Record::Reconciled(_) => {}
+            | Record::Reconciled(_)
+            | Record::ReconciliationOwed(_)
+            | Record::ReconciliationDone(_) => {}
         }
     }
 

@@ -79,6 +79,15 @@ impl Shard {
             Output::Operated { ticket, result } => self.tell_operated(ticket, result),
             Output::Retried { ticket, retried } => self.tell_retried(ticket, retried),
             Output::Noted { token } => self.follow_noted(token),
+            Output::SendReconciliation { owed, transmission } => {
+                self.send_reconciliation(owed, transmission, now);
+            }
+            Output::ReconciliationEnded {
+                owed,
+                bucket,
+                result,
+                verdict,
+            } => self.reconciliation_ended(owed, bucket, (result, verdict), now),
             Output::Event(event) => self.metrics.count_event(event),
         }
     }
@@ -105,7 +114,9 @@ impl Shard {
             | Record::LateResponse(_)
             | Record::Day(_)
             | Record::Totals(_)
-            | Record::Reconciled(_) => Class::Reserved,
+            | Record::Reconciled(_)
+            | Record::ReconciliationOwed(_)
+            | Record::ReconciliationDone(_) => Class::Reserved,
         };
         match self.journal.append(&record, class) {
             Ok(appended) => {
@@ -166,7 +177,7 @@ impl Shard {
     }
 
     /// Tells the link's home that an answer would be late now.
-    fn give_up(&mut self, link: LinkId, expected: Expected, now: Instant) {
+    pub(super) fn give_up(&mut self, link: LinkId, expected: Expected, now: Instant) {
         let Some(home) = self.links.place(link).map(|place| place.home_shard) else {
             return;
         };

@@ -78,9 +78,13 @@ pub(super) fn engine_settings(
 fn parties(config: &Config) -> Parties {
     let listeners = config.listeners.iter();
     let kept = listeners.filter(|listener| listener.reconcile.is_some());
-    kept.fold(Parties::default(), |parties, listener| {
-        parties.with(Party::Acquirer(listener.acquirer))
-    })
+    let acquirers = kept.map(|listener| Party::Acquirer(listener.acquirer));
+    let issuers = config.issuers.iter();
+    let issuers = issuers.filter(|issuer| issuer.reconcile.is_some());
+    let issuers = issuers.map(|issuer| Party::Issuer(issuer.id));
+    acquirers
+        .chain(issuers)
+        .fold(Parties::default(), Parties::with)
 }
 
 /// What a shard's router may do to each issuer: its share of the bulkhead.

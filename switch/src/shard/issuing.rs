@@ -187,7 +187,7 @@ impl Shard {
         })
     }
 
-    fn dispatch(&mut self, outbound: Box<Outbound>, now: Instant) {
+    pub(super) fn dispatch(&mut self, outbound: Box<Outbound>, now: Instant) {
         let Some(home) = self
             .links
             .place(outbound.link)
@@ -231,6 +231,7 @@ impl Shard {
                 self.work.owed.remove(&owed);
                 FollowUp::OwedUnsent(owed)
             }
+            Purpose::Reconciliation(owed) => return self.reconciliation_unsent(owed),
         };
         self.work.follow_ups.push_back(follow_up);
     }
@@ -280,6 +281,9 @@ impl Shard {
                 owed,
                 code: ResponseCode::FORMAT_ERROR,
             },
+            Purpose::Reconciliation(owed) => {
+                return self.reconciliation_answered(owed, None, now);
+            }
         };
         self.turn(input, now);
     }
@@ -299,6 +303,11 @@ impl Shard {
             ..
         } = outbound;
         let message = frame.message();
+        if let Purpose::Reconciliation(owed) = purpose {
+            let verdict = translate::reconciliation_verdict(message);
+            self.pool.give(frame);
+            return self.reconciliation_answered(owed, verdict, now);
+        }
         let wire = self.issuer_wire(handle);
         let codes = wire
             .as_ref()

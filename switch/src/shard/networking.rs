@@ -112,6 +112,9 @@ impl Shard {
                 return self.link_key(link, is_asked.then_some(frame), key, now);
             }
             LinkEvent::CutOver { step, date } => self.tell_cut_over(issuer, step, date, now),
+            LinkEvent::Reconciliation => {
+                return self.hand_issuer_reconciliation(link, frame, now);
+            }
             LinkEvent::Echoed { probed_by } => self.hand_echo(link, probed_by, now),
             LinkEvent::Handled => {}
         }

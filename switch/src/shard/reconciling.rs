@@ -8,9 +8,12 @@
 //! The leader of an acquirer's message is the owner of its STAN, so that copies meet it there. A
 //! crash loses nothing: a copy finds the result, or asks again; what is closed stays closed.
 
+mod issuers;
+
+use ahash::AHashMap;
 use domain::ResponseCode;
 use domain::currency::{Currency, Exponents};
-use domain::ids::{AcquirerId, IssuerId, ShardId};
+use domain::ids::{AcquirerId, IssuerId, LinkId, ShardId};
 use domain::network::SettlementDate;
 use domain::reconciliation::{
     Declared, Differences, Party, ReconSign, Reconciled, Totals, Verdict,
@@ -19,8 +22,12 @@ use domain::time::Instant;
 use iso8583::translate::{self, ReconciliationAnswer, ReconciliationFields};
 use slab::Slab;
 use transaction::Input;
-use transaction::reconciliation::{BookInput, BucketKey, DayEnd, Decision, ReconciliationKey};
+use transaction::matching::Expected;
+use transaction::reconciliation::{
+    BookInput, BucketKey, DayEnd, Decision, ReconciliationId, ReconciliationKey,
+};
 
+use super::issuing::link_keys;
 use super::{FollowUp, Shard};
 use crate::acquirer::SessionRef;
 use crate::config::{Config, ListenerId};
@@ -37,6 +44,12 @@ pub(crate) struct Reconciling {
     rounds: Slab<Round>,
     /// What waits for this shard's own journal.
     asked: Slab<Asked>,
+    /// Days of issuers that end in a while.
+    freezes: Vec<issuers::Freeze>,
+    /// Days that this shard freezes on all.
+    freezing: Slab<issuers::Freezing>,
+    /// Over which link each reconciliation of ours has left, and what its answer is.
+    sent: AHashMap<ReconciliationId, (LinkId, Expected)>,
     /// Segments of the journal when the book was last written down whole.
     segments: usize,
 }
@@ -45,7 +58,7 @@ pub(crate) struct Reconciling {
 #[derive(Debug)]
 struct Round {
     key: ReconciliationKey,
-    session: SessionRef,
+    asker: Asker,
     frame: Box<Frame>,
     bucket: BucketKey,
     sign: ReconSign,
@@ -53,6 +66,15 @@ struct Round {
     /// Shards that have not told.
     missing: u16,
     sum: Totals,
+}
+
+/// Who waits for the answer.
+#[derive(Clone, Copy, Debug)]
+enum Asker {
+    /// An acquirer.
+    Session(SessionRef),
+    /// An issuer.
+    Link(LinkId, IssuerId),
 }
 
 /// What is told when it is durable.
@@ -64,6 +86,13 @@ enum Asked {
         round: u32,
         bucket: BucketKey,
     },
+    /// A leader's freeze.
+    Freeze {
+        leader: ShardId,
+        round: u32,
+        party: Party,
+        date: SettlementDate,
+    },
     /// The end of a round of this shard.
     Decided { round: u32 },
 }
@@ -71,7 +100,7 @@ enum Asked {
 impl Reconciling {
     /// Nothing waits for an answer.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.rounds.is_empty()
+        self.rounds.is_empty() && self.freezing.is_empty()
     }
 }
 
@@ -84,35 +113,52 @@ impl Shard {
         frame: Box<Frame>,
         now: Instant,
     ) {
-        let Some(sign) = self.sign_of(frame.listener) else {
+        let asker = Asker::Session(session);
+        if self.sign_of(asker, frame.listener).is_none() {
             let reason = RejectReason::Unsupported;
             self.metrics.count(Counter::Rejected(reason));
             return self.refuse(session, frame, ResponseCode::INVALID_TRANSACTION, None);
-        };
+        }
+        let rounds = self.work.reconciling.rounds.len();
         if !self.journal.takes_reversals() {
             return self.refuse_for(RejectReason::JournalUnavailable, session, frame);
         }
+        if rounds >= RECONCILIATIONS_MAX {
+            return self.refuse_for(RejectReason::Overloaded, session, frame);
+        }
+        self.admit_of(asker, frame, now);
+    }
+
+    fn admit_of(&mut self, asker: Asker, frame: Box<Frame>, now: Instant) {
+        let Some(sign) = self.sign_of(asker, frame.listener) else {
+            // An issuer that totals are not kept with gets no answer: its message is unmatched.
+            return self.pool.give(frame);
+        };
+        let party = match asker {
+            Asker::Session(_) => Party::Acquirer(frame.acquirer),
+            Asker::Link(_, issuer) => Party::Issuer(issuer),
+        };
         let Ok(fields) = translate::reconciliation(frame.message(), self.work.wall) else {
-            self.count_reconciled(Side::Acquirer, ReconciliationResult::Error);
-            return self.tell_reconciled(session, frame, &nothing(Verdict::Error, sign));
+            self.count_reconciled(side(party), ReconciliationResult::Error);
+            return self.tell_reconciled(asker, frame, &nothing(Verdict::Error, sign), now);
         };
         let key = ReconciliationKey {
-            party: Party::Acquirer(frame.acquirer),
+            party,
             currency: fields.currency,
             stan: fields.stan,
             transmitted: fields.transmitted,
         };
         if let Some(known) = self.engine.reconciled_before(key).copied() {
-            self.count_reconciled(Side::Acquirer, ReconciliationResult::Repeated);
-            let answer = self.told_of(&known, frame.listener, sign);
-            return self.tell_reconciled(session, frame, &answer);
+            self.count_reconciled(side(party), ReconciliationResult::Repeated);
+            let answer = self.told_of(&known, (asker, frame.listener), sign);
+            return self.tell_reconciled(asker, frame, &answer, now);
         }
-        self.collect(session, frame, (key, sign), &fields, now);
+        self.collect(asker, frame, (key, sign), &fields, now);
     }
 
     fn collect(
         &mut self,
-        session: SessionRef,
+        asker: Asker,
         frame: Box<Frame>,
         (key, sign): (ReconciliationKey, ReconSign),
         fields: &ReconciliationFields,
@@ -121,13 +167,16 @@ impl Shard {
         let rounds = &mut self.work.reconciling.rounds;
         if let Some((_, round)) = rounds.iter_mut().find(|(_, round)| round.key == key) {
             // The newest copy gets the answer.
-            let earlier = std::mem::replace(&mut round.session, session);
+            let earlier = std::mem::replace(&mut round.asker, asker);
             let before = std::mem::replace(&mut round.frame, frame);
-            self.reply(earlier, &[]);
+            if let Asker::Session(earlier) = earlier {
+                self.reply(earlier, &[]);
+            }
             return self.pool.give(before);
         }
-        if rounds.len() >= RECONCILIATIONS_MAX {
-            return self.refuse_for(RejectReason::Overloaded, session, frame);
+        if rounds.len() >= RECONCILIATIONS_MAX.saturating_mul(2) {
+            // Only issuers come here: theirs is repeated.
+            return self.pool.give(frame);
         }
         let due = || self.engine.due_day(key.party, key.currency);
         let date = fields.date.unwrap_or_else(due);
@@ -139,7 +188,7 @@ impl Shard {
         let is_kept = self.engine.keeps_totals(key.party, date);
         let round = rounds_key(self.work.reconciling.rounds.insert(Round {
             key,
-            session,
+            asker,
             frame,
             bucket,
             sign,
@@ -215,6 +264,19 @@ impl Shard {
                 round,
             } => self.close_here(bucket, end, (leader, round), now),
             BookMessage::Closed { round, totals } => self.add_to_round(round, &totals, now),
+            BookMessage::Freeze {
+                party,
+                date,
+                leader,
+                round,
+            } => self.freeze_here((party, date), (leader, round), now),
+            BookMessage::Frozen { round, totals } => self.add_frozen(round, &totals),
+            BookMessage::IssuerAsks {
+                link,
+                issuer,
+                frame,
+            } => self.admit_issuer_reconciliation(link, issuer, frame, now),
+            BookMessage::LinkAnswer { link, bytes } => self.answer_on_link(link, bytes, now),
         }
         self.drain(now);
     }
@@ -239,7 +301,21 @@ impl Shard {
                     self.mesh.send(leader, Message::Book(closed));
                 }
             }
-            Asked::Decided { round } => self.end_round(round),
+            Asked::Freeze {
+                leader,
+                round,
+                party,
+                date,
+            } => {
+                let totals = self.engine.frozen(party, date);
+                if leader == self.id {
+                    self.add_frozen(round, &totals);
+                } else {
+                    let frozen = BookMessage::Frozen { round, totals };
+                    self.mesh.send(leader, Message::Book(frozen));
+                }
+            }
+            Asked::Decided { round } => self.end_round(round, now),
         }
     }
 
@@ -260,8 +336,8 @@ impl Shard {
         let Some(round) = self.work.reconciling.rounds.get(number as usize) else {
             return;
         };
-        let (sum, listener) = (round.sum, round.frame.listener);
-        let ours = self.in_units_of(listener, &sum, round.bucket.currency);
+        let (sum, from) = (round.sum, (round.asker, round.frame.listener));
+        let ours = self.in_units_of(from, &sum, round.bucket.currency);
         let differs = round
             .declared
             .compare(&ours.read_as(round.sign), round.sign);
@@ -278,7 +354,7 @@ impl Shard {
         self.engine.handle_input(Input::Book(input), now);
     }
 
-    fn end_round(&mut self, number: u32) {
+    fn end_round(&mut self, number: u32, now: Instant) {
         let rounds = &mut self.work.reconciling.rounds;
         let Some(round) = rounds.try_remove(number as usize) else {
             return;
@@ -288,8 +364,9 @@ impl Shard {
             return;
         };
         self.tell_people(&known);
-        let answer = self.told_of(&known, round.frame.listener, round.sign);
-        self.tell_reconciled(round.session, round.frame, &answer);
+        let from = (round.asker, round.frame.listener);
+        let answer = self.told_of(&known, from, round.sign);
+        self.tell_reconciled(round.asker, round.frame, &answer, now);
     }
 
     fn tell_people(&self, known: &Reconciled) {
@@ -303,7 +380,7 @@ impl Shard {
         if known.verdict == Verdict::OutOfBalance {
             let fields: Vec<u8> = known.differs.fields().collect();
             let (party, date, currency) = (known.party, known.date, known.currency);
-            let name = party_name(&self.config, party);
+            let name = settle_name(&self.config, party);
             tracing::error!(party = name, %date, %currency, ?fields, "totals are out of balance");
             let reason = ExceptionReason::OutOfBalance;
             self.metrics.count(Counter::Exceptions(reason));
@@ -317,10 +394,10 @@ impl Shard {
     fn told_of(
         &self,
         known: &Reconciled,
-        listener: ListenerId,
+        from: (Asker, ListenerId),
         sign: ReconSign,
     ) -> ReconciliationAnswer {
-        let ours = self.in_units_of(listener, &known.ours, known.currency);
+        let ours = self.in_units_of(from, &known.ours, known.currency);
         let is_kept = self.engine.keeps_totals(known.party, known.date);
         ReconciliationAnswer {
             verdict: known.verdict,
@@ -330,34 +407,58 @@ impl Shard {
         }
     }
 
-    fn in_units_of(&self, listener: ListenerId, totals: &Totals, currency: Currency) -> Totals {
-        let listener = self.config.listeners.get(usize::from(listener.0));
-        match listener {
-            Some(listener) => in_units(&listener.wire.exponents, totals, currency),
-            None => *totals,
-        }
+    fn in_units_of(
+        &self,
+        (asker, listener): (Asker, ListenerId),
+        totals: &Totals,
+        currency: Currency,
+    ) -> Totals {
+        let Config {
+            listeners, issuers, ..
+        } = self.config.as_ref();
+        let wire = match asker {
+            Asker::Session(_) => listeners.get(usize::from(listener.0)).map(|one| &one.wire),
+            Asker::Link(_, issuer) => issuers.get(usize::from(issuer.0)).map(|one| &one.wire),
+        };
+        wire.map_or(*totals, |wire| in_units(&wire.exponents, totals, currency))
     }
 
-    fn sign_of(&self, listener: ListenerId) -> Option<ReconSign> {
-        let listener = self.config.listeners.get(usize::from(listener.0))?;
-        listener.reconcile
+    fn sign_of(&self, asker: Asker, listener: ListenerId) -> Option<ReconSign> {
+        match asker {
+            Asker::Session(_) => {
+                let listener = self.config.listeners.get(usize::from(listener.0))?;
+                listener.reconcile
+            }
+            Asker::Link(_, issuer) => {
+                let issuer = self.config.issuers.get(usize::from(issuer.0))?;
+                Some(issuer.reconcile?.sign)
+            }
+        }
     }
 
     fn tell_reconciled(
         &mut self,
-        session: SessionRef,
+        asker: Asker,
         frame: Box<Frame>,
         answer: &ReconciliationAnswer,
+        now: Instant,
     ) {
         let mut out = std::mem::take(&mut self.work.scratch);
         let framed = frame.casing.reply().write(&mut out, |body| {
             let (dialect, message) = (frame.dialect(), frame.message());
             let written =
                 translate::write_reconciliation_answer(dialect, message, answer, body).ok()?;
-            endpoint_keys::append(self.session_keys(&frame), dialect, body, written)
+            let keys = match asker {
+                Asker::Session(_) => self.session_keys(&frame),
+                Asker::Link(_, issuer) => link_keys(&self.keys, issuer),
+            };
+            endpoint_keys::append(keys, dialect, body, written)
         });
         let bytes = framed.and_then(|len| out.get(..len)).unwrap_or_default();
-        self.reply(session, bytes);
+        match asker {
+            Asker::Session(session) => self.reply(session, bytes),
+            Asker::Link(link, _) => self.answer_on_link(link, bytes.to_vec(), now),
+        }
         self.work.scratch = out;
         self.pool.give(frame);
     }
@@ -398,12 +499,14 @@ impl Shard {
             && let Some(settlement) = self.work.settlements.get_mut(usize::from(issuer.0))
         {
             settlement.resume(date);
+            self.plan_freeze(issuer, now);
         }
     }
 
     /// After a recovery: the days that the journal knows are in force, and a peer that had not
     /// heard of a cut-over before the crash hears of it.
-    pub(super) fn resume_days(&mut self) {
+    pub(super) fn resume_days(&mut self, now: Instant) {
+        self.claim_owed_reconciliations();
         let acquirers = (0..self.config.acquirers.len()).map(|id| u16::try_from(id).unwrap_or(0));
         let issuers = (0..self.config.issuers.len()).map(|id| u16::try_from(id).unwrap_or(0));
         let acquirers = acquirers.map(|id| Party::Acquirer(AcquirerId(id)));
@@ -421,6 +524,7 @@ impl Shard {
                 if let Some(place) = self.work.settlements.get_mut(usize::from(issuer.0)) {
                     place.resume(date);
                 }
+                self.plan_freeze(issuer, now);
                 if self.id == ShardId(0) {
                     self.shared.tell_cut_over(issuer, date, false);
                 }
@@ -469,7 +573,7 @@ const fn side(party: Party) -> Side {
     }
 }
 
-fn party_name(config: &Config, party: Party) -> &str {
+fn settle_name(config: &Config, party: Party) -> &str {
     let name = match party {
         Party::Acquirer(id) => config
             .acquirers

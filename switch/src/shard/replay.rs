@@ -64,7 +64,9 @@ impl<'a> Replay<'a> {
             | Record::Operated(_)
             | Record::Day(_)
             | Record::Totals(_)
-            | Record::Reconciled(_) => self.engine.recover(record, self.now),
+            | Record::Reconciled(_)
+            | Record::ReconciliationOwed(_)
+            | Record::ReconciliationDone(_) => self.engine.recover(record, self.now),
         };
         self.refused = taken.err();
     }

@@ -191,7 +191,7 @@ impl Shard {
         }
         crash::point(Step::RecoveryDurable);
         self.turn(transaction::Input::Durable { lsn: durable }, now);
-        self.resume_days();
+        self.resume_days(now);
         Ok(())
     }
 

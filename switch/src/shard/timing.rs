@@ -53,7 +53,9 @@ impl Syncs {
             | Record::Operated(_)
             | Record::Day(_)
             | Record::Totals(_)
-            | Record::Reconciled(_) => return,
+            | Record::Reconciled(_)
+            | Record::ReconciliationOwed(_)
+            | Record::ReconciliationDone(_) => return,
         };
         debug_assert!(self.waiting.back().is_none_or(|(last, ..)| *last < lsn));
         self.waiting.push_back((lsn, now, stage));

@@ -132,6 +132,7 @@ impl Shard {
         self.report_ejections(now);
         self.network_timeouts(now);
         self.write_book(now);
+        self.freeze_due(now);
         self.note_open_time(now);
         self.count_journal_errors();
         self.give_up_stalled_journal(now);

@@ -221,7 +221,9 @@ impl State {
             | Record::Operated(_)
             | Record::Day(_)
             | Record::Totals(_)
-            | Record::Reconciled(_) => {}
+            | Record::Reconciled(_)
+            | Record::ReconciliationOwed(_)
+            | Record::ReconciliationDone(_) => {}
         }
     }
 

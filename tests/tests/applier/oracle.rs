@@ -52,14 +52,9 @@ fn lay(rows: &mut Rows, log: &Log, lsn: Lsn, record: &Record<'_>) {
         }
         Record::Outcome(outcome) => {
             let Some(row) = rows.get_mut(&id) else { return };
-            let approved =
-                outcome.kind == OutcomeKind::Answered && outcome.answer.code.is_approval();
-            end(
-                row,
-                state(outcome.kind),
-                approved,
-                Some(outcome.answer.code),
-            );
+            let code = outcome.answer.code;
+            let approved = outcome.kind == OutcomeKind::Answered && code.is_approval();
+            end(row, state(outcome.kind), approved, Some(code));
             set(row, "issuer_code", text(outcome.issuer_code));
             let authorisation = absent(outcome.answer.authorisation.as_str());
             set(row, "authorisation", authorisation);
@@ -95,7 +90,9 @@ fn lay(rows: &mut Rows, log: &Log, lsn: Lsn, record: &Record<'_>) {
         | Record::Operated(_)
         | Record::Day(_)
         | Record::Totals(_)
-        | Record::Reconciled(_) => return,
+        | Record::Reconciled(_)
+        | Record::ReconciliationOwed(_)
+        | Record::ReconciliationDone(_) => return,
     }
     let row = rows.get_mut(&id).expect("the row was there");
     set(row, "shard_key", json!(record.transaction().slot().0));

@@ -1,16 +1,22 @@
 //! The engine keeps the book of its shard: what it counts, and what it is asked.
 
+use alloc::vec::Vec;
+
 use domain::Amount;
 use domain::currency::Currency;
+use domain::ids::Stan;
 use domain::network::SettlementDate;
-use domain::reconciliation::{Effect as Counted, Party, Reconciled, Totals, kind_of};
+use domain::reconciliation::{
+    Effect as Counted, Party, Reconciled, ReconciliationOwed, Totals, kind_of,
+};
 use domain::record::Record;
 
 use crate::engine::{Effect, Engine};
 use crate::input::Handle;
-use crate::output::{EntryKind, Event};
+use crate::output::{EntryKind, Event, Output};
 use crate::reconciliation::{
-    BookInput, BucketKey, ClosedNow, DayEnd, Item, ReconciliationKey, Stamp, settled,
+    BookInput, BucketKey, ClosedNow, DayEnd, Ended, Item, ReconciliationId, ReconciliationKey,
+    Stamp, settled,
 };
 
 impl Engine {
@@ -65,6 +71,16 @@ impl Engine {
                 self.note(Some(record));
                 self.wait(Effect::Noted { token });
             }
+            BookInput::Freeze { party, date, token } => {
+                self.freeze(party, date);
+                self.wait(Effect::Noted { token });
+            }
+            BookInput::Owe { bucket, stan, ours } => self.owe_reconciliation(bucket, stan, ours),
+            BookInput::Answered { owed, verdict } => {
+                let ended = self.book.owed.answered(owed.0, verdict, self.clock.now());
+                self.end_reconciliation(ended);
+            }
+            BookInput::Unsent { owed } => self.book.owed.unsent(owed.0, self.clock.now()),
             BookInput::Snapshot => self.book.begin_snapshot(),
         }
     }
@@ -79,6 +95,110 @@ impl Engine {
             Some(ClosedNow::No) => {}
             None => self.count(Event::Uncounted),
         }
+    }
+
+    fn freeze(&mut self, party: Party, date: SettlementDate) {
+        for bucket in self.book.freeze(party, date) {
+            let stamp = self.stamp(party);
+            let record = self.book.totals_record(bucket, stamp);
+            self.note(record);
+        }
+        let stamp = self.stamp(party);
+        let record = self.book.day_record(party, stamp);
+        self.note(record);
+    }
+
+    //= docs/rules.md#B-05
+    fn owe_reconciliation(&mut self, bucket: BucketKey, stan: Stan, ours: Totals) {
+        let Party::Issuer(issuer) = bucket.party else {
+            debug_assert!(false, "acquirers ask by themselves");
+            return;
+        };
+        if self.book.owed.knows(bucket) {
+            return;
+        }
+        if !self.book.owed.has_room() {
+            return self.count(Event::Uncounted);
+        }
+        let stamp = self.stamp(bucket.party);
+        let record = ReconciliationOwed {
+            transaction: stamp.id,
+            decided: stamp.at,
+            issuer,
+            date: bucket.date,
+            currency: bucket.currency,
+            stan,
+            ours,
+        };
+        let owed = self.book.owed.owe(record, self.clock.now());
+        self.note(Some(Record::ReconciliationOwed(record)));
+        self.wait(Effect::ReconciliationOwed { owed });
+    }
+
+    fn end_reconciliation(&mut self, ended: Option<Ended>) {
+        let Some(ended) = ended else { return };
+        let at = self.clock.wall();
+        let Some(record) = self.book.owed.get(ended.id).copied() else {
+            return;
+        };
+        let Some(done) = self.book.owed.end(ended, at) else {
+            return;
+        };
+        self.note(Some(Record::ReconciliationDone(done)));
+        self.emit(Output::ReconciliationEnded {
+            owed: ReconciliationId(ended.id),
+            bucket: BucketKey {
+                party: Party::Issuer(record.issuer),
+                date: record.date,
+                currency: record.currency,
+            },
+            result: ended.result,
+            verdict: ended.verdict,
+        });
+    }
+
+    /// One piece of the work on reconciliations of ours.
+    pub(crate) fn owed_step(&mut self) -> bool {
+        let ended = self.book.owed.expire(self.expire_until);
+        if ended.is_some() {
+            self.end_reconciliation(ended);
+            return true;
+        }
+        let Some((owed, transmission)) = self.book.owed.next_to_send(self.clock.now()) else {
+            return false;
+        };
+        let owed = ReconciliationId(owed);
+        self.emit(Output::SendReconciliation { owed, transmission });
+        true
+    }
+
+    /// What [`Output::SendReconciliation`] sends.
+    #[must_use]
+    pub fn owed_reconciliation(&self, owed: ReconciliationId) -> Option<&ReconciliationOwed> {
+        self.book.owed.get(owed.0)
+    }
+
+    /// All that have not ended; after a recovery their STANs are taken.
+    pub fn owed_reconciliations(&self) -> impl Iterator<Item = &ReconciliationOwed> {
+        self.book.owed.open()
+    }
+
+    /// Whether one is owed, or was, for these totals.
+    #[must_use]
+    pub fn knows_reconciliation(&self, bucket: BucketKey) -> bool {
+        self.book.owed.knows(bucket)
+    }
+
+    /// The day before the one in force, when there was a cut-over.
+    #[must_use]
+    pub fn ended_day(&self, party: Party) -> Option<SettlementDate> {
+        self.book.ended(party)
+    }
+
+    /// What this shard has counted for the closed days of a party up to this one.
+    #[must_use]
+    pub fn frozen(&self, party: Party, date: SettlementDate) -> Vec<(BucketKey, Totals)> {
+        self.book.frozen(party, date)
     }
 
     /// Days are known from the first start on, and every start writes down once more what is kept:

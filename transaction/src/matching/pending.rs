@@ -27,6 +27,8 @@ pub enum ResponseKind {
     AuthorisationAdvice = 5,
     /// 0230.
     FinancialAdvice = 6,
+    /// 0530 or 0532.
+    Reconciliation = 7,
 }
 
 impl ResponseKind {
@@ -40,12 +42,13 @@ impl ResponseKind {
     }
 
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Authorisation,
         Self::Financial,
         Self::Reversal,
         Self::AuthorisationAdvice,
         Self::FinancialAdvice,
+        Self::Reconciliation,
     ];
 
     /// In words.
@@ -57,6 +60,7 @@ impl ResponseKind {
             Self::Reversal => "reversal",
             Self::AuthorisationAdvice => "authorisation advice",
             Self::FinancialAdvice => "financial advice",
+            Self::Reconciliation => "reconciliation",
         }
     }
 }

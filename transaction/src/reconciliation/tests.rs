@@ -1,11 +1,13 @@
 //! The book of a shard: what counts, when, and that the journal says the same.
 
+use core::time::Duration;
 use std::vec::Vec;
 
 use domain::bytes::Text;
 use domain::ids::{AcquirerId, IssuerId};
 use domain::network::SettlementDate;
 use domain::reconciliation::{Figure, Party, Totals, Verdict};
+use domain::record::SafResult;
 use domain::request::{Answer, DuplicateKey, Facts, MessageClass, Reversal, Transmission};
 use domain::time::Instant;
 use proptest::prelude::*;
@@ -310,6 +312,136 @@ fn who_is_added_is_counted_from_then_on() {
     let all = rig.journal.len();
     rig.restart(all).unwrap();
     check(&rig, key(FIRST, today()), &[(76, 1), (88, 10_000)]);
+}
+
+/// What the rig has sent since the last look.
+fn sent(rig: &Rig) -> Vec<(ReconciliationId, Transmission)> {
+    let sent = rig.seen.iter().filter_map(|output| {
+        if let Output::SendReconciliation { owed, transmission } = output {
+            Some((*owed, *transmission))
+        } else {
+            None
+        }
+    });
+    sent.collect()
+}
+
+/// How reconciliations have ended since the last look.
+fn ended(rig: &Rig) -> Vec<(SafResult, Verdict)> {
+    let ended = rig.seen.iter().filter_map(|output| {
+        if let Output::ReconciliationEnded {
+            result, verdict, ..
+        } = output
+        {
+            Some((*result, *verdict))
+        } else {
+            None
+        }
+    });
+    ended.collect()
+}
+
+fn owe(rig: &mut Rig) {
+    let bucket = key(FIRST, today());
+    let (stan, ours) = (Stan::new(77).unwrap(), Totals::default());
+    rig.give(Input::Book(BookInput::Owe { bucket, stan, ours }));
+}
+
+fn answer(rig: &mut Rig, verdict: Option<Verdict>) {
+    let (owed, _) = *sent(rig).last().unwrap();
+    rig.give(Input::Book(BookInput::Answered { owed, verdict }));
+}
+
+#[test]
+fn a_frozen_day_is_closed_in_every_currency_and_told_once() {
+    let mut rig = rig();
+    rig.request(1, 10);
+    rig.respond(approval());
+    let tomorrow = today().next();
+    cut_over(&mut rig, FIRST, tomorrow);
+    assert_eq!(rig.engine.ended_day(FIRST), Some(today()));
+    let (party, date, token) = (FIRST, today(), 9);
+    rig.give(Input::Book(BookInput::Freeze { party, date, token }));
+    assert!(rig.seen.contains(&Output::Noted { token }));
+    let frozen = rig.engine.frozen(FIRST, today());
+    assert_eq!(frozen.len(), 1);
+    assert_eq!(frozen[0].1.of(Figure::DebitAmount), 10_000);
+    // An answer that names the day in a currency that was not seen: it is closed all the same.
+    let fields = [&[15, 0, 4][..], &today().digits()].concat();
+    for number in [2, 3] {
+        rig.request(number, 10 + number);
+        let fields = &fields;
+        rig.respond(Answer {
+            fields,
+            ..approval()
+        });
+    }
+    check(&rig, key(FIRST, today()), &[(76, 1), (88, 10_000)]);
+    check(&rig, key(FIRST, tomorrow), &[(76, 2), (88, 20_000)]);
+    let all = rig.journal.len();
+    rig.restart(all).unwrap();
+    check(&rig, key(FIRST, tomorrow), &[(76, 2), (88, 20_000)]);
+    assert_eq!(rig.engine.frozen(FIRST, today()), frozen);
+}
+
+#[test]
+fn what_is_owed_is_repeated_until_it_is_acknowledged_over_restarts() {
+    let mut rig = Rig::with(kept(), Auto::Decide);
+    rig.engine.recovered(rig.now).unwrap();
+    rig.drain();
+    rig.flush();
+    owe(&mut rig);
+    assert_eq!(sent(&rig), [], "its record is not durable");
+    rig.flush();
+    assert_eq!(sent(&rig).len(), 1);
+    assert_eq!(sent(&rig)[0].1, Transmission::First);
+    owe(&mut rig);
+    rig.flush();
+    assert_eq!(sent(&rig).len(), 1, "it is owed once");
+    rig.pass(Duration::from_secs(8));
+    assert_eq!(sent(&rig).last().unwrap().1, Transmission::Repeat);
+    let all = rig.journal.len();
+    rig.restart(all).unwrap();
+    let again = sent(&rig);
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].1, Transmission::Repeat);
+    let record = *rig.engine.owed_reconciliation(again[0].0).unwrap();
+    assert_eq!((record.stan.number(), record.date), (77, today()));
+    answer(&mut rig, Some(Verdict::OutOfBalance));
+    assert_eq!(
+        ended(&rig),
+        [(SafResult::Acknowledged, Verdict::OutOfBalance)]
+    );
+    assert_eq!(rig.records().last(), Some(&"reconciliation-done"));
+    for _ in 0..2 {
+        let all = rig.journal.len();
+        rig.restart(all).unwrap();
+        rig.pass(Duration::from_secs(600));
+        assert_eq!(sent(&rig), []);
+        assert!(rig.engine.knows_reconciliation(key(FIRST, today())));
+    }
+}
+
+#[test]
+fn what_is_refused_three_times_or_too_old_is_left_to_people() {
+    let mut rig = rig();
+    owe(&mut rig);
+    for refusals in 1..=3 {
+        answer(&mut rig, None);
+        assert_eq!(ended(&rig).len(), usize::from(refusals == 3));
+        rig.pass(Duration::from_secs(60));
+    }
+    assert_eq!(ended(&rig), [(SafResult::Refused, Verdict::Unknown)]);
+
+    let mut rig = Rig::with(kept(), Auto::Flush);
+    rig.engine.recovered(rig.now).unwrap();
+    rig.drain();
+    rig.flush();
+    owe(&mut rig);
+    let (owed, _) = sent(&rig)[0];
+    rig.give(Input::Book(BookInput::Unsent { owed }));
+    rig.pass(Duration::from_secs(8 * 86_400));
+    assert_eq!(ended(&rig), [(SafResult::Expired, Verdict::Unknown)]);
 }
 
 /// One thing that may happen.

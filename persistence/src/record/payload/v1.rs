@@ -30,7 +30,10 @@ mod book;
 mod operated;
 
 pub(super) use advised::{ADVISED_LEN, AdvisedV1};
-pub(super) use book::{DAY_LEN, DayV1, RECONCILED_LEN, ReconciledV1, TOTALS_LEN, TotalsV1};
+pub(super) use book::{
+    DAY_LEN, DayV1, RECONCILED_LEN, RECONCILIATION_DONE_LEN, RECONCILIATION_OWED_LEN, ReconciledV1,
+    ReconciliationDoneV1, ReconciliationOwedV1, TOTALS_LEN, TotalsV1,
+};
 pub(super) use operated::{OPERATED_LEN, OperatedV1};
 
 pub(super) const INTENT_LEN: usize = size_of::<ArchivedIntentV1>();
@@ -461,13 +464,7 @@ impl SafDoneV1 {
         Ok(SafDone {
             transaction,
             decided: WallTime::from_unix_millis(self.decided),
-            result: match self.result {
-                1 => SafResult::Acknowledged,
-                2 => SafResult::Refused,
-                3 => SafResult::Expired,
-                4 => SafResult::Dropped,
-                _ => return Err(RecordError::Value("reversal result")),
-            },
+            result: result(self.result)?,
             code: code(self.code)?,
             attempts: self.attempts,
         })
@@ -541,6 +538,16 @@ impl LateResponseV1 {
             issuer: IssuerId(self.issuer),
             code: ResponseCode::from_stored(self.code).map_err(value)?,
         })
+    }
+}
+
+const fn result(number: u8) -> Result<SafResult, RecordError> {
+    match number {
+        1 => Ok(SafResult::Acknowledged),
+        2 => Ok(SafResult::Refused),
+        3 => Ok(SafResult::Expired),
+        4 => Ok(SafResult::Dropped),
+        _ => Err(RecordError::Value("reversal result")),
     }
 }
 

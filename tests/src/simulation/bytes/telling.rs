@@ -44,6 +44,7 @@ pub(in crate::simulation) fn write_said(dialect: &'static Dialect, said: &Said) 
         ResponseKind::Reversal => *b"0430",
         ResponseKind::AuthorisationAdvice => *b"0130",
         ResponseKind::FinancialAdvice => *b"0230",
+        ResponseKind::Reconciliation => *b"0530",
     };
     fields.write(dialect, mti(digits))
 }

@@ -62,7 +62,9 @@ impl Shard {
             Output::SendAdvice { owed, transmission } => {
                 return self.send_advice(owed, transmission, around);
             }
-            Output::Noted { .. } => {
+            Output::Noted { .. }
+            | Output::SendReconciliation { .. }
+            | Output::ReconciliationEnded { .. } => {
                 return Err(("book", "nobody here asks for totals".to_string()));
             }
             Output::FindOriginal { handle, query } => self.find_original(handle, query, around),

@@ -4,22 +4,29 @@ use domain::currency::Currency;
 use domain::ids::{AcquirerId, IssuerId, Stan, TransactionId};
 use domain::network::SettlementDate;
 use domain::reconciliation::{
-    BusinessDay, DayTotals, Differences, Figure, Party, Reconciled, Totals, Verdict,
+    BusinessDay, DayTotals, Differences, Figure, Party, Reconciled, ReconciliationDone,
+    ReconciliationOwed, Totals, Verdict,
 };
 use domain::time::{TransmissionTime, WallTime};
 use rkyv::{Archive, Deserialize, Serialize};
 
-use super::{value, zero};
+use super::{result, value, zero};
 use crate::record::RecordError;
 
 pub(in super::super) const DAY_LEN: usize = size_of::<ArchivedDayV1>();
 pub(in super::super) const TOTALS_LEN: usize = size_of::<ArchivedTotalsV1>();
 pub(in super::super) const RECONCILED_LEN: usize = size_of::<ArchivedReconciledV1>();
+pub(in super::super) const RECONCILIATION_OWED_LEN: usize =
+    size_of::<ArchivedReconciliationOwedV1>();
+pub(in super::super) const RECONCILIATION_DONE_LEN: usize =
+    size_of::<ArchivedReconciliationDoneV1>();
 
 const _: () = {
     assert!(DAY_LEN == 24);
     assert!(TOTALS_LEN == 120);
     assert!(RECONCILED_LEN == 136);
+    assert!(RECONCILIATION_OWED_LEN == 120);
+    assert!(RECONCILIATION_DONE_LEN == 16);
 };
 
 const FIGURES: usize = Figure::ALL.len();
@@ -65,6 +72,86 @@ pub(in super::super) struct ReconciledV1 {
     side: u8,
     verdict: u8,
     reserved: [u8; 10],
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+pub(in super::super) struct ReconciliationOwedV1 {
+    decided: u64,
+    values: [u64; FIGURES],
+    date: u32,
+    stan: u32,
+    issuer: u16,
+    currency: u16,
+    reserved: [u8; 4],
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+pub(in super::super) struct ReconciliationDoneV1 {
+    decided: u64,
+    attempts: u32,
+    result: u8,
+    verdict: u8,
+    reserved: [u8; 2],
+}
+
+impl From<&ReconciliationOwed> for ReconciliationOwedV1 {
+    fn from(owed: &ReconciliationOwed) -> Self {
+        Self {
+            decided: owed.decided.unix_millis(),
+            values: *owed.ours.values(),
+            date: owed.date.days(),
+            stan: owed.stan.number(),
+            issuer: owed.issuer.0,
+            currency: owed.currency.code(),
+            reserved: [0; 4],
+        }
+    }
+}
+
+impl ReconciliationOwedV1 {
+    pub(in super::super) fn owed(
+        &self,
+        transaction: TransactionId,
+    ) -> Result<ReconciliationOwed, RecordError> {
+        zero("reserved", &self.reserved)?;
+        Ok(ReconciliationOwed {
+            transaction,
+            decided: WallTime::from_unix_millis(self.decided),
+            issuer: IssuerId(self.issuer),
+            date: SettlementDate::from_days(self.date),
+            currency: Currency::new(self.currency).map_err(value)?,
+            stan: Stan::new(self.stan).map_err(value)?,
+            ours: Totals::new(self.values),
+        })
+    }
+}
+
+impl From<&ReconciliationDone> for ReconciliationDoneV1 {
+    fn from(done: &ReconciliationDone) -> Self {
+        Self {
+            decided: done.decided.unix_millis(),
+            attempts: done.attempts,
+            result: done.result as u8,
+            verdict: done.verdict as u8,
+            reserved: [0; 2],
+        }
+    }
+}
+
+impl ReconciliationDoneV1 {
+    pub(in super::super) fn done(
+        &self,
+        transaction: TransactionId,
+    ) -> Result<ReconciliationDone, RecordError> {
+        zero("reserved", &self.reserved)?;
+        Ok(ReconciliationDone {
+            transaction,
+            decided: WallTime::from_unix_millis(self.decided),
+            result: result(self.result)?,
+            verdict: verdict(self.verdict)?,
+            attempts: self.attempts,
+        })
+    }
 }
 
 impl From<&BusinessDay> for DayV1 {
@@ -167,13 +254,7 @@ impl ReconciledV1 {
             currency: Currency::new(self.currency).map_err(value)?,
             stan: Stan::new(self.stan).map_err(value)?,
             transmitted: TransmissionTime::from_number(self.transmitted),
-            verdict: match self.verdict {
-                0 => Verdict::Unknown,
-                1 => Verdict::InBalance,
-                2 => Verdict::OutOfBalance,
-                3 => Verdict::Error,
-                _ => return Err(RecordError::Value("verdict")),
-            },
+            verdict: verdict(self.verdict)?,
             differs: Differences(self.differs),
             ours: Totals::new(self.values),
         })
@@ -185,6 +266,16 @@ const fn flag(what: &'static str, byte: u8) -> Result<bool, RecordError> {
         0 => Ok(false),
         1 => Ok(true),
         _ => Err(RecordError::Value(what)),
+    }
+}
+
+const fn verdict(number: u8) -> Result<Verdict, RecordError> {
+    match number {
+        0 => Ok(Verdict::Unknown),
+        1 => Ok(Verdict::InBalance),
+        2 => Ok(Verdict::OutOfBalance),
+        3 => Ok(Verdict::Error),
+        _ => Err(RecordError::Value("verdict")),
     }
 }
 
