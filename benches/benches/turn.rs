@@ -15,6 +15,7 @@ use domain::ids::{
     AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan,
 };
 use domain::pan::{Account, PanToken, SealedPan};
+use domain::profile::Profile;
 use domain::request::{
     Answer, ContentHash, DuplicateKey, Facts, FrameId, IssuerLeg, MessageClass, Request, Trace,
     TraceKey, Transmission,
@@ -23,7 +24,7 @@ use domain::time::{Instant, TransmissionTime, WallTime};
 use domain::{Amount, Pan, ResponseCode};
 use transaction::input::{Assessment, Selection};
 use transaction::reconciliation::Parties;
-use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
+use transaction::settings::{Chunks, OutsideWindow, SafPolicy};
 use transaction::{Engine, Handle, Input, Output, OwedId, Settings};
 
 const ENTRIES: usize = 1 << 18;
@@ -50,10 +51,7 @@ fn settings() -> Settings {
         // Shorter than the table is long, so that there is always something to forget.
         duplicate_window: Duration::from_secs(10),
         outside_window: OutsideWindow::Admit,
-        duplicate_same_content: SameContent::Replay,
         timeout_answer: ResponseCode::ISSUER_INOPERATIVE,
-        reversed_original_answer: ResponseCode::DUPLICATE,
-        unknown_original: ResponseCode::APPROVED,
         decision_timeout: Duration::from_secs(1),
         saf: SafPolicy {
             response_timeout: Duration::from_secs(5),
@@ -176,6 +174,7 @@ impl Bench {
             frame: FrameId(serial as u32),
             transmission: Transmission::First,
             facts,
+            profile: Profile::PLAIN,
         }));
     }
 
@@ -275,6 +274,7 @@ impl Bench {
             frame: FrameId(serial as u32),
             transmission: Transmission::Repeat,
             facts,
+            profile: Profile::PLAIN,
         }));
     }
 }

@@ -30,6 +30,7 @@ pub mod error;
 pub mod ids;
 pub mod network;
 pub mod pan;
+pub mod profile;
 pub mod reconciliation;
 pub mod record;
 pub mod request;

@@ -183,6 +183,8 @@ pub enum ReversalCause {
     InvalidAnswer = 3,
     /// A restart found the intent without outcome.
     Restart = 4,
+    /// The approval could not be told, and nobody asked for it again.
+    Undelivered = 5,
 }
 
 /// An owed reversal, or an owed advice, has ended.

@@ -10,6 +10,7 @@ use crate::ids::{
 };
 use crate::pan::Account;
 use crate::pan::PanToken;
+use crate::profile::{Profile, ReversalAnswer};
 use crate::response_code::ResponseCode;
 use crate::time::TransmissionTime;
 
@@ -139,6 +140,8 @@ pub struct Request {
     pub transmission: Transmission,
     /// What it says.
     pub facts: Facts,
+    /// What its session asks for.
+    pub profile: Profile,
 }
 
 /// An 0120 or 0220, or a copy of one: it reports what has happened.
@@ -183,6 +186,10 @@ pub struct Reversal {
     pub amount: Amount,
     /// DE95: the amount that was really completed. `None` reverses all of it.
     pub replacement: Option<Amount>,
+    /// What its session asks for.
+    pub profile: Profile,
+    /// When it is answered.
+    pub answered: ReversalAnswer,
 }
 
 /// What a reversal says of its original (DE90, with DE37 beside it).

@@ -22,6 +22,8 @@ impl Mti {
     pub const AUTHORISATION_ADVICE: Self = Self(*b"0120");
     /// 0220.
     pub const FINANCIAL_ADVICE: Self = Self(*b"0220");
+    /// 0400.
+    pub const REVERSAL_REQUEST: Self = Self(*b"0400");
     /// 0420.
     pub const REVERSAL_ADVICE: Self = Self(*b"0420");
     /// 0520.

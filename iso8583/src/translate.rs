@@ -33,6 +33,6 @@ pub use reconciliation::{
 };
 pub use scrub::scrub_sad;
 pub use write::{
-    IssuerRequest, IssuerReversal, write_acknowledgement, write_answer, write_issuer_request,
-    write_refusal, write_reversal,
+    IssuerRequest, IssuerReversal, ReversalForm, write_acknowledgement, write_answer,
+    write_issuer_request, write_refusal, write_reversal,
 };

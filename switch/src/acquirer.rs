@@ -18,6 +18,7 @@ use transaction::network::{SessionInput, SessionMachine, SessionOutput};
 
 use crate::conn::Conn;
 use crate::frame::{Casing, Claim, Frame};
+use crate::shard::telling::Approval;
 use crate::voice::{NetworkStan, Told, Voice};
 
 pub(crate) use listener::{ListenerSetup, listen};
@@ -41,10 +42,42 @@ pub(crate) struct Session {
     generation: u32,
     inflight: Cell<u32>,
     inflight_max: u32,
+    /// What its acquirer has in flight on this shard, over all its sessions.
+    share: Rc<Share>,
+    /// Its connection has ended; it is kept until nothing of it is in flight.
+    is_gone: Cell<bool>,
     malformed: Cell<u32>,
+    /// Approvals that are queued and not written, of profiles that reverse what nobody is told of.
+    untold: RefCell<Vec<Approval>>,
     reader: Cell<Option<Waker>>,
     network: RefCell<Network>,
     voice: Rc<Voice>,
+}
+
+/// What one acquirer has in flight on one shard. It outlives its sessions: whoever connects anew
+/// gets no more of it.
+#[derive(Debug)]
+pub(crate) struct Share {
+    inflight: Cell<u32>,
+    inflight_max: u32,
+}
+
+impl Share {
+    fn new(inflight_max: u32) -> Rc<Self> {
+        Rc::new(Self {
+            inflight: Cell::new(0),
+            inflight_max,
+        })
+    }
+
+    /// Whether one more message of this claim may be in flight. Only what is new is ever refused
+    /// for it: what repeats or ends something is bounded by its session.
+    pub(crate) fn has_room(&self, claim: Claim) -> bool {
+        match claim {
+            Claim::New => self.inflight.get() < self.inflight_max,
+            Claim::Repeat | Claim::Reversal | Claim::Advice => true,
+        }
+    }
 }
 
 /// What network messages have made of a session.
@@ -171,15 +204,36 @@ impl Session {
         }
     }
 
+    /// An answer was queued, perhaps one that must not be lost in silence.
+    pub(crate) fn tell(&self, approval: Option<Approval>) {
+        self.untold.borrow_mut().extend(approval);
+    }
+
+    /// Its socket has taken all that was queued, unless it was closed.
+    pub(crate) fn written(&self) {
+        if !self.conn.is_closed() {
+            self.untold.borrow_mut().clear();
+        }
+    }
+
+    /// What was queued and not written.
+    pub(crate) fn take_untold(&self) -> Vec<Approval> {
+        self.untold.take()
+    }
+
     /// One more request is in flight.
     pub(crate) fn begin(&self) {
         self.inflight.set(self.inflight.get() + 1);
+        self.share.inflight.set(self.share.inflight.get() + 1);
     }
 
     /// One request has ended.
-    pub(crate) fn end(&self) {
+    fn end(&self) {
         debug_assert!(self.inflight.get() > 0, "invariant: each end has its begin");
         self.inflight.set(self.inflight.get().saturating_sub(1));
+        let of_share = self.share.inflight.get();
+        debug_assert!(of_share > 0, "invariant: each end has its begin");
+        self.share.inflight.set(of_share.saturating_sub(1));
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
@@ -191,19 +245,31 @@ impl Session {
 pub(crate) struct Sessions {
     table: Rc<RefCell<Slab<Rc<Session>>>>,
     generation: Rc<Cell<u32>>,
+    /// Sessions whose connection stands.
+    open: Rc<Cell<usize>>,
     count_max: usize,
     inflight_max: u32,
+    /// By acquirer.
+    shares: Rc<[Rc<Share>]>,
     shard: ShardId,
 }
 
 impl Sessions {
-    /// At most `count_max` sessions, each with at most `inflight_max` requests in flight.
-    pub(crate) fn new(shard: ShardId, count_max: usize, inflight_max: u32) -> Self {
+    /// At most `count_max` sessions, each with at most `inflight_max` requests in flight, those of
+    /// one acquirer together with what `shares` says.
+    pub(crate) fn new(
+        shard: ShardId,
+        count_max: usize,
+        inflight_max: u32,
+        shares: impl Iterator<Item = u32>,
+    ) -> Self {
         Self {
             table: Rc::new(RefCell::new(Slab::with_capacity(count_max.min(1024)))),
             generation: Rc::new(Cell::new(0)),
+            open: Rc::new(Cell::new(0)),
             count_max,
             inflight_max,
+            shares: shares.map(Share::new).collect(),
             shard,
         }
     }
@@ -215,9 +281,10 @@ impl Sessions {
         context: &SessionContext,
     ) -> Option<(SessionRef, Rc<Session>)> {
         let mut table = self.table.borrow_mut();
-        if table.len() >= self.count_max {
+        if self.open.get() >= self.count_max {
             return None;
         }
+        let share = self.shares.get(usize::from(context.acquirer.0))?;
         let generation = self.generation.get().wrapping_add(1);
         self.generation.set(generation);
         let session = Rc::new(Session {
@@ -225,7 +292,10 @@ impl Sessions {
             generation,
             inflight: Cell::new(0),
             inflight_max: self.inflight_max,
+            share: Rc::clone(share),
+            is_gone: Cell::new(false),
             malformed: Cell::new(0),
+            untold: RefCell::default(),
             reader: Cell::new(None),
             network: RefCell::new(Network {
                 machine: SessionMachine::new(context.policy, context.clock.now()),
@@ -236,6 +306,7 @@ impl Sessions {
             voice: Rc::clone(&context.voice),
         });
         let index = u32::try_from(table.insert(Rc::clone(&session))).ok()?;
+        self.open.set(self.open.get() + 1);
         Some((
             SessionRef {
                 shard: self.shard,
@@ -246,18 +317,38 @@ impl Sessions {
         ))
     }
 
-    /// Removes a session; answers that still come for it are dropped.
+    /// A session's connection has ended; answers that still come for it are dropped.
     pub(crate) fn close(&self, session: SessionRef) {
         let mut table = self.table.borrow_mut();
         if let Some(found) = self.find(&table, session) {
             found.conn.close();
+            if !found.is_gone.replace(true) {
+                self.open.set(self.open.get().saturating_sub(1));
+            }
+            if found.inflight.get() == 0 {
+                table.remove(session.index as usize);
+            }
+        }
+    }
+
+    /// One message of a session has ended. The session, if it is still there.
+    pub(crate) fn end(&self, session: SessionRef) -> Option<Rc<Session>> {
+        let mut table = self.table.borrow_mut();
+        let found = self.find(&table, session)?;
+        found.end();
+        if !found.is_gone.get() {
+            return Some(found);
+        }
+        if found.inflight.get() == 0 {
             table.remove(session.index as usize);
         }
+        None
     }
 
     /// The session, if it is still there.
     pub(crate) fn get(&self, session: SessionRef) -> Option<Rc<Session>> {
-        self.find(&self.table.borrow(), session)
+        let found = self.find(&self.table.borrow(), session);
+        found.filter(|session| !session.is_gone.get())
     }
 
     /// All of them.
@@ -265,6 +356,7 @@ impl Sessions {
         let table = self.table.borrow();
         table
             .iter()
+            .filter(|(_, session)| !session.is_gone.get())
             .map(|(_, session)| Rc::clone(session))
             .collect()
     }

@@ -24,7 +24,6 @@ use crate::control::shared::{NodeFlags, Shared};
 use crate::crypto::{CryptoError, Keyring};
 use crate::echo::EchoReader;
 use crate::endpoint::issuer_wires;
-use crate::limits::MESH_MESSAGES_MAX;
 use crate::mesh;
 use crate::shard::setup::{self, ShardSeed};
 use crate::sys::family_of;
@@ -142,7 +141,7 @@ fn seeds(
     let echo = EchoReader::new();
     let clock = shared.node().clock();
     let mut seeds = Vec::new();
-    for (ends, shared) in mesh::build(shards, MESH_MESSAGES_MAX)
+    for (ends, shared) in mesh::build(shards, config.limits.mesh_messages_max)
         .into_iter()
         .zip(&shared.shards)
     {

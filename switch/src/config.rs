@@ -14,11 +14,12 @@ use domain::code_map::CodeMap;
 use domain::currency::{Currency, Exponents};
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, NodeId, RouteId};
 use domain::pan::PanToken;
+use domain::profile::{Profile, ReversalAnswer, SameContent};
 use domain::reconciliation::ReconSign;
 use domain::{Amount, ResponseCode};
 use iso8583::header::HeaderBytes;
 use iso8583::keep_alive::Answers;
-use iso8583::translate::NetworkCodes;
+use iso8583::translate::{NetworkCodes, ReversalForm};
 use iso8583::{Dialect, Framing, Header, Mti};
 use risk_inline::list::Bin;
 use router::links::EjectionPolicy;
@@ -27,6 +28,7 @@ use router::{Candidate, Conditions, PrefixRange, RouteTable};
 use transaction::Settings;
 use transaction::matching::EchoFields;
 use transaction::network::{LinkPolicy, SessionPolicy};
+use transaction::settings::Windows;
 
 use crate::crypto::mac::EndpointMac;
 use crate::limits::ANSWER_BYTES_PER_TRANSACTION;
@@ -40,6 +42,7 @@ mod load;
 mod mac;
 mod network;
 mod numbering;
+mod profile;
 mod reconcile;
 mod report;
 mod risk;
@@ -158,6 +161,9 @@ pub struct Limits {
     pub request_queue_max: usize,
     /// How long a request may wait for its shard, before it is refused with 96.
     pub request_wait_max: Duration,
+    /// Messages from one shard to another that wait in their channel; while more wait before it, new
+    /// requests for that shard are refused with 96.
+    pub mesh_messages_max: usize,
     /// Bytes waiting to be written to one session or link; beyond it the connection is closed.
     pub out_queue_bytes_max: usize,
     /// Bytes of one frame without its length, where the endpoint has no `frame_cap` of its own.
@@ -228,17 +234,9 @@ pub struct Duplicates {
     pub window: Duration,
     /// How long an advice is kept for its copies, and how old one may be.
     pub advice_window: Duration,
-    /// What a copy gets that is not marked as a repeat but says the same.
+    /// What a copy gets that is not marked as a repeat but says the same, where its listener does
+    /// not say.
     pub same_content: SameContent,
-}
-
-/// What an unmarked copy of a finished request gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SameContent {
-    /// The stored answer.
-    Replay,
-    /// 94.
-    Reject,
 }
 
 /// Reversals that are owed to issuers.
@@ -314,6 +312,9 @@ pub struct Acquirer {
     pub id: AcquirerId,
     /// Unique among acquirers; a metric label.
     pub name: String,
+    /// Requests in flight over all its sessions and shards, each shard its part; beyond it new ones
+    /// are refused with 96.
+    pub inflight_max: u32,
 }
 
 /// A configured listener, by its position in the configuration.
@@ -339,6 +340,12 @@ pub struct Listener {
     pub mac_failure_answer: Option<ResponseCode>,
     /// DE39 for a request whose issuer did not answer in time.
     pub timeout_answer: ResponseCode,
+    /// What its sessions ask for where practice differs.
+    pub profile: Profile,
+    /// When an 0400 is answered.
+    pub reversal_request: ReversalAnswer,
+    /// How long the copies of its acquirer are known; the same for all of the acquirer's listeners.
+    pub windows: Windows,
     /// What its network messages mean.
     pub network_codes: NetworkCodes,
     /// When its sessions take transactions, and when they are asked for a sign of life.
@@ -413,6 +420,10 @@ pub struct Issuer {
     pub reconnect_max: Duration,
     /// How long a reversal waits for its 0410/0430.
     pub reversal_timeout: Duration,
+    /// How reversals go to it.
+    pub reversal: ReversalSwitches,
+    /// What is in flight on a link that is lost counts as unanswered at once, and is reversed.
+    pub fail_in_flight_on_link_loss: bool,
     /// What authenticates its messages; `None` for nothing.
     pub mac: Option<Arc<EndpointMac>>,
 }
@@ -433,6 +444,28 @@ impl Issuer {
     pub fn link_ids(&self) -> impl Iterator<Item = LinkId> + '_ {
         (0..self.links).map(|position| LinkId(self.first_link.0.saturating_add(position)))
     }
+}
+
+/// How reversals go to an issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReversalSwitches {
+    /// 0420 or 0400.
+    pub form: ReversalForm,
+    /// DE11.
+    pub stan: ReversalStan,
+    /// One that has not left is dropped when a late answer says that the issuer declined.
+    pub cancel_on_late_decline: bool,
+}
+
+/// DE11 of a reversal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReversalStan {
+    /// That of its original.
+    Same,
+    /// One of its own: the second half of the issuer's numbers belongs to reversals, each beside
+    /// that of its original in the first, so that it is the same in all transmissions and after a
+    /// restart.
+    New,
 }
 
 /// On which links of an issuer the answer to a request may come.
@@ -495,6 +528,21 @@ pub struct Route {
 }
 
 impl Config {
+    /// How long the copies of each acquirer are known, by id. One without a listener sends nothing.
+    #[must_use]
+    pub fn windows(&self) -> Vec<Windows> {
+        let of_node = Windows {
+            requests: self.duplicates.window,
+            advices: self.duplicates.advice_window,
+        };
+        let of = |acquirer: &Acquirer| {
+            let mut listeners = self.listeners.iter();
+            let listener = listeners.find(|listener| listener.acquirer == acquirer.id);
+            listener.map_or(of_node, |listener| listener.windows)
+        };
+        self.acquirers.iter().map(of).collect()
+    }
+
     /// Links over all issuers; their ids are dense below it.
     #[must_use]
     pub fn links(&self) -> usize {
@@ -515,7 +563,12 @@ impl Config {
     #[must_use]
     pub fn remembered(&self) -> Remembered {
         let entries = Settings::live_max(self.limits.transactions_max);
-        let window = usize::try_from(self.duplicates.window.as_secs()).unwrap_or(usize::MAX);
+        let windows = self
+            .listeners
+            .iter()
+            .map(|listener| listener.windows.requests);
+        let longest = windows.max().unwrap_or(self.duplicates.window);
+        let window = usize::try_from(longest.as_secs()).unwrap_or(usize::MAX);
         let each = Settings::ENTRY_BYTES_MAX + ANSWER_BYTES_PER_TRANSACTION + INDEX_BYTES_MAX;
         Remembered {
             entries,
@@ -530,12 +583,12 @@ impl Config {
 pub struct Remembered {
     /// Transactions at once.
     pub entries: usize,
-    /// Transactions a second that can be kept for the whole of `duplicates.window_s`. At a higher
+    /// Transactions a second that can be kept for the whole of the longest window of all listeners. At a higher
     /// rate the table fills up, and further requests get 96.
     pub per_second: usize,
     /// Memory of a full table.
     pub bytes: usize,
 }
 
-/// Cells of the index for one entry, at its emptiest.
-const INDEX_BYTES_MAX: usize = 22;
+/// Cells of both indices for one entry, at their emptiest.
+const INDEX_BYTES_MAX: usize = 44;

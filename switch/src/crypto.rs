@@ -21,6 +21,7 @@ use aes_gcm::aead::{AeadInOut, KeyInit, Nonce, Tag};
 use aes_gcm::{Aes256Gcm, Key};
 use domain::ids::{AcquirerId, Slot, Stan};
 use domain::pan::{Account, Pan, PanToken, SealedPan};
+use domain::profile::{Profile, ReversalAnswer};
 use domain::request::{
     Advice, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, NamedOriginal,
     OriginalReference, Reversal, Trace, TraceKey,
@@ -221,7 +222,7 @@ impl Keyring {
         })
     }
 
-    /// A reversal as the engine knows it, waiting under `frame`.
+    /// A reversal as the engine knows it, waiting under `frame`, of a session that asks for nothing.
     #[must_use]
     pub fn reversal(
         &self,
@@ -242,6 +243,8 @@ impl Keyring {
             token: pan.map(|pan| self.token(pan)),
             amount: fields.amount,
             replacement: fields.replacement,
+            profile: Profile::PLAIN,
+            answered: ReversalAnswer::WhenOwed,
         }
     }
 

@@ -57,8 +57,11 @@ pub const UNMATCHED_SHOWN_MAX: usize = 64;
 /// control plane and its connections.
 pub const DESCRIPTORS_RESERVED: u64 = 256;
 
-/// Messages from one shard to another that wait in their channel; more wait in the sender.
-pub const MESH_MESSAGES_MAX: usize = 4_096;
+/// Reversals of one shard that wait until all shards have said whether they know their original.
+pub const QUESTIONS_MAX: usize = 1_024;
+
+/// How long they may take for it: a turn is a few milliseconds.
+pub const QUESTION_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Frames that a shard keeps for reuse, about 2 KiB each.
 pub const FRAMES_POOLED_MAX: usize = 8_192;

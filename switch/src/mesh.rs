@@ -12,6 +12,7 @@ use glommio::ResourceType;
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
 use transaction::matching::{Echo, Expected};
 use transaction::reconciliation::{BucketKey, DayEnd, ReconciliationId};
+use transaction::reference::{Found, ReferenceQuery};
 use transaction::{Handle, OwedId};
 
 use crate::acquirer::SessionRef;
@@ -22,6 +23,8 @@ use crate::inbox::Inbox;
 use crate::issuer::CutOverStep;
 use crate::shard::Event;
 use crate::shard::asking::{Question, Told};
+use crate::shard::locating::{Located, QuestionId};
+use crate::shard::telling::Approval;
 
 /// What one shard tells another.
 #[derive(Debug)]
@@ -33,12 +36,47 @@ pub(crate) enum Message {
         /// The message.
         frame: Box<Frame>,
     },
+    /// Where DE90 leads → holder of the original: the reversal; and back, when that was forgotten on
+    /// the way.
+    Reversal {
+        /// Where the answer goes.
+        session: SessionRef,
+        /// The message.
+        frame: Box<Frame>,
+        /// What is known of its original.
+        located: Located,
+    },
+    /// Any shard → all: who knows this original?
+    Locate {
+        /// The question, at the asker's.
+        id: QuestionId,
+        /// Who asks.
+        from: ShardId,
+        /// For what.
+        query: Box<ReferenceQuery>,
+    },
+    /// Back to the asker.
+    LocatedAt {
+        /// The question.
+        id: QuestionId,
+        /// Who answers.
+        shard: ShardId,
+        /// What it knows.
+        found: Option<Found>,
+    },
     /// Owner → session shard: the answer, with its length prefix. Empty when there is none to give.
     Reply {
         /// Whose it is.
         session: SessionRef,
         /// The frame.
         bytes: Vec<u8>,
+        /// An approval that the owner wants to hear of, should nobody be told of it.
+        approval: Option<Approval>,
+    },
+    /// Session shard → owner: that approval was not written.
+    Untold {
+        /// The transaction, at the owner's.
+        handle: Handle,
     },
     /// Owner → session shard: a message of that session was malformed; its refusal follows.
     Malformed {
@@ -72,6 +110,13 @@ pub(crate) enum Message {
     Unsent {
         /// Whose it was.
         outbound: OutboundId,
+    },
+    /// Link home → owner: its link is lost, and its issuer wants no wait for what was sent.
+    LegLost {
+        /// The transaction, at the owner's.
+        handle: Handle,
+        /// DE11 of the leg.
+        stan: Stan,
     },
     /// Link home → owner: the issuer answered.
     Answer {

@@ -110,6 +110,8 @@ pub enum Counter {
     ShardStalls,
     /// A request was refused because its owner shard was behind.
     MeshRefused,
+    /// All shards are asked for the original of a reversal.
+    ReversalQuestions,
 }
 
 /// Something that is so.
@@ -310,6 +312,7 @@ impl Counter {
             Self::ShardTurns => (F::ShardTurns, 0),
             Self::ShardStalls => (F::ShardStalls, 0),
             Self::MeshRefused => (F::MeshRefused, 0),
+            Self::ReversalQuestions => (F::ReversalQuestions, 0),
         };
         OFFSETS[family as usize] + position
     }

@@ -12,6 +12,7 @@ mod build;
 mod intake;
 mod issuing;
 mod key_changes;
+pub(crate) mod locating;
 mod networking;
 mod operating;
 mod reconciling;
@@ -19,6 +20,7 @@ mod replay;
 mod routing;
 pub(crate) mod setup;
 pub(crate) mod standing_in;
+pub(crate) mod telling;
 mod timing;
 mod unwritable;
 mod upkeep;
@@ -65,7 +67,9 @@ use crate::issuer::{Link, Received};
 use crate::mesh::{Mesh, Message};
 use crate::metrics::Metrics;
 use asking::Told;
+use locating::OpenQuestions;
 use standing_in::StandInState;
+use telling::Approval;
 use timing::Timings;
 
 /// Everything that can happen to a shard.
@@ -136,6 +140,8 @@ pub(crate) enum Event {
         /// The day, where its message names one.
         named: Option<SettlementDate>,
     },
+    /// A session has ended, and this approval was not written to it.
+    Untold(Approval),
     /// All records up to here are on disk.
     Durable(Lsn),
     /// The journal has met an error: nothing more becomes durable.
@@ -188,6 +194,8 @@ pub(crate) struct Work {
     pub(crate) legs: AHashMap<u32, Leg>,
     /// Over which link each reversal and each advice in flight has left, and what its answer is.
     pub(crate) owed: AHashMap<OwedId, (LinkId, Expected)>,
+    /// Reversals whose original all shards are asked for.
+    pub(crate) questions: OpenQuestions,
     /// Inputs that acting on an output has produced: fed when the engine is drained.
     pub(crate) follow_ups: VecDeque<FollowUp>,
     /// Whether outputs are being acted on.
@@ -271,6 +279,8 @@ pub(crate) enum FollowUp {
     Selected(Handle, Selection),
     /// How an advice travels has been decided.
     Assigned(Handle, Assignment),
+    /// The answer has found nobody.
+    Undelivered(Handle),
     /// Provably nothing of the request left.
     Unsent(Handle, domain::ids::Stan),
     /// Provably nothing of the reversal, or the advice, left.
@@ -352,6 +362,7 @@ impl Shard {
             let taken = self.take_events(now);
             self.engine_timeouts(now);
             self.link_timeouts(now);
+            self.question_timeouts(now);
             if self.work.upkeep_at <= now {
                 self.upkeep(now);
             }
@@ -408,6 +419,7 @@ impl Shard {
             Event::SessionCutOver { listener, named } => {
                 self.session_cut_over(listener, named, now);
             }
+            Event::Untold(untold) => self.note_untold(untold, now),
             Event::Durable(lsn) => self.durable(lsn, now),
             Event::JournalDead(error) => {
                 self.count_journal_errors();
@@ -419,7 +431,25 @@ impl Shard {
     fn take_message(&mut self, message: Message, now: Instant) {
         match message {
             Message::Request { session, frame } => self.admit(session, frame, now),
-            Message::Reply { session, bytes } => self.deliver(session, &bytes),
+            Message::Reversal {
+                session,
+                frame,
+                located,
+            } => {
+                self.admit_reversal(session, frame, located, now);
+            }
+            Message::Locate { id, from, query } => self.take_question(id, from, &query),
+            Message::LocatedAt { id, shard, found } => {
+                self.take_location(id, shard, found, now);
+            }
+            Message::Reply {
+                session,
+                bytes,
+                approval,
+            } => {
+                self.deliver_for_peer(session, &bytes, approval);
+            }
+            Message::Untold { handle } => self.turn(Input::Undelivered { handle }, now),
             Message::Malformed { session } => self.note_malformed(session),
             Message::Ask {
                 handle,
@@ -445,6 +475,7 @@ impl Shard {
             } => {
                 self.take_answer(outbound, frame, late, now);
             }
+            Message::LegLost { handle, stan } => self.turn(Input::LegLost { handle, stan }, now),
             Message::Rejected { outbound } => self.take_reject(outbound, now),
             Message::GiveUp { link, expected } => {
                 if let Some(link) = self.links.home_mut(link) {
@@ -508,6 +539,7 @@ impl Shard {
             FollowUp::Assigned(handle, assignment) => Input::Assigned { handle, assignment },
             FollowUp::Selected(handle, selection) => Input::Selected { handle, selection },
             FollowUp::Unsent(handle, stan) => Input::Unsent { handle, stan },
+            FollowUp::Undelivered(handle) => Input::Undelivered { handle },
             FollowUp::OwedUnsent(owed) => Input::ReversalUnsent { owed },
             #[cfg(feature = "reply-before-journal")]
             FollowUp::Durable(lsn) => Input::Durable { lsn },

@@ -9,6 +9,7 @@ mod http;
 mod load;
 mod node;
 pub mod proxy;
+pub mod scene;
 pub mod session;
 
 use std::net::SocketAddr;

@@ -14,6 +14,7 @@ use domain::ids::{
     AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan,
 };
 use domain::pan::{Account, PanToken, SealedPan};
+use domain::profile::{Profile, ReversalAnswer};
 use domain::record::RefusalReason;
 use domain::request::{
     Answer, ContentHash, DuplicateKey, Facts, FrameId, IssuerLeg, MessageClass, OriginalReference,
@@ -26,7 +27,7 @@ use transaction::matching::{
     Echo, Expected, Match, PendingLimits, PendingTable, ResponseKind, StanAllocator, StanRange,
 };
 use transaction::reconciliation::Parties;
-use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
+use transaction::settings::{Chunks, OutsideWindow, SafPolicy};
 use transaction::{Engine, Handle, Input, Output, OwedId, Settings};
 
 /// Counts what this thread takes from the system.
@@ -85,10 +86,7 @@ fn settings() -> Settings {
         issuers: 1,
         duplicate_window: Duration::from_secs(10),
         outside_window: OutsideWindow::Refuse,
-        duplicate_same_content: SameContent::Replay,
         timeout_answer: ResponseCode::ISSUER_INOPERATIVE,
-        reversed_original_answer: ResponseCode::DUPLICATE,
-        unknown_original: ResponseCode::APPROVED,
         decision_timeout: Duration::from_secs(1),
         saf: SafPolicy {
             response_timeout: Duration::from_secs(5),
@@ -303,6 +301,7 @@ impl Shell {
             frame,
             transmission,
             facts,
+            profile: Profile::PLAIN,
         }));
         self.flush();
     }
@@ -362,6 +361,8 @@ impl Shell {
             token: None,
             amount: facts.amount,
             replacement: stays.map(minor),
+            profile: Profile::PLAIN,
+            answered: ReversalAnswer::WhenOwed,
         }));
         self.flush();
     }

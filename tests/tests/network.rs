@@ -1,129 +1,15 @@
 //! Network management and matching on real sockets: the test is the issuer, and says what comes
 //! when (faults.md rows 45 to 50, 52 and 57).
 
-use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use iso8583::mac::MacEngine as _;
 use iso8583::{Dialect, mac};
-use njia_tests::e2e::desk::{Desk, accepted, answered, with_field};
+use njia_tests::e2e::desk::{accepted, answered, with_field};
+use njia_tests::e2e::eventually;
+use njia_tests::e2e::scene::{ALONE, SHORT, Scene, asked, next, told};
 use njia_tests::e2e::session::{Received, Session, authenticated, message, purchase};
-use njia_tests::e2e::{Build, Issuers, Node, eventually, folder};
 use switch::crypto::mac::{MacAlgorithm, MacLen, MacPadding, SoftwareMac};
-
-/// A switch with a bank by hand and a simulated operator that takes what the bank does not.
-struct Scene {
-    folder: PathBuf,
-    node: Node,
-    bank: Desk,
-    operator: Issuers,
-}
-
-/// One link to the bank; nothing but what a test says happens within its time.
-const CALM: [(&str, &str); 5] = [
-    ("NJIA__NODE__SHARDS", "2"),
-    ("NJIA__ISSUER__BANK__LINKS", "1"),
-    ("NJIA__ISSUER__BANK__RECONNECT_MAX_MS", "100"),
-    ("NJIA__ISSUER__BANK__BREAKER__CALLS_MIN", "1000"),
-    ("NJIA__SAF__BACKOFF_FIRST_MS", "50"),
-];
-/// The bank has no stand-by.
-const ALONE: (&str, &str) = ("NJIA__ROUTE__BANK_CARDS__CANDIDATES", "bank");
-const SHORT: (&str, &str) = ("NJIA__ROUTE__BANK_CARDS__DEADLINE_MS", "400");
-
-impl Scene {
-    /// With one link to the bank, signed on.
-    fn open(name: &str, more: &[(&str, &str)]) -> (Self, Session) {
-        let scene = Self::start(name, more);
-        let link = scene.bank.signed_on().unwrap();
-        scene.await_up(1.0);
-        (scene, link)
-    }
-
-    fn start(name: &str, more: &[(&str, &str)]) -> Self {
-        let folder = folder(env!("CARGO_TARGET_TMPDIR"), name);
-        let operator = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
-        let bank = Desk::open().unwrap();
-        let addresses = [bank.address().unwrap(), operator.addresses()[Issuers::MOMO]];
-        let environment = [&CALM[..], more].concat();
-        let state = folder.join("state");
-        let node = Node::start(Build::Product, &state, addresses, &environment).unwrap();
-        Self {
-            folder,
-            node,
-            bank,
-            operator,
-        }
-    }
-
-    fn session(&self) -> Session {
-        Session::connect(self.node.listener()).unwrap()
-    }
-
-    fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        self.node.metric(name, labels).unwrap()
-    }
-
-    fn unmatched(&self, reason: &str) -> f64 {
-        let reason = format!("reason=\"{reason}\"");
-        self.metric("njia_unmatched_answers_total", &["bank", &reason])
-    }
-
-    fn unmatched_at_all(&self) -> f64 {
-        self.metric("njia_unmatched_answers_total", &["bank"])
-    }
-
-    #[track_caller]
-    fn await_up(&self, links: f64) {
-        let labels = ["issuer=\"bank\"", "state=\"up\""];
-        self.await_that("the bank's links are up", || {
-            self.metric("njia_links", &labels) == links
-        });
-    }
-
-    #[track_caller]
-    fn await_that(&self, what: &str, found: impl FnMut() -> bool) {
-        let waited = eventually(Duration::from_secs(20), found);
-        assert!(waited, "never: {what}\n{}", self.node.log());
-    }
-
-    fn close(self) {
-        assert!(self.node.terminate().unwrap().success());
-        self.operator.finish().unwrap();
-        fs::remove_dir_all(&self.folder).unwrap();
-    }
-
-    /// The same with the bank's answer to the sign-off at the end of the drain.
-    fn close_with(self, mut link: Session) {
-        let off = std::thread::spawn(move || {
-            let off = link.receive().unwrap();
-            assert_eq!((off.mti().as_str(), off.text(70).as_str()), ("0800", "002"));
-            link.send(&accepted(&off)).unwrap();
-        });
-        self.close();
-        off.join().unwrap();
-    }
-}
-
-/// MTI, DE11 and DE39 of the next message.
-#[track_caller]
-fn next(session: &mut Session) -> (String, String, String) {
-    let answer = session.receive().unwrap();
-    (answer.mti(), answer.text(11), answer.text(39))
-}
-
-fn told(mti: &str, stan: &str, code: &str) -> (String, String, String) {
-    (mti.to_owned(), stan.to_owned(), code.to_owned())
-}
-
-/// The next message of the switch, which has this MTI.
-#[track_caller]
-fn asked(link: &mut Session, mti: &str) -> Received {
-    let asked = link.receive().unwrap();
-    assert_eq!(asked.mti(), mti);
-    asked
-}
 
 /// Asks the switch something on a link or a session; DE39 of its answer, which echoes what it must.
 #[track_caller]

@@ -176,8 +176,9 @@ impl Engine {
     fn may_take(&mut self, advice: &Advice<'_>) -> Result<(), (ResponseCode, NotAdmitted)> {
         let wall = self.clock.wall();
         let sent = advice.facts.trace.transmitted.resolve(wall);
-        let oldest = wall.before(self.settings.advice_window);
-        let is_known = |sent| sent >= oldest && !self.table.may_be_unknown_advice(sent);
+        let acquirer = advice.facts.acquirer;
+        let oldest = wall.before(self.table.windows(acquirer).advices);
+        let is_known = |sent| sent >= oldest && !self.table.may_be_unknown_advice(acquirer, sent);
         // A message of 1993 without DE7 says when in the time of its place, which is no UTC.
         let looks = self.settings.outside_window == OutsideWindow::Refuse
             && advice.facts.trace.transmitted.is_known();

@@ -11,10 +11,10 @@
 //! | D07 | in flight | repeat | attach |
 //! | D08 | in flight | first sending | attach, or 94 by policy |
 
+use domain::profile::SameContent;
 use domain::request::{ContentHash, Transmission};
 
 use crate::input::Handle;
-use crate::settings::SameContent;
 use crate::transaction::Transaction;
 
 /// What the table holds under a request's key.

@@ -9,11 +9,13 @@ mod book;
 mod owed;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use alloc::collections::VecDeque;
 
 use domain::Amount;
 use domain::ids::{IssuerId, Lsn};
+use domain::profile::Undelivered;
 use domain::record::{LateResponse, Operator, Outcome, Reason, Record, SafDone, SafOwed};
 use domain::request::{Answer, Facts, FrameId, IssuerLeg};
 use domain::time::Instant;
@@ -26,7 +28,7 @@ use crate::output::{EntryKind, Event, JournalEntry, Output, Owed, OwedReversal, 
 use crate::reconciliation::Book;
 use crate::replay::Replay;
 use crate::saf::Saf;
-use crate::settings::Settings;
+use crate::settings::{Settings, Windows};
 use crate::state::{State, StoodIn};
 use crate::table::Table;
 use crate::timers::{Deadlines, Timer};
@@ -118,12 +120,20 @@ impl Engine {
     /// An engine that knows nothing. Before its first input it may be told the journal.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        Self::with_windows(settings, &[])
+    }
+
+    /// The same, with windows of their own for these acquirers, by id; the others have those of the
+    /// settings. The windows belong to the acquirer and not to one of its sessions, because its
+    /// copies may come on any of them, also after a restart.
+    #[must_use]
+    pub fn with_windows(settings: Settings, windows: &[Windows]) -> Self {
         let waiting_max = waiting_max(&settings);
         Self {
             settings,
             clock: Clock::new(settings.wall_at_zero),
-            table: Table::new(&settings),
-            deadlines: Deadlines::new(settings.deadlines_max),
+            table: Table::new(&settings, windows),
+            deadlines: Deadlines::new(settings.deadlines_max.saturating_add(DEADLINES_OWN)),
             saf: Saf::new(&settings),
             book: Book::new(settings.parties, settings.saf, settings.seed),
             load: Load::default(),
@@ -170,6 +180,9 @@ impl Engine {
             Input::Selected { handle, selection } => self.on_selected(handle, selection),
             Input::Durable { lsn } => self.durable = self.durable.max(lsn),
             Input::Unsent { handle, stan } => self.on_unsent(handle, stan),
+            Input::Undelivered { handle } => self.on_undelivered(handle),
+            Input::LegLost { handle, stan } => self.on_leg_lost(handle, stan),
+            Input::LateDecline { handle, stan } => self.on_late_decline(handle, stan),
             Input::Response {
                 handle,
                 stan,
@@ -326,6 +339,15 @@ impl Engine {
             .transaction(handle)
             .and_then(|found| found.state.ending());
         ending == Some(crate::state::Ending::TimedOut)
+    }
+
+    /// Whether an answer to it that nobody is told of is to be told to the engine.
+    #[must_use]
+    pub fn is_reversed_untold(&self, handle: Handle) -> bool {
+        self.table.transaction(handle).is_some_and(|found| {
+            found.profile.undelivered == Undelivered::Reverse
+                && found.state.ending() == Some(crate::state::Ending::Approved)
+        })
     }
 
     /// The oldest of what the transaction owes, when that is a reversal.
@@ -561,6 +583,10 @@ impl Engine {
         })
     }
 }
+
+/// Lengths beside those of routes: for a decision, for an issuer's word on a reversal, for an
+/// approval that was not told.
+const DEADLINES_OWN: usize = 3;
 
 /// Outputs that one input makes at once, at most; what follows from it is pulled by `poll_output`.
 const OUTPUTS_MAX: usize = 64;

@@ -104,6 +104,27 @@ pub enum Input<'a> {
         /// The STAN of the leg.
         stan: Stan,
     },
+    /// The answer to this transaction found its session gone, or its connection failed before it was
+    /// written.
+    Undelivered {
+        /// The transaction.
+        handle: Handle,
+    },
+    /// The link of this leg is lost, and its issuer wants no wait for its answer.
+    LegLost {
+        /// The transaction.
+        handle: Handle,
+        /// The STAN of the leg.
+        stan: Stan,
+    },
+    /// A late answer declined, and its issuer wants no reversal of what it has declined: beside its
+    /// [`Input::Response`].
+    LateDecline {
+        /// The transaction.
+        handle: Handle,
+        /// The STAN of the leg.
+        stan: Stan,
+    },
     /// The issuer's answer, matched by the link.
     Response {
         /// The transaction.

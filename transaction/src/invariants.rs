@@ -2,7 +2,8 @@
 //!
 //! 1. Loads are what the states say: in flight, exposed.
 //! 2. Owed reversals and those that may still come never exceed their room.
-//! 3. A deadline runs exactly where the state waits for somebody outside.
+//! 3. A deadline runs exactly where the state waits for somebody outside, or an acquirer waits
+//!    although it has ended.
 //! 4. A finished entry is settled and owes nothing, and people look at nothing of it.
 //! 5. A chain of owed reversals belongs to its transaction, and only its head has left.
 //! 6. A settled transaction holds no permit; an unsent one no STAN.
@@ -45,9 +46,10 @@ impl Engine {
     fn check_transaction(&self, index: u32, transaction: &Transaction) {
         let state = transaction.state;
         let timed = transaction.queue != u8::MAX;
+        let waits = !state.has_deadline() && self.is_waited_for(index, transaction);
         assert_eq!(
             timed,
-            state.has_deadline() && self.replay.is_none(),
+            (state.has_deadline() || waits) && self.replay.is_none(),
             "3: {state:?}"
         );
         let finished = self.table.is_finished(index);

@@ -45,6 +45,7 @@ pub mod operating;
 pub mod output;
 mod random;
 pub mod reconciliation;
+pub mod reference;
 mod replay;
 mod reversal;
 mod saf;

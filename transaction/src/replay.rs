@@ -228,6 +228,7 @@ impl Engine {
         let what = Requested {
             key: owed.key,
             replacement: owed.replacement.map(Amount::minor),
+            waits: None,
         };
         let mut entry = SafEntry::new(found, leg.issuer, Owed::Reversal(owed.cause));
         entry.key = what.key;
@@ -247,7 +248,7 @@ impl Engine {
         if let Some((transaction, arena)) = self.table.with_arena(found) {
             transaction.owed_once = true;
             transaction.stan_held = true;
-            if what.key.0 != 0 {
+            if what.key.0 != 0 || owed.cause == ReversalCause::Undelivered {
                 transaction.take_back(what, arena);
             }
         }

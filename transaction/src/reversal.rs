@@ -17,6 +17,7 @@
 //! | V13 | reversed in part while sent | any | as V08 to V12 | behind the first one |
 //! | V14 | reversed in part three times | in part once more | 13 | nothing |
 
+use domain::profile::{Profile, ReversalAnswer};
 use domain::record::{OutcomeKind, ReversalCause, SafResult, Tombstone};
 use domain::request::{FrameId, Reversal};
 use domain::time::WallTime;
@@ -70,11 +71,12 @@ impl Engine {
                 self.acknowledge(frame, ReversalResult::NotSent);
             }
             Verdict::WhileSent(what) => {
-                self.advance(handle, Signal::Reversal(what));
-                self.acknowledge(frame, ReversalResult::InFlight);
+                self.advance(handle, Signal::Reversal(waited_for(what, reversal)));
+                self.answer_owed(handle, reversal, ReversalResult::InFlight);
             }
-            Verdict::Accept(what) => self.accept_reversal(handle, frame, what),
+            Verdict::Accept(what) => self.accept_reversal(handle, reversal, what),
             Verdict::NothingOwed => self.acknowledge(frame, ReversalResult::NothingOwed),
+            Verdict::Copy if self.wait_with(handle, reversal) => {}
             Verdict::Copy => self.acknowledge(frame, ReversalResult::Copy),
             Verdict::TooMuch => {
                 self.count(Event::Reversal(ReversalResult::TooMuch));
@@ -83,13 +85,34 @@ impl Engine {
         }
     }
 
-    fn accept_reversal(&mut self, handle: Handle, frame: FrameId, what: Requested) {
+    fn accept_reversal(&mut self, handle: Handle, reversal: &Reversal, what: Requested) {
         let promised = self.saf.count().saturating_add(self.load.exposed);
         if promised >= self.settings.saf_max {
-            return self.refuse_reversal(frame);
+            return self.refuse_reversal(reversal.frame);
         }
+        // An approval that nobody was told waits for a repeat no longer.
+        if self
+            .table
+            .transaction(handle)
+            .is_some_and(|found| !found.state.has_deadline())
+        {
+            self.deadlines.clear(&mut self.table, handle);
+        }
+        let what = waited_for(what, reversal);
         self.advance(handle, Signal::Reversal(what));
-        self.acknowledge(frame, ReversalResult::Accepted);
+        self.bound_wait(handle);
+        self.answer_owed(handle, reversal, ReversalResult::Accepted);
+    }
+
+    /// A reversal is durably owed, or is about to be.
+    fn answer_owed(&mut self, handle: Handle, reversal: &Reversal, result: ReversalResult) {
+        match reversal.answered {
+            ReversalAnswer::WhenOwed => self.acknowledge(reversal.frame, result),
+            ReversalAnswer::OfIssuer => {
+                self.count(Event::Reversal(result));
+                self.bound_wait(handle);
+            }
+        }
     }
 
     /// The newest transaction that the reversal can mean.
@@ -107,6 +130,7 @@ impl Engine {
     /// V01, V02: the original, should it still come, is not forwarded.
     fn bury(&mut self, reversal: &Reversal) {
         let frame = reversal.frame;
+        let told = reversal.profile.unknown_original.code();
         let is_copy = self.table.sharing(reversal.trace_key).any(|index| {
             matches!(
                 self.table.body(index),
@@ -115,7 +139,7 @@ impl Engine {
         });
         if is_copy {
             self.count(Event::Reversal(ReversalResult::Copy));
-            return self.acknowledge_when_durable(frame, self.settings.unknown_original);
+            return self.acknowledge_when_durable(frame, told);
         }
         let tombstone = Tombstone {
             transaction: self.next_id(reversal.slot),
@@ -144,7 +168,7 @@ impl Engine {
         } else {
             ReversalResult::Unknown
         }));
-        self.acknowledge_when_durable(frame, self.settings.unknown_original);
+        self.acknowledge_when_durable(frame, told);
     }
 
     /// V05: no answer to the original any more. The reversal is journaled at once, so that a
@@ -152,7 +176,7 @@ impl Engine {
     /// passed.
     pub(crate) fn reverse_in_flight(&mut self, handle: Handle, what: Requested) {
         self.discard_frame(handle);
-        self.store_code(handle, self.settings.reversed_original_answer);
+        self.store_code(handle, self.code_of_reversed(handle));
         self.journal_outcome(handle, OutcomeKind::AcquirerReversed, None);
         self.take_back(handle, what);
     }
@@ -161,6 +185,13 @@ impl Engine {
     pub(crate) fn reverse_further(&mut self, handle: Handle, what: Requested) {
         self.discard_frame(handle);
         self.take_back(handle, what);
+    }
+
+    /// R9: what every copy of a reversed original is told.
+    pub(crate) fn code_of_reversed(&self, handle: Handle) -> ResponseCode {
+        let transaction = self.table.transaction(handle);
+        let profile = transaction.map_or(Profile::PLAIN, |found| found.profile);
+        profile.reversed_original.code()
     }
 
     //= docs/rules.md#V-09
@@ -180,6 +211,7 @@ impl Engine {
         answered: Option<ResponseCode>,
     ) {
         self.end_leg(handle, ending);
+        self.bound_wait(handle);
         if let Some(code) = answered {
             self.count(Event::LateResponse);
             self.journal(handle, EntryKind::LateResponse { code });
@@ -298,7 +330,17 @@ fn requested(reversal: &Reversal) -> Requested {
             .replacement
             .map(Amount::minor)
             .filter(|minor| *minor > 0),
+        waits: None,
     }
+}
+
+/// The same, when its acquirer waits for the issuer's answer.
+fn waited_for(what: Requested, reversal: &Reversal) -> Requested {
+    let waits = match reversal.answered {
+        ReversalAnswer::WhenOwed => None,
+        ReversalAnswer::OfIssuer => Some(reversal.frame),
+    };
+    Requested { waits, ..what }
 }
 
 #[cfg(test)]

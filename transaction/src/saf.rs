@@ -15,7 +15,7 @@ use core::time::Duration;
 use domain::ResponseCode;
 use domain::ids::IssuerId;
 use domain::record::{Completed, ReversalCause};
-use domain::request::{DuplicateKey, Transmission};
+use domain::request::{DuplicateKey, FrameId, Transmission};
 use domain::time::{Instant, WallTime};
 
 use crate::input::{Handle, OwedId};
@@ -71,6 +71,8 @@ pub(crate) struct SafEntry {
     /// Minor units that stay; `None` reverses all.
     pub(crate) replacement: Option<u64>,
     pub(crate) decided: WallTime,
+    /// The frame of an acquirer that waits for the issuer's answer.
+    pub(crate) waits: Option<FrameId>,
     /// Found in the journal at the start: it may have been sent before.
     pub(crate) found: bool,
     pub(crate) attempts: u32,
@@ -159,6 +161,7 @@ impl SafEntry {
             key: DuplicateKey(0),
             replacement: None,
             decided: WallTime::from_unix_millis(0),
+            waits: None,
             found: false,
             attempts: 0,
             refusals: 0,

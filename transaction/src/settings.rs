@@ -42,14 +42,8 @@ pub struct Settings {
     pub duplicate_window: Duration,
     /// What a request is told whose DE7 lies outside the window.
     pub outside_window: OutsideWindow,
-    /// What a duplicate (even origin) with equal content gets.
-    pub duplicate_same_content: SameContent,
     /// What the acquirer is told when the issuer was silent: 91 or 68.
     pub timeout_answer: ResponseCode,
-    /// What an original is told after its reversal: 94 or 12 (R9).
-    pub reversed_original_answer: ResponseCode,
-    /// What a reversal is told whose original is unknown: 00 or 25.
-    pub unknown_original: ResponseCode,
     /// How long risk and route may take before the request is shed.
     pub decision_timeout: Duration,
     /// How owed reversals are sent.
@@ -66,7 +60,43 @@ pub struct Settings {
     pub chunks: Chunks,
 }
 
+/// How long the copies of an acquirer are known at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Those of requests, and how old a request may be.
+    pub requests: Duration,
+    /// Those of advices, and how old an advice may be: not below that of requests.
+    pub advices: Duration,
+}
+
+impl Windows {
+    /// How many different ones acquirers may have.
+    pub const DIFFERENT_MAX: usize = 31;
+
+    pub(crate) const NONE: Self = Self {
+        requests: Duration::ZERO,
+        advices: Duration::ZERO,
+    };
+
+    /// The same, with advices kept for as long as requests at least.
+    pub(crate) fn ordered(self) -> Self {
+        Self {
+            advices: self.advices.max(self.requests),
+            ..self
+        }
+    }
+}
+
 impl Settings {
+    /// Of acquirers that say nothing.
+    pub(crate) fn windows(&self) -> Windows {
+        let windows = Windows {
+            requests: self.duplicate_window,
+            advices: self.advice_window,
+        };
+        windows.ordered()
+    }
+
     /// What one entry of the table takes.
     pub const ENTRY_BYTES_MAX: usize = 432;
 
@@ -99,15 +129,6 @@ pub struct SafPolicy {
     /// How many leave in the first second after an issuer has come back; twice as many in each
     /// further one. `None`: as many as the window admits.
     pub rate_after_up: Option<NonZeroU32>,
-}
-
-/// What a duplicate (even origin) with equal content gets (R5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SameContent {
-    /// Treated as a repeat.
-    Replay,
-    /// 94.
-    Reject,
 }
 
 /// What happens to a request whose DE7 lies outside the duplicate window (F63).

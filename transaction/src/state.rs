@@ -5,7 +5,7 @@ use core::time::Duration;
 use domain::ResponseCode;
 use domain::ids::AuthorisationId;
 use domain::record::RefusalReason;
-use domain::request::{Answer, DuplicateKey, IssuerLeg};
+use domain::request::{Answer, DuplicateKey, FrameId, IssuerLeg};
 
 use crate::output::LegEnding;
 
@@ -27,7 +27,8 @@ use crate::output::LegEnding;
 /// can be asked about may be approved in its place: from `Routing` or `Rerouting` to `Settling`.
 ///
 /// An approval that is reversed stays where it is; its ending changes. `Reversing` stays when what
-/// a partial reversal left is reversed further. `Assessing` and `Routing` can also be given up: at
+/// a partial reversal left is reversed further. A deadline of an approval that stands is that of
+/// `waiting.rs`: nobody was told of it. `Assessing` and `Routing` can also be given up: at
 /// their deadline, or when the reversal comes first; no trace is left then but the reversal's
 /// tombstone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +144,8 @@ pub(crate) struct Requested {
     pub(crate) key: DuplicateKey,
     /// Minor units that stay; `None` takes all back.
     pub(crate) replacement: Option<u64>,
+    /// The frame that waits for the issuer's answer to it.
+    pub(crate) waits: Option<FrameId>,
 }
 
 /// What the engine has to do for a transition.
@@ -197,6 +200,8 @@ pub(crate) enum Action<'a> {
     ReverseInFlight(Requested),
     /// Journal the reversal of an approval, or of what an earlier reversal left.
     ReverseFurther(Requested),
+    /// Journal the reversal of an approval that nobody was told.
+    ReverseUndelivered,
     /// The held reversals are owed.
     ReleaseHeld {
         ending: LegEnding,
@@ -415,6 +420,10 @@ impl State {
             Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
             Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
             Signal::StoodIn(what) => (self, Action::ReturnStan(what.leg)),
+            // Its answer was told to nobody, and the window for its repeats is over.
+            Signal::Deadline if self == Self::Settled(Ending::Approved) => {
+                (Self::Settled(Ending::Reversed), Action::ReverseUndelivered)
+            }
             Signal::Accepted
             | Signal::Declined { .. }
             | Signal::Unrouted { .. }

@@ -2,9 +2,11 @@
 //! finished ones in the order in which they may be forgotten, in one list for each length of time
 //! that they are kept: what is kept longer than others holds none of them.
 
+use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use domain::ids::AcquirerId;
 use domain::record::{AdviceOrigin, Tombstone};
 use domain::request::{MessageKind, TraceKey};
 use domain::time::WallTime;
@@ -12,7 +14,7 @@ use domain::time::WallTime;
 use crate::arena::Arena;
 use crate::index::KeyIndex;
 use crate::input::Handle;
-use crate::settings::{Chunks, Settings};
+use crate::settings::{Chunks, Settings, Windows};
 use crate::transaction::Transaction;
 
 /// No position.
@@ -32,28 +34,51 @@ pub(crate) struct Table {
     free: u32,
     count: usize,
     index: KeyIndex,
-    /// Settled, owing nothing: of each list the head may go first.
-    finished: [List; Kept::LISTS],
+    /// By what all messages of a transaction share; `reference.rs`.
+    pub(crate) references: KeyIndex,
+    /// By length of the windows; the first one is of acquirers that say nothing.
+    terms: Vec<Term>,
+    /// By acquirer, its place in `terms`.
+    term_of: Vec<u8>,
     pub(crate) arena: Arena,
-    window: Duration,
-    /// Not below `window`.
-    advice_window: Duration,
     /// The latest admission that was forgotten.
     forgotten: WallTime,
+}
+
+/// How long the transactions of some acquirers are kept, and those that are finished. What is kept
+/// for long holds nobody else's.
+#[derive(Clone, Copy, Debug)]
+struct Term {
+    windows: Windows,
+    /// Settled, owing nothing: of each list the head may go first.
+    finished: [List; Kept::LISTS],
     /// The latest DE7 of which a copy may be unknown by now.
     unknown: WallTime,
     /// The same for advices.
     unknown_advice: WallTime,
 }
 
+impl Term {
+    const fn new(windows: Windows) -> Self {
+        Self {
+            windows,
+            finished: [List::EMPTY; Kept::LISTS],
+            unknown: WallTime::from_unix_millis(0),
+            unknown_advice: WallTime::from_unix_millis(0),
+        }
+    }
+}
+
 /// One position of the slab.
 #[derive(Debug)]
-struct Entry {
+pub(crate) struct Entry {
     generation: u32,
     /// The next entry with the same trace key.
     same_trace: u32,
     prev: u32,
     next: u32,
+    /// The transactions before and after it of the same reference.
+    pub(crate) reference: [u32; 2],
     /// Which list of finished ones it is in.
     finished: Option<u8>,
     body: Body,
@@ -70,6 +95,10 @@ struct Kept {
     least: Duration,
     /// Whose copies it is kept for.
     kind: MessageKind,
+    /// The window of its acquirer.
+    window: Duration,
+    /// Its place among the terms.
+    term: usize,
 }
 
 impl Kept {
@@ -79,7 +108,8 @@ impl Kept {
     /// The list of advices.
     const ADVICES: u8 = 3;
 
-    fn list(&self, window: Duration) -> u8 {
+    fn list(&self) -> u8 {
+        let window = self.window;
         if self.kind == MessageKind::Advice {
             Self::ADVICES
         } else if self.longer.is_zero() {
@@ -91,8 +121,20 @@ impl Kept {
         }
     }
 
-    fn until(&self, window: Duration) -> WallTime {
-        self.since.after(window).after(self.longer)
+    fn until(&self) -> WallTime {
+        self.since.after(self.window).after(self.longer)
+    }
+
+    /// Until when it is kept in any case.
+    fn least(&self) -> WallTime {
+        self.since.after(self.window).after(self.least)
+    }
+
+    /// The list that it belongs in, over all terms.
+    fn number(&self) -> u8 {
+        let first = self.term.saturating_mul(Self::LISTS);
+        let number = first.saturating_add(usize::from(self.list()));
+        u8::try_from(number).unwrap_or(u8::MAX)
     }
 }
 
@@ -123,7 +165,7 @@ impl List {
 }
 
 impl Table {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings, windows: &[Windows]) -> Self {
         let entries_max = settings.transactions_max.min(NONE as usize);
         let reserve = settings
             .inflight_max
@@ -137,20 +179,58 @@ impl Table {
             free: NONE,
             count: 0,
             index: KeyIndex::new(entries_max, settings.seed),
-            finished: [List::EMPTY; Kept::LISTS],
+            references: KeyIndex::new(entries_max, settings.seed),
+            terms: vec![Term::new(settings.windows())],
+            term_of: Vec::with_capacity(windows.len()),
             arena: Arena::new(settings.answer_bytes_max.saturating_add(reserve)),
-            window: settings.duplicate_window,
-            advice_window: settings.advice_window.max(settings.duplicate_window),
             forgotten: WallTime::default(),
-            unknown: WallTime::default(),
-            unknown_advice: WallTime::default(),
         };
+        for windows in windows {
+            table.add_acquirer(*windows);
+        }
         if settings.chunks == Chunks::Preallocated {
             while table.chunks.len() < table.chunks.capacity() {
                 table.chunks.push(Vec::with_capacity(CHUNK));
             }
         }
         table
+    }
+
+    /// The next acquirer's. Beyond [`TERMS_MAX`] different ones the longest there is holds for it.
+    fn add_acquirer(&mut self, windows: Windows) {
+        let windows = windows.ordered();
+        let same = self.terms.iter().position(|term| term.windows == windows);
+        let place = match same {
+            Some(place) => place,
+            None if self.terms.len() < TERMS_MAX => {
+                self.terms.push(Term::new(windows));
+                self.terms.len().saturating_sub(1)
+            }
+            None => self.longest_term(),
+        };
+        self.term_of.push(u8::try_from(place).unwrap_or(0));
+    }
+
+    fn longest_term(&self) -> usize {
+        let windows = |term: &Term| (term.windows.requests, term.windows.advices);
+        let longest = self.terms.iter().enumerate();
+        let longest = longest.max_by_key(|(_, term)| windows(term));
+        longest.map_or(0, |(place, _)| place)
+    }
+
+    fn term_of(&self, acquirer: AcquirerId) -> usize {
+        let place = self.term_of.get(usize::from(acquirer.0));
+        place.copied().map_or(0, usize::from)
+    }
+
+    fn term(&self, acquirer: AcquirerId) -> Option<&Term> {
+        self.terms.get(self.term_of(acquirer))
+    }
+
+    /// How long the copies of an acquirer are known.
+    pub(crate) fn windows(&self, acquirer: AcquirerId) -> Windows {
+        self.term(acquirer)
+            .map_or(Windows::NONE, |term| term.windows)
     }
 
     /// Puts `body` into the table under its trace key. `None` when it is full.
@@ -174,6 +254,7 @@ impl Table {
                 );
             }
         }
+        self.chain_reference(index);
         self.count = self.count.saturating_add(1);
         Some(Handle { index, generation })
     }
@@ -185,6 +266,7 @@ impl Table {
             return;
         };
         self.unchain(trace_key, index);
+        self.unchain_reference(index);
         if let Some(transaction) = self.at(index) {
             let fields = transaction.answer.fields;
             self.arena.free_span(fields);
@@ -208,28 +290,33 @@ impl Table {
 
     /// A finished entry that may be forgotten, the oldest of its list.
     pub(crate) fn oldest_to_forget(&self, wall: WallTime) -> Option<u32> {
-        let mut heads = self.finished.iter().map(|list| list.head);
+        let lists = self.terms.iter().flat_map(|term| &term.finished);
+        let mut heads = lists.map(|list| list.head);
         let over = heads.find(|head| self.may_forget(*head, wall));
         over.or_else(|| {
             if self.count < self.live_max {
                 return None;
             }
             // Requests need the room more than the days that advices are kept for.
-            let head = self.finished_list(Kept::ADVICES).head;
-            self.may_forget_early(head, wall).then_some(head)
+            let advices = self.terms.iter().filter_map(|term| {
+                let list = term.finished.get(usize::from(Kept::ADVICES))?;
+                Some(list.head)
+            });
+            let mut heads = advices;
+            heads.find(|head| self.may_forget_early(*head, wall))
         })
     }
 
     fn may_forget_early(&self, index: u32, wall: WallTime) -> bool {
         let kept = self.kept(index);
-        let over = |kept: Kept| kept.since.after(self.window).after(kept.least) < wall;
+        let over = |kept: Kept| kept.least() < wall;
         kept.is_some_and(over) && self.is_finished(index)
     }
 
     /// Whether this entry is finished and no copy of it can be taken for an original any more.
     fn may_forget(&self, index: u32, wall: WallTime) -> bool {
         let kept = self.kept(index);
-        let over = kept.is_some_and(|kept| kept.until(self.window) < wall);
+        let over = kept.is_some_and(|kept| kept.until() < wall);
         over && self.is_finished(index)
     }
 
@@ -243,14 +330,16 @@ impl Table {
         if !early && !self.may_forget(index, wall) {
             return false;
         }
-        if is_advice {
-            let latest = kept.since.after(self.window).after(kept.least);
-            self.unknown_advice = self.unknown_advice.max(latest);
-            if matches!(self.body(index), Some(Body::Tombstone(_))) {
-                self.unknown = self.unknown.max(kept.since.after(kept.least));
+        let buries = matches!(self.body(index), Some(Body::Tombstone(_)));
+        if let Some(term) = self.terms.get_mut(kept.term) {
+            if is_advice {
+                term.unknown_advice = term.unknown_advice.max(kept.least());
+                if buries {
+                    term.unknown = term.unknown.max(kept.since.after(kept.least));
+                }
+            } else {
+                term.unknown = term.unknown.max(kept.since.after(kept.longer));
             }
-        } else {
-            self.unknown = self.unknown.max(kept.since.after(kept.longer));
         }
         let admitted = self.at(index).map(|transaction| transaction.admitted);
         self.forgotten = self.forgotten.max(admitted.unwrap_or_default());
@@ -276,8 +365,17 @@ impl Table {
     /// ahead. No DE7 counts for more: what lies further ahead is not admitted, or only where no DE7
     /// is looked at. Advices, and tombstones as they may bury one, are kept for days beyond that.
     fn kept(&self, index: u32) -> Option<Kept> {
-        let days = self.advice_window.saturating_sub(self.window);
-        let (since, longer, least, kind) = match &self.entry(index)?.body {
+        let body = &self.entry(index)?.body;
+        let acquirer = match body {
+            Body::Vacant => return None,
+            Body::Transaction(transaction) => transaction.facts.acquirer,
+            Body::Tombstone(tombstone) => tombstone.acquirer,
+        };
+        let term = self.term_of(acquirer);
+        let windows = self.windows(acquirer);
+        let window = windows.requests;
+        let days = windows.advices.saturating_sub(window);
+        let (since, longer, least, kind) = match body {
             Body::Vacant => return None,
             Body::Transaction(transaction) => {
                 let admitted = transaction.admitted;
@@ -293,15 +391,15 @@ impl Table {
                         (admitted, longer, least, MessageKind::Advice)
                     }
                     Some(AdviceOrigin::StandIn) | None => {
-                        let longer = ahead.min(self.window);
+                        let longer = ahead.min(window);
                         (admitted, longer, longer, MessageKind::Request)
                     }
                 }
             }
             // What it buries may be an advice.
             Body::Tombstone(tombstone) => {
-                let longer = days.saturating_add(self.window);
-                (tombstone.decided, longer, self.window, MessageKind::Advice)
+                let longer = days.saturating_add(window);
+                (tombstone.decided, longer, window, MessageKind::Advice)
             }
         };
         Some(Kept {
@@ -309,6 +407,8 @@ impl Table {
             longer,
             least,
             kind,
+            window,
+            term,
         })
     }
 
@@ -317,7 +417,7 @@ impl Table {
         let Some(kept) = self.kept(index) else {
             return;
         };
-        let number = kept.list(self.window);
+        let number = kept.number();
         match self.entry_mut(index) {
             Some(entry) if entry.finished.is_none() => entry.finished = Some(number),
             Some(_) | None => return,
@@ -341,12 +441,18 @@ impl Table {
     }
 
     fn finished_list(&self, number: u8) -> List {
-        let list = self.finished.get(usize::from(number));
-        list.copied().unwrap_or(List::EMPTY)
+        let (term, list) = place_of(number);
+        let found = self
+            .terms
+            .get(term)
+            .and_then(|term| term.finished.get(list));
+        found.copied().unwrap_or(List::EMPTY)
     }
 
     fn set_finished_list(&mut self, number: u8, list: List) {
-        if let Some(place) = self.finished.get_mut(usize::from(number)) {
+        let (term, place) = place_of(number);
+        let term = self.terms.get_mut(term);
+        if let Some(place) = term.and_then(|term| term.finished.get_mut(place)) {
             *place = list;
         }
     }
@@ -482,13 +588,14 @@ impl Table {
 
     /// Whether a copy that was sent then may be of what is forgotten. Older than the window, but
     /// after the wall clock was set back.
-    pub(crate) fn may_be_unknown(&self, sent: WallTime) -> bool {
-        sent <= self.unknown
+    pub(crate) fn may_be_unknown(&self, acquirer: AcquirerId, sent: WallTime) -> bool {
+        self.term(acquirer).is_some_and(|term| sent <= term.unknown)
     }
 
     /// The same for an advice.
-    pub(crate) fn may_be_unknown_advice(&self, sent: WallTime) -> bool {
-        sent <= self.unknown_advice
+    pub(crate) fn may_be_unknown_advice(&self, acquirer: AcquirerId, sent: WallTime) -> bool {
+        self.term(acquirer)
+            .is_some_and(|term| sent <= term.unknown_advice)
     }
 
     pub(crate) fn is_finished(&self, index: u32) -> bool {
@@ -554,12 +661,12 @@ impl Table {
         Some(index)
     }
 
-    fn entry(&self, index: u32) -> Option<&Entry> {
+    pub(crate) fn entry(&self, index: u32) -> Option<&Entry> {
         let index = index as usize;
         self.chunks.get(index / CHUNK)?.get(index % CHUNK)
     }
 
-    fn entry_mut(&mut self, index: u32) -> Option<&mut Entry> {
+    pub(crate) fn entry_mut(&mut self, index: u32) -> Option<&mut Entry> {
         let index = index as usize;
         self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
     }
@@ -571,10 +678,21 @@ impl Entry {
         same_trace: NONE,
         prev: NONE,
         next: NONE,
+        reference: [NONE, NONE],
         finished: None,
         body: Body::Vacant,
     };
 }
+
+/// The term and the list in it that a number stands for.
+const fn place_of(number: u8) -> (usize, usize) {
+    let number = number as usize;
+    (number / Kept::LISTS, number % Kept::LISTS)
+}
+
+/// Windows that differ, those of the settings among them.
+const TERMS_MAX: usize = Windows::DIFFERENT_MAX + 1;
+const _: () = assert!(TERMS_MAX * Kept::LISTS <= 255, "a list is told by a byte");
 
 /// The entries of one trace key.
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,7 @@ use domain::ids::{
     AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan,
 };
 use domain::pan::{Account, PanToken, SealedPan};
+use domain::profile::{Profile, ReversalAnswer};
 use domain::record::{Advised, Outcome, Record, RefusalReason};
 use domain::request::{
     Advice, Answer, ContentHash, DuplicateKey, Facts, FrameId, IssuerLeg, MessageClass,
@@ -20,7 +21,7 @@ use domain::{Amount, Pan, ResponseCode};
 
 use crate::input::{Assessment, Assignment, Handle, Input, OwedId, Selection};
 use crate::output::{Event, LegEnding, Output, Reply};
-use crate::settings::{Chunks, OutsideWindow, SafPolicy, SameContent, Settings};
+use crate::settings::{Chunks, OutsideWindow, SafPolicy, Settings, Windows};
 use crate::{Engine, error::RecoverError};
 
 /// 2026-01-01T12:00:00Z.
@@ -45,10 +46,7 @@ pub(crate) fn settings() -> Settings {
         issuers: 2,
         duplicate_window: Duration::from_secs(600),
         outside_window: OutsideWindow::Refuse,
-        duplicate_same_content: SameContent::Replay,
         timeout_answer: ResponseCode::ISSUER_INOPERATIVE,
-        reversed_original_answer: ResponseCode::DUPLICATE,
-        unknown_original: ResponseCode::APPROVED,
         decision_timeout: Duration::from_millis(500),
         saf: SafPolicy {
             response_timeout: Duration::from_secs(5),
@@ -162,6 +160,8 @@ pub(crate) fn reversal(number: u32, frame: u32) -> Reversal {
         token: Some(facts.account.token),
         amount: facts.amount,
         replacement: None,
+        profile: Profile::PLAIN,
+        answered: ReversalAnswer::WhenOwed,
     }
 }
 
@@ -206,6 +206,10 @@ pub(crate) struct Rig {
     pub(crate) no_route: bool,
     /// The issuer of every original was removed.
     pub(crate) issuer_gone: bool,
+    /// By acquirer.
+    windows: Vec<Windows>,
+    /// What requests from here on ask for.
+    pub(crate) profile: Profile,
     next_stan: u32,
 }
 
@@ -215,8 +219,13 @@ impl Rig {
     }
 
     pub(crate) fn with(settings: Settings, auto: Auto) -> Self {
+        Self::with_windows(settings, Vec::new(), auto)
+    }
+
+    pub(crate) fn with_windows(settings: Settings, windows: Vec<Windows>, auto: Auto) -> Self {
         let mut rig = Self {
-            engine: Engine::new(settings),
+            engine: Engine::with_windows(settings, &windows),
+            windows,
             now: Instant::ZERO,
             auto,
             seen: Vec::new(),
@@ -225,6 +234,7 @@ impl Rig {
             links_down: false,
             no_route: false,
             issuer_gone: false,
+            profile: Profile::PLAIN,
             next_stan: 900_000,
         };
         for issuer in [IssuerId(0), IssuerId(1)] {
@@ -241,7 +251,7 @@ impl Rig {
         let mut settings = self.engine.settings;
         settings.next_lsn = Lsn(kept as u64 + 1);
         settings.start += 1;
-        self.engine = Engine::new(settings);
+        self.engine = Engine::with_windows(settings, &self.windows);
         for record in &self.journal {
             self.engine.recover(record, self.now)?;
         }
@@ -306,11 +316,16 @@ impl Rig {
             frame: FrameId(frame),
             transmission,
             facts,
+            profile: self.profile,
         }));
     }
 
     pub(crate) fn reverse(&mut self, number: u32, frame: u32) {
-        self.give(Input::Reversal(reversal(number, frame)));
+        let profile = self.profile;
+        self.give(Input::Reversal(Reversal {
+            profile,
+            ..reversal(number, frame)
+        }));
     }
 
     /// The issuer answers the latest leg that was sent.
@@ -341,6 +356,23 @@ impl Rig {
             }
         });
         sent.expect("a request was sent")
+    }
+
+    /// The transaction of the latest stored answer that was told.
+    #[track_caller]
+    pub(crate) fn answered_last(&self) -> Handle {
+        let told = self.seen.iter().rev().find_map(|output| {
+            if let Output::Reply {
+                reply: Reply::Answer(handle),
+                ..
+            } = output
+            {
+                Some(*handle)
+            } else {
+                None
+            }
+        });
+        told.expect("a request was answered")
     }
 
     /// The latest reversal that was sent since the last look.

@@ -152,6 +152,7 @@ mod tests {
             frame: FrameId(number),
             transmission: Transmission::First,
             facts: facts(number),
+            profile: domain::profile::Profile::PLAIN,
         };
         let admitted = Transaction::admit(&request, TransactionId(1), WallTime::default());
         let body = Body::Transaction(admitted);
@@ -164,7 +165,7 @@ mod tests {
             queues_max in 1_usize..4,
             lengths in prop::collection::vec((1_u64..6, any::<bool>()), 1..40),
         ) {
-            let mut table = Table::new(&settings());
+            let mut table = Table::new(&settings(), &[]);
             let mut deadlines = Deadlines::new(queues_max);
             let mut model: Vec<(Instant, u32)> = Vec::new();
             for (number, (length, clear)) in (1_u32..).zip(lengths) {

@@ -2,6 +2,7 @@
 
 use domain::ids::{AcquirerId, AuthorisationId, MerchantId, TransactionId};
 use domain::pan::PanToken;
+use domain::profile::Profile;
 use domain::record::{AdviceOrigin, Advised, Completed, Intent, RefusalReason, Refused, Tombstone};
 use domain::request::{
     Advice, Answer, DuplicateKey, Facts, FrameId, IssuerLeg, MessageKind, OriginalReference,
@@ -21,6 +22,9 @@ pub(crate) struct Transaction {
     pub(crate) id: TransactionId,
     pub(crate) facts: Facts,
     pub(crate) admitted: WallTime,
+    /// What its session asked for. The journal does not keep it: what a restart finds has ended,
+    /// or ends as timed out.
+    pub(crate) profile: Profile,
     /// Moved by value through [`State::on`].
     pub(crate) state: State,
     /// The newest copy's frame that still waits for the answer.
@@ -96,6 +100,7 @@ impl Transaction {
     pub(crate) fn admit(request: &Request, id: TransactionId, admitted: WallTime) -> Self {
         let mut transaction = Self::new(id, admitted, request.facts, State::Assessing);
         transaction.frame = Some(request.frame);
+        transaction.profile = request.profile;
         transaction
     }
 
@@ -195,6 +200,7 @@ impl Transaction {
             id,
             facts,
             admitted,
+            profile: Profile::PLAIN,
             state,
             frame: None,
             leg: None,
@@ -287,7 +293,17 @@ impl Transaction {
             | Ending::Reversed => false,
         };
         if ending == Ending::Approved {
-            self.left = self.facts.amount.minor();
+            self.left = self.approved();
+        }
+    }
+
+    /// Of a stored approval, what it approves: less than was asked for when it is partial.
+    pub(crate) fn approved(&self) -> u64 {
+        let asked = self.facts.amount.minor();
+        if self.answer.code == ResponseCode::PARTIAL_APPROVAL {
+            self.answer.amount.min(asked)
+        } else {
+            asked
         }
     }
 

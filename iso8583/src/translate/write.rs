@@ -1,7 +1,7 @@
 //! From what is to be said to a message.
 
 use domain::amount::Amount;
-use domain::ids::InstitutionId;
+use domain::ids::{InstitutionId, Stan};
 use domain::record::ReversalCause;
 use domain::request::{Answer, Facts, IssuerLeg, MessageKind, Transmission};
 use domain::response_code::ResponseCode;
@@ -239,8 +239,12 @@ pub struct IssuerReversal<'a> {
     pub account: &'a [u8],
     /// Whether the original asked or reported.
     pub original: MessageKind,
-    /// How the original travelled: the reversal carries its STAN, and DE90 its STAN and DE7.
+    /// How the original travelled: DE90 has its STAN and DE7.
     pub leg: &'a IssuerLeg,
+    /// DE11: that of the original, or one of its own.
+    pub stan: Stan,
+    /// As what it is sent.
+    pub form: ReversalForm,
     /// This switch (DE33).
     pub forwarding: &'a InstitutionId,
     /// DE4 of the original, in the issuer's units.
@@ -251,10 +255,32 @@ pub struct IssuerReversal<'a> {
     pub decided: WallTime,
     /// Why: DE25 of 1993.
     pub cause: ReversalCause,
-    /// First sending 0420, repeat 0421.
+    /// First sending 0420 or 0400, repeat 0421 or 0401.
     pub transmission: Transmission,
     /// DE7: when the reversal was first sent, also in a repeat.
     pub transmitted: TransmissionTime,
+}
+
+/// As what a reversal is sent to an issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReversalForm {
+    /// 0420: it reports what has happened.
+    Advice,
+    /// 0400, for issuers that know no other.
+    Request,
+}
+
+impl IssuerReversal<'_> {
+    fn mti(&self) -> Mti {
+        let first = match self.form {
+            ReversalForm::Advice => Mti::REVERSAL_ADVICE,
+            ReversalForm::Request => Mti::REVERSAL_REQUEST,
+        };
+        match self.transmission {
+            Transmission::First => first,
+            Transmission::Repeat => first.repeat(),
+        }
+    }
 }
 
 impl core::fmt::Debug for IssuerReversal<'_> {
@@ -269,8 +295,8 @@ impl core::fmt::Debug for IssuerReversal<'_> {
     }
 }
 
-/// Writes an 0420 or 0421, to an issuer of 1993 an 1420 or 1421. A repeat differs in the origin
-/// digit alone.
+/// Writes an 0420 or 0421, to an issuer of 1993 an 1420 or 1421, or the same as requests. A repeat
+/// differs in the origin digit alone.
 ///
 /// # Errors
 /// The buffer is full, or a value does not suit the issuer's dialect.
@@ -288,10 +314,7 @@ pub fn write_reversal(
         forwarding,
         ..
     } = *reversal;
-    let mti = match reversal.transmission {
-        Transmission::First => Mti::REVERSAL_ADVICE,
-        Transmission::Repeat => Mti::REVERSAL_ADVICE.repeat(),
-    };
+    let mti = reversal.mti();
     let trace = &facts.trace;
     let institutions = [&trace.institution, forwarding];
     let named = (facts.class, reversal.original);
@@ -301,7 +324,7 @@ pub fn write_reversal(
     writer.put(3, facts.processing_code.as_bytes())?;
     writer.put(4, &reversal.amount.digits())?;
     writer.put(7, &reversal.transmitted.digits())?;
-    writer.put(11, &leg.stan.digits())?;
+    writer.put(11, &reversal.stan.digits())?;
     put_present(&mut writer, 12, trace.local_time.as_bytes())?;
     put_present(&mut writer, 13, trace.local_date.as_bytes())?;
     put_present(&mut writer, 18, facts.merchant_category.as_bytes())?;
@@ -327,10 +350,7 @@ fn write_reversal_1993(
 ) -> Result<usize, WriteError> {
     let IssuerReversal { facts, leg, .. } = *reversal;
     let trace = &facts.trace;
-    let mti = match reversal.transmission {
-        Transmission::First => Mti::REVERSAL_ADVICE,
-        Transmission::Repeat => Mti::REVERSAL_ADVICE.repeat(),
-    };
+    let mti = reversal.mti();
     let local = across::local_time(trace, leg, reversal.decided);
     let original = original_data_1993(
         (facts.class, reversal.original),
@@ -344,7 +364,7 @@ fn write_reversal_1993(
     writer.put(3, facts.processing_code.as_bytes())?;
     across::put_amount(&mut writer, partial.unwrap_or(reversal.amount))?;
     writer.put(7, &reversal.transmitted.digits())?;
-    writer.put(11, &leg.stan.digits())?;
+    writer.put(11, &reversal.stan.digits())?;
     writer.put(12, &local)?;
     let function: &[u8; 3] = if partial.is_some() {
         &read::REVERSED_IN_PART
@@ -375,7 +395,8 @@ fn write_reversal_1993(
 const fn reason(cause: ReversalCause) -> &'static [u8; 4] {
     match cause {
         ReversalCause::Timeout | ReversalCause::Restart => b"4021",
-        ReversalCause::Requested => b"4000",
+        // Its customer has gone without what was approved.
+        ReversalCause::Requested | ReversalCause::Undelivered => b"4000",
         ReversalCause::InvalidAnswer => b"4020",
     }
 }

@@ -97,6 +97,7 @@ pub(crate) const fn cause(cause: ReversalCause) -> &'static str {
         ReversalCause::Requested => "requested",
         ReversalCause::InvalidAnswer => "invalid_answer",
         ReversalCause::Restart => "restart",
+        ReversalCause::Undelivered => "undelivered",
     }
 }
 

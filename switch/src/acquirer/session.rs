@@ -119,6 +119,9 @@ pub(crate) async fn serve(
     let reason = if is_drain { CloseReason::Drain } else { ended };
     reader.context.count_close(reason);
     reader.context.sessions.close(session_ref);
+    for untold in reader.session.take_untold() {
+        reader.context.inbox.push(Event::Untold(untold));
+    }
 }
 
 struct Reader {
@@ -245,7 +248,10 @@ impl Reader {
     /// Writes what was answered here. What the socket does not take is left to the loop.
     fn flush(&self) -> Result<(), CloseReason> {
         match self.session.conn.flush(self.context.clock.now()) {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                self.session.written();
+                Ok(())
+            }
             Ok(false) => {
                 self.context.inbox.push(Event::Blocked {
                     session: self.session_ref,
@@ -404,8 +410,15 @@ impl Reader {
         {
             return Some(reason);
         }
-        let has_room = self.session.has_capacity(claim) && self.context.inbox.takes(claim);
-        (!has_room).then_some(RejectReason::Overloaded)
+        if !self.session.has_capacity(claim) {
+            Some(RejectReason::SessionFull)
+        } else if !self.session.share.has_room(claim) {
+            Some(RejectReason::AcquirerFull)
+        } else if !self.context.inbox.takes(claim) {
+            Some(RejectReason::QueueFull)
+        } else {
+            None
+        }
     }
 
     fn hand_over(&self, frame: Box<Frame>) {

@@ -10,10 +10,11 @@ use super::codes::timeout_answer;
 use super::dialects::Dialects;
 use super::mac::{Asks, Macs, failure_answer};
 use super::network;
+use super::profile::{KnownWindows, profile, reversal, reversal_request, windows};
 use super::reconcile;
 use super::section::{Section, nearest};
 use super::wire::{request_header, wire};
-use super::{Acquirer, Breaker, Issuer, Limits, Listener, ListenerId};
+use super::{Acquirer, Breaker, Duplicates, Issuer, Limits, Listener, ListenerId};
 use crate::limits::{LABEL_LEN_MAX, LABELS_MAX, LINKS_MAX};
 
 /// What the endpoints of one configuration are read with.
@@ -21,6 +22,8 @@ pub(super) struct Shared<'a> {
     pub(super) limits: &'a Limits,
     pub(super) macs: Macs<'a>,
     pub(super) dialects: &'a Dialects,
+    /// What holds of copies where a listener says nothing.
+    pub(super) duplicates: &'a Duplicates,
 }
 
 pub(super) fn acquirers(root: &Section<'_>) -> Vec<Acquirer> {
@@ -30,6 +33,7 @@ pub(super) fn acquirers(root: &Section<'_>) -> Vec<Acquirer> {
         let acquirer = Acquirer {
             id: AcquirerId(id),
             name: name(&section),
+            inflight_max: section.number("inflight_max", 1..=1_000_000, INFLIGHT_MAX),
         };
         section.finish();
         acquirer
@@ -48,6 +52,7 @@ pub(super) fn listeners(
     unique_names(root, "listener", &sections);
     let names: Vec<&str> = acquirers.iter().map(|known| known.name.as_str()).collect();
     let mut listening = vec![admin];
+    let mut known_windows = KnownWindows::default();
     let listener = |(id, section): (u16, Section<'_>)| {
         let acquirer = section.required("acquirer", |text| position(text, &names));
         let wire = wire(&section, shared);
@@ -64,6 +69,9 @@ pub(super) fn listeners(
             acquirer: AcquirerId(acquirer.unwrap_or(0)),
             mac_failure_answer: failure_answer(&section, wire.dialect),
             timeout_answer: timeout_answer(&section),
+            profile: profile(&section, shared.duplicates.same_content),
+            windows: windows(&section, shared.duplicates),
+            reversal_request: reversal_request(&section),
             wire,
         };
         if section.has("approval_codes") {
@@ -77,11 +85,15 @@ pub(super) fn listeners(
             section.fault_at("address", format!("{taken} is taken by another listener"));
         }
         listening.push(listener.address);
+        known_windows.check(&section, &listener);
         section.finish();
         listener
     };
     (0..).zip(sections).map(listener).collect()
 }
+
+/// An acquirer that says nothing has no bound of its own: the most that it could be.
+const INFLIGHT_MAX: u32 = 1_000_000;
 
 /// Port 0 takes a free one each time.
 fn clash(one: SocketAddr, other: SocketAddr) -> bool {
@@ -141,6 +153,8 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
         connect_timeout: section.millis("connect_timeout_ms", 10..=60_000, 2_000),
         reconnect_max: section.millis("reconnect_max_ms", 10..=600_000, 5_000),
         reversal_timeout: section.millis("reversal_timeout_ms", 100..=120_000, 5_000),
+        reversal: reversal(&section),
+        fail_in_flight_on_link_loss: section.flag("fail_in_flight_on_link_loss", false),
     };
     check_stans(&section, &issuer);
     section.finish();
@@ -156,12 +170,12 @@ fn check_stans(section: &Section<'_>, issuer: &Issuer) {
             "`stan_base` + `stan_size` goes beyond STAN 999999",
         );
     }
-    if issuer.inflight_max > issuer.stan_size / 2 {
+    if issuer.inflight_max > issuer.request_stans() / 2 {
         section.fault_at(
             "inflight_max",
             format!(
                 "`inflight_max` is above half of the {} STANs of this issuer",
-                issuer.stan_size
+                issuer.request_stans()
             ),
         );
     }

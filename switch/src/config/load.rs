@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::ids::NodeId;
+use domain::profile::SameContent;
 use sha2::{Digest as _, Sha256};
 
 use super::dialects::{self, DialectFile, Dialects, folder_of};
@@ -13,7 +14,7 @@ use super::report::{ConfigErrors, FileId, Origin, Report};
 use super::secret::{self, SecretKey, SecretText, Vault};
 use super::section::Section;
 use super::{
-    Admin, Config, Duplicates, Journal, Keys, Limits, Node, Postgres, Saf, SameContent, endpoints,
+    Admin, Config, Duplicates, Journal, Keys, Limits, Node, Postgres, Saf, endpoints, profile,
     risk, routes, stand_in,
 };
 use crate::limits::FRAME_LEN_MIN;
@@ -171,6 +172,7 @@ fn config(
         limits: &limits,
         macs: Macs::new(&vault, &keys, places),
         dialects,
+        duplicates: &duplicates,
     };
     let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);
     let issuers = endpoints::issuers(&root, &shared);
@@ -236,6 +238,7 @@ fn limits(section: Section<'_>) -> Limits {
         sessions_max: section.number("sessions_max", 1..=100_000, 4_096),
         request_queue_max: section.number("request_queue_max", 16..=1_000_000, 4_096),
         request_wait_max: section.millis("request_wait_max_ms", 10..=60_000, 100),
+        mesh_messages_max: section.number("mesh_messages_max", 16..=1_000_000, 4_096),
         out_queue_bytes_max: section.number("out_queue_bytes_max", 16_384..=16_777_216, 262_144),
         frame_len_max: section.number("frame_len_max", FRAME_LEN_MIN..=65_535, 8_192),
         frame_deadline: section.millis("frame_deadline_ms", 100..=60_000, 5_000),
@@ -349,11 +352,7 @@ fn postgres_url(section: &Section<'_>, vault: &Vault<'_>) -> Option<SecretText> 
 }
 
 fn duplicates(section: Section<'_>) -> Duplicates {
-    let same_content = section.parsed("same_content", |text| match text {
-        "replay" => Ok(SameContent::Replay),
-        "reject" => Ok(SameContent::Reject),
-        _ => Err("takes \"replay\" or \"reject\"".to_owned()),
-    });
+    let same_content = section.parsed("same_content", profile::content);
     let duplicates = Duplicates {
         window: section.seconds("window_s", 10..=86_400, 600),
         advice_window: section.seconds("advice_window_s", 10..=2_592_000, 604_800),

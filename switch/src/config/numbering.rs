@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, Stan};
 use iso8583::header::HeaderBytes;
-use iso8583::translate::NetworkCodes;
+use iso8583::translate::{NetworkCodes, ReversalForm};
 use persistence::manifest::{NAME_LEN_MAX, NAMES_MAX, PartyNames};
 use router::RouteTable;
 use router::error::TableError;
@@ -15,7 +15,7 @@ use transaction::matching::EchoFields;
 use transaction::network::LinkPolicy;
 
 use super::routes::spec;
-use super::{Acquirer, Breaker, Config, Issuer, LinkGroup, Wire};
+use super::{Acquirer, Breaker, Config, Issuer, LinkGroup, ReversalStan, ReversalSwitches, Wire};
 use crate::limits::{LABEL_LEN_MAX, LABELS_MAX};
 
 const _: () = assert!(
@@ -59,12 +59,19 @@ impl Config {
                 *named = acquirer(*named);
             }
         }
+        let of_file = std::mem::take(&mut self.acquirers);
+        // One that the file does not have has no listener.
+        let inflight_max = |name: &String| {
+            let found = of_file.iter().find(|acquirer| acquirer.name == *name);
+            found.map_or(1, |acquirer| acquirer.inflight_max)
+        };
         self.acquirers = (0..)
             .map(AcquirerId)
             .zip(&known.acquirers)
             .map(|(id, name)| Acquirer {
                 id,
                 name: name.clone(),
+                inflight_max: inflight_max(name),
             })
             .collect();
         self.issuers = issuers_by_id(self.issuers, &known.issuers);
@@ -153,6 +160,12 @@ impl Issuer {
             connect_timeout: NO_TIME,
             reconnect_max: NO_TIME,
             reversal_timeout: Duration::ZERO,
+            reversal: ReversalSwitches {
+                form: ReversalForm::Advice,
+                stan: ReversalStan::Same,
+                cancel_on_late_decline: false,
+            },
+            fail_in_flight_on_link_loss: false,
             mac: None,
         }
     }
@@ -163,10 +176,32 @@ impl Issuer {
         self.links == 0
     }
 
+    /// STANs of requests and advices, from `stan_base` on.
+    #[must_use]
+    pub const fn request_stans(&self) -> u32 {
+        match self.reversal.stan {
+            ReversalStan::Same => self.stan_size,
+            ReversalStan::New => self.stan_size / 2,
+        }
+    }
+
+    /// DE11 of the reversal of what had this STAN. One from a time when reversals had that of their
+    /// original may lie in the second half: it keeps it.
+    #[must_use]
+    pub fn reversal_stan(&self, original: Stan) -> Stan {
+        let half = self.request_stans();
+        let beyond = original.number().checked_sub(self.stan_base);
+        if self.reversal.stan == ReversalStan::Same || beyond.is_none_or(|at| at >= half) {
+            return original;
+        }
+        let own = original.number().saturating_add(half);
+        Stan::new(own).unwrap_or(original)
+    }
+
     /// STANs of each of its links.
     #[must_use]
     pub fn stans_each(&self) -> u32 {
-        self.stan_size / u32::from(self.links).max(1)
+        self.request_stans() / u32::from(self.links).max(1)
     }
 
     /// The link whose STANs hold `stan`. Links are numbered at each start, so this, and not a link
@@ -174,6 +209,11 @@ impl Issuer {
     #[must_use]
     pub fn link_of(&self, stan: Stan) -> Option<LinkId> {
         let beyond = stan.number().checked_sub(self.stan_base)?;
+        let half = self.request_stans();
+        let beyond = match self.reversal.stan {
+            ReversalStan::New if beyond >= half => beyond.saturating_sub(half),
+            ReversalStan::New | ReversalStan::Same => beyond,
+        };
         let position = beyond.checked_div(self.stans_each())?;
         self.link_ids().nth(usize::try_from(position).ok()?)
     }

@@ -13,6 +13,7 @@ use super::*;
 mod codes;
 mod mac;
 mod network;
+mod profiles;
 mod routes;
 mod wire;
 

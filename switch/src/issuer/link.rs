@@ -170,6 +170,12 @@ impl Link {
         }
     }
 
+    /// What was sent and is waited for.
+    pub(crate) fn outstanding(&self) -> Vec<OutboundId> {
+        let sent = self.pending.outstanding();
+        sent.map(|(_, outbound)| outbound).collect()
+    }
+
     /// No new work: signs off.
     pub(crate) fn drain(&mut self, now: Instant, wall: WallTime) {
         self.turn(LinkInput::Drain, now, wall);

@@ -57,8 +57,16 @@ label! {
         Mac = "mac",
         /// Its session has not signed on, which it must.
         NotSignedOn = "not_signed_on",
-        /// The shard had no time for it.
-        Overloaded = "overloaded",
+        /// Its session has its share in flight.
+        SessionFull = "session_full",
+        /// Its acquirer has its share in flight, over all its sessions.
+        AcquirerFull = "acquirer_full",
+        /// Too many wait for the shard.
+        QueueFull = "queue_full",
+        /// It waited when the shard began to refuse what is new.
+        Shed = "shed",
+        /// It has waited for the shard for longer than it may.
+        WaitedTooLong = "waited_too_long",
         /// The owner shard had no time for it.
         MeshFull = "mesh_full",
         /// The process is stopping.
@@ -328,6 +336,8 @@ label! {
         InvalidAnswer = "invalid_answer",
         /// A restart found the intent without outcome.
         Restart = "restart",
+        /// The approval could not be told, and nobody asked for it again.
+        Undelivered = "undelivered",
     }
 }
 label! {

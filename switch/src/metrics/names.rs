@@ -426,6 +426,8 @@ families! {
         "Messages to other shards that wait for room.";
     MeshRefused: COUNTER, None, "njia_mesh_refused_total", [SHARD],
         "Requests refused because the owner shard was behind.";
+    ReversalQuestions: COUNTER, None, "njia_reversal_questions_total", [SHARD],
+        "Reversals whose original all shards were asked for, as DE90 did not lead to it.";
     LogLinesDropped: COUNTER, None, "njia_log_lines_dropped_total",
         [words("cause", LogDropCause::VALUES)],
         "Log lines that were not written.";

@@ -359,7 +359,7 @@ impl From<MessageClass> for TransactionType {
 impl From<NotAdmitted> for RejectReason {
     fn from(reason: NotAdmitted) -> Self {
         match reason {
-            NotAdmitted::Shed => Self::Overloaded,
+            NotAdmitted::Shed => Self::Shed,
             NotAdmitted::TableFull => Self::TableFull,
             NotAdmitted::InflightFull => Self::InflightFull,
             NotAdmitted::SafFull => Self::SafFull,
@@ -401,6 +401,7 @@ impl From<ReversalCause> for ReversalCauseLabel {
             ReversalCause::Requested => Self::Requested,
             ReversalCause::InvalidAnswer => Self::InvalidAnswer,
             ReversalCause::Restart => Self::Restart,
+            ReversalCause::Undelivered => Self::Undelivered,
         }
     }
 }

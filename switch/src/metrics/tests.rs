@@ -30,14 +30,14 @@ fn check(text: &str, line: &str) {
 #[test]
 fn shards_are_added_up_unless_the_metric_is_of_a_shard() {
     let shards = [Metrics::new(), Metrics::new()];
-    shards[0].count(Counter::Rejected(RejectReason::Overloaded));
-    shards[1].count(Counter::Rejected(RejectReason::Overloaded));
+    shards[0].count(Counter::Rejected(RejectReason::QueueFull));
+    shards[1].count(Counter::Rejected(RejectReason::QueueFull));
     shards[1].count(Counter::ShardTurns);
     shards[0].add(Counter::ShardBusy, 1_500_000_000);
     let text = scrape(&shards);
     check(
         &text,
-        "njia_rejected_total{ingress=\"iso\",reason=\"overloaded\"} 2",
+        "njia_rejected_total{ingress=\"iso\",reason=\"queue_full\"} 2",
     );
     check(
         &text,

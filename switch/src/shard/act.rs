@@ -16,6 +16,7 @@ use transaction::matching::Expected;
 use transaction::output::{JournalEntry, LegEnding, Output, Reply, StanReuse};
 use transaction::{Handle, OwedId};
 
+use super::telling::Approval;
 use super::{Shard, Waiting};
 use crate::crypto::endpoint_keys;
 use crate::frame::Frame;
@@ -207,10 +208,17 @@ impl Shard {
                     domain::request::Answer::of(code)
                 }
             };
-            if let Reply::Answer(handle) = reply
-                && self.engine.has_timed_out(handle)
-            {
+            let is_timeout = match reply {
+                Reply::Answer(handle) => self.engine.has_timed_out(handle),
+                Reply::Code(code) | Reply::Acknowledge { code } => {
+                    code == ResponseCode::ISSUER_TIMED_OUT
+                }
+            };
+            if is_timeout {
                 answer.code = self.timeout_told(&waiting.frame, answer.code);
+            }
+            if let Some(amount) = answer.amount {
+                answer.amount = self.exponents(&waiting.frame).to_network(amount);
             }
             answer.code = self.code_told(&waiting.frame, answer.code);
             let len = translate::write_answer(dialect, message, &answer, body).ok()?;
@@ -218,9 +226,20 @@ impl Shard {
         });
         let bytes = framed.and_then(|len| out.get(..len)).unwrap_or_default();
         self.time_answer(reply, &waiting, now);
-        self.reply(waiting.session, bytes);
+        let approval = self.approval_in(reply);
+        self.reply(waiting.session, bytes, approval);
         self.work.scratch = out;
         self.pool.give(waiting.frame);
+    }
+
+    /// The approval in an answer, when nobody's being told of it would reverse it.
+    fn approval_in(&self, reply: Reply) -> Option<Approval> {
+        let Reply::Answer(handle) = reply else {
+            return None;
+        };
+        let owner = self.id;
+        let is_reversed = self.engine.is_reversed_untold(handle);
+        is_reversed.then_some(Approval { owner, handle })
     }
 
     /// How the session of a message is told a code.
@@ -233,7 +252,7 @@ impl Shard {
     fn timeout_told(&self, request: &Frame, code: ResponseCode) -> ResponseCode {
         let listener = self.config.listeners.get(usize::from(request.listener.0));
         match listener {
-            Some(listener) if code == ResponseCode::ISSUER_INOPERATIVE => listener.timeout_answer,
+            Some(listener) if TIMED_OUT.contains(&code) => listener.timeout_answer,
             Some(_) | None => code,
         }
     }
@@ -263,11 +282,17 @@ impl Shard {
     /// A newer copy has taken its place, or its reversal came first: no answer.
     fn discard(&mut self, frame: FrameId) {
         if let Some(waiting) = self.work.waiting.try_remove(frame.0 as usize) {
-            self.reply(waiting.session, &[]);
+            self.reply(waiting.session, &[], None);
             self.pool.give(waiting.frame);
         }
     }
 }
+
+/// How the engine says that an issuer was silent.
+const TIMED_OUT: [ResponseCode; 2] = [
+    ResponseCode::ISSUER_INOPERATIVE,
+    ResponseCode::ISSUER_TIMED_OUT,
+];
 
 /// How an answer looks to whoever waited for it.
 fn outcome_told(code: ResponseCode) -> Outcome {

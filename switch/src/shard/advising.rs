@@ -8,7 +8,7 @@ use domain::time::{Instant, TransmissionTime};
 use iso8583::translate::{self, IssuerAdvice};
 use transaction::advice::OriginalQuery;
 use transaction::input::Assignment;
-use transaction::matching::ResponseKind;
+use transaction::matching::{Expected, ResponseKind};
 use transaction::{Handle, Input, OwedId};
 
 use super::asking::Question;
@@ -163,7 +163,10 @@ impl Shard {
         let framed = unwritable::write(&issuer, keys, &mut self.work.scratch, |body| {
             translate::write_advice(issuer.dialect, &advice, body)
         });
-        let kind = ResponseKind::of_advice(facts.class);
-        self.owed_outbound(id, &leg, framed, now, (link, kind, echo))
+        let expected = Expected {
+            kind: ResponseKind::of_advice(facts.class),
+            stan: leg.stan,
+        };
+        self.owed_outbound(id, leg.issuer, framed, now, (link, expected, echo))
     }
 }

@@ -14,7 +14,7 @@ use router::policy::SlowPolicy;
 use router::{BreakerPolicy, IssuerPolicy};
 use transaction::matching::{StanAllocator, StanRange};
 use transaction::reconciliation::Parties;
-use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
+use transaction::settings::{Chunks, OutsideWindow, SafPolicy};
 
 use super::{LinkPlace, LinkTable};
 use crate::config::{self, Config, Issuer};
@@ -50,13 +50,7 @@ pub(super) fn engine_settings(
         issuers: config.issuers.len(),
         duplicate_window: config.duplicates.window,
         outside_window: OutsideWindow::Refuse,
-        duplicate_same_content: match config.duplicates.same_content {
-            config::SameContent::Replay => SameContent::Replay,
-            config::SameContent::Reject => SameContent::Reject,
-        },
         timeout_answer: domain::ResponseCode::ISSUER_INOPERATIVE,
-        reversed_original_answer: domain::ResponseCode::DUPLICATE,
-        unknown_original: domain::ResponseCode::APPROVED,
         decision_timeout: DECISION_TIMEOUT,
         saf: SafPolicy {
             response_timeout: reversal_timeouts.max().unwrap_or_default(),

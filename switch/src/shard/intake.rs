@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use domain::ResponseCode;
 use domain::currency::Exponents;
-use domain::ids::ShardId;
+use domain::ids::{ShardId, Slot};
+use domain::profile::{Profile, ReversalAnswer};
 use domain::request::{FrameId, Request, Reversal};
 use domain::time::Instant;
-use iso8583::translate;
+use iso8583::mti::Function;
+use iso8583::translate::{self, ReversalFields};
+use transaction::reference::ReferenceQuery;
 
+use super::locating::Located;
 use super::{Shard, Waiting};
 use crate::acquirer::SessionRef;
+use crate::config::Listener;
 use crate::crypto::endpoint_keys::{self, Endpoint, EndpointKeys};
 use crate::frame::{Claim, Frame};
 use crate::mesh::Message;
@@ -37,11 +42,11 @@ impl Shard {
     /// count from when they sent them.
     pub(super) fn admit(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
         match Claim::of(frame.message()) {
-            Claim::Reversal => self.admit_reversal(session, frame, now),
+            Claim::Reversal => self.admit_reversal(session, frame, Located::NotAsked, now),
             Claim::Advice => self.admit_advice(session, frame, now),
             Claim::Reconciliation => self.admit_reconciliation(session, frame, now),
             Claim::New if now.since(frame.queued) > self.config.limits.request_wait_max => {
-                self.refuse_excess(session, frame);
+                self.refuse_for(RejectReason::WaitedTooLong, session, frame);
             }
             Claim::New | Claim::Repeat => self.admit_request(session, frame, now),
         }
@@ -49,7 +54,7 @@ impl Shard {
 
     /// There is no time for it.
     pub(super) fn refuse_excess(&mut self, session: SessionRef, frame: Box<Frame>) {
-        self.refuse_for(RejectReason::Overloaded, session, frame);
+        self.refuse_for(RejectReason::QueueFull, session, frame);
     }
 
     /// 96, before any intent.
@@ -83,11 +88,13 @@ impl Shard {
         let Ok(facts) = self.keyring.facts(frame.acquirer, &fields) else {
             return self.refuse_malformed(session, frame, 2);
         };
+        let profile = self.profile(&frame);
         let frame = self.keep(session, frame);
         let request = Request {
             frame,
             transmission,
             facts,
+            profile,
         };
         let timing = self.work.timings.duplicate.begin(self.clock);
         let input = transaction::Input::Request(request);
@@ -99,7 +106,13 @@ impl Shard {
 
     /// A reversal is taken from the journal's reserve (fault 31), and refused with 96 only when
     /// that is nearly used up: what has begun must still find room for its end.
-    fn admit_reversal(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
+    pub(super) fn admit_reversal(
+        &mut self,
+        session: SessionRef,
+        frame: Box<Frame>,
+        located: Located,
+        now: Instant,
+    ) {
         if !self.journal.takes_reversals() {
             return self.refuse_for(RejectReason::JournalUnavailable, session, frame);
         }
@@ -121,16 +134,62 @@ impl Shard {
         let reversal = self
             .keyring
             .reversal(frame.acquirer, &fields, FrameId::default());
-        let frame = self.keep(session, frame);
-        self.turn(
-            transaction::Input::Reversal(Reversal { frame, ..reversal }),
-            now,
-        );
+        if located == Located::NotAsked && !self.engine.knows_original(&reversal) {
+            let query = reference_query(&reversal, &fields);
+            if query.is_whole() {
+                return self.locate(session, frame, &query, now);
+            }
+        }
+        let Ok(reversal) = self.located(located, &reversal) else {
+            return self.give_back(session, frame, reversal.slot, now);
+        };
+        let reversal = Reversal {
+            profile: self.profile(&frame),
+            answered: self.reversal_answer(&frame),
+            frame: self.keep(session, frame),
+            ..reversal
+        };
+        self.turn(transaction::Input::Reversal(reversal), now);
+    }
+
+    /// To the shard where DE90 leads: no shard knows the original any more.
+    fn give_back(&mut self, session: SessionRef, frame: Box<Frame>, slot: Slot, now: Instant) {
+        let located = Located::Nowhere;
+        let owner = slot.owner(self.shards);
+        if owner == self.id {
+            self.admit_reversal(session, frame, located, now);
+        } else {
+            let message = Message::Reversal {
+                session,
+                frame,
+                located,
+            };
+            self.mesh.send(owner, message);
+        }
+    }
+
+    fn listener_of(&self, frame: &Frame) -> Option<&Listener> {
+        self.config.listeners.get(usize::from(frame.listener.0))
+    }
+
+    /// What the session of a message asks for.
+    fn profile(&self, frame: &Frame) -> Profile {
+        let listener = self.listener_of(frame);
+        listener.map_or(Profile::PLAIN, |listener| listener.profile)
+    }
+
+    /// R6: an 0400 is acknowledged like an 0420, unless the session has it forwarded.
+    fn reversal_answer(&self, frame: &Frame) -> ReversalAnswer {
+        let is_request = frame.message().mti().function() == Function::Request;
+        let listener = self.listener_of(frame).filter(|_| is_request);
+        listener.map_or(ReversalAnswer::WhenOwed, |listener| {
+            listener.reversal_request
+        })
     }
 
     /// In which units the acquirer of a message counts.
     pub(super) fn exponents(&self, frame: &Frame) -> Arc<Exponents> {
-        let listener = self.config.listeners.get(usize::from(frame.listener.0));
+        let listener = self.listener_of(frame);
         listener.map_or_else(Arc::default, |listener| {
             Arc::clone(&listener.wire.exponents)
         })
@@ -198,7 +257,7 @@ impl Shard {
             endpoint_keys::append(self.session_keys(&frame), dialect, body, len)
         });
         let bytes = framed.and_then(|len| out.get(..len)).unwrap_or_default();
-        self.reply(session, bytes);
+        self.reply(session, bytes, None);
         self.work.scratch = out;
         self.pool.give(frame);
     }
@@ -208,33 +267,17 @@ impl Shard {
         let keys = self.keys.of(Endpoint::Listener(request.listener))?;
         keys.of(request.message().mti().class())
     }
+}
 
-    /// Sends an answer to its session, wherever that is.
-    pub(super) fn reply(&mut self, session: SessionRef, bytes: &[u8]) {
-        if session.shard == self.id {
-            self.deliver(session, bytes);
-        } else {
-            let message = Message::Reply {
-                session,
-                bytes: bytes.to_vec(),
-            };
-            self.mesh.send(session.shard, message);
-        }
-    }
-
-    /// Queues an answer on a session of this shard. A session that has gone misses its answer: the
-    /// outcome is kept, and a repeat gets it.
-    pub(super) fn deliver(&mut self, session_ref: SessionRef, bytes: &[u8]) {
-        let Some(session) = self.sessions.get(session_ref) else {
-            return;
-        };
-        session.end();
-        if bytes.is_empty() {
-            return;
-        }
-        // A connection that refuses has been closed; its reader ends the session.
-        if session.conn.push(bytes).is_ok() && session.conn.list() {
-            self.work.dirty_sessions.push(session);
-        }
+/// By what the original of a reversal is looked for where DE90 does not lead to it.
+fn reference_query(reversal: &Reversal, fields: &ReversalFields) -> ReferenceQuery {
+    ReferenceQuery {
+        acquirer: reversal.acquirer,
+        rrn: fields.trace.rrn,
+        terminal: fields.trace.terminal,
+        merchant: fields.trace.merchant,
+        class: reversal.original.class,
+        amount: reversal.amount,
+        token: reversal.token,
     }
 }

@@ -16,7 +16,7 @@ use transaction::{Handle, Input, OwedId};
 
 use super::unwritable::{self, Unwritable};
 use super::{FollowUp, Shard};
-use crate::config::{Config, ListenerId, Wire};
+use crate::config::{Config, Issuer, ListenerId, Wire};
 use crate::crypto::endpoint_keys::{Endpoint, EndpointKeys, KeyTable};
 use crate::frame::Frame;
 use crate::issuer::ShardSet;
@@ -131,17 +131,16 @@ impl Shard {
             transmitted: Some(transmitted),
             ..self.echo.of_facts(facts, &leg, account)
         };
-        let exponents = &self
-            .config
-            .issuers
-            .get(usize::from(leg.issuer.0))?
-            .wire
-            .exponents;
+        let of_issuer = self.config.issuers.get(usize::from(leg.issuer.0))?;
+        let exponents = &of_issuer.wire.exponents;
+        let stan = of_issuer.reversal_stan(leg.stan);
         let reversal = IssuerReversal {
             facts,
             account,
             original: owed.original,
             leg: &leg,
+            stan,
+            form: of_issuer.reversal.form,
             forwarding: &issuer.institution,
             amount: exponents.to_network(facts.amount)?,
             replacement: match owed.replacement {
@@ -158,30 +157,30 @@ impl Shard {
             translate::write_reversal(issuer.dialect, &reversal, body)
         });
         let kind = ResponseKind::Reversal;
-        self.owed_outbound(id, &leg, framed, now, (link, kind, echo))
+        let expected = Expected { kind, stan };
+        self.owed_outbound(id, leg.issuer, framed, now, (link, expected, echo))
     }
 
     /// What was written for something owed, in the scratch, with what its answer must match.
     pub(super) fn owed_outbound(
         &mut self,
         id: OwedId,
-        leg: &IssuerLeg,
+        issuer: IssuerId,
         framed: Result<usize, Unwritable>,
         now: Instant,
-        (link, kind, echo): (LinkId, ResponseKind, Echo),
+        (link, expected, echo): (LinkId, Expected, Echo),
     ) -> Option<Outbound> {
-        let stan = leg.stan;
-        let framed = framed.map_err(|why| self.note_unwritable(leg.issuer, why, now));
+        let framed = framed.map_err(|why| self.note_unwritable(issuer, why, now));
         let bytes = self.work.scratch.get(..framed.ok()?)?.to_vec();
         Some(Outbound {
             id: OutboundId {
                 owner: self.id,
                 handle: id.handle,
-                stan,
+                stan: expected.stan,
                 purpose: Purpose::Reversal(id),
             },
             link,
-            expected: Expected { kind, stan },
+            expected,
             echo,
             bytes,
         })
@@ -323,14 +322,17 @@ impl Shard {
             let mut scratch = [0_u8; Answer::FIELDS_LEN_MAX];
             let answer = translate::issuer_answer(message, &codes, &mut scratch);
             match answer.map(|answer| in_iso_units(answer, wire.as_ref())) {
-                Ok(Some(answer)) => self.turn(
-                    Input::Response {
+                Ok(Some(answer)) => {
+                    let response = Input::Response {
                         handle,
                         stan,
                         answer,
-                    },
-                    now,
-                ),
+                    };
+                    self.turn(response, now);
+                    if !answer.code.is_approval() && self.cancels_reversals(handle) {
+                        self.turn(Input::LateDecline { handle, stan }, now);
+                    }
+                }
                 // A late answer changes nothing, so one that cannot be read is not worth a state.
                 Err(_) | Ok(None) if late => {}
                 Err(_) | Ok(None) => self.turn(Input::Unusable { handle, stan }, now),
@@ -341,9 +343,34 @@ impl Shard {
 
     /// How the issuer of a transaction speaks; `None` of one that is forgotten.
     fn issuer_wire(&self, handle: Handle) -> Option<Wire> {
+        Some(self.issuer_of(handle)?.wire.clone())
+    }
+
+    fn issuer_of(&self, handle: Handle) -> Option<&Issuer> {
         let issuer = self.engine.leg(handle)?.issuer;
-        let issuer = self.config.issuers.get(usize::from(issuer.0))?;
-        Some(issuer.wire.clone())
+        self.config.issuers.get(usize::from(issuer.0))
+    }
+
+    fn cancels_reversals(&self, handle: Handle) -> bool {
+        let issuer = self.issuer_of(handle);
+        issuer.is_some_and(|issuer| issuer.reversal.cancel_on_late_decline)
+    }
+
+    /// What was in flight on a link of this shard, where its issuer wants no wait for it: each owner
+    /// hears that no answer comes. Semantics §3.2, case g.
+    pub(super) fn fail_in_flight(&mut self, lost: &[OutboundId], now: Instant) {
+        for outbound in lost {
+            let OutboundId { handle, stan, .. } = *outbound;
+            if outbound.purpose != Purpose::Request {
+                continue;
+            }
+            if outbound.owner == self.id {
+                self.turn(Input::LegLost { handle, stan }, now);
+            } else {
+                let message = Message::LegLost { handle, stan };
+                self.mesh.send(outbound.owner, message);
+            }
+        }
     }
 
     /// A breaker of this shard probes: an echo leaves over one of the issuer's links, over another

@@ -35,8 +35,13 @@ impl Shard {
         if let Some(home) = self.links.home_mut(link) {
             let issuer = home.issuer();
             home.lost(now, wall);
+            let sent = home.outstanding();
             self.metrics.count(Counter::LinkReconnects(issuer));
             self.after_link(link, now);
+            let of_issuer = self.config.issuers.get(usize::from(issuer.0));
+            if of_issuer.is_some_and(|issuer| issuer.fail_in_flight_on_link_loss) {
+                self.fail_in_flight(&sent, now);
+            }
         }
     }
 

@@ -94,7 +94,10 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     let router = router.map_err(|errors| ServeError::Routes(join_errors(&errors)))?;
     let inbox = Inbox::new(config.limits.request_queue_max);
     let sessions_max = config.limits.sessions_max.div_ceil(usize::from(shards));
-    let sessions = Sessions::new(id, sessions_max, config.limits.session_inflight_max);
+    let shares = config.acquirers.iter();
+    let shares = shares.map(|acquirer| acquirer.inflight_max.div_ceil(u32::from(shards)));
+    let session_share = config.limits.session_inflight_max;
+    let sessions = Sessions::new(id, sessions_max, session_share, shares);
     let keys = KeyTable::new(&config);
     let (wires, echo, seed_of_stans) = (seed.wires, seed.echo, u64::from(start));
     let links = link_table(&config, id, shards, seed_of_stans, &wires, &echo, &keys);
@@ -145,7 +148,7 @@ async fn recover_state(
     (now, wall): (Instant, WallTime),
 ) -> Result<Recovery, ServeError> {
     let settings = engine_settings(config, id, shards, start, wall_at_zero(wall, now));
-    let engine = Engine::new(settings);
+    let engine = Engine::with_windows(settings, &config.windows());
     let accounts_max = config.risk.accounts_max;
     let risk = RiskEngine::new(risk_policy(config), accounts_max, u64::from(start))
         .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;

@@ -24,6 +24,7 @@ impl Shard {
             .filter_map(|place| place.home.as_ref()?.poll_timeout());
         links
             .chain(self.engine.poll_timeout())
+            .chain(self.work.questions.poll_timeout())
             .fold(self.work.upkeep_at, Instant::min)
     }
 
@@ -65,6 +66,9 @@ impl Shard {
         });
         self.work.dirty_sessions.retain(|session| {
             let stays = stays(&session.conn, deadline, now);
+            if !stays {
+                session.written();
+            }
             crash::point(Step::ReplySent);
             stays
         });
@@ -160,6 +164,7 @@ impl Shard {
         let at_rest = self.engine.counts().inflight == 0
             && self.work.reconciling.is_at_rest()
             && self.inbox.is_empty()
+            && self.work.questions.is_empty()
             && self.mesh.depth() == 0
             && self.work.dirty.is_empty()
             && self.work.dirty_sessions.is_empty();

@@ -179,6 +179,7 @@ impl Process {
         }
         let told = std::fs::read_to_string(&self.ready)?;
         let told: serde_json::Value = serde_json::from_str(&told)?;
+        let listeners = told["listeners"].clone();
         let text = |value: &serde_json::Value| {
             value
                 .as_str()
@@ -186,7 +187,8 @@ impl Process {
                 .context("the ready file names it")
         };
         Ok(Node {
-            listener: text(&told["listeners"]["pos"])?,
+            listener: text(&listeners["pos"])?,
+            listeners,
             admin: text(&told["admin"])?,
             socket: PathBuf::from(text(&told["socket"])?),
             journal: PathBuf::from(text(&told["journal"])?),
@@ -208,6 +210,7 @@ impl Drop for Process {
 pub struct Node {
     process: Process,
     listener: String,
+    listeners: serde_json::Value,
     admin: String,
     socket: PathBuf,
     journal: PathBuf,
@@ -264,6 +267,16 @@ impl Node {
     #[must_use]
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// Where the acquirers of this listener connect.
+    ///
+    /// # Panics
+    /// There is none of this name.
+    #[must_use]
+    pub fn listener_named(&self, name: &str) -> &str {
+        let address = self.listeners[name].as_str();
+        address.expect("the ready file names every listener")
     }
 
     /// The folder with the journal's manifest.

@@ -7,7 +7,7 @@ use domain::request::{
     ContentHash, DuplicateKey, Facts, IssuerLeg, MessageKind, TraceKey, Transmission,
 };
 use domain::time::WallTime;
-use iso8583::translate::{IssuerReversal, RequestFields};
+use iso8583::translate::{IssuerReversal, RequestFields, ReversalForm};
 
 /// 1 June 2026, 12:00:03 UTC.
 pub(super) const ADMITTED: WallTime = WallTime::from_unix_millis(1_780_315_203_000);
@@ -49,6 +49,8 @@ pub(super) fn reversal<'a>(
         account: request.account.expose_digits(),
         original: MessageKind::Request,
         leg,
+        stan: leg.stan,
+        form: ReversalForm::Advice,
         forwarding,
         amount: facts.amount,
         replacement: None,

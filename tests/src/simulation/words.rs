@@ -4,6 +4,7 @@ use domain::bytes::Text;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Slot, Stan};
 use domain::pan::{Account, PanToken, SealedPan};
+use domain::profile::{Profile, ReversalAnswer};
 use domain::request::{
     Advice, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, NamedOriginal,
     OriginalReference, Request, Reversal, Trace, TraceKey, Transmission,
@@ -591,6 +592,7 @@ impl Ask {
             frame,
             transmission,
             facts: self.of.facts(other_content),
+            profile: Profile::PLAIN,
         })
     }
 
@@ -646,6 +648,8 @@ impl Ask {
             token: (!vague).then_some(facts.account.token),
             amount: kes(amount),
             replacement: stays.map(kes),
+            profile: Profile::PLAIN,
+            answered: ReversalAnswer::WhenOwed,
         })
     }
 }

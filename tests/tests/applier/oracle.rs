@@ -251,6 +251,7 @@ fn cause(cause: ReversalCause) -> &'static str {
         ReversalCause::Timeout => "timeout",
         ReversalCause::Requested => "requested",
         ReversalCause::InvalidAnswer => "invalid_answer",
+        ReversalCause::Undelivered => "undelivered",
         ReversalCause::Restart => "restart",
     }
 }

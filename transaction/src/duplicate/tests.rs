@@ -3,27 +3,40 @@
 use super::*;
 use crate::input::Input;
 use crate::output::{CopyResult, Event, NotAdmitted, Output};
-use crate::settings::{OutsideWindow, Settings};
+use crate::settings::{OutsideWindow, Settings, Windows};
 use crate::testing::{Auto, NOON, Rig, approval, code, facts, settings};
 use core::time::Duration;
 use domain::ResponseCode;
+use domain::profile::{Profile, ReversedOriginal};
 use domain::request::{DuplicateKey, MessageClass};
 use domain::time::{Instant, TransmissionTime};
 
 const APPROVED: Option<ResponseCode> = Some(ResponseCode::APPROVED);
 const DUPLICATE: Option<ResponseCode> = Some(ResponseCode::DUPLICATE);
 
-fn rejecting() -> Settings {
-    Settings {
-        duplicate_same_content: SameContent::Reject,
-        ..settings()
-    }
-}
+const REJECTING: Profile = Profile {
+    same_content: SameContent::Reject,
+    ..Profile::PLAIN
+};
 
 /// Request 1 has been sent and not answered.
 fn in_flight(settings: Settings) -> Rig {
     let mut rig = Rig::with(settings, Auto::Flush);
     rig.request(1, 10);
+    rig
+}
+
+fn in_flight_under(profile: Profile) -> Rig {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.profile = profile;
+    rig.request(1, 10);
+    rig
+}
+
+fn finished_under(profile: Profile) -> Rig {
+    let mut rig = in_flight_under(profile);
+    rig.respond(approval());
+    assert_eq!(rig.told(10), APPROVED);
     rig
 }
 
@@ -124,10 +137,8 @@ fn d04_is_told_only_when_the_reversal_is_durable() {
 
 #[test]
 fn d04_the_answer_follows_the_profile() {
-    let mut rig = finished(Settings {
-        reversed_original_answer: code(b"12"),
-        ..settings()
-    });
+    let mut rig = finished(settings());
+    rig.profile.reversed_original = ReversedOriginal::Invalid;
     rig.reverse(1, 20);
     rig.repeat(1, 11);
     assert_eq!(rig.told(11), Some(code(b"12")));
@@ -145,7 +156,7 @@ fn d05_a_repeat_gets_the_stored_answer() {
 
 #[test]
 fn d05_holds_under_reject_and_under_shed() {
-    let mut rig = finished(rejecting());
+    let mut rig = finished_under(REJECTING);
     rig.give(Input::Shed(true));
     rig.repeat(1, 11);
     assert_eq!((rig.told(11), sends(&rig)), (APPROVED, 1));
@@ -156,15 +167,15 @@ fn d06_a_duplicate_is_taken_for_a_repeat_or_rejected() {
     let mut rig = finished(settings());
     rig.request(1, 11);
     assert_eq!((rig.told(11), sends(&rig)), (APPROVED, 1));
-    let mut rig = finished(rejecting());
+    let mut rig = finished_under(REJECTING);
     rig.request(1, 11);
     assert_eq!((rig.told(11), sends(&rig)), (DUPLICATE, 1));
 }
 
 #[test]
 fn d07_a_repeat_waits_for_the_one_answer() {
-    for policy in [settings(), rejecting()] {
-        let mut rig = in_flight(policy);
+    for profile in [Profile::PLAIN, REJECTING] {
+        let mut rig = in_flight_under(profile);
         rig.repeat(1, 11);
         rig.repeat(1, 12);
         assert!(rig.discarded(10) && rig.discarded(11));
@@ -191,7 +202,7 @@ fn d08_a_duplicate_in_flight_waits_or_is_rejected() {
     rig.request(1, 11);
     rig.respond(approval());
     assert_eq!((rig.told(11), sends(&rig)), (APPROVED, 1));
-    let mut rig = in_flight(rejecting());
+    let mut rig = in_flight_under(REJECTING);
     rig.request(1, 11);
     assert_eq!(rig.told(11), DUPLICATE);
     rig.respond(approval());
@@ -247,5 +258,79 @@ fn a_copy_is_recognised_as_long_as_it_could_be_taken_for_an_original() {
         let before = sends(&rig);
         rig.request_as(ahead, 200 + minute, Transmission::Repeat);
         assert_eq!(sends(&rig), before, "sent again after {minute} minutes");
+    }
+}
+
+/// Acquirer 0 has short windows, acquirer 1 those of the settings, acquirer 2 long ones.
+fn rig_with_windows() -> Rig {
+    let minutes = |requests: u64, advices: u64| Windows {
+        requests: Duration::from_secs(60 * requests),
+        advices: Duration::from_secs(60 * advices),
+    };
+    let own = settings();
+    let usual = Windows {
+        requests: own.duplicate_window,
+        advices: own.advice_window,
+    };
+    let windows = [minutes(1, 5), usual, minutes(60, 30_000)].to_vec();
+    Rig::with_windows(settings(), windows, Auto::Flush)
+}
+
+fn of_acquirer(acquirer: u16, number: u32) -> domain::request::Facts {
+    domain::request::Facts {
+        acquirer: domain::ids::AcquirerId(acquirer),
+        ..facts(number)
+    }
+}
+
+#[test]
+fn each_acquirer_has_its_own_window() {
+    for (acquirer, seconds) in [(0, 60), (1, 600), (2, 3_600), (9, 600)] {
+        for (age, told) in [(seconds - 1, APPROVED), (seconds + 1, DUPLICATE)] {
+            let mut rig = rig_with_windows();
+            let mut old = of_acquirer(acquirer, 1);
+            old.trace.transmitted = TransmissionTime::at(NOON.before(Duration::from_secs(age)));
+            rig.request_as(old, 10, Transmission::First);
+            if told == APPROVED {
+                rig.respond(approval());
+            }
+            assert_eq!(rig.told(10), told, "acquirer {acquirer}, {age} s old");
+        }
+    }
+}
+
+/// A full table forgets what is past its own window, and no copy of the others is taken for new.
+#[test]
+fn what_is_kept_for_long_outlives_what_is_not() {
+    for restarts in [false, true] {
+        let mut rig = rig_with_windows();
+        for acquirer in [0, 2] {
+            let number = 1 + u32::from(acquirer);
+            rig.request_as(of_acquirer(acquirer, number), number, Transmission::First);
+            rig.respond(approval());
+        }
+        rig.pass(Duration::from_secs(900));
+        let room = Settings::live_max(settings().transactions_max);
+        for number in 100..(100 + u32::try_from(room).unwrap()) {
+            let mut other = of_acquirer(0, number);
+            other.trace.transmitted = TransmissionTime::at(rig.wall());
+            rig.request_as(other, number, Transmission::First);
+            rig.respond(approval());
+            rig.pass(Duration::from_secs(5));
+        }
+        if restarts {
+            rig.restart(rig.journal.len()).unwrap();
+        }
+        rig.seen.clear();
+        rig.request_as(of_acquirer(2, 3), 500, Transmission::Repeat);
+        assert_eq!((rig.told(500), sends(&rig)), (APPROVED, 0), "kept");
+        rig.request_as(of_acquirer(0, 1), 501, Transmission::Repeat);
+        // A restart has a little more room, and may know it still.
+        let told = rig.told(501);
+        assert!(
+            told == DUPLICATE || (restarts && told == APPROVED),
+            "{told:?}"
+        );
+        assert_eq!(sends(&rig), 0, "too old");
     }
 }

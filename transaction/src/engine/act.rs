@@ -2,10 +2,11 @@
 
 use core::time::Duration;
 
-use domain::ResponseCode;
 use domain::ids::Stan;
+use domain::profile::PartialApproval;
 use domain::record::{OutcomeKind, RefusalReason, ReversalCause};
 use domain::request::{Answer, IssuerLeg};
+use domain::{Amount, ResponseCode};
 
 use crate::engine::{Effect, Engine};
 use crate::input::{Assessment, Handle, Selection};
@@ -41,6 +42,17 @@ impl Engine {
         self.advance_leg(handle, stan, Signal::Unsent);
     }
 
+    /// Case g, where the issuer wants it: as if the deadline had passed. What has not left is not
+    /// the link's.
+    pub(crate) fn on_leg_lost(&mut self, handle: Handle, stan: Stan) {
+        let state = self.table.transaction(handle).map(|found| found.state);
+        if matches!(state, Some(State::Sent | State::Reversing)) {
+            self.advance_leg(handle, stan, Signal::Deadline);
+        } else {
+            self.count(Event::Stray);
+        }
+    }
+
     pub(crate) fn on_unusable(&mut self, handle: Handle, stan: Stan) {
         let what = Unusable {
             told: ResponseCode::MALFUNCTION,
@@ -59,7 +71,12 @@ impl Engine {
 
     pub(crate) fn on_deadline(&mut self, handle: Handle) {
         self.deadlines.clear(&mut self.table, handle);
-        self.advance(handle, Signal::Deadline);
+        let state = self.table.transaction(handle).map(|found| found.state);
+        if state.is_some_and(|state| !state.has_deadline()) {
+            self.on_wait_over(handle);
+        } else {
+            self.advance(handle, Signal::Deadline);
+        }
     }
 
     pub(crate) fn on_intent_durable(&mut self, handle: Handle) {
@@ -96,7 +113,7 @@ impl Engine {
         let (after, action) = before.on(signal);
         transaction.state = after;
         self.moved(before, after);
-        if !after.has_deadline() {
+        if before.has_deadline() && !after.has_deadline() {
             self.deadlines.clear(&mut self.table, handle);
         }
         self.act(handle, action);
@@ -133,6 +150,7 @@ impl Engine {
             Action::Reply => self.reply(handle),
             Action::ReverseInFlight(what) => self.reverse_in_flight(handle, what),
             Action::ReverseFurther(what) => self.reverse_further(handle, what),
+            Action::ReverseUndelivered => self.reverse_undelivered(handle),
             Action::ReleaseHeld { ending, answered } => {
                 self.release_held(handle, ending, answered);
             }
@@ -231,7 +249,7 @@ impl Engine {
         let code = match why {
             WhyUnsent::Unrouted(code) => code,
             WhyUnsent::Deadline => ResponseCode::MALFUNCTION,
-            WhyUnsent::Reversed => self.settings.reversed_original_answer,
+            WhyUnsent::Reversed => self.code_of_reversed(handle),
         };
         if why == WhyUnsent::Reversed {
             self.discard_frame(handle);
@@ -251,7 +269,7 @@ impl Engine {
         };
         let whole = transaction.store_answer(answer, arena);
         if answer.code.is_approval() {
-            transaction.left = transaction.facts.amount.minor();
+            transaction.left = transaction.approved();
         }
         if !whole {
             self.count(Event::AnswerCut);
@@ -405,14 +423,25 @@ fn judge<'a>(transaction: &Transaction, answer: &Answer<'a>) -> Signal<'a> {
     if !answer.code.is_approval() {
         return Signal::Decline(*answer);
     }
+    let asked = transaction.facts.amount;
     if answer.code == ResponseCode::PARTIAL_APPROVAL {
-        let told = ResponseCode::DO_NOT_HONOUR;
+        let is_less = answer
+            .amount
+            .is_some_and(|amount| is_less(amount, asked) && amount.minor() > 0);
+        let told = match transaction.profile.partial_approval {
+            PartialApproval::Pass if is_less => return Signal::Approval(*answer),
+            PartialApproval::Pass => ResponseCode::MALFUNCTION,
+            PartialApproval::Refuse => ResponseCode::DO_NOT_HONOUR,
+        };
         return Signal::Unusable(Unusable { told, code });
     }
-    let asked = transaction.facts.amount;
     if answer.amount.is_some_and(|amount| amount != asked) {
         let told = ResponseCode::MALFUNCTION;
         return Signal::Unusable(Unusable { told, code });
     }
     Signal::Approval(*answer)
+}
+
+fn is_less(amount: Amount, asked: Amount) -> bool {
+    amount != asked && asked.checked_sub(amount).is_some()
 }

@@ -15,7 +15,7 @@ use crate::transaction::{Transaction, is_buried};
 impl Engine {
     pub(crate) fn on_request(&mut self, request: &Request) {
         let found = self.look_up(request);
-        let policy = self.settings.duplicate_same_content;
+        let policy = request.profile.same_content;
         let frame = request.frame;
         match decide(found.seen, request.transmission, policy) {
             Decision::Process => self.admit(request),
@@ -24,10 +24,10 @@ impl Engine {
             Decision::Reject => self.refuse_copy(frame, CopyResult::Rejected),
             Decision::Conflict => self.refuse_copy(frame, CopyResult::Conflict),
             Decision::Reversed => {
-                self.refuse_reversed(frame, Event::Copy(CopyResult::Reversed));
+                self.refuse_reversed(request, Event::Copy(CopyResult::Reversed));
             }
             Decision::Buried => {
-                self.refuse_reversed(frame, Event::NotAdmitted(NotAdmitted::Tombstone));
+                self.refuse_reversed(request, Event::NotAdmitted(NotAdmitted::Tombstone));
             }
         }
     }
@@ -120,11 +120,12 @@ impl Engine {
             return true;
         }
         let wall = self.clock.wall();
-        let window = self.settings.duplicate_window;
+        let acquirer = request.facts.acquirer;
+        let window = self.table.windows(acquirer).requests;
         let sent = transmitted.resolve(wall);
         sent.is_some_and(|sent| {
             let is_near = sent >= wall.before(window) && sent <= wall.after(window);
-            is_near && !self.table.may_be_unknown(sent)
+            is_near && !self.table.may_be_unknown(acquirer, sent)
         })
     }
 
@@ -146,6 +147,7 @@ impl Engine {
             return;
         };
         self.count(Event::Copy(CopyResult::Stored));
+        self.delivered_again(handle);
         let reply = Reply::Answer(handle);
         self.emit(Output::Reply { frame, reply });
     }
@@ -170,13 +172,14 @@ impl Engine {
     }
 
     /// R9. Who is told so may rely on the reversal: it is durable by then.
-    fn refuse_reversed(&mut self, frame: FrameId, event: Event) {
+    fn refuse_reversed(&mut self, request: &Request, event: Event) {
+        let frame = request.frame;
         if !self.may_wait() {
             let busy = ResponseCode::MALFUNCTION;
             return self.not_admitted(frame, busy, NotAdmitted::InflightFull);
         }
         self.count(event);
-        let code = self.settings.reversed_original_answer;
+        let code = request.profile.reversed_original.code();
         self.reply_when_durable(frame, Reply::Code(code));
     }
 

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use domain::ResponseCode;
+use domain::ids::Stan;
 use domain::record::{ReversalCause, SafResult};
 use domain::request::DuplicateKey;
 use domain::response_code::ReversalEnding;
@@ -12,7 +13,7 @@ use crate::engine::{Effect, Engine};
 use crate::input::{Handle, OwedId};
 use crate::output::{Ended, EntryKind, Event, Output, Owed, StanReuse};
 use crate::saf::{SafEntry, Status};
-use crate::state::{Requested, State};
+use crate::state::{Ending, Requested, State};
 use crate::table::NONE;
 
 impl Engine {
@@ -21,6 +22,7 @@ impl Engine {
         let nobody = Requested {
             key: DuplicateKey(0),
             replacement: None,
+            waits: None,
         };
         self.owe_requested(handle, cause, nobody);
     }
@@ -38,6 +40,7 @@ impl Engine {
         let mut entry = SafEntry::new(handle, leg.issuer, Owed::Reversal(cause));
         entry.key = what.key;
         entry.replacement = what.replacement;
+        entry.waits = what.waits;
         entry.decided = decided;
         let Some(saf) = self.saf.insert(entry, Duration::ZERO, self.clock.now()) else {
             debug_assert!(false, "room for every reversal is taken at admission");
@@ -220,6 +223,26 @@ impl Engine {
         }
     }
 
+    /// Nothing has moved at the issuer, so what was owed for its silence is not: as long as no byte
+    /// of it has left (semantics §3.2, case c).
+    pub(crate) fn on_late_decline(&mut self, handle: Handle, stan: Stan) {
+        let Some(transaction) = self.table.transaction(handle) else {
+            return self.count(Event::Stray);
+        };
+        let is_it = transaction.state.ending() == Some(Ending::TimedOut)
+            && transaction.leg.is_some_and(|leg| leg.stan == stan);
+        let Some(saf) = self.first_owed(handle).filter(|_| is_it) else {
+            return;
+        };
+        let is_unsent = self
+            .saf
+            .get(saf)
+            .is_some_and(|entry| entry.attempts == 0 && !entry.found);
+        if is_unsent {
+            self.end_owed(saf, SafResult::Acknowledged);
+        }
+    }
+
     /// The answer may have come to an earlier transmission over another link; the latest one, if
     /// it is out, must not stay pending on its own.
     pub(crate) fn give_up(&mut self, saf: u32) {
@@ -274,6 +297,7 @@ impl Engine {
                 },
             },
         );
+        self.tell_waiting(saf, result);
         self.count(Event::SafEnded { what, result });
         self.leave_owed(handle, saf, Ended::of(result));
     }
@@ -385,6 +409,8 @@ impl Engine {
                 && transaction.exceptions == 0
         });
         if done {
+            // Nobody waits for anything of it any more.
+            self.deadlines.clear(&mut self.table, handle);
             self.table.finish(handle.index);
         }
     }

@@ -4,14 +4,17 @@ use core::time::Duration;
 
 use domain::ResponseCode;
 use domain::ids::Stan;
+use domain::profile::PartialApproval;
 use domain::record::{OutcomeKind, Record, RefusalReason, ReversalCause};
-use domain::request::{Answer, FrameId};
+use domain::request::{Answer, FrameId, Reversal};
 use domain::time::Instant;
 
 use crate::input::{Assessment, Handle, Input, Selection};
 use crate::output::{Event, LegEnding, NotAdmitted, Output, StanReuse};
 use crate::settings::Settings;
-use crate::testing::{Auto, DEADLINE, Rig, approval, code, decline, facts, kes, settings};
+use crate::testing::{
+    Auto, DEADLINE, Rig, approval, code, decline, facts, kes, reversal, settings,
+};
 
 const APPROVED: Option<ResponseCode> = Some(ResponseCode::APPROVED);
 const MALFUNCTION: Option<ResponseCode> = Some(ResponseCode::MALFUNCTION);
@@ -247,6 +250,42 @@ fn fault_056_a_partial_approval_is_told_05_and_reversed() {
         None,
         "all that was approved"
     );
+}
+
+#[test]
+fn fault_056_a_partial_approval_is_passed_on_where_the_session_takes_it() {
+    let partial = |amount| Answer {
+        code: ResponseCode::PARTIAL_APPROVAL,
+        amount,
+        ..approval()
+    };
+    let mut rig = Rig::new(Auto::Flush);
+    rig.profile.partial_approval = PartialApproval::Pass;
+    rig.request(1, 10);
+    rig.respond(partial(Some(kes(4_000))));
+    assert_eq!(rig.told(10), Some(ResponseCode::PARTIAL_APPROVAL));
+    assert!(rig.reversals_sent().is_empty());
+    for restarts in [false, true] {
+        if restarts {
+            rig.restart(rig.journal.len()).unwrap();
+        }
+        let above = Reversal {
+            replacement: Some(kes(4_001)),
+            ..reversal(1, 20 + u32::from(restarts))
+        };
+        rig.give(Input::Reversal(above));
+        let told = rig.told(20 + u32::from(restarts));
+        assert_eq!(told, Some(ResponseCode::INVALID_AMOUNT), "4,000 are left");
+    }
+    // How much was approved must be there, and be less than what was asked for.
+    for amount in [None, Some(kes(0)), Some(kes(10_000)), Some(kes(10_001))] {
+        let mut rig = Rig::new(Auto::Flush);
+        rig.profile.partial_approval = PartialApproval::Pass;
+        rig.request(1, 10);
+        rig.respond(partial(amount));
+        assert_eq!(rig.told(10), MALFUNCTION);
+        assert_eq!(rig.reversals_sent().len(), 1);
+    }
 }
 
 #[test]
@@ -586,7 +625,7 @@ fn steps(handle: Handle, selection: Selection, stan: Stan) -> [Input<'static>; 7
             answer,
         },
         durable(9),
-        Input::Reversal(crate::testing::reversal(1, 20)),
+        Input::Reversal(reversal(1, 20)),
         durable(10),
     ]
 }
@@ -624,7 +663,7 @@ fn surprises(handle: Handle, selection: Selection, stan: Stan) -> [Input<'static
         Input::ReversalUnsent { owed },
         assessed(Assessment::Accept),
         selected(selection),
-        Input::Reversal(crate::testing::reversal(1, 21)),
+        Input::Reversal(reversal(1, 21)),
         Input::Durable { lsn },
     ]
 }

@@ -5,6 +5,7 @@ use std::vec::Vec;
 
 use domain::bytes::Text;
 use domain::pan::PanToken;
+use domain::profile::UnknownOriginal;
 use domain::record::{OutcomeKind, Record, ReversalCause, SafResult};
 use domain::request::{Answer, DuplicateKey, FrameId, Reversal, Transmission};
 use domain::{Amount, ResponseCode};
@@ -65,11 +66,8 @@ fn v01_an_unknown_original_gets_a_durable_tombstone_first() {
 
 #[test]
 fn v01_the_answer_follows_the_profile() {
-    let settings = Settings {
-        unknown_original: ResponseCode::ORIGINAL_NOT_FOUND,
-        ..settings()
-    };
-    let mut rig = Rig::with(settings, Auto::Flush);
+    let mut rig = Rig::new(Auto::Flush);
+    rig.profile.unknown_original = UnknownOriginal::NotFound;
     rig.reverse(1, 20);
     assert_eq!(rig.told(20), Some(ResponseCode::ORIGINAL_NOT_FOUND));
     rig.request(1, 10);

@@ -74,6 +74,7 @@ fn signal(name: &str) -> Signal<'static> {
         "Reversal" => Signal::Reversal(Requested {
             key: DuplicateKey(1),
             replacement: None,
+            waits: None,
         }),
         other => panic!("no signal {other}"),
     }
@@ -98,7 +99,7 @@ fn name(action: &Action<'_>) -> String {
 }
 
 /// Every legal transition that changes the state or calls for work, but those after the end.
-const LEGAL: [(&str, &str, &str, &str); 31] = [
+const LEGAL: [(&str, &str, &str, &str); 32] = [
     ("Assessing", "Accepted", "Routing", "SelectRoute"),
     ("Assessing", "Declined", "Settling(Refused)", "Refuse"),
     ("Assessing", "Deadline", "Assessing", "Abandon"),
@@ -170,6 +171,12 @@ const LEGAL: [(&str, &str, &str, &str); 31] = [
         "ReverseFurther",
     ),
     (
+        "Settled(Approved)",
+        "Deadline",
+        "Settled(Reversed)",
+        "ReverseUndelivered",
+    ),
+    (
         "Settled(PartlyReversed)",
         "Reversal",
         "Settled(Reversed)",
@@ -227,6 +234,7 @@ fn a_partial_reversal_keeps_the_rest() {
     let partial = Requested {
         key: DuplicateKey(1),
         replacement: Some(5),
+        waits: None,
     };
     let (after, _) = State::Settled(Ending::Approved).on(Signal::Reversal(partial));
     assert_eq!(after, State::Settled(Ending::PartlyReversed));

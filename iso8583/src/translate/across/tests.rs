@@ -396,6 +396,8 @@ fn owed(
         account: b"5061001234567890",
         original: MessageKind::Request,
         leg: &leg,
+        stan: leg.stan,
+        form: translate::ReversalForm::Advice,
         forwarding: &forwarding,
         amount: facts.amount,
         replacement: kept.map(|minor| Amount::new(minor, Currency::KES).unwrap()),

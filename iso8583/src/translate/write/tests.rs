@@ -340,6 +340,8 @@ fn reversal_of<'a>(
         account: b"5061001234567890",
         original: MessageKind::Request,
         leg,
+        stan: leg.stan,
+        form: ReversalForm::Advice,
         forwarding: us,
         amount: facts.amount,
         replacement: None,
@@ -347,6 +349,28 @@ fn reversal_of<'a>(
         cause: ReversalCause::Timeout,
         transmission: Transmission::First,
         transmitted: TransmissionTime::from_number(601_120_003),
+    }
+}
+
+#[test]
+fn a_reversal_may_be_a_request_with_a_number_of_its_own() {
+    let (facts, leg, us) = (facts(), leg(), forwarding());
+    for (transmission, mti) in [
+        (Transmission::First, b"0400"),
+        (Transmission::Repeat, b"0401"),
+    ] {
+        let reversal = IssuerReversal {
+            stan: Stan::new(500_007).unwrap(),
+            form: ReversalForm::Request,
+            transmission,
+            ..reversal_of(&facts, &leg, &us)
+        };
+        let bytes = written(|out| write_reversal(DIALECT, &reversal, out));
+        assert_eq!(&bytes[..4], mti);
+        let read = Message::new(DIALECT, bytes);
+        assert_eq!(read.view().field(11), Some(b"500007".as_slice()));
+        let named = read.view().field(90).unwrap();
+        assert_eq!(named[4..10], leg.stan.digits());
     }
 }
 

@@ -438,6 +438,7 @@ impl SafOwedV1 {
                 2 => ReversalCause::Requested,
                 3 => ReversalCause::InvalidAnswer,
                 4 => ReversalCause::Restart,
+                5 => ReversalCause::Undelivered,
                 _ => return Err(RecordError::Value("reversal cause")),
             },
             key: DuplicateKey(u128::from_le_bytes(self.key)),

@@ -17,7 +17,7 @@ use router::{
 };
 use transaction::Settings;
 use transaction::reconciliation::Parties;
-use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
+use transaction::settings::{Chunks, OutsideWindow, SafPolicy};
 
 use super::*;
 use crate::simulation::journal::{Start, Stop};
@@ -219,10 +219,7 @@ fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
         issuers: usize::from(ISSUERS),
         duplicate_window: Duration::from_secs(bounds.window_s),
         outside_window: OutsideWindow::Refuse,
-        duplicate_same_content: SameContent::Replay,
         timeout_answer: ResponseCode::ISSUER_INOPERATIVE,
-        reversed_original_answer: ResponseCode::DUPLICATE,
-        unknown_original: ResponseCode::APPROVED,
         decision_timeout: Duration::from_millis(500),
         saf: SafPolicy {
             response_timeout: Duration::from_secs(3),

@@ -6,13 +6,13 @@ use std::vec::Vec;
 
 use domain::ids::IssuerId;
 use domain::record::{Record, SafDone, SafResult};
-use domain::request::Transmission;
+use domain::request::{IssuerLeg, Transmission};
 use domain::{ResponseCode, time::Instant};
 
-use crate::input::Input;
-use crate::output::{Event, Output, Owed, StanReuse};
+use crate::input::{Handle, Input};
+use crate::output::{Event, LegEnding, Output, Owed, StanReuse};
 use crate::settings::{SafPolicy, Settings};
-use crate::testing::{Auto, DEADLINE, Rig, approval, code, settings};
+use crate::testing::{Auto, DEADLINE, Rig, approval, code, decline, settings};
 
 /// Request 1 has timed out; its reversal has been sent once.
 fn owing() -> Rig {
@@ -352,4 +352,89 @@ fn what_is_owed_leaves_one_by_one_while_requests_need_the_links() {
         yields: false,
     });
     assert_eq!(rig.attempts(), 3);
+}
+
+/// Request 1 has timed out; its reversal waits behind another one in a window of one.
+fn timed_out_behind_another() -> (Rig, Handle, IssuerLeg) {
+    let mut settings = settings();
+    settings.saf.inflight_max = 1;
+    let mut rig = Rig::with(settings, Auto::Flush);
+    rig.request(2, 12);
+    rig.pass(Duration::from_millis(1));
+    rig.request(1, 10);
+    let (handle, leg) = rig.sent();
+    rig.pass(DEADLINE);
+    assert_eq!(rig.attempts(), 1, "the first one has the window");
+    (rig, handle, leg)
+}
+
+fn declined_late(rig: &mut Rig, handle: Handle, leg: IssuerLeg) {
+    let stan = leg.stan;
+    let answer = decline();
+    rig.give(Input::Response {
+        handle,
+        stan,
+        answer,
+    });
+    rig.give(Input::LateDecline { handle, stan });
+}
+
+#[test]
+fn a_late_decline_drops_a_reversal_that_has_not_left() {
+    let (mut rig, handle, leg) = timed_out_behind_another();
+    declined_late(&mut rig, handle, leg);
+    assert_eq!(rig.engine.counts().saf, 1, "the other one stays");
+    rig.respond_to_reversal(ResponseCode::APPROVED);
+    rig.pass(Duration::from_secs(600));
+    assert_eq!(rig.attempts(), 1, "it never leaves");
+    assert!(rig.records().ends_with(&["late", "saf-done", "saf-done"]));
+    rig.restart(rig.journal.len()).unwrap();
+    rig.pass(Duration::from_secs(60));
+    assert_eq!(rig.attempts(), 0, "nor after a restart");
+}
+
+#[test]
+fn a_late_decline_changes_nothing_once_the_reversal_has_left() {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    let (handle, leg) = rig.sent();
+    rig.pass(DEADLINE);
+    assert_eq!(rig.attempts(), 1);
+    declined_late(&mut rig, handle, leg);
+    assert_eq!(rig.engine.counts().saf, 1);
+    // One that a restart found may have left before it.
+    rig.restart(rig.journal.len()).unwrap();
+    rig.links_down = true;
+    rig.give(Input::LateDecline {
+        handle,
+        stan: leg.stan,
+    });
+    assert_eq!(rig.engine.counts().saf, 1);
+}
+
+#[test]
+fn a_lost_link_ends_at_once_what_was_sent_on_it() {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    let (handle, leg) = rig.sent();
+    let stan = leg.stan;
+    rig.give(Input::LegLost { handle, stan });
+    assert_eq!(rig.told(10), Some(ResponseCode::ISSUER_INOPERATIVE));
+    assert_eq!(rig.attempts(), 1);
+    assert_eq!(rig.leg_endings(), [LegEnding::TimedOut]);
+    rig.give(Input::LegLost { handle, stan });
+    assert_eq!(rig.attempts(), 1, "once");
+
+    // What has not left is not the link's.
+    let mut rig = Rig::new(Auto::Decide);
+    rig.request(1, 10);
+    let (handle, leg) = rig
+        .engine
+        .busy_legs()
+        .next()
+        .map(|(at, leg)| (at, *leg))
+        .unwrap();
+    let stan = leg.stan;
+    rig.give(Input::LegLost { handle, stan });
+    assert_eq!(rig.records(), ["intent"]);
 }

@@ -1,0 +1,257 @@
+//! What a session and a link ask for where practice differs (semantics.md §16), on real sockets: the
+//! test is the bank.
+
+use std::time::Duration;
+
+use njia_tests::e2e::desk::{answered, with_field};
+use njia_tests::e2e::scene::{ALONE, SHORT, Scene, asked, next, reversal, told};
+use njia_tests::e2e::session::{Session, purchase};
+
+/// A purchase that the bank approves; as it was sent.
+#[track_caller]
+fn approved(session: &mut Session, link: &mut Session, stan: &str) -> Vec<u8> {
+    let request = purchase(stan);
+    session.send(&request).unwrap();
+    let first = asked(link, "0200");
+    link.send(&answered(&first, "00")).unwrap();
+    assert_eq!(next(session), told("0210", stan, "00"));
+    request
+}
+
+#[test]
+fn a_forwarded_reversal_is_told_what_the_issuer_says() {
+    let forward = [
+        ALONE,
+        ("NJIA__LISTENER__POS__REVERSAL_REQUEST", "forward"),
+        ("NJIA__LISTENER__POS__TIMEOUT_ANSWER", "68"),
+        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "500"),
+    ];
+    let (scene, mut link) = Scene::open("forwarded", &forward);
+    let mut session = scene.session();
+    let first = approved(&mut session, &mut link, "000001");
+    session.send(&reversal(*b"0400", "000002", &first)).unwrap();
+    let owed = asked(&mut link, "0420");
+    assert!(!session.has_more().unwrap(), "it waits for the bank");
+    link.send(&answered(&owed, "25")).unwrap();
+    assert_eq!(next(&mut session), told("0410", "000002", "25"));
+
+    // A bank that is silent: the session's word for that, and the copy hears how it ended.
+    let second = approved(&mut session, &mut link, "000003");
+    session
+        .send(&reversal(*b"0400", "000004", &second))
+        .unwrap();
+    asked(&mut link, "0420");
+    assert_eq!(next(&mut session), told("0410", "000004", "68"));
+    let again = asked(&mut link, "0421");
+    session
+        .send(&reversal(*b"0401", "000004", &second))
+        .unwrap();
+    link.send(&answered(&again, "00")).unwrap();
+    assert_eq!(next(&mut session), told("0410", "000004", "00"));
+
+    // An advice of a reversal waits for nobody.
+    let third = approved(&mut session, &mut link, "000005");
+    session.send(&reversal(*b"0420", "000006", &third)).unwrap();
+    assert_eq!(next(&mut session), told("0430", "000006", "00"));
+    let owed = asked(&mut link, "0420");
+    link.send(&answered(&owed, "00")).unwrap();
+    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.check_sums().unwrap();
+    scene.close_with(link);
+}
+
+#[test]
+fn fault_056_a_session_that_takes_partial_approvals_gets_the_amount() {
+    let partial = |value| ("NJIA__LISTENER__POS__PARTIAL_APPROVAL", value);
+    for (name, value, code, amount) in [
+        ("partial", "true", "10", "000000000900"),
+        ("no-partial", "false", "05", "000000001500"),
+    ] {
+        let (scene, mut link) = Scene::open(name, &[ALONE, partial(value)]);
+        let mut session = scene.session();
+        session.send(&purchase("000001")).unwrap();
+        let first = asked(&mut link, "0200");
+        let less = with_field(&answered(&first, "10"), 4, "000000000900");
+        link.send(&less).unwrap();
+        let answer = session.receive().unwrap();
+        let found = (answer.text(39), answer.text(4));
+        assert_eq!(found, (code.to_owned(), amount.to_owned()));
+        if value == "false" {
+            let owed = asked(&mut link, "0420");
+            link.send(&answered(&owed, "00")).unwrap();
+        }
+        scene.node.settle(Duration::from_secs(20)).unwrap();
+        let owed = scene.metric("njia_reversals_total", &["owed"]);
+        assert_eq!(owed, if value == "true" { 0.0 } else { 1.0 });
+        scene.close_with(link);
+    }
+}
+
+#[test]
+fn a_listener_has_its_own_words_for_copies_and_reversals() {
+    let own = [
+        ALONE,
+        ("NJIA__LISTENER__POS__DUPLICATE_SAME_CONTENT", "reject"),
+        ("NJIA__LISTENER__POS__UNKNOWN_ORIGINAL", "25"),
+        ("NJIA__LISTENER__POS__REVERSED_ORIGINAL_ANSWER", "12"),
+    ];
+    let (scene, mut link) = Scene::open("words", &own);
+    let mut session = scene.session();
+    let unknown = purchase("000001");
+    session
+        .send(&reversal(*b"0400", "000002", &unknown))
+        .unwrap();
+    assert_eq!(next(&mut session), told("0410", "000002", "25"));
+    session.send(&unknown).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000001", "12"));
+
+    let first = approved(&mut session, &mut link, "000003");
+    session.send(&first).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000003", "94"));
+    let repeat = [b"0201", &first[4..]].concat();
+    session.send(&repeat).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000003", "00"));
+    let request = purchase("000004");
+    session.send(&request).unwrap();
+    let second = asked(&mut link, "0200");
+    session.send(&request).unwrap();
+    assert_eq!(
+        next(&mut session),
+        told("0210", "000004", "94"),
+        "in flight"
+    );
+    link.send(&answered(&second, "00")).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000004", "00"));
+    scene.close_with(link);
+}
+
+#[test]
+fn an_approval_that_nobody_was_told_is_reversed_after_the_window() {
+    let reverse = [
+        ALONE,
+        ("NJIA__LISTENER__POS__REVERSE_UNDELIVERED", "true"),
+        ("NJIA__DUPLICATES__WINDOW_S", "10"),
+    ];
+    let (scene, mut link) = Scene::open("untold", &reverse);
+    // Its transactions live on either shard, its session on one.
+    let requests = ["000001", "000002", "000003", "000004"].map(purchase);
+    for request in &requests {
+        let mut gone = scene.session();
+        gone.send(request).unwrap();
+        let first = asked(&mut link, "0200");
+        drop(gone);
+        scene.await_that("it is seen to be gone", || {
+            scene.metric("njia_sessions", &[]) == 0.0
+        });
+        link.send(&answered(&first, "00")).unwrap();
+    }
+    let mut session = scene.session();
+    session
+        .send(&[b"0201", &requests[2][4..]].concat())
+        .unwrap();
+    assert_eq!(next(&mut session), told("0210", "000003", "00"));
+    let told_in_time = approved(&mut session, &mut link, "000005");
+    for _ in 0..3 {
+        let owed = asked(&mut link, "0420");
+        link.send(&answered(&owed, "00")).unwrap();
+    }
+    scene.node.settle(Duration::from_secs(20)).unwrap();
+    let undelivered = scene.metric("njia_reversals_total", &["undelivered", "acknowledged"]);
+    assert_eq!(undelivered, 3.0);
+    session.send(&told_in_time).unwrap();
+    assert_eq!(next(&mut session).2, "00", "whoever was told keeps it");
+    scene.node.check_sums().unwrap();
+    scene.close_with(link);
+}
+
+#[test]
+fn a_reversal_may_be_a_request_with_a_number_of_its_own() {
+    let own = [
+        ALONE,
+        SHORT,
+        ("NJIA__ISSUER__BANK__REVERSAL_MTI", "0400"),
+        ("NJIA__ISSUER__BANK__REVERSAL_STAN", "new"),
+        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "300"),
+    ];
+    let (scene, mut link) = Scene::open("own-number", &own);
+    let mut session = scene.session();
+    session.send(&purchase("000001")).unwrap();
+    let request = asked(&mut link, "0200");
+    assert_eq!(next(&mut session), told("0210", "000001", "91"));
+    let first = asked(&mut link, "0400");
+    let again = asked(&mut link, "0401");
+    assert_eq!(first.text(11), again.text(11), "the same in each sending");
+    assert_ne!(first.text(11), request.text(11));
+    assert_eq!(
+        first.text(90)[4..10],
+        request.text(11),
+        "DE90 names the original"
+    );
+    let (scene, mut link) = scene.killed();
+    let found = asked(&mut link, "0401");
+    assert_eq!(found.text(11), first.text(11), "and after a restart");
+    link.send(&answered(&found, "00")).unwrap();
+    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.close_with(link);
+}
+
+#[test]
+fn a_late_decline_cancels_a_reversal_that_has_not_left() {
+    let cancel = [
+        ALONE,
+        SHORT,
+        ("NJIA__NODE__SHARDS", "1"),
+        ("NJIA__SAF__INFLIGHT_MAX", "1"),
+        (
+            "NJIA__ISSUER__BANK__CANCEL_REVERSAL_ON_LATE_DECLINE",
+            "true",
+        ),
+    ];
+    let (scene, mut link) = Scene::open("cancelled", &cancel);
+    let mut session = scene.session();
+    session.send(&purchase("000001")).unwrap();
+    asked(&mut link, "0200");
+    session.send(&purchase("000002")).unwrap();
+    let second = asked(&mut link, "0200");
+    assert_eq!(next(&mut session), told("0210", "000001", "91"));
+    assert_eq!(next(&mut session), told("0210", "000002", "91"));
+    let of_first = asked(&mut link, "0420");
+    link.send(&answered(&second, "51")).unwrap();
+    scene.await_that("the second one is owed no longer", || {
+        scene.metric("njia_saf_depth", &[]) == 1.0
+    });
+    link.send(&answered(&of_first, "00")).unwrap();
+    scene.node.settle(Duration::from_secs(20)).unwrap();
+    // Whatever else would have left is behind the sign-off.
+    scene.node.check_sums().unwrap();
+    scene.close_with(link);
+}
+
+#[test]
+fn what_is_in_flight_on_a_lost_link_is_reversed_at_once_where_the_issuer_wants_it() {
+    let fail = [
+        ALONE,
+        ("NJIA__ROUTE__BANK_CARDS__DEADLINE_MS", "60000"),
+        ("NJIA__ISSUER__BANK__FAIL_IN_FLIGHT_ON_LINK_LOSS", "true"),
+    ];
+    let (scene, mut link) = Scene::open("lost-link", &fail);
+    let mut session = scene.session();
+    // On either shard.
+    for stan in ["000001", "000002", "000003", "000004"] {
+        session.send(&purchase(stan)).unwrap();
+        asked(&mut link, "0200");
+    }
+    drop(link);
+    let mut codes: Vec<_> = (0..4).map(|_| next(&mut session)).collect();
+    codes.sort_unstable();
+    let expected = ["000001", "000002", "000003", "000004"].map(|stan| told("0210", stan, "91"));
+    assert_eq!(codes, expected, "long before the deadline");
+    let mut link = scene.bank.signed_on().unwrap();
+    for _ in 0..4 {
+        let owed = link.receive().unwrap();
+        assert!(["0420", "0421"].contains(&owed.mti().as_str()));
+        link.send(&answered(&owed, "00")).unwrap();
+    }
+    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.close_with(link);
+}
