@@ -75,7 +75,7 @@ impl Share {
     pub(crate) fn has_room(&self, claim: Claim) -> bool {
         match claim {
             Claim::New => self.inflight.get() < self.inflight_max,
-            Claim::Repeat | Claim::Reversal | Claim::Advice => true,
+            Claim::Repeat | Claim::Reversal | Claim::Advice | Claim::Reconciliation => true,
         }
     }
 }

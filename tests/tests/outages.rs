@@ -136,7 +136,7 @@ fn three_times_the_load_it_holds_costs_no_goodput_and_no_memory() {
         "shed",
         "waited_too_long",
     ];
-    let refused: f64 = reasons.into_iter().map(|reason| rejected(reason)).sum();
+    let refused: f64 = reasons.into_iter().map(rejected).sum();
     // A repeat that caught up with its request shares a line with it; of 100 messages one repeats.
     let shared = refused - told;
     assert!(

@@ -124,7 +124,7 @@ impl Shard {
             return self.refuse_for(RejectReason::JournalUnavailable, session, frame);
         }
         if rounds >= RECONCILIATIONS_MAX {
-            return self.refuse_for(RejectReason::Overloaded, session, frame);
+            return self.refuse_for(RejectReason::QueueFull, session, frame);
         }
         self.admit_of(asker, frame, now);
     }
@@ -170,7 +170,7 @@ impl Shard {
             let earlier = std::mem::replace(&mut round.asker, asker);
             let before = std::mem::replace(&mut round.frame, frame);
             if let Asker::Session(earlier) = earlier {
-                self.reply(earlier, &[]);
+                self.reply(earlier, &[], None);
             }
             return self.pool.give(before);
         }
@@ -456,7 +456,7 @@ impl Shard {
         });
         let bytes = framed.and_then(|len| out.get(..len)).unwrap_or_default();
         match asker {
-            Asker::Session(session) => self.reply(session, bytes),
+            Asker::Session(session) => self.reply(session, bytes, None),
             Asker::Link(link, _) => self.answer_on_link(link, bytes.to_vec(), now),
         }
         self.work.scratch = out;

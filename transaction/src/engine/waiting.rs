@@ -70,7 +70,9 @@ impl Engine {
             (SafResult::Acknowledged, _) if entry.attempts == 0 => ResponseCode::APPROVED,
             (SafResult::Acknowledged | SafResult::Refused, Some(code)) => told(code),
             (SafResult::Acknowledged, None) => ResponseCode::APPROVED,
-            (SafResult::Refused | SafResult::Expired, _) => ResponseCode::ISSUER_TIMED_OUT,
+            (SafResult::Refused | SafResult::Expired | SafResult::Dropped, _) => {
+                ResponseCode::ISSUER_TIMED_OUT
+            }
         };
         self.reply_when_durable(frame, Reply::Acknowledge { code });
         let handle = entry.handle;
@@ -110,6 +112,7 @@ impl Engine {
         };
         let stands = transaction.state == State::Settled(Ending::Approved)
             && transaction.saf_head == NONE
+            && transaction.exceptions == 0
             && transaction.advised.is_none();
         let is_reversed = transaction.profile.undelivered == Undelivered::Reverse;
         if stands && is_reversed && transaction.queue == u8::MAX {
@@ -148,6 +151,7 @@ impl Engine {
         let is_untold = transaction.state == State::Settled(Ending::Approved)
             && transaction.saf_head == NONE
             && transaction.frame.is_none()
+            && transaction.exceptions == 0
             && transaction.profile.undelivered == Undelivered::Reverse
             && !self.table.is_finished(index);
         let handle = self.table.handle(index);

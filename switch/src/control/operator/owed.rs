@@ -89,6 +89,7 @@ const fn cause_word(cause: ReversalCause) -> &'static str {
         ReversalCause::Requested => "requested",
         ReversalCause::InvalidAnswer => "invalid_answer",
         ReversalCause::Restart => "restart",
+        ReversalCause::Undelivered => "undelivered",
     }
 }
 

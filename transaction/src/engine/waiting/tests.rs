@@ -188,9 +188,12 @@ fn w06_an_approval_that_nobody_fetched_is_reversed_after_the_window() {
     assert_eq!(rig.attempts(), 0);
     rig.pass(Duration::from_millis(1));
     assert_eq!(rig.attempts(), 1);
-    let cause = rig.journal.iter().find_map(|record| match record {
-        Record::SafOwed(owed) => Some(owed.cause),
-        _ => None,
+    let cause = rig.journal.iter().find_map(|record| {
+        if let Record::SafOwed(owed) = record {
+            Some(owed.cause)
+        } else {
+            None
+        }
     });
     assert_eq!(cause, Some(ReversalCause::Undelivered));
     rig.request(1, 11);
