@@ -161,8 +161,8 @@ pub struct Limits {
     pub request_queue_max: usize,
     /// How long a request may wait for its shard, before it is refused with 96.
     pub request_wait_max: Duration,
-    /// Messages from one shard to another that wait in their channel; while more wait before it, new
-    /// requests for that shard are refused with 96.
+    /// Messages from one shard to another that wait in their channel; while more wait before it,
+    /// new requests for that shard are refused with 96.
     pub mesh_messages_max: usize,
     /// Bytes waiting to be written to one session or link; beyond it the connection is closed.
     pub out_queue_bytes_max: usize,
@@ -583,8 +583,8 @@ impl Config {
 pub struct Remembered {
     /// Transactions at once.
     pub entries: usize,
-    /// Transactions a second that can be kept for the whole of the longest window of all listeners. At a higher
-    /// rate the table fills up, and further requests get 96.
+    /// Transactions a second that can be kept for the whole of the longest window of all listeners.
+    /// At a higher rate the table fills up, and further requests get 96.
     pub per_second: usize,
     /// Memory of a full table.
     pub bytes: usize,

@@ -222,7 +222,8 @@ impl Keyring {
         })
     }
 
-    /// A reversal as the engine knows it, waiting under `frame`, of a session that asks for nothing.
+    /// A reversal as the engine knows it, waiting under `frame`, of a session that asks for
+    /// nothing.
     #[must_use]
     pub fn reversal(
         &self,

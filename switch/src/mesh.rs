@@ -36,8 +36,8 @@ pub(crate) enum Message {
         /// The message.
         frame: Box<Frame>,
     },
-    /// Where DE90 leads → holder of the original: the reversal; and back, when that was forgotten on
-    /// the way.
+    /// Where DE90 leads → holder of the original: the reversal; and back, when that was forgotten
+    /// on the way.
     Reversal {
         /// Where the answer goes.
         session: SessionRef,

@@ -1,5 +1,5 @@
-//! What a session and a link ask for where practice differs (semantics.md §16), on real sockets: the
-//! test is the bank.
+//! What a session and a link ask for where practice differs (semantics.md §16), on real sockets:
+//! the test is the bank.
 
 use std::time::Duration;
 

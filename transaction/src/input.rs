@@ -104,8 +104,8 @@ pub enum Input<'a> {
         /// The STAN of the leg.
         stan: Stan,
     },
-    /// The answer to this transaction found its session gone, or its connection failed before it was
-    /// written.
+    /// The answer to this transaction found its session gone, or its connection failed before it
+    /// was written.
     Undelivered {
         /// The transaction.
         handle: Handle,

@@ -1,5 +1,5 @@
-//! Where a transaction is found by what all its messages share: acquirer, DE37, DE41 and DE42. For a
-//! reversal whose DE90 leads nowhere (semantics §3.3): real networks fill it differently.
+//! Where a transaction is found by what all its messages share: acquirer, DE37, DE41 and DE42. For
+//! a reversal whose DE90 leads nowhere (semantics §3.3): real networks fill it differently.
 //!
 //! All transactions of one reference are chained, the newest first. The chain is linked both ways,
 //! so that an acquirer whose DE37 never changes costs no walk when one of them is forgotten.

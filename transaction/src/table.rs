@@ -2,6 +2,8 @@
 //! finished ones in the order in which they may be forgotten, in one list for each length of time
 //! that they are kept: what is kept longer than others holds none of them.
 
+mod keeping;
+
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -16,6 +18,7 @@ use crate::index::KeyIndex;
 use crate::input::Handle;
 use crate::settings::{Chunks, Settings, Windows};
 use crate::transaction::Transaction;
+use keeping::{Kept, TERMS_MAX, Term, place_of};
 
 /// No position.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -45,30 +48,6 @@ pub(crate) struct Table {
     forgotten: WallTime,
 }
 
-/// How long the transactions of some acquirers are kept, and those that are finished. What is kept
-/// for long holds nobody else's.
-#[derive(Clone, Copy, Debug)]
-struct Term {
-    windows: Windows,
-    /// Settled, owing nothing: of each list the head may go first.
-    finished: [List; Kept::LISTS],
-    /// The latest DE7 of which a copy may be unknown by now.
-    unknown: WallTime,
-    /// The same for advices.
-    unknown_advice: WallTime,
-}
-
-impl Term {
-    const fn new(windows: Windows) -> Self {
-        Self {
-            windows,
-            finished: [List::EMPTY; Kept::LISTS],
-            unknown: WallTime::from_unix_millis(0),
-            unknown_advice: WallTime::from_unix_millis(0),
-        }
-    }
-}
-
 /// One position of the slab.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -82,60 +61,6 @@ pub(crate) struct Entry {
     /// Which list of finished ones it is in.
     finished: Option<u8>,
     body: Body,
-}
-
-/// How long an entry is kept, once it is finished.
-#[derive(Clone, Copy, Debug)]
-struct Kept {
-    /// Its admission.
-    since: WallTime,
-    /// Beyond the window; at most another one, but for an advice.
-    longer: Duration,
-    /// Of that, what it is kept in any case; the rest gives way to requests when there is no place.
-    least: Duration,
-    /// Whose copies it is kept for.
-    kind: MessageKind,
-    /// The window of its acquirer.
-    window: Duration,
-    /// Its place among the terms.
-    term: usize,
-}
-
-impl Kept {
-    /// The window alone; up to an eighth longer; up to another window longer; advices. An entry
-    /// waits behind another of its list for no more than that, whatever is in the other lists.
-    const LISTS: usize = 4;
-    /// The list of advices.
-    const ADVICES: u8 = 3;
-
-    fn list(&self) -> u8 {
-        let window = self.window;
-        if self.kind == MessageKind::Advice {
-            Self::ADVICES
-        } else if self.longer.is_zero() {
-            0
-        } else if self.longer.saturating_mul(8) <= window {
-            1
-        } else {
-            2
-        }
-    }
-
-    fn until(&self) -> WallTime {
-        self.since.after(self.window).after(self.longer)
-    }
-
-    /// Until when it is kept in any case.
-    fn least(&self) -> WallTime {
-        self.since.after(self.window).after(self.least)
-    }
-
-    /// The list that it belongs in, over all terms.
-    fn number(&self) -> u8 {
-        let first = self.term.saturating_mul(Self::LISTS);
-        let number = first.saturating_add(usize::from(self.list()));
-        u8::try_from(number).unwrap_or(u8::MAX)
-    }
 }
 
 /// What lies at a position.
@@ -683,16 +608,6 @@ impl Entry {
         body: Body::Vacant,
     };
 }
-
-/// The term and the list in it that a number stands for.
-const fn place_of(number: u8) -> (usize, usize) {
-    let number = number as usize;
-    (number / Kept::LISTS, number % Kept::LISTS)
-}
-
-/// Windows that differ, those of the settings among them.
-const TERMS_MAX: usize = Windows::DIFFERENT_MAX + 1;
-const _: () = assert!(TERMS_MAX * Kept::LISTS <= 255, "a list is told by a byte");
 
 /// The entries of one trace key.
 #[derive(Clone, Copy, Debug)]

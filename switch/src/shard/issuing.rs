@@ -356,8 +356,8 @@ impl Shard {
         issuer.is_some_and(|issuer| issuer.reversal.cancel_on_late_decline)
     }
 
-    /// What was in flight on a link of this shard, where its issuer wants no wait for it: each owner
-    /// hears that no answer comes. Semantics §3.2, case g.
+    /// What was in flight on a link of this shard, where its issuer wants no wait for it: each
+    /// owner hears that no answer comes. Semantics §3.2, case g.
     pub(super) fn fail_in_flight(&mut self, lost: &[OutboundId], now: Instant) {
         for outbound in lost {
             let OutboundId { handle, stan, .. } = *outbound;

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use domain::ResponseCode;
 use domain::request::Answer;
 use iso8583::{Dialect, Writer, translate};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use super::eventually;
 use super::session::{Received, Session};
@@ -26,6 +27,8 @@ impl Desk {
     pub fn open() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
+        // Who does not read is felt soon.
+        set_socket_recv_buffer_size(&listener, 64 * 1024)?;
         Ok(Self { listener })
     }
 

@@ -1,5 +1,5 @@
-//! A switch whose bank is the test itself, which says what comes when; and a simulated operator that
-//! takes what the bank does not.
+//! A switch whose bank is the test itself, which says what comes when; and a simulated operator
+//! that takes what the bank does not.
 
 use std::fs;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! Acquirers that wait for more than a durable record: for an issuer's answer to their reversal, and
-//! those whose approval could not be told.
+//! Acquirers that wait for more than a durable record: for an issuer's answer to their reversal,
+//! and those whose approval could not be told.
 //!
 //! | row | what waits | until | then |
 //! |---|---|---|---|
