@@ -101,7 +101,7 @@ fn fault_054_an_issuer_that_reads_nothing_is_left_and_each_request_is_answered()
         SHORT,
         // The breaker would spare it.
         ("NJIA__ISSUER__BANK__BREAKER__CALLS_MIN", "1000000"),
-        ("NJIA__LIMITS__FRAME_DEADLINE_MS", "500"),
+        ("NJIA__LIMITS__FRAME_DEADLINE_MS", "2000"),
         ("NJIA__LIMITS__OUT_QUEUE_BYTES_MAX", "16384"),
         ("NJIA__LIMITS__SESSION_INFLIGHT_MAX", "65536"),
         ("NJIA__LIMITS__REQUEST_WAIT_MAX_MS", "60000"),
@@ -114,12 +114,12 @@ fn fault_054_an_issuer_that_reads_nothing_is_left_and_each_request_is_answered()
     let mut codes: Vec<(String, u32)> = Vec::new();
     // What the kernels hold comes first.
     while !is_closed() && sent < 60_000 {
-        let stans = (sent + 1)..=(sent + 200);
+        let stans = (sent + 1)..=(sent + 40);
         let many: Vec<u8> = stans
             .flat_map(|stan| framed(&purchase_and(&format!("{stan:06}"), &[(60, &filler)])))
             .collect();
         session.send_raw(&many).unwrap();
-        sent += 200;
+        sent += 40;
         while session.has_more().unwrap() {
             count(&mut codes, &next(&mut session).2);
         }
