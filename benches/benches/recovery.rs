@@ -28,7 +28,7 @@ use persistence::recovery::{Place, Recovery, Tail};
 use persistence::segment_header::SegmentHeader;
 use persistence::sink::{Class, Sink};
 use transaction::reconciliation::Parties;
-use transaction::settings::{Chunks, OutsideWindow, SafPolicy, SameContent};
+use transaction::settings::{Chunks, OutsideWindow, SafPolicy};
 use transaction::{Engine, Settings};
 
 const TRANSACTIONS: usize = 1 << 19;
@@ -52,10 +52,7 @@ fn settings() -> Settings {
         issuers: 4,
         duplicate_window: Duration::from_secs(600),
         outside_window: OutsideWindow::Admit,
-        duplicate_same_content: SameContent::Replay,
         timeout_answer: ResponseCode::ISSUER_INOPERATIVE,
-        reversed_original_answer: ResponseCode::DUPLICATE,
-        unknown_original: ResponseCode::APPROVED,
         decision_timeout: Duration::from_secs(1),
         saf: SafPolicy {
             response_timeout: Duration::from_secs(5),

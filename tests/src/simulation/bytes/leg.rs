@@ -5,7 +5,7 @@ use domain::bytes::Text;
 use domain::ids::Stan;
 use domain::request::{Facts, IssuerLeg, Transmission};
 use iso8583::mti::Function;
-use iso8583::translate::{self, IssuerAdvice, IssuerRequest, IssuerReversal};
+use iso8583::translate::{self, IssuerAdvice, IssuerRequest, IssuerReversal, ReversalForm};
 use transaction::matching::{Echo, Expected, ResponseKind};
 use transaction::output::{OwedAdvice, OwedReversal};
 
@@ -45,6 +45,8 @@ pub(in crate::simulation) fn write_reversal(
             account: &pan_digits(account_of(facts)),
             original: owed.original,
             leg: &owed.leg,
+            stan: owed.leg.stan,
+            form: ReversalForm::Advice,
             forwarding: &forwarding(),
             amount: facts.amount,
             replacement: owed.replacement,
