@@ -249,6 +249,7 @@ impl Shell {
             Output::LegEnded { .. }
             | Output::GiveUpReversal { .. }
             | Output::Operated { .. }
+            | Output::AskOwed { .. }
             | Output::Retried { .. }
             | Output::FindOriginal { .. }
             | Output::AssignLeg { .. }

@@ -493,6 +493,9 @@ impl Shard {
                 self.look_up_original((handle, from), &query, around);
                 Ok(())
             }
+            message @ (Message::AskOwed { .. } | Message::OwedOf { .. }) => {
+                self.take_of_owed(message, around)
+            }
             Message::Original { handle, original } => {
                 self.give(Input::Original { handle, original }, around)
             }
