@@ -493,8 +493,8 @@ impl Shard {
                 self.look_up_original((handle, from), &query, around);
                 Ok(())
             }
-            message @ (Message::AskOwed { .. } | Message::OwedOf { .. }) => {
-                self.take_of_owed(message, around)
+            asked @ (Message::AskOwed { .. } | Message::OwedOf { .. }) => {
+                self.owed_of(asked, around)
             }
             Message::Original { handle, original } => {
                 self.give(Input::Original { handle, original }, around)

@@ -36,7 +36,7 @@ impl Shard {
     }
 
     /// What is asked before a completion leaves, and what is told.
-    pub(super) fn take_of_owed(
+    pub(super) fn owed_of(
         &mut self,
         message: Message,
         around: &mut Around<'_>,
