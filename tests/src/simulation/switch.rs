@@ -451,14 +451,14 @@ impl Shard {
                 session,
                 ask,
                 bytes,
-            } => {
-                let waiting = Waiting {
+            } => self.ask(
+                Waiting {
                     ask,
                     session,
                     bytes,
-                };
-                self.ask(waiting, around)
-            }
+                },
+                around,
+            ),
             Message::Assess {
                 handle,
                 from,
@@ -493,9 +493,7 @@ impl Shard {
                 self.look_up_original((handle, from), &query, around);
                 Ok(())
             }
-            asked @ (Message::AskOwed { .. } | Message::OwedOf { .. }) => {
-                self.owed_of(asked, around)
-            }
+            Message::AskOwed { .. } | Message::OwedOf { .. } => self.owed_of(message, around),
             Message::Original { handle, original } => {
                 self.give(Input::Original { handle, original }, around)
             }
@@ -508,9 +506,8 @@ impl Shard {
             Message::Unsent { id } => self.unsent(id, around),
             Message::Answer { id, said } => self.answered(id, &said, around),
             Message::GiveUp { link, expected } => {
-                if let Some(home) = self.homes.get_mut(&link) {
-                    home.pending.give_up(expected, around.instant());
-                }
+                let home = self.homes.get_mut(&link);
+                home.map_or((), |home| home.pending.give_up(expected, around.instant()));
                 Ok(())
             }
             Message::LinkState { link, up } => self.link_state(link, up, around),
