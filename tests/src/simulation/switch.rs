@@ -506,8 +506,9 @@ impl Shard {
             Message::Unsent { id } => self.unsent(id, around),
             Message::Answer { id, said } => self.answered(id, &said, around),
             Message::GiveUp { link, expected } => {
-                let home = self.homes.get_mut(&link);
-                home.map_or((), |home| home.pending.give_up(expected, around.instant()));
+                if let Some(home) = self.homes.get_mut(&link) {
+                    home.pending.give_up(expected, around.instant());
+                }
                 Ok(())
             }
             Message::LinkState { link, up } => self.link_state(link, up, around),
