@@ -59,6 +59,7 @@ impl Config {
                 *named = acquirer(*named);
             }
         }
+        self.stand_in = self.stand_in.numbered(acquirer, issuer)?;
         let of_file = std::mem::take(&mut self.acquirers);
         // One that the file does not have has no listener.
         let inflight_max = |name: &String| {
@@ -320,6 +321,26 @@ mod tests {
             panic!("the example has routes");
         };
         assert_eq!(first.conditions.acquirers, [AcquirerId(1)], "by name too");
+    }
+
+    #[test]
+    fn who_is_stood_in_for_goes_by_name() {
+        const RULE: &str = "\n[[stand_in]]\nname = \"floor\"\nissuer = \"bank\"\n\
+                            prefixes = [\"4\"]\nacquirers = [\"acquirer-1\"]\n\
+                            [stand_in.floor_limits]\nKES = 500_000\n";
+        let mut known = known(&["momo", "bank"]);
+        known.acquirers.insert(0, "gone".to_owned());
+        let config = parsed(&format!("{EXAMPLE}{RULE}"));
+        let config = config.numbered(&known).unwrap();
+        let [rule] = config.stand_in.rules.as_slice() else {
+            panic!("one rule");
+        };
+        assert_eq!(rule.issuer, IssuerId(1));
+        assert_eq!(rule.conditions.acquirers, [AcquirerId(1)]);
+        let [laid_out] = config.stand_in.table.routes() else {
+            panic!("one route");
+        };
+        assert_eq!(laid_out.candidates(), [IssuerId(1)]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Rules by which the switch approves in place of an issuer that cannot be asked.
 
-use domain::ids::{IssuerId, RouteId};
+use domain::ids::{AcquirerId, IssuerId, RouteId};
+use router::error::TableError;
 use router::{Candidate, RouteSpec, RouteTable};
 
 use super::endpoints::{name, position, unique_names};
@@ -73,6 +74,25 @@ fn spec(rule: &StandIn) -> RouteSpec {
 const UNUSED: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl StandInRules {
+    /// The same rules, for the same names, after acquirers and issuers got other ids.
+    ///
+    /// # Errors
+    /// They do not make a table with other ids, which they do with any.
+    pub(super) fn numbered(
+        mut self,
+        acquirer: impl Fn(AcquirerId) -> AcquirerId,
+        issuer: impl Fn(IssuerId) -> IssuerId,
+    ) -> Result<Self, Vec<TableError>> {
+        for rule in &mut self.rules {
+            rule.issuer = issuer(rule.issuer);
+            for named in &mut rule.conditions.acquirers {
+                *named = acquirer(*named);
+            }
+        }
+        self.table = RouteTable::build(self.rules.iter().map(spec).collect())?;
+        Ok(self)
+    }
+
     /// The rule of that number in the table.
     #[must_use]
     pub fn rule(&self, id: RouteId) -> Option<&StandIn> {
