@@ -249,7 +249,6 @@ impl Shell {
             Output::LegEnded { .. }
             | Output::GiveUpReversal { .. }
             | Output::Operated { .. }
-            | Output::AskOwed { .. }
             | Output::Retried { .. }
             | Output::FindOriginal { .. }
             | Output::AssignLeg { .. }

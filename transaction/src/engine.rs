@@ -6,7 +6,6 @@
 mod act;
 mod admit;
 mod book;
-mod following;
 mod owed;
 #[cfg(test)]
 mod tests;
@@ -196,7 +195,6 @@ impl Engine {
                 self.saf.issuer_up(issuer, now);
                 self.book.owed.issuer_up(issuer);
             }
-            Input::OwedOf { owed, is_owed } => self.on_owed_of(owed, is_owed),
             Input::IssuerDown { issuer } => self.saf.issuer_down(issuer),
             Input::Yield { issuer, yields } => self.saf.set_yield(issuer, yields),
             Input::Operate { ticket, operate } => self.on_operate(ticket, &operate),

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use domain::ids::{AuthorisationId, IssuerId, Lsn, TransactionId};
+use domain::ids::{AuthorisationId, IssuerId, Lsn};
 use domain::reconciliation::Verdict;
 use domain::record::{
     AdviceOrigin, Completed, Operation, OutcomeKind, OwedKind, RefusalReason, ReversalCause,
@@ -117,14 +117,6 @@ pub enum Output {
         owed: OwedId,
         /// Whether the origin digit is odd.
         transmission: Transmission,
-    },
-    /// Ask the shard of an original, by [`crate::Engine::owes_advice`], whether its issuer is still
-    /// owed the advice of it; answer with [`crate::input::Input::OwedOf`].
-    AskOwed {
-        /// The completion that would leave.
-        owed: OwedId,
-        /// What it completes.
-        original: TransactionId,
     },
     /// The latest transmission of this reversal or advice is waited for no longer: its link moves
     /// the key to the late ones, unless that link has brought the answer. One for each

@@ -475,7 +475,7 @@ fn must_owe(transaction: &Transaction) -> bool {
 
 /// Node, start, shard and serial, the serial last: neighbours in time are neighbours in the index.
 /// Two that share them, since the serial has wrapped in between, are told apart by the whole id.
-pub(crate) const fn id_key(id: TransactionId) -> u64 {
+const fn id_key(id: TransactionId) -> u64 {
     let [.., a, b, c, d, e, f, g, h] = id.0.to_be_bytes();
     let origin = u32::from_be_bytes([a, b, c, d]);
     let serial = u32::from_be_bytes([e, f, g, h]).rotate_right(SHARD_BITS);

@@ -77,7 +77,6 @@ impl Shard {
                 stage.end(timing, self.clock, &self.metrics);
             }
             Output::Discard { frame } => self.discard(frame),
-            Output::AskOwed { owed, original } => self.ask_owed(owed, original, now),
             Output::Operated { ticket, result } => self.tell_operated(ticket, result),
             Output::Retried { ticket, retried } => self.tell_retried(ticket, retried),
             Output::Noted { token } => self.follow_noted(token),

@@ -451,14 +451,14 @@ impl Shard {
                 session,
                 ask,
                 bytes,
-            } => self.ask(
-                Waiting {
+            } => {
+                let waiting = Waiting {
                     ask,
                     session,
                     bytes,
-                },
-                around,
-            ),
+                };
+                self.ask(waiting, around)
+            }
             Message::Assess {
                 handle,
                 from,
@@ -493,7 +493,6 @@ impl Shard {
                 self.look_up_original((handle, from), &query, around);
                 Ok(())
             }
-            Message::AskOwed { .. } | Message::OwedOf { .. } => self.owed_of(message, around),
             Message::Original { handle, original } => {
                 self.give(Input::Original { handle, original }, around)
             }

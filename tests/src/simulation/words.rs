@@ -2,7 +2,7 @@
 
 use domain::bytes::Text;
 use domain::currency::Currency;
-use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Slot, Stan, TransactionId};
+use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Slot, Stan};
 use domain::pan::{Account, PanToken, SealedPan};
 use domain::profile::{Profile, ReversalAnswer};
 use domain::request::{
@@ -352,16 +352,6 @@ pub(super) enum Message {
         handle: Handle,
         from: u16,
         query: Box<OriginalQuery>,
-    },
-    /// To the same, before a completion leaves.
-    AskOwed {
-        owed: OwedId,
-        from: u16,
-        original: TransactionId,
-    },
-    OwedOf {
-        owed: OwedId,
-        is_owed: bool,
     },
     Original {
         handle: Handle,

@@ -9,11 +9,9 @@ use domain::request::DuplicateKey;
 use domain::response_code::ReversalEnding;
 use domain::time::WallTime;
 
-use crate::engine::following::unasked;
 use crate::engine::{Effect, Engine};
 use crate::input::{Handle, OwedId};
 use crate::output::{Ended, EntryKind, Event, Output, Owed, StanReuse};
-use crate::replay::id_key;
 use crate::saf::{SafEntry, Status};
 use crate::state::{Ending, Requested, State};
 use crate::table::NONE;
@@ -77,11 +75,10 @@ impl Engine {
         };
         transaction.reversed_at = reversed.unwrap_or(transaction.reversed_at);
         transaction.owed_count = transaction.owed_count.saturating_add(1);
-        let (ordinal, id) = (transaction.owed_count, transaction.id);
+        let ordinal = transaction.owed_count;
         if let Some(entry) = self.saf.get_mut(saf) {
             entry.ordinal = ordinal;
         }
-        self.saf.index_advice(saf, id_key(id));
         self.chain_last(handle, saf);
     }
 
@@ -151,9 +148,6 @@ impl Engine {
         let Some(saf) = self.saf.next_to_send(now) else {
             return false;
         };
-        if self.ask_before(saf) {
-            return true;
-        }
         if let Some(entry) = self.saf.get(saf) {
             let owed = entry.id(saf);
             let transmission = entry.transmission();
@@ -255,7 +249,7 @@ impl Engine {
         let Some(entry) = self.saf.get(saf) else {
             return;
         };
-        if entry.status == Status::InFlight && unasked(entry, saf).is_none() {
+        if entry.status == Status::InFlight {
             let owed = entry.id(saf);
             self.emit(Output::GiveUpReversal { owed });
         }

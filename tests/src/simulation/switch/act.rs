@@ -69,15 +69,6 @@ impl Shard {
             }
             Output::FindOriginal { handle, query } => self.find_original(handle, query, around),
             Output::AssignLeg { handle, issuer, .. } => self.assign_leg(handle, issuer, around),
-            Output::AskOwed { owed, original } => {
-                let (to, from) = (original.slot().owner(self.shards).0, self.id);
-                let ask = Message::AskOwed {
-                    owed,
-                    from,
-                    original,
-                };
-                self.tell(to, ask, around);
-            }
             Output::Operated { .. } | Output::Retried { .. } => {
                 return Err(("operator", format!("{output:?}: nobody acts by hand here")));
             }

@@ -35,27 +35,6 @@ impl Shard {
         self.tell(to, find, around);
     }
 
-    /// What is asked before a completion leaves, and what is told.
-    pub(super) fn owed_of(
-        &mut self,
-        message: Message,
-        around: &mut Around<'_>,
-    ) -> Result<(), Broken> {
-        match message {
-            Message::AskOwed {
-                owed,
-                from,
-                original,
-            } => {
-                let is_owed = self.engine.owes_advice(original);
-                self.tell(from, Message::OwedOf { owed, is_owed }, around);
-                Ok(())
-            }
-            Message::OwedOf { owed, is_owed } => self.give(Input::OwedOf { owed, is_owed }, around),
-            _ => Err(("advice", "no word of what is owed".to_owned())),
-        }
-    }
-
     pub(super) fn look_up_original(
         &mut self,
         (handle, from): (Handle, u16),
