@@ -13,6 +13,7 @@
 //! | A08 | nothing | no room to promise it | 96 | nothing, nothing is remembered |
 //! | A09 | nothing | older than an advice may be | 94 | nothing |
 //! | A10 | nothing | its original's issuer is not configured any more | 00 | nothing: people look |
+//! | A11 | nothing | names an original that is undecided | 96 | nothing, nothing is remembered |
 
 use core::time::Duration;
 
@@ -60,6 +61,9 @@ pub enum Original {
     },
     /// It was reversed, or is being.
     Reversed,
+    /// It has not ended, or its end is not durable: another issuer may still get it, and a crash may
+    /// take it back. Nobody was told of it either, so whoever completes it comes too early.
+    Undecided,
 }
 
 impl Engine {
@@ -188,7 +192,7 @@ impl Engine {
         let full = |reason| Err((ResponseCode::MALFUNCTION, reason));
         let promised = self.saf.count().saturating_add(self.load.exposed);
         if promised >= self.settings.saf_free_of_reserve()
-            || !self.saf.has_room_for(advice.fields.len())
+            || !self.make_room_for_content(advice.fields.len())
         {
             return full(NotAdmitted::SafFull);
         }
@@ -229,6 +233,10 @@ impl Engine {
                 self.assign(handle, Some(issuer));
             }
             Original::Reversed => self.advance(handle, Signal::NotForwarded),
+            Original::Undecided => {
+                let code = ResponseCode::MALFUNCTION;
+                self.advance(handle, Signal::Unassigned { code });
+            }
         }
     }
 
@@ -293,7 +301,8 @@ impl Engine {
 
     /// Without room for the advice that it would owe, nobody is approved.
     pub(crate) fn on_stood_in(&mut self, handle: Handle, what: StoodIn<'_>) {
-        if self.saf.has_room_for(what.fields.len()) && self.saf.knows_issuer(what.leg.issuer) {
+        let has_room = self.make_room_for_content(what.fields.len());
+        if has_room && self.saf.knows_issuer(what.leg.issuer) {
             return self.advance(handle, Signal::StoodIn(what));
         }
         self.return_stan(what.leg);

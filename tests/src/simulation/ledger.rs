@@ -353,7 +353,9 @@ impl Ledger {
             ..
         } = ask.what
         {
-            return match code.is_approval() {
+            // A06: what was reversed before it came is acknowledged, whatever it says.
+            let buried = self.journal.state(purchase).buried;
+            return match code.is_approval() && !buried {
                 true => Err(("A-05", format!("{ask:?} was acknowledged"))),
                 false => Ok(()),
             };

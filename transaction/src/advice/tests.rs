@@ -98,6 +98,38 @@ fn a02_a_completion_follows_the_issuer_of_its_original() {
     assert_eq!(sent.leg.issuer, leg.issuer);
 }
 
+/// A crash may take back the leg that it would name, or another issuer get it.
+#[test]
+fn a11_a_completion_of_what_is_undecided_comes_again() {
+    let check = |original: fn(&mut Rig), settle: fn(&mut Rig)| {
+        let mut rig = Rig::new(Auto::Decide);
+        original(&mut rig);
+        advise_as(&mut rig, 2, 20, 1);
+        assert_eq!(rig.told(20), Some(ResponseCode::MALFUNCTION));
+        rig.flush();
+        settle(&mut rig);
+        advise_as(&mut rig, 2, 21, 1);
+        rig.flush();
+        assert_eq!(rig.told(21), Some(OK));
+        let completed = rig.journal.last().map(|record| match record {
+            Record::Advised(advised) => advised.completes.is_some(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(completed, Some(true));
+    };
+    check(|rig| advise(rig, advice(1, 10)), |_| ());
+    let answered = |rig: &mut Rig| {
+        rig.respond(approval());
+        rig.flush();
+    };
+    check(|rig| rig.request(1, 10), answered);
+    let sent = |rig: &mut Rig| {
+        rig.request(1, 10);
+        rig.flush();
+    };
+    check(sent, answered);
+}
+
 //= docs/rules.md#A-03
 #[test]
 fn a03_a_completion_of_what_was_reversed_is_left_to_people() {
@@ -347,6 +379,25 @@ fn what_ends_an_advice() {
     check(b"30", 3, "advice-done", Some(SafResult::Refused));
     check(b"25", 3, "advice-done", Some(SafResult::Refused));
     check(b"91", 3, "advised", None);
+}
+
+#[test]
+fn exceptions_that_nobody_looks_at_keep_no_advice_out() {
+    let settings = Settings {
+        advice_bytes_max: 20,
+        ..settings()
+    };
+    let mut rig = Rig::with(settings, Auto::Flush);
+    for number in 1..=4 {
+        advise(&mut rig, advice(number, number));
+        assert_eq!(rig.told(number), Some(OK), "{number}");
+        for _ in 0..3 {
+            respond(&mut rig, code(b"30"));
+            rig.pass(Duration::from_secs(60));
+        }
+        assert_eq!(rig.records().last(), Some(&"advice-done"));
+    }
+    assert_eq!(rig.engine.counts().exceptions, 2, "twenty bytes hold two");
 }
 
 #[test]

@@ -348,6 +348,16 @@ impl Engine {
         first
     }
 
+    /// Whether `len` bytes of content can be kept. Exceptions that keep some give way, the oldest
+    /// first: the journal has them all the same, and nobody may be kept from being promised
+    /// anything until people have looked.
+    pub(crate) fn make_room_for_content(&mut self, len: usize) -> bool {
+        while let Some(oldest) = self.saf.exception_in_the_way(len) {
+            self.forget_exception(oldest);
+        }
+        self.saf.has_room_for(len)
+    }
+
     fn forget_exception(&mut self, saf: u32) {
         let handle = self.saf.get(saf).map(|entry| entry.handle);
         self.saf.forget_exception(saf);

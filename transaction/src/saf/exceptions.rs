@@ -26,6 +26,21 @@ impl Saf {
         (self.exceptions > self.exceptions_max).then_some(self.excepted.head)
     }
 
+    /// The oldest exception that keeps content, if what is owed needs room for `len` bytes more.
+    pub(crate) fn exception_in_the_way(&self, len: usize) -> Option<u32> {
+        if self.has_room_for(len) {
+            return None;
+        }
+        let mut position = self.excepted.head;
+        while position != NONE && self.content(position).is_empty() {
+            position = self.get(position).map_or(NONE, |entry| {
+                let [_, aging] = entry.links;
+                aging.next
+            });
+        }
+        (position != NONE).then_some(position)
+    }
+
     /// Forgets an exception.
     pub(crate) fn forget_exception(&mut self, position: u32) {
         self.leave_exceptions(position);
