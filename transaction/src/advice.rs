@@ -61,8 +61,8 @@ pub enum Original {
     },
     /// It was reversed, or is being.
     Reversed,
-    /// It has not ended, or its end is not durable: another issuer may still get it, and a crash may
-    /// take it back. Nobody was told of it either, so whoever completes it comes too early.
+    /// It has not ended, or its end is not durable: another issuer may still get it, and a crash
+    /// may take it back. Nobody was told of it either, so whoever completes it comes too early.
     Undecided,
 }
 
