@@ -40,10 +40,17 @@ pub(crate) struct Replay {
     by_id: KeyIndex,
     /// The next position to close; `None` while the journal is being fed.
     cursor: Option<u32>,
+    /// The latest time that a record names: what could be forgotten when it was written may be
+    /// forgotten here. What is over only since then may be named by a record further on.
+    reached: WallTime,
 }
 
 impl Engine {
     pub(crate) fn replay_record(&mut self, record: &Record<'_>) -> Result<(), RecoverError> {
+        if let Some(at) = written_at(record) {
+            let replay = self.replaying();
+            replay.reached = replay.reached.max(at);
+        }
         match record {
             Record::Intent(intent) => self.replay_intent(intent),
             Record::Refused(refused) => self.replay_refused(refused),
@@ -118,9 +125,9 @@ impl Engine {
         if self.saf.count().saturating_add(unowed) > self.settings.saf_max {
             return Err(RecoverError::SafExhausted);
         }
-        let by_id = KeyIndex::new(0, 0);
-        let cursor = Some(0);
-        self.replay = Some(Replay { by_id, cursor });
+        let replay = self.replaying();
+        replay.by_id = KeyIndex::new(0, 0);
+        replay.cursor = Some(0);
         self.open_book();
         Ok(())
     }
@@ -392,12 +399,7 @@ impl Engine {
         let id = transaction.id;
         let trace_key = transaction.facts.trace_key;
         let handle = self.replay_insert(trace_key, Body::Transaction(transaction))?;
-        let entries_max = self.settings.transactions_max;
-        let seed = self.settings.seed;
-        let replay = self.replay.get_or_insert_with(|| Replay {
-            by_id: KeyIndex::new(entries_max, seed),
-            cursor: None,
-        });
+        let replay = self.replaying();
         let indexed = replay.by_id.insert(id_key(id), handle.index);
         debug_assert!(indexed, "it holds as many ids as there are entries");
         Ok(handle)
@@ -413,10 +415,13 @@ impl Engine {
         inserted.ok_or(RecoverError::TableExhausted)
     }
 
-    /// Forgets a finished entry, if one lies outside the window.
+    /// Forgets a finished entry, if one lay outside the window when the latest record was written;
+    /// otherwise one that does by the clock of this start.
     fn replay_forget(&mut self) -> bool {
-        let wall = self.clock.wall();
-        let Some(oldest) = self.table.oldest_to_forget(wall) else {
+        let reached = self.replay.as_ref().map(|replay| replay.reached);
+        let found = [reached, Some(self.clock.wall())].into_iter().flatten();
+        let mut found = found.filter_map(|wall| Some((self.table.oldest_to_forget(wall)?, wall)));
+        let Some((oldest, wall)) = found.next() else {
             return false;
         };
         let id = self.table.at(oldest).map(|transaction| transaction.id);
@@ -424,6 +429,16 @@ impl Engine {
             replay.by_id.remove(id_key(id), oldest);
         }
         self.table.forget(oldest, wall)
+    }
+
+    fn replaying(&mut self) -> &mut Replay {
+        let entries_max = self.settings.transactions_max;
+        let seed = self.settings.seed;
+        self.replay.get_or_insert_with(|| Replay {
+            by_id: KeyIndex::new(entries_max, seed),
+            cursor: None,
+            reached: WallTime::default(),
+        })
     }
 
     fn replayed(&self, id: TransactionId) -> Option<Handle> {
@@ -445,6 +460,27 @@ impl Engine {
         if let Some(transaction) = self.table.transaction_mut(found) {
             change(transaction);
         }
+    }
+}
+
+/// The time that a record of a transaction names: when it was decided, or shortly before.
+const fn written_at(record: &Record<'_>) -> Option<WallTime> {
+    match record {
+        Record::Intent(intent) => Some(intent.admitted),
+        Record::Refused(refused) => Some(refused.admitted),
+        Record::Outcome(outcome) => Some(outcome.decided),
+        Record::SafOwed(owed) => Some(owed.decided),
+        Record::Tombstone(tombstone) => Some(tombstone.decided),
+        Record::Advised(advised) => Some(advised.admitted),
+        Record::SafDone(_)
+        | Record::AdviceDone(_)
+        | Record::LateResponse(_)
+        | Record::Operated(_)
+        | Record::Day(_)
+        | Record::Totals(_)
+        | Record::Reconciled(_)
+        | Record::ReconciliationOwed(_)
+        | Record::ReconciliationDone(_) => None,
     }
 }
 

@@ -197,7 +197,7 @@ impl MacEngine for SoftwareMac {
 }
 
 /// The MACs of one endpoint as they are configured: each direction has a key of its own. What is in
-/// use stands in [`super::endpoint_keys::EndpointKeys`].
+/// use stands in `EndpointKeys`.
 #[derive(Debug)]
 pub struct EndpointMac {
     /// Checks what comes.
