@@ -381,6 +381,23 @@ fn what_ends_an_advice() {
 }
 
 #[test]
+fn advices_in_flight_take_no_room_for_answers() {
+    let settings = Settings {
+        inflight_max: 2,
+        answer_bytes_max: 0,
+        ..settings()
+    };
+    let mut rig = Rig::with(settings, Auto::Decide);
+    for number in 1..=6 {
+        advise(&mut rig, advice(number, number));
+    }
+    rig.flush();
+    for number in 1..=6 {
+        assert_eq!(rig.told(number), Some(OK), "{number}");
+    }
+}
+
+#[test]
 fn exceptions_that_nobody_looks_at_keep_no_advice_out() {
     let settings = Settings {
         advice_bytes_max: 20,

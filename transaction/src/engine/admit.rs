@@ -99,8 +99,9 @@ impl Engine {
         if crowd.count >= CROWD_MAX && !self.table.forget(crowd.oldest, wall) {
             return false;
         }
-        let inflight = self.load.inflight;
-        while !self.table.has_room(inflight) {
+        // Advices are in flight too, beyond the bound of requests, and store nothing.
+        let answers = self.load.inflight.min(self.settings.inflight_max);
+        while !self.table.has_room(answers) {
             let Some(oldest) = self.table.oldest_to_forget(wall) else {
                 return false;
             };
