@@ -19,7 +19,7 @@ use domain::record::{
     Advised, Intent, Operated, Operation, Outcome, OutcomeKind, Record, Refused, ReversalCause,
     SafDone, SafOwed, SafResult,
 };
-use domain::request::{IssuerLeg, TraceKey};
+use domain::request::{Answer, IssuerLeg, TraceKey};
 use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
 
@@ -30,7 +30,7 @@ use crate::input::Handle;
 use crate::output::{Ended, Owed};
 use crate::saf::{SafEntry, Status};
 use crate::state::{Ending, Requested, Signal, State};
-use crate::table::{Body, NONE};
+use crate::table::{Body, MOVES_MAX, NONE};
 use crate::transaction::Transaction;
 
 /// What only a recovery needs.
@@ -204,11 +204,10 @@ impl Engine {
             OutcomeKind::NotSent => Ending::NotSent,
             OutcomeKind::AcquirerReversed => Ending::AcquirerReversed,
         };
-        let need = outcome.answer.fields.len().saturating_add(ARENA_SLACK);
-        while self.table.arena.free() < need && self.replay_forget() {}
+        self.replay_room_for(&outcome.answer);
         self.replay_state(found, State::Settled(ending));
         if let Some((transaction, arena)) = self.table.with_arena(found) {
-            transaction.store_answer(&outcome.answer, arena);
+            transaction.store_answer(&outcome.answer, found.index, arena);
             transaction.settle_replayed(ending);
         }
         if ending == Ending::Approved {
@@ -429,6 +428,20 @@ impl Engine {
             replay.by_id.remove(id_key(id), oldest);
         }
         self.table.forget(oldest, wall)
+    }
+
+    /// Makes room for an answer, as far as that can be.
+    fn replay_room_for(&mut self, answer: &Answer<'_>) {
+        let need = answer.fields.len().saturating_add(ARENA_SLACK);
+        let reached = self.replaying().reached;
+        let mut moves = 0_u32;
+        while self.table.arena.free() < need {
+            if moves < MOVES_MAX && self.table.move_lasting_answer(reached) {
+                moves = moves.saturating_add(1);
+            } else if !self.replay_forget() {
+                return;
+            }
+        }
     }
 
     fn replaying(&mut self) -> &mut Replay {

@@ -250,11 +250,17 @@ impl Transaction {
         transaction
     }
 
-    /// Stores what the acquirer is told. `false` when the further fields found no room.
-    pub(crate) fn store_answer(&mut self, answer: &Answer<'_>, arena: &mut Arena) -> bool {
+    /// Stores what the acquirer is told; `place` is the position of this transaction. `false` when
+    /// the further fields found no room.
+    pub(crate) fn store_answer(
+        &mut self,
+        answer: &Answer<'_>,
+        place: u32,
+        arena: &mut Arena,
+    ) -> bool {
         let currency = self.facts.amount.currency();
         let amount = answer.amount.filter(|amount| amount.currency() == currency);
-        let fields = arena.store(answer.fields);
+        let fields = arena.store(answer.fields, place);
         self.answer = StoredAnswer {
             code: answer.code,
             authorisation: answer.authorisation,

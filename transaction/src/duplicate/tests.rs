@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::input::Input;
-use crate::output::{CopyResult, Event, NotAdmitted, Output};
+use crate::output::{CopyResult, Event, NotAdmitted, Output, Reply};
 use crate::settings::{OutsideWindow, Settings, Windows};
 use crate::testing::{Auto, NOON, Rig, approval, code, facts, settings};
 use core::time::Duration;
@@ -332,5 +332,49 @@ fn what_is_kept_for_long_outlives_what_is_not() {
             "{told:?}"
         );
         assert_eq!(sends(&rig), 0, "too old");
+    }
+}
+
+/// The bytes of its answer lie in one ring with those of the others.
+#[test]
+fn an_answer_that_is_kept_for_long_takes_no_room_from_others() {
+    for restarts in [false, true] {
+        let own = settings();
+        let settings = Settings {
+            answer_bytes_max: 512,
+            inflight_max: 1,
+            ..own
+        };
+        let windows = |minutes: u64| Windows {
+            requests: Duration::from_secs(60 * minutes),
+            advices: own.advice_window,
+        };
+        let mut rig = Rig::with_windows(settings, [windows(1), windows(60)].to_vec(), Auto::Flush);
+        rig.request_as(of_acquirer(1, 1), 1, Transmission::First);
+        rig.respond(approval());
+        for number in 2..200 {
+            rig.pass(Duration::from_secs(5));
+            let mut other = of_acquirer(0, number);
+            other.trace.transmitted = TransmissionTime::at(rig.wall());
+            rig.request_as(other, number, Transmission::First);
+            rig.respond(approval());
+            assert_eq!(rig.told(number), APPROVED, "{number}");
+        }
+        if restarts {
+            rig.restart(rig.journal.len()).unwrap();
+        }
+        let answered = approval().fields;
+        rig.seen.clear();
+        rig.request_as(of_acquirer(1, 1), 500, Transmission::Repeat);
+        assert_eq!((rig.told(500), sends(&rig)), (APPROVED, 0), "kept");
+        let Some(Output::Reply {
+            reply: Reply::Answer(handle),
+            ..
+        }) = rig.seen.last()
+        else {
+            panic!("{:?}", rig.seen);
+        };
+        let told = rig.engine.answer(*handle).unwrap();
+        assert_eq!(told.fields, answered, "whole");
     }
 }

@@ -267,7 +267,7 @@ impl Engine {
         let Some((transaction, arena)) = self.table.with_arena(handle) else {
             return;
         };
-        let whole = transaction.store_answer(answer, arena);
+        let whole = transaction.store_answer(answer, handle.index, arena);
         if answer.code.is_approval() {
             transaction.left = transaction.approved();
         }

@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::input::Handle;
 use crate::output::{CopyResult, Event, NotAdmitted, Output, Reply};
 use crate::settings::OutsideWindow;
-use crate::table::{Body, CROWD_MAX, Crowd};
+use crate::table::{Body, CROWD_MAX, Crowd, MOVES_MAX};
 use crate::transaction::{Transaction, is_buried};
 
 impl Engine {
@@ -101,7 +101,15 @@ impl Engine {
         }
         // Advices are in flight too, beyond the bound of requests, and store nothing.
         let answers = self.load.inflight.min(self.settings.inflight_max);
+        let mut moves = 0_u32;
         while !self.table.has_room(answers) {
+            if moves < MOVES_MAX
+                && self.table.lacks_answers(answers)
+                && self.table.move_lasting_answer(wall)
+            {
+                moves = moves.saturating_add(1);
+                continue;
+            }
             let Some(oldest) = self.table.oldest_to_forget(wall) else {
                 return false;
             };
