@@ -360,14 +360,22 @@ impl Node {
         if requests != accounted {
             bail!("{requests} requests were read, {accounted} are accounted for");
         }
-        let owed = self.metric("njia_reversals_total", &["result=\"owed\""])?
-            + self.metric("njia_advices_total", &["result=\"owed\""])?;
-        let ended = sum(&["njia_reversals_total", "njia_advices_total"])? - owed;
+        let (owed, ended) = self.owed_and_ended()?;
         let depth = sum(&["njia_saf_depth"])?;
         if owed != ended + depth {
             bail!("{owed} were owed, {ended} have ended, {depth} are owed");
         }
         Ok(())
+    }
+
+    /// What was owed to issuers since the start, and what of all that is owed has ended since.
+    fn owed_and_ended(&self) -> Result<(f64, f64)> {
+        let of = |labels: &[&str]| -> Result<f64> {
+            let reversals = self.metric("njia_reversals_total", labels)?;
+            Ok(reversals + self.metric("njia_advices_total", labels)?)
+        };
+        let owed = of(&["result=\"owed\""])?;
+        Ok((owed, of(&[])? - owed))
     }
 
     /// That, and what a load moves has moved.
@@ -390,14 +398,17 @@ impl Node {
         Ok(())
     }
 
-    /// Waits until no transaction is in flight and no reversal is owed.
+    /// Waits until no transaction is in flight and no reversal is owed. Gauges follow at the next
+    /// upkeep: what they do not show yet, the counters do.
     ///
     /// # Errors
     /// It did not settle in time.
     pub fn settle(&self, deadline: Duration) -> Result<()> {
         let open = || -> Result<f64> {
             let saf = self.metric("njia_saf_depth", &[])?;
-            Ok(saf + self.metric("njia_inflight_transactions", &[])?)
+            let (owed, ended) = self.owed_and_ended()?;
+            let unseen = (owed - ended).max(0.0);
+            Ok(saf + unseen + self.metric("njia_inflight_transactions", &[])?)
         };
         if eventually(deadline, || open().is_ok_and(|open| open == 0.0)) {
             return Ok(());
