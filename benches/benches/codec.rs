@@ -185,6 +185,7 @@ fn writing(criterion: &mut Criterion) {
         forwarding: &us,
         admitted: WallTime::from_unix_millis(1_780_315_203_000),
         amount: None,
+        completed: None,
     };
     for to in [DIALECTS[0], DIALECTS[1], Dialect::ISO93_ASCII] {
         group.bench_function(format!("forward to {}", to.name()), |bencher| {

@@ -11,18 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion};
-use domain::amount::Amount;
-use domain::bytes::Text;
-use domain::currency::Currency;
-use domain::ids::{
-    AcquirerId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan, TransactionId,
-};
-use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
-use domain::record::{Intent, Record};
-use domain::request::{ContentHash, DuplicateKey, Facts, IssuerLeg, MessageClass, Trace, TraceKey};
-use domain::time::{TransmissionTime, WallTime};
+use domain::ids::{Lsn, NodeId, ShardId};
+use domain::time::WallTime;
 use glommio::io::{DmaBuffer, DmaFile, OpenOptions};
 use glommio::{LocalExecutor, Placement};
+use njia_benches::samples::intent;
 use persistence::journal::{
     Class, Clock, FileSystems, Full, Journal, JournalSettings, Pressure, executor,
 };
@@ -32,57 +25,6 @@ use rustix::fs::OFlags;
 const TURNS: [u64; 4] = [1, 10, 100, 1_000];
 const BARE_BYTES: u64 = 64 << 20;
 const BLOCK: usize = 4096;
-
-fn intent(number: u64) -> Record<'static> {
-    Record::Intent(Intent {
-        transaction: TransactionId(u128::from(number)),
-        admitted: WallTime::from_unix_millis(1_700_000_000_000),
-        facts: Facts {
-            acquirer: AcquirerId(1),
-            class: MessageClass::Financial,
-            slot: Slot(7),
-            key: DuplicateKey(u128::from(number)),
-            content: ContentHash(number),
-            trace_key: TraceKey(number),
-            account: Account {
-                token: PanToken([1; 16]),
-                masked: MaskedPan {
-                    len: 16,
-                    first: *b"506100",
-                    last: *b"1234",
-                },
-                sealed: SealedPan {
-                    key_id: 1,
-                    nonce: [2; 12],
-                    ciphertext: [3; 20],
-                    tag: [4; 16],
-                },
-            },
-            amount: Amount::new(150_000, Currency::KES).unwrap(),
-            processing_code: Text::new("DE3", b"000000").unwrap(),
-            merchant_category: Text::new("DE18", b"5411").unwrap(),
-            entry_mode: Text::new("DE22", b"051").unwrap(),
-            trace: Trace {
-                stan: Stan::new(123_456).unwrap(),
-                transmitted: TransmissionTime::from_number(101_010_101),
-                local_time: Text::new("DE12", b"101010").unwrap(),
-                local_date: Text::new("DE13", b"0101").unwrap(),
-                rrn: Text::new("DE37", b"123456789012").unwrap(),
-                terminal: Text::new("DE41", b"TERM0001").unwrap(),
-                merchant: Text::new("DE42", b"MERCHANT0000001").unwrap(),
-                institution: Text::new("DE32", b"506100").unwrap(),
-            },
-        },
-        leg: IssuerLeg {
-            route: RouteId(1),
-            candidate: 0,
-            issuer: IssuerId(1),
-            link: LinkId(1),
-            stan: Stan::new(1).unwrap(),
-            transmitted: TransmissionTime::from_number(101_010_101),
-        },
-    })
-}
 
 fn clock() -> Clock {
     let zero = Instant::now();

@@ -8,117 +8,25 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use domain::amount::Amount;
-use domain::bytes::Text;
-use domain::currency::Currency;
-use domain::ids::{
-    AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan,
-    TransactionId,
-};
-use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
-use domain::record::{Intent, Outcome, OutcomeKind, Record};
-use domain::request::{
-    Answer, ContentHash, DuplicateKey, Facts, IssuerLeg, MessageClass, Trace, TraceKey,
-};
+use domain::ids::{AuthorisationId, Lsn, NodeId, ShardId, TransactionId};
+use domain::record::{Outcome, OutcomeKind, Record};
+use domain::request::Answer;
 use domain::response_code::ResponseCode;
-use domain::time::{Instant, TransmissionTime, WallTime};
+use domain::time::Instant;
+use njia_benches::samples::{self, WALL, intent};
 use persistence::batch::BLOCK;
 use persistence::identity::{Identity, JournalUuid};
 use persistence::recovery::{Place, Recovery, Tail};
 use persistence::segment_header::SegmentHeader;
 use persistence::sink::{Class, Sink};
-use transaction::reconciliation::Parties;
-use transaction::settings::{Chunks, OutsideWindow, SafPolicy};
 use transaction::{Engine, Settings};
 
 const TRANSACTIONS: usize = 1 << 19;
 const SEGMENT_BYTES: usize = 64 << 20;
 const BATCH_BYTES: usize = 64 << 10;
-const WALL: WallTime = WallTime::from_unix_millis(1_767_268_800_000);
 
 fn settings() -> Settings {
-    Settings {
-        node: NodeId(1),
-        shard: ShardId(0),
-        start: 1,
-        transactions_max: TRANSACTIONS * 2,
-        inflight_max: 4096,
-        saf_max: 1 << 16,
-        exceptions_max: 1 << 10,
-        advice_window: Duration::from_secs(604_800),
-        advice_bytes_max: 16_384,
-        answer_bytes_max: TRANSACTIONS * 32,
-        deadlines_max: 8,
-        issuers: 4,
-        duplicate_window: Duration::from_secs(600),
-        outside_window: OutsideWindow::Admit,
-        timeout_answer: ResponseCode::ISSUER_INOPERATIVE,
-        decision_timeout: Duration::from_secs(1),
-        saf: SafPolicy {
-            response_timeout: Duration::from_secs(5),
-            backoff_first: Duration::from_secs(1),
-            backoff_max: Duration::from_secs(300),
-            expiry: Duration::from_secs(604_800),
-            inflight_max: 64,
-            rate_after_up: None,
-        },
-        parties: Parties::default(),
-        next_lsn: Lsn(1),
-        wall_at_zero: WALL,
-        seed: 7,
-        chunks: Chunks::Lazy,
-    }
-}
-
-fn intent(serial: u64) -> Record<'static> {
-    Record::Intent(Intent {
-        transaction: TransactionId(u128::from(serial << 8)),
-        admitted: WALL,
-        facts: Facts {
-            acquirer: AcquirerId(1),
-            class: MessageClass::Financial,
-            slot: Slot(7),
-            key: DuplicateKey(u128::from(serial)),
-            content: ContentHash(serial),
-            trace_key: TraceKey(serial),
-            account: Account {
-                token: PanToken([1; 16]),
-                masked: MaskedPan {
-                    len: 16,
-                    first: *b"506100",
-                    last: *b"1234",
-                },
-                sealed: SealedPan {
-                    key_id: 1,
-                    nonce: [2; 12],
-                    ciphertext: [3; 20],
-                    tag: [4; 16],
-                },
-            },
-            amount: Amount::new(150_000, Currency::KES).expect("in range"),
-            processing_code: text(b"000000"),
-            merchant_category: text(b"5411"),
-            entry_mode: text(b"051"),
-            trace: Trace {
-                stan: stan(serial),
-                transmitted: TransmissionTime::at(WALL),
-                local_time: text(b"101010"),
-                local_date: text(b"0101"),
-                rrn: text(b"123456789012"),
-                terminal: text(b"TERM0001"),
-                merchant: text(b"MERCHANT0000001"),
-                institution: text(b"506100"),
-            },
-        },
-        leg: IssuerLeg {
-            route: RouteId(1),
-            candidate: 0,
-            issuer: IssuerId(1),
-            link: LinkId(1),
-            stan: stan(serial),
-            transmitted: TransmissionTime::at(WALL),
-        },
-    })
+    samples::settings(TRANSACTIONS * 2, Duration::from_secs(600))
 }
 
 fn outcome(serial: u64) -> Record<'static> {
@@ -134,14 +42,6 @@ fn outcome(serial: u64) -> Record<'static> {
         },
         decided: WALL,
     })
-}
-
-fn text<const N: usize>(bytes: &[u8]) -> Text<N> {
-    Text::new("sample", bytes).expect("it fits")
-}
-
-fn stan(serial: u64) -> Stan {
-    Stan::new((serial % 999_999) as u32 + 1).expect("six digits")
 }
 
 fn identity() -> Identity {

@@ -11,61 +11,31 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use domain::bytes::Text;
 use domain::currency::Currency;
-use domain::ids::{
-    AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan,
-};
+use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, RouteId, Slot, Stan};
 use domain::pan::{Account, PanToken, SealedPan};
 use domain::profile::Profile;
 use domain::request::{
     Answer, ContentHash, DuplicateKey, Facts, FrameId, IssuerLeg, MessageClass, Request, Trace,
     TraceKey, Transmission,
 };
-use domain::time::{Instant, TransmissionTime, WallTime};
+use domain::time::{Instant, TransmissionTime};
 use domain::{Amount, Pan, ResponseCode};
+use njia_benches::samples::{self, WALL, stan};
 use transaction::input::{Assessment, Selection};
-use transaction::reconciliation::Parties;
-use transaction::settings::{Chunks, OutsideWindow, SafPolicy};
+use transaction::settings::Chunks;
 use transaction::{Engine, Handle, Input, Output, OwedId, Settings};
 
 const ENTRIES: usize = 1 << 18;
 const BATCH: u64 = 64;
-const WALL: WallTime = WallTime::from_unix_millis(1_767_268_800_000);
 
 /// One transaction each 100 µs: 10,000 a second.
 const PACE: u64 = 100_000;
 
 fn settings() -> Settings {
     Settings {
-        node: NodeId(1),
-        shard: ShardId(0),
-        start: 1,
-        transactions_max: ENTRIES,
-        inflight_max: 4096,
-        saf_max: 1 << 16,
-        exceptions_max: 16,
-        advice_window: Duration::from_secs(604_800),
-        advice_bytes_max: 16_384,
-        answer_bytes_max: ENTRIES * 32,
-        deadlines_max: 8,
-        issuers: 4,
-        // Shorter than the table is long, so that there is always something to forget.
-        duplicate_window: Duration::from_secs(10),
-        outside_window: OutsideWindow::Admit,
-        timeout_answer: ResponseCode::ISSUER_INOPERATIVE,
-        decision_timeout: Duration::from_secs(1),
-        saf: SafPolicy {
-            response_timeout: Duration::from_secs(5),
-            backoff_first: Duration::from_secs(1),
-            backoff_max: Duration::from_secs(300),
-            expiry: Duration::from_secs(604_800),
-            inflight_max: 64,
-            rate_after_up: None,
-        },
-        parties: Parties::default(),
-        next_lsn: Lsn(1),
-        wall_at_zero: WALL,
-        seed: 7,
         chunks: Chunks::Preallocated,
+        // Shorter than the table is long, so that there is always something to forget.
+        ..samples::settings(ENTRIES, Duration::from_secs(10))
     }
 }
 
@@ -103,10 +73,6 @@ fn facts(serial: u64) -> Facts {
             institution: Text::EMPTY,
         },
     }
-}
-
-fn stan(serial: u64) -> Stan {
-    Stan::new((serial % 999_999) as u32 + 1).expect("six digits")
 }
 
 fn leg(serial: u64) -> IssuerLeg {
@@ -171,6 +137,7 @@ impl Bench {
         facts.trace_key = TraceKey(serial);
         facts.trace.stan = stan(serial);
         self.give(Input::Request(Request {
+            completion: domain::request::Completion::No,
             frame: FrameId(serial as u32),
             transmission: Transmission::First,
             facts,
@@ -271,6 +238,7 @@ impl Bench {
         facts.trace_key = TraceKey(serial);
         facts.trace.stan = stan(serial);
         self.give(Input::Request(Request {
+            completion: domain::request::Completion::No,
             frame: FrameId(serial as u32),
             transmission: Transmission::Repeat,
             facts,

@@ -7,7 +7,8 @@
 //! An assertion about speed; code of the product.
 //!
 //! # Entry points
-//! [`relay::Relay`], [`limit::run`].
+//! [`relay::Relay`], [`limit::run`], [`samples`].
 
 pub mod limit;
 pub mod relay;
+pub mod samples;

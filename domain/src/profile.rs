@@ -2,6 +2,7 @@
 //! message, and what a transaction was admitted under stays with it.
 
 use crate::ResponseCode;
+use crate::amount::Amount;
 
 /// The switches of one session, as far as they change what the engine decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Profile {
     pub partial_approval: PartialApproval,
     /// What becomes of an approval that could not be told.
     pub undelivered: Undelivered,
+    /// How much may be completed.
+    pub completion: CompletionLimit,
 }
 
 impl Profile {
@@ -26,6 +29,7 @@ impl Profile {
         reversed_original: ReversedOriginal::Duplicate,
         partial_approval: PartialApproval::Refuse,
         undelivered: Undelivered::Keep,
+        completion: CompletionLimit::OfIssuer,
     };
 }
 
@@ -87,6 +91,33 @@ pub enum PartialApproval {
     Pass,
 }
 
+/// How much of what was approved may be completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompletionLimit {
+    /// The issuer decides.
+    OfIssuer,
+    /// So many percent more than was approved, at most: fuel, tips.
+    Above {
+        /// 0 of what may not be more.
+        percent: u16,
+    },
+}
+
+impl CompletionLimit {
+    /// Whether `completed` is more than it lets through. Amounts of two currencies say nothing
+    /// about each other.
+    #[must_use]
+    pub fn is_passed(self, completed: Amount, approved: Amount) -> bool {
+        let Self::Above { percent } = self else {
+            return false;
+        };
+        let whole = u128::from(approved.minor()).saturating_mul(100);
+        let more = u128::from(approved.minor()).saturating_mul(percent.into());
+        let asked = u128::from(completed.minor()).saturating_mul(100);
+        completed.currency() == approved.currency() && asked > whole.saturating_add(more)
+    }
+}
+
 /// What becomes of an approval whose session was gone when it was to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undelivered {
@@ -104,4 +135,31 @@ pub enum ReversalAnswer {
     WhenOwed,
     /// When the issuer has answered it: the session has its 0400 forwarded.
     OfIssuer,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::currency::Currency;
+
+    #[test]
+    fn a_limit_counts_from_what_was_approved() {
+        let kes = |minor| Amount::new(minor, Currency::KES).unwrap();
+        let check = |percent, completed, passed| {
+            let limit = CompletionLimit::Above { percent };
+            let found = limit.is_passed(kes(completed), kes(1_001));
+            assert_eq!(found, passed, "{percent} % and {completed}");
+        };
+        check(0, 1_001, false);
+        check(0, 1_002, true);
+        check(15, 1_151, false);
+        check(15, 1_152, true);
+        check(1_000, 11_011, false);
+        check(1_000, 11_012, true);
+        assert!(!CompletionLimit::OfIssuer.is_passed(kes(Amount::MINOR_MAX), kes(1)));
+        let whole = CompletionLimit::Above { percent: 0 };
+        let shillings = Amount::new(9, Currency::UGX).unwrap();
+        assert!(!whole.is_passed(shillings, kes(1)));
+        assert!(whole.is_passed(kes(Amount::MINOR_MAX), kes(1)));
+    }
 }

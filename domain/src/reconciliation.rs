@@ -1,5 +1,9 @@
 //! Totals between two parties, by settlement date and currency (semantics.md §8).
 
+mod day;
+
+pub use day::{DAYS_KEPT, counting_day, first_open, is_near, named_day};
+
 use crate::currency::Currency;
 use crate::ids::{AcquirerId, IssuerId, Stan, TransactionId};
 use crate::network::SettlementDate;

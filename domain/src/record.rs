@@ -123,6 +123,12 @@ pub enum RefusalReason {
     NoRoute = 6,
     /// Routes exist, none admits (91).
     NoneAdmits = 7,
+    /// A completion request names nothing that is known (25).
+    UnknownOriginal = 8,
+    /// A completion request names what was reversed (94 or 12).
+    ReversedOriginal = 9,
+    /// A completion request is above what its session lets through (13).
+    OverOriginal = 10,
 }
 
 /// How an intent ended.
@@ -138,6 +144,14 @@ pub struct Outcome<'a> {
     pub answer: Answer<'a>,
     /// DE39 as the issuer sent it, when that is not what the acquirer is told.
     pub issuer_code: Option<ResponseCode>,
+}
+
+impl Outcome<'_> {
+    /// Whether money has moved by it.
+    #[must_use]
+    pub fn is_approval(&self) -> bool {
+        self.kind == OutcomeKind::Answered && self.answer.code.is_approval()
+    }
 }
 
 /// The one transition out of SENT (semantics.md §3.1).
@@ -169,6 +183,18 @@ pub struct SafOwed {
     pub key: DuplicateKey,
     /// The amount that stays, for a partial reversal.
     pub replacement: Option<Amount>,
+}
+
+impl SafOwed {
+    /// Whether it takes an approval back: the acquirer asked for it, or nobody was told of the
+    /// approval. All others stand for answers that never came, and take nothing back that counts.
+    #[must_use]
+    pub const fn takes_back(&self) -> bool {
+        match self.cause {
+            ReversalCause::Requested | ReversalCause::Undelivered => true,
+            ReversalCause::Timeout | ReversalCause::InvalidAnswer | ReversalCause::Restart => false,
+        }
+    }
 }
 
 /// Why a reversal is owed. A closed set: it becomes a metric label.
@@ -266,8 +292,10 @@ pub struct Advised<'a> {
     /// How the advice travels. `None` when it does not: people have to look at it.
     pub leg: Option<IssuerLeg>,
     /// The transaction that it completes, as its issuer knows it. Without a leg: that issuer is not
-    /// configured any more, and else what it completes had been reversed.
+    /// configured any more, or `is_over`, and else what it completes had been reversed.
     pub completes: Option<Completed>,
+    /// It completes more than its session lets it, and has no leg therefore.
+    pub is_over: bool,
     /// What the acquirer and every copy is told.
     pub answer: Acknowledged,
     /// Further fields to pass on, encoded as [`Answer::fields`]. No authentication data, no

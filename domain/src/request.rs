@@ -10,7 +10,7 @@ use crate::ids::{
 };
 use crate::pan::Account;
 use crate::pan::PanToken;
-use crate::profile::{Profile, ReversalAnswer};
+use crate::profile::{CompletionLimit, Profile, ReversalAnswer};
 use crate::response_code::ResponseCode;
 use crate::time::TransmissionTime;
 
@@ -28,6 +28,8 @@ pub enum MessageClass {
 pub enum MessageKind {
     /// 0: it may be declined.
     Request,
+    /// 0, of origin 2: it asks to complete what an earlier one has begun.
+    Completion,
     /// 2: it has happened.
     Advice,
 }
@@ -131,7 +133,7 @@ pub struct Facts {
     pub trace: Trace,
 }
 
-/// An 0100 or 0200, or a copy of one.
+/// An 0100, 0200 or 0202, or a copy of one.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
     /// The frame that the answer will echo.
@@ -140,8 +142,21 @@ pub struct Request {
     pub transmission: Transmission,
     /// What it says.
     pub facts: Facts,
+    /// Whether it completes an earlier one.
+    pub completion: Completion,
     /// What its session asks for.
     pub profile: Profile,
+}
+
+/// Whether a request completes an earlier one (MTI, origin digit 2), and how it names that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// It stands for itself.
+    No,
+    /// It completes the one that its DE90 names.
+    Named(NamedOriginal),
+    /// It completes one, which its DE90 does not name: DE37, DE41 and DE42 do, if anything does.
+    Unnamed,
 }
 
 /// An 0120 or 0220, or a copy of one: it reports what has happened.
@@ -155,6 +170,8 @@ pub struct Advice<'a> {
     pub facts: Facts,
     /// The original that it completes.
     pub original: Option<NamedOriginal>,
+    /// How much of its original its session lets it complete.
+    pub limit: CompletionLimit,
     /// DE39: what was decided. `None` where it has none; then it was approved.
     pub reported: Option<ResponseCode>,
     /// Further fields to pass on, encoded as [`Answer::fields`].
@@ -221,7 +238,8 @@ pub struct NamedOriginal {
 pub struct IssuerLeg {
     /// The route that chose the issuer.
     pub route: RouteId,
-    /// Which of the route's candidates it is, from 0.
+    /// Which of the route's candidates it is, from 0; [`IssuerLeg::OF_ORIGINAL`] of a completion
+    /// request, which goes to the issuer of what it completes and to no other.
     pub candidate: u8,
     /// Who is asked.
     pub issuer: IssuerId,
@@ -231,6 +249,17 @@ pub struct IssuerLeg {
     pub stan: Stan,
     /// DE7 of this leg.
     pub transmitted: TransmissionTime,
+}
+
+impl IssuerLeg {
+    /// Instead of a candidate's position: a route has eight candidates at most.
+    pub const OF_ORIGINAL: u8 = u8::MAX;
+
+    /// Whether a completion request travels on it.
+    #[must_use]
+    pub const fn is_of_original(&self) -> bool {
+        self.candidate == Self::OF_ORIGINAL
+    }
 }
 
 /// What the issuer said, and what every copy of the request is told.

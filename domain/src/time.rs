@@ -84,6 +84,31 @@ impl WallTime {
         )
     }
 
+    /// The second that these calendar fields name; `None` for one that cannot be, or before 1970.
+    #[must_use]
+    pub fn from_civil(civil: Civil) -> Option<Self> {
+        let Civil {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+        } = civil;
+        let is_day = (1..=days_in_month(year, month)).contains(&day);
+        if !is_day || !(1970..=9999).contains(&year) || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let minutes = u64::from(hour)
+            .saturating_mul(60)
+            .saturating_add(u64::from(minute));
+        let seconds = days_from_civil(year, month, day)
+            .saturating_mul(86_400)
+            .saturating_add(minutes.saturating_mul(60))
+            .saturating_add(u64::from(second));
+        Some(Self(seconds.saturating_mul(1000)))
+    }
+
     /// The UTC calendar fields.
     #[must_use]
     pub fn civil(self) -> Civil {
@@ -99,6 +124,16 @@ impl WallTime {
             minute: part(second_of_day % 3600 / 60),
             second: part(second_of_day % 60),
         }
+    }
+}
+
+impl fmt::Display for WallTime {
+    /// As RFC 3339 has it: `2026-11-21T10:11:12.345Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.civil();
+        write!(f, "{:04}-{:02}-{:02}T", at.year, at.month, at.day)?;
+        write!(f, "{:02}:{:02}:{:02}", at.hour, at.minute, at.second)?;
+        write!(f, ".{:03}Z", self.0 % 1000)
     }
 }
 
@@ -347,6 +382,32 @@ mod tests {
         assert_eq!((civil.year, civil.month, civil.day), (2000, 2, 29));
         assert_eq!(NEW_YEAR_2026.civil().year, 2026);
         assert_eq!(TransmissionTime::at(NEW_YEAR_2026).as_number(), 101_000_000);
+    }
+
+    #[test]
+    fn a_time_is_told_as_it_is_read() {
+        let at = WallTime::from_unix_millis(1_767_225_600_007);
+        assert_eq!(std::format!("{at}"), "2026-01-01T00:00:00.007Z");
+        let leap = WallTime::from_unix_millis(951_782_400_000);
+        assert_eq!(WallTime::from_civil(leap.civil()), Some(leap));
+        let not = |civil: Civil| assert_eq!(WallTime::from_civil(civil), None, "{civil:?}");
+        let civil = NEW_YEAR_2026.civil();
+        not(Civil {
+            year: 1969,
+            ..civil
+        });
+        not(Civil { month: 13, ..civil });
+        not(Civil { day: 0, ..civil });
+        not(Civil {
+            month: 2,
+            day: 29,
+            ..civil
+        });
+        not(Civil { hour: 24, ..civil });
+        not(Civil {
+            second: 60,
+            ..civil
+        });
     }
 
     #[test]

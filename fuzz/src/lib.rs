@@ -12,6 +12,8 @@ pub mod dialect_toml;
 pub mod frame;
 #[path = "../../tests/src/fuzz/input.rs"]
 pub mod input;
+#[path = "../../tests/src/fuzz/journal.rs"]
+pub mod journal;
 #[path = "../../tests/src/fuzz/message.rs"]
 pub mod message;
 #[path = "../../tests/src/fuzz/obvious.rs"]

@@ -22,6 +22,10 @@ impl Mti {
     pub const AUTHORISATION_ADVICE: Self = Self(*b"0120");
     /// 0220.
     pub const FINANCIAL_ADVICE: Self = Self(*b"0220");
+    /// 0102.
+    pub const AUTHORISATION_COMPLETION: Self = Self(*b"0102");
+    /// 0202.
+    pub const FINANCIAL_COMPLETION: Self = Self(*b"0202");
     /// 0400.
     pub const REVERSAL_REQUEST: Self = Self(*b"0400");
     /// 0420.

@@ -1,7 +1,8 @@
 //! Between messages and the words of `domain`: the only module that knows both.
 //!
-//! Reading: [`request`], [`advice`], [`reversal`], [`account`] on the acquirer's side,
-//! [`response_code`], [`issuer_answer`] on the issuer's, [`network`], [`reconciliation`] on both.
+//! Reading: [`request`], [`completion`], [`advice`], [`reversal`], [`account`] on the acquirer's
+//! side, [`response_code`], [`issuer_answer`] on the issuer's, [`network`], [`reconciliation`] on
+//! both.
 //! Writing:
 //! [`write_answer`], [`write_refusal`] toward the acquirer, [`write_issuer_request`],
 //! [`write_advice`], [`write_reversal`] toward the issuer, [`write_network`],
@@ -24,8 +25,8 @@ pub use network::{
     write_network_refusal,
 };
 pub use read::{
-    RequestFields, ReversalFields, account, can_be_refused, currency, issuer_answer, request,
-    response_code, reversal, stan, trace,
+    CompletionFields, RequestFields, ReversalFields, account, can_be_refused, completion, currency,
+    issuer_answer, request, response_code, reversal, stan, trace,
 };
 pub use reconciliation::{
     OurReconciliation, ReconciliationAnswer, ReconciliationFields, reconciliation,

@@ -13,14 +13,19 @@ mod apply;
 mod attach;
 mod backoff;
 mod batch;
+mod calendar;
 mod copy;
 mod error;
 mod event;
 mod failure;
 mod journal_source;
 mod lane;
+mod ledger;
+mod lookup;
 mod migrate;
+mod posting;
 mod projection;
+pub mod report;
 mod run;
 mod session;
 mod settings;
@@ -29,8 +34,9 @@ mod sql;
 mod stage;
 mod status;
 mod survey;
+mod tls;
 mod verdict;
-mod words;
+pub mod words;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -41,10 +47,13 @@ use tokio::time::timeout;
 pub use error::{ApplierError, JournalMismatch};
 pub use failure::FailureClass;
 pub use journal_source::JournalSource;
+pub use ledger::Fees;
+pub use lookup::{Held, HeldException, HeldRecord, Wanted, look_up};
 pub use migrate::migrate;
+pub use session::holds_password;
 pub use settings::{
-    ApplierSettings, Backoff, BatchPolicy, Identity, Names, Payload, SchemaName, Server, Timeouts,
-    TlsFiles, UrlSource,
+    ApplierSettings, Backoff, BatchPolicy, Identity, Names, Payload, SchemaName, SecretSource,
+    Server, Timeouts, TlsFiles,
 };
 pub use source::{Origin, Phase, RecordSource, ShardJournal, SourceError};
 pub use status::{Histogram, LaneStatus, Status};

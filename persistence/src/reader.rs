@@ -3,9 +3,13 @@
 //!
 //! The applier reads up to the position that the writer publishes; `njia-loadgen verify`, `njia
 //! inspect` and tests read a journal at rest to its end. Every batch is checked as recovery checks
-//! it: checksum, sequence, LSN, chain.
+//! it: checksum, sequence, LSN, chain. A [`Scan`] also does so with one that is being written or
+//! damaged: it names what is wrong and goes on behind it.
 
+mod folder;
+mod scan;
 mod segments;
+mod walk;
 
 use std::fs::File;
 use std::io;
@@ -16,14 +20,17 @@ use domain::ids::{Lsn, ShardId};
 use domain::record::Record;
 use rustix::fs::{Advice, fadvise};
 
+pub use self::folder::{Folder, Generation, ShardFolder};
+pub use self::scan::{Belongs, End, Event, Finding, Met, Scan, What};
 pub(crate) use self::segments::numbers as segment_numbers;
 pub use self::segments::wrapped_keys;
+pub use self::walk::{Behind, Fault, Source, Step as WalkStep, Walk};
 use crate::batch::{self, BATCH_HEADER_LEN, BLOCK, BatchHeader};
 use crate::error::JournalError;
 use crate::identity::Identity;
 use crate::layout;
 use crate::manifest::Manifest;
-use crate::record;
+use crate::record::{self, RecordError};
 use crate::recovery::{self, Proof, Refusal, Tail};
 use crate::segment_header::SegmentHeader;
 
@@ -127,7 +134,15 @@ impl ShardReader {
             if matches!(up_to, UpTo::Durable(durable) if wanted > durable) {
                 return Ok(None);
             }
-            let Some((lsn, len)) = record::peek(self.batch.rest()) else {
+            let rest = self.batch.rest();
+            let Some((lsn, len)) = record::peek(rest) else {
+                if !rest.is_empty() {
+                    return Err(self.refused(|segment, offset| Refusal::BadRecord {
+                        segment,
+                        offset,
+                        error: RecordError::Header,
+                    }));
+                }
                 if !self.load(up_to)? {
                     return Ok(None);
                 }

@@ -81,6 +81,33 @@ impl RecordType {
         }
     }
 
+    /// All of them, in the order of their numbers.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..=u8::MAX).filter_map(|number| Self::from_number(u16::from(number)))
+    }
+
+    /// The word for it in tables and exports: never changed, only added to.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Refused => "refused",
+            Self::Outcome => "outcome",
+            Self::SafOwed => "saf_owed",
+            Self::SafDone => "saf_done",
+            Self::Tombstone => "tombstone",
+            Self::LateResponse => "late_response",
+            Self::Advised => "advised",
+            Self::AdviceDone => "advice_done",
+            Self::Operated => "operated",
+            Self::Day => "day",
+            Self::Totals => "totals",
+            Self::Reconciled => "reconciled",
+            Self::ReconciliationOwed => "reconciliation_owed",
+            Self::ReconciliationDone => "reconciliation_done",
+        }
+    }
+
     const fn from_number(number: u16) -> Option<Self> {
         match number {
             1 => Some(Self::Intent),

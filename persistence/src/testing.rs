@@ -338,13 +338,15 @@ fn reconciled(dice: &mut Dice, transaction: TransactionId) -> Reconciled {
 
 fn advised(dice: &mut Dice, transaction: TransactionId) -> Advised<'static> {
     let answer = dice.answer();
+    let leg = dice.maybe(Dice::leg);
     Advised {
         transaction,
         admitted: dice.wall(),
         facts: dice.facts(),
         reported: dice.maybe(Dice::code),
         origin: dice.pick(&[AdviceOrigin::Acquirer, AdviceOrigin::StandIn]),
-        leg: dice.maybe(Dice::leg),
+        leg,
+        is_over: leg.is_none() && dice.pick(&[false, true]),
         completes: dice.maybe(|dice| Completed {
             transaction: TransactionId(u128::from_le_bytes(dice.array())),
             class: dice.class(),
@@ -375,6 +377,9 @@ fn refused(dice: &mut Dice, transaction: TransactionId) -> Refused {
             RefusalReason::Fraud,
             RefusalReason::NoRoute,
             RefusalReason::NoneAdmits,
+            RefusalReason::UnknownOriginal,
+            RefusalReason::ReversedOriginal,
+            RefusalReason::OverOriginal,
         ]),
     }
 }

@@ -101,10 +101,9 @@ impl VelocityTable {
 
     /// Counts requests of the past, in their order.
     ///
-    /// Warning to the editor: where the accounts do not fit into the caches, nearly all of the time
-    /// of a count is waiting for memory, five times one after the other. Looking at all accounts of
-    /// a group before counting the first lets those waits overlap; the counts are what they would
-    /// be without it.
+    /// Warning to the editor: a count may wait for memory five times, one after the other. Looking
+    /// at all accounts of a group before counting the first lets those waits overlap; the counts
+    /// are what they would be without it.
     pub(crate) fn observe(&mut self, past: &[Past]) {
         for group in past.chunks(GROUP) {
             self.look_at(group);

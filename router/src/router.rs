@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use domain::ids::{IssuerId, RouteId};
+use domain::request::IssuerLeg;
 use domain::time::Instant;
 
 use crate::breaker::{Breaker, BreakerState};
@@ -82,6 +83,33 @@ impl Router {
             return Selection::NoRoute;
         };
         self.choose(&route, draw, tried, now)
+    }
+
+    /// Asks for one issuer, whoever the request's route names: it alone has what the request
+    /// completes. The deadline is that of the route, the position is
+    /// [`IssuerLeg::OF_ORIGINAL`].
+    pub fn select_issuer(&mut self, query: Query<'_>, issuer: IssuerId, now: Instant) -> Selection {
+        let Some(route) = self.table.find(query).copied() else {
+            return Selection::NoRoute;
+        };
+        let mut skipped = Skipped::default();
+        match self.admit(issuer, now) {
+            Ok(permit) => Selection::Chosen {
+                route: route.id(),
+                candidate: IssuerLeg::OF_ORIGINAL,
+                issuer,
+                permit,
+                deadline: route.deadline(),
+                skipped,
+            },
+            Err(reason) => {
+                skipped.push(issuer, reason);
+                Selection::NoneAdmits {
+                    route: route.id(),
+                    skipped,
+                }
+            }
+        }
     }
 
     /// Where the account is at home: the first candidate of its route, whether it may be asked now

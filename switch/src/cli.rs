@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use thiserror::Error;
 
 mod inspect;
+mod report;
 mod saf;
 
 use crate::boot::{self, ServeError, ServeOptions};
@@ -19,6 +20,7 @@ use crate::config::{
 use crate::control::logging::{self, LogFormat};
 use crate::control::preflight::{self, Needs, Unfit};
 use crate::control::reach;
+use crate::control::reporting::ReportError;
 use crate::exit::ExitCode;
 
 /// A payment transaction switch: ISO 8583 in, risk, route, issuer, journal, PostgreSQL.
@@ -47,6 +49,9 @@ enum Command {
     /// What issuers are owed by a running switch: shows it, sends it again, takes it out.
     #[command(after_help = saf::EXAMPLES)]
     Saf(saf::Saf),
+    /// What the books in PostgreSQL say of a day, and whether an issuer's file says the same.
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::Report),
     /// Looks at journals, messages and dialects. Never changes anything.
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect {
@@ -98,14 +103,11 @@ enum ShowConfig {
 
 #[derive(Debug, Subcommand)]
 enum Inspect {
-    /// Verifies a journal at rest and sums it up; account numbers stay masked.
-    Journal {
-        /// The folder that holds `manifest`.
-        dir: PathBuf,
-        /// Prints every record, one per line.
-        #[arg(long)]
-        records: bool,
-    },
+    /// Verifies a journal, sums it up, prints or exports its records; account numbers stay masked.
+    Journal(inspect::journal::Journal),
+    /// Tells the whole life of a transaction, from PostgreSQL and the journal, masked.
+    #[command(after_help = inspect::transaction::EXAMPLES)]
+    Transaction(inspect::transaction::Transaction),
     /// Decodes a message, masked; of a bad one what can be read, and where it stops and why.
     #[command(after_help = inspect::message::EXAMPLES)]
     Message(inspect::message::Message),
@@ -135,10 +137,14 @@ enum CliError {
     Journal(#[from] JournalError),
     #[error("{}", .0.join("\n"))]
     Unreachable(Vec<String>),
-    #[error("postgres.url cannot be used: {0}")]
+    #[error("the settings of PostgreSQL cannot be used: {0}")]
     Postgres(String),
     #[error("there is no journal in {}: name the folder that holds `manifest`", .0.display())]
     NoJournal(PathBuf),
+    #[error("{0} findings: see above")]
+    Damaged(u64),
+    #[error("there is no transaction{0}")]
+    NoTransaction(String),
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
@@ -147,6 +153,10 @@ enum CliError {
     Operator(#[from] saf::OperatorError),
     #[error("{}", unreadable(*bad, *all))]
     Unreadable { bad: u32, all: u32 },
+    #[error(transparent)]
+    Report(ReportError),
+    #[error("{0}")]
+    Differs(String),
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
 }
@@ -186,6 +196,7 @@ impl Command {
                 what: ShowConfig::Defaults,
             } => Ok(io::stdout().write_all(EXAMPLE.as_bytes())?),
             Self::Saf(saf) => saf.run(&mut io::stdout().lock()),
+            Self::Report(report) => report.run(&mut io::stdout().lock()),
             Self::Inspect { what } => what.run(&mut io::stdout().lock()),
         }
     }
@@ -194,7 +205,8 @@ impl Command {
 impl Inspect {
     fn run(self, out: &mut dyn io::Write) -> Result<(), CliError> {
         match self {
-            Self::Journal { dir, records } => inspect::journal(&dir, records, out),
+            Self::Journal(journal) => journal.run(out),
+            Self::Transaction(transaction) => transaction.run(out),
             Self::Message(message) => message.run(out),
             Self::Dialect(table) => table.run(out),
         }
@@ -319,16 +331,20 @@ impl CliError {
     const fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) | Self::Postgres(_) => ExitCode::ConfigRefused,
-            Self::Keys(KeyFileError::Lost { .. }) => ExitCode::JournalRefused,
+            Self::Keys(KeyFileError::Lost { .. }) | Self::Damaged(_) => ExitCode::JournalRefused,
             Self::Unfit(_) => ExitCode::HostUnfit,
             Self::Journal(error) => ExitCode::of(error.exit_code()),
             Self::Serve(error) => of_serve(error),
             Self::Usage(_) => ExitCode::Usage,
+            Self::Differs(_) => ExitCode::Differs,
+            Self::Report(ReportError::NoPostgres) => ExitCode::ConfigRefused,
+            Self::NoTransaction(_) => ExitCode::NotFound,
             Self::Keys(_)
             | Self::Unreachable(_)
             | Self::NoJournal(_)
             | Self::Input(_)
             | Self::Operator(_)
+            | Self::Report(ReportError::Failed(_))
             | Self::Unreadable { .. }
             | Self::Output(_) => ExitCode::Other,
         }
@@ -355,11 +371,13 @@ const EXAMPLES: &str = "Examples:
   njia serve --default-config --state-dir ./state --ready-file ./ready.json
   njia saf list
 
-Exit codes: 0 done, 1 other error, 2 usage, 65 journal refused, 69 host unfit, 74 journal failed,
-75 journal locked, 78 configuration refused.";
+Exit codes: 0 done, 1 other error, 2 usage, 3 a report found a difference, 65 journal refused,
+66 not found, 69 host unfit, 74 journal failed, 75 journal locked, 78 configuration refused.";
 
 const INSPECT_EXAMPLES: &str = "Examples:
-  njia inspect journal /var/lib/njia/journal --records
+  njia inspect journal verify /var/lib/njia/journal
+  njia inspect journal export /var/lib/njia/journal --output day.jsonl --since 2026-11-21
+  njia inspect transaction --rrn 632600000888 --date 2026-11-21
   njia inspect message 3038303080200000000000000400000000000000303030303432333031
   njia inspect dialect iso87-ascii";
 
@@ -390,7 +408,27 @@ mod tests {
         assert!(parse("njia serve --state-dir d").is_err());
         assert!(parse("njia serve -c f --default-config --state-dir d").is_err());
         assert!(parse("njia config defaults").is_ok());
+        assert!(parse("njia inspect journal").is_err());
+        assert!(parse("njia inspect journal d").is_ok());
         assert!(parse("njia inspect journal d --records").is_ok());
+        assert!(parse("njia inspect journal --records d").is_ok());
+        assert!(parse("njia inspect journal verify d --json").is_ok());
+        assert!(parse("njia inspect journal verify").is_err());
+        assert!(parse("njia inspect journal stat d").is_ok());
+        assert!(parse("njia inspect journal cat d --shard 1 --type saf-owed --follow").is_ok());
+        assert!(parse("njia inspect journal cat d --type nothing").is_err());
+        assert!(parse("njia inspect journal cat d --since yesterday").is_err());
+        assert!(parse("njia inspect journal export d --output f --from-lsn 7").is_ok());
+        assert!(parse("njia inspect journal export d --output f --follow").is_err());
+        let id = "019b76da-a800-7abc-8050-00090000004d";
+        assert!(parse(&format!("njia inspect transaction {id} -c f --json")).is_ok());
+        assert!(parse(&format!("njia inspect transaction {id} --stan 1")).is_err());
+        assert!(parse("njia inspect transaction").is_err());
+        assert!(parse("njia inspect transaction --acquirer a").is_err());
+        assert!(parse("njia inspect transaction --stan 1 --acquirer a --journal d").is_ok());
+        assert!(parse("njia inspect transaction --rrn 1 --date 2026-11-21").is_ok());
+        assert!(parse("njia inspect transaction --stan 1 --journal d -c f").is_err());
+        assert!(parse("njia inspect transaction --stan 1234567").is_err());
         assert!(parse("njia inspect message -").is_ok());
         assert!(parse("njia inspect message").is_err());
         assert!(parse("njia inspect message 30 31 --json").is_ok());
@@ -405,6 +443,14 @@ mod tests {
         assert!(parse("njia saf drop a.1 --reason r --state-dir d").is_ok());
         assert!(parse("njia saf drop a.1 --reason r --state-dir d --socket s").is_err());
         assert!(parse("njia inspect dialect").is_ok());
+        assert!(parse("njia report settlement").is_err());
+        assert!(parse("njia report settlement --date 2026-02-30").is_err());
+        assert!(parse("njia report settlement --date 2026-02-28 --currency KES -c f").is_ok());
+        assert!(parse("njia report settlement --date 2026-02-28 --db u -c f").is_err());
+        assert!(parse("njia report reconcile --date 2026-02-28 --issuer b").is_err());
+        assert!(
+            parse("njia report reconcile --date 2026-02-28 --issuer b --file f --db u").is_ok()
+        );
         assert!(parse("njia inspect dialect iso87-ascii --json").is_ok());
     }
 

@@ -42,6 +42,7 @@ mod load;
 mod mac;
 mod network;
 mod numbering;
+mod postgres;
 mod profile;
 mod reconcile;
 mod report;
@@ -57,8 +58,9 @@ pub(crate) mod wire;
 pub use document::Environment;
 pub use keys::{KeyFileError, create_missing_keys};
 pub use load::{EXAMPLE, Source};
+pub use postgres::{Postgres, PostgresIdentity, PostgresTls};
 pub use report::{ConfigErrors, Problem};
-pub use secret::{SecretKey, SecretText};
+pub use secret::{SecretKey, SecretPlace, SecretText};
 
 /// A checked configuration. Shared as one `Arc`; never changed in place.
 #[derive(Debug)]
@@ -143,6 +145,17 @@ pub struct Node {
     pub state_dir: PathBuf,
     /// How long a drain waits for transactions in flight.
     pub drain: Duration,
+    /// What an answer waits for.
+    pub durability: Durability,
+}
+
+/// What an answer waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Its record is on local disk.
+    Journal,
+    /// And in PostgreSQL.
+    Postgres,
 }
 
 /// Bounds of tables, queues and frames.
@@ -212,19 +225,6 @@ pub struct Admin {
     pub address: SocketAddr,
     /// The Unix socket on which operators act: for the user that runs the switch, and for root.
     pub socket: PathBuf,
-}
-
-/// The database that the journal is copied to.
-#[derive(Debug)]
-pub struct Postgres {
-    /// Connection string; holds a password.
-    pub url: SecretText,
-    /// Schema of the tables.
-    pub schema: String,
-    /// Create and upgrade the tables at start.
-    pub migrate: bool,
-    /// Rows of one transaction.
-    pub batch_rows_max: usize,
 }
 
 /// Repeats and duplicates.
@@ -315,6 +315,8 @@ pub struct Acquirer {
     /// Requests in flight over all its sessions and shards, each shard its part; beyond it new ones
     /// are refused with 96.
     pub inflight_max: u32,
+    /// Of each approved purchase this much is posted to the account `fee`, in basis points.
+    pub fee_basis_points: u16,
 }
 
 /// A configured listener, by its position in the configuration.

@@ -21,7 +21,7 @@ use aes_gcm::aead::{AeadInOut, KeyInit, Nonce, Tag};
 use aes_gcm::{Aes256Gcm, Key};
 use domain::ids::{AcquirerId, Slot, Stan};
 use domain::pan::{Account, Pan, PanToken, SealedPan};
-use domain::profile::{Profile, ReversalAnswer};
+use domain::profile::{CompletionLimit, Profile, ReversalAnswer};
 use domain::request::{
     Advice, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, NamedOriginal,
     OriginalReference, Reversal, Trace, TraceKey,
@@ -178,20 +178,28 @@ impl Keyring {
             MessageClass::Authorisation => b'a',
             MessageClass::Financial => b'f',
         };
-        let named = |reference: OriginalReference| NamedOriginal {
-            slot: self.slot(acquirer, reference.stan),
-            trace_key: self.trace_key(acquirer, reference.stan, &request.trace),
-            reference,
-        };
-        let original = fields.original.map(named);
+        let facts = self.facts_of(acquirer, class, request)?;
+        let original = fields.original;
         Ok(Advice {
             frame: FrameId::default(),
             transmission: request.transmission,
-            facts: self.facts_of(acquirer, class, request)?,
-            original,
+            facts,
+            original: original.map(|reference| self.named(&facts, reference)),
+            limit: CompletionLimit::OfIssuer,
             reported: fields.reported,
             fields: content,
         })
+    }
+
+    /// Where the original lives that a message names.
+    #[must_use]
+    pub fn named(&self, facts: &Facts, reference: OriginalReference) -> NamedOriginal {
+        let acquirer = facts.acquirer;
+        NamedOriginal {
+            slot: self.slot(acquirer, reference.stan),
+            trace_key: self.trace_key(acquirer, reference.stan, &facts.trace),
+            reference,
+        }
     }
 
     fn facts_of(

@@ -9,8 +9,12 @@ pub enum ExitCode {
     Other,
     /// The command line was not understood.
     Usage,
+    /// A report found that two sides differ.
+    Differs,
     /// The journal is refused; files are untouched.
     JournalRefused,
+    /// What was looked for is not there.
+    NotFound,
     /// This host cannot run it: io_uring, locked memory, file system.
     HostUnfit,
     /// The journal could not be written or synced.
@@ -29,7 +33,9 @@ impl ExitCode {
             Self::Done => 0,
             Self::Other => 1,
             Self::Usage => 2,
+            Self::Differs => 3,
             Self::JournalRefused => 65,
+            Self::NotFound => 66,
             Self::HostUnfit => 69,
             Self::JournalFailed => 74,
             Self::JournalLocked => 75,
@@ -43,7 +49,9 @@ impl ExitCode {
         match number {
             0 => Self::Done,
             2 => Self::Usage,
+            3 => Self::Differs,
             65 => Self::JournalRefused,
+            66 => Self::NotFound,
             69 => Self::HostUnfit,
             74 => Self::JournalFailed,
             75 => Self::JournalLocked,
@@ -59,7 +67,7 @@ mod tests {
 
     #[test]
     fn every_code_is_read_back() {
-        for number in [0_u8, 1, 2, 65, 69, 74, 75, 78] {
+        for number in [0_u8, 1, 2, 3, 65, 66, 69, 74, 75, 78] {
             assert_eq!(ExitCode::of(number).number(), i32::from(number));
         }
         assert_eq!(ExitCode::of(134), ExitCode::Other);

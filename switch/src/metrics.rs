@@ -112,6 +112,8 @@ pub enum Counter {
     MeshRefused,
     /// All shards are asked for the original of a reversal.
     ReversalQuestions,
+    /// An answer waited for PostgreSQL for too long.
+    AnswersGivenUp,
 }
 
 /// Something that is so.
@@ -141,6 +143,8 @@ pub enum Gauge {
     DuplicateEntries,
     /// Messages to other shards that wait.
     MeshDepth,
+    /// Answers that wait for PostgreSQL.
+    AnswersWaiting,
 }
 
 /// Something that has a size, in nanoseconds unless it says otherwise.
@@ -313,6 +317,7 @@ impl Counter {
             Self::ShardStalls => (F::ShardStalls, 0),
             Self::MeshRefused => (F::MeshRefused, 0),
             Self::ReversalQuestions => (F::ReversalQuestions, 0),
+            Self::AnswersGivenUp => (F::AnswersGivenUp, 0),
         };
         OFFSETS[family as usize] + position
     }
@@ -337,6 +342,7 @@ impl Gauge {
             Self::JournalLimitBytes => (F::JournalLimit, 0),
             Self::DuplicateEntries => (F::DuplicateEntries, 0),
             Self::MeshDepth => (F::MeshDepth, 0),
+            Self::AnswersWaiting => (F::AnswersWaiting, 0),
         };
         OFFSETS[family as usize] + position
     }

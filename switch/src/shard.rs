@@ -8,6 +8,7 @@
 mod act;
 mod advising;
 pub(crate) mod asking;
+pub(crate) mod awaiting;
 mod build;
 mod intake;
 mod issuing;
@@ -35,6 +36,7 @@ use ahash::AHashMap;
 use domain::ids::{IssuerId, LinkId, Lsn, ShardId};
 use domain::network::SettlementDate;
 use domain::reconciliation::Totals;
+use domain::record::Completed;
 use domain::time::{Instant, WallTime};
 use futures_lite::future;
 use glommio::timer::Timer;
@@ -44,6 +46,7 @@ use risk_inline::RiskEngine;
 use router::links::LinkPool;
 use router::{Permit, Router};
 use slab::Slab;
+use transaction::advice::Original;
 use transaction::input::{Assignment, Selection};
 use transaction::matching::{Expected, StanAllocator};
 use transaction::network::Settlement;
@@ -67,6 +70,7 @@ use crate::issuer::{Link, Received};
 use crate::mesh::{Mesh, Message};
 use crate::metrics::Metrics;
 use asking::Told;
+use awaiting::Awaiting;
 use locating::OpenQuestions;
 use standing_in::StandInState;
 use telling::Approval;
@@ -194,7 +198,7 @@ pub(crate) struct Work {
     pub(crate) legs: AHashMap<u32, Leg>,
     /// Over which link each reversal and each advice in flight has left, and what its answer is.
     pub(crate) owed: AHashMap<OwedId, (LinkId, Expected)>,
-    /// Reversals whose original all shards are asked for.
+    /// Reversals and completion requests whose original all shards are asked for.
     pub(crate) questions: OpenQuestions,
     /// Inputs that acting on an output has produced: fed when the engine is drained.
     pub(crate) follow_ups: VecDeque<FollowUp>,
@@ -236,6 +240,8 @@ pub(crate) struct Work {
     pub(crate) key_changes: key_changes::KeyChanges,
     /// Reconciliations under way.
     pub(crate) reconciling: reconciling::Reconciling,
+    /// Answers that wait for PostgreSQL.
+    pub(crate) awaiting: Awaiting,
     /// Until when links may sign off, at the end of a drain.
     pub(crate) leaving_until: Option<Instant>,
 }
@@ -262,6 +268,8 @@ pub(crate) struct Waiting {
 pub(crate) struct Leg {
     pub(crate) permit: Permit,
     pub(crate) expected: Expected,
+    /// What a completion request completes.
+    pub(crate) completed: Option<Box<Completed>>,
 }
 
 /// An input for the engine, out of the way it was drained.
@@ -281,6 +289,8 @@ pub(crate) enum FollowUp {
     Assigned(Handle, Assignment),
     /// The answer has found nobody.
     Undelivered(Handle),
+    /// What all shards know of the original of a completion request.
+    Located(Handle, Original),
     /// Provably nothing of the request left.
     Unsent(Handle, domain::ids::Stan),
     /// Provably nothing of the reversal, or the advice, left.
@@ -363,6 +373,7 @@ impl Shard {
             self.engine_timeouts(now);
             self.link_timeouts(now);
             self.question_timeouts(now);
+            self.release_waiting(now);
             if self.work.upkeep_at <= now {
                 self.upkeep(now);
             }
@@ -538,6 +549,7 @@ impl Shard {
             }
             FollowUp::Assigned(handle, assignment) => Input::Assigned { handle, assignment },
             FollowUp::Selected(handle, selection) => Input::Selected { handle, selection },
+            FollowUp::Located(handle, original) => Input::Original { handle, original },
             FollowUp::Unsent(handle, stan) => Input::Unsent { handle, stan },
             FollowUp::Undelivered(handle) => Input::Undelivered { handle },
             FollowUp::OwedUnsent(owed) => Input::ReversalUnsent { owed },
@@ -563,12 +575,14 @@ impl Shard {
 
 impl Work {
     /// Nothing to do yet.
-    pub(crate) fn new(wall: WallTime, frame_len_max: usize, issuers: usize) -> Self {
+    pub(crate) fn new(wall: WallTime, config: &Config) -> Self {
+        let issuers = config.issuers.len();
         Self {
             wall,
             yields: vec![false; issuers],
             settlements: vec![Settlement::default(); issuers],
-            scratch: vec![0; frame_len_max.saturating_add(Casing::LEN_MAX)],
+            scratch: vec![0; config.frame_len_max().saturating_add(Casing::LEN_MAX)],
+            awaiting: Awaiting::new(config),
             ..Self::default()
         }
     }

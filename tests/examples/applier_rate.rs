@@ -6,6 +6,8 @@
 // Shared with the suite, which uses more of it.
 #![expect(dead_code, reason = "the helpers serve tests/applier.rs too")]
 
+#[path = "../tests/applier/books.rs"]
+mod books;
 #[path = "../tests/applier/log.rs"]
 mod log;
 #[path = "../tests/applier/oracle.rs"]

@@ -10,6 +10,7 @@ mod canonical;
 pub mod dialect_toml;
 pub mod frame;
 pub mod input;
+pub mod journal;
 pub mod message;
 mod obvious;
 mod odd;
@@ -24,9 +25,10 @@ pub mod translate;
 pub type Check = fn(&[u8]);
 
 /// The targets: their names are the folders below `fuzz/corpus` and `fuzz/regressions`.
-pub const TARGETS: [(&str, Check); 5] = [
+pub const TARGETS: [(&str, Check); 6] = [
     ("dialect_toml", dialect_toml::check),
     ("frame", frame::check),
+    ("journal", journal::check),
     ("message", message::check),
     ("tlv", tlv::check),
     ("translate", translate::check),

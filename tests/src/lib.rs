@@ -10,6 +10,7 @@
 //! # Entry points
 //! [`tidy::Tree`], [`postgres::Cluster`], [`simulation`], [`e2e`], [`fuzz`].
 
+pub mod certificates;
 pub mod e2e;
 pub mod fuzz;
 pub mod postgres;

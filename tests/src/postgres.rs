@@ -1,11 +1,12 @@
 //! A PostgreSQL server of its own for one test: a fresh cluster in a temporary folder, reachable by
-//! its unix socket alone, gone when it is dropped.
+//! its unix socket, on the loopback interface where a test asks for it, gone when it is dropped.
 //!
 //! The server refuses to run as root, so under root it runs as `postgres` or `nobody`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::chown;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,6 +24,8 @@ pub struct Cluster {
     programs: PathBuf,
     account: Option<Account>,
     server: Option<Running>,
+    /// Its port on the loopback interface, where it has one.
+    port: Option<u16>,
 }
 
 /// A server and the one who ends it when nobody else can.
@@ -48,7 +51,8 @@ pub enum Stop {
 /// The superuser of every cluster.
 pub const USER: &str = "njia";
 const START_MAX: Duration = Duration::from_secs(60);
-const READY: &str = "database system is ready to accept connections";
+/// "connections", or "read-only connections" of a standby.
+const READY: &str = "database system is ready to accept ";
 
 impl Cluster {
     /// A fresh cluster, started.
@@ -66,6 +70,13 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::start`].
     pub fn create() -> Result<Self> {
+        let cluster = Self::empty()?;
+        cluster.initdb()?;
+        Ok(cluster)
+    }
+
+    /// Without data.
+    fn empty() -> Result<Self> {
         let programs = programs()?;
         let account = Account::to_use()?;
         // Short, because the path of a unix socket holds 107 bytes.
@@ -73,14 +84,52 @@ impl Cluster {
         if let Some(account) = account {
             chown(folder.path(), Some(account.user), Some(account.group))?;
         }
-        let cluster = Self {
+        Ok(Self {
             folder,
             programs,
             account,
             server: None,
-        };
-        cluster.initdb()?;
-        Ok(cluster)
+            port: None,
+        })
+    }
+
+    /// A standby that streams from `primary`, started.
+    ///
+    /// # Errors
+    /// The primary does not run, or the standby does not start.
+    pub fn standby_of(primary: &Self) -> Result<Self> {
+        let mut standby = Self::empty()?;
+        let output = standby
+            .command("pg_basebackup")
+            .args(["-X", "stream", "--checkpoint=fast", "-R", "-U", USER, "-h"])
+            .arg(primary.folder())
+            .arg("-D")
+            .arg(standby.data())
+            .output()?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr);
+            bail!("pg_basebackup failed: {text}");
+        }
+        standby.resume()?;
+        Ok(standby)
+    }
+
+    /// Makes a standby a server of its own.
+    ///
+    /// # Errors
+    /// It is none, or does not become one.
+    pub fn promote(&self) -> Result<()> {
+        let promoted = self
+            .command("pg_ctl")
+            .arg("promote")
+            .arg("-D")
+            .arg(self.data())
+            .output()?;
+        if !promoted.status.success() {
+            let text = String::from_utf8_lossy(&promoted.stderr);
+            bail!("pg_ctl promote failed: {text}");
+        }
+        Ok(())
     }
 
     /// Starts the stopped server on its data.
@@ -108,6 +157,48 @@ impl Cluster {
             }
         }
         Err(anyhow!("the server does not start:\n{log}"))
+    }
+
+    /// Starts the stopped server so that it can be reached on 127.0.0.1 too; the port.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn listen(&mut self) -> Result<u16> {
+        // A port that was free a moment ago may have been taken since.
+        for _ in 0..20 {
+            let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+            self.port = Some(port);
+            match self.resume() {
+                Ok(()) => return Ok(port),
+                Err(error) if error.to_string().contains("could not bind") => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bail!("no port is free")
+    }
+
+    /// Appends to `postgresql.conf`; from the next start or reload on.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn set(&self, lines: &str) -> Result<()> {
+        let path = self.data().join("postgresql.conf");
+        let mut file = fs::OpenOptions::new().append(true).open(path)?;
+        Ok(writeln!(file, "{lines}")?)
+    }
+
+    /// Writes a file of the server's own into its data, which it finds by `name`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn install(&self, name: &str, content: &[u8]) -> Result<()> {
+        let path = self.data().join(name);
+        fs::write(&path, content)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        if let Some(account) = self.account {
+            chown(&path, Some(account.user), Some(account.group))?;
+        }
+        Ok(())
     }
 
     /// Ends the server; its data stay.
@@ -161,13 +252,23 @@ impl Cluster {
     pub fn url_of(&self, role: &str, password: Option<&str>) -> String {
         let password = password.map_or_else(String::new, |text| format!("&password={text}"));
         let folder = self.folder.path().display();
-        format!("postgresql:///postgres?host={folder}&user={role}{password}")
+        let port = self
+            .port
+            .map_or_else(String::new, |port| format!("&port={port}"));
+        format!("postgresql:///postgres?host={folder}{port}&user={role}{password}")
+    }
+
+    /// The folder that holds its socket.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The server's socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.folder.path().join(".s.PGSQL.5432")
+        let port = self.port.unwrap_or(5432);
+        self.folder.path().join(format!(".s.PGSQL.{port}"))
     }
 
     /// Demands a password of `role`, from the next start or reload on.
@@ -175,10 +276,18 @@ impl Cluster {
     /// # Errors
     /// The file cannot be written.
     pub fn demand_password(&self, role: &str) -> Result<()> {
+        self.admit(&format!("local all {role} scram-sha-256"))
+    }
+
+    /// Puts `rule` before all others of `pg_hba.conf`; from the next start or reload on.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn admit(&self, rule: &str) -> Result<()> {
         let path = self.data().join("pg_hba.conf");
         let rest = fs::read_to_string(&path)?;
         let mut file = fs::File::create(&path)?;
-        write!(file, "local all {role} scram-sha-256\n{rest}")?;
+        write!(file, "{rule}\n{rest}")?;
         Ok(())
     }
 
@@ -224,20 +333,24 @@ impl Cluster {
             .arg(self.data())
             .arg("-k")
             .arg(self.folder.path())
-            .args([
-                "-c",
-                "listen_addresses=",
-                "-c",
-                "fsync=on",
-                "-c",
-                "log_destination=stderr",
-            ])
+            .args(self.where_to_listen())
+            .args(["-c", "fsync=on", "-c", "log_destination=stderr"])
             .args(["-c", "logging_collector=off", "-c", "max_connections=40"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
         Ok(server)
+    }
+
+    fn where_to_listen(&self) -> Vec<String> {
+        let Some(port) = self.port else {
+            return vec!["-c".to_owned(), "listen_addresses=".to_owned()];
+        };
+        let port = format!("port={port}");
+        ["-c", "listen_addresses=127.0.0.1", "-c", &port]
+            .map(str::to_owned)
+            .to_vec()
     }
 
     fn copy(&self, from: &Path, to: &Path) -> Result<()> {

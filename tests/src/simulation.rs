@@ -83,6 +83,10 @@ pub enum Driver {
     DropsAdvices,
     /// Does not look for what an advice completes.
     CompletesUnseen,
+    /// Lets a completion leave whatever is owed of its original.
+    OvertakesOriginals,
+    /// Sends a completion request to another issuer than that of its original.
+    CompletesElsewhere,
     /// Puts what a lost connection left of a frame before the first one of the next.
     KeepsHalfFrames,
 }

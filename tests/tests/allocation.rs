@@ -249,8 +249,11 @@ impl Shell {
             Output::LegEnded { .. }
             | Output::GiveUpReversal { .. }
             | Output::Operated { .. }
+            | Output::AskOwed { .. }
             | Output::Retried { .. }
             | Output::FindOriginal { .. }
+            | Output::FindReferred { .. }
+            | Output::SelectIssuer(_)
             | Output::AssignLeg { .. }
             | Output::SendAdvice { .. }
             | Output::Discard { .. }
@@ -298,6 +301,7 @@ impl Shell {
         let frame = FrameId(self.serial);
         let facts = self.facts();
         self.give(Input::Request(Request {
+            completion: domain::request::Completion::No,
             frame,
             transmission,
             facts,

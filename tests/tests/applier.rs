@@ -2,6 +2,8 @@
 //! must hold afterwards is always the same: every record once, the projection equal to the fold of
 //! the records, the sums equal per currency.
 
+#[path = "applier/books.rs"]
+mod books;
 #[path = "applier/log.rs"]
 mod log;
 #[path = "applier/oracle.rs"]
@@ -16,8 +18,12 @@ mod proxy;
 mod refusals;
 #[path = "applier/rig.rs"]
 mod rig;
+#[path = "applier/roles.rs"]
+mod roles;
 #[path = "applier/takeover.rs"]
 mod takeover;
+#[path = "applier/tls.rs"]
+mod tls;
 #[path = "applier/workload.rs"]
 mod workload;
 
@@ -26,7 +32,7 @@ use std::collections::BTreeSet;
 use persistence::applier::{BatchPolicy, migrate, survey};
 
 use log::Log;
-use rig::{Running, SCHEMA, assert_applied, connect, count, migrated, run, settings};
+use rig::{MIGRATIONS, Running, SCHEMA, assert_applied, connect, count, migrated, run, settings};
 use workload::Workload;
 
 #[tokio::test]
@@ -236,8 +242,7 @@ async fn migrations_wait_for_each_other_and_run_once() {
     let mut applied = [all.0.unwrap(), all.1.unwrap(), all.2.unwrap()].concat();
     applied.sort_unstable();
     assert_eq!(
-        applied,
-        [1],
+        applied, MIGRATIONS,
         "one of them did it, the others had nothing to do"
     );
     let found = survey(&server).await.unwrap();
@@ -251,7 +256,62 @@ async fn migrations_wait_for_each_other_and_run_once() {
     run(&client, "DROP SCHEMA {s} CASCADE").await;
     assert_eq!(
         migrate(&server).await.unwrap(),
-        [1],
+        MIGRATIONS,
         "a dropped schema comes back"
     );
+}
+
+#[tokio::test]
+async fn what_was_copied_before_there_were_books_is_not_in_them_nor_is_its_reversal() {
+    let cluster = migrated().await;
+    let client = connect(&cluster).await;
+    let log = Log::new(1);
+    let mut workload = Workload::new(61, 1);
+    let (first, records) = workload.purchased(99);
+    log.append(records);
+    let applier = Running::start(settings(cluster.url(), 1), vec![log.journal()]);
+    applier.caught_up(&log).await;
+    assert_eq!(count(&client, "{s}.posting").await, 2);
+    // As an upgrade finds them.
+    run(
+        &client,
+        "DELETE FROM {s}.posting; \
+         UPDATE {s}.transaction SET posted = NULL, fee = NULL, entries = NULL",
+    )
+    .await;
+    log.append(workload.reversed(first));
+    let (second, records) = workload.purchased(100);
+    log.append(records);
+    applier.caught_up(&log).await;
+    log.append(workload.reversed(second));
+    applier.finish().await;
+    let of = |id| format!("{{s}}.posting WHERE transaction_id = '{id}'");
+    assert_eq!(count(&client, &of(first)).await, 0);
+    assert_eq!(count(&client, &of(second)).await, 4);
+    books::assert_balanced(&client, SCHEMA).await;
+}
+
+#[tokio::test]
+async fn an_entry_that_is_changed_by_hand_is_seen() {
+    let cluster = migrated().await;
+    let client = connect(&cluster).await;
+    let log = Log::new(1);
+    let mut workload = Workload::new(62, 1);
+    for key in 1..4 {
+        log.append(workload.purchased(key).1);
+    }
+    let applier = Running::start(settings(cluster.url(), 1), vec![log.journal()]);
+    applier.caught_up(&log).await;
+    applier.finish().await;
+    books::assert_balanced(&client, SCHEMA).await;
+    let seen = "{s}.settlement_violation WHERE what = ";
+    run(
+        &client,
+        "UPDATE {s}.posting SET amount = amount + 1 WHERE (transaction_id, entry) IN \
+         (SELECT transaction_id, entry FROM {s}.posting WHERE account = 'issuer' LIMIT 1)",
+    )
+    .await;
+    for what in ["'day'", "'transaction'", "'standing'"] {
+        assert_eq!(count(&client, &format!("{seen}{what}")).await, 1, "{what}");
+    }
 }

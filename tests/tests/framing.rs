@@ -140,7 +140,8 @@ fn an_answer_goes_back_behind_the_tpdu_turned_round() {
     let sent = Header::Tpdu.addressed("0001", "8023").unwrap();
     let turned = Header::Tpdu.addressed("8023", "0001").unwrap();
 
-    session.send(&headed(sent, &purchase("000001")));
+    let original = purchase("000001");
+    session.send(&headed(sent, &original));
     let (header, answer) = session.message(Header::Tpdu);
     assert_eq!(header.as_bytes(), turned.as_bytes());
     assert_eq!((&answer[..4], &*field(&answer, 39)), (&b"0210"[..], "00"));
@@ -148,7 +149,7 @@ fn an_answer_goes_back_behind_the_tpdu_turned_round() {
 
     // The same answer for a repeat, behind the header of the repeat.
     let other = Header::Tpdu.addressed("0002", "8099").unwrap();
-    let repeat = [b"0201", &purchase("000001")[4..]].concat();
+    let repeat = [b"0201", &original[4..]].concat();
     session.send(&headed(other, &repeat));
     let (header, again) = session.message(Header::Tpdu);
     assert_eq!(header.as_bytes(), other.reply().as_bytes());

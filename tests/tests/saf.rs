@@ -191,10 +191,10 @@ fn check_records(journal: &Path) {
     let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
     let by_hand: Vec<&str> = text
         .lines()
-        .filter(|line| line.contains(" by uid="))
+        .filter(|line| line.contains(" operated "))
         .collect();
     assert_eq!(by_hand.len(), 4, "{text}");
-    let uid = format!("uid={}", rustix::process::geteuid().as_raw());
+    let uid = format!("operator_uid={}", rustix::process::geteuid().as_raw());
     assert!(
         by_hand.iter().all(|line| line.contains(&uid)),
         "{by_hand:?}"

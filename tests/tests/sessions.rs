@@ -129,3 +129,32 @@ fn drain_with_one_in_flight(state: &Path, issuers: &Issuers, round: u32) {
     assert_eq!(answer.text(39), "00", "round {round}");
     session.is_closed().unwrap();
 }
+
+/// Row 89: who is connected goes on, who comes waits and is served when there is a descriptor.
+#[test]
+fn fault_089_without_descriptors_live_sessions_go_on_and_new_ones_wait() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "descriptors");
+    let issuers = Issuers::start(&folder, Duration::ZERO).unwrap();
+    let state = folder.join("state");
+    let node = Node::start(Build::Product, &state, issuers.addresses(), &[]).unwrap();
+    let mut live = Session::connect(node.listener()).unwrap();
+    live.send(&purchase("000001")).unwrap();
+    assert_eq!(live.receive().unwrap().text(39), "00");
+
+    let before = node.limit_descriptors(Some(16)).unwrap();
+    let mut waiting = Session::connect(node.listener()).unwrap();
+    waiting.send(&purchase("000002")).unwrap();
+    for stan in 3..=200 {
+        live.send(&purchase(&format!("{stan:06}"))).unwrap();
+        assert_eq!(live.receive().unwrap().text(39), "00", "it goes on");
+    }
+    assert!(!waiting.has_more().unwrap(), "nobody has taken it");
+
+    node.limit_descriptors(before).unwrap();
+    assert_eq!(waiting.receive().unwrap().text(39), "00", "it is taken");
+    let errors = node.metric("njia_accept_errors_total", &[]).unwrap();
+    assert!(errors >= 1.0, "{errors} are counted");
+    assert!(node.terminate().unwrap().success());
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}

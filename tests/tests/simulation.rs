@@ -59,6 +59,7 @@ fn every_promise_holds_in_every_seed() {
             sum.seen.completions_elsewhere,
             100,
         ),
+        ("completions that waited", sum.seen.completions_behind, 20),
         ("completions left to people", sum.seen.left_to_people, 20),
         ("advices behind their reversal", sum.seen.advices_buried, 5),
         ("approvals in place of issuers", sum.seen.stood_in, 50),
@@ -219,7 +220,17 @@ fn an_advice_that_is_dropped_is_caught() {
 
 #[test]
 fn a_completion_without_a_look_at_its_original_is_caught() {
-    caught(Driver::CompletesUnseen, &["A-02", "A-03"]);
+    caught(Driver::CompletesUnseen, &["A-02", "A-03", "T-12"]);
+}
+
+#[test]
+fn a_completion_ahead_of_what_it_completes_is_caught() {
+    caught(Driver::OvertakesOriginals, &["A-05"]);
+}
+
+#[test]
+fn a_completion_request_to_another_issuer_is_caught() {
+    caught(Driver::CompletesElsewhere, &["reversal"]);
 }
 
 #[test]

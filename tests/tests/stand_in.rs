@@ -100,9 +100,10 @@ fn fault_042_an_issuer_that_is_down_is_stood_in_for_within_limits() {
         "91",
         "nobody looked at the PIN"
     );
-    let (code, given) = told(&mut session, &purchase("000003"));
+    let original = purchase("000003");
+    let (code, given) = told(&mut session, &original);
     assert_eq!((code.as_str(), given.len(), &given[..1]), ("00", 6, "S"));
-    let repeat = [b"0201", &purchase("000003")[4..]].concat();
+    let repeat = [b"0201", &original[4..]].concat();
     assert_eq!(told(&mut session, &repeat), (code, given.clone()));
     let mut dear = purchase("000004");
     let amount = dear

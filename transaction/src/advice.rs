@@ -14,14 +14,15 @@
 //! | A09 | nothing | older than an advice may be | 94 | nothing |
 //! | A10 | nothing | its original's issuer is not configured any more | 00 | nothing: people look |
 //! | A11 | nothing | names an original that is undecided | 96 | nothing, nothing is remembered |
+//! | A12 | nothing | completes more than its session lets it | 00 | nothing: people look |
 
 use core::time::Duration;
 
-use domain::ResponseCode;
 use domain::ids::{AcquirerId, IssuerId, MerchantId};
 use domain::pan::PanToken;
 use domain::record::{Acknowledged, AdviceOrigin, Advised, Completed, RefusalReason};
-use domain::request::{Advice, FrameId, IssuerLeg, NamedOriginal, OriginalReference};
+use domain::request::{Advice, Facts, FrameId, IssuerLeg, NamedOriginal, OriginalReference};
+use domain::{Amount, ResponseCode};
 
 use crate::engine::{Effect, Engine};
 use crate::input::{Assignment, Handle};
@@ -47,6 +48,18 @@ pub struct OriginalQuery {
     pub token: PanToken,
 }
 
+impl OriginalQuery {
+    /// For what a message that says this names.
+    pub(crate) const fn of(facts: &Facts, named: NamedOriginal) -> Self {
+        Self {
+            acquirer: facts.acquirer,
+            named,
+            merchant: facts.trace.merchant,
+            token: facts.account.token,
+        }
+    }
+}
+
 /// What is known of an original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Original {
@@ -58,6 +71,11 @@ pub enum Original {
         issuer: IssuerId,
         /// Its leg.
         completed: Completed,
+        /// Whether that issuer has heard of it: of what was approved in its place not before it has
+        /// taken the advice.
+        is_told: bool,
+        /// What stands of it; `None` of a decline.
+        approved: Option<Amount>,
     },
     /// It was reversed, or is being.
     Reversed,
@@ -166,12 +184,7 @@ impl Engine {
         match advice.original {
             Some(named) => self.emit(Output::FindOriginal {
                 handle,
-                query: OriginalQuery {
-                    acquirer: facts.acquirer,
-                    named,
-                    merchant: facts.trace.merchant,
-                    token: facts.account.token,
-                },
+                query: OriginalQuery::of(&facts, named),
             }),
             None => self.assign(handle, None),
         }
@@ -220,15 +233,27 @@ impl Engine {
     //= docs/rules.md#A-02
     pub(crate) fn on_original(&mut self, handle: Handle, original: Original) {
         let waits = self.table.transaction(handle);
-        if waits.map(|found| found.state) != Some(State::Assigning) {
-            return self.count(Event::Stray);
+        match waits.map(|found| found.state) {
+            Some(State::Assigning) => {}
+            Some(State::Locating) => return self.complete(handle, original),
+            Some(_) | None => return self.count(Event::Stray),
         }
         match original {
             Original::Unknown => self.assign(handle, None),
-            Original::Stands { issuer, completed } => {
+            Original::Stands {
+                issuer,
+                completed,
+                approved,
+                ..
+            } => {
+                let is_over = self.is_over(handle, approved);
                 let saf = self.first_owed(handle);
                 if let Some(entry) = saf.and_then(|saf| self.saf.get_mut(saf)) {
                     entry.completed = Some(completed);
+                    entry.is_over = is_over;
+                }
+                if is_over {
+                    return self.advance(handle, Signal::NotForwarded);
                 }
                 self.assign(handle, Some(issuer));
             }
@@ -354,6 +379,7 @@ impl Engine {
             origin: transaction.advised?,
             leg: transaction.leg,
             completes: self.saf.get(saf).and_then(|entry| entry.completed),
+            is_over: self.saf.get(saf).is_some_and(|entry| entry.is_over),
             answer: Acknowledged {
                 code: answer.code,
                 authorisation: answer.authorisation,
@@ -369,17 +395,22 @@ impl Engine {
         self.wait(Effect::Outcome(handle));
     }
 
-    /// A03, A10: acknowledged and kept for people; the issuer is told nothing. Its record names
-    /// what it completes only where that stands.
+    /// A03, A10, A12: acknowledged and kept for people; the issuer is told nothing. Its record
+    /// names what it completes only where that stands.
     //= docs/rules.md#A-03
+    //= docs/rules.md#A-08
     pub(crate) fn leave_to_people(&mut self, handle: Handle) {
         self.store_code(handle, ResponseCode::APPROVED);
         let saf = self.first_owed(handle);
-        let stands = saf.and_then(|saf| self.saf.get(saf)?.completed);
-        self.count(Event::Advice(match stands {
-            Some(_) => AdviceResult::NoIssuer,
-            None => AdviceResult::LeftToPeople,
-        }));
+        let entry = saf.and_then(|saf| self.saf.get(saf));
+        let is_over = entry.is_some_and(|entry| entry.is_over);
+        self.count(Event::Advice(
+            match entry.and_then(|entry| entry.completed) {
+                Some(_) if is_over => AdviceResult::OverOriginal,
+                Some(_) => AdviceResult::NoIssuer,
+                None => AdviceResult::LeftToPeople,
+            },
+        ));
         let saf = saf.unwrap_or(NONE);
         self.journal(handle, EntryKind::Advised { saf });
         self.except_owed(handle, saf, Ended::Unforwarded);

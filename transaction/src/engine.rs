@@ -6,6 +6,7 @@
 mod act;
 mod admit;
 mod book;
+mod following;
 mod owed;
 #[cfg(test)]
 mod tests;
@@ -195,6 +196,7 @@ impl Engine {
                 self.saf.issuer_up(issuer, now);
                 self.book.owed.issuer_up(issuer);
             }
+            Input::OwedOf { owed, is_owed } => self.on_owed_of(owed, is_owed),
             Input::IssuerDown { issuer } => self.saf.issuer_down(issuer),
             Input::Yield { issuer, yields } => self.saf.set_yield(issuer, yields),
             Input::Operate { ticket, operate } => self.on_operate(ticket, &operate),
@@ -348,6 +350,14 @@ impl Engine {
             found.profile.undelivered == Undelivered::Reverse
                 && found.state.ending() == Some(crate::state::Ending::Approved)
         })
+    }
+
+    /// Whether a reversal of its acquirer has been accepted for it, in whole or in part: its first
+    /// answer, where it was not told yet, is not true any more (R9).
+    #[must_use]
+    pub fn is_taken_back(&self, handle: Handle) -> bool {
+        let transaction = self.table.transaction(handle);
+        transaction.is_some_and(|found| found.state.is_reversed())
     }
 
     /// The oldest of what the transaction owes, when that is a reversal.

@@ -158,6 +158,13 @@ pub enum Input<'a> {
         /// The issuer.
         issuer: IssuerId,
     },
+    /// What [`crate::output::Output::AskOwed`] asked for.
+    OwedOf {
+        /// The completion.
+        owed: OwedId,
+        /// Whether its original's advice is still owed.
+        is_owed: bool,
+    },
     /// No link of this issuer carries traffic: what it is owed waits.
     IssuerDown {
         /// The issuer.

@@ -33,6 +33,7 @@ extern crate std;
 pub mod advice;
 mod arena;
 mod clock;
+mod completion;
 mod duplicate;
 mod engine;
 pub mod error;

@@ -25,6 +25,7 @@ use domain::{Amount, ResponseCode};
 use crate::engine::{Effect, Engine};
 use crate::input::OwedId;
 use crate::output::{Ended, EntryKind, Event, JournalEntry, Output, Owed};
+use crate::replay::id_key;
 use crate::saf::{SafEntry, Status};
 use crate::state::State;
 
@@ -299,6 +300,9 @@ impl Engine {
             return false;
         }
         self.note_exception_left(handle);
+        if let Some(id) = self.table.transaction(handle).map(|found| found.id) {
+            self.saf.index_advice(saf, id_key(id));
+        }
         self.chain_last(handle, saf);
         true
     }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use domain::ids::{AuthorisationId, IssuerId, Lsn};
+use domain::ids::{AuthorisationId, IssuerId, Lsn, TransactionId};
 use domain::reconciliation::Verdict;
 use domain::record::{
     AdviceOrigin, Completed, Operation, OutcomeKind, OwedKind, RefusalReason, ReversalCause,
@@ -36,6 +36,9 @@ pub enum Output {
         /// Bit per candidate position that was tried and provably not sent to.
         tried: u8,
     },
+    /// Ask the router for this issuer and no other, which a completion request goes to; answer with
+    /// [`crate::input::Input::Selected`], by a leg that is [`IssuerLeg::OF_ORIGINAL`].
+    SelectIssuer(WantedIssuer),
     /// Append this record, in this order. [`crate::Engine::record`] composes it, until the next
     /// input.
     Journal {
@@ -93,13 +96,19 @@ pub enum Output {
         /// Whether the origin digit is odd.
         transmission: Transmission,
     },
-    /// Ask the shard where the original of an advice would live; answer with
-    /// [`crate::input::Input::Original`].
+    /// Ask the shard where the original of an advice, or of a completion request, would live;
+    /// answer with [`crate::input::Input::Original`].
     FindOriginal {
         /// The transaction.
         handle: Handle,
         /// What it names.
         query: OriginalQuery,
+    },
+    /// Ask all shards for the original of a completion request, by DE37, DE41 and DE42; answer with
+    /// [`crate::input::Input::Original`].
+    FindReferred {
+        /// The transaction.
+        handle: Handle,
     },
     /// Say how an advice is to travel; answer with [`crate::input::Input::Assigned`].
     AssignLeg {
@@ -117,6 +126,14 @@ pub enum Output {
         owed: OwedId,
         /// Whether the origin digit is odd.
         transmission: Transmission,
+    },
+    /// Ask the shard of an original, by [`crate::Engine::owes_advice`], whether its issuer is still
+    /// owed the advice of it; answer with [`crate::input::Input::OwedOf`].
+    AskOwed {
+        /// The completion that would leave.
+        owed: OwedId,
+        /// What it completes.
+        original: TransactionId,
     },
     /// The latest transmission of this reversal or advice is waited for no longer: its link moves
     /// the key to the late ones, unless that link has brought the answer. One for each
@@ -165,6 +182,19 @@ pub enum Output {
     },
     /// Something to count.
     Event(Event),
+}
+
+/// The one issuer that a completion request can go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedIssuer {
+    /// The transaction.
+    pub handle: Handle,
+    /// Its frame.
+    pub frame: FrameId,
+    /// Whose the original is.
+    pub issuer: IssuerId,
+    /// The original as that issuer knows it, for the request to name.
+    pub completed: Completed,
 }
 
 /// What a frame is told.
@@ -399,6 +429,8 @@ pub enum AdviceResult {
     LeftToPeople,
     /// The issuer of what it completes is gone: an exception for people.
     NoIssuer,
+    /// It completes more than its session lets it: an exception for people.
+    OverOriginal,
     /// Its own reversal had come before it.
     Reversed,
 }

@@ -21,9 +21,10 @@ use domain::Amount;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, IssuerId, Slot, Stan, TransactionId};
 use domain::network::SettlementDate;
+pub use domain::reconciliation::DAYS_KEPT;
 use domain::reconciliation::{
     BusinessDay, DayTotals, Differences, Effect as Counted, Kind, Party, Reconciled, Totals,
-    Verdict,
+    Verdict, counting_day, first_open, is_near,
 };
 use domain::record::Record;
 use domain::time::{TransmissionTime, WallTime};
@@ -266,11 +267,12 @@ impl Book {
             return;
         };
         let currency = item.amount.currency();
-        let in_force = day.date;
-        let named = item.named.filter(|named| is_near(*named, in_force));
+        let date = counting_day(day.date, item.named, day.closed, |date| {
+            self.is_shut(party, date, currency)
+        });
         let key = BucketKey {
             party,
-            date: self.open_day(party, named.unwrap_or(in_force), currency),
+            date,
             currency,
         };
         match self.bucket_mut(key) {
@@ -598,19 +600,15 @@ impl Book {
     /// The first open day from `date` on.
     fn open_day(&self, party: Party, date: SettlementDate, currency: Currency) -> SettlementDate {
         let closed = self.day(party).and_then(|day| day.closed);
-        let first = closed.map_or(date, |closed| date.max(closed.next()));
-        let mut key = BucketKey {
+        first_open(date, closed, |date| self.is_shut(party, date, currency))
+    }
+
+    fn is_shut(&self, party: Party, date: SettlementDate, currency: Currency) -> bool {
+        self.is_closed(BucketKey {
             party,
-            date: first,
+            date,
             currency,
-        };
-        for _ in 0..DAYS_KEPT {
-            if !self.is_closed(key) {
-                break;
-            }
-            key.date = key.date.next();
-        }
-        key.date
+        })
     }
 
     /// The bucket of a key, made if there is room: days that are too old go first, then the oldest
@@ -673,30 +671,10 @@ impl Bucket {
     }
 }
 
-/// DE15 of the further fields of an answer, as `Answer::fields` lays them out.
-pub(crate) fn settled(fields: &[u8], at: WallTime) -> Option<SettlementDate> {
-    let mut rest = fields;
-    while let Some(([number, high, low], after)) = rest.split_first_chunk::<3>() {
-        let len = usize::from(u16::from_be_bytes([*high, *low]));
-        let (value, after) = after.split_at_checked(len)?;
-        if *number == 15 {
-            return SettlementDate::from_digits(value, at).ok();
-        }
-        rest = after;
-    }
-    None
-}
-
-fn is_near(one: SettlementDate, other: SettlementDate) -> bool {
-    one.days().abs_diff(other.days()) <= DAYS_KEPT
-}
-
 fn is_past(date: SettlementDate, in_force: SettlementDate) -> bool {
     date.days().saturating_add(DAYS_KEPT) < in_force.days()
 }
 
-/// Closed days stay so long for their copies, and no answer names a day further away.
-pub const DAYS_KEPT: u32 = 8;
 /// Totals of one party, day and currency on one shard.
 pub const BUCKETS_MAX: usize = 1_024;
 /// Reconciliations of other sides that a shard remembers, the newest ones.

@@ -1,22 +1,25 @@
 //! Where a transaction is found by what all its messages share: acquirer, DE37, DE41 and DE42. For
-//! a reversal whose DE90 leads nowhere (semantics §3.3): real networks fill it differently.
+//! a reversal or a completion request whose DE90 leads nowhere (semantics §3.3): real networks fill
+//! it differently.
 //!
 //! All transactions of one reference are chained, the newest first. The chain is linked both ways,
 //! so that an acquirer whose DE37 never changes costs no walk when one of them is forgotten.
 
 use domain::Amount;
-use domain::ids::{AcquirerId, MerchantId, Rrn, TerminalId};
+use domain::ids::{AcquirerId, AuthorisationId, MerchantId, Rrn, TerminalId};
 use domain::pan::PanToken;
+use domain::record::AdviceOrigin;
 use domain::request::{Facts, MessageClass, OriginalReference, Reversal};
 use domain::time::WallTime;
 
+use crate::advice::Original;
 use crate::engine::Engine;
 use crate::input::Handle;
 use crate::random::mix;
 use crate::table::{Body, NONE, Table};
 use crate::transaction::Transaction;
 
-/// What a reversal says of its original beside DE90.
+/// What a reversal or a completion request says of its original beside DE90.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReferenceQuery {
     /// Whose session it came on.
@@ -29,10 +32,23 @@ pub struct ReferenceQuery {
     pub merchant: MerchantId,
     /// The class in the original MTI, when DE90 has one: a check.
     pub class: Option<MessageClass>,
-    /// DE4, that of the original: a check.
-    pub amount: Amount,
+    /// DE4 of a reversal, that of the original: a check. What is completed may have been more.
+    pub amount: Option<Amount>,
+    /// DE38 of a completion request, that of the original: a check. Empty when absent.
+    pub authorisation: AuthorisationId,
+    /// What for.
+    pub purpose: Purpose,
     /// The account, when there is one: a check.
     pub token: Option<PanToken>,
+}
+
+/// What an original is looked for for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be reversed: any transaction.
+    Reversal,
+    /// To be completed: one that an issuer knows, and that completes nothing itself.
+    Completion,
 }
 
 impl ReferenceQuery {
@@ -49,19 +65,34 @@ impl ReferenceQuery {
             && trace.rrn == self.rrn
             && trace.terminal == self.terminal
             && trace.merchant == self.merchant
-            && facts.amount == self.amount
+            && self.amount.is_none_or(|amount| amount == facts.amount)
             && self.class.is_none_or(|class| class == facts.class)
             && self.token.is_none_or(|token| token == facts.account.token)
+            && match self.purpose {
+                Purpose::Reversal => true,
+                Purpose::Completion => self.is_completed_by(transaction),
+            }
+    }
+
+    /// A completion has the reference of what it completes, and is not meant by the next one.
+    fn is_completed_by(&self, transaction: &Transaction) -> bool {
+        let own = &transaction.answer.authorisation;
+        let is_same = self.authorisation.is_empty() || own.is_empty() || *own == self.authorisation;
+        let completes =
+            transaction.is_completion() || transaction.advised == Some(AdviceOrigin::Acquirer);
+        is_same && !completes && transaction.as_original() != Original::Unknown
     }
 }
 
-/// A transaction that a reversal can mean.
+/// A transaction that is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Where it is.
     pub handle: Handle,
     /// When it came: of several the newest is meant.
     pub admitted: WallTime,
+    /// What whoever completes it has to know.
+    pub original: Original,
 }
 
 impl Engine {
@@ -75,7 +106,7 @@ impl Engine {
         })
     }
 
-    /// The newest transaction of this shard that a reversal can mean.
+    /// The newest transaction of this shard that can be meant.
     #[must_use]
     pub fn referred(&self, query: &ReferenceQuery) -> Option<Found> {
         let chain = self.table.referred(reference_key(query));
@@ -88,6 +119,7 @@ impl Engine {
         Some(Found {
             handle: self.table.handle(index)?,
             admitted: transaction.admitted,
+            original: transaction.as_original(),
         })
     }
 

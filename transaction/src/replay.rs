@@ -248,13 +248,13 @@ impl Engine {
         {
             self.replay_state(found, State::Settled(ending));
         }
-        if what.key.0 != 0 {
+        if owed.takes_back() {
             self.count_reversal(found, what.replacement.unwrap_or(0));
         }
         if let Some((transaction, arena)) = self.table.with_arena(found) {
             transaction.owed_once = true;
             transaction.stan_held = true;
-            if what.key.0 != 0 || owed.cause == ReversalCause::Undelivered {
+            if owed.takes_back() {
                 transaction.take_back(what, arena);
             }
         }
@@ -304,6 +304,7 @@ impl Engine {
         let mut entry = SafEntry::new(handle, IssuerId(0), what);
         entry.decided = advised.admitted;
         entry.completed = advised.completes;
+        entry.is_over = advised.is_over;
         if self.promise_again(entry, advised.fields).is_ok()
             && let Some(saf) = self.first_owed(handle)
         {
@@ -423,6 +424,10 @@ impl Engine {
         let Some((oldest, wall)) = found.next() else {
             return false;
         };
+        self.replay_forget_one(oldest, wall)
+    }
+
+    fn replay_forget_one(&mut self, oldest: u32, wall: WallTime) -> bool {
         let id = self.table.at(oldest).map(|transaction| transaction.id);
         if let (Some(id), Some(replay)) = (id, &mut self.replay) {
             replay.by_id.remove(id_key(id), oldest);
@@ -430,15 +435,19 @@ impl Engine {
         self.table.forget(oldest, wall)
     }
 
-    /// Makes room for an answer, as far as that can be.
+    /// Makes room for an answer, as far as that can be. What lies outside the window only by the
+    /// clock of this start may be named by a later record: it loses its answer, which nobody can
+    /// ask for any more, and stays.
     fn replay_room_for(&mut self, answer: &Answer<'_>) {
         let need = answer.fields.len().saturating_add(ARENA_SLACK);
         let reached = self.replaying().reached;
         let mut moves = 0_u32;
         while self.table.arena.free() < need {
-            if moves < MOVES_MAX && self.table.move_lasting_answer(reached) {
+            if let Some(oldest) = self.table.oldest_answer_to_forget(reached) {
+                self.replay_forget_one(oldest, reached);
+            } else if moves < MOVES_MAX && self.table.move_lasting_answer(reached) {
                 moves = moves.saturating_add(1);
-            } else if !self.replay_forget() {
+            } else if !self.table.drop_oldest_answer(self.clock.wall()) {
                 return;
             }
         }
@@ -515,6 +524,7 @@ fn must_owe(transaction: &Transaction) -> bool {
         | State::Assessing
         | State::Routing
         | State::Assigning
+        | State::Locating
         | State::Intended
         | State::Rerouting
         | State::Reversing
@@ -524,7 +534,7 @@ fn must_owe(transaction: &Transaction) -> bool {
 
 /// Node, start, shard and serial, the serial last: neighbours in time are neighbours in the index.
 /// Two that share them, since the serial has wrapped in between, are told apart by the whole id.
-const fn id_key(id: TransactionId) -> u64 {
+pub(crate) const fn id_key(id: TransactionId) -> u64 {
     let [.., a, b, c, d, e, f, g, h] = id.0.to_be_bytes();
     let origin = u32::from_be_bytes([a, b, c, d]);
     let serial = u32::from_be_bytes([e, f, g, h]).rotate_right(SHARD_BITS);

@@ -18,6 +18,7 @@ use domain::record::{Completed, ReversalCause};
 use domain::request::{DuplicateKey, FrameId, Transmission};
 use domain::time::{Instant, WallTime};
 
+use crate::index::KeyIndex;
 use crate::input::{Handle, OwedId};
 use crate::output::{Ended, Owed};
 use crate::random::Random;
@@ -48,6 +49,8 @@ pub(crate) struct Saf {
     ramp_at: Option<Instant>,
     /// Response deadlines and ends of pauses.
     due: DueHeap,
+    /// Owed advices by their transaction.
+    advices: KeyIndex,
     /// All that is owed by age; the head expires first.
     aging: Ends,
     /// What people have to look at; the head has waited longest for them.
@@ -66,6 +69,8 @@ pub(crate) struct SafEntry {
     pub(crate) what: Owed,
     /// What an advice completes.
     pub(crate) completed: Option<Completed>,
+    /// An advice that completes too much.
+    pub(crate) is_over: bool,
     /// Names the acquirer's reversal; zero when the switch itself owes it.
     pub(crate) key: DuplicateKey,
     /// Minor units that stay; `None` reverses all.
@@ -82,6 +87,12 @@ pub(crate) struct SafEntry {
     pub(crate) status: Status,
     /// The next one of the same transaction.
     pub(crate) next: u32,
+    /// A completion whose original's issuer has been told of it, or need not be.
+    pub(crate) follows: bool,
+    /// How often that was asked in vain.
+    asked: u8,
+    /// Under which key an advice is indexed.
+    advice_key: Option<u64>,
     expires: Instant,
     expired: bool,
     generation: u32,
@@ -158,6 +169,7 @@ impl SafEntry {
             issuer,
             what,
             completed: None,
+            is_over: false,
             key: DuplicateKey(0),
             replacement: None,
             decided: WallTime::from_unix_millis(0),
@@ -168,6 +180,9 @@ impl SafEntry {
             code: None,
             status: Status::Appended,
             next: NONE,
+            follows: false,
+            asked: 0,
+            advice_key: None,
             expires: Instant::FAR_FUTURE,
             expired: false,
             generation: 0,
@@ -220,6 +235,7 @@ impl Saf {
             runnable: false,
             ramp_at: None,
             due: DueHeap::new(places_max),
+            advices: KeyIndex::new(entries_max, settings.seed),
             aging: Ends::EMPTY,
             excepted: Ends::EMPTY,
             policy,
@@ -292,10 +308,17 @@ impl Saf {
         let Some(entry) = self.get(position) else {
             return;
         };
+        let key = entry.advice_key;
         if !entry.expired {
             let mut aging = self.aging;
             self.unlink(Chain::Aging, &mut aging, position);
             self.aging = aging;
+        }
+        if let Some(key) = key {
+            self.advices.remove(key, position);
+        }
+        if let Some(entry) = self.get_mut(position) {
+            entry.advice_key = None;
         }
         self.count = self.count.saturating_sub(1);
     }
@@ -380,10 +403,43 @@ impl Saf {
     /// Waits before the next transmission: the longer, the more went unanswered.
     pub(crate) fn pause(&mut self, position: u32, now: Instant) {
         let attempts = self.get(position).map_or(0, |entry| entry.attempts);
+        self.pause_for(position, attempts, now);
+    }
+
+    /// Waits as after so many transmissions.
+    pub(crate) fn pause_for(&mut self, position: u32, attempts: u32, now: Instant) {
         self.withdraw(position);
         self.set_status(position, Status::Paused);
         let pause = self.pause_after(attempts);
         self.due.set(position, now.after(pause));
+    }
+
+    /// It was asked in vain whether a completion may leave; returns how often, up to a bound, so
+    /// that it follows its original by some seconds at most.
+    pub(crate) fn note_asked(&mut self, position: u32) -> u32 {
+        let Some(entry) = self.get_mut(position) else {
+            return 0;
+        };
+        entry.asked = entry.asked.saturating_add(1).min(ASKED_MAX);
+        u32::from(entry.asked)
+    }
+
+    /// Lets an advice be found by its transaction for as long as it is owed.
+    pub(crate) fn index_advice(&mut self, position: u32, key: u64) {
+        let entry = self.get(position);
+        let is_advice = entry.is_some_and(|entry| matches!(entry.what, Owed::Advice(_)));
+        if is_advice && self.advices.insert(key, position) {
+            if let Some(entry) = self.get_mut(position) {
+                entry.advice_key = Some(key);
+            }
+        } else {
+            debug_assert!(!is_advice, "it holds as many as can be owed");
+        }
+    }
+
+    /// The owed advice under `key` for which `is_it` says yes.
+    pub(crate) fn advice_of(&self, key: u64, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.advices.find(key, is_it)
     }
 
     /// The transmission did not happen: its attempt does not count.
@@ -625,3 +681,6 @@ impl Saf {
         })
     }
 }
+
+/// Pauses double so often while a completion waits for its original.
+const ASKED_MAX: u8 = 4;

@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use domain::ResponseCode;
-use domain::ids::AuthorisationId;
-use domain::record::RefusalReason;
+use domain::ids::{AuthorisationId, IssuerId};
+use domain::record::{Completed, RefusalReason};
 use domain::request::{Answer, DuplicateKey, FrameId, IssuerLeg};
 
 use crate::output::LegEnding;
@@ -23,8 +23,10 @@ use crate::output::LegEnding;
 ///                                          no leg, deadline, reversal
 /// ```
 ///
-/// An advice is `Assigning` until its issuer is known, then `Settling`. A request that no issuer
-/// can be asked about may be approved in its place: from `Routing` or `Rerouting` to `Settling`.
+/// An advice is `Assigning` until its issuer is known, then `Settling`. A completion request is
+/// `Locating` until what it completes is known, then `Routing`: risk has judged that. A request
+/// that no issuer can be asked about may be approved in its place: from `Routing` or `Rerouting` to
+/// `Settling`.
 ///
 /// An approval that is reversed stays where it is; its ending changes. `Reversing` stays when what
 /// a partial reversal left is reversed further. A deadline of an approval that stands is that of
@@ -39,6 +41,8 @@ pub(crate) enum State {
     Routing,
     /// An advice: its original is looked for, or its issuer. Nothing is journaled.
     Assigning,
+    /// A completion request: what it completes is looked for. Nothing is journaled.
+    Locating,
     /// The intent is appended and not yet durable. Nothing has left.
     Intended,
     /// The request may have left.
@@ -99,6 +103,11 @@ pub(crate) enum Signal<'a> {
     Assigned {
         leg: IssuerLeg,
         ending: Ending,
+    },
+    /// It is known what a completion request completes.
+    Located {
+        issuer: IssuerId,
+        completed: Completed,
     },
     /// Nobody is told of an advice, and nothing is remembered of it.
     Unassigned {
@@ -169,6 +178,11 @@ pub(crate) enum Action<'a> {
     StandIn(StoodIn<'a>),
     /// Ask the router.
     SelectRoute,
+    /// Ask the router for this issuer and no other.
+    SelectIssuer {
+        issuer: IssuerId,
+        completed: Completed,
+    },
     /// Journal the refusal.
     Refuse {
         code: ResponseCode,
@@ -231,6 +245,7 @@ impl State {
             Self::Assessing => self.on_assessing(signal),
             Self::Routing => self.on_routing(signal),
             Self::Assigning => self.on_assigning(signal),
+            Self::Locating => self.on_locating(signal),
             Self::Intended => self.on_intended(signal),
             Self::Sent => self.on_sent(signal),
             Self::Rerouting => self.on_rerouting(signal),
@@ -256,6 +271,7 @@ impl State {
             | Signal::Unusable(_)
             | Signal::OutcomeDurable
             | Signal::Unassigned { .. }
+            | Signal::Located { .. }
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -277,6 +293,7 @@ impl State {
             | Signal::Unusable(_)
             | Signal::OutcomeDurable
             | Signal::Unassigned { .. }
+            | Signal::Located { .. }
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -301,7 +318,32 @@ impl State {
             | Signal::Approval(_)
             | Signal::Decline(_)
             | Signal::Unusable(_)
+            | Signal::Located { .. }
             | Signal::OutcomeDurable => (self, Action::Ignore),
+        }
+    }
+
+    fn on_locating(self, signal: Signal<'_>) -> (Self, Action<'_>) {
+        match signal {
+            Signal::Located { issuer, completed } => {
+                (Self::Routing, Action::SelectIssuer { issuer, completed })
+            }
+            Signal::Declined { code, reason } => refused(code, reason),
+            Signal::Deadline => (self, Action::Abandon),
+            Signal::Reversal(_) => (self, Action::Withdraw),
+            Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
+            Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
+            Signal::StoodIn(what) => (self, Action::ReturnStan(what.leg)),
+            Signal::Accepted
+            | Signal::Unrouted { .. }
+            | Signal::IntentDurable
+            | Signal::Unsent
+            | Signal::Approval(_)
+            | Signal::Decline(_)
+            | Signal::Unusable(_)
+            | Signal::OutcomeDurable
+            | Signal::Unassigned { .. }
+            | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
 
@@ -322,6 +364,7 @@ impl State {
             | Signal::Unusable(_)
             | Signal::OutcomeDurable
             | Signal::Unassigned { .. }
+            | Signal::Located { .. }
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -343,6 +386,7 @@ impl State {
             | Signal::IntentDurable
             | Signal::OutcomeDurable
             | Signal::Unassigned { .. }
+            | Signal::Located { .. }
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -364,6 +408,7 @@ impl State {
             | Signal::Unusable(_)
             | Signal::OutcomeDurable
             | Signal::Unassigned { .. }
+            | Signal::Located { .. }
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -390,6 +435,7 @@ impl State {
             | Signal::IntentDurable
             | Signal::OutcomeDurable
             | Signal::Unassigned { .. }
+            | Signal::Located { .. }
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -403,6 +449,7 @@ impl State {
                 | Self::Assessing
                 | Self::Routing
                 | Self::Assigning
+                | Self::Locating
                 | Self::Intended
                 | Self::Sent
                 | Self::Rerouting
@@ -431,6 +478,7 @@ impl State {
             | Signal::Unsent
             | Signal::Deadline
             | Signal::Unassigned { .. }
+            | Signal::Located { .. }
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -451,7 +499,12 @@ impl State {
     /// Whether it may still come to owe a reversal that no room is taken for.
     pub(crate) const fn is_exposed(self) -> bool {
         match self {
-            Self::Assessing | Self::Routing | Self::Intended | Self::Sent | Self::Rerouting => true,
+            Self::Assessing
+            | Self::Locating
+            | Self::Routing
+            | Self::Intended
+            | Self::Sent
+            | Self::Rerouting => true,
             Self::Assigning | Self::Reversing | Self::Settling(_) | Self::Settled(_) => false,
         }
     }
@@ -463,6 +516,7 @@ impl State {
             Self::Assessing
             | Self::Routing
             | Self::Assigning
+            | Self::Locating
             | Self::Intended
             | Self::Sent
             | Self::Rerouting
@@ -476,6 +530,7 @@ impl State {
             Self::Assessing
             | Self::Routing
             | Self::Assigning
+            | Self::Locating
             | Self::Intended
             | Self::Sent
             | Self::Rerouting
@@ -500,6 +555,7 @@ impl State {
             Self::Assessing
             | Self::Routing
             | Self::Assigning
+            | Self::Locating
             | Self::Intended
             | Self::Sent
             | Self::Rerouting => false,

@@ -2,6 +2,7 @@
 //! finished ones in the order in which they may be forgotten, in one list for each length of time
 //! that they are kept: what is kept longer than others holds none of them.
 
+mod answers;
 mod keeping;
 
 use alloc::vec;
@@ -18,6 +19,8 @@ use crate::index::KeyIndex;
 use crate::input::Handle;
 use crate::settings::{Chunks, Settings, Windows};
 use crate::transaction::Transaction;
+use answers::ANSWER_BYTES_MAX;
+pub(crate) use answers::MOVES_MAX;
 use keeping::{Kept, TERMS_MAX, Term, place_of};
 
 /// No position.
@@ -210,38 +213,6 @@ impl Table {
     /// Whether a further entry fits, with the answers of `inflight` others still to come.
     pub(crate) fn has_room(&self, inflight: usize) -> bool {
         self.count < self.live_max && !self.lacks_answers(inflight)
-    }
-
-    /// Moves the answer at the tail of the ring to its head, if it is kept for longer than the
-    /// shortest window: it alone holds back all room behind it. `false` when nothing was moved, as
-    /// when its window is not over: then the ring is full of what has to be kept.
-    pub(crate) fn move_lasting_answer(&mut self, wall: WallTime) -> bool {
-        let Some(owner) = self.arena.oldest() else {
-            return false;
-        };
-        let windows = self.terms.iter().map(|term| term.windows.requests);
-        let shortest = windows.min().unwrap_or_default();
-        let kept = self.kept(owner);
-        let lasts = kept.is_some_and(|kept| kept.since.after(shortest) < wall);
-        if !lasts || self.may_forget(owner, wall) {
-            return false;
-        }
-        let Some((owner, fields)) = self.arena.move_oldest() else {
-            return false;
-        };
-        let handle = self.handle(owner);
-        let Some(transaction) = handle.and_then(|handle| self.transaction_mut(handle)) else {
-            debug_assert!(false, "an answer is of a transaction");
-            return false;
-        };
-        transaction.answer.fields = fields;
-        true
-    }
-
-    /// Whether room is short for the answers of so many in flight.
-    pub(crate) fn lacks_answers(&self, inflight: usize) -> bool {
-        let answers = inflight.saturating_add(1).saturating_mul(ANSWER_BYTES_MAX);
-        self.arena.free() < answers
     }
 
     /// A finished entry that may be forgotten, the oldest of its list.
@@ -667,13 +638,6 @@ impl Iterator for Sharing<'_> {
         Some(index)
     }
 }
-
-/// Answers that one admission moves out of the way of others, at most: far more than it stores, so
-/// that what is kept for days is passed by, and no turn is long.
-pub(crate) const MOVES_MAX: u32 = 64;
-/// Room that one answer may take in the arena, with its header and what a wrap may skip.
-const ANSWER_BYTES_MAX: usize = 1024 + 8;
-const _: () = assert!(ANSWER_BYTES_MAX >= domain::request::Answer::FIELDS_LEN_MAX + 8);
 
 #[cfg(test)]
 mod tests {

@@ -10,10 +10,10 @@ use domain::ids::{
     AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan,
 };
 use domain::pan::{Account, PanToken, SealedPan};
-use domain::profile::{Profile, ReversalAnswer};
+use domain::profile::{CompletionLimit, Profile, ReversalAnswer};
 use domain::record::{Advised, Outcome, Record, RefusalReason};
 use domain::request::{
-    Advice, Answer, ContentHash, DuplicateKey, Facts, FrameId, IssuerLeg, MessageClass,
+    Advice, Answer, Completion, ContentHash, DuplicateKey, Facts, FrameId, IssuerLeg, MessageClass,
     NamedOriginal, OriginalReference, Request, Reversal, Trace, TraceKey, Transmission,
 };
 use domain::time::{Instant, TransmissionTime, WallTime};
@@ -125,6 +125,7 @@ pub(crate) fn advice(number: u32, frame: u32) -> Advice<'static> {
             ..facts
         },
         original: None,
+        limit: CompletionLimit::OfIssuer,
         reported: Some(ResponseCode::APPROVED),
         fields: b"\x26\x00\x06A1B2C3",
     }
@@ -316,6 +317,41 @@ impl Rig {
             frame: FrameId(frame),
             transmission,
             facts,
+            completion: Completion::No,
+            profile: self.profile,
+        }));
+    }
+
+    /// Request `number`, which asks to complete what it names.
+    pub(crate) fn complete(&mut self, number: u32, frame: u32, completion: Completion) {
+        self.complete_as(number, frame, completion, Transmission::First);
+    }
+
+    /// The same again.
+    pub(crate) fn repeat_completion(&mut self, number: u32, frame: u32, named: NamedOriginal) {
+        let completion = Completion::Named(named);
+        self.complete_as(number, frame, completion, Transmission::Repeat);
+    }
+
+    fn complete_as(
+        &mut self,
+        number: u32,
+        frame: u32,
+        completion: Completion,
+        transmission: Transmission,
+    ) {
+        let of = match completion {
+            Completion::Named(named) => named.reference.stan.number(),
+            Completion::No | Completion::Unnamed => number,
+        };
+        self.give(Input::Request(Request {
+            frame: FrameId(frame),
+            transmission,
+            facts: Facts {
+                account: facts(of).account,
+                ..facts(number)
+            },
+            completion,
             profile: self.profile,
         }));
     }
@@ -495,9 +531,16 @@ impl Rig {
         } else if let (Output::SelectRoute { handle, tried, .. }, true) = (output, decides) {
             let selection = self.select(tried);
             self.decide(Input::Selected { handle, selection });
+        } else if let (Output::SelectIssuer(wanted), true) = (output, decides) {
+            let selection = self.select_issuer(wanted.issuer);
+            let handle = wanted.handle;
+            self.decide(Input::Selected { handle, selection });
         } else if let (Output::FindOriginal { handle, query }, true) = (output, decides) {
             let original = self.engine.original(&query);
             self.decide(Input::Original { handle, original });
+        } else if let (Output::AskOwed { owed, original }, true) = (output, decides) {
+            let is_owed = self.engine.owes_advice(original);
+            self.decide(Input::OwedOf { owed, is_owed });
         } else if let (Output::AssignLeg { handle, issuer, .. }, true) = (output, decides) {
             let assignment = self.assign(issuer);
             self.decide(Input::Assigned { handle, assignment });
@@ -510,6 +553,22 @@ impl Rig {
 
     fn decide(&mut self, input: Input<'_>) {
         self.engine.handle_input(input, self.now);
+    }
+
+    fn select_issuer(&mut self, issuer: IssuerId) -> Selection {
+        if self.issuer_gone {
+            return Selection::None {
+                code: ResponseCode::ISSUER_INOPERATIVE,
+                reason: RefusalReason::NoneAdmits,
+            };
+        }
+        Selection::Leg {
+            leg: IssuerLeg {
+                candidate: IssuerLeg::OF_ORIGINAL,
+                ..self.leg_to(issuer)
+            },
+            deadline: DEADLINE,
+        }
     }
 
     /// The issuer of the original, else the first one.
@@ -618,6 +677,7 @@ fn owned(record: Record<'_>) -> Record<'static> {
             origin: record.origin,
             leg: record.leg,
             completes: record.completes,
+            is_over: record.is_over,
             answer: record.answer,
             fields: Box::leak(record.fields.to_vec().into_boxed_slice()),
         }),

@@ -149,6 +149,7 @@ mod tests {
 
     fn entry(table: &mut Table, number: u32) -> Handle {
         let request = Request {
+            completion: domain::request::Completion::No,
             frame: FrameId(number),
             transmission: Transmission::First,
             facts: facts(number),

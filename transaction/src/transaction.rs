@@ -5,8 +5,8 @@ use domain::pan::PanToken;
 use domain::profile::Profile;
 use domain::record::{AdviceOrigin, Advised, Completed, Intent, RefusalReason, Refused, Tombstone};
 use domain::request::{
-    Advice, Answer, DuplicateKey, Facts, FrameId, IssuerLeg, MessageKind, OriginalReference,
-    Request, Reversal,
+    Advice, Answer, Completion, DuplicateKey, Facts, FrameId, IssuerLeg, MessageKind,
+    OriginalReference, Request, Reversal,
 };
 use domain::time::{Instant, WallTime};
 use domain::{Amount, ResponseCode};
@@ -98,7 +98,11 @@ impl StoredAnswer {
 impl Transaction {
     /// Admits a request.
     pub(crate) fn admit(request: &Request, id: TransactionId, admitted: WallTime) -> Self {
-        let mut transaction = Self::new(id, admitted, request.facts, State::Assessing);
+        let state = match request.completion {
+            Completion::No => State::Assessing,
+            Completion::Named(_) | Completion::Unnamed => State::Locating,
+        };
+        let mut transaction = Self::new(id, admitted, request.facts, state);
         transaction.frame = Some(request.frame);
         transaction.profile = request.profile;
         transaction
@@ -110,6 +114,7 @@ impl Transaction {
         transaction.frame = Some(advice.frame);
         transaction.advised = Some(AdviceOrigin::Acquirer);
         transaction.reported = advice.reported;
+        transaction.profile.completion = advice.limit;
         transaction
     }
 
@@ -142,11 +147,17 @@ impl Transaction {
     }
 
     /// What an issuer has of it.
-    pub(crate) const fn kind(&self) -> MessageKind {
+    pub(crate) fn kind(&self) -> MessageKind {
         match self.advised {
             Some(_) => MessageKind::Advice,
+            None if self.is_completion() => MessageKind::Completion,
             None => MessageKind::Request,
         }
+    }
+
+    /// Whether it has travelled as a completion request.
+    pub(crate) fn is_completion(&self) -> bool {
+        self.leg.is_some_and(|leg| leg.is_of_original())
     }
 
     /// How an advice ends whose issuer is told.
@@ -181,11 +192,18 @@ impl Transaction {
                 completed: Completed {
                     transaction: self.id,
                     class: self.facts.class,
-                    kind: self.kind(),
+                    kind: match self.kind() {
+                        MessageKind::Advice => MessageKind::Advice,
+                        MessageKind::Request | MessageKind::Completion => MessageKind::Request,
+                    },
                     stan: leg.stan,
                     transmitted: leg.transmitted,
                     local: self.facts.trace.local().unwrap_or(leg.transmitted),
                 },
+                is_told: self.advised.is_none() || self.taken > 0,
+                approved: Amount::new(self.left, self.facts.amount.currency())
+                    .ok()
+                    .filter(|left| left.minor() > 0),
             },
             None => Original::Unknown,
         }

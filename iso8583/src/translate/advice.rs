@@ -12,7 +12,7 @@ use domain::time::WallTime;
 
 use super::across;
 use super::answer_fields::{self, AnswerFields};
-use super::original::{self, original_data, original_data_1993};
+use super::original::{self, put_completed};
 use super::read::{self, RequestFields};
 use super::write::{put_entry_mode, put_further, put_present};
 use crate::bitmap::Bitmap;
@@ -64,12 +64,7 @@ pub fn advice(message: MessageRef<'_>) -> Result<AdviceFields, FormatError> {
         false => None,
     };
     Ok(AdviceFields {
-        original: named.map(|original| OriginalReference {
-            stan: original.stan,
-            class: Some(original.class),
-            transmitted: original.transmitted,
-            rrn: request.trace.rrn,
-        }),
+        original: named.map(|original| original.reference(request.trace.rrn)),
         reported,
         request,
     })
@@ -204,19 +199,14 @@ fn put_own(
     let decided_here = !advice.authorisation.is_empty();
     if writer.dialect().version() == Version::Iso1993 {
         let local = across::local_time(trace, leg, advice.decided);
+        let named_by = [&trace.institution, advice.forwarding];
         match (number, advice.completed) {
             (12, _) => writer.put(12, &local)?,
             (13 | 18 | 22 | 90, _) => return Ok(false),
             (24, _) => writer.put(24, across::function_of(facts.class))?,
             (26, _) => put_present(writer, 26, facts.merchant_category.as_bytes())?,
             (39, _) if decided_here => writer.put(39, b"000")?,
-            (56, Some(completed)) => {
-                let named = (completed.class, completed.kind);
-                let own = &trace.institution;
-                let local = across::dated(completed.local, advice.decided);
-                let original = original_data_1993(named, completed.stan, &local, own);
-                writer.put(56, original.as_bytes())?;
-            }
+            (56, Some(completed)) => put_completed(writer, completed, named_by, advice.decided)?,
             _ => return put_of_1987(writer, number, advice),
         }
         return Ok(true);
@@ -260,17 +250,8 @@ fn put_of_1987(
             let Some(completed) = advice.completed else {
                 return Ok(false);
             };
-            let institutions = [&trace.institution, forwarding];
-            let (stan, transmitted) = (completed.stan, completed.transmitted);
-            writer.put(
-                90,
-                &original_data(
-                    (completed.class, completed.kind),
-                    stan,
-                    transmitted,
-                    institutions,
-                ),
-            )?;
+            let named_by = [&trace.institution, forwarding];
+            put_completed(writer, completed, named_by, advice.decided)?;
         }
         _ => return Ok(false),
     }

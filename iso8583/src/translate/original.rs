@@ -3,14 +3,17 @@
 use domain::amount::Amount;
 use domain::bytes::Text;
 use domain::currency::Currency;
-use domain::ids::{InstitutionId, Stan};
-use domain::request::{MessageClass, MessageKind};
-use domain::time::{TransmissionTime, digits_of};
+use domain::ids::{InstitutionId, Rrn, Stan};
+use domain::record::Completed;
+use domain::request::{MessageClass, MessageKind, OriginalReference};
+use domain::time::{TransmissionTime, WallTime, digits_of};
 
+use super::across;
 use super::read::TEXT_LEN_MAX;
-use crate::error::FormatError;
+use crate::error::{FormatError, WriteError};
 use crate::message::MessageRef;
 use crate::mti::{Class, Mti, Version};
+use crate::writer::Writer;
 
 /// What DE90 says when it is as its layout says: MTI 4 · STAN 6 · DE7 10 · DE32 11 · DE33 11.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +31,26 @@ pub(super) struct OriginalData {
 /// What a reversal says of its original, if it says what its edition says.
 pub(super) fn of(message: MessageRef<'_>) -> Option<OriginalData> {
     let mut scratch = [0; TEXT_LEN_MAX];
-    match message.dialect().version() {
-        Version::Iso1993 | Version::Iso2003 => {
-            OriginalData::read_1993(message.decode(56, &mut scratch)?)
-        }
-        Version::Iso1987 | Version::National | Version::Private | Version::Reserved => {
-            OriginalData::read(message.decode(90, &mut scratch)?)
-        }
+    let number = field_of(message.dialect().version());
+    let field = message.decode(number, &mut scratch)?;
+    if number == 56 {
+        OriginalData::read_1993(field)
+    } else {
+        OriginalData::read(field)
     }
 }
 
 impl OriginalData {
+    /// The same for what completes it: DE37 is that of both.
+    pub(super) const fn reference(self, rrn: Rrn) -> OriginalReference {
+        OriginalReference {
+            stan: self.stan,
+            class: Some(self.class),
+            transmitted: self.transmitted,
+            rrn,
+        }
+    }
+
     /// `None` when a part is not what it should be: real networks fill the field differently, and
     /// then it names nothing. The institutions are no check, since networks rewrite them.
     pub(super) fn read(field: &[u8]) -> Option<Self> {
@@ -85,6 +97,33 @@ impl OriginalData {
             transmitted: None,
             local: Text::new("DE56", local).ok()?,
         })
+    }
+}
+
+/// Names what is completed as its issuer knows it: in DE90, in 1993 in DE56 with the year that puts
+/// the original nearest to `near`.
+pub(super) fn put_completed(
+    writer: &mut Writer<'_>,
+    completed: &Completed,
+    institutions: [&InstitutionId; 2],
+    near: WallTime,
+) -> Result<(), WriteError> {
+    let (named, stan) = ((completed.class, completed.kind), completed.stan);
+    if field_of(writer.dialect().version()) == 56 {
+        let [acquiring, _] = institutions;
+        let local = across::dated(completed.local, near);
+        let original = original_data_1993(named, stan, &local, acquiring);
+        return writer.put(56, original.as_bytes());
+    }
+    let original = original_data(named, stan, completed.transmitted, institutions);
+    writer.put(90, &original)
+}
+
+/// Which field has the original data elements.
+pub(super) const fn field_of(version: Version) -> u8 {
+    match version {
+        Version::Iso1993 | Version::Iso2003 => 56,
+        Version::Iso1987 | Version::National | Version::Private | Version::Reserved => 90,
     }
 }
 
@@ -144,8 +183,10 @@ pub(super) fn original_data(
 const fn mti_of(original: (MessageClass, MessageKind)) -> Mti {
     match original {
         (MessageClass::Authorisation, MessageKind::Request) => Mti::AUTHORISATION_REQUEST,
+        (MessageClass::Authorisation, MessageKind::Completion) => Mti::AUTHORISATION_COMPLETION,
         (MessageClass::Authorisation, MessageKind::Advice) => Mti::AUTHORISATION_ADVICE,
         (MessageClass::Financial, MessageKind::Request) => Mti::FINANCIAL_REQUEST,
+        (MessageClass::Financial, MessageKind::Completion) => Mti::FINANCIAL_COMPLETION,
         (MessageClass::Financial, MessageKind::Advice) => Mti::FINANCIAL_ADVICE,
     }
 }

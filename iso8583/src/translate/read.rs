@@ -7,7 +7,7 @@ use domain::bytes::Text;
 use domain::code_map::CodeMap;
 use domain::currency::Currency;
 use domain::error::InvalidValue;
-use domain::ids::Stan;
+use domain::ids::{AuthorisationId, InstitutionId, Stan};
 use domain::pan::Pan;
 use domain::request::{Answer, MessageClass, OriginalReference, Trace, Transmission};
 use domain::response_code::ResponseCode;
@@ -18,7 +18,7 @@ use super::answer_fields;
 use super::original::{self, replacement};
 use crate::error::FormatError;
 use crate::message::MessageRef;
-use crate::mti::{Class, Function, Mti, Version};
+use crate::mti::{Class, Function, Mti, Origin, Version};
 
 /// What an 0100 or 0200 says, or an 1100 or 1200 of 1993.
 pub struct RequestFields {
@@ -89,6 +89,15 @@ impl fmt::Debug for ReversalFields {
     }
 }
 
+/// What a completion request says of what it completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompletionFields {
+    /// DE90, in 1993 DE56.
+    pub original: Option<OriginalReference>,
+    /// DE38, which is that of the original; empty when absent.
+    pub authorisation: AuthorisationId,
+}
+
 /// Reads an 0100, 0101, 0200 or 0201 (other origins alike), in the edition of its dialect.
 /// Mandatory: DE3, 4, 7, 11, 41, 49, and 2 or 35; when both are there the accounts must be equal.
 /// In 1993 DE12 is mandatory, and DE7 may be absent.
@@ -104,6 +113,24 @@ pub fn request(message: MessageRef<'_>) -> Result<RequestFields, FormatError> {
         _ => return Err(FormatError { field: 0 }),
     };
     money(message, class)
+}
+
+/// What a completion request, an 0202 or 0203 (1993: 1202, 1203), says of what it completes; `None`
+/// of any other message. A DE90 (1993: DE56) that is not as its layout says names nothing.
+///
+/// # Errors
+/// DE37 or DE38 cannot be used.
+pub fn completion(message: MessageRef<'_>) -> Result<Option<CompletionFields>, FormatError> {
+    let mti = message.mti();
+    let asks = (mti.class(), mti.function(), mti.origin());
+    if asks != (Class::Financial, Function::Request, Origin::Issuer) {
+        return Ok(None);
+    }
+    let rrn = optional(message, 37)?;
+    Ok(Some(CompletionFields {
+        original: original::of(message).map(|original| original.reference(rrn)),
+        authorisation: optional(message, 38)?,
+    }))
 }
 
 /// What a request and an advice have in common.
@@ -225,6 +252,11 @@ pub fn trace(message: MessageRef<'_>) -> Result<Trace, FormatError> {
         merchant: optional(message, 42)?,
         institution: optional(message, 32)?,
     })
+}
+
+/// DE32; empty when absent.
+pub(super) fn institution(message: MessageRef<'_>) -> Result<InstitutionId, FormatError> {
+    optional(message, 32)
 }
 
 /// DE11.

@@ -2,14 +2,14 @@
 
 use domain::amount::Amount;
 use domain::ids::{InstitutionId, Stan};
-use domain::record::ReversalCause;
+use domain::record::{Completed, ReversalCause};
 use domain::request::{Answer, Facts, IssuerLeg, MessageKind, Transmission};
 use domain::response_code::ResponseCode;
 use domain::result_code::CodeEdition;
 use domain::time::{TransmissionTime, WallTime, digits_of};
 
 use super::answer_fields::{self, AnswerFields};
-use super::original::{original_data, original_data_1993, replacement_amounts};
+use super::original::{self, original_data, original_data_1993, replacement_amounts};
 use super::{across, read};
 use crate::bitmap::Bitmap;
 use crate::composite::Composite;
@@ -160,6 +160,8 @@ pub struct IssuerRequest<'a> {
     pub admitted: WallTime,
     /// DE4 in the issuer's units, where they are not the acquirer's.
     pub amount: Option<Amount>,
+    /// What a completion request completes, which takes the place of what its acquirer names.
+    pub completed: Option<&'a Completed>,
 }
 
 /// Forwards a request to an issuer: all fields of the acquirer's leg, but DE7 and DE11 of this leg,
@@ -193,13 +195,35 @@ pub fn write_issuer_request(
     copy_entry_mode(&mut writer, request)?;
     writer.copy_up_to(33, request)?;
     writer.put(33, forwarding.as_bytes())?;
-    // What authenticated the acquirer's message does not authenticate this one.
-    for code in [64, 128] {
-        writer.copy_up_to(code, request)?;
-        writer.pass_over(code);
+    let original = going
+        .completed
+        .map(|_| original::field_of(dialect.version()));
+    for number in [56, 64, 90, 128] {
+        if original == Some(number) {
+            writer.copy_up_to(number, request)?;
+            put_original(&mut writer, request, going)?;
+        } else if number == 64 || number == 128 {
+            // What authenticated the acquirer's message does not authenticate this one.
+            writer.copy_up_to(number, request)?;
+            writer.pass_over(number);
+        }
     }
     writer.copy_up_to(u8::MAX, request)?;
     writer.finish()
+}
+
+/// What a completion request completes, as its issuer knows it.
+fn put_original(
+    writer: &mut Writer<'_>,
+    request: MessageRef<'_>,
+    going: &IssuerRequest<'_>,
+) -> Result<(), WriteError> {
+    let Some(completed) = going.completed else {
+        return Ok(());
+    };
+    let institution = read::institution(request).map_err(|_| WriteError::Content(32))?;
+    let named_by = [&institution, going.forwarding];
+    original::put_completed(writer, completed, named_by, going.admitted)
 }
 
 /// The same, to an issuer of another edition.
@@ -217,12 +241,18 @@ fn write_across(
     let mti = request.mti().first().in_version(to);
     let mut writer = Writer::new(dialect, mti, out);
     let carried = across::carried(from, to).intersection(request.present());
-    for number in carried.union(across::converted()) {
+    let original = original::field_of(to);
+    let own = match going.completed {
+        Some(_) => across::converted().with(original),
+        None => across::converted(),
+    };
+    for number in carried.union(own) {
         match (number, going.amount) {
             (4, Some(amount)) => across::put_amount(&mut writer, amount)?,
             (7, _) => writer.put(7, &leg.transmitted.digits())?,
             (11, _) => writer.put(11, &leg.stan.digits())?,
             (33, _) => writer.put(33, going.forwarding.as_bytes())?,
+            _ if number == original => put_original(&mut writer, request, going)?,
             _ if carried.contains(number) => writer.copy(number, request)?,
             _ => across::put_converted(&mut writer, number, request, &local)?,
         }

@@ -285,6 +285,8 @@ impl Audit {
         let mut differing = Check::new("PostgreSQL says otherwise than the journal", Fault::Other);
         let mut events = Check::new("records that PostgreSQL does not have", Fault::Lost);
         let mut refused = Check::new("records in quarantine or exceptions", Fault::Other);
+        let mut posted = Check::new("the books say otherwise than the transaction", Fault::Other);
+        let mut unbalanced = Check::new("in the books, and not summing to zero", Fault::Other);
         for sums in self.sums.values_mut() {
             sums.database = Some(0);
         }
@@ -294,6 +296,7 @@ impl Audit {
                 .database
                 .get_or_insert(0) += i128::from(row.money());
             surplus.expect(journal.transactions.contains_key(id), id);
+            posted.expect(row.is_posted(), id);
         }
         for (id, entry) in &journal.transactions {
             match database.rows.get(id) {
@@ -311,8 +314,10 @@ impl Audit {
             );
         }
         refused.count = database.quarantined + database.exceptions;
+        unbalanced.count = database.unbalanced;
         self.checks
             .extend([missing, doubled, surplus, differing, events, refused]);
+        self.checks.extend([posted, unbalanced]);
     }
 
     fn sum(&mut self, currency: u16) -> &mut Sums {

@@ -19,6 +19,8 @@ pub struct DatabaseBook {
     pub(super) events: u64,
     pub(super) quarantined: u64,
     pub(super) exceptions: u64,
+    /// Rows of `settlement_violation`: what does not sum to zero in the books.
+    pub(super) unbalanced: u64,
     /// Last record applied, by shard.
     pub(super) watermarks: HashMap<u16, u64>,
 }
@@ -33,6 +35,10 @@ pub(super) struct DatabaseRow {
     pub(super) answered: Option<u64>,
     pub(super) reversal: bool,
     pub(super) stays: u64,
+    /// What stands in the books.
+    pub(super) posted: u64,
+    /// Whether it is posted at all: an authorisation, an inquiry and a transfer are not.
+    pub(super) posts: bool,
 }
 
 impl DatabaseBook {
@@ -60,6 +66,7 @@ impl DatabaseBook {
             }
             book.quarantined = count(client, "quarantine").await?;
             book.exceptions = count(client, "exception").await?;
+            book.unbalanced = count(client, "settlement_violation").await?;
             book.events = count(client, "event").await? + book.quarantined;
             Ok(book)
         })
@@ -73,6 +80,7 @@ impl DatabaseBook {
         let minor: i64 = row.try_get("amount")?;
         let answered: Option<i64> = row.try_get("answer_amount")?;
         let stays: Option<i64> = row.try_get("replacement")?;
+        let posted: Option<i64> = row.try_get("posted")?;
         let reversal: Option<String> = row.try_get("reversal")?;
         let entry = DatabaseRow {
             amount: Amount::new(u64::try_from(minor)?, currency)?,
@@ -82,6 +90,8 @@ impl DatabaseBook {
             answered: answered.map(u64::try_from).transpose()?,
             reversal: reversal.is_some(),
             stays: stays.map(u64::try_from).transpose()?.unwrap_or(0),
+            posted: posted.map(u64::try_from).transpose()?.unwrap_or(0),
+            posts: row.try_get("posts")?,
         };
         let copy: bool = row.try_get("copy")?;
         if self.rows.insert(id, entry).is_some() || copy {
@@ -99,6 +109,13 @@ impl DatabaseRow {
             (true, true) => self.stays,
             (true, false) => self.answered.unwrap_or_else(|| self.amount.minor()),
         }
+    }
+
+    /// Whether the books have all of its money, and no other. As the journal agrees with the
+    /// issuers' ledgers by transaction, so do the books then.
+    pub(super) fn is_posted(&self) -> bool {
+        let due = if self.posts { self.money() } else { 0 };
+        self.posted == due
     }
 
     /// Whether it says what the journal says.
@@ -187,5 +204,6 @@ fn parse_uuid(text: &str) -> Option<TransactionId> {
 }
 
 const TRANSACTIONS: &str = "SELECT transaction_id::text AS transaction_id, amount, currency, \
-    approved, code, authorisation, answer_amount, replacement, reversal, \
+    approved, code, authorisation, answer_amount, replacement, reversal, posted, \
+    class = 'financial' AND left(processing_code, 1) NOT IN ('3', '4') AS posts, \
     duplicate_of IS NOT NULL AS copy FROM transaction";

@@ -1,5 +1,6 @@
 //! One batch, one PostgreSQL transaction: fence and watermark first, rows, COMMIT.
 
+use std::collections::HashSet;
 use std::io::Cursor;
 use std::pin::pin;
 
@@ -8,15 +9,17 @@ use futures_sink::Sink;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, CopyInSink};
 
-use super::attach::{Key, int2, int8};
+use super::attach::{Key, int2, int8, lsn_of};
 use super::batch::{Batch, Poison};
-use super::event::shard_key;
+use super::calendar::Calendar;
+use super::event::{Place, shard_key};
 use super::failure::Failure;
 use super::lane::Claim;
 use super::projection::Failed;
+use super::settings::ApplierSettings;
 use super::sql::Sql;
 use super::status::Counts;
-use super::words;
+use super::{posting, stage, words};
 use crate::crash::{self, Step};
 use crate::identity::JournalUuid;
 
@@ -47,19 +50,24 @@ impl From<Failure> for ApplyError {
     }
 }
 
-/// Applies `batch`. On an error the transaction is open or gone: [`roll_back`].
+/// Applies `batch`. On an error the transaction is open or gone: [`roll_back`]. Returns the
+/// business days after it.
 pub(crate) async fn apply(
     client: &Client,
     sql: &Sql,
+    settings: &ApplierSettings,
     claim: &Claim,
     batch: Batch,
-) -> Result<Counts, ApplyError> {
+) -> Result<(Counts, Calendar), ApplyError> {
     crash::point(Step::BeforeBegin);
     client.batch_execute(&sql.begin).await?;
     advance(client, sql, claim, (batch.from, batch.to)).await?;
     let records = batch.records();
+    let mut ledger = batch.ledger;
     let inserted = if claim.replays {
-        replay_events(client, sql, batch.events).await?
+        let lsns = replay_events(client, sql, batch.events).await?;
+        ledger.keep_moves(|lsn| lsns.contains(&lsn));
+        u64::try_from(lsns.len()).unwrap_or(u64::MAX)
     } else {
         copy_events(client, sql, batch.events).await?
     };
@@ -68,16 +76,34 @@ pub(crate) async fn apply(
         duplicate: records.saturating_sub(inserted),
         ..Counts::default()
     };
-    if batch.staged_rows > 0 {
-        copy(client, &sql.stage_copy, batch.staged).await?;
-        let rows = (batch.staged_rows, batch.requests);
+    let mut projection = batch.projection;
+    let mut calendar = batch.calendar.clone();
+    let accounts = posting::accounts(client, &sql.posting, &ledger.unknown()).await?;
+    let posted = ledger.post(&mut calendar, accounts, &settings.fees);
+    projection.post(&posted.standing);
+    let rows = (projection.len(), projection.requests());
+    if rows.0 > 0 {
+        let place = Place {
+            journal: claim.state.journal,
+            shard: claim.state.shard,
+            lsn: batch.to,
+        };
+        let staged = stage::write(&projection, place, &settings.names);
+        copy(client, &sql.stage_copy, staged.finish()).await?;
         project(client, sql, rows, &mut counts).await?;
     }
-    if !batch.failed.is_empty() {
-        except(client, sql, claim, &batch.failed).await?;
+    if !posted.postings.is_empty() {
+        let rows = posting::write(&posted.postings, &settings.names);
+        copy(client, &sql.posting.copy, rows).await?;
+    }
+    if calendar != batch.calendar {
+        posting::replace_calendar(client, &sql.posting, &Key::of(claim), &calendar).await?;
+    }
+    if !projection.failed().is_empty() {
+        except(client, sql, claim, projection.failed()).await?;
     }
     commit(client).await?;
-    Ok(counts)
+    Ok((counts, calendar))
 }
 
 /// Moves the watermark past one record that the tables refuse, and keeps the record aside.
@@ -172,14 +198,22 @@ fn is_event_key(failure: &Failure) -> bool {
     })
 }
 
-async fn replay_events(client: &Client, sql: &Sql, events: Vec<u8>) -> Result<u64, ApplyError> {
+/// Adds the events that are absent; which these are.
+async fn replay_events(
+    client: &Client,
+    sql: &Sql,
+    events: Vec<u8>,
+) -> Result<HashSet<Lsn>, ApplyError> {
     client.batch_execute(&sql.event_stage).await?;
     copy(client, &sql.event_stage_copy, events).await?;
     let row = client.query_typed_one(&sql.event_forks, &[]).await?;
     if row.try_get::<_, i64>(0)? != 0 {
         return Err(ApplyError::Forked);
     }
-    Ok(client.execute_typed(&sql.event_from_stage, &[]).await?)
+    let rows = client.query_typed(&sql.event_from_stage, &[]).await?;
+    let lsns = rows.iter().map(|row| row.try_get(0).map(lsn_of));
+    let lsns: Result<HashSet<Lsn>, tokio_postgres::Error> = lsns.collect();
+    Ok(lsns?)
 }
 
 /// Lays the staged rows over `transaction`: first those seen for the first time, then those that

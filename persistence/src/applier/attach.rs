@@ -14,9 +14,11 @@ use domain::ids::{Lsn, ShardId};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::calendar::Calendar;
 use super::error::{ApplierError, JournalMismatch};
 use super::failure::Failure;
 use super::lane::Claim;
+use super::posting;
 use super::settings::ApplierSettings;
 use super::sql::Sql;
 use super::verdict::{JournalState, Watermark, compare};
@@ -43,11 +45,12 @@ impl From<JournalMismatch> for AttachError {
     }
 }
 
-/// What a lane found: where its watermark stands, and the fence that it raised.
-#[derive(Clone, Copy, Debug)]
+/// What a lane found: where its watermark stands, the fence that it raised, and the business days.
+#[derive(Clone, Debug)]
 pub(crate) struct Attached {
     pub(crate) lsn: Lsn,
     pub(crate) fence: i64,
+    pub(crate) calendar: Calendar,
 }
 
 /// Takes over the watermarks of all lanes in one transaction. The lanes change only when it has
@@ -162,8 +165,9 @@ async fn take_over(
         fence: row.try_get(1)?,
         ours: row.try_get::<_, &str>(2)? == owner,
     };
-    let attached = decide(claim, found).map_err(AttachError::Stop)?;
-    let sealed = claim.ends_at(attached.lsn);
+    let fence = decide(claim, &found).map_err(AttachError::Stop)?;
+    let calendar = posting::calendar(client, &sql.posting, &key).await?;
+    let sealed = claim.ends_at(found.lsn);
     client
         .query_typed(
             &sql.watermark_fence,
@@ -171,13 +175,17 @@ async fn take_over(
                 (&key.shard_key, Type::INT2),
                 (&key.journal, Type::TEXT),
                 (&key.shard, Type::INT4),
-                (&attached.fence, Type::INT8),
+                (&fence, Type::INT8),
                 (&owner, Type::TEXT),
                 (&sealed, Type::BOOL),
             ],
         )
         .await?;
-    Ok(attached)
+    Ok(Attached {
+        lsn: found.lsn,
+        fence,
+        calendar,
+    })
 }
 
 /// What stands in a lane's row.
@@ -189,8 +197,8 @@ struct Found {
     ours: bool,
 }
 
-/// The table above, and where the watermark may stand.
-fn decide(claim: &Claim, found: Found) -> Result<Attached, ApplierError> {
+/// The table above, and where the watermark may stand: the fence to raise.
+fn decide(claim: &Claim, found: &Found) -> Result<i64, ApplierError> {
     let JournalState { journal, shard, .. } = claim.state;
     let ours = claim.fence.unwrap_or(0);
     if let Some(fence) = claim.fence {
@@ -207,10 +215,7 @@ fn decide(claim: &Claim, found: Found) -> Result<Attached, ApplierError> {
             });
         }
     }
-    Ok(Attached {
-        lsn: found.lsn,
-        fence: found.fence.max(ours).saturating_add(1),
-    })
+    Ok(found.fence.max(ours).saturating_add(1))
 }
 
 /// The key of a lane's row, as parameters. The row's `shard_key` is the shard's number: any
@@ -242,7 +247,7 @@ pub(crate) fn int8(lsn: Lsn) -> i64 {
     i64::try_from(lsn.0).unwrap_or(i64::MAX)
 }
 
-fn lsn_of(number: i64) -> Lsn {
+pub(crate) fn lsn_of(number: i64) -> Lsn {
     Lsn(u64::try_from(number).unwrap_or(0))
 }
 
@@ -275,9 +280,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn raised(claim: &Claim, row: Found, lsn: u64, fence: i64) {
-        let attached = decide(claim, row).unwrap();
-        assert_eq!((attached.lsn, attached.fence), (Lsn(lsn), fence));
+    fn raised(claim: &Claim, row: Found, fence: i64) {
+        assert_eq!(decide(claim, &row).unwrap(), fence);
     }
 
     #[test]
@@ -288,32 +292,32 @@ mod tests {
             unknown: None,
             ..START
         };
-        raised(&first, found(90, 4, false), 90, 5);
-        raised(&first, found(0, 0, true), 0, 1);
+        raised(&first, found(90, 4, false), 5);
+        raised(&first, found(0, 0, true), 1);
     }
 
     #[test]
     fn an_unknown_commit_is_old_or_new_and_nothing_else() {
-        raised(&START, found(50, 7, true), 50, 8);
-        raised(&START, found(60, 7, true), 60, 8);
-        let moved = decide(&START, found(55, 7, true));
+        raised(&START, found(50, 7, true), 8);
+        raised(&START, found(60, 7, true), 8);
+        let moved = decide(&START, &found(55, 7, true));
         assert!(matches!(moved, Err(ApplierError::WatermarkMoved { .. })));
-        let moved = decide(&START, found(61, 7, true));
+        let moved = decide(&START, &found(61, 7, true));
         assert!(matches!(moved, Err(ApplierError::WatermarkMoved { .. })));
     }
 
     #[test]
     fn a_higher_or_equal_fence_of_another_stops_this_one() {
         for fence in [7, 8, 1000] {
-            let lost = decide(&START, found(50, fence, false));
+            let lost = decide(&START, &found(50, fence, false));
             assert!(matches!(lost, Err(ApplierError::Superseded { .. })));
         }
     }
 
     #[test]
     fn a_server_that_went_back_is_taken_over_again() {
-        raised(&START, found(30, 6, false), 30, 8);
-        raised(&START, found(0, 0, false), 0, 8);
-        raised(&START, found(30, 7, true), 30, 8);
+        raised(&START, found(30, 6, false), 8);
+        raised(&START, found(0, 0, false), 8);
+        raised(&START, found(30, 7, true), 8);
     }
 }

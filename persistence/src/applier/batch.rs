@@ -3,13 +3,15 @@
 use domain::ids::{Lsn, TransactionId};
 use domain::time::WallTime;
 
+use super::calendar::Calendar;
 use super::copy::CopyBuffer;
 use super::event::{self, Place, record_time};
 use super::lane::Lane;
-use super::projection::{Failed, Projection};
-use super::settings::{Names, Payload};
+use super::ledger::Ledger;
+use super::projection::Projection;
+use super::settings::Payload;
 use super::source::SourceError;
-use super::{stage, words};
+use super::words;
 use crate::reader::Entry;
 
 /// Records `(from, to]` of one lane.
@@ -21,12 +23,12 @@ pub(crate) struct Batch {
     pub(crate) oldest: WallTime,
     /// Rows of `event`, a COPY stream.
     pub(crate) events: Vec<u8>,
-    /// Staged rows of `transaction`, a COPY stream.
-    pub(crate) staged: Vec<u8>,
-    pub(crate) staged_rows: u64,
-    /// Staged rows that carry a request.
-    pub(crate) requests: u64,
-    pub(crate) failed: Vec<Failed>,
+    /// What the records set of their transactions.
+    pub(crate) projection: Projection,
+    /// What they do to the books.
+    pub(crate) ledger: Ledger,
+    /// The business days before the first of them.
+    pub(crate) calendar: Calendar,
 }
 
 impl Batch {
@@ -35,7 +37,6 @@ impl Batch {
         lane: &mut Lane,
         max: usize,
         payload: Payload,
-        names: &Names,
     ) -> Result<Self, SourceError> {
         const EVENT_BYTES: usize = 1024;
         let from = lane.watermark();
@@ -44,6 +45,7 @@ impl Batch {
         let mut oldest = None;
         let mut events = CopyBuffer::new(max.saturating_mul(EVENT_BYTES));
         let mut projection = Projection::default();
+        let mut ledger = Ledger::default();
         let mut fault = None;
         lane.read(max, &mut |&Entry { lsn, record, bytes }| {
             if fault.is_some() || lsn != to.next() {
@@ -53,22 +55,21 @@ impl Batch {
             let payload = (payload == Payload::Keep).then_some(bytes);
             event::write(&mut events, Place { lsn, ..place }, &record, payload);
             projection.fold(lsn, &record);
+            ledger.note(lsn, &record, &projection);
             oldest = oldest.or_else(|| Some(record_time(&record)));
             to = lsn;
         })?;
         if let Some(fault) = fault {
             return Err(fault.into());
         }
-        let staged = stage::write(&projection, place, names);
         Ok(Self {
             from,
             to,
             oldest: oldest.unwrap_or_default(),
             events: events.finish(),
-            staged_rows: staged.rows(),
-            staged: staged.finish(),
-            requests: projection.requests(),
-            failed: projection.failed().to_vec(),
+            projection,
+            ledger,
+            calendar: lane.calendar.clone(),
         })
     }
 

@@ -4,6 +4,7 @@
 use domain::ids::{Lsn, ShardId};
 use domain::time::Instant;
 
+use super::calendar::Calendar;
 use super::event::Place;
 use super::settings::{Backoff, BatchPolicy};
 use super::source::{Origin, Phase, RecordSource, ShardJournal, SourceError};
@@ -30,6 +31,8 @@ pub(crate) struct Lane {
     /// Where the watermark stands if a COMMIT without answer did happen.
     pub(crate) unknown: Option<Lsn>,
     suspect: Option<Lsn>,
+    /// The business days as of the watermark.
+    pub(crate) calendar: Calendar,
     /// Records moved into quarantine since the last batch that landed.
     pub(crate) quarantine_run: u32,
     /// PostgreSQL has these records already: events go through a staging table for a while.
@@ -54,6 +57,7 @@ impl Lane {
             fence: None,
             unknown: None,
             suspect: None,
+            calendar: Calendar::default(),
             quarantine_run: 0,
             replays: false,
             waits_since: None,

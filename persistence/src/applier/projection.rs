@@ -16,6 +16,7 @@
 //! | advice-done | none; a failed one is kept by itself |
 //! | operated | ended, of a reversal (to `owed` again, or `dropped`); also kept by itself |
 //! | late response | late |
+//! | any that posts | posted, from the books (`ledger`) |
 //! | tombstone | none: it is no transaction, its row is in `event` alone |
 //! | day, totals, reconciled, reconciliation-owed and -done | as a tombstone |
 
@@ -30,6 +31,7 @@ use domain::request::{Facts, IssuerLeg};
 use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
 
+use super::ledger::{Between, Standing};
 use super::words;
 
 /// Which groups of columns a staged row sets.
@@ -43,6 +45,7 @@ impl Touched {
     pub(crate) const OWED: Self = Self(8);
     pub(crate) const ENDED: Self = Self(16);
     pub(crate) const LATE: Self = Self(32);
+    pub(crate) const POSTED: Self = Self(64);
 
     /// As it stands in the staging table.
     pub(crate) const fn bits(self) -> u16 {
@@ -73,6 +76,8 @@ pub(crate) struct Staged {
     pub(crate) owed: Option<SafOwed>,
     pub(crate) ended: Option<ReversalState>,
     pub(crate) late: Option<LateResponse>,
+    /// What the books hold of it after the batch, when the batch changes that.
+    pub(crate) posted: Option<Standing>,
 }
 
 /// What was asked.
@@ -146,6 +151,8 @@ pub(crate) enum Failure {
     Reversed,
     /// The issuer of what it completes is not configured any more.
     NoIssuer,
+    /// It completes more than its session lets it.
+    Over,
     /// An operator has put it back.
     PutBack,
 }
@@ -170,6 +177,7 @@ impl Projection {
                         lsn,
                         what: OwedKind::Advice,
                         how: match advised.completes {
+                            Some(_) if advised.is_over => Failure::Over,
                             Some(_) => Failure::NoIssuer,
                             None => Failure::Reversed,
                         },
@@ -220,9 +228,32 @@ impl Projection {
         }
     }
 
+    /// Between whom a transaction is whose request is in the batch.
+    pub(crate) fn between(&self, transaction: TransactionId) -> Option<Between> {
+        let row = self.rows.get(*self.index.get(&transaction)?)?;
+        let (asked, leg) = (row.request.as_ref()?, row.leg.as_ref()?);
+        Some(Between::of(&asked.facts, leg.issuer))
+    }
+
+    /// Lays over it what the books hold after the batch.
+    pub(crate) fn post(&mut self, standing: &HashMap<TransactionId, Standing>) {
+        for (transaction, standing) in standing {
+            let row = self.index.get(transaction).copied();
+            if let Some(row) = row.and_then(|row| self.rows.get_mut(row)) {
+                row.touched.add(Touched::POSTED);
+                row.posted = Some(*standing);
+            }
+        }
+    }
+
     /// The rows, in the order in which their transactions first appear.
     pub(crate) fn rows(&self) -> &[Staged] {
         &self.rows
+    }
+
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> u64 {
+        u64::try_from(self.rows.len()).unwrap_or(u64::MAX)
     }
 
     /// Rows that carry a request: an intent or a refusal was in the batch.
@@ -265,6 +296,7 @@ impl Staged {
             owed: None,
             ended: None,
             late: None,
+            posted: None,
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Applier;
 use super::apply::{ApplyError, apply, quarantine, roll_back};
-use super::attach::{AttachError, attach};
+use super::attach::{AttachError, Attached, attach};
 use super::batch::{Batch, Poison};
 use super::error::ApplierError;
 use super::event::record_time;
@@ -107,7 +107,7 @@ impl Applier {
         match attached {
             Ok(attached) => {
                 for (lane, found) in attached.into_iter().enumerate() {
-                    self.attached(lane, found.lsn, found.fence);
+                    self.attached(lane, found);
                 }
                 self.session = Some(session);
                 self.status.set_connected(true);
@@ -124,8 +124,9 @@ impl Applier {
         }
     }
 
-    /// The lane's row is this applier's; it stands at `lsn`.
-    fn attached(&mut self, lane: usize, lsn: Lsn, fence: i64) {
+    /// The lane's row is this applier's; it stands where it was found.
+    fn attached(&mut self, lane: usize, found: Attached) {
+        let lsn = found.lsn;
         let (Some(lane), Some(status)) = (self.lanes.get_mut(lane), self.status.lanes().get(lane))
         else {
             return;
@@ -141,7 +142,8 @@ impl Applier {
                 ..Counts::default()
             });
         }
-        lane.fence = Some(fence);
+        lane.fence = Some(found.fence);
+        lane.calendar = found.calendar;
         lane.found_at(lsn, status);
     }
 
@@ -164,7 +166,7 @@ impl Applier {
             return Ok(Turn::Idle);
         }
         let max = lane.attempt(policy.records_max);
-        let built = Batch::build(lane, max, self.settings.payload, &self.settings.names);
+        let built = Batch::build(lane, max, self.settings.payload);
         let batch = match built {
             Ok(batch) => batch,
             Err(source) => return Ok(self.halt_lane(index, source)),
@@ -177,9 +179,10 @@ impl Applier {
             return Ok(Turn::Idle);
         };
         let claim = lane.claim();
-        let applied = apply(&session.client, &self.sql, &claim, batch);
+        let applied = apply(&session.client, &self.sql, &self.settings, &claim, batch);
         match within(&self.settings, applied).await {
-            Ok(counts) => {
+            Ok((counts, calendar)) => {
+                lane.calendar = calendar;
                 let took = (self.settings.clock)().since(started);
                 self.status.batch_seconds.record_duration(took);
                 self.status.batch_records.record(records);
@@ -419,10 +422,10 @@ impl Applier {
 }
 
 /// One transaction, within its time. What is given up may still be committed.
-async fn within(
+async fn within<T>(
     settings: &ApplierSettings,
-    transaction: impl Future<Output = Result<Counts, ApplyError>>,
-) -> Result<Counts, ApplyError> {
+    transaction: impl Future<Output = Result<T, ApplyError>>,
+) -> Result<T, ApplyError> {
     match timeout(settings.server.timeouts.batch, transaction).await {
         Ok(applied) => applied,
         Err(_) => Err(ApplyError::Unknown(Failure::timed_out(

@@ -10,6 +10,7 @@ use domain::ids::NodeId;
 use domain::time::Instant;
 
 use super::error::ApplierError;
+use super::ledger::Fees;
 use crate::identity::JournalUuid;
 
 /// Everything that an applier needs to know besides the journals.
@@ -23,6 +24,8 @@ pub struct ApplierSettings {
     pub owner: u128,
     /// Names by id.
     pub names: Names,
+    /// What acquirers pay for an approved purchase.
+    pub fees: Fees,
     /// How much goes into one transaction, and how long a small one waits for more.
     pub batch: BatchPolicy,
     /// How long to wait after a failure.
@@ -41,9 +44,11 @@ pub struct ApplierSettings {
 /// How to reach PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// The connection string.
-    pub url: UrlSource,
-    /// Certificates; demanded by `sslmode=require` in the URL, unused otherwise.
+    /// The connection string; one of its hosts that takes writes is used.
+    pub url: SecretSource,
+    /// The password, where the connection string holds none.
+    pub password: Option<SecretSource>,
+    /// Certificates; without them the connection is in clear.
     pub tls: Option<TlsFiles>,
     /// The schema that holds the tables.
     pub schema: SchemaName,
@@ -51,16 +56,16 @@ pub struct Server {
     pub timeouts: Timeouts,
 }
 
-/// Where the connection string comes from. It is asked again at each connect, so that a rotated
-/// password is taken up (fault 40). The string is a secret: it is never shown.
+/// Where a connection string or a password comes from. It is asked again at each connect, so that a
+/// rotated password is taken up (fault 40). What it yields is a secret: it is never shown.
 #[derive(Clone)]
-pub struct UrlSource(Arc<dyn Fn() -> io::Result<String> + Send + Sync>);
+pub struct SecretSource(Arc<dyn Fn() -> io::Result<String> + Send + Sync>);
 
-impl UrlSource {
+impl SecretSource {
     /// Always the same.
     #[must_use]
-    pub fn fixed(url: String) -> Self {
-        Self(Arc::new(move || Ok(url.clone())))
+    pub fn fixed(text: String) -> Self {
+        Self(Arc::new(move || Ok(text.clone())))
     }
 
     /// Asked at each connect.
@@ -69,14 +74,14 @@ impl UrlSource {
         Self(Arc::new(ask))
     }
 
-    pub(crate) fn url(&self) -> io::Result<String> {
+    pub(crate) fn read(&self) -> io::Result<String> {
         (self.0)()
     }
 }
 
-impl fmt::Debug for UrlSource {
+impl fmt::Debug for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UrlSource")
+        f.write_str("SecretSource")
     }
 }
 

@@ -4,6 +4,7 @@
 //! on the state of a session: a pooler in transaction mode may stand in between.
 
 use super::event;
+use super::posting::PostingSql;
 use super::settings::{SchemaName, Timeouts};
 use super::stage::{GROUPS, PLACE, columns};
 
@@ -34,6 +35,8 @@ pub(crate) struct Sql {
     pub(crate) exception_orphan: String,
     pub(crate) exception_owed: String,
     pub(crate) quarantine_insert: String,
+    /// The books.
+    pub(crate) posting: PostingSql,
 }
 
 impl Sql {
@@ -59,6 +62,7 @@ impl Sql {
             exception_orphan: exception_orphan(s),
             exception_owed: exception_owed(s),
             quarantine_insert: quarantine_insert(s),
+            posting: PostingSql::new(schema),
             watermarks_known: format!("SELECT to_regclass('{s}.watermark') IS NOT NULL"),
             watermarks: format!(
                 "SELECT journal::text, shard, lsn, sealed FROM {s}.watermark WHERE node = $1"
@@ -216,7 +220,7 @@ fn event_from_stage(s: &str) -> String {
     let columns = list(event::COLUMNS.into_iter(), "");
     format!(
         "INSERT INTO {s}.event ({columns}) SELECT {columns} FROM pg_temp.njia_stage_event \
-         ON CONFLICT (shard_key, journal, shard, lsn) DO NOTHING"
+         ON CONFLICT (shard_key, journal, shard, lsn) DO NOTHING RETURNING lsn"
     )
 }
 

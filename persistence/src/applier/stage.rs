@@ -24,7 +24,7 @@ pub(crate) const PLACE: [&str; 5] = ["shard_key", "transaction_id", "journal", "
 pub(crate) const STAGE_ONLY: [&str; 2] = ["touched", "first_lsn"];
 
 /// All other columns, in the order in which [`write`] fills them.
-pub(crate) const GROUPS: [Group; 6] = [
+pub(crate) const GROUPS: [Group; 7] = [
     Group {
         touched: Touched::REQUEST,
         columns: &[
@@ -93,6 +93,10 @@ pub(crate) const GROUPS: [Group; 6] = [
         touched: Touched::LATE,
         columns: &["late_code", "late_received"],
     },
+    Group {
+        touched: Touched::POSTED,
+        columns: &["posted", "fee", "entries"],
+    },
 ];
 
 /// The columns of a staged row in the order of its cells.
@@ -125,6 +129,11 @@ pub(crate) fn write(projection: &Projection, place: Place, names: &Names) -> Cop
         group(&mut row, 5, staged.late.as_ref(), |row, late| {
             code(row, late.code);
             row.time(late.received);
+        });
+        group(&mut row, 6, staged.posted.as_ref(), |row, posted| {
+            row.int8(posted.amount);
+            row.int8(posted.fee);
+            row.int2(posted.entries);
         });
         row.end();
     }
@@ -226,11 +235,11 @@ fn masked(out: &mut [u8; 255], pan: MaskedPan) -> &[u8] {
 }
 
 impl Names {
-    fn acquirer(&self, id: AcquirerId) -> &str {
+    pub(crate) fn acquirer(&self, id: AcquirerId) -> &str {
         Self::at(&self.acquirers, id.0)
     }
 
-    fn issuer(&self, id: IssuerId) -> &str {
+    pub(crate) fn issuer(&self, id: IssuerId) -> &str {
         Self::at(&self.issuers, id.0)
     }
 

@@ -10,7 +10,8 @@ use super::*;
 fn settings() -> ApplierSettings {
     ApplierSettings {
         server: Server {
-            url: UrlSource::fixed("postgresql://user:secret@localhost/njia".to_owned()),
+            url: SecretSource::fixed("postgresql://user:secret@localhost/njia".to_owned()),
+            password: None,
             tls: None,
             schema: SchemaName::new("njia").unwrap(),
             timeouts: Timeouts::STANDARD,
@@ -26,6 +27,7 @@ fn settings() -> ApplierSettings {
         backoff: Backoff::STANDARD,
         drain: Duration::ZERO,
         payload: Payload::Omit,
+        fees: Fees::default(),
         accept_lost: Vec::new(),
         clock: || Instant::ZERO,
     }

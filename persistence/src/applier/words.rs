@@ -1,7 +1,7 @@
 //! The words that stand in text columns. They are read by people and reports: never changed, only
 //! added to.
 
-use domain::reconciliation::{ReconciliationDone, Verdict};
+use domain::reconciliation::{Effect, ReconciliationDone, Verdict};
 use domain::record::{
     AdviceOrigin, Advised, Operation, OutcomeKind, OwedKind, Record, RefusalReason, ReversalCause,
     SafResult,
@@ -9,29 +9,17 @@ use domain::record::{
 use domain::request::MessageClass;
 
 use super::projection::{Failed, Failure};
+use crate::record::RecordType;
 
-pub(crate) const fn kind(record: &Record<'_>) -> &'static str {
-    match record {
-        Record::Intent(_) => "intent",
-        Record::Refused(_) => "refused",
-        Record::Outcome(_) => "outcome",
-        Record::SafOwed(_) => "saf_owed",
-        Record::SafDone(_) => "saf_done",
-        Record::Tombstone(_) => "tombstone",
-        Record::LateResponse(_) => "late_response",
-        Record::Advised(_) => "advised",
-        Record::AdviceDone(_) => "advice_done",
-        Record::Operated(_) => "operated",
-        Record::Day(_) => "day",
-        Record::Totals(_) => "totals",
-        Record::Reconciled(_) => "reconciled",
-        Record::ReconciliationOwed(_) => "reconciliation_owed",
-        Record::ReconciliationDone(_) => "reconciliation_done",
-    }
+/// The type of a record.
+#[must_use]
+pub const fn kind(record: &Record<'_>) -> &'static str {
+    RecordType::of(record).word()
 }
 
 /// How a reconciliation of ours ended: what its issuer has found, or that it has not taken it.
-pub(crate) const fn reconciliation(done: &ReconciliationDone) -> &'static str {
+#[must_use]
+pub const fn reconciliation(done: &ReconciliationDone) -> &'static str {
     match done.result {
         SafResult::Acknowledged => verdict(done.verdict),
         SafResult::Refused | SafResult::Expired | SafResult::Dropped => saf_result(done.result),
@@ -39,7 +27,8 @@ pub(crate) const fn reconciliation(done: &ReconciliationDone) -> &'static str {
 }
 
 /// What a reconciliation came to.
-pub(crate) const fn verdict(verdict: Verdict) -> &'static str {
+#[must_use]
+pub const fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Unknown => "unknown",
         Verdict::InBalance => "in_balance",
@@ -48,7 +37,9 @@ pub(crate) const fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-pub(crate) const fn class(class: MessageClass) -> &'static str {
+/// The class of a money message.
+#[must_use]
+pub const fn class(class: MessageClass) -> &'static str {
     match class {
         MessageClass::Authorisation => "authorisation",
         MessageClass::Financial => "financial",
@@ -56,12 +47,13 @@ pub(crate) const fn class(class: MessageClass) -> &'static str {
 }
 
 /// State of a transaction whose intent has no outcome.
-pub(crate) const SENT: &str = "sent";
+pub const SENT: &str = "sent";
 /// State of a transaction that the switch declined.
-pub(crate) const REFUSED: &str = "refused";
+pub const REFUSED: &str = "refused";
 
 /// State of a transaction that an advice reports.
-pub(crate) const fn advised(advised: &Advised<'_>) -> &'static str {
+#[must_use]
+pub const fn advised(advised: &Advised<'_>) -> &'static str {
     match (advised.leg, advised.origin) {
         (None, _) => "unforwarded",
         (Some(_), AdviceOrigin::Acquirer) => "advised",
@@ -69,7 +61,9 @@ pub(crate) const fn advised(advised: &Advised<'_>) -> &'static str {
     }
 }
 
-pub(crate) const fn outcome(kind: OutcomeKind) -> &'static str {
+/// How an intent ended.
+#[must_use]
+pub const fn outcome(kind: OutcomeKind) -> &'static str {
     match kind {
         OutcomeKind::Answered => "answered",
         OutcomeKind::TimedOut => "timed_out",
@@ -79,7 +73,9 @@ pub(crate) const fn outcome(kind: OutcomeKind) -> &'static str {
     }
 }
 
-pub(crate) const fn refusal(reason: RefusalReason) -> &'static str {
+/// Why the switch declined.
+#[must_use]
+pub const fn refusal(reason: RefusalReason) -> &'static str {
     match reason {
         RefusalReason::BlockList => "block_list",
         RefusalReason::AmountLimit => "amount_limit",
@@ -88,10 +84,15 @@ pub(crate) const fn refusal(reason: RefusalReason) -> &'static str {
         RefusalReason::Fraud => "fraud",
         RefusalReason::NoRoute => "no_route",
         RefusalReason::NoneAdmits => "none_admits",
+        RefusalReason::UnknownOriginal => "unknown_original",
+        RefusalReason::ReversedOriginal => "reversed_original",
+        RefusalReason::OverOriginal => "over_original",
     }
 }
 
-pub(crate) const fn cause(cause: ReversalCause) -> &'static str {
+/// Why a reversal is owed.
+#[must_use]
+pub const fn cause(cause: ReversalCause) -> &'static str {
     match cause {
         ReversalCause::Timeout => "timeout",
         ReversalCause::Requested => "requested",
@@ -102,7 +103,7 @@ pub(crate) const fn cause(cause: ReversalCause) -> &'static str {
 }
 
 /// Reversal state between saf-owed and saf-done.
-pub(crate) const OWED: &str = "owed";
+pub const OWED: &str = "owed";
 
 /// Why people have to look at something that was owed.
 pub(crate) const fn exception(failed: &Failed) -> &'static str {
@@ -119,17 +120,30 @@ pub(crate) const fn exception(failed: &Failed) -> &'static str {
         (OwedKind::Advice, Failure::PutBack) => "advice_retried",
         (OwedKind::Reversal | OwedKind::Advice, Failure::Reversed) => "advice_of_reversed",
         (OwedKind::Reversal | OwedKind::Advice, Failure::NoIssuer) => "advice_of_removed",
+        (OwedKind::Reversal | OwedKind::Advice, Failure::Over) => "advice_over_original",
     }
 }
 
-pub(crate) const fn operation(operation: Operation) -> &'static str {
+/// What an entry belongs to.
+pub(crate) const fn effect(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Approval => "approval",
+        Effect::Reversal => "reversal",
+    }
+}
+
+/// What an operator has done.
+#[must_use]
+pub const fn operation(operation: Operation) -> &'static str {
     match operation {
         Operation::Retry => "retried",
         Operation::Drop => "dropped",
     }
 }
 
-pub(crate) const fn saf_result(result: SafResult) -> &'static str {
+/// How something owed ended.
+#[must_use]
+pub const fn saf_result(result: SafResult) -> &'static str {
     match result {
         SafResult::Acknowledged => "acknowledged",
         SafResult::Refused => "refused",

@@ -191,6 +191,18 @@ fn a_segment_that_does_not_continue_the_log_is_refused() {
 }
 
 #[test]
+fn what_is_no_record_inside_a_batch_is_not_passed_by() {
+    let (dir, mut log) = stored();
+    let bytes = &mut log.segments[0];
+    bytes[BLOCK + BATCH_HEADER_LEN] ^= 1;
+    let header = BatchHeader::peek(&bytes[BLOCK..]).unwrap();
+    batch::seal(header, IDENTITY.journal, &mut bytes[BLOCK..2 * BLOCK]);
+    log.store(dir.path());
+    let refused = read(&mut reader(&dir, 0), UpTo::Durable(Lsn(32))).unwrap_err();
+    assert_eq!(refused.label(), Some(Label::J17));
+}
+
+#[test]
 fn the_keys_of_all_segments_are_found_each_once() {
     let (dir, _) = stored();
     let keys = wrapped_keys(dir.path(), IDENTITY.shard).unwrap();

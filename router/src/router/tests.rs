@@ -622,3 +622,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn one_issuer_is_asked_for_whoever_the_route_names() {
+    let mut router = Router::new(table(&[FIRST]), vec![POLICY; 2]).unwrap();
+    let down = router.select_issuer(account(), SECOND, at(0));
+    let Selection::NoneAdmits { skipped, .. } = down else {
+        panic!("{down:?}");
+    };
+    assert_eq!(reasons(skipped), [(SECOND, SkipReason::LinksDown)]);
+    router.set_links_up(SECOND, 1);
+    let chosen = router.select_issuer(account(), SECOND, at(0));
+    let Selection::Chosen {
+        candidate,
+        issuer,
+        permit,
+        deadline,
+        ..
+    } = chosen
+    else {
+        panic!("{chosen:?}");
+    };
+    assert_eq!(
+        (candidate, issuer, deadline),
+        (IssuerLeg::OF_ORIGINAL, SECOND, DEADLINE)
+    );
+    assert_eq!(router.inflight(SECOND), 1);
+    router.finish(permit, CallOutcome::Success, ms(1), at(1));
+    assert_eq!(router.inflight(SECOND), 0);
+    let nowhere = router.select_issuer(query(b"5"), SECOND, at(2));
+    assert!(matches!(nowhere, Selection::NoRoute));
+}

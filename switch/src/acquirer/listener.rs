@@ -38,21 +38,37 @@ async fn accept_all(listener: TcpListener, context: Rc<SessionContext>) {
         match listener.accept().await {
             // The process may have begun to drain while this waited.
             Ok(_) if context.gate.is_closed() => return,
-            Ok(stream) => admit(stream, &context),
+            Ok(stream) => {
+                if let Some(writer) = writer_of(&stream, &context).await {
+                    admit(stream, writer, &context);
+                }
+            }
             Err(error) => {
                 // Most often the process is out of descriptors: live sessions go on, and waiting
                 // keeps the failure from becoming a busy loop (faults.md row 89).
-                context.count_accept_error(&error);
+                context.count_accept_error(error.raw_os_error());
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-fn admit(stream: TcpStream, context: &Rc<SessionContext>) {
-    let Ok(writer) = SocketWriter::of(&stream, USER_TIMEOUT) else {
-        return;
-    };
+/// A connection that was accepted with the last descriptor waits for its second one: to drop it
+/// would reset who has only come at a bad time. `None` when it is gone, or the process drains.
+async fn writer_of(stream: &TcpStream, context: &SessionContext) -> Option<SocketWriter> {
+    while !context.gate.is_closed() {
+        match SocketWriter::of(stream, USER_TIMEOUT) {
+            Ok(writer) => return Some(writer),
+            Err(error) if context.count_accept_error(error.raw_os_error()) => {
+                sleep(ACCEPT_PAUSE).await;
+            }
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+fn admit(stream: TcpStream, writer: SocketWriter, context: &Rc<SessionContext>) {
     let conn = Conn::new(writer, context.out_len_max);
     match context.sessions.open(conn, context) {
         Some((session_ref, session)) => {

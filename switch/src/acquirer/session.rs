@@ -84,12 +84,14 @@ impl SessionContext {
         self.wire.codes.named(code)
     }
 
-    pub(crate) fn count_accept_error(&self, error: &glommio::GlommioError<()>) {
-        let reason = match error.raw_os_error() {
+    /// Counts why a connection was not accepted; `true` when the process is out of descriptors.
+    pub(crate) fn count_accept_error(&self, errno: Option<i32>) -> bool {
+        let reason = match errno {
             Some(EMFILE | ENFILE) => AcceptError::FdLimit,
             _ => AcceptError::Other,
         };
         self.metrics.count(Counter::AcceptErrors(reason));
+        reason == AcceptError::FdLimit
     }
 }
 

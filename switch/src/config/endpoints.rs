@@ -34,6 +34,7 @@ pub(super) fn acquirers(root: &Section<'_>) -> Vec<Acquirer> {
             id: AcquirerId(id),
             name: name(&section),
             inflight_max: section.number("inflight_max", 1..=1_000_000, INFLIGHT_MAX),
+            fee_basis_points: section.number("fee_basis_points", 0..=10_000, 0),
         };
         section.finish();
         acquirer

@@ -11,11 +11,11 @@ use super::dialects::{self, DialectFile, Dialects, folder_of};
 use super::document::{self, Environment, Node as RawNode, Value};
 use super::mac::Macs;
 use super::report::{ConfigErrors, FileId, Origin, Report};
-use super::secret::{self, SecretKey, SecretText, Vault};
+use super::secret::{SecretKey, Vault};
 use super::section::Section;
 use super::{
-    Admin, Config, Duplicates, Journal, Keys, Limits, Node, Postgres, Saf, endpoints, profile,
-    risk, routes, stand_in,
+    Admin, Config, Duplicates, Durability, Journal, Keys, Limits, Node, Saf, endpoints, postgres,
+    profile, risk, routes, stand_in,
 };
 use crate::limits::FRAME_LEN_MIN;
 
@@ -151,7 +151,18 @@ fn config(
     dialects: &Dialects,
     environment: &Environment,
 ) -> Option<Config> {
-    let node = node(root.section("node"));
+    let of_node = root.section("node");
+    if of_node
+        .text("durability")
+        .is_some_and(|(text, _)| text == "postgres")
+        && !root.has("postgres")
+    {
+        of_node.fault_at(
+            "durability",
+            "`durability` is `postgres`, but there is no [postgres]",
+        );
+    }
+    let node = node(of_node);
     let vault = Vault {
         environment,
         state_dir: &node.state_dir,
@@ -160,7 +171,7 @@ fn config(
     let places = ["token_key", "pan_key", "hash_key"].map(|name| of_keys.place_of(name));
     let keys = keys(of_keys, &vault);
     let postgres = root.optional_section("postgres");
-    let postgres = postgres.map(|section| postgres_of(section, &vault));
+    let postgres = postgres.map(|section| postgres::postgres(section, &vault));
     let limits = limits(root.section("limits"));
     let journal = journal(root.section("journal"), &node.state_dir);
     let admin = admin(root.section("admin"), &node.state_dir);
@@ -222,6 +233,9 @@ fn node(section: Section<'_>) -> Node {
         }),
         state_dir: section.required("state_dir", absolute).unwrap_or_default(),
         drain: section.seconds("drain_s", 1..=3600, 30),
+        durability: section
+            .parsed("durability", durability)
+            .unwrap_or(Durability::Journal),
     };
     if !node.cpus.is_empty() && usize::from(node.shards) > node.cpus.len() {
         section.fault_at("cpus", "`cpus` names fewer cores than `shards` asks for");
@@ -324,30 +338,11 @@ fn admin_socket(section: &Section<'_>, state_dir: &Path) -> PathBuf {
     socket
 }
 
-fn postgres_of(section: Section<'_>, vault: &Vault<'_>) -> Postgres {
-    let schema = section.parsed("schema", schema_name);
-    let postgres = Postgres {
-        url: postgres_url(&section, vault).unwrap_or_else(|| secret::from_variable("")),
-        schema: schema.unwrap_or_else(|| "njia".to_owned()),
-        migrate: section.flag("migrate", false),
-        batch_rows_max: section.number("batch_rows_max", 1..=10_000, 2_000),
-    };
-    section.finish();
-    postgres
-}
-
-/// A variable `NJIA__POSTGRES__URL` holds the secret itself: the environment is where it is kept.
-fn postgres_url(section: &Section<'_>, vault: &Vault<'_>) -> Option<SecretText> {
-    let (text, origin) = section.required_text("url")?;
-    if matches!(origin, Origin::Environment(_)) && !secret::is_reference(&text) {
-        return Some(secret::from_variable(&text));
-    }
-    match vault.text(&text) {
-        Ok(url) => Some(url),
-        Err(fault) => {
-            section.fault_at("url", format!("`url` {fault}"));
-            None
-        }
+fn durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "journal" => Ok(Durability::Journal),
+        "postgres" => Ok(Durability::Postgres),
+        _ => Err(format!("takes journal or postgres, not `{text}`")),
     }
 }
 
@@ -397,15 +392,3 @@ fn absolute(text: &str) -> Result<PathBuf, String> {
 
 /// `sun_path` has 108 bytes, the last of which ends it.
 const SOCKET_LEN_MAX: usize = 107;
-
-fn schema_name(text: &str) -> Result<String, String> {
-    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    let first = text
-        .bytes()
-        .next()
-        .is_some_and(|byte| !byte.is_ascii_digit());
-    if first && text.len() <= 63 && text.bytes().all(legal) {
-        return Ok(text.to_owned());
-    }
-    Err("takes a name of letters a-z, digits and `_`, at most 63".to_owned())
-}

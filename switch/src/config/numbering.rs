@@ -62,17 +62,15 @@ impl Config {
         self.stand_in = self.stand_in.numbered(acquirer, issuer)?;
         let of_file = std::mem::take(&mut self.acquirers);
         // One that the file does not have has no listener.
-        let inflight_max = |name: &String| {
-            let found = of_file.iter().find(|acquirer| acquirer.name == *name);
-            found.map_or(1, |acquirer| acquirer.inflight_max)
-        };
+        let found = |name: &String| of_file.iter().find(|acquirer| acquirer.name == *name);
         self.acquirers = (0..)
             .map(AcquirerId)
             .zip(&known.acquirers)
             .map(|(id, name)| Acquirer {
                 id,
                 name: name.clone(),
-                inflight_max: inflight_max(name),
+                inflight_max: found(name).map_or(1, |acquirer| acquirer.inflight_max),
+                fee_basis_points: found(name).map_or(0, |acquirer| acquirer.fee_basis_points),
             })
             .collect();
         self.issuers = issuers_by_id(self.issuers, &known.issuers);

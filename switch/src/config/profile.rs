@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use domain::ids::AcquirerId;
 use domain::profile::{
-    PartialApproval, Profile, ReversalAnswer, ReversedOriginal, SameContent, Undelivered,
-    UnknownOriginal,
+    CompletionLimit, PartialApproval, Profile, ReversalAnswer, ReversedOriginal, SameContent,
+    Undelivered, UnknownOriginal,
 };
 
 use iso8583::translate::ReversalForm;
@@ -36,6 +36,12 @@ pub(super) fn profile(listener: &Section<'_>, same_content: SameContent) -> Prof
             PartialApproval::Pass
         } else {
             PartialApproval::Refuse
+        },
+        completion: match listener.optional_number("completion_over_percent", 0..=1_000) {
+            None => CompletionLimit::OfIssuer,
+            Some(percent) => CompletionLimit::Above {
+                percent: u16::try_from(percent).unwrap_or(u16::MAX),
+            },
         },
         undelivered: if listener.flag("reverse_undelivered", false) {
             Undelivered::Reverse

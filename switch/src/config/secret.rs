@@ -92,6 +92,58 @@ impl fmt::Debug for SecretText {
     }
 }
 
+/// Where a secret is, so that it can be read again when it has been rotated.
+#[derive(Clone, Debug)]
+pub struct SecretPlace(Place);
+
+#[derive(Clone)]
+enum Place {
+    /// The environment of a process does not change.
+    Known(Zeroizing<String>),
+    File(PathBuf),
+}
+
+impl SecretPlace {
+    /// Reads it, without the line feed at its end.
+    ///
+    /// # Errors
+    /// What is wrong; never the text itself.
+    pub fn read(&self) -> Result<SecretText, String> {
+        let text = match &self.0 {
+            Place::Known(text) => text.clone(),
+            Place::File(path) => file(path)?,
+        };
+        let trimmed = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
+        if trimmed.is_empty() {
+            return Err("is empty".to_owned());
+        }
+        Ok(SecretText(trimmed))
+    }
+
+    /// The file that holds it, where it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Known(_) => None,
+            Place::File(path) => Some(path),
+        }
+    }
+
+    /// One that is known: a variable, or what is no secret.
+    pub(crate) fn known(text: &str) -> Self {
+        Self(Place::Known(Zeroizing::new(text.to_owned())))
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(_) => f.write_str("(set)"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
 /// Reads what references name.
 #[derive(Debug)]
 pub(crate) struct Vault<'a> {
@@ -116,28 +168,29 @@ impl Vault<'_> {
 
     /// The text that `reference` names, without the line feed at its end.
     pub(crate) fn text(&self, reference: &str) -> Result<SecretText, String> {
-        let text = match reference.split_once(':') {
-            Some(("file", path)) => self.file(&self.state_dir.join(path))?,
-            Some(("env", name)) => self.variable(name)?,
-            Some(("credential", name)) => self.file(&self.credential(name)?)?,
-            _ => {
-                // The text may be the secret: it is not repeated.
-                return Err("is a literal secret; write file:PATH, env:NAME or \
-                            credential:NAME"
-                    .to_owned());
-            }
-        };
-        let trimmed = text.trim_end_matches(['\r', '\n']).to_owned();
-        if trimmed.is_empty() {
-            return Err(format!("({reference}) is empty"));
-        }
-        Ok(SecretText(Zeroizing::new(trimmed)))
+        let text = self.place(reference)?.read();
+        text.map_err(|fault| match fault.as_str() {
+            "is empty" => format!("({reference}) is empty"),
+            _ => fault,
+        })
     }
 
-    fn variable(&self, name: &str) -> Result<Zeroizing<String>, String> {
+    /// Where the text is that `reference` names; it has not been read.
+    pub(crate) fn place(&self, reference: &str) -> Result<SecretPlace, String> {
+        match reference.split_once(':') {
+            Some(("file", path)) => Ok(SecretPlace(Place::File(self.state_dir.join(path)))),
+            Some(("env", name)) => Ok(SecretPlace::known(self.variable(name)?)),
+            Some(("credential", name)) => Ok(SecretPlace(Place::File(self.credential(name)?))),
+            // The text may be the secret: it is not repeated.
+            _ => {
+                Err("is a literal secret; write file:PATH, env:NAME or credential:NAME".to_owned())
+            }
+        }
+    }
+
+    fn variable(&self, name: &str) -> Result<&str, String> {
         let value = self.environment.value(name);
-        let value = value.ok_or_else(|| format!("names env:{name}, which is not set"))?;
-        Ok(Zeroizing::new(value.to_owned()))
+        value.ok_or_else(|| format!("names env:{name}, which is not set"))
     }
 
     fn credential(&self, name: &str) -> Result<PathBuf, String> {
@@ -147,35 +200,31 @@ impl Vault<'_> {
         })?;
         Ok(Path::new(folder).join(name))
     }
-
-    fn file(&self, path: &Path) -> Result<Zeroizing<String>, String> {
-        let shown = path.display();
-        let unreadable = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::NotFound => format!(
-                "names {shown}, which does not exist; the key of a MAC is the peer's, any other is \
-                 made with: openssl rand -hex 32 > {shown} && chmod 0400 {shown}"
-            ),
-            _ => format!("cannot read {shown}: {error}"),
-        };
-        let mode = std::fs::metadata(path)
-            .map_err(unreadable)?
-            .permissions()
-            .mode();
-        if mode & 0o077 != 0 {
-            return Err(format!(
-                "{shown} can be read by others (mode {:04o}); run: chmod 0400 {shown}",
-                mode & 0o7777
-            ));
-        }
-        std::fs::read_to_string(path)
-            .map(Zeroizing::new)
-            .map_err(unreadable)
-    }
 }
 
-/// A connection string out of an `NJIA__…` variable, which is itself a reference to a secret.
-pub(crate) fn from_variable(text: &str) -> SecretText {
-    SecretText(Zeroizing::new(text.to_owned()))
+/// What a file holds that nobody else can read.
+fn file(path: &Path) -> Result<Zeroizing<String>, String> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => format!(
+            "names {shown}, which does not exist; the key of a MAC is the peer's, any other is \
+             made with: openssl rand -hex 32 > {shown} && chmod 0400 {shown}"
+        ),
+        _ => format!("cannot read {shown}: {error}"),
+    };
+    let mode = std::fs::metadata(path)
+        .map_err(unreadable)?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        return Err(format!(
+            "{shown} can be read by others (mode {:04o}); run: chmod 0400 {shown}",
+            mode & 0o7777
+        ));
+    }
+    std::fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(unreadable)
 }
 
 /// Whether `text` has the form of a reference.

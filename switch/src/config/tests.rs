@@ -13,6 +13,7 @@ use super::*;
 mod codes;
 mod mac;
 mod network;
+mod postgres;
 mod profiles;
 mod routes;
 mod wire;
@@ -257,7 +258,7 @@ fn the_environment_may_set_any_key() {
             .any(|limit| limit.minor() == 7)
     );
     let url = &config.postgres.as_ref().unwrap().url;
-    assert_eq!(url.expose(), "postgres://u:hunter2@h/d");
+    assert_eq!(url.read().unwrap().expose(), "postgres://u:hunter2@h/d");
     assert!(!format!("{config:?}").contains("hunter2"));
 }
 

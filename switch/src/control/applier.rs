@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use domain::time::Instant;
 use persistence::applier::{
-    self, Applier, ApplierError, ApplierSettings, Backoff, BatchPolicy, JournalSource, Names,
-    Origin, Payload, Phase, SchemaName, Server, ShardJournal, Status, Timeouts, UrlSource,
+    self, Applier, ApplierError, ApplierSettings, Backoff, BatchPolicy, Fees, Identity,
+    JournalSource, Names, Origin, Payload, Phase, SchemaName, SecretSource, Server, ShardJournal,
+    Status, Timeouts, TlsFiles,
 };
 use persistence::identity::JournalUuid;
 use tokio::sync::watch;
@@ -16,7 +17,7 @@ use tokio::time::sleep;
 use super::logging;
 use super::shared::Shared;
 use crate::clock::Clock;
-use crate::config::{Config, Postgres};
+use crate::config::{Config, Durability, Postgres, PostgresTls, SecretPlace};
 use crate::exit::ExitCode;
 
 /// Where the journals are, as the applier is told.
@@ -66,7 +67,7 @@ impl Task {
         let shared = Arc::clone(&self.shared);
         let copied = tokio::select! {
             copied = applier.run(stopped) => copied,
-            () = tell_applied(&status, &shared) => Ok(()),
+            () = tell_applied(&status, &shared, tell_every(&self.config)) => Ok(()),
         };
         if let Err(error) = copied {
             give_up(&error);
@@ -116,14 +117,42 @@ async fn migrate(server: &Server) {
 
 /// Puts down at each shard how far its journal is in PostgreSQL, for `/statusz`. Nothing is retired
 /// by it: a running node keeps all of its segments.
-async fn tell_applied(status: &Status, shared: &Shared) {
+async fn tell_applied(status: &Status, shared: &Shared, every: Duration) {
     loop {
         for lane in status.lanes() {
             if let Some(shard) = shared.shards.get(usize::from(lane.shard.0)) {
                 shard.set_applied(lane.watermark());
             }
         }
-        sleep(TELL_EVERY).await;
+        sleep(every).await;
+    }
+}
+
+/// Where answers wait for it, as often as a timer can be set.
+fn tell_every(config: &Config) -> Duration {
+    match config.node.durability {
+        Durability::Journal => TELL_EVERY,
+        Durability::Postgres => TICK,
+    }
+}
+
+/// Where answers wait, a batch is whatever came during the one before.
+fn batch_policy(config: &Config, postgres: &Postgres) -> BatchPolicy {
+    let standard = BatchPolicy {
+        records_max: postgres.batch_rows_max,
+        records_min: BatchPolicy::STANDARD
+            .records_min
+            .min(postgres.batch_rows_max),
+        ..BatchPolicy::STANDARD
+    };
+    match config.node.durability {
+        Durability::Journal => standard,
+        Durability::Postgres => BatchPolicy {
+            records_min: 1,
+            linger: Duration::ZERO,
+            poll: TICK,
+            ..standard
+        },
     }
 }
 
@@ -153,10 +182,15 @@ pub(super) fn settings(
     postgres: &Postgres,
 ) -> Result<ApplierSettings, ApplierError> {
     let names = |names: &mut dyn Iterator<Item = &String>| names.cloned().collect();
+    let acquirers = config.acquirers.iter();
+    let fees = acquirers
+        .map(|acquirer| acquirer.fee_basis_points)
+        .collect();
     Ok(ApplierSettings {
         server: Server {
-            url: UrlSource::fixed(postgres.url.expose().to_owned()),
-            tls: None,
+            url: source(&postgres.url),
+            password: postgres.password.as_ref().map(source),
+            tls: postgres.tls.as_ref().map(tls_files),
             schema: SchemaName::new(&postgres.schema)?,
             timeouts: Timeouts::STANDARD,
         },
@@ -168,19 +202,33 @@ pub(super) fn settings(
             issuers: names(&mut config.issuers.iter().map(|issuer| &issuer.name)),
             routes: names(&mut config.routes.iter().map(|route| &route.name)),
         },
-        batch: BatchPolicy {
-            records_max: postgres.batch_rows_max,
-            records_min: BatchPolicy::STANDARD
-                .records_min
-                .min(postgres.batch_rows_max),
-            ..BatchPolicy::STANDARD
-        },
+        fees: Fees { basis_points: fees },
+        batch: batch_policy(config, postgres),
         backoff: Backoff::STANDARD,
         drain: DRAIN,
         payload: Payload::Keep,
         accept_lost: Vec::new(),
         clock: monotonic,
     })
+}
+
+/// Read again at each connect: what was rotated is taken up.
+fn source(place: &SecretPlace) -> SecretSource {
+    let place = place.clone();
+    SecretSource::asked(move || {
+        let text = place.read().map_err(std::io::Error::other)?;
+        Ok(text.expose().to_owned())
+    })
+}
+
+fn tls_files(tls: &PostgresTls) -> TlsFiles {
+    TlsFiles {
+        trust: tls.trust.clone(),
+        identity: tls.identity.as_ref().map(|identity| Identity {
+            certificates: identity.certificate.clone(),
+            key: identity.key.clone(),
+        }),
+    }
 }
 
 fn monotonic() -> Instant {
@@ -192,6 +240,8 @@ fn monotonic() -> Instant {
 const POLL: Duration = Duration::from_millis(20);
 /// How often shards are told how far their journals are copied.
 const TELL_EVERY: Duration = Duration::from_millis(500);
+/// The same, and how often journals are looked at, where answers wait for it.
+const TICK: Duration = Duration::from_millis(1);
 /// Between two attempts to migrate.
 const MIGRATE_PAUSE: Duration = Duration::from_secs(2);
 /// How long the applier may catch up after the last shard has ended.

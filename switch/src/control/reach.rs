@@ -34,10 +34,10 @@ pub(crate) fn postgres_fault(config: &Config) -> Option<String> {
     let postgres = config.postgres.as_ref()?;
     let settings = match settings(config, postgres) {
         Ok(settings) => settings,
-        Err(error) => return Some(error.to_string()),
+        Err(error) => return Some(chain(&error)),
     };
     let fault = settings.server.check().err();
-    fault.map(|error| error.to_string())
+    fault.map(|error| chain(&error))
 }
 
 /// Connects and reads this node's watermarks.

@@ -67,6 +67,7 @@ pub struct ShardShared {
     position: OnceLock<Arc<DurablePosition>>,
     first_lsn: AtomicU64,
     applied: AtomicU64,
+    behind: AtomicBool,
     /// What operators ask of it.
     pub(crate) desk: Desk,
 }
@@ -165,6 +166,7 @@ impl Shared {
                 position: OnceLock::new(),
                 first_lsn: AtomicU64::new(1),
                 applied: AtomicU64::new(0),
+                behind: AtomicBool::new(false),
                 desk: Desk::new(),
             })
         };
@@ -345,6 +347,17 @@ impl ShardShared {
     #[must_use]
     pub fn applied(&self) -> Lsn {
         Lsn(self.applied.load(Ordering::Acquire))
+    }
+
+    /// Tells whether new requests are refused because answers wait for PostgreSQL.
+    pub fn set_behind(&self, behind: bool) {
+        self.behind.store(behind, Ordering::Relaxed);
+    }
+
+    /// Whether new requests are refused because answers wait for PostgreSQL.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
     }
 
     /// How far the shard's journal is durable; `None` before it is open.

@@ -56,6 +56,8 @@ pub(super) struct Readiness {
     journal_writing: bool,
     journal_has_room: bool,
     not_draining: bool,
+    /// Answers do not wait for PostgreSQL, or not for long.
+    postgres_keeps_up: bool,
     /// PostgreSQL is configured and away; the journal absorbs.
     degraded: bool,
 }
@@ -251,6 +253,7 @@ impl Observer {
             journal_writing: positions.is_some_and(|all| all.iter().all(|one| !one.is_dead())),
             journal_has_room: self.journal_has_room(),
             not_draining: !node.is_draining(),
+            postgres_keeps_up: !self.shared.shards.iter().any(|shard| shard.is_behind()),
             degraded: self.config.postgres.is_some()
                 && !self.applier.get().is_some_and(|status| status.connected()),
         }
@@ -370,6 +373,7 @@ impl Readiness {
             && self.journal_writing
             && self.journal_has_room
             && self.not_draining
+            && self.postgres_keeps_up
     }
 }
 

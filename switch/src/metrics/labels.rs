@@ -77,6 +77,8 @@ label! {
         TableFull = "table_full",
         /// Too many in flight.
         InflightFull = "inflight_full",
+        /// Answers wait for PostgreSQL, for too long or too many of them.
+        PostgresBehind = "postgres_behind",
         /// No room to promise its reversal.
         SafFull = "saf_full",
         /// Its DE7 lies outside of the duplicate window.
@@ -130,6 +132,8 @@ label! {
         IntentSync = "intent_sync",
         /// Until the outcome is durable.
         OutcomeSync = "outcome_sync",
+        /// Until PostgreSQL has it, where answers wait for that.
+        PostgresWait = "postgres_wait",
         /// Encoding and writing of the answer.
         Reply = "reply",
     }
@@ -172,6 +176,12 @@ label! {
         NoRoute = "no_route",
         /// Routes exist, none admits.
         NoneAdmits = "none_admits",
+        /// A completion request names nothing that is known.
+        UnknownOriginal = "unknown_original",
+        /// A completion request names what was reversed.
+        ReversedOriginal = "reversed_original",
+        /// A completion request is above what its listener lets through.
+        OverOriginal = "over_original",
         /// Any other code.
         Other = "other",
     }
@@ -377,6 +387,8 @@ label! {
         AdviceOfReversed = "advice_of_reversed",
         /// An advice completes what an issuer has that was removed: nobody is told.
         AdviceOfRemoved = "advice_of_removed",
+        /// An advice completes more than its listener lets through.
+        AdviceOverOriginal = "advice_over_original",
         /// A reversal was refused three times.
         ReversalRefused = "reversal_refused",
         /// A reversal's time ran out.

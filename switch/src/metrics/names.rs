@@ -426,6 +426,10 @@ families! {
         "Messages to other shards that wait for room.";
     MeshRefused: COUNTER, None, "njia_mesh_refused_total", [SHARD],
         "Requests refused because the owner shard was behind.";
+    AnswersWaiting: GAUGE, None, "njia_answers_waiting", [SHARD],
+        "Answers that wait until PostgreSQL has what they say.";
+    AnswersGivenUp: COUNTER, None, "njia_answers_given_up_total", [SHARD],
+        "Answers that waited for PostgreSQL for too long and were not told; a repeat gets them.";
     ReversalQuestions: COUNTER, None, "njia_reversal_questions_total", [SHARD],
         "Reversals whose original all shards were asked for, as DE90 did not lead to it.";
     LogLinesDropped: COUNTER, None, "njia_log_lines_dropped_total",

@@ -44,6 +44,8 @@ pub struct ShardGauges {
     pub journal_used_bytes: u64,
     /// Messages to other shards that wait.
     pub mesh_depth: usize,
+    /// Answers that wait for PostgreSQL.
+    pub answers_waiting: usize,
 }
 
 impl Metrics {
@@ -149,6 +151,7 @@ impl Metrics {
             }
             AdviceResult::LeftToPeople => self.except(ExceptionReason::AdviceOfReversed),
             AdviceResult::NoIssuer => self.except(ExceptionReason::AdviceOfRemoved),
+            AdviceResult::OverOriginal => self.except(ExceptionReason::AdviceOverOriginal),
             AdviceResult::Reversed => self.count(Counter::Rejected(RejectReason::Tombstone)),
         }
     }
@@ -251,6 +254,7 @@ impl Metrics {
         self.set(Gauge::JournalSegments, gauges.journal_segments);
         self.set(Gauge::JournalUsedBytes, gauges.journal_used_bytes);
         self.set(Gauge::MeshDepth, number(gauges.mesh_depth));
+        self.set(Gauge::AnswersWaiting, number(gauges.answers_waiting));
     }
 
     fn count_copy(&self, result: CopyResult) {
@@ -329,6 +333,9 @@ const fn of_refusal(reason: RefusalReason) -> (Origin, DeclineReason) {
         RefusalReason::Fraud => (Origin::Risk, DeclineReason::Fraud),
         RefusalReason::NoRoute => (Origin::Switch, DeclineReason::NoRoute),
         RefusalReason::NoneAdmits => (Origin::Switch, DeclineReason::NoneAdmits),
+        RefusalReason::UnknownOriginal => (Origin::Switch, DeclineReason::UnknownOriginal),
+        RefusalReason::ReversedOriginal => (Origin::Switch, DeclineReason::ReversedOriginal),
+        RefusalReason::OverOriginal => (Origin::Switch, DeclineReason::OverOriginal),
     }
 }
 

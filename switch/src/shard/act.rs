@@ -45,7 +45,9 @@ impl Shard {
                 crash::point(Step::IntentDurable);
                 self.send_request(handle, frame, leg, now);
             }
+            Output::SelectIssuer(wanted) => self.select_issuer(&wanted, now),
             Output::FindOriginal { handle, query } => self.find_original(handle, query, now),
+            Output::FindReferred { handle } => self.find_referred(handle, now),
             Output::AssignLeg {
                 handle,
                 frame,
@@ -64,19 +66,16 @@ impl Shard {
                 ending,
                 elapsed,
             } => {
-                self.note_leg_end(frame, ending, elapsed);
-                self.leg_ended(handle, &leg, ending, elapsed, now);
+                self.leg_ended((handle, frame), &leg, ending, elapsed, now);
             }
             Output::GiveUpReversal { owed } => self.give_up_reversal(owed, now),
             Output::ReleaseStan { leg, reuse } => self.release_stan(&leg, reuse, now),
             Output::Reply { frame, reply } => {
                 crash::point(Step::OutcomeDurable);
-                let timing = self.work.timings.reply.begin(self.clock);
-                self.answer(frame, reply, now);
-                let stage = &self.work.timings.reply;
-                stage.end(timing, self.clock, &self.metrics);
+                self.tell(frame, reply, now);
             }
             Output::Discard { frame } => self.discard(frame),
+            Output::AskOwed { owed, original } => self.ask_owed(owed, original, now),
             Output::Operated { ticket, result } => self.tell_operated(ticket, result),
             Output::Retried { ticket, retried } => self.tell_retried(ticket, retried),
             Output::Noted { token } => self.follow_noted(token),
@@ -134,12 +133,13 @@ impl Shard {
 
     fn leg_ended(
         &mut self,
-        handle: Handle,
+        (handle, frame): (Handle, Option<FrameId>),
         leg: &IssuerLeg,
         ending: LegEnding,
         elapsed: Duration,
         now: Instant,
     ) {
+        self.note_leg_end(frame, ending, elapsed);
         let Some(held) = self.work.legs.remove(&handle.index) else {
             debug_assert!(false, "invariant: each chosen leg holds a permit");
             return;
@@ -189,6 +189,13 @@ impl Shard {
         } else {
             self.mesh.send(home, Message::GiveUp { link, expected });
         }
+    }
+
+    pub(super) fn answer_timed(&mut self, frame: FrameId, reply: Reply, now: Instant) {
+        let timing = self.work.timings.reply.begin(self.clock);
+        self.answer(frame, reply, now);
+        let stage = &self.work.timings.reply;
+        stage.end(timing, self.clock, &self.metrics);
     }
 
     /// Encodes an answer by echo of the frame that waited for it, and sends it.
@@ -279,8 +286,9 @@ impl Shard {
         }
     }
 
-    /// A newer copy has taken its place, or its reversal came first: no answer.
-    fn discard(&mut self, frame: FrameId) {
+    /// A newer copy has taken its place, or its reversal came first, or it has waited for too long:
+    /// no answer.
+    pub(super) fn discard(&mut self, frame: FrameId) {
         if let Some(waiting) = self.work.waiting.try_remove(frame.0 as usize) {
             self.reply(waiting.session, &[], None);
             self.pool.give(waiting.frame);

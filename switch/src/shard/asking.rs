@@ -1,12 +1,12 @@
 //! What the owner of a transaction asks another shard, and what it is told: by message where that
 //! is another one, within the turn where it is this one.
 
-use domain::ids::ShardId;
+use domain::ids::{ShardId, TransactionId};
 use domain::request::Facts;
 use domain::time::Instant;
 use transaction::advice::{Original, OriginalQuery};
 use transaction::input::Assessment;
-use transaction::{Handle, Input};
+use transaction::{Handle, Input, OwedId};
 
 use super::standing_in::RuleId;
 use super::{FollowUp, Shard};
@@ -19,8 +19,10 @@ pub(crate) enum Question {
     Risk(Facts),
     /// The account's home: may the switch approve in place of an issuer, by this rule?
     StandIn(RuleId, Facts),
-    /// The owner of what an advice completes: what is known of that?
+    /// The owner of what an advice or a request completes: what is known of that?
     Original(OriginalQuery),
+    /// The owner of what an advice completes: is its issuer still owed the advice of that?
+    Owes(OwedId, TransactionId),
 }
 
 /// What is told.
@@ -32,6 +34,8 @@ pub(crate) enum Told {
     StandIn(RuleId, bool),
     /// What is known.
     Original(Original),
+    /// Whether it is.
+    Owes(OwedId, bool),
 }
 
 impl Shard {
@@ -59,6 +63,7 @@ impl Shard {
             Question::StandIn(rule, facts) => {
                 Told::StandIn(*rule, self.stand_in.approves(*rule, facts, now))
             }
+            Question::Owes(owed, original) => Told::Owes(*owed, self.engine.owes_advice(*original)),
             Question::Original(query) => Told::Original(self.engine.original(query)),
         }
     }
@@ -67,6 +72,11 @@ impl Shard {
     pub(super) fn take_told(&mut self, handle: Handle, told: Told, now: Instant) {
         let input = match told {
             Told::Risk(assessment) => Input::Assessed { handle, assessment },
+            Told::Owes(owed, is_owed) => Input::OwedOf { owed, is_owed },
+            // DE90 may lead nowhere, and DE37 to what a completion request means.
+            Told::Original(Original::Unknown) if self.engine.is_locating(handle) => {
+                return self.find_referred(handle, now);
+            }
             Told::Original(original) => Input::Original { handle, original },
             Told::StandIn(rule, approved) => return self.stand_in(handle, rule, approved, now),
         };

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use domain::ResponseCode;
 use domain::currency::Exponents;
-use domain::ids::{ShardId, Slot};
+use domain::ids::{AuthorisationId, ShardId, Slot};
 use domain::profile::{Profile, ReversalAnswer};
-use domain::request::{FrameId, Request, Reversal};
+use domain::request::{Completion, Facts, FrameId, Request, Reversal};
 use domain::time::Instant;
 use iso8583::mti::Function;
-use iso8583::translate::{self, ReversalFields};
-use transaction::reference::ReferenceQuery;
+use iso8583::translate::{self, CompletionFields, ReversalFields};
+use transaction::reference::{Purpose, ReferenceQuery};
 
 use super::locating::Located;
 use super::{Shard, Waiting};
@@ -88,12 +88,17 @@ impl Shard {
         let Ok(facts) = self.keyring.facts(frame.acquirer, &fields) else {
             return self.refuse_malformed(session, frame, 2);
         };
+        let completion = match translate::completion(frame.message()) {
+            Ok(named) => self.completion(&facts, named),
+            Err(error) => return self.refuse_malformed(session, frame, error.field),
+        };
         let profile = self.profile(&frame);
         let frame = self.keep(session, frame);
         let request = Request {
             frame,
             transmission,
             facts,
+            completion,
             profile,
         };
         let timing = self.work.timings.duplicate.begin(self.clock);
@@ -102,6 +107,15 @@ impl Shard {
         let duplicate = &self.work.timings.duplicate;
         duplicate.end(timing, self.clock, &self.metrics);
         self.drain(now);
+    }
+
+    /// What a request completes, if it is one that completes something.
+    fn completion(&self, facts: &Facts, named: Option<CompletionFields>) -> Completion {
+        match named.map(|fields| fields.original) {
+            None => Completion::No,
+            Some(None) => Completion::Unnamed,
+            Some(Some(reference)) => Completion::Named(self.keyring.named(facts, reference)),
+        }
     }
 
     /// A reversal is taken from the journal's reserve (fault 31), and refused with 96 only when
@@ -173,7 +187,7 @@ impl Shard {
     }
 
     /// What the session of a message asks for.
-    fn profile(&self, frame: &Frame) -> Profile {
+    pub(super) fn profile(&self, frame: &Frame) -> Profile {
         let listener = self.listener_of(frame);
         listener.map_or(Profile::PLAIN, |listener| listener.profile)
     }
@@ -277,7 +291,9 @@ fn reference_query(reversal: &Reversal, fields: &ReversalFields) -> ReferenceQue
         terminal: fields.trace.terminal,
         merchant: fields.trace.merchant,
         class: reversal.original.class,
-        amount: reversal.amount,
+        amount: Some(reversal.amount),
+        authorisation: AuthorisationId::EMPTY,
+        purpose: Purpose::Reversal,
         token: reversal.token,
     }
 }

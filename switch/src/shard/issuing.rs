@@ -56,12 +56,15 @@ impl Shard {
             facts.amount,
         );
         let admitted = self.work.wall;
+        let held = self.work.legs.get(&handle.index);
+        let completed = held.and_then(|held| held.completed.as_deref());
         let framed = unwritable::write(&issuer, keys, &mut self.work.scratch, |body| {
             let going = IssuerRequest {
                 leg: &leg,
                 forwarding: &issuer.institution,
                 admitted,
                 amount: amount.map_err(|()| WriteError::Content(4))?,
+                completed,
             };
             translate::write_issuer_request(issuer.dialect, message, &going, body)
         });

@@ -1,6 +1,7 @@
-//! A reversal whose DE90 leads to nothing: one question to all shards, by what all messages of a
-//! transaction share (semantics §3.3). The holder of the original takes the reversal over; what no
-//! shard knows is unknown, and only then.
+//! A reversal or a completion request whose DE90 leads to nothing: one question to all shards, by
+//! what all messages of a transaction share (semantics §3.3). The holder of the original takes the
+//! reversal over, and says of a completion request what it completes; what no shard knows is
+//! unknown, and only then.
 //!
 //! | row | answers | then |
 //! |---|---|---|
@@ -12,15 +13,17 @@
 //! | Q06 | its original was forgotten on the way | unknown, as Q03 |
 //!
 //! Nothing is remembered of a question: until the holder has journaled the reversal nobody was told
-//! anything, and a copy asks again.
+//! anything, and a copy asks again. A completion request waits in the engine, up to its deadline.
 
 use domain::ids::ShardId;
 use domain::request::Reversal;
 use domain::time::Instant;
+use iso8583::translate;
 use transaction::Handle;
-use transaction::reference::{Found, ReferenceQuery};
+use transaction::advice::Original;
+use transaction::reference::{Found, Purpose, ReferenceQuery};
 
-use super::Shard;
+use super::{FollowUp, Shard};
 use crate::acquirer::SessionRef;
 use crate::frame::Frame;
 use crate::limits::{QUESTION_TIMEOUT, QUESTIONS_MAX};
@@ -45,12 +48,23 @@ pub(crate) struct QuestionId {
     serial: u32,
 }
 
-/// A reversal that waits for the shards' answers.
+/// What waits for the shards' answers.
+#[derive(Debug)]
+enum Asker {
+    /// A reversal, which is in no table yet.
+    Reversal {
+        session: SessionRef,
+        frame: Box<Frame>,
+    },
+    /// A completion request of this shard.
+    Completion(Handle),
+}
+
+/// A question that not all shards have answered.
 #[derive(Debug)]
 pub(crate) struct OpenQuestion {
     serial: u32,
-    session: SessionRef,
-    frame: Box<Frame>,
+    asker: Asker,
     /// Shards that have not answered.
     awaited: u16,
     found: Option<(ShardId, Found)>,
@@ -93,23 +107,64 @@ impl Shard {
         query: &ReferenceQuery,
         now: Instant,
     ) {
-        let questions = &mut self.work.questions;
-        if questions.open.len() >= QUESTIONS_MAX {
+        if self.work.questions.open.len() >= QUESTIONS_MAX {
             return self.refuse_for(RejectReason::Undecided, session, frame);
         }
+        self.metrics.count(Counter::ReversalQuestions);
+        self.question_all(Asker::Reversal { session, frame }, query, now);
+    }
+
+    //= docs/rules.md#T-13
+    /// Asks all shards for what a completion request of this shard means by DE37, DE41 and DE42.
+    pub(super) fn find_referred(&mut self, handle: Handle, now: Instant) {
+        let query = self.reference_of(handle);
+        let is_room = self.work.questions.open.len() < QUESTIONS_MAX;
+        match query {
+            Some(query) if query.is_whole() && is_room => {
+                self.question_all(Asker::Completion(handle), &query, now);
+            }
+            Some(query) if query.is_whole() => self.tell_located(handle, Original::Undecided),
+            Some(_) | None => self.tell_located(handle, Original::Unknown),
+        }
+    }
+
+    fn reference_of(&self, handle: Handle) -> Option<ReferenceQuery> {
+        let facts = self.engine.facts(handle)?;
+        let frame = self.engine.frame(handle)?;
+        let waiting = self.work.waiting.get(frame.0 as usize)?;
+        let named = translate::completion(waiting.frame.message()).ok()??;
+        Some(ReferenceQuery {
+            acquirer: facts.acquirer,
+            rrn: facts.trace.rrn,
+            terminal: facts.trace.terminal,
+            merchant: facts.trace.merchant,
+            class: named.original.and_then(|original| original.class),
+            amount: None,
+            authorisation: named.authorisation,
+            purpose: Purpose::Completion,
+            token: Some(facts.account.token),
+        })
+    }
+
+    /// The engine hears of it when it is drained.
+    fn tell_located(&mut self, handle: Handle, original: Original) {
+        let located = FollowUp::Located(handle, original);
+        self.work.follow_ups.push_back(located);
+    }
+
+    fn question_all(&mut self, asker: Asker, query: &ReferenceQuery, now: Instant) {
+        let questions = &mut self.work.questions;
         let serial = questions.serial.wrapping_add(1);
         questions.serial = serial;
         let own = self.engine.referred(query).map(|found| (self.id, found));
         let index = self.work.questions.open.insert(OpenQuestion {
             serial,
-            session,
-            frame,
+            asker,
             awaited: self.shards.saturating_sub(1),
             found: own,
             until: now.after(QUESTION_TIMEOUT),
         });
         let id = QuestionId { index, serial };
-        self.metrics.count(Counter::ReversalQuestions);
         let from = self.id;
         for shard in (0..self.shards).map(ShardId).filter(|shard| *shard != from) {
             let query = Box::new(*query);
@@ -155,12 +210,19 @@ impl Shard {
             return;
         }
         let question = self.work.questions.open.remove(id.index);
-        let OpenQuestion {
-            session,
-            frame,
-            found,
-            ..
-        } = question;
+        let found = question.found;
+        let (session, frame) = match question.asker {
+            Asker::Reversal { session, frame } => (session, frame),
+            Asker::Completion(handle) => {
+                let original = found.map_or(Original::Unknown, |(_, found)| found.original);
+                self.tell_located(handle, original);
+                // Of a node with one shard it is asked and answered while outputs are acted on.
+                if !self.work.is_draining {
+                    self.drain(now);
+                }
+                return;
+            }
+        };
         match found {
             None => self.admit_reversal(session, frame, Located::Nowhere, now),
             Some((holder, Found { handle, .. })) if holder == self.id => {
@@ -189,8 +251,16 @@ impl Shard {
 
     /// Gives up the questions that not all shards have answered in time.
     pub(super) fn question_timeouts(&mut self, now: Instant) {
-        while let Some(OpenQuestion { session, frame, .. }) = self.work.questions.take_due(now) {
-            self.refuse_for(RejectReason::Undecided, session, frame);
+        while let Some(question) = self.work.questions.take_due(now) {
+            match question.asker {
+                Asker::Reversal { session, frame } => {
+                    self.refuse_for(RejectReason::Undecided, session, frame);
+                }
+                Asker::Completion(handle) => {
+                    self.tell_located(handle, Original::Undecided);
+                    self.drain(now);
+                }
+            }
         }
     }
 }

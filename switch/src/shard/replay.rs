@@ -84,8 +84,11 @@ impl<'a> Replay<'a> {
     }
 
     fn take_intent(&mut self, intent: &Intent, record: &Record<'_>) -> Result<(), RecoverError> {
-        let at = earlier(self.now, self.wall, intent.admitted);
-        self.past.extend(self.risk.past(&intent.facts, at));
+        if !intent.leg.is_of_original() {
+            // Of a completion request risk was not asked.
+            let at = earlier(self.now, self.wall, intent.admitted);
+            self.past.extend(self.risk.past(&intent.facts, at));
+        }
         if self.past.len() >= PAST_MAX {
             self.risk.observe_all(&self.past);
             self.past.clear();

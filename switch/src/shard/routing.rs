@@ -1,12 +1,13 @@
 //! Risk and route: what the engine asks for and is told within the same turn where it can be.
 
 use domain::ResponseCode;
-use domain::ids::{IssuerId, LinkId, ShardId};
+use domain::ids::{IssuerId, LinkId, RouteId, ShardId};
 use domain::pan::Pan;
-use domain::record::RefusalReason;
+use domain::record::{Completed, RefusalReason};
 use domain::request::{Facts, FrameId, IssuerLeg};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::translate;
+use router::Permit;
 use router::Selection as Choice;
 use router::conditions::MerchantCategory;
 use router::selection::{CallOutcome, Query, SkipReason, Skipped};
@@ -14,9 +15,11 @@ use router::week::WeekMinute;
 use transaction::Handle;
 use transaction::input::{Assessment, Selection};
 use transaction::matching::Expected;
+use transaction::output::WantedIssuer;
 
 use super::asking::Question;
 use super::{FollowUp, Leg, LinkTable, Shard};
+use crate::config::Issuer;
 use crate::metrics::{Counter, Histogram};
 
 impl Shard {
@@ -76,9 +79,6 @@ impl Shard {
         tried: u8,
         now: Instant,
     ) -> Result<Selection, Skipped> {
-        let Some(class) = self.engine.facts(handle).map(|facts| facts.class) else {
-            return Ok(no_route());
-        };
         let mut tried = tried;
         loop {
             let choice = self.ask_router(handle, frame, tried, now);
@@ -103,34 +103,90 @@ impl Shard {
             if tried != 0 {
                 self.metrics.count(Counter::Failovers(issuer));
             }
-            let Some((link, stan)) = self.take_link(issuer, now) else {
-                self.router.finish(
-                    permit,
-                    CallOutcome::NotCalled,
-                    std::time::Duration::ZERO,
-                    now,
-                );
+            let chosen = (route, candidate, issuer, permit);
+            let Some(leg) = self.begin_leg(handle, chosen, None, now) else {
                 tried |= 1_u8.checked_shl(u32::from(candidate)).unwrap_or(0);
                 continue;
             };
-            let expected = Expected {
-                kind: class.into(),
-                stan,
-            };
-            self.work
-                .legs
-                .insert(handle.index, Leg { permit, expected });
-            let transmitted = TransmissionTime::at(self.work.wall);
-            let leg = IssuerLeg {
+            return Ok(Selection::Leg { leg, deadline });
+        }
+    }
+
+    /// A completion request goes to the issuer of its original: over one of its links, or nowhere.
+    pub(super) fn select_issuer(&mut self, wanted: &WantedIssuer, now: Instant) {
+        let named = self.config.issuers.get(usize::from(wanted.issuer.0));
+        let selection = if named.is_none_or(Issuer::is_removed) {
+            none_admits()
+        } else {
+            self.choose_issuer(wanted, now)
+        };
+        let selected = FollowUp::Selected(wanted.handle, selection);
+        self.work.follow_ups.push_back(selected);
+    }
+
+    fn choose_issuer(&mut self, wanted: &WantedIssuer, now: Instant) -> Selection {
+        let WantedIssuer { handle, issuer, .. } = *wanted;
+        let pan = self.account_in(wanted.frame);
+        let query = pan.as_ref().and_then(|pan| self.query(handle, pan));
+        let choice = query.map(|query| self.router.select_issuer(query, issuer, now));
+        match choice {
+            Some(Choice::Chosen {
                 route,
                 candidate,
                 issuer,
-                link,
-                stan,
-                transmitted,
-            };
-            return Ok(Selection::Leg { leg, deadline });
+                permit,
+                deadline,
+                ..
+            }) => {
+                let chosen = (route, candidate, issuer, permit);
+                let completed = Some(Box::new(wanted.completed));
+                match self.begin_leg(handle, chosen, completed, now) {
+                    Some(leg) => Selection::Leg { leg, deadline },
+                    None => none_admits(),
+                }
+            }
+            Some(Choice::NoneAdmits { skipped, .. }) => {
+                self.count_skipped(skipped);
+                self.none_of(skipped, now)
+            }
+            Some(Choice::NoRoute) | None => no_route(),
         }
+    }
+
+    /// A link and a STAN for what was chosen; without one the permit goes back.
+    fn begin_leg(
+        &mut self,
+        handle: Handle,
+        (route, candidate, issuer, permit): (RouteId, u8, IssuerId, Permit),
+        completed: Option<Box<Completed>>,
+        now: Instant,
+    ) -> Option<IssuerLeg> {
+        let class = self.engine.facts(handle).map(|facts| facts.class);
+        let taken = class.and_then(|class| Some((class, self.take_link(issuer, now)?)));
+        let Some((class, (link, stan))) = taken else {
+            let nothing = CallOutcome::NotCalled;
+            self.router
+                .finish(permit, nothing, std::time::Duration::ZERO, now);
+            return None;
+        };
+        let expected = Expected {
+            kind: class.into(),
+            stan,
+        };
+        let leg = Leg {
+            permit,
+            expected,
+            completed,
+        };
+        self.work.legs.insert(handle.index, leg);
+        Some(IssuerLeg {
+            route,
+            candidate,
+            issuer,
+            link,
+            stan,
+            transmitted: TransmissionTime::at(self.work.wall),
+        })
     }
 
     /// 91, or 90 when there is nobody but issuers that are silent for their cut-over.

@@ -123,7 +123,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         echo,
         metrics: seed.metrics,
         shared: seed.shared,
-        work: Work::new(wall, config.frame_len_max(), config.issuers.len()),
+        work: Work::new(wall, &config),
         config,
     };
     shard.recover(now).await?;

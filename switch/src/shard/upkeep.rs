@@ -25,6 +25,7 @@ impl Shard {
         links
             .chain(self.engine.poll_timeout())
             .chain(self.work.questions.poll_timeout())
+            .chain(self.work.awaiting.poll_timeout())
             .fold(self.work.upkeep_at, Instant::min)
     }
 
@@ -78,6 +79,8 @@ impl Shard {
     pub(super) fn note_turn(&mut self, started: Instant) {
         let reason = self.must_shed(started);
         self.gate.set_shedding(reason);
+        self.shared
+            .set_behind(reason == Some(RejectReason::PostgresBehind));
         let shedding = reason.is_some();
         if shedding != self.work.was_shedding {
             self.work.was_shedding = shedding;
@@ -117,6 +120,8 @@ impl Shard {
             Some(RejectReason::JournalUnavailable)
         } else if self.engine.counts().inflight >= self.config.limits.inflight_max {
             Some(RejectReason::InflightFull)
+        } else if self.work.awaiting.must_shed(now) {
+            Some(RejectReason::PostgresBehind)
         } else {
             None
         }
@@ -166,6 +171,7 @@ impl Shard {
             && self.inbox.is_empty()
             && self.work.questions.is_empty()
             && self.mesh.depth() == 0
+            && self.work.awaiting.len() == 0
             && self.work.dirty.is_empty()
             && self.work.dirty_sessions.is_empty();
         self.shared
@@ -296,6 +302,7 @@ impl Shard {
             journal_segments: self.journal.segments() as u64,
             journal_used_bytes: self.journal.used_bytes(),
             mesh_depth: self.mesh.depth(),
+            answers_waiting: self.work.awaiting.len(),
         });
         while let Some(flush) = self.journal.poll_flush() {
             self.metrics

@@ -95,6 +95,26 @@ pub fn answered(request: &Received, code: &str) -> Vec<u8> {
     out
 }
 
+/// The same message without one field.
+///
+/// # Panics
+/// It is no message.
+#[must_use]
+pub fn without(message: &[u8], field: u8) -> Vec<u8> {
+    let dialect = Dialect::ISO87_ASCII;
+    let mut index = iso8583::FieldIndex::new();
+    dialect.parse(message, &mut index).expect("it is a message");
+    let view = iso8583::MessageRef::new(message, &index);
+    let mut out = vec![0; 2048];
+    let mut writer = Writer::new(dialect, view.mti(), &mut out);
+    for number in view.present().iter().filter(|number| *number != field) {
+        writer.copy(number, view).expect("it fits");
+    }
+    let len = writer.finish().expect("there is room");
+    out.truncate(len);
+    out
+}
+
 /// The same message with another value in one field.
 ///
 /// # Panics

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 use super::{eventually, http};
 
@@ -300,6 +300,20 @@ impl Node {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let number = line.and_then(|line| line.split_whitespace().next());
         Ok(number.context("a process has a resident size")?.parse()?)
+    }
+
+    /// Sets how many descriptors the process may have; what is open stays open. Returns what it
+    /// could have before.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn limit_descriptors(&self, most: Option<u64>) -> Result<Option<u64>> {
+        let pid = Some(Pid::from_child(&self.process.child));
+        // The switch raises its own soft limit to the hard one, which is that of this process.
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let current = most.or(maximum);
+        let before = prlimit(pid, Resource::Nofile, Rlimit { current, maximum })?;
+        Ok(before.current)
     }
 
     /// What `/statusz` says.

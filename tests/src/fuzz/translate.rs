@@ -207,6 +207,7 @@ impl Case {
         let forwarding = forwarding();
         let travels = leg();
         let going = IssuerRequest {
+            completed: None,
             leg: &travels,
             forwarding: &forwarding,
             admitted: original::ADMITTED,

@@ -79,6 +79,7 @@ impl Acquirer {
                 declined: random.permille(100),
                 completes: None,
             }),
+            asks: None,
             on_wire: false,
             has_local: false,
         };
@@ -100,8 +101,8 @@ impl Acquirer {
         moves
     }
 
-    /// An advice reports what a purchase came to: under a STAN of its own, which may lead to
-    /// another shard.
+    /// An advice reports what a purchase came to, or a request asks for the rest of it: under a
+    /// STAN of its own, which may lead to another shard.
     fn complete(&mut self, number: u32, around: (WallTime, &Plan), random: &mut Random) -> Moves {
         let (wall, plan) = around;
         let next = self.purchases.len() as u32;
@@ -114,16 +115,19 @@ impl Acquirer {
         if random.permille(100) {
             named = named.made_up();
         }
+        let asks = random.permille(400);
+        let report = Report {
+            declined: false,
+            completes: Some(named),
+        };
         let of = Identity {
             number: next,
             amount: original.amount - random.below(2) * 50,
             stan: (original.stan + 1 + random.below(19) as u32) % 20,
             sent: wall,
             class: MessageClass::Financial,
-            report: Some(Report {
-                declined: false,
-                completes: Some(named),
-            }),
+            report: (!asks).then_some(report),
+            asks: asks.then_some(named),
             ..original
         };
         self.begin(of, plan, random)
@@ -152,8 +156,9 @@ impl Acquirer {
                 moves.alarms.push((later, number, whole));
             }
         }
-        let is_advice = self.purchases[number as usize].of.is_advice();
-        if !is_advice && random.happens(plan.reports.completions / 4) {
+        let of = &self.purchases[number as usize].of;
+        let completes = of.is_advice() || of.asks.is_some();
+        if !completes && random.happens(plan.reports.completions / 4) {
             let later = random.below(3_000) * MS;
             moves.alarms.push((later, number, Alarm::Complete));
         }
@@ -302,7 +307,8 @@ impl Acquirer {
         }
         self.approvals += 1;
         let of = purchase.of;
-        if !of.is_advice() && random.happens(plan.reports.completions) {
+        let completes = of.is_advice() || of.asks.is_some();
+        if !completes && random.happens(plan.reports.completions) {
             let later = random.below(6_000) * MS;
             moves.alarms.push((later, number, Alarm::Complete));
         }

@@ -1,4 +1,4 @@
-//! What an advice says beyond its facts.
+//! What an advice says beyond its facts, and how connections end.
 
 /// Further fields of an advice.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,4 +26,22 @@ impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", String::from_utf8_lossy(self.as_bytes()))
     }
+}
+
+/// A direction of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    ToIssuer,
+    ToSwitch,
+}
+
+/// How a connection to an issuer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Nothing that is on its way arrives.
+    Reset,
+    /// The issuer has ended its direction: it still reads.
+    IssuerEnds,
+    /// Our direction has ended: what the issuer says still arrives.
+    WeEnd,
 }

@@ -9,7 +9,7 @@ use domain::time::TransmissionTime;
 use super::ledger::fields_of;
 use super::plan::Plan;
 use super::random::Random;
-use super::words::{LegB, Reported, Said, Taking};
+use super::words::{Completing, LegB, Reported, Said, Taking};
 
 /// The money that one issuer has really moved.
 #[derive(Debug, Default)]
@@ -25,6 +25,9 @@ pub(super) struct Issuer {
     recent: Vec<LegB>,
     pub(super) reversals: u64,
     pub(super) completions_ahead: u64,
+    /// The purchase that a completion named and that is not known here.
+    pub(super) ahead: Option<u32>,
+    pub(super) completions_asked: u64,
     pub(super) complaint: Option<String>,
 }
 
@@ -72,7 +75,13 @@ impl Issuer {
                 self.reverse(message, taking, plan, random)
             }
             (None, Some(report)) => self.note(message, &report, plan, random),
-            (None, None) => self.approve(message, plan, random),
+            (None, None) => {
+                if let Some(Completing { named, account }) = message.asks {
+                    self.completions_asked += 1;
+                    self.check_named(message, named, account);
+                }
+                self.approve(message, plan, random)
+            }
         }
     }
 
@@ -84,19 +93,8 @@ impl Issuer {
         plan: &Plan,
         random: &mut Random,
     ) -> Replies {
-        let mut answer = Said {
-            expected: message.expected,
-            echo: message.echo,
-            code: Some(ResponseCode::APPROVED),
-            amount: None,
-            purchase: message.purchase,
-        };
-        if random.permille(plan.reversal_busy) {
-            answer.code = Some(ResponseCode::ISSUER_INOPERATIVE);
-            return Replies::one(answer);
-        }
-        if random.permille(plan.reversal_refused) {
-            answer.code = Some(ResponseCode::FORMAT_ERROR);
+        let answer = acknowledgement(message, plan, random);
+        if answer.code != Some(ResponseCode::APPROVED) {
             return Replies::one(answer);
         }
         self.check_report(message, report);
@@ -141,20 +139,30 @@ impl Issuer {
             // Of what the switch does not know it passes on what the acquirer said.
             return;
         }
+        self.check_named(message, named, report.account);
+    }
+
+    fn check_named(&mut self, message: &LegB, named: (Stan, TransmissionTime), account: u32) {
         let effect = self.accounts.get(&self.known_as(message, named));
         let mut known = self.accounts.values();
         match effect {
-            Some(effect) if effect.purchase != report.account => {
+            Some(effect) if effect.purchase != account => {
                 self.complaint = Some(format!("{message:?} completes {effect:?}"));
             }
             Some(_) => {}
-            None => match known.find(|effect| effect.purchase == report.account) {
+            None if message.asks.is_some() => {
+                self.complaint = Some(format!("{message:?} completes what is not known here"));
+            }
+            None => match known.find(|effect| effect.purchase == account) {
                 Some(effect) => {
                     self.complaint = Some(format!("{message:?} does not name {effect:?}"));
                 }
-                // What was approved in this issuer's place may be completed before it has heard of
+                // People have what was approved in this issuer's place, so that it never hears of
                 // it.
-                None => self.completions_ahead += 1,
+                None => {
+                    self.completions_ahead += 1;
+                    self.ahead = Some(account);
+                }
             },
         }
     }
@@ -238,19 +246,8 @@ impl Issuer {
         plan: &Plan,
         random: &mut Random,
     ) -> Replies {
-        let mut answer = Said {
-            expected: message.expected,
-            echo: message.echo,
-            code: Some(ResponseCode::APPROVED),
-            amount: None,
-            purchase: message.purchase,
-        };
-        if random.permille(plan.reversal_busy) {
-            answer.code = Some(ResponseCode::ISSUER_INOPERATIVE);
-            return Replies::one(answer);
-        }
-        if random.permille(plan.reversal_refused) {
-            answer.code = Some(ResponseCode::FORMAT_ERROR);
+        let mut answer = acknowledgement(message, plan, random);
+        if answer.code != Some(ResponseCode::APPROVED) {
             return Replies::one(answer);
         }
         let (stan, sent) = name_of(message);
@@ -283,4 +280,22 @@ const ACQUIRED_STANS: u32 = 20;
 fn name_of(message: &LegB) -> (Stan, TransmissionTime) {
     let sent = message.echo.transmitted.expect("leg B carries DE7");
     (message.expected.stan, sent)
+}
+
+/// What an issuer says to something owed before it looks at it: mostly that it has it.
+fn acknowledgement(message: &LegB, plan: &Plan, random: &mut Random) -> Said {
+    let code = if random.permille(plan.reversal_busy) {
+        ResponseCode::ISSUER_INOPERATIVE
+    } else if random.permille(plan.reversal_refused) {
+        ResponseCode::FORMAT_ERROR
+    } else {
+        ResponseCode::APPROVED
+    };
+    Said {
+        expected: message.expected,
+        echo: message.echo,
+        code: Some(code),
+        amount: None,
+        purchase: message.purchase,
+    }
 }

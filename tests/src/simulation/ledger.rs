@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ResponseCode;
 use domain::ids::TransactionId;
-use domain::record::{AdviceOrigin, Advised, OutcomeKind, Record, SafResult};
+use domain::record::{AdviceOrigin, Advised, OutcomeKind, Record, RefusalReason, SafResult};
 use domain::request::Answer;
 
 use super::words::{Ask, Asked, number_of};
@@ -151,6 +151,12 @@ impl Fold {
         state.advised == state.told_issuer
     }
 
+    /// Whether no issuer is owed the advice of a transaction: a completion of it may leave.
+    pub(super) fn may_complete(&self, original: TransactionId) -> bool {
+        let purchase = self.purchase_of.get(&original);
+        purchase.is_none_or(|purchase| self.may_reverse(*purchase))
+    }
+
     fn standing(&self, purchase: u32) -> Standing {
         let state = self.state(purchase);
         match (state.is_approved, state.owed) {
@@ -163,6 +169,12 @@ impl Fold {
     /// Whether people have to settle this one.
     pub(super) fn is_exception(&self, purchase: u32) -> bool {
         self.state(purchase).exceptions > 0
+    }
+
+    /// Whether its issuer may never hear of it: people have it, or its request was taken back in
+    /// part before anybody knew how far it had come.
+    pub(super) fn may_be_unheard_of(&self, purchase: u32) -> bool {
+        self.is_exception(purchase) || self.state(purchase).may_have_moved
     }
 
     /// What is spent, by purchase.
@@ -250,6 +262,10 @@ impl Ledger {
         self.journal.add(record);
         match record {
             Record::Advised(advised) => self.check_completion(advised),
+            Record::Intent(intent) => self.check_asked(number_of(intent.facts.key), None),
+            Record::Refused(refused) => {
+                self.check_asked(number_of(refused.facts.key), Some(refused.reason))
+            }
             _ => Ok(()),
         }
     }
@@ -294,6 +310,28 @@ impl Ledger {
                 format!("purchase {purchase} does not name {original}, which stands"),
             )),
             Standing::Stands | Standing::Reversed | Standing::Open => Ok(()),
+        }
+    }
+
+    /// T-12: what was reversed goes to nobody, and what stands is known.
+    fn check_asked(&self, purchase: u32, refused: Option<RefusalReason>) -> Result<(), Broken> {
+        let Some((original, standing)) = self.completes.get(&purchase) else {
+            return Ok(());
+        };
+        let stands = self.journal.standing(*original) == Standing::Stands;
+        match (standing, refused) {
+            (Standing::Reversed, None) => Err((
+                "T-12",
+                format!("purchase {purchase} asks to complete {original}, which was reversed"),
+            )),
+            (
+                Standing::Stands,
+                Some(RefusalReason::UnknownOriginal | RefusalReason::ReversedOriginal),
+            ) if stands => Err((
+                "T-12",
+                format!("purchase {purchase} may not complete {original}, which stands"),
+            )),
+            (Standing::Stands | Standing::Reversed | Standing::Open, _) => Ok(()),
         }
     }
 

@@ -91,8 +91,12 @@ seen! {
     completions,
     /// Advices whose original lies on another shard.
     completions_elsewhere,
-    /// Completions that reached an issuer before the advice of what they complete.
+    /// Completions of what their issuer was never told: people were, in its place.
     completions_ahead,
+    /// Completions that waited for the advice of what they complete.
+    completions_behind,
+    /// Completion requests that reached an issuer.
+    completions_asked,
     /// Approvals in place of issuers.
     stood_in,
 

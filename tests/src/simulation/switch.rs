@@ -87,6 +87,8 @@ struct Leg {
     permit: Permit,
     stan: Stan,
     expected: Expected,
+    /// Of a completion request.
+    completed: Option<domain::record::Completed>,
 }
 
 /// What comes of a turn and is told to the engine after it.
@@ -451,14 +453,14 @@ impl Shard {
                 session,
                 ask,
                 bytes,
-            } => {
-                let waiting = Waiting {
+            } => self.ask(
+                Waiting {
                     ask,
                     session,
                     bytes,
-                };
-                self.ask(waiting, around)
-            }
+                },
+                around,
+            ),
             Message::Assess {
                 handle,
                 from,
@@ -493,6 +495,7 @@ impl Shard {
                 self.look_up_original((handle, from), &query, around);
                 Ok(())
             }
+            Message::AskOwed { .. } | Message::OwedOf { .. } => self.owed_of(message, around),
             Message::Original { handle, original } => {
                 self.give(Input::Original { handle, original }, around)
             }

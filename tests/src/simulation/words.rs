@@ -2,11 +2,11 @@
 
 use domain::bytes::Text;
 use domain::currency::Currency;
-use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Slot, Stan};
+use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Slot, Stan, TransactionId};
 use domain::pan::{Account, PanToken, SealedPan};
-use domain::profile::{Profile, ReversalAnswer};
+use domain::profile::{CompletionLimit, Profile, ReversalAnswer};
 use domain::request::{
-    Advice, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, NamedOriginal,
+    Advice, Completion, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, NamedOriginal,
     OriginalReference, Request, Reversal, Trace, TraceKey, Transmission,
 };
 use domain::time::{TransmissionTime, WallTime, digits_of};
@@ -16,7 +16,7 @@ use transaction::input::Assessment;
 use transaction::matching::{Echo, Expected};
 use transaction::{Handle, OwedId};
 
-pub(super) use super::content::Content;
+pub(super) use super::content::{Content, Loss, Way};
 
 /// 2026-01-01T12:00:00Z.
 pub(super) const WALL: WallTime = WallTime::from_unix_millis(1_767_268_800_000);
@@ -34,6 +34,8 @@ pub(super) struct Identity {
     pub(super) class: MessageClass,
     /// `None` of a request.
     pub(super) report: Option<Report>,
+    /// What a completion request completes.
+    pub(super) asks: Option<Original>,
     /// It was read from bytes.
     pub(super) on_wire: bool,
     /// It says when it was made where it was made.
@@ -49,7 +51,7 @@ pub(super) struct Report {
     pub(super) completes: Option<Original>,
 }
 
-/// The transaction that an advice completes, as its DE90 names it.
+/// The transaction that an advice or a request completes, as its DE90 names it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Original {
     pub(super) number: u32,
@@ -108,8 +110,19 @@ pub(super) struct LegB {
     pub(super) reversal: Option<Taking>,
     /// For an advice.
     pub(super) report: Option<Reported>,
+    /// For a completion request.
+    pub(super) asks: Option<Completing>,
     /// Where messages are bytes and of 1993: DE12, by which others name this one.
     pub(super) local: Option<TransmissionTime>,
+}
+
+/// What a completion request says to an issuer besides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Completing {
+    /// DE90: DE11 and DE7 of the leg of what it completes.
+    pub(super) named: (Stan, TransmissionTime),
+    /// The purchase whose account it is.
+    pub(super) account: u32,
 }
 
 /// What an advice says to an issuer besides.
@@ -244,24 +257,6 @@ impl Event {
     }
 }
 
-/// A direction of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    ToIssuer,
-    ToSwitch,
-}
-
-/// How a connection to an issuer ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Loss {
-    /// Nothing that is on its way arrives.
-    Reset,
-    /// The issuer has ended its direction: it still reads.
-    IssuerEnds,
-    /// Our direction has ended: what the issuer says still arrives.
-    WeEnd,
-}
-
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Alarm {
     /// No answer to the request yet?
@@ -352,6 +347,16 @@ pub(super) enum Message {
         handle: Handle,
         from: u16,
         query: Box<OriginalQuery>,
+    },
+    /// To the same, before a completion leaves.
+    AskOwed {
+        owed: OwedId,
+        from: u16,
+        original: TransactionId,
+    },
+    OwedOf {
+        owed: OwedId,
+        is_owed: bool,
     },
     Original {
         handle: Handle,
@@ -489,7 +494,8 @@ impl Identity {
     }
 
     pub(super) fn completes(&self) -> Option<Original> {
-        self.report?.completes
+        let reported = self.report.and_then(|report| report.completes);
+        self.asks.or(reported)
     }
 
     pub(super) const fn is_advice(&self) -> bool {
@@ -592,6 +598,10 @@ impl Ask {
             frame,
             transmission,
             facts: self.of.facts(other_content),
+            completion: match &self.of.asks {
+                None => Completion::No,
+                Some(original) => Completion::Named(original.named()),
+            },
             profile: Profile::PLAIN,
         })
     }
@@ -609,6 +619,7 @@ impl Ask {
             frame,
             transmission,
             facts: self.of.facts(other_content),
+            limit: CompletionLimit::OfIssuer,
             original: report.completes.as_ref().map(Original::named),
             reported: report.declined.then_some(ResponseCode::DO_NOT_HONOUR),
             fields,
@@ -665,6 +676,7 @@ impl Ask {
             sent: facts.trace.transmitted.resolve(WALL).expect("a real time"),
             class: facts.class,
             report: None,
+            asks: None,
             on_wire: !facts.merchant_category.is_empty(),
             has_local: !facts.trace.local_time.is_empty(),
         };

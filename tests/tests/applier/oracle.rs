@@ -14,11 +14,14 @@ use domain::{Amount, ResponseCode};
 use serde_json::{Map, Value, json};
 use tokio_postgres::Client;
 
+use crate::books::Books;
 use crate::log::Log;
 
 pub const ACQUIRERS: [&str; 2] = ["acquirer-1", "acquirer-2"];
 pub const ISSUERS: [&str; 2] = ["bank", "momo"];
 pub const ROUTES: [&str; 1] = ["bank-cards"];
+/// In basis points, of each acquirer.
+pub const FEES: [u16; 2] = [0, 35];
 
 type Row = Map<String, Value>;
 pub type Rows = BTreeMap<String, Row>;
@@ -31,6 +34,12 @@ pub fn fold(log: &Log, refused: &BTreeSet<u64>) -> Rows {
             lay(&mut rows, log, lsn, record);
         }
     });
+    for (id, standing) in Books::fold(log, refused).standing {
+        let row = rows.get_mut(&id).expect("what is posted was asked for");
+        set(row, "posted", json!(standing.amount));
+        set(row, "fee", json!(standing.fee));
+        set(row, "entries", json!(standing.entries));
+    }
     rows
 }
 

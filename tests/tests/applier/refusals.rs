@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use domain::ids::Lsn;
-use persistence::applier::{ApplierSettings, FailureClass, UrlSource};
+use persistence::applier::{ApplierSettings, FailureClass, SecretSource};
 use tokio_postgres::Client;
 
 use crate::log::Log;
@@ -143,7 +143,9 @@ async fn role(client: &Client) {
         "CREATE ROLE njia_applier LOGIN PASSWORD 'first'; \
          GRANT USAGE ON SCHEMA {s} TO njia_applier; \
          GRANT SELECT, INSERT, UPDATE ON {s}.watermark, {s}.transaction TO njia_applier; \
-         GRANT SELECT, INSERT ON {s}.event, {s}.exception, {s}.quarantine TO njia_applier",
+         GRANT SELECT, INSERT ON {s}.event, {s}.exception, {s}.quarantine TO njia_applier; \
+         GRANT INSERT ON {s}.posting TO njia_applier; \
+         GRANT SELECT, INSERT, DELETE ON {s}.business_day, {s}.closed_day TO njia_applier",
     )
     .await;
 }
@@ -203,5 +205,5 @@ fn with_password(
         let at = usize::from(*password.lock().unwrap() == "second");
         Ok(urls[at].clone())
     };
-    settings_of(UrlSource::asked(ask), 1)
+    settings_of(SecretSource::asked(ask), 1)
 }

@@ -8,8 +8,8 @@ use domain::ids::NodeId;
 use domain::time::Instant;
 use njia_tests::postgres::Cluster;
 use persistence::applier::{
-    Applier, ApplierError, ApplierSettings, Backoff, BatchPolicy, Names, Payload, SchemaName,
-    Server, ShardJournal, Status, Timeouts, UrlSource, migrate,
+    Applier, ApplierError, ApplierSettings, Backoff, BatchPolicy, Fees, Names, Payload, SchemaName,
+    SecretSource, Server, ShardJournal, Status, Timeouts, migrate,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -17,22 +17,25 @@ use tokio::time::timeout;
 use tokio_postgres::{Client, NoTls};
 
 use crate::log::Log;
-use crate::oracle;
+use crate::{books, oracle};
 
 pub const SCHEMA: &str = "njia_test";
+/// Those of an empty server.
+pub const MIGRATIONS: [i32; 3] = [1, 2, 3];
 /// No condition of these tests takes longer on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Settings with short waits, of node 1.
 pub fn settings(url: String, owner: u128) -> ApplierSettings {
-    settings_of(UrlSource::fixed(url), owner)
+    settings_of(SecretSource::fixed(url), owner)
 }
 
-pub fn settings_of(url: UrlSource, owner: u128) -> ApplierSettings {
+pub fn settings_of(url: SecretSource, owner: u128) -> ApplierSettings {
     let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
     ApplierSettings {
         server: Server {
             url,
+            password: None,
             tls: None,
             schema: SchemaName::new(SCHEMA).unwrap(),
             timeouts: Timeouts {
@@ -46,6 +49,9 @@ pub fn settings_of(url: UrlSource, owner: u128) -> ApplierSettings {
             acquirers: names(&oracle::ACQUIRERS),
             issuers: names(&oracle::ISSUERS),
             routes: names(&oracle::ROUTES),
+        },
+        fees: Fees {
+            basis_points: oracle::FEES.to_vec(),
         },
         batch: BatchPolicy {
             records_max: 500,
@@ -144,7 +150,7 @@ async fn came_true(patience: Duration, mut holds: impl FnMut() -> bool) -> bool 
 pub async fn migrated() -> Cluster {
     let cluster = Cluster::start().unwrap();
     let settings = settings(cluster.url(), 0);
-    assert_eq!(migrate(&settings.server).await.unwrap(), [1]);
+    assert_eq!(migrate(&settings.server).await.unwrap(), MIGRATIONS);
     cluster
 }
 
@@ -189,6 +195,9 @@ pub async fn assert_applied(cluster: &Cluster, log: &Log, refused: &BTreeSet<u64
     let expected = oracle::fold(log, refused);
     let held = oracle::projection(&client, SCHEMA).await;
     oracle::assert_equal(&held, &expected);
+    books::assert_balanced(&client, SCHEMA).await;
+    let entries = books::Books::fold(log, refused).entries;
+    books::assert_equal(&books::held(&client, SCHEMA).await, &entries);
     assert_eq!(
         oracle::totals(&client, SCHEMA).await,
         oracle::sums(&expected)

@@ -1,10 +1,12 @@
-//! Who may write: row 35 of docs/faults.md, and the rows J03, J04, J18, J19 of the recovery table.
+//! Who may write: rows 34 and 35 of docs/faults.md, and the rows J03, J04, J18, J19 of the recovery
+//! table.
 
 use std::collections::BTreeSet;
 
 use domain::ids::Lsn;
+use njia_tests::postgres::{Cluster, Stop, USER};
 use persistence::applier::{
-    ApplierError, JournalMismatch, JournalState, Origin, Phase, check, watermarks,
+    ApplierError, FailureClass, JournalMismatch, JournalState, Origin, Phase, check, watermarks,
 };
 
 use crate::log::Log;
@@ -49,6 +51,62 @@ async fn fault_035_many_take_overs_in_mid_batch_make_no_doubles() {
     last.caught_up(&log).await;
     last.finish().await;
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
+}
+
+/// The standby stands first in the connection string, streams, loses its primary's log, and is
+/// promoted when the primary dies: the last batches are not in it.
+#[tokio::test]
+async fn fault_034_a_promoted_standby_that_lacks_the_last_batches_gets_them_again() {
+    let mut primary = migrated().await;
+    let standby = Cluster::standby_of(&primary).unwrap();
+    let folders = [standby.folder(), primary.folder()].map(|folder| folder.display().to_string());
+    let url = format!("host={} user={USER} dbname=postgres", folders.join(","));
+    let log = Log::new(1);
+    let mut workload = Workload::new(49, 1);
+    log.append(workload.take(3_000));
+    let applier = Running::start(settings(url, 1), vec![log.journal()]);
+    applier.caught_up(&log).await;
+
+    let replica = connect(&standby).await;
+    let streamed = "{s}.watermark WHERE lsn = 3000";
+    while count(&replica, streamed).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    run(&replica, "ALTER SYSTEM SET primary_conninfo = ''").await;
+    run(&replica, "SELECT pg_reload_conf()").await;
+    let streaming = "SELECT count(*) FROM pg_stat_wal_receiver";
+    while replica
+        .query_one(streaming, &[])
+        .await
+        .unwrap()
+        .get::<_, i64>(0)
+        != 0
+    {
+        tokio::task::yield_now().await;
+    }
+    log.append(workload.take(2_500));
+    applier.caught_up(&log).await;
+    assert_eq!(
+        count(&replica, "{s}.event").await,
+        3_000,
+        "the rest is lost"
+    );
+
+    primary.stop(Stop::Kill).unwrap();
+    log.append(workload.take(700));
+    let status = &applier.status;
+    until(|| {
+        status.failures(FailureClass::ReadOnly) + status.failures(FailureClass::Connection) > 1
+    })
+    .await;
+    standby.promote().unwrap();
+    applier.caught_up(&log).await;
+    assert_eq!(
+        (status.rows_inserted(), status.rows_duplicate()),
+        (8_700, 0)
+    );
+    applier.finish().await;
+    assert_applied(&standby, &log, &BTreeSet::new()).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@ use domain::ids::{
     AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, NodeId, Origin, RouteId, Slot, Stan,
     TransactionId,
 };
+use domain::network::SettlementDate;
 use domain::pan::{Account, PanToken, SealedPan};
+use domain::reconciliation::{BusinessDay, DayTotals, Party, Totals};
 use domain::record::{
     Acknowledged, AdviceOrigin, Advised, Intent, LateResponse, Operated, Operation, Operator,
     Outcome, OutcomeKind, OwedKind, Reason, Record, RefusalReason, Refused, ReversalCause, SafDone,
@@ -65,6 +67,23 @@ impl Workload {
         facts.key = DuplicateKey(key);
         facts.slot = Slot::from_hash(u64::try_from(key).unwrap());
         self.approve(facts)
+    }
+
+    /// An approved purchase of 100.00 that bears no fee.
+    pub fn purchased(&mut self, key: u128) -> (TransactionId, Vec<Vec<u8>>) {
+        let (_, mut facts) = self.facts();
+        facts.key = DuplicateKey(key);
+        facts.class = MessageClass::Financial;
+        facts.acquirer = AcquirerId(0);
+        facts.processing_code = Text::new("DE3", b"000000").unwrap();
+        facts.amount = Amount::new(10_000, Currency::KES).unwrap();
+        self.approve(facts)
+    }
+
+    /// The acquirer's reversal of a transaction.
+    pub fn reversed(&mut self, transaction: TransactionId) -> Vec<Vec<u8>> {
+        let owed = self.owed(transaction, ReversalCause::Requested, None);
+        vec![self.encode(&owed)]
     }
 
     /// A transaction that is approved, with `stan` in its acquirer's leg.
@@ -139,7 +158,7 @@ impl Workload {
             leg,
         });
         let answered = OutcomeKind::Answered;
-        match self.below(21) {
+        match self.below(23) {
             0..6 => [intent, self.outcome(transaction, answered, b"00")].into(),
             6 => [intent, self.outcome(transaction, answered, b"51")].into(),
             7 => [intent, self.partial(transaction, facts.amount)].into(),
@@ -187,6 +206,8 @@ impl Workload {
                 [intent, outcome, owed, done].into()
             }
             15 => [self.tombstone(transaction, facts)].into(),
+            21 => [self.day(transaction)].into(),
+            22 => [self.totals(transaction)].into(),
             kind => self.told(kind, intent, (transaction, facts), leg),
         }
     }
@@ -245,12 +266,62 @@ impl Workload {
             trace_key: TraceKey(self.draw()),
             account: self.account(),
             amount: Amount::new(self.below(10_000_000), currency).unwrap(),
-            processing_code: Text::new("DE3", b"000000").unwrap(),
+            processing_code: Text::new("DE3", self.processing_code()).unwrap(),
             merchant_category: Text::new("DE18", b"5411").unwrap(),
             entry_mode: Text::EMPTY,
             trace: self.trace(),
         };
         (transaction, facts)
+    }
+
+    /// Purchases, and now and then a refund.
+    fn processing_code(&mut self) -> &'static [u8] {
+        match self.below(8) {
+            0 => b"200000",
+            _ => b"000000",
+        }
+    }
+
+    fn party(&mut self) -> Party {
+        match self.below(4) {
+            0 => Party::Acquirer(AcquirerId(0)),
+            1 => Party::Acquirer(AcquirerId(1)),
+            2 => Party::Issuer(IssuerId(0)),
+            _ => Party::Issuer(IssuerId(1)),
+        }
+    }
+
+    /// Today or one of the days after it.
+    fn date(&mut self) -> SettlementDate {
+        let offset = u32::try_from(self.below(4)).unwrap();
+        SettlementDate::from_days(SettlementDate::at(self.now()).days() + offset)
+    }
+
+    /// A cut-over. Its party's days up to one before it may be closed.
+    fn day(&mut self, transaction: TransactionId) -> Record<'static> {
+        let date = self.date();
+        let before = SettlementDate::from_days(date.days() - 1);
+        Record::Day(BusinessDay {
+            transaction,
+            noted: self.now(),
+            party: self.party(),
+            date,
+            before: Some(before),
+            closed: (self.below(2) == 0).then_some(before),
+            is_kept: true,
+        })
+    }
+
+    fn totals(&mut self, transaction: TransactionId) -> Record<'static> {
+        Record::Totals(DayTotals {
+            transaction,
+            noted: self.now(),
+            party: self.party(),
+            date: self.date(),
+            currency: CURRENCIES[usize::try_from(self.below(4)).unwrap()],
+            totals: Totals::default(),
+            is_closed: self.below(3) == 0,
+        })
     }
 
     fn transaction(&mut self, slot: Slot) -> TransactionId {
@@ -319,6 +390,7 @@ impl Workload {
         let mut answer = Answer::of(code);
         if code.is_approval() {
             answer.authorisation = AuthorisationId::new("DE38", b"A1B2C3").unwrap();
+            answer.fields = self.named_day();
         }
         Record::Outcome(Outcome {
             transaction,
@@ -327,6 +399,16 @@ impl Workload {
             answer,
             issuer_code: (kind == OutcomeKind::Invalid).then_some(ResponseCode::APPROVED),
         })
+    }
+
+    /// Few answers name a settlement date, and not all of those are near.
+    fn named_day(&mut self) -> &'static [u8] {
+        match self.below(16) {
+            0 => b"\x0f\0\x040101\x2c\0\x02ab",
+            1 => b"\x2c\0\x02ab\x0f\0\x041231",
+            2 => b"\x0f\0\x040115",
+            _ => b"",
+        }
     }
 
     fn partial(&mut self, transaction: TransactionId, asked: Amount) -> Record<'static> {
@@ -396,6 +478,7 @@ impl Workload {
             reported: reported.filter(|_| self.below(2) == 0),
             origin,
             leg,
+            is_over: false,
             completes: None,
             answer: Acknowledged {
                 code: ResponseCode::APPROVED,

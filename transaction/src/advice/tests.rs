@@ -1,15 +1,17 @@
 //! The rows of the table of advices, and approvals in place of an issuer.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use domain::ResponseCode;
 use domain::ids::{AuthorisationId, IssuerId};
+use domain::profile::CompletionLimit;
 use domain::record::{AdviceOrigin, Record, SafResult};
 use domain::request::{Advice, MessageKind, Transmission};
 use domain::time::TransmissionTime;
 
 use super::Original;
-use crate::input::{Input, Selection};
+use crate::input::{Input, OwedId, Selection};
 use crate::output::{AdviceResult, Event, NotAdmitted, Output, Owed};
 use crate::settings::Settings;
 use crate::testing::{
@@ -585,4 +587,84 @@ fn a10_a_completion_for_an_issuer_that_is_gone_is_left_to_people() {
     assert_eq!(rig.engine.counts().exceptions, 1);
     advise_as(&mut rig, 2, 21, 1);
     assert_eq!(rig.told(21), Some(OK), "its copy");
+}
+
+/// Advice 1, which its issuer has not taken, and a completion of it.
+fn completed_untold() -> (Rig, OwedId) {
+    let mut rig = rig();
+    advise(&mut rig, advice(1, 10));
+    let (original, _) = rig.advices_sent()[0];
+    rig.seen.clear();
+    advise_as(&mut rig, 2, 20, 1);
+    assert_eq!(rig.told(20), Some(OK));
+    (rig, original)
+}
+
+//= docs/rules.md#A-05
+#[test]
+fn a_completion_never_overtakes_the_advice_that_it_completes() {
+    let (mut rig, original) = completed_untold();
+    rig.pass(Duration::from_secs(4));
+    assert!(rig.advices_sent().iter().all(|(owed, _)| *owed == original));
+    rig.give(Input::ReversalResponse {
+        owed: original,
+        code: OK,
+    });
+    rig.seen.clear();
+    rig.pass(Duration::from_secs(30));
+    let sent = rig.advices_sent();
+    assert_ne!(sent[0].0, original);
+    assert_eq!(sent[0].1, Transmission::First);
+}
+
+#[test]
+fn a_restart_keeps_a_completion_behind_its_original() {
+    let (mut rig, _) = completed_untold();
+    rig.restart(rig.journal.len()).unwrap();
+    rig.pass(Duration::from_secs(3));
+    let sent: BTreeSet<u32> = rig
+        .advices_sent()
+        .iter()
+        .map(|(owed, _)| owed.handle.index)
+        .collect();
+    assert_eq!(sent.len(), 1, "the original alone");
+}
+
+//= docs/rules.md#A-08
+#[test]
+fn a12_what_completes_too_much_is_left_to_people() {
+    let check = |minor: u64, is_over: bool| {
+        let mut rig = rig();
+        rig.request(1, 10);
+        rig.respond(approval());
+        let mut completion = advice(2, 20);
+        completion.facts.account = facts(1).account;
+        completion.facts.amount = kes(minor);
+        completion.original = Some(named(1));
+        completion.limit = CompletionLimit::Above { percent: 15 };
+        advise(&mut rig, completion);
+        assert_eq!(rig.told(20), Some(OK));
+        assert_eq!(rig.advices_sent().is_empty(), is_over);
+        let over = Event::Advice(AdviceResult::OverOriginal);
+        assert_eq!(rig.events().contains(&over), is_over);
+        let Some(Record::Advised(record)) = rig.journal.last() else {
+            panic!("{:?}", rig.records());
+        };
+        assert_eq!((record.is_over, record.leg.is_none()), (is_over, is_over));
+        assert!(record.completes.is_some());
+        let kept = rig.journal.len();
+        rig.restart(kept).unwrap();
+        assert_eq!(rig.advices_sent().is_empty(), is_over);
+        advise(
+            &mut rig,
+            Advice {
+                frame: domain::request::FrameId(21),
+                ..completion
+            },
+        );
+        assert_eq!(rig.told(21), Some(OK), "a copy is told the same");
+        assert_eq!(rig.journal.len(), kept);
+    };
+    check(11_500, false);
+    check(11_501, true);
 }

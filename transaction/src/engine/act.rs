@@ -130,6 +130,9 @@ impl Engine {
             Action::WithdrawAdvice => self.withdraw_advice(handle),
             Action::StandIn(what) => self.stand_in(handle, &what),
             Action::SelectRoute => self.select_route(handle),
+            Action::SelectIssuer { issuer, completed } => {
+                self.select_issuer(handle, issuer, completed);
+            }
             Action::Refuse { code, reason } => self.refuse(handle, code, reason),
             Action::Abandon => self.abandon(handle),
             Action::Withdraw => self.withdraw(handle),
@@ -233,7 +236,14 @@ impl Engine {
         self.emit(Output::Send { handle, frame, leg });
     }
 
+    /// The issuer of what it completes is the only one that a completion request has.
     fn next_candidate(&mut self, handle: Handle) {
+        let transaction = self.table.transaction(handle);
+        if transaction.is_some_and(Transaction::is_completion) {
+            let code = ResponseCode::ISSUER_INOPERATIVE;
+            let reason = RefusalReason::NoneAdmits;
+            return self.advance(handle, Signal::Unrouted { code, reason });
+        }
         if let Some(transaction) = self.table.transaction_mut(handle) {
             let candidate = transaction.leg.map_or(0, |leg| u32::from(leg.candidate));
             transaction.tried |= 1_u8.checked_shl(candidate).unwrap_or(0);

@@ -2,8 +2,9 @@
 
 use domain::ResponseCode;
 use domain::ids::{Origin, Slot, TransactionId};
-use domain::request::{FrameId, Request};
+use domain::request::{Completion, FrameId, Request};
 
+use crate::advice::OriginalQuery;
 use crate::duplicate::{Decision, Found, Seen, decide};
 use crate::engine::Engine;
 use crate::input::Handle;
@@ -68,7 +69,14 @@ impl Engine {
         self.load.inflight = self.load.inflight.saturating_add(1);
         self.load.exposed = self.load.exposed.saturating_add(1);
         self.set_deadline(handle, self.settings.decision_timeout);
-        self.emit(Output::Assess { handle, frame });
+        match request.completion {
+            Completion::No => self.emit(Output::Assess { handle, frame }),
+            Completion::Named(named) => self.emit(Output::FindOriginal {
+                handle,
+                query: OriginalQuery::of(&request.facts, named),
+            }),
+            Completion::Unnamed => self.emit(Output::FindReferred { handle }),
+        }
     }
 
     fn may_admit(&mut self, request: &Request) -> Result<(), (ResponseCode, NotAdmitted)> {
@@ -103,17 +111,18 @@ impl Engine {
         let answers = self.load.inflight.min(self.settings.inflight_max);
         let mut moves = 0_u32;
         while !self.table.has_room(answers) {
-            if moves < MOVES_MAX
-                && self.table.lacks_answers(answers)
-                && self.table.move_lasting_answer(wall)
-            {
-                moves = moves.saturating_add(1);
-                continue;
-            }
-            let Some(oldest) = self.table.oldest_to_forget(wall) else {
-                return false;
+            let lacks_answers = self.table.lacks_answers(answers);
+            let oldest = match lacks_answers {
+                true => self.table.oldest_answer_to_forget(wall),
+                false => self.table.oldest_to_forget(wall),
             };
-            self.table.forget(oldest, wall);
+            if let Some(oldest) = oldest {
+                self.table.forget(oldest, wall);
+            } else if lacks_answers && moves < MOVES_MAX && self.table.move_lasting_answer(wall) {
+                moves = moves.saturating_add(1);
+            } else {
+                return false;
+            }
         }
         true
     }

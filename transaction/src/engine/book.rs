@@ -7,7 +7,7 @@ use domain::currency::Currency;
 use domain::ids::Stan;
 use domain::network::SettlementDate;
 use domain::reconciliation::{
-    Effect as Counted, Party, Reconciled, ReconciliationOwed, Totals, kind_of,
+    Effect as Counted, Party, Reconciled, ReconciliationOwed, Totals, kind_of, named_day,
 };
 use domain::record::Record;
 
@@ -16,7 +16,7 @@ use crate::input::Handle;
 use crate::output::{EntryKind, Event, Output};
 use crate::reconciliation::{
     BookInput, BucketKey, ClosedNow, DayEnd, Ended, Item, ReconciliationId, ReconciliationKey,
-    Stamp, settled,
+    Stamp,
 };
 
 impl Engine {
@@ -235,7 +235,7 @@ impl Engine {
             kind: kind_of(facts.class, facts.processing_code.as_bytes()),
             effect: Counted::Approval,
             amount: answer.amount.unwrap_or(facts.amount),
-            named: settled(answer.fields, at),
+            named: named_day(answer.fields, at),
         };
         self.book.count(acquirer, &item);
         if let Some(issuer) = issuer {

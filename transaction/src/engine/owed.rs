@@ -9,9 +9,11 @@ use domain::request::DuplicateKey;
 use domain::response_code::ReversalEnding;
 use domain::time::WallTime;
 
+use crate::engine::following::unasked;
 use crate::engine::{Effect, Engine};
 use crate::input::{Handle, OwedId};
 use crate::output::{Ended, EntryKind, Event, Output, Owed, StanReuse};
+use crate::replay::id_key;
 use crate::saf::{SafEntry, Status};
 use crate::state::{Ending, Requested, State};
 use crate::table::NONE;
@@ -75,10 +77,11 @@ impl Engine {
         };
         transaction.reversed_at = reversed.unwrap_or(transaction.reversed_at);
         transaction.owed_count = transaction.owed_count.saturating_add(1);
-        let ordinal = transaction.owed_count;
+        let (ordinal, id) = (transaction.owed_count, transaction.id);
         if let Some(entry) = self.saf.get_mut(saf) {
             entry.ordinal = ordinal;
         }
+        self.saf.index_advice(saf, id_key(id));
         self.chain_last(handle, saf);
     }
 
@@ -148,6 +151,9 @@ impl Engine {
         let Some(saf) = self.saf.next_to_send(now) else {
             return false;
         };
+        if self.ask_before(saf) {
+            return true;
+        }
         if let Some(entry) = self.saf.get(saf) {
             let owed = entry.id(saf);
             let transmission = entry.transmission();
@@ -249,7 +255,7 @@ impl Engine {
         let Some(entry) = self.saf.get(saf) else {
             return;
         };
-        if entry.status == Status::InFlight {
+        if entry.status == Status::InFlight && unasked(entry, saf).is_none() {
             let owed = entry.id(saf);
             self.emit(Output::GiveUpReversal { owed });
         }

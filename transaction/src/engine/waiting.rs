@@ -140,6 +140,7 @@ impl Engine {
             replacement: None,
             waits: None,
         };
+        self.count_reversal(handle, 0);
         if let Some((transaction, arena)) = self.table.with_arena(handle) {
             transaction.take_back(nobody, arena);
         }

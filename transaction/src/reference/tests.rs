@@ -20,7 +20,9 @@ fn query(number: u32) -> ReferenceQuery {
         terminal: facts.trace.terminal,
         merchant: facts.trace.merchant,
         class: Some(facts.class),
-        amount: facts.amount,
+        amount: Some(facts.amount),
+        authorisation: Text::EMPTY,
+        purpose: Purpose::Reversal,
         token: Some(facts.account.token),
     }
 }
@@ -106,7 +108,7 @@ fn what_differs_in_a_check_is_not_meant() {
     missed(|query| query.terminal = Text::new("DE41", b"TERM0002").unwrap());
     missed(|query| query.merchant = Text::new("DE42", b"MERCHANT0000002").unwrap());
     missed(|query| query.class = Some(MessageClass::Authorisation));
-    missed(|query| query.amount = kes(9_999));
+    missed(|query| query.amount = Some(kes(9_999)));
     missed(|query| query.token = Some(PanToken([9; 16])));
     let bare = ReferenceQuery {
         class: None,
@@ -144,6 +146,7 @@ proptest! {
                 let mut facts = facts(serial);
                 facts.trace.rrn = Text::new("DE37", &[b'0' + reference]).unwrap();
                 let request = domain::request::Request {
+                    completion: domain::request::Completion::No,
                     frame: domain::request::FrameId(serial),
                     transmission: domain::request::Transmission::First,
                     facts,
@@ -168,4 +171,51 @@ proptest! {
             }
         }
     }
+}
+
+/// A completion shares the reference of what it completes, and is not what the next one means.
+#[test]
+fn what_completes_something_is_not_completed() {
+    let mut rig = approved();
+    let asked = ReferenceQuery {
+        amount: None,
+        class: None,
+        purpose: Purpose::Completion,
+        ..query(1)
+    };
+    let first = rig.engine.referred(&asked).unwrap();
+    assert!(matches!(first.original, Original::Stands { .. }));
+    rig.pass(Duration::from_secs(1));
+    let completion = domain::request::Completion::Named(crate::testing::named(1));
+    let mut completing = facts(2);
+    completing.trace.rrn = facts(1).trace.rrn;
+    completing.account = facts(1).account;
+    rig.give(Input::Request(domain::request::Request {
+        frame: domain::request::FrameId(20),
+        transmission: domain::request::Transmission::First,
+        facts: completing,
+        completion,
+        profile: rig.profile,
+    }));
+    rig.respond(approval());
+    assert_eq!(rig.engine.referred(&asked), Some(first));
+    let newest = rig.engine.referred(&ReferenceQuery {
+        purpose: Purpose::Reversal,
+        ..asked
+    });
+    assert_ne!(newest, Some(first), "a reversal may mean the completion");
+}
+
+#[test]
+fn de38_is_a_check_where_both_have_one() {
+    let rig = approved();
+    let asked = |digits: &[u8]| ReferenceQuery {
+        amount: None,
+        authorisation: Text::new("DE38", digits).unwrap(),
+        purpose: Purpose::Completion,
+        ..query(1)
+    };
+    assert!(rig.engine.referred(&asked(b"A1B2C3")).is_some());
+    assert!(rig.engine.referred(&asked(b"")).is_some());
+    assert_eq!(rig.engine.referred(&asked(b"A1B2C4")), None);
 }

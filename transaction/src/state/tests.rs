@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::testing::{approval, code, decline};
-use domain::ids::{IssuerId, LinkId, RouteId, Stan};
+use domain::ids::{IssuerId, LinkId, RouteId, Stan, TransactionId};
+use domain::request::{MessageClass, MessageKind};
 use domain::time::TransmissionTime;
 use std::collections::HashSet;
 use std::format;
@@ -21,8 +22,9 @@ const ENDINGS: [Ending; 9] = [
     Ending::AcquirerReversed,
 ];
 
-const SIGNALS: [&str; 12] = [
+const SIGNALS: [&str; 13] = [
     "Accepted",
+    "Located",
     "Declined",
     "Routed",
     "Unrouted",
@@ -39,6 +41,7 @@ const SIGNALS: [&str; 12] = [
 fn states() -> Vec<State> {
     let mut states = Vec::from([
         State::Assessing,
+        State::Locating,
         State::Routing,
         State::Intended,
         State::Sent,
@@ -55,6 +58,10 @@ fn signal(name: &str) -> Signal<'static> {
     let code = code(b"59");
     match name {
         "Accepted" => Signal::Accepted,
+        "Located" => Signal::Located {
+            issuer: IssuerId(0),
+            completed: completed(),
+        },
         "Declined" => Signal::Declined { code, reason },
         "Routed" => Signal::Routed {
             leg: leg(),
@@ -80,6 +87,17 @@ fn signal(name: &str) -> Signal<'static> {
     }
 }
 
+fn completed() -> Completed {
+    Completed {
+        transaction: TransactionId(1),
+        class: MessageClass::Authorisation,
+        kind: MessageKind::Request,
+        stan: Stan::new(1).unwrap(),
+        transmitted: TransmissionTime::default(),
+        local: TransmissionTime::default(),
+    }
+}
+
 fn leg() -> IssuerLeg {
     IssuerLeg {
         route: RouteId(0),
@@ -99,7 +117,11 @@ fn name(action: &Action<'_>) -> String {
 }
 
 /// Every legal transition that changes the state or calls for work, but those after the end.
-const LEGAL: [(&str, &str, &str, &str); 32] = [
+const LEGAL: [(&str, &str, &str, &str); 36] = [
+    ("Locating", "Located", "Routing", "SelectIssuer"),
+    ("Locating", "Declined", "Settling(Refused)", "Refuse"),
+    ("Locating", "Deadline", "Locating", "Abandon"),
+    ("Locating", "Reversal", "Locating", "Withdraw"),
     ("Assessing", "Accepted", "Routing", "SelectRoute"),
     ("Assessing", "Declined", "Settling(Refused)", "Refuse"),
     ("Assessing", "Deadline", "Assessing", "Abandon"),

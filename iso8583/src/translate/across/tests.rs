@@ -5,9 +5,11 @@ use std::vec::Vec;
 use domain::bytes::Text;
 use domain::code_map::CodeMap;
 use domain::currency::Currency;
-use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, RouteId, Slot, Stan};
+use domain::ids::{
+    AcquirerId, InstitutionId, IssuerId, LinkId, RouteId, Slot, Stan, TransactionId,
+};
 use domain::pan::{Account, PanToken, SealedPan};
-use domain::record::ReversalCause;
+use domain::record::{Completed, ReversalCause};
 use domain::request::{
     ContentHash, DuplicateKey, Facts, MessageClass, MessageKind, TraceKey, Transmission,
 };
@@ -83,12 +85,17 @@ fn forwarding() -> InstitutionId {
 const NOW: WallTime = WallTime::from_unix_millis(1_780_315_203_000);
 
 fn forwarded(request: &Message, to: &'static Dialect) -> Message {
+    forwarded_as(request, to, None)
+}
+
+fn forwarded_as(request: &Message, to: &'static Dialect, completed: Option<&Completed>) -> Message {
     let (leg, forwarding) = (leg(), forwarding());
     let going = IssuerRequest {
         leg: &leg,
         forwarding: &forwarding,
         admitted: NOW,
         amount: None,
+        completed,
     };
     let mut out = [0; 2048];
     let len = translate::write_issuer_request(to, request.view(), &going, &mut out).unwrap();
@@ -526,4 +533,49 @@ fn a_request_of_1993_may_have_no_transmission_time() {
     }
     let of_1987 = of_edition(Dialect::ISO93_ASCII, "0200", &[]);
     assert_eq!(translate::request(of_1987.view()).unwrap_err().field, 0);
+}
+
+/// A completion request names its original as the issuer knows it, in the field of its edition,
+/// whatever its acquirer has written there, or nothing.
+#[test]
+fn what_a_request_completes_is_named_as_its_issuer_knows_it() {
+    let completed = Completed {
+        transaction: TransactionId(1),
+        class: MessageClass::Authorisation,
+        kind: MessageKind::Request,
+        stan: Stan::new(699_999).unwrap(),
+        transmitted: TransmissionTime::from_number(601_115_931),
+        local: TransmissionTime::from_number(601_145_931),
+    };
+    let named_87 = "010069999906011159310000062812300000000999";
+    let named_93 = "110069999926060114593106628123";
+    let own_87: &[u8] = b"020000004206011200000000000000000000000000";
+    let own_93: &[u8] = b"120000004226060112000000";
+    let (of_1987, of_1993) = (Dialect::ISO87_ASCII, Dialect::ISO93_ASCII);
+    let institution: (u8, &[u8]) = (32, b"628123");
+    for (from, mti, named) in [
+        (of_1987, "0202", Some((90, own_87))),
+        (of_1987, "0203", None),
+        (of_1993, "1202", Some((56, own_93))),
+        (of_1993, "1203", None),
+    ] {
+        let mut changes = Vec::from([institution]);
+        changes.extend(named);
+        let sent = of_edition(from, mti, &changes);
+        let read = translate::completion(sent.view()).unwrap().unwrap();
+        let stan = read.original.map(|original| original.stan);
+        assert_eq!(stan, named.map(|_| Stan::new(42).unwrap()), "{mti}");
+        let going = forwarded_as(&sent, of_1987, Some(&completed));
+        check(&going, "0202", &[(11, "700001"), (90, named_87)], &[56]);
+        let going = forwarded_as(&sent, of_1993, Some(&completed));
+        check(&going, "1202", &[(11, "700001"), (56, named_93)], &[90]);
+    }
+}
+
+#[test]
+fn only_a_financial_request_of_that_origin_completes() {
+    for mti in ["0200", "0201", "0100", "0102", "0220", "0222", "0204"] {
+        let sent = of_edition(Dialect::ISO87_ASCII, mti, &[]);
+        assert_eq!(translate::completion(sent.view()), Ok(None), "{mti}");
+    }
 }

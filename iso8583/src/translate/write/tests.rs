@@ -64,6 +64,7 @@ fn sent_on(
         forwarding: &forwarding,
         admitted: admitted(),
         amount: None,
+        completed: None,
     };
     write_issuer_request(dialect, request, &going, out)
 }

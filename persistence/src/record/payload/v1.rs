@@ -356,6 +356,9 @@ impl RefusedV1 {
                 5 => RefusalReason::Fraud,
                 6 => RefusalReason::NoRoute,
                 7 => RefusalReason::NoneAdmits,
+                8 => RefusalReason::UnknownOriginal,
+                9 => RefusalReason::ReversedOriginal,
+                10 => RefusalReason::OverOriginal,
                 _ => return Err(RecordError::Value("refusal reason")),
             },
         })

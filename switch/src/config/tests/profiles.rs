@@ -1,8 +1,8 @@
 //! What a session asks for where practice differs.
 
 use domain::profile::{
-    PartialApproval, Profile, ReversalAnswer, ReversedOriginal, SameContent, Undelivered,
-    UnknownOriginal,
+    CompletionLimit, PartialApproval, Profile, ReversalAnswer, ReversedOriginal, SameContent,
+    Undelivered, UnknownOriginal,
 };
 
 use std::time::Duration;
@@ -26,6 +26,7 @@ fn a_listener_asks_for_its_own() {
         ("NJIA__LISTENER__POS__REVERSED_ORIGINAL_ANSWER", "12"),
         ("NJIA__LISTENER__POS__PARTIAL_APPROVAL", "true"),
         ("NJIA__LISTENER__POS__REVERSE_UNDELIVERED", "true"),
+        ("NJIA__LISTENER__POS__COMPLETION_OVER_PERCENT", "15"),
         ("NJIA__LISTENER__POS__REVERSAL_REQUEST", "forward"),
     ]);
     let listener = &config.listeners[0];
@@ -35,6 +36,7 @@ fn a_listener_asks_for_its_own() {
         reversed_original: ReversedOriginal::Invalid,
         partial_approval: PartialApproval::Pass,
         undelivered: Undelivered::Reverse,
+        completion: CompletionLimit::Above { percent: 15 },
     };
     assert_eq!(listener.profile, asked);
     assert_eq!(listener.reversal_request, ReversalAnswer::OfIssuer);

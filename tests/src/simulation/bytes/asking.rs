@@ -1,7 +1,7 @@
 //! From acquirers: requests, advices and reversals.
 
 use domain::ResponseCode;
-use domain::request::{MessageClass, Transmission};
+use domain::request::{MessageClass, OriginalReference, Transmission};
 use domain::time::{TransmissionTime, WallTime};
 use iso8583::mti::{Class, Function};
 use iso8583::translate;
@@ -49,8 +49,12 @@ pub(in crate::simulation) fn write_ask(lines: &Lines, ask: &Ask) -> Vec<u8> {
             if let Some(report) = &of.report {
                 put_report(&mut fields, dialect, of, report);
             }
+            if let Some(original) = &of.asks {
+                put_completed(&mut fields, dialect, of, original);
+            }
             let function = if of.is_advice() { b'2' } else { b'0' };
-            mti([b'0', class_digit(of.class), function, origin(transmission)])
+            let origin = origin(transmission) + if of.asks.is_some() { 2 } else { 0 };
+            mti([b'0', class_digit(of.class), function, origin])
         }
         Asked::Reversal { .. } => put_reversal(&mut fields, dialect, ask),
     };
@@ -63,10 +67,14 @@ fn put_report(fields: &mut Fields, dialect: &Dialect, of: &Identity, report: &Re
         fields.put(39, if is_1987(dialect) { b"05" } else { b"100" });
     }
     if let Some(original) = &report.completes {
-        let digits = [b'0', class_digit(original.class), b'0', b'0'];
-        let sent = original.sent.unwrap_or(of.sent);
-        put_original(fields, dialect, (digits, original.stan), sent);
+        put_completed(fields, dialect, of, original);
     }
+}
+
+fn put_completed(fields: &mut Fields, dialect: &Dialect, of: &Identity, original: &Original) {
+    let digits = [b'0', class_digit(original.class), b'0', b'0'];
+    let sent = original.sent.unwrap_or(of.sent);
+    put_original(fields, dialect, (digits, original.stan), sent);
 }
 
 fn put_reversal(fields: &mut Fields, dialect: &Dialect, ask: &Ask) -> Mti {
@@ -163,7 +171,12 @@ pub(in crate::simulation) fn read_ask(
         match (mti.class(), mti.function()) {
             (Class::Reversal, _) => reversal(message, hint),
             (_, Function::Advice) => advice(message, hint),
-            _ => request(&translate::request(message).ok()?, message, None, hint),
+            _ => {
+                let asks = translate::completion(message).ok()?;
+                let asks = asks.and_then(|asks| named_in(message, asks.original, hint));
+                let fields = translate::request(message).ok()?;
+                request(&fields, message, (None, asks), hint)
+            }
         }
     })
 }
@@ -171,7 +184,7 @@ pub(in crate::simulation) fn read_ask(
 fn request(
     fields: &translate::RequestFields,
     message: MessageRef<'_>,
-    report: Option<Report>,
+    (report, asks): (Option<Report>, Option<Original>),
     hint: &Ask,
 ) -> Option<Ask> {
     let other_content = match hint.what {
@@ -189,6 +202,7 @@ fn request(
         sent: resolved(fields.trace.transmitted)?,
         class: fields.class,
         report,
+        asks,
         on_wire: true,
         has_local: !fields.trace.local_time.is_empty(),
     };
@@ -204,22 +218,28 @@ fn request(
 
 fn advice(message: MessageRef<'_>, hint: &Ask) -> Option<Ask> {
     let fields = translate::advice(message).ok()?;
-    let completes = match fields.original {
-        None => None,
-        Some(named) => Some(Original {
-            number: number_in(message, 37)? as u32,
-            stan: named.stan.number(),
-            terminal: number_in(message, 41)? as u8,
-            sent: named.transmitted.and_then(resolved),
-            class: named.class?,
-            is_real: hint.of.completes().is_some_and(|original| original.is_real),
-        }),
-    };
     let report = Report {
         declined: fields.reported.is_some_and(|code| !code.is_approval()),
-        completes,
+        completes: named_in(message, fields.original, hint),
     };
-    request(&fields.request, message, Some(report), hint)
+    request(&fields.request, message, (Some(report), None), hint)
+}
+
+/// What a message completes.
+fn named_in(
+    message: MessageRef<'_>,
+    named: Option<OriginalReference>,
+    hint: &Ask,
+) -> Option<Original> {
+    let named = named?;
+    Some(Original {
+        number: number_in(message, 37)? as u32,
+        stan: named.stan.number(),
+        terminal: number_in(message, 41)? as u8,
+        sent: named.transmitted.and_then(resolved),
+        class: named.class?,
+        is_real: hint.of.completes().is_some_and(|original| original.is_real),
+    })
 }
 
 fn reversal(message: MessageRef<'_>, hint: &Ask) -> Option<Ask> {
@@ -239,6 +259,7 @@ fn reversal(message: MessageRef<'_>, hint: &Ask) -> Option<Ask> {
         sent: by_name.and_then(resolved).unwrap_or(hint.of.sent),
         class: named.class.unwrap_or(hint.of.class),
         report: hint.of.report,
+        asks: hint.of.asks,
         on_wire: true,
         has_local: false,
     };

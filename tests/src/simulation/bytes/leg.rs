@@ -3,6 +3,7 @@
 
 use domain::bytes::Text;
 use domain::ids::Stan;
+use domain::record::Completed;
 use domain::request::{Facts, IssuerLeg, Transmission};
 use iso8583::mti::Function;
 use iso8583::translate::{self, IssuerAdvice, IssuerRequest, IssuerReversal, ReversalForm};
@@ -11,13 +12,15 @@ use transaction::output::{OwedAdvice, OwedReversal};
 
 use super::asking::normal;
 use super::*;
-use crate::simulation::words::{Content, LegB, Reported, Taking, account_of, pan_digits};
+use crate::simulation::words::{
+    Completing, Content, LegB, Reported, Taking, account_of, pan_digits,
+};
 
 /// A request, out of the acquirer's message.
 pub(in crate::simulation) fn write_request(
     (from, to): (&'static Dialect, &'static Dialect),
     message: &[u8],
-    leg: &IssuerLeg,
+    (leg, completed): (&IssuerLeg, Option<&Completed>),
     wall: WallTime,
 ) -> Option<Vec<u8>> {
     parsed(from, message, |message| {
@@ -27,6 +30,7 @@ pub(in crate::simulation) fn write_request(
                 forwarding: &forwarding(),
                 admitted: wall,
                 amount: None,
+                completed,
             };
             translate::write_issuer_request(to, message, &going, out).ok()
         })
@@ -121,7 +125,16 @@ pub(in crate::simulation) fn read_leg(dialect: &'static Dialect, bytes: &[u8]) -
             account: account_in(fields.account.expose_digits()),
             content: content_in(message, purchase, advice.reported),
         });
+        let asks = translate::completion(message).ok()?;
+        let asks = asks.and_then(|asks| asks.original).and_then(|named| {
+            let time = original_time(message, named.transmitted)?;
+            Some(Completing {
+                named: (named.stan, time),
+                account: account_in(fields.account.expose_digits()),
+            })
+        });
         Some(LegB {
+            asks,
             expected: Expected {
                 kind,
                 stan: fields.trace.stan,
@@ -141,6 +154,7 @@ fn reversal(message: MessageRef<'_>) -> Option<LegB> {
     let local = TransmissionTime::from_digits(fields.original_local.as_bytes()).ok();
     let stan: Stan = fields.trace.stan;
     Some(LegB {
+        asks: None,
         expected: Expected {
             kind: ResponseKind::Reversal,
             stan,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use domain::Record;
 use domain::bytes::Text;
-use domain::ids::AuthorisationId;
-use domain::record::AdviceOrigin;
-use domain::request::{Answer, FrameId, IssuerLeg};
+use domain::ids::{AuthorisationId, RouteId};
+use domain::record::{AdviceOrigin, Completed};
+use domain::request::{Answer, FrameId, IssuerLeg, MessageClass};
 use domain::time::TransmissionTime;
 use router::selection::{CallOutcome, Query};
 use router::week::WeekMinute;
@@ -14,7 +14,7 @@ use router::{Selection as Choice, breaker::BreakerState};
 use transaction::input::Selection;
 use transaction::output::{
     AdviceResult, CopyResult, Event as Counted, JournalEntry, LegEnding, NotAdmitted, Reply,
-    ReversalResult,
+    ReversalResult, WantedIssuer,
 };
 
 use super::advising::{check_advised, none_admits};
@@ -67,8 +67,22 @@ impl Shard {
             | Output::ReconciliationEnded { .. } => {
                 return Err(("book", "nobody here asks for totals".to_string()));
             }
+            Output::SelectIssuer(wanted) => self.select_issuer(&wanted, around),
+            // Every DE90 here says what it should.
+            Output::FindReferred { .. } => {
+                return Err(("T-13", "every completion names its original".to_string()));
+            }
             Output::FindOriginal { handle, query } => self.find_original(handle, query, around),
             Output::AssignLeg { handle, issuer, .. } => self.assign_leg(handle, issuer, around),
+            Output::AskOwed { owed, original } => {
+                let (to, from) = (original.slot().owner(self.shards).0, self.id);
+                let ask = Message::AskOwed {
+                    owed,
+                    from,
+                    original,
+                };
+                self.tell(to, ask, around);
+            }
             Output::Operated { .. } | Output::Retried { .. } => {
                 return Err(("operator", format!("{output:?}: nobody acts by hand here")));
             }
@@ -153,9 +167,9 @@ impl Shard {
             Counted::Copy(CopyResult::Conflict) => self.counts.conflicts += 1,
             Counted::StoodIn => self.counts.stood_in += 1,
             Counted::Advice(AdviceResult::Accepted) => self.counts.advised += 1,
-            Counted::Advice(AdviceResult::LeftToPeople | AdviceResult::NoIssuer) => {
-                self.counts.left_to_people += 1
-            }
+            Counted::Advice(
+                AdviceResult::LeftToPeople | AdviceResult::NoIssuer | AdviceResult::OverOriginal,
+            ) => self.counts.left_to_people += 1,
             Counted::Advice(AdviceResult::Reversed) => self.counts.advices_buried += 1,
             Counted::Reversal(ReversalResult::InFlight) => self.counts.races += 1,
             Counted::Reversal(ReversalResult::Copy) => self.counts.reversal_copies += 1,
@@ -231,32 +245,84 @@ impl Shard {
                     }
                     Choice::NoRoute => return Some(none_admits()),
                 };
-            let Some((link, stan)) = self.take_link(issuer, around) else {
-                let nothing = CallOutcome::NotCalled;
-                self.router.finish(permit, nothing, Duration::ZERO, now);
+            let chosen = (route, candidate, issuer, permit);
+            let Some(leg) = self.begin_leg((handle, facts.class), chosen, None, around) else {
                 tried |= 1 << candidate;
                 continue;
             };
-            let expected = Expected {
-                kind: facts.class.into(),
-                stan,
-            };
-            let leg = Leg {
-                permit,
-                stan,
-                expected,
-            };
-            self.legs.insert(handle.index, leg);
-            let leg = IssuerLeg {
+            return Some(Selection::Leg { leg, deadline });
+        }
+    }
+
+    /// A completion request goes to the issuer of its original.
+    fn select_issuer(&mut self, wanted: &WantedIssuer, around: &mut Around<'_>) {
+        let WantedIssuer {
+            handle,
+            issuer,
+            completed,
+            ..
+        } = *wanted;
+        let Some(facts) = self.engine.facts(handle).copied() else {
+            return;
+        };
+        let account = pan_digits(account_of(&facts));
+        let issuer = match self.driver {
+            Driver::CompletesElsewhere => IssuerId(issuer.0 ^ 1),
+            _ => issuer,
+        };
+        let now = around.instant();
+        let choice = self
+            .router
+            .select_issuer(query(&facts, &account), issuer, now);
+        let selection = match choice {
+            Choice::Chosen {
                 route,
                 candidate,
                 issuer,
-                link,
+                permit,
+                deadline,
+                ..
+            } => {
+                let chosen = (route, candidate, issuer, permit);
+                let leg = self.begin_leg((handle, facts.class), chosen, Some(completed), around);
+                leg.map_or(none_admits(), |leg| Selection::Leg { leg, deadline })
+            }
+            Choice::NoneAdmits { .. } | Choice::NoRoute => none_admits(),
+        };
+        self.follow.push_back(Follow::Selected(handle, selection));
+    }
+
+    fn begin_leg(
+        &mut self,
+        (handle, class): (Handle, MessageClass),
+        (route, candidate, issuer, permit): (RouteId, u8, IssuerId, Permit),
+        completed: Option<Completed>,
+        around: &mut Around<'_>,
+    ) -> Option<IssuerLeg> {
+        let Some((link, stan)) = self.take_link(issuer, around) else {
+            let nothing = CallOutcome::NotCalled;
+            self.router
+                .finish(permit, nothing, Duration::ZERO, around.instant());
+            return None;
+        };
+        let leg = Leg {
+            permit,
+            stan,
+            expected: Expected {
+                kind: class.into(),
                 stan,
-                transmitted: TransmissionTime::at(wall(around.now, around.wall_ahead)),
-            };
-            return Some(Selection::Leg { leg, deadline });
-        }
+            },
+            completed,
+        };
+        self.legs.insert(handle.index, leg);
+        Some(IssuerLeg {
+            route,
+            candidate,
+            issuer,
+            link,
+            stan,
+            transmitted: TransmissionTime::at(wall(around.now, around.wall_ahead)),
+        })
     }
 
     fn take_link(&mut self, issuer: IssuerId, around: &mut Around<'_>) -> Option<(LinkId, Stan)> {

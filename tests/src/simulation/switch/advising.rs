@@ -35,6 +35,29 @@ impl Shard {
         self.tell(to, find, around);
     }
 
+    /// What is asked before a completion leaves, and what is told.
+    pub(super) fn owed_of(
+        &mut self,
+        message: Message,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        match message {
+            Message::AskOwed {
+                owed,
+                from,
+                original,
+            } => {
+                let looks = self.driver != Driver::OvertakesOriginals;
+                let is_owed = looks && self.engine.owes_advice(original);
+                self.counts.completions_behind += u64::from(is_owed);
+                self.tell(from, Message::OwedOf { owed, is_owed }, around);
+                Ok(())
+            }
+            Message::OwedOf { owed, is_owed } => self.give(Input::OwedOf { owed, is_owed }, around),
+            _ => Err(("advice", "no word of what is owed".to_owned())),
+        }
+    }
+
     pub(super) fn look_up_original(
         &mut self,
         (handle, from): (Handle, u16),
@@ -115,6 +138,10 @@ impl Shard {
         let leg = owed.leg;
         let mut message = advice_message(facts, &owed);
         self.counts.completions += u64::from(owed.completed.is_some());
+        let completed = owed.completed.map(|named| named.transaction);
+        if completed.is_some_and(|original| !around.ledger.journal().may_complete(original)) {
+            return Err(("A-05", format!("{message:?} overtakes what it completes")));
+        }
         if self.driver == Driver::DropsAdvices && around.random.permille(200) {
             self.follow.push_back(Follow::Acknowledged(id));
             return Ok(());
@@ -263,6 +290,7 @@ fn advice_message(facts: &Facts, owed: &OwedAdvice<'_>) -> LegB {
             content: Content::new(owed.fields.get(..64).unwrap_or(owed.fields)),
         }),
         local: None,
+        asks: None,
     }
 }
 

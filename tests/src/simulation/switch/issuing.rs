@@ -1,6 +1,7 @@
 //! Towards the issuers: what is written to a link, and what comes back over it.
 
 use domain::ids::AuthorisationId;
+use domain::record::Completed;
 use domain::request::{Answer, IssuerLeg, Transmission};
 use domain::time::TransmissionTime;
 use transaction::matching::{Echo, ResponseKind};
@@ -9,7 +10,7 @@ use super::act::de38;
 use super::*;
 use crate::simulation::bytes::{write_request, write_reversal};
 use crate::simulation::ledger::{authorisation, fields_of};
-use crate::simulation::words::{LegB, Taking, kes, number_of};
+use crate::simulation::words::{Completing, Identity, LegB, Taking, kes, number_of};
 
 impl Shard {
     pub(super) fn send(
@@ -26,11 +27,13 @@ impl Shard {
             return Err(("L1", format!("{frame:?} is sent after its end")));
         };
         let ask = waiting.ask;
+        let held = self.legs.get(&handle.index);
+        let completed = held.and_then(|held| held.completed);
         let bytes = match &around.plan.lines {
             Some(lines) => {
                 let ways = (lines.acquirer, lines.of_issuer(leg.issuer.0));
                 let wall = wall(around.now, around.wall_ahead);
-                write_request(ways, &waiting.bytes, leg, wall)
+                write_request(ways, &waiting.bytes, (leg, completed.as_ref()), wall)
             }
             None => Some(Vec::new()),
         };
@@ -50,6 +53,7 @@ impl Shard {
             amount: ask.of.amount,
             reversal: None,
             report: None,
+            asks: completing(&ask.of, completed.as_ref()),
             local: None,
         };
         let id = OutboundId {
@@ -318,6 +322,7 @@ impl Shard {
                 transmission,
             }),
             report: None,
+            asks: None,
             local: None,
         };
         if !around.ledger.journal().may_reverse(message.purchase) {
@@ -353,4 +358,11 @@ impl Shard {
         });
         open.next()
     }
+}
+
+fn completing(of: &Identity, completed: Option<&Completed>) -> Option<Completing> {
+    completed.map(|completed| Completing {
+        named: (completed.stan, completed.transmitted),
+        account: of.account(),
+    })
 }

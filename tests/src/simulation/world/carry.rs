@@ -66,6 +66,12 @@ impl World {
         if let Some(complaint) = issuer.complaint.take() {
             return Err(("reversal", complaint));
         }
+        let ahead = issuer.ahead.take();
+        let excused = |purchase: &u32| self.ledger.journal().may_be_unheard_of(*purchase);
+        if let Some(purchase) = ahead.filter(|purchase| !excused(purchase)) {
+            let what = format!("{message:?} completes {purchase}, which its issuer was never told");
+            return Err(("A-05", what));
+        }
         self.carry_back((link, connection), &replies);
         Ok(())
     }

@@ -16,6 +16,8 @@ impl World {
         }
         let ahead = self.issuers.iter().map(|issuer| issuer.completions_ahead);
         self.counts.completions_ahead = ahead.sum();
+        let asked = self.issuers.iter().map(|issuer| issuer.completions_asked);
+        self.counts.completions_asked = asked.sum();
         self.check_secrets()?;
         self.check_journal()?;
         self.check_books()

@@ -31,6 +31,7 @@ pub(in super::super) struct AdvisedV1 {
     authorisation: [u8; 6],
     /// 0 nothing is completed, 1 an authorisation, 2 a financial request; 3 and 4 advices of them.
     completes_class: u8,
+    /// 0 none, 1 one, 2 none because it completes too much.
     has_leg: u8,
     /// 1 acquirer, 2 stand-in.
     origin: u8,
@@ -54,7 +55,11 @@ impl From<&Advised<'_>> for AdvisedV1 {
             code: *advised.answer.code.as_bytes(),
             authorisation: text_bytes(&advised.answer.authorisation),
             completes_class: completes.map_or(0, kind_number),
-            has_leg: u8::from(advised.leg.is_some()),
+            has_leg: match advised.leg {
+                Some(_) => 1,
+                None if advised.is_over => 2,
+                None => 0,
+            },
             origin: advised.origin as u8,
             reported: code_bytes(advised.reported),
             reserved: [0; 5],
@@ -83,11 +88,12 @@ impl AdvisedV1 {
                 _ => return Err(RecordError::Value("origin")),
             },
             leg: match self.has_leg {
-                0 => None,
+                0 | 2 => None,
                 1 => Some(self.leg.leg()?),
                 _ => return Err(RecordError::Value("leg")),
             },
             completes: self.completes()?,
+            is_over: self.has_leg == 2,
             answer: Acknowledged {
                 code: ResponseCode::new(&self.code).map_err(value)?,
                 authorisation: text("DE38", &self.authorisation)?,
@@ -118,7 +124,7 @@ impl AdvisedV1 {
 const fn kind_number(completed: &Completed) -> u8 {
     let class = class_number(completed.class);
     match completed.kind {
-        MessageKind::Request => class,
+        MessageKind::Request | MessageKind::Completion => class,
         MessageKind::Advice => class.saturating_add(2),
     }
 }

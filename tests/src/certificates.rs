@@ -1,0 +1,109 @@
+//! Certificates for one test, made by the `openssl` program in a temporary folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+/// Signs certificates; gone when it is dropped.
+#[derive(Debug)]
+pub struct Authority {
+    folder: TempDir,
+}
+
+/// PEM files of one certificate.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// Nothing but what the command line says.
+const EMPTY: &str = "[req]\ndistinguished_name=dn\n[dn]\n";
+
+impl Authority {
+    /// With a key of its own.
+    ///
+    /// # Errors
+    /// `openssl` is absent or refuses.
+    pub fn new() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("njia-ca-").tempdir()?;
+        fs::write(folder.path().join("empty.cnf"), EMPTY)?;
+        let authority = Self { folder };
+        let extensions = ["basicConstraints=critical,CA:TRUE", "keyUsage=keyCertSign"];
+        authority.make("root", "njia test root", &extensions, false)?;
+        Ok(authority)
+    }
+
+    /// Its own certificate: what trusts it holds this file.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root.pem")
+    }
+
+    /// A certificate of `subject`, good for `names`, as in `DNS:localhost,IP:127.0.0.1`.
+    ///
+    /// # Errors
+    /// `openssl` refuses.
+    pub fn issue(&self, subject: &str, names: &str) -> Result<Pair> {
+        let names = format!("subjectAltName={names}");
+        self.make(
+            subject,
+            subject,
+            &["basicConstraints=CA:FALSE", &names],
+            true,
+        )
+    }
+
+    fn make(&self, file: &str, subject: &str, extensions: &[&str], signed: bool) -> Result<Pair> {
+        let at = |ending: &str| self.folder.path().join(format!("{file}.{ending}"));
+        let pair = Pair {
+            certificate: at("pem"),
+            key: at("key"),
+        };
+        let mut command = Command::new("openssl");
+        command
+            .current_dir(self.folder.path())
+            .args([
+                "req",
+                "-x509",
+                "-config",
+                "empty.cnf",
+                "-days",
+                "2",
+                "-nodes",
+            ])
+            .args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+            .args(["-subj", &format!("/CN={subject}"), "-keyout"])
+            .arg(&pair.key)
+            .arg("-out")
+            .arg(&pair.certificate);
+        for extension in extensions {
+            command.args(["-addext", extension]);
+        }
+        if signed {
+            command.args(["-CA", "root.pem", "-CAkey", "root.key"]);
+        }
+        let output = command
+            .output()
+            .context("openssl: apt-get install openssl")?;
+        if !output.status.success() {
+            bail!("openssl: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(pair)
+    }
+}
+
+/// Puts the content of one file in the place of another, at once, as whoever rotates it does.
+///
+/// # Errors
+/// The files cannot be read or written.
+pub fn replace(file: &Path, by: &Path) -> Result<()> {
+    let aside = file.with_extension("aside");
+    fs::copy(by, &aside)?;
+    Ok(fs::rename(aside, file)?)
+}
