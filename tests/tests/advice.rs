@@ -11,7 +11,7 @@ use njia_tests::e2e::session::{message, purchase};
 use njia_tests::e2e::{Build, Issuers, Node, Session, alone, eventually, folder};
 
 const SHARDS: (&str, &str) = ("NJIA__NODE__SHARDS", "2");
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 fn issuers(folder: &std::path::Path) -> Issuers {
     Issuers::start(folder, Duration::from_millis(2)).unwrap()

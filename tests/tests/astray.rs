@@ -48,7 +48,7 @@ fn an_original_is_found_on_whichever_shard_it_is_and_reversed_once() {
         session.send(&request).unwrap();
         assert_eq!(next(&mut session), told("0210", &stan, "94"));
     }
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     let owed = scene.metric("njia_reversals_total", &["requested", "owed"]);
     assert_eq!(owed, 8.0, "each once");
     assert_eq!(scene.metric("njia_reversal_questions_total", &[]), 32.0);
@@ -85,7 +85,7 @@ fn what_differs_in_a_check_is_left_alone() {
         told("0210", "000001", "00"),
         "it stands"
     );
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     assert_eq!(scene.metric("njia_reversals_total", &["owed"]), 0.0);
     scene.close_with(link);
 }
@@ -111,7 +111,7 @@ fn a_death_between_reversal_and_acknowledgement_leaves_it_owed_once() {
         session.send(&astray(*b"0401", &own, &request)).unwrap();
         assert_eq!(next(&mut session), told("0410", &own, "00"));
         link.send(&answered(&owed, "00")).unwrap();
-        scene.node.settle(Duration::from_secs(20)).unwrap();
+        scene.node.settle(Duration::from_secs(60)).unwrap();
         session.send(&request).unwrap();
         assert_eq!(next(&mut session), told("0210", &stan, "94"));
         assert_eq!(
@@ -139,7 +139,7 @@ fn what_a_restart_has_reversed_is_found_and_not_reversed_again() {
     session.send(&astray(*b"0400", "000101", &request)).unwrap();
     assert_eq!(next(&mut session), told("0410", "000101", "00"));
     link.send(&answered(&owed, "00")).unwrap();
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     let requested = scene.metric("njia_reversals_total", &["requested"]);
     assert_eq!(requested, 0.0, "one reversal is enough");
     scene.close_with(link);

@@ -37,7 +37,7 @@ fn fault_053_garbage_from_an_issuer_ends_its_link_and_nothing_is_guessed() {
         let owed = owed(&mut link);
         assert_eq!(owed.text(11), request.text(11));
         link.send(&answered(&owed, "00")).unwrap();
-        scene.node.settle(Duration::from_secs(20)).unwrap();
+        scene.node.settle(Duration::from_secs(60)).unwrap();
     }
     let bad_lengths = scene.metric("njia_parse_errors_total", &["issuer"]);
     assert_eq!(bad_lengths, 3.0);
@@ -61,7 +61,7 @@ fn fault_053_garbage_within_a_frame_leaves_the_link() {
     let owed = owed(&mut link);
     assert_eq!(owed.text(11), first.text(11));
     link.send(&answered(&owed, "00")).unwrap();
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     assert_eq!(scene.unmatched("mismatch"), 2.0);
     assert_eq!(scene.metric("njia_link_reconnects_total", &[]), 0.0);
     scene.close_with(link);
@@ -89,7 +89,7 @@ fn fault_054_an_answer_a_byte_at_a_time_ends_the_link_at_the_frames_deadline() {
     assert_eq!(next(&mut session), told("0210", "000001", "91"));
     let owed = owed(&mut link);
     link.send(&answered(&owed, "00")).unwrap();
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     scene.close_with(link);
 }
 

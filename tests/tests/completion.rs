@@ -58,7 +58,7 @@ fn a_completion_request_is_answered_by_the_bank_of_its_original() {
         session.send(&other).unwrap();
         assert_eq!(next(&mut session), told("0212", &own, "94"));
     }
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     assert!(!link.has_more().unwrap());
     scene.node.check_sums().unwrap();
     scene.close_with(link);
@@ -138,7 +138,7 @@ fn what_was_reversed_is_not_completed() {
     assert_eq!(next(&mut session), told("0212", "000005", "94"));
     let owed = asked(&mut link, "0420");
     link.send(&answered(&owed, "00")).unwrap();
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     assert!(!link.has_more().unwrap());
     scene.node.check_sums().unwrap();
     scene.close_with(link);
@@ -181,7 +181,7 @@ fn a_silent_bank_is_owed_its_reversal() {
     link.send(&answered(&owed, "00")).unwrap();
     session.send(&[b"0203", &sent[4..]].concat()).unwrap();
     assert_eq!(next(&mut session), told("0212", "000002", "91"));
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     // What it completes stands.
     session.send(&[b"0201", &request[4..]].concat()).unwrap();
     assert_eq!(next(&mut session), told("0210", "000001", "00"));
@@ -221,7 +221,7 @@ fn a_death_between_request_and_answer_owes_its_reversal() {
     let asks = asked(&mut link, "0202");
     link.send(&answered(&asks, "00")).unwrap();
     assert_eq!(next(&mut session), told("0212", "000004", "00"));
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     scene.close_with(link);
 }
 
@@ -243,7 +243,7 @@ fn a_completion_is_reversed_by_its_own_name() {
     link.send(&answered(&owed, "00")).unwrap();
     session.send(&[b"0203", &sent[4..]].concat()).unwrap();
     assert_eq!(next(&mut session), told("0212", "000002", "94"));
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     scene.node.check_sums().unwrap();
     scene.close_with(link);
 }
@@ -279,7 +279,7 @@ fn what_is_beyond_the_limit_of_the_listener_is_refused_or_left_to_people() {
         "the other one is left to people"
     );
     link.send(&answered(&owed, "00")).unwrap();
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     let left = scene.metric("njia_exceptions_total", &["advice_over_original"]);
     let labels = ["origin=\"switch\"", "over_original"];
     let refused = scene.metric("njia_declines_total", &labels);

@@ -228,7 +228,7 @@ fn a_dialect_by_toml_alone_is_spoken_on_real_sockets() {
     let key = [("NJIA_TEST_KEY", KEY)];
     let node = Node::configured(Build::Product, &config, &folder.join("state"), &key).unwrap();
     let stream = TcpStream::connect(node.listener()).unwrap();
-    let timeout = Duration::from_secs(20);
+    let timeout = Duration::from_secs(60);
     stream.set_read_timeout(Some(timeout)).unwrap();
     let mut acquirer = Acquirer(stream);
     let acme = acme();

@@ -238,7 +238,7 @@ fn crash(durability: &str) -> Crash {
     };
     let applies = |more: f64| {
         let before = applied();
-        let moved = eventually(Duration::from_secs(20), || applied() > before + more);
+        let moved = eventually(Duration::from_secs(60), || applied() > before + more);
         assert!(moved, "{}", node.log());
     };
     applies(300.0);

@@ -31,7 +31,7 @@ impl Peer {
     fn of(stream: TcpStream, framing: Framing) -> Self {
         stream.set_nodelay(true).unwrap();
         stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         Self {
             stream,
@@ -380,7 +380,7 @@ fn a_rejected_request_is_answered_and_not_reversed() {
     let state = folder.join("state");
     let node = Node::start(Build::Product, &state, addresses, &environment).unwrap();
     let is_up = || node.metric("njia_links", &["bank", "up"]).unwrap() == 1.0;
-    assert!(eventually(Duration::from_secs(20), is_up), "{}", node.log());
+    assert!(eventually(Duration::from_secs(60), is_up), "{}", node.log());
     let mut session = Peer::connect(node.listener(), Framing::Be16);
     session.send(&purchase("000001"));
     let answer = session.receive().unwrap();

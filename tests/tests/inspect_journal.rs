@@ -163,7 +163,7 @@ fn a_journal_is_looked_at_while_a_switch_writes_it_under_load() {
         text.lines().count() as u64 == all && text.ends_with('\n')
     };
     assert!(
-        eventually(Duration::from_secs(20), has_all),
+        eventually(Duration::from_secs(60), has_all),
         "the follower has all {all}"
     );
     drop(follower);

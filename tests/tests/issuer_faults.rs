@@ -84,7 +84,7 @@ impl Scene {
 
     #[track_caller]
     fn await_that(&self, what: &str, holds: impl FnMut() -> bool) {
-        let in_time = eventually(Duration::from_secs(20), holds);
+        let in_time = eventually(Duration::from_secs(60), holds);
         assert!(in_time, "{what}:\n{}", self.node.log());
     }
 

@@ -110,7 +110,7 @@ impl Scene {
 
     #[track_caller]
     fn await_that(&self, what: &str, found: impl FnMut() -> bool) {
-        let waited = eventually(Duration::from_secs(20), found);
+        let waited = eventually(Duration::from_secs(60), found);
         assert!(waited, "never: {what}\n{}", self.node.log());
     }
 
@@ -237,7 +237,7 @@ fn reversals_and_network_messages_are_authenticated_alike() {
     scene.await_that("the reversal reaches the bank", || {
         scene.bank.asked("0420").len() == 1
     });
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
 
     // The mobile-money operator takes no MAC: the one of the session is not passed on.
     let other = replaced(&purchase("000002"), "506100", "639000");
@@ -304,7 +304,7 @@ fn a_mac_covers_the_message_and_not_the_header_before_it() {
     scene.await_that("the reversal reaches the bank", || {
         scene.bank.asked("0420").len() == 1
     });
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     assert_eq!(scene.bank.asked("0420").len(), 1);
     let failures = |labels: &[&str]| scene.metric("njia_mac_failures_total", labels);
     assert_eq!(failures(&["acquirer", "missing"]), 2.0);
@@ -351,7 +351,7 @@ fn an_answer_that_is_not_authentic_is_as_good_as_none() {
             "{mac:?}: it stays owed"
         );
         scene.bank.answer_with(AnswerMac::Right);
-        scene.node.settle(Duration::from_secs(20)).unwrap();
+        scene.node.settle(Duration::from_secs(60)).unwrap();
     }
     let reversals = |result: &str| scene.metric("njia_reversals_total", &[result]);
     assert_eq!((reversals("owed"), reversals("acknowledged")), (2.0, 2.0));

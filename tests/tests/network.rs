@@ -121,7 +121,7 @@ fn fault_045_an_approval_after_the_deadline_changes_nothing() {
     link.send(&answered(&first, "00")).unwrap();
     scene.await_that("it is known as late", || scene.unmatched("late") == 1.0);
     link.send(&answered(&reversal, "00")).unwrap();
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     session.send(&request).unwrap();
     assert_eq!(next(&mut session).2, "91", "a copy is told the same");
     let reversals = |result: &str| scene.metric("njia_reversals_total", &[result]);
@@ -172,7 +172,7 @@ fn fault_048_an_answer_that_is_not_that_of_a_request_is_told_with_what_comes_nea
     assert_eq!(next(&mut session), told("0210", "000001", "91"));
     let reversal = asked(&mut link, "0420");
     link.send(&answered(&reversal, "00")).unwrap();
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     assert_eq!(
         (scene.unmatched("mismatch"), scene.unmatched("unknown")),
         (4.0, 1.0)
@@ -242,7 +242,7 @@ fn answered_elsewhere(name: &str, group: &str) -> (Scene, [Session; 2], Session)
         if expected == "91" {
             let (at, reversal) = either(&mut links);
             links[at].send(&answered(&reversal, "00")).unwrap();
-            scene.node.settle(Duration::from_secs(20)).unwrap();
+            scene.node.settle(Duration::from_secs(60)).unwrap();
         }
     }
     (scene, links, session)
@@ -251,7 +251,7 @@ fn answered_elsewhere(name: &str, group: &str) -> (Scene, [Session; 2], Session)
 /// The next message on either link, and on which.
 fn either(links: &mut [Session; 2]) -> (usize, Received) {
     let mut found = None;
-    eventually(Duration::from_secs(20), || {
+    eventually(Duration::from_secs(60), || {
         found = (0..2).find(|at| links[*at].has_more().unwrap());
         found.is_some()
     });

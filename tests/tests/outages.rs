@@ -46,7 +46,7 @@ fn postgres_away_for_half_a_minute_is_not_noticed_and_made_up_for() {
             .unwrap()
     };
     assert!(
-        eventually(Duration::from_secs(10), || applied() > 500.0),
+        eventually(Duration::from_secs(60), || applied() > 500.0),
         "{}",
         node.log()
     );

@@ -55,7 +55,7 @@ fn a_forwarded_reversal_is_told_what_the_issuer_says() {
     assert_eq!(next(&mut session), told("0430", "000006", "00"));
     let owed = asked(&mut link, "0420");
     link.send(&answered(&owed, "00")).unwrap();
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     scene.node.check_sums().unwrap();
     scene.close_with(link);
 }
@@ -80,7 +80,7 @@ fn fault_056_a_session_that_takes_partial_approvals_gets_the_amount() {
             let owed = asked(&mut link, "0420");
             link.send(&answered(&owed, "00")).unwrap();
         }
-        scene.node.settle(Duration::from_secs(20)).unwrap();
+        scene.node.settle(Duration::from_secs(60)).unwrap();
         let owed = scene.metric("njia_reversals_total", &["owed"]);
         assert_eq!(owed, if value == "true" { 0.0 } else { 1.0 });
         scene.close_with(link);
@@ -155,7 +155,7 @@ fn an_approval_that_nobody_was_told_is_reversed_after_the_window() {
         let owed = asked(&mut link, "0420");
         link.send(&answered(&owed, "00")).unwrap();
     }
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     let undelivered = scene.metric("njia_reversals_total", &["undelivered", "acknowledged"]);
     assert_eq!(undelivered, 3.0);
     session.send(&told_in_time).unwrap();
@@ -191,7 +191,7 @@ fn a_reversal_may_be_a_request_with_a_number_of_its_own() {
     let found = asked(&mut link, "0401");
     assert_eq!(found.text(11), first.text(11), "and after a restart");
     link.send(&answered(&found, "00")).unwrap();
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     scene.close_with(link);
 }
 
@@ -221,7 +221,7 @@ fn a_late_decline_cancels_a_reversal_that_has_not_left() {
         scene.metric("njia_saf_depth", &[]) == 1.0
     });
     link.send(&answered(&of_first, "00")).unwrap();
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     // Whatever else would have left is behind the sign-off.
     scene.node.check_sums().unwrap();
     scene.close_with(link);
@@ -252,6 +252,6 @@ fn what_is_in_flight_on_a_lost_link_is_reversed_at_once_where_the_issuer_wants_i
         assert!(["0420", "0421"].contains(&owed.mti().as_str()));
         link.send(&answered(&owed, "00")).unwrap();
     }
-    scene.node.settle(Duration::from_secs(20)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     scene.close_with(link);
 }

@@ -505,7 +505,7 @@ impl Counter {
         let link = bank.link().unwrap();
         let labels = ["issuer=\"bank\"", "state=\"up\""];
         let is_up = || node.metric("njia_links", &labels).unwrap() == 1.0;
-        assert!(eventually(Duration::from_secs(20), is_up));
+        assert!(eventually(Duration::from_secs(60), is_up));
         let session = Session::connect(node.listener()).unwrap();
         (node, session, link)
     }
@@ -553,7 +553,7 @@ impl Counter {
     #[track_caller]
     fn await_reconciled(&self, result: &str, count: f64) {
         let is_so = || self.reconciled(result) == count;
-        let waited = eventually(Duration::from_secs(20), is_so);
+        let waited = eventually(Duration::from_secs(60), is_so);
         assert!(waited, "never {count} {result}\n{}", self.node.log());
     }
 

@@ -15,7 +15,7 @@ use njia_tests::e2e::session::{message, purchase};
 use njia_tests::e2e::{Build, Issuers, Node, Session, alone, eventually, folder};
 use serde_json::Value;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 const PAN: &str = "5061001234567890";
 
 fn start(folder: &Path, issuers: &Issuers, more: &[(&str, &str)]) -> Node {

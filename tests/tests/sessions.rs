@@ -119,7 +119,7 @@ fn drain_with_one_in_flight(state: &Path, issuers: &Issuers, round: u32) {
     session.send(&purchase(&format!("{round:06}"))).unwrap();
     let inflight = || node.metric("njia_inflight_transactions", &[]).unwrap();
     assert!(
-        eventually(Duration::from_secs(10), || inflight() == 1.0),
+        eventually(Duration::from_secs(60), || inflight() == 1.0),
         "round {round}: {} are in flight",
         inflight()
     );

@@ -91,7 +91,7 @@ fn fault_042_an_issuer_that_is_down_is_stood_in_for_within_limits() {
         issuers.host.control(issuer).disconnect();
     }
     let links = || node.metric("njia_links", &["state=\"up\""]).unwrap();
-    let down = eventually(Duration::from_secs(20), || links() == 0.0);
+    let down = eventually(Duration::from_secs(60), || links() == 0.0);
     assert!(down, "{}", node.log());
 
     let with_pin = purchase_and("000002", &[(52, b"\x01\x02\x03\x04\x05\x06\x07\x08")]);

@@ -19,7 +19,7 @@ use loadgen::clock::Clock;
 use njia_tests::e2e::session::{Received, Session, framed};
 use njia_tests::e2e::{Build, Node, folder};
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 fn dialect(name: &str) -> &'static Dialect {

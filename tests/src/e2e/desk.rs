@@ -43,10 +43,10 @@ impl Desk {
     /// The next link that connects.
     ///
     /// # Errors
-    /// None does within 20 s.
+    /// None does within 60 s.
     pub fn link(&self) -> Result<Session> {
         let mut found = None;
-        eventually(Duration::from_secs(20), || {
+        eventually(Duration::from_secs(60), || {
             found = self.listener.accept().ok();
             found.is_some()
         });
@@ -58,7 +58,7 @@ impl Desk {
     /// The next link that connects, signed on.
     ///
     /// # Errors
-    /// None does within 20 s, or it says something else first.
+    /// None does within 60 s, or it says something else first.
     pub fn signed_on(&self) -> Result<Session> {
         let mut link = self.link()?;
         let sign_on = link.receive()?;

@@ -325,6 +325,23 @@ impl Node {
         Ok(serde_json::from_str(&body)?)
     }
 
+    /// What the admin listener answers, whatever its status.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn page(&self, path: &str) -> Result<String> {
+        Ok(http::get(&self.admin, path)?.1)
+    }
+
+    /// What the kernel tells of the process under `/proc`.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn process_file(&self, name: &str) -> Result<String> {
+        let path = format!("/proc/{}/{name}", self.process.child.id());
+        Ok(std::fs::read_to_string(path)?)
+    }
+
     /// The sum of all samples of a metric whose labels contain all of `labels`.
     ///
     /// # Errors
@@ -440,6 +457,15 @@ impl Node {
     /// It had ended before.
     pub fn kill(self) -> Result<()> {
         self.process.kill()
+    }
+
+    /// Sends it a signal that ends it, and waits for that.
+    ///
+    /// # Errors
+    /// It had ended before.
+    pub fn signal_end(mut self, signal: Signal) -> Result<ExitStatus> {
+        kill_process(Pid::from_child(&self.process.child), signal)?;
+        Ok(self.process.child.wait()?)
     }
 
     /// Asks it to drain and waits for its end.

@@ -4,9 +4,11 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use iso8583::{Dialect, FieldIndex, MessageRef};
+use rustix::process::Signal;
 
 use super::desk::{Desk, accepted};
 use super::session::{Received, Session, message};
@@ -22,6 +24,24 @@ pub struct Scene {
     folder: PathBuf,
     operator: Issuers,
     environment: Vec<(String, String)>,
+}
+
+/// What a switch that has ended leaves behind.
+#[derive(Debug)]
+pub struct Remains {
+    folder: PathBuf,
+    operator: Issuers,
+}
+
+impl Remains {
+    /// Removes it.
+    ///
+    /// # Panics
+    /// The simulated operator does not end well.
+    pub fn forget(self) {
+        self.operator.finish().unwrap();
+        fs::remove_dir_all(&self.folder).unwrap();
+    }
 }
 
 /// One link to the bank; nothing but what a test says happens within its time.
@@ -102,6 +122,20 @@ impl Scene {
         (scene, link)
     }
 
+    /// Ends the switch by a signal and leaves what it has written. How it ended.
+    ///
+    /// # Panics
+    /// It had ended before.
+    #[must_use]
+    pub fn signalled(self, signal: Signal) -> (Remains, ExitStatus) {
+        let ended = self.node.signal_end(signal).unwrap();
+        let remains = Remains {
+            folder: self.folder,
+            operator: self.operator,
+        };
+        (remains, ended)
+    }
+
     /// A connection of the acquirer.
     ///
     /// # Panics
@@ -151,7 +185,7 @@ impl Scene {
     /// Never in time.
     #[track_caller]
     pub fn await_that(&self, what: &str, found: impl FnMut() -> bool) {
-        let waited = eventually(Duration::from_secs(20), found);
+        let waited = eventually(Duration::from_secs(60), found);
         assert!(waited, "never: {what}\n{}", self.node.log());
     }
 

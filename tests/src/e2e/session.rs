@@ -60,7 +60,7 @@ impl Session {
     /// It is gone.
     pub fn over(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         Ok(Self {
             stream,
             header: HeaderBytes::NONE,
@@ -160,7 +160,7 @@ impl Session {
     /// Waits until the switch closes the connection without sending anything.
     ///
     /// # Errors
-    /// It sends something, or does not close within 20 s.
+    /// It sends something, or does not close within 60 s.
     pub fn is_closed(&mut self) -> Result<()> {
         let mut byte = [0; 1];
         match self.stream.read(&mut byte) {

@@ -50,7 +50,7 @@ fn late(scene: &Scene, link: &mut njia_tests::e2e::Session, stan: &str) {
     link.send(&answered(&reversal, "00")).unwrap();
     let done = || scene.metric("njia_saf_depth", &[]) == 0.0;
     assert!(
-        eventually(Duration::from_secs(20), done),
+        eventually(Duration::from_secs(60), done),
         "{}",
         scene.node.log()
     );
@@ -86,7 +86,7 @@ fn a_life_is_told_from_the_journal_alone() {
         let found = look(&["--stan", "43", "--json"]);
         found.out.contains("saf_done")
     };
-    assert!(eventually(Duration::from_secs(20), settled));
+    assert!(eventually(Duration::from_secs(60), settled));
     let one = objects(&look(&["--stan", "43", "--json"]).good());
     assert_eq!(one.len(), 1);
     check_late(&one[0]);

@@ -224,7 +224,7 @@ fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
         saf: SafPolicy {
             response_timeout: Duration::from_secs(3),
             backoff_first: Duration::from_secs(1),
-            backoff_max: Duration::from_secs(20),
+            backoff_max: Duration::from_secs(60),
             expiry: Duration::from_secs(bounds.saf_expiry_s),
             inflight_max: bounds.saf_window as u32,
             rate_after_up: None,
