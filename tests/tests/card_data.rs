@@ -1,7 +1,7 @@
 //! A card that nobody else has goes through every path there is, with its track, its PIN block and
 //! its chip data, in good messages and in bad ones. Afterwards it is looked for, in every form that
-//! it may have, wherever something is kept or told: journal, log, database with its write-ahead log,
-//! metrics, what operators ask for, and what a dying process leaves behind.
+//! it may have, wherever something is kept or told: journal, log, database with its write-ahead
+//! log, metrics, what operators ask for, and what a dying process leaves behind.
 
 #[path = "card_data/planted.rs"]
 mod planted;
