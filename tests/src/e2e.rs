@@ -7,6 +7,7 @@ pub mod chaos;
 pub mod desk;
 mod http;
 mod load;
+pub mod missing;
 mod node;
 pub mod proxy;
 pub mod scene;

@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -100,16 +100,10 @@ impl Cluster {
     pub fn standby_of(primary: &Self) -> Result<Self> {
         let mut standby = Self::empty()?;
         let output = standby
-            .command("pg_basebackup")
-            .args(["-X", "stream", "--checkpoint=fast", "-R", "-U", USER, "-h"])
-            .arg(primary.folder())
-            .arg("-D")
-            .arg(standby.data())
+            .base_backup(primary, &standby.data())
+            .arg("-R")
             .output()?;
-        if !output.status.success() {
-            let text = String::from_utf8_lossy(&output.stderr);
-            bail!("pg_basebackup failed: {text}");
-        }
+        succeeded("pg_basebackup", &output)?;
         standby.resume()?;
         Ok(standby)
     }
@@ -125,11 +119,7 @@ impl Cluster {
             .arg("-D")
             .arg(self.data())
             .output()?;
-        if !promoted.status.success() {
-            let text = String::from_utf8_lossy(&promoted.stderr);
-            bail!("pg_ctl promote failed: {text}");
-        }
-        Ok(())
+        succeeded("pg_ctl promote", &promoted)
     }
 
     /// Starts the stopped server on its data.
@@ -222,6 +212,27 @@ impl Cluster {
         kill_process(pid, signal).context("cannot signal the server")?;
         server.wait()?;
         Ok(())
+    }
+
+    /// A base backup of the running server under a name, for [`Cluster::restore`].
+    ///
+    /// # Errors
+    /// The server does not run, or the backup fails.
+    pub fn back_up(&self, name: &str) -> Result<()> {
+        let output = self
+            .base_backup(self, &self.folder.path().join(name))
+            .output()?;
+        succeeded("pg_basebackup", &output)
+    }
+
+    fn base_backup(&self, of: &Self, to: &Path) -> Command {
+        let mut command = self.command("pg_basebackup");
+        command
+            .args(["-X", "stream", "--checkpoint=fast", "-U", USER, "-h"])
+            .arg(of.folder())
+            .arg("-D")
+            .arg(to);
+        command
     }
 
     /// Copies the data of the stopped server: what a standby has that lags behind.
@@ -320,10 +331,7 @@ impl Cluster {
             ])
             .arg(self.data())
             .output()?;
-        if !output.status.success() {
-            bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(())
+        succeeded("initdb", &output)
     }
 
     fn spawn(&self) -> Result<Child> {
@@ -404,6 +412,14 @@ impl Account {
         let group = fields.next()?.parse().ok()?;
         Some(Self { user, group })
     }
+}
+
+fn succeeded(program: &str, output: &Output) -> Result<()> {
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        bail!("{program} failed: {text}");
+    }
+    Ok(())
 }
 
 /// The folder that holds `initdb` and `postgres`: the newest of Debian's, else that of the path.

@@ -1,15 +1,12 @@
 //! `node.durability = "postgres"`: what an acquirer is told, PostgreSQL has, whatever becomes of
 //! the server, of the switch, or of the disk under its journal.
 
-use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
-use domain::ResponseCode;
-use loadgen::acks::Ack;
 use loadgen::verify::{Inputs, audit};
 use njia_tests::e2e::desk::answered;
+use njia_tests::e2e::missing::missing;
 use njia_tests::e2e::scene::{ALONE, Scene, asked, next, reversal, told};
 use njia_tests::e2e::session::purchase;
 use njia_tests::e2e::{Build, Issuers, Load, Node, alone, eventually, folder, pause};
@@ -140,68 +137,6 @@ fn fault_039_new_requests_are_shed_while_answers_wait_and_nothing_is_reversed_fo
     scene.node.kill().unwrap();
 }
 
-/// What an acquirer was told and PostgreSQL does not have.
-fn missing(acks: &Path, url: &str) -> u64 {
-    let known = rows(url);
-    let (mut missing, mut without_original) = (0, 0);
-    let (rows, tombstones) = known;
-    Ack::read_all(acks, |ack| {
-        let Some(code) = ack.code.filter(|code| *code != ResponseCode::MALFUNCTION) else {
-            return;
-        };
-        let named = ack.original.unwrap_or(ack.id);
-        let key = (named.stan.number(), named.transmitted.digits());
-        match rows.get(&key) {
-            None if ack.original.is_some() => without_original += 1,
-            None => missing += 1,
-            Some(row) if ack.original.is_some() => missing += u64::from(!row.is_taken_back),
-            Some(row) => missing += u64::from(code.is_approval() && !row.approved),
-        }
-    })
-    .unwrap();
-    missing + u64::saturating_sub(without_original, tombstones)
-}
-
-struct Row {
-    approved: bool,
-    /// Reversed, or nothing that could be.
-    is_taken_back: bool,
-}
-
-fn rows(url: &str) -> (HashMap<(u32, [u8; 10]), Row>, u64) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        let all = format!(
-            "SELECT stan, CAST(transmitted AS text), coalesce(approved, false), \
-             reversal IS NOT NULL FROM {SCHEMA}.transaction"
-        );
-        let rows = client.query(&all, &[]).await.unwrap();
-        let row = |row: &tokio_postgres::Row| {
-            let stan = u32::try_from(row.get::<_, i32>(0)).unwrap();
-            let sent: &str = row.get(1);
-            let (approved, reversed): (bool, bool) = (row.get(2), row.get(3));
-            let row = Row {
-                approved,
-                is_taken_back: reversed || !approved,
-            };
-            ((stan, sent.as_bytes().try_into().unwrap()), row)
-        };
-        let count = format!("SELECT count(*) FROM {SCHEMA}.event WHERE kind = 'tombstone'");
-        let tombstones: i64 = client.query_one(&count, &[]).await.unwrap().get(0);
-        (
-            rows.iter().map(row).collect(),
-            u64::try_from(tombstones).unwrap(),
-        )
-    })
-}
-
 /// PostgreSQL is away twice under load; in the middle of the second time the switch is killed, and
 /// its journal with it. How much of what was told is in PostgreSQL.
 struct Crash {
@@ -254,7 +189,7 @@ fn crash(durability: &str) -> Crash {
     node.kill().unwrap();
     let acks = running.finish().unwrap().acks;
     cluster.resume().unwrap();
-    let missing = missing(&acks, &url);
+    let missing = missing(&acks, &url, SCHEMA);
     Crash {
         folder,
         cluster,
@@ -282,9 +217,9 @@ fn everything_that_was_told_is_in_postgresql_when_switch_and_journal_are_lost() 
         &environment,
     )
     .unwrap();
-    node.settle(Duration::from_secs(30)).unwrap();
+    node.settle(Duration::from_secs(60)).unwrap();
     let lag = || node.metric("njia_applier_lag_records", &[]).unwrap();
-    let caught_up = eventually(Duration::from_secs(30), || lag() == 0.0);
+    let caught_up = eventually(Duration::from_secs(60), || lag() == 0.0);
     assert!(caught_up, "lag {}\n{}", lag(), node.log());
     let journal = node.journal().to_owned();
     assert!(node.terminate().unwrap().success());

@@ -1,0 +1,254 @@
+//! What there is left after a disk is lost, and how it comes back: the disk of PostgreSQL, with a
+//! base backup and without one, and the disk of the journal.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use loadgen::clock::Clock;
+use loadgen::verify::{Inputs, audit};
+use njia_tests::e2e::missing::missing;
+use njia_tests::e2e::{Build, Issuers, Load, Node, Process, alone, eventually, folder};
+use njia_tests::postgres::{Cluster, Stop};
+use tokio_postgres::{Client, NoTls};
+
+const SCHEMA: &str = "njia_backup";
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A switch with its issuers and its database.
+struct Scene {
+    folder: PathBuf,
+    cluster: Cluster,
+    url: String,
+    issuers: Issuers,
+}
+
+impl Scene {
+    fn open(name: &str) -> Self {
+        let folder = folder(env!("CARGO_TARGET_TMPDIR"), name);
+        let mut cluster = Cluster::create().unwrap();
+        cluster.save("empty").unwrap();
+        cluster.resume().unwrap();
+        let issuers = Issuers::start(&folder, Duration::from_millis(5)).unwrap();
+        Self {
+            url: cluster.url(),
+            folder,
+            cluster,
+            issuers,
+        }
+    }
+
+    fn environment(&self) -> [(&str, &str); 3] {
+        [
+            ("NJIA__POSTGRES__URL", &self.url),
+            ("NJIA__POSTGRES__SCHEMA", SCHEMA),
+            ("NJIA__POSTGRES__MIGRATE", "true"),
+        ]
+    }
+
+    fn process(&self) -> Process {
+        let state = self.folder.join("state");
+        let addresses = self.issuers.addresses();
+        Process::start(Build::Product, &state, addresses, &self.environment()).unwrap()
+    }
+
+    fn node(&self) -> Node {
+        self.process().ready().unwrap()
+    }
+
+    /// All that was told is in PostgreSQL too, to the minor unit, and nothing besides.
+    fn close(self, node: Node, acks: PathBuf) {
+        node.settle(PATIENCE).unwrap();
+        catch_up(&node);
+        let journal = node.journal().to_owned();
+        assert!(node.terminate().unwrap().success());
+        let ledgers = self.issuers.ledgers();
+        self.issuers.finish().unwrap();
+        let found = audit(&Inputs {
+            acks,
+            journal,
+            ledgers,
+            database: Some((self.url, SCHEMA.to_owned())),
+        })
+        .unwrap();
+        assert!(found.passed(), "{found}");
+        fs::remove_dir_all(&self.folder).unwrap();
+    }
+}
+
+fn load(duration: &str) -> Load {
+    Load {
+        rate: 200,
+        duration: duration.to_owned(),
+        warmup: "1s".to_owned(),
+        timeout: "5s".to_owned(),
+        seed: 61,
+        connections: 8,
+        more: Vec::new(),
+    }
+}
+
+fn applied(node: &Node) -> f64 {
+    node.metric("njia_applier_rows_total", &["inserted"])
+        .unwrap()
+}
+
+fn lag(node: &Node) -> f64 {
+    node.metric("njia_applier_lag_records", &[]).unwrap()
+}
+
+#[track_caller]
+fn await_that(node: &Node, what: &str, found: impl FnMut() -> bool) {
+    assert!(eventually(PATIENCE, found), "never: {what}\n{}", node.log());
+}
+
+#[track_caller]
+fn catch_up(node: &Node) {
+    await_that(node, "PostgreSQL has everything", || {
+        node.metric("njia_applier_connected", &[]).unwrap() == 1.0 && lag(node) == 0.0
+    });
+}
+
+/// The disk of PostgreSQL is lost under load. What its last base backup has comes from there, what
+/// came later from the journal; nobody restarts the switch.
+#[test]
+fn a_base_backup_and_the_journal_give_back_all_that_was_told() {
+    let _machine = alone();
+    let mut scene = Scene::open("backup-base");
+    let node = scene.node();
+    let running = load("8s")
+        .start(node.listener(), &scene.folder.join("load"))
+        .unwrap();
+    await_that(&node, "rows", || applied(&node) > 300.0);
+    scene.cluster.back_up("base").unwrap();
+    let held = applied(&node);
+    await_that(&node, "rows beyond the backup", || {
+        applied(&node) > held + 300.0
+    });
+    scene.cluster.stop(Stop::Immediate).unwrap();
+    scene.cluster.restore("base").unwrap();
+    let clock = Clock::start();
+    let lost = clock.now();
+    let before = applied(&node);
+    scene.cluster.resume().unwrap();
+    catch_up(&node);
+    println!(
+        "{} records again or anew, caught up after {:?}",
+        applied(&node) - before,
+        clock.now().since(lost)
+    );
+    let acks = running.finish().unwrap().acks;
+    scene.close(node, acks);
+}
+
+/// Without any backup the whole journal is applied to an empty database.
+#[test]
+fn the_journal_alone_fills_an_empty_database() {
+    let _machine = alone();
+    let mut scene = Scene::open("backup-none");
+    let node = scene.node();
+    let acks = load("4s")
+        .start(node.listener(), &scene.folder.join("load"))
+        .unwrap()
+        .finish()
+        .unwrap()
+        .acks;
+    node.settle(PATIENCE).unwrap();
+    catch_up(&node);
+    assert!(node.terminate().unwrap().success());
+    scene.cluster.stop(Stop::Immediate).unwrap();
+    scene.cluster.restore("empty").unwrap();
+    scene.cluster.resume().unwrap();
+    assert!(eventually(PATIENCE, || reached(&scene.url).is_some()));
+    let node = scene.node();
+    catch_up(&node);
+    scene.close(node, acks);
+}
+
+/// The disk of the journal is lost while PostgreSQL was away: what it did not have is gone, not
+/// more. The next start is refused until somebody says that the journal is lost.
+#[test]
+fn without_its_journal_a_switch_loses_what_postgresql_did_not_have_and_says_so() {
+    let _machine = alone();
+    let mut scene = Scene::open("backup-journal");
+    let node = scene.node();
+    let first = load("3s")
+        .start(node.listener(), &scene.folder.join("load-1"))
+        .unwrap();
+    let first = first.finish().unwrap().acks;
+    node.settle(PATIENCE).unwrap();
+    catch_up(&node);
+    scene.cluster.stop(Stop::Fast).unwrap();
+    let second = load("2s")
+        .start(node.listener(), &scene.folder.join("load-2"))
+        .unwrap();
+    let second = second.finish().unwrap().acks;
+    node.settle(PATIENCE).unwrap();
+    let records = lag(&node);
+    let journal = node.journal().to_owned();
+    node.kill().unwrap();
+    fs::remove_dir_all(&journal).unwrap();
+    scene.cluster.resume().unwrap();
+    assert_eq!(
+        missing(&first, &scene.url, SCHEMA),
+        0,
+        "what PostgreSQL had is there"
+    );
+    let lost = missing(&second, &scene.url, SCHEMA);
+    assert!(
+        lost > 0 && f64::from(u32::try_from(lost).unwrap()) <= records,
+        "{lost} of {records}"
+    );
+
+    let mut refused = scene.process();
+    let mut ended = None;
+    assert!(eventually(PATIENCE, || {
+        ended = refused.ended().unwrap();
+        ended.is_some()
+    }));
+    let told = refused.log_end();
+    assert_eq!(ended.and_then(|status| status.code()), Some(65), "{told}");
+    assert!(told.contains("J04"), "{told}");
+
+    sql(
+        &scene.url,
+        &format!("UPDATE {SCHEMA}.watermark SET sealed = true"),
+    );
+    let node = scene.node();
+    let third = load("2s")
+        .start(node.listener(), &scene.folder.join("load-3"))
+        .unwrap();
+    let third = third.finish().unwrap().acks;
+    node.settle(PATIENCE).unwrap();
+    catch_up(&node);
+    assert_eq!(missing(&third, &scene.url, SCHEMA), 0);
+    assert!(node.terminate().unwrap().success());
+    scene.issuers.finish().unwrap();
+    fs::remove_dir_all(&scene.folder).unwrap();
+}
+
+fn reached(url: &str) -> Option<()> {
+    with_client(url, |_| async {}).ok()
+}
+
+fn sql(url: &str, text: &str) {
+    let text = text.to_owned();
+    let done = with_client(url, |client| async move {
+        client.batch_execute(&text).await.unwrap();
+    });
+    done.unwrap();
+}
+
+fn with_client<F: Future<Output = ()>>(
+    url: &str,
+    used: impl FnOnce(Client) -> F,
+) -> Result<(), tokio_postgres::Error> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+        let connection = tokio::spawn(connection);
+        used(client).await;
+        connection.await.unwrap()
+    })
+}
