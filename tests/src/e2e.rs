@@ -5,6 +5,7 @@ pub mod bank;
 pub mod campaign;
 pub mod chaos;
 pub mod desk;
+pub mod disk;
 mod http;
 mod load;
 pub mod missing;

@@ -16,6 +16,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::{Client, NoTls};
 
 /// A running or stopped server with its data.
 #[derive(Debug)]
@@ -46,6 +48,39 @@ pub enum Stop {
     Immediate,
     /// The postmaster alone is killed; its sessions find out by themselves.
     Kill,
+}
+
+/// A connection of a test that has no runtime of its own.
+#[derive(Debug)]
+pub struct Sql {
+    runtime: Runtime,
+    client: Client,
+}
+
+impl Sql {
+    /// Connects.
+    ///
+    /// # Errors
+    /// The server does not answer, or refuses.
+    pub fn connect(url: &str) -> Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let client = runtime.block_on(async {
+            let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+            // Its end is told to whoever uses the client.
+            tokio::spawn(connection);
+            anyhow::Ok(client)
+        })?;
+        Ok(Self { runtime, client })
+    }
+
+    /// Runs statements, of which nothing is read.
+    ///
+    /// # Errors
+    /// The server refuses one.
+    pub fn run(&mut self, statements: &str) -> Result<()> {
+        let run = self.client.batch_execute(statements);
+        Ok(self.runtime.block_on(run)?)
+    }
 }
 
 /// The superuser of every cluster.
@@ -250,6 +285,17 @@ impl Cluster {
     pub fn restore(&self, name: &str) -> Result<()> {
         fs::remove_dir_all(self.data())?;
         self.copy(&self.folder.path().join(name), &self.data())
+    }
+
+    /// Makes the server the owner of a folder.
+    ///
+    /// # Errors
+    /// It cannot be given away.
+    pub fn give(&self, folder: &Path) -> Result<()> {
+        if let Some(account) = self.account {
+            chown(folder, Some(account.user), Some(account.group))?;
+        }
+        Ok(())
     }
 
     /// A connection string for [`USER`].

@@ -9,8 +9,7 @@ use loadgen::clock::Clock;
 use loadgen::verify::{Inputs, audit};
 use njia_tests::e2e::missing::missing;
 use njia_tests::e2e::{Build, Issuers, Load, Node, Process, alone, eventually, folder};
-use njia_tests::postgres::{Cluster, Stop};
-use tokio_postgres::{Client, NoTls};
+use njia_tests::postgres::{Cluster, Sql, Stop};
 
 const SCHEMA: &str = "njia_backup";
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -159,7 +158,6 @@ fn the_journal_alone_fills_an_empty_database() {
     scene.cluster.stop(Stop::Immediate).unwrap();
     scene.cluster.restore("empty").unwrap();
     scene.cluster.resume().unwrap();
-    assert!(eventually(PATIENCE, || reached(&scene.url).is_some()));
     let node = scene.node();
     catch_up(&node);
     scene.close(node, acks);
@@ -210,10 +208,10 @@ fn without_its_journal_a_switch_loses_what_postgresql_did_not_have_and_says_so()
     assert_eq!(ended.and_then(|status| status.code()), Some(65), "{told}");
     assert!(told.contains("J04"), "{told}");
 
-    sql(
-        &scene.url,
-        &format!("UPDATE {SCHEMA}.watermark SET sealed = true"),
-    );
+    let mut client = Sql::connect(&scene.url).unwrap();
+    client
+        .run(&format!("UPDATE {SCHEMA}.watermark SET sealed = true"))
+        .unwrap();
     let node = scene.node();
     let third = load("2s")
         .start(node.listener(), &scene.folder.join("load-3"))
@@ -225,30 +223,4 @@ fn without_its_journal_a_switch_loses_what_postgresql_did_not_have_and_says_so()
     assert!(node.terminate().unwrap().success());
     scene.issuers.finish().unwrap();
     fs::remove_dir_all(&scene.folder).unwrap();
-}
-
-fn reached(url: &str) -> Option<()> {
-    with_client(url, |_| async {}).ok()
-}
-
-fn sql(url: &str, text: &str) {
-    let text = text.to_owned();
-    let done = with_client(url, |client| async move {
-        client.batch_execute(&text).await.unwrap();
-    });
-    done.unwrap();
-}
-
-fn with_client<F: Future<Output = ()>>(
-    url: &str,
-    used: impl FnOnce(Client) -> F,
-) -> Result<(), tokio_postgres::Error> {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_all().build().unwrap();
-    runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-        let connection = tokio::spawn(connection);
-        used(client).await;
-        connection.await.unwrap()
-    })
 }

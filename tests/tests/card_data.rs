@@ -15,7 +15,7 @@ use njia_tests::e2e::desk::{answered, with_field};
 use njia_tests::e2e::scene::{ALONE, SHORT, Scene, asked, next, reversal, told};
 use njia_tests::e2e::session::{Received, Session, framed, message, purchase};
 use njia_tests::e2e::{Build, alone};
-use njia_tests::postgres::{Cluster, Stop};
+use njia_tests::postgres::{Cluster, Sql, Stop};
 use planted::{ACCOUNT, MASKED, PIN_BLOCK, Search, TRACK_1, TRACK_2, chip_data, forms};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
@@ -145,16 +145,7 @@ fn refuse_rows(url: &str) {
     let sql = format!(
         "ALTER TABLE {SCHEMA}.transaction ADD CONSTRAINT planted CHECK (stan <> 111) NOT VALID"
     );
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_all().build().unwrap();
-    runtime.block_on(async {
-        let connected = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
-        let (client, connection) = connected.unwrap();
-        let connection = tokio::spawn(connection);
-        client.batch_execute(&sql).await.unwrap();
-        drop(client);
-        connection.await.unwrap().unwrap();
-    });
+    Sql::connect(url).unwrap().run(&sql).unwrap();
 }
 
 fn refused_row(scene: &Scene, session: &mut Session, link: &mut Session) {
