@@ -12,13 +12,18 @@ use crate::batch::{BLOCK, FORMAT_VERSION, field};
 use crate::identity::{Identity, JournalUuid};
 
 /// Wrapped keys that a header has room for.
-pub const KEYS_MAX: usize = 32;
+pub const KEYS_MAX: usize = 8;
 /// Length of a wrapped data key: nonce, key and tag of AES-256-GCM.
 pub const WRAPPED_KEY_LEN: usize = 60;
 
 const MAGIC: [u8; 8] = *b"njiaSEG\n";
+const WRAPPING_IDS_AT: usize = 96;
 const KEYS_AT: usize = 128;
 const KEY_STRIDE: usize = 64;
+const _: () = assert!(
+    WRAPPING_IDS_AT + 4 * KEYS_MAX <= KEYS_AT,
+    "an id for each key"
+);
 const CHECKSUM_AT: usize = BLOCK - 4;
 
 /// A data key as the shell wrapped it. Opaque here: no cryptography happens in this crate.
@@ -26,6 +31,8 @@ const CHECKSUM_AT: usize = BLOCK - 4;
 pub struct WrappedKey {
     /// What [`domain::pan::SealedPan::key_id`] names.
     pub key_id: u32,
+    /// Which key of the operator's it is wrapped under; 0: a segment from before these had ids.
+    pub wrapping_id: u32,
     /// The wrapped key.
     pub wrapped: [u8; WRAPPED_KEY_LEN],
 }
@@ -96,6 +103,9 @@ impl SegmentHeader {
         block.extend_from_slice(&self.previous_chain.to_le_bytes());
         block.extend_from_slice(&[0; 4]);
         block.extend_from_slice(&self.created.unix_millis().to_le_bytes());
+        for key in self.keys.iter().take(keys) {
+            block.extend_from_slice(&key.wrapping_id.to_le_bytes());
+        }
         block.resize(KEYS_AT, 0);
         for key in self.keys.iter().take(keys) {
             block.extend_from_slice(&key.key_id.to_le_bytes());
@@ -150,15 +160,17 @@ impl SegmentHeader {
             previous_chain: u32::from_le_bytes(field(block, 80)?),
             created: WallTime::from_unix_millis(u64::from_le_bytes(field(block, 88)?)),
             keys: (0..keys)
-                .map(|index| key(block, KEYS_AT + index * KEY_STRIDE))
+                .map(|index| key(block, index))
                 .collect::<Option<Vec<_>>>()?,
         })
     }
 }
 
-fn key(block: &[u8; BLOCK], at: usize) -> Option<WrappedKey> {
+fn key(block: &[u8; BLOCK], index: usize) -> Option<WrappedKey> {
+    let at = KEYS_AT + index * KEY_STRIDE;
     Some(WrappedKey {
         key_id: u32::from_le_bytes(field(block, at)?),
+        wrapping_id: u32::from_le_bytes(field(block, WRAPPING_IDS_AT + 4 * index)?),
         wrapped: field(block, at + 4)?,
     })
 }

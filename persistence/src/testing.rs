@@ -519,6 +519,7 @@ impl Log {
             created: WallTime::from_unix_millis(1_700_000_000_000),
             keys: vec![WrappedKey {
                 key_id: u32::try_from(number).unwrap(),
+                wrapping_id: 1,
                 wrapped: [7; 60],
             }],
         }

@@ -212,6 +212,8 @@ pub struct Keys {
     pub pan_key: SecretKey,
     /// Names `pan_key` in the journal.
     pub pan_key_id: u32,
+    /// Those before it by id, under which the journal still holds data keys.
+    pub pan_keys_old: Vec<(u32, SecretKey)>,
     /// Keyed hashes of slots, duplicate keys and contents.
     pub hash_key: SecretKey,
     /// Whether keys of MACs may lie in this process and not in an HSM.

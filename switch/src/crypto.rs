@@ -33,9 +33,9 @@ use persistence::identity::Identity;
 use persistence::segment_header::WrappedKey;
 use sha2::Sha256;
 use thiserror::Error;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
-use crate::config::Keys;
+use crate::config::{Keys, SecretKey};
 use siphash::{SipKey, low};
 
 /// Why something could not be sealed or opened.
@@ -46,10 +46,16 @@ pub enum CryptoError {
     Random(getrandom::Error),
     /// A data key of the journal cannot be unwrapped.
     #[error(
-        "data key {0} of the journal was not wrapped by keys.pan_key; configure the key that it \
-         was written with"
+        "data key {key} of the journal was wrapped under the pan key with the id {wrapping}, which \
+         is not configured, or is another one: it belongs into keys.pan_key with that \
+         keys.pan_key_id, or into keys.pan_keys_old"
     )]
-    Unwrap(u32),
+    Unwrap {
+        /// The data key.
+        key: u32,
+        /// The key of the operator's; 0 when the segment does not say.
+        wrapping: u32,
+    },
     /// A record names a data key that no segment holds.
     #[error("data key {0} is in no segment of the journal")]
     UnknownKey(u32),
@@ -68,7 +74,8 @@ pub enum CryptoError {
 pub struct Keyring {
     token: Hmac<Sha256>,
     hash: SipKey,
-    wrapping: Aes256Gcm,
+    /// The keys of the operator's by id, the one in force first.
+    wrapping: Vec<(u32, Aes256Gcm)>,
     data: Aes256Gcm,
     data_id: u32,
     sealed: u64,
@@ -100,15 +107,18 @@ impl Keyring {
         getrandom::fill(&mut secret).map_err(CryptoError::Random)?;
         let mut nonce = [0_u8; 12];
         getrandom::fill(&mut nonce).map_err(CryptoError::Random)?;
-        let wrapping = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*keys.pan_key.expose()));
+        let in_force = wrapping_key(&keys.pan_key);
         let associated = associated_data(identity);
-        let wrapped = wrap(&wrapping, &secret, nonce, &associated)?;
+        let wrapped = wrap(&in_force, &secret, nonce, &associated)?;
+        let old = keys.pan_keys_old.iter();
+        let old = old.map(|(id, key)| (*id, wrapping_key(key)));
+        let wrapping = std::iter::once((keys.pan_key_id, in_force)).chain(old);
         let data = Aes256Gcm::new(&Key::<Aes256Gcm>::from(secret));
         secret.zeroize();
         let keyring = Self {
             token: hmac(keys.token_key.expose())?,
             hash: hash_key(keys)?,
-            wrapping,
+            wrapping: wrapping.collect(),
             data,
             data_id: start,
             sealed: 0,
@@ -119,6 +129,7 @@ impl Keyring {
             keyring,
             WrappedKey {
                 key_id: start,
+                wrapping_id: keys.pan_key_id,
                 wrapped,
             },
         ))
@@ -131,10 +142,23 @@ impl Keyring {
     /// because it could not send the reversals that it owes.
     pub fn add_wrapped(&mut self, keys: &[WrappedKey]) -> Result<(), CryptoError> {
         for key in keys.iter().filter(|key| key.key_id != self.data_id) {
-            let data = unwrap(&self.wrapping, key, &self.associated)?;
+            let data = self.unwrap(key)?;
             self.old.insert(key.key_id, data);
         }
         Ok(())
+    }
+
+    /// By the key that it names; by any, where its segment does not say.
+    fn unwrap(&self, key: &WrappedKey) -> Result<Aes256Gcm, CryptoError> {
+        let named = |id: u32| key.wrapping_id == 0 || id == key.wrapping_id;
+        let candidates = self.wrapping.iter().filter(|(id, _)| named(*id));
+        candidates
+            .filter_map(|(_, wrapping)| unwrap(wrapping, key, &self.associated))
+            .next()
+            .ok_or(CryptoError::Unwrap {
+                key: key.key_id,
+                wrapping: key.wrapping_id,
+            })
     }
 
     /// Where a transaction lives.
@@ -454,16 +478,16 @@ fn wrap(
     Ok(wrapped)
 }
 
-fn unwrap(
-    wrapping: &Aes256Gcm,
-    key: &WrappedKey,
-    associated: &[u8],
-) -> Result<Aes256Gcm, CryptoError> {
-    let refused = || CryptoError::Unwrap(key.key_id);
-    let (nonce, rest) = key.wrapped.split_first_chunk::<12>().ok_or_else(refused)?;
-    let (body, tag) = rest.split_first_chunk::<32>().ok_or_else(refused)?;
-    let tag: [u8; 16] = tag.try_into().map_err(|_| refused())?;
-    let mut secret = *body;
+fn wrapping_key(key: &SecretKey) -> Aes256Gcm {
+    Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key.expose()))
+}
+
+/// `None`: it was wrapped under another key, for another journal, or was changed.
+fn unwrap(wrapping: &Aes256Gcm, key: &WrappedKey, associated: &[u8]) -> Option<Aes256Gcm> {
+    let (nonce, rest) = key.wrapped.split_first_chunk::<12>()?;
+    let (body, tag) = rest.split_first_chunk::<32>()?;
+    let tag: [u8; 16] = tag.try_into().ok()?;
+    let mut secret = Zeroizing::new(*body);
     wrapping
         .decrypt_inout_detached(
             &Nonce::<Aes256Gcm>::from(*nonce),
@@ -471,10 +495,8 @@ fn unwrap(
             secret.as_mut_slice().into(),
             &Tag::<Aes256Gcm>::from(tag),
         )
-        .map_err(|_| refused())?;
-    let data = Aes256Gcm::new(&Key::<Aes256Gcm>::from(secret));
-    secret.zeroize();
-    Ok(data)
+        .ok()?;
+    Some(Aes256Gcm::new(&Key::<Aes256Gcm>::from(*secret)))
 }
 
 fn hmac(key: &[u8]) -> Result<Hmac<Sha256>, CryptoError> {

@@ -107,7 +107,7 @@ impl JournalSettings {
             return refuse("bytes_max", "must hold four segments");
         }
         if self.keys.len() > KEYS_MAX {
-            return refuse("keys", "a segment header has room for 32 wrapped keys");
+            return refuse("keys", "a segment header has room for 8 wrapped keys");
         }
         Ok(())
     }

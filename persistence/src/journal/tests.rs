@@ -251,8 +251,9 @@ fn settings_out_of_their_bounds_are_named() {
     check("keys", |settings| {
         let key = crate::segment_header::WrappedKey {
             key_id: 1,
+            wrapping_id: 1,
             wrapped: [0; 60],
         };
-        settings.keys = vec![key; 33];
+        settings.keys = vec![key; 9];
     });
 }

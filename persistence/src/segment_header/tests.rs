@@ -18,6 +18,7 @@ fn header(keys: usize) -> SegmentHeader {
         keys: (0..keys)
             .map(|index| WrappedKey {
                 key_id: u32::try_from(index).unwrap() + 1_000_000,
+                wrapping_id: u32::MAX - u32::try_from(index).unwrap(),
                 wrapped: [u8::try_from(index).unwrap() + 1; WRAPPED_KEY_LEN],
             })
             .collect(),
@@ -98,6 +99,6 @@ fn the_bytes_of_a_header_are_as_documented() {
         "0068e5cf8b010000",
     ];
     assert_eq!(hex[..192], expected.concat());
-    assert_eq!(hex[192..256], "0".repeat(64));
+    assert_eq!(hex[192..256], format!("ffffffff{}", "0".repeat(56)));
     assert_eq!(hex[256..272], format!("40420f00{}", "01".repeat(4)));
 }

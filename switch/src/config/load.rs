@@ -306,11 +306,32 @@ fn keys(section: Section<'_>, vault: &Vault<'_>) -> Keys {
         token_key: key("token_key"),
         pan_key: key("pan_key"),
         pan_key_id: section.number("pan_key_id", 1..=u32::MAX, 1),
+        pan_keys_old: section.list("pan_keys_old", |text| old_key(text, vault)),
         hash_key: key("hash_key"),
         software_mac: section.flag("software_mac", false),
     };
+    let mut ids: Vec<u32> = keys.pan_keys_old.iter().map(|(id, _)| *id).collect();
+    ids.push(keys.pan_key_id);
+    ids.sort_unstable();
+    if ids
+        .windows(2)
+        .any(|two| matches!(two, [one, other] if one == other))
+    {
+        section.fault_at(
+            "pan_keys_old",
+            "`pan_keys_old` and `pan_key_id` name a key twice: each has an id of its own",
+        );
+    }
     section.finish();
     keys
+}
+
+/// `1=file:keys/pan-1.key`
+fn old_key(text: &str, vault: &Vault<'_>) -> Result<(u32, SecretKey), String> {
+    let form = || "takes an id and a reference, as `1=file:keys/pan-1.key`".to_owned();
+    let (id, reference) = text.split_once('=').ok_or_else(form)?;
+    let id = id.parse().ok().filter(|id| *id > 0).ok_or_else(form)?;
+    Ok((id, vault.key(reference)?))
 }
 
 fn admin(section: Section<'_>, state_dir: &Path) -> Admin {

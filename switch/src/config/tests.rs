@@ -498,6 +498,30 @@ fn syntax_errors_are_told_with_their_place() {
 }
 
 #[test]
+fn old_pan_keys_have_an_id_each() {
+    let with = |old| {
+        [
+            ("NJIA__KEYS__PAN_KEYS_OLD", old),
+            ("NJIA__KEYS__PAN_KEY_ID", "3"),
+        ]
+    };
+    let form = "takes an id and a reference, as `1=file:keys/pan-1.key`";
+    for old in ["file:keys/pan-1.key", "0=env:X", "one=env:X"] {
+        let told = format!("environment variable NJIA__KEYS__PAN_KEYS_OLD: `pan_keys_old` {form}");
+        check_text(EXAMPLE, &with(old), &[&told]);
+    }
+    let twice = "`pan_keys_old` and `pan_key_id` name a key twice: each has an id of its own";
+    for old in [
+        "3=env:NJIA_OLD_KEY",
+        "1=env:NJIA_OLD_KEY,1=env:NJIA_OLD_KEY",
+    ] {
+        let told = format!("environment variable NJIA__KEYS__PAN_KEYS_OLD: {twice}");
+        let key = ("NJIA_OLD_KEY", KEY);
+        check_text(EXAMPLE, &[&with(old)[..], &[key]].concat(), &[&told]);
+    }
+}
+
+#[test]
 fn the_embedded_default_makes_its_own_keys_once() {
     let folder = tempfile::tempdir().unwrap();
     let source = Source::Default {

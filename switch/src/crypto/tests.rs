@@ -10,6 +10,7 @@ use domain::time::TransmissionTime;
 use iso8583::mti::Version;
 use iso8583::translate::{RequestFields, ReversalFields};
 use persistence::identity::{Identity, JournalUuid};
+use persistence::segment_header::WrappedKey;
 
 use super::{CryptoError, Keyring};
 use crate::config::{Keys, SecretKey};
@@ -21,6 +22,7 @@ fn keys(pan_key: u8) -> Keys {
         token_key: SecretKey::new([1; 32]),
         pan_key: SecretKey::new([pan_key; 32]),
         pan_key_id: 1,
+        pan_keys_old: Vec::new(),
         hash_key: SecretKey::new([3; 32]),
         software_mac: false,
     }
@@ -104,6 +106,40 @@ fn a_restart_opens_what_the_start_before_sealed() {
     assert_eq!(after.unseal(sealed).unwrap().expose_digits(), ACCOUNT);
 }
 
+/// What is sealed under data keys that two keys of the operator's have wrapped.
+#[test]
+fn a_new_pan_key_opens_what_the_one_before_has_wrapped() {
+    let (mut before, wrapped) = Keyring::new(&keys(2), &identity(0), 1).unwrap();
+    let sealed = before
+        .facts(AcquirerId(0), &fields(1))
+        .unwrap()
+        .account
+        .sealed;
+    let mut rotated = keys(9);
+    rotated.pan_key_id = 2;
+    let refused = |keys: &Keys, wrapped| {
+        let (mut ring, _) = Keyring::new(keys, &identity(0), 2).unwrap();
+        ring.add_wrapped(&[wrapped]).unwrap_err().to_string()
+    };
+    let told = refused(&rotated, wrapped);
+    assert!(told.contains("the pan key with the id 1"), "{told}");
+    rotated.pan_keys_old = vec![(3, SecretKey::new([4; 32])), (1, SecretKey::new([2; 32]))];
+    let nameless = WrappedKey {
+        wrapping_id: 0,
+        ..wrapped
+    };
+    for wrapped in [wrapped, nameless] {
+        let (mut after, own) = Keyring::new(&rotated, &identity(0), 2).unwrap();
+        assert_eq!(own.wrapping_id, 2);
+        after.add_wrapped(&[wrapped]).unwrap();
+        assert_eq!(after.unseal(&sealed).unwrap().expose_digits(), ACCOUNT);
+    }
+    // Another key under the same id is told by its id too.
+    rotated.pan_keys_old = vec![(1, SecretKey::new([5; 32]))];
+    let told = refused(&rotated, wrapped);
+    assert!(told.contains("the pan key with the id 1"), "{told}");
+}
+
 #[test]
 fn a_wrong_key_or_a_moved_envelope_does_not_open() {
     let (mut ring, wrapped) = Keyring::new(&keys(2), &identity(0), 1).unwrap();
@@ -116,12 +152,18 @@ fn a_wrong_key_or_a_moved_envelope_does_not_open() {
     let (mut other_key, _) = Keyring::new(&keys(9), &identity(0), 2).unwrap();
     assert!(matches!(
         other_key.add_wrapped(&[wrapped]),
-        Err(CryptoError::Unwrap(1))
+        Err(CryptoError::Unwrap {
+            key: 1,
+            wrapping: 1
+        })
     ));
     let (mut other_shard, _) = Keyring::new(&keys(2), &identity(1), 2).unwrap();
     assert!(matches!(
         other_shard.add_wrapped(&[wrapped]),
-        Err(CryptoError::Unwrap(1))
+        Err(CryptoError::Unwrap {
+            key: 1,
+            wrapping: 1
+        })
     ));
 
     let mut changed = sealed;

@@ -326,6 +326,7 @@ fn a_watermark_known_at_the_start_convicts_a_tail() {
 fn key(key_id: u32) -> WrappedKey {
     WrappedKey {
         key_id,
+        wrapping_id: 1,
         wrapped: [u8::try_from(key_id).unwrap(); 60],
     }
 }
