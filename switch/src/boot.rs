@@ -13,6 +13,7 @@ use persistence::error::JournalError;
 use persistence::identity::Identity;
 use persistence::journal::{FileSystems, JournalSettings, executor};
 use persistence::manifest::Manifest;
+use persistence::reader::wrapped_keys;
 use persistence::segment_header::WrappedKey;
 use rustix::net::{SocketType, sockopt};
 use thiserror::Error;
@@ -146,7 +147,13 @@ fn seeds(
         .zip(&shared.shards)
     {
         let identity = manifest.identity(shared.id);
-        let (keyring, wrapped) = Keyring::new(&config.keys, &identity, start)?;
+        let (mut keyring, wrapped) = Keyring::new(&config.keys, &identity, start)?;
+        // Before any shard writes: one that is refused later would leave behind a data key of this
+        // start, wrapped under a key that the next one may not have. What cannot be read here is
+        // for the recovery to judge.
+        if let Ok(earlier) = wrapped_keys(manifest.root(), identity.shard) {
+            keyring.add_wrapped(&earlier)?;
+        }
         seeds.push(ShardSeed {
             id: shared.id,
             shards,
