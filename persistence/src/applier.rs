@@ -14,18 +14,19 @@ mod attach;
 mod backoff;
 mod batch;
 mod calendar;
-mod copy;
 mod error;
 mod event;
 mod failure;
 mod journal_source;
 mod lane;
 mod ledger;
+mod load;
 mod lookup;
 mod migrate;
 mod posting;
 mod projection;
 pub mod report;
+mod rows;
 mod run;
 mod session;
 mod settings;
@@ -34,6 +35,7 @@ mod sql;
 mod stage;
 mod status;
 mod survey;
+mod table;
 mod tls;
 mod verdict;
 pub mod words;
@@ -53,7 +55,7 @@ pub use migrate::migrate;
 pub use session::holds_password;
 pub use settings::{
     ApplierSettings, Backoff, BatchPolicy, Identity, Names, Payload, SchemaName, SecretSource,
-    Server, Timeouts, TlsFiles,
+    Server, Strategy, Timeouts, TlsFiles,
 };
 pub use source::{Origin, Phase, RecordSource, ShardJournal, SourceError};
 pub use status::{Histogram, LaneStatus, Status};
@@ -89,7 +91,7 @@ impl Applier {
         // The low half of a random number is as good a seed as any.
         let seed = u64::try_from(settings.owner & u128::from(u64::MAX)).unwrap_or(1);
         Self {
-            sql: Sql::new(&settings.server.schema, &settings.server.timeouts),
+            sql: Sql::new(&settings.server, settings.strategy),
             backoff: BackoffClock::new(settings.backoff, seed),
             status: Arc::new(Status::new(status)),
             settings,
@@ -141,7 +143,7 @@ pub async fn watermarks(settings: &ApplierSettings) -> Result<Vec<Watermark>, Ap
     let session = Session::open(server, "njia start")
         .await
         .map_err(ConnectError::into_error)?;
-    let sql = Sql::new(&server.schema, &server.timeouts);
+    let sql = Sql::new(server, settings.strategy);
     let read = async {
         let known = session
             .client

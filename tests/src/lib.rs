@@ -13,6 +13,7 @@
 pub mod certificates;
 pub mod e2e;
 pub mod fuzz;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod simulation;
 pub mod tidy;

@@ -170,7 +170,7 @@ impl Cluster {
         for _ in 0..50 {
             let mut server = self.spawn()?;
             let lines = lines_of(&mut server)?;
-            if wait_until_ready(&lines, &mut log)? {
+            if wait_until_ready(&lines, READY, &mut log)? {
                 drain(lines);
                 let watchdog = watchdog(&server)?;
                 self.server = Some(Running { server, watchdog });
@@ -296,6 +296,32 @@ impl Cluster {
             chown(folder, Some(account.user), Some(account.group))?;
         }
         Ok(())
+    }
+
+    /// Runs `script` with the server's own client, as [`USER`]; the first error ends it.
+    ///
+    /// # Errors
+    /// psql cannot be run, or the script fails; the text holds what it said.
+    pub fn psql(&self, script: &str) -> Result<()> {
+        let mut psql = self
+            .command("psql")
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "postgres"])
+            .args(["-U", USER, "-f", "-", "-h"])
+            .arg(self.folder.path())
+            .args(self.port.map(|port| format!("--port={port}")))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut input = psql.stdin.take().context("its input is piped")?;
+        // A script that ends early closes its input: what it said is the reason.
+        let written = input.write_all(script.as_bytes());
+        drop(input);
+        let output = psql.wait_with_output()?;
+        if !output.status.success() {
+            bail!("psql failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(written?)
     }
 
     /// A connection string for [`USER`].
@@ -431,13 +457,13 @@ impl Drop for Cluster {
 
 /// Whom the server runs as, under root.
 #[derive(Clone, Copy, Debug)]
-struct Account {
-    user: u32,
-    group: u32,
+pub(crate) struct Account {
+    pub(crate) user: u32,
+    pub(crate) group: u32,
 }
 
 impl Account {
-    fn to_use() -> Result<Option<Self>> {
+    pub(crate) fn to_use() -> Result<Option<Self>> {
         if !geteuid().is_root() {
             return Ok(None);
         }
@@ -491,7 +517,7 @@ fn programs() -> Result<PathBuf> {
         .context("no PostgreSQL server on this machine: apt-get install postgresql")
 }
 
-fn watchdog(server: &Child) -> Result<Child> {
+pub(crate) fn watchdog(server: &Child) -> Result<Child> {
     let child = Command::new("sh")
         .args(["-c", "read -r line; kill -QUIT \"$1\"", "watchdog"])
         .arg(server.id().to_string())
@@ -503,7 +529,7 @@ fn watchdog(server: &Child) -> Result<Child> {
 }
 
 /// The server's log, line by line.
-fn lines_of(server: &mut Child) -> Result<Receiver<String>> {
+pub(crate) fn lines_of(server: &mut Child) -> Result<Receiver<String>> {
     let log = server.stderr.take().context("the log is piped")?;
     let (to, lines) = channel();
     std::thread::spawn(move || {
@@ -516,10 +542,14 @@ fn lines_of(server: &mut Child) -> Result<Receiver<String>> {
 }
 
 /// Whether the server came up; false when it ended instead.
-fn wait_until_ready(lines: &Receiver<String>, log: &mut String) -> Result<bool> {
+pub(crate) fn wait_until_ready(
+    lines: &Receiver<String>,
+    ready: &str,
+    log: &mut String,
+) -> Result<bool> {
     loop {
         match lines.recv_timeout(START_MAX) {
-            Ok(line) if line.contains(READY) => return Ok(true),
+            Ok(line) if line.contains(ready) => return Ok(true),
             Ok(line) => {
                 log.push_str(&line);
                 log.push('\n');

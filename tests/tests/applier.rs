@@ -2,6 +2,25 @@
 //! must hold afterwards is always the same: every record once, the projection equal to the fold of
 //! the records, the sums equal per currency.
 
+/// Each of these functions is a test, once for each strategy.
+macro_rules! for_each_strategy {
+    ($($test:ident),* $(,)?) => {
+        mod by_copy {
+            $(#[tokio::test]
+            async fn $test() {
+                crate::rig::by(persistence::applier::Strategy::Copy, super::$test()).await;
+            })*
+        }
+
+        mod by_unnest {
+            $(#[tokio::test]
+            async fn $test() {
+                crate::rig::by(persistence::applier::Strategy::Unnest, super::$test()).await;
+            })*
+        }
+    };
+}
+
 #[path = "applier/books.rs"]
 mod books;
 #[path = "applier/log.rs"]
@@ -12,6 +31,8 @@ mod oracle;
 mod outages;
 #[path = "applier/poison.rs"]
 mod poison;
+#[path = "applier/pooler.rs"]
+mod pooler;
 #[path = "applier/proxy.rs"]
 mod proxy;
 #[path = "applier/refusals.rs"]
@@ -35,7 +56,6 @@ use log::Log;
 use rig::{MIGRATIONS, Running, SCHEMA, assert_applied, connect, count, migrated, run, settings};
 use workload::Workload;
 
-#[tokio::test]
 async fn the_projection_is_the_fold_of_the_records() {
     let cluster = migrated().await;
     let log = Log::new(1);
@@ -50,7 +70,6 @@ async fn the_projection_is_the_fold_of_the_records() {
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
 }
 
-#[tokio::test]
 async fn two_shards_share_a_connection_and_nothing_else() {
     let cluster = migrated().await;
     let logs = [Log::new(1), Log::new(1).of_shard(1)];
@@ -90,7 +109,6 @@ async fn a_small_batch_waits_for_more_but_not_for_ever() {
     applier.finish().await;
 }
 
-#[tokio::test]
 async fn a_business_key_that_two_transactions_claim_is_an_exception() {
     let cluster = migrated().await;
     let (here, there) = (Log::new(1), Log::new(2));
@@ -128,7 +146,6 @@ async fn a_business_key_that_two_transactions_claim_is_an_exception() {
     assert_eq!(count(&client, &kept).await, 1, "its money stays visible");
 }
 
-#[tokio::test]
 async fn two_nodes_that_claim_one_key_at_once_lose_nothing() {
     let cluster = migrated().await;
     let (here, there) = (Log::new(1), Log::new(2));
@@ -156,7 +173,6 @@ async fn two_nodes_that_claim_one_key_at_once_lose_nothing() {
     );
 }
 
-#[tokio::test]
 async fn failed_reversals_are_exceptions_for_people() {
     let cluster = migrated().await;
     let log = Log::new(1);
@@ -177,7 +193,6 @@ async fn failed_reversals_are_exceptions_for_people() {
 }
 
 /// Six records: what a later one makes of the row must not hide that the fourth is a failure.
-#[tokio::test]
 async fn a_failed_reversal_is_listed_however_its_records_fall_into_batches() {
     for cut in 0..=6 {
         let cluster = migrated().await;
@@ -202,7 +217,6 @@ async fn a_failed_reversal_is_listed_however_its_records_fall_into_batches() {
 }
 
 /// What an operator did stays visible, with who and why, whatever follows it.
-#[tokio::test]
 async fn what_was_done_by_hand_is_listed_with_who_and_why() {
     for cut in 0..=5 {
         let cluster = migrated().await;
@@ -261,7 +275,6 @@ async fn migrations_wait_for_each_other_and_run_once() {
     );
 }
 
-#[tokio::test]
 async fn what_was_copied_before_there_were_books_is_not_in_them_nor_is_its_reversal() {
     let cluster = migrated().await;
     let client = connect(&cluster).await;
@@ -314,4 +327,15 @@ async fn an_entry_that_is_changed_by_hand_is_seen() {
     for what in ["'day'", "'transaction'", "'standing'"] {
         assert_eq!(count(&client, &format!("{seen}{what}")).await, 1, "{what}");
     }
+}
+
+for_each_strategy! {
+    the_projection_is_the_fold_of_the_records,
+    two_shards_share_a_connection_and_nothing_else,
+    a_business_key_that_two_transactions_claim_is_an_exception,
+    two_nodes_that_claim_one_key_at_once_lose_nothing,
+    failed_reversals_are_exceptions_for_people,
+    a_failed_reversal_is_listed_however_its_records_fall_into_batches,
+    what_was_done_by_hand_is_listed_with_who_and_why,
+    what_was_copied_before_there_were_books_is_not_in_them_nor_is_its_reversal,
 }

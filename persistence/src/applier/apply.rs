@@ -1,13 +1,10 @@
 //! One batch, one PostgreSQL transaction: fence and watermark first, rows, COMMIT.
 
 use std::collections::HashSet;
-use std::io::Cursor;
-use std::pin::pin;
 
 use domain::ids::{Lsn, TransactionId};
-use futures_sink::Sink;
+use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, CopyInSink};
 
 use super::attach::{Key, int2, int8, lsn_of};
 use super::batch::{Batch, Poison};
@@ -15,9 +12,12 @@ use super::calendar::Calendar;
 use super::event::{Place, shard_key};
 use super::failure::Failure;
 use super::lane::Claim;
-use super::projection::Failed;
-use super::settings::ApplierSettings;
+use super::load::Loaded;
+use super::projection::{Failed, Projection, Staged};
+use super::rows::RowBuffer;
+use super::settings::{ApplierSettings, Names};
 use super::sql::Sql;
+use super::stage::Use;
 use super::status::Counts;
 use super::{posting, stage, words};
 use crate::crash::{self, Step};
@@ -34,6 +34,8 @@ pub(crate) enum ApplyError {
     Fenced,
     /// PostgreSQL has the records of this batch, at least in part.
     Replay,
+    /// A transaction of the batch, or its business key, is there already.
+    Collides,
     /// PostgreSQL has other records under these LSNs.
     Forked,
 }
@@ -60,7 +62,7 @@ pub(crate) async fn apply(
     batch: Batch,
 ) -> Result<(Counts, Calendar), ApplyError> {
     crash::point(Step::BeforeBegin);
-    client.batch_execute(&sql.begin).await?;
+    client.batch_execute(&sql.begin_batch).await?;
     advance(client, sql, claim, (batch.from, batch.to)).await?;
     let records = batch.records();
     let mut ledger = batch.ledger;
@@ -69,7 +71,7 @@ pub(crate) async fn apply(
         ledger.keep_moves(|lsn| lsns.contains(&lsn));
         u64::try_from(lsns.len()).unwrap_or(u64::MAX)
     } else {
-        copy_events(client, sql, batch.events).await?
+        insert_events(client, sql, batch.events, records).await?
     };
     let mut counts = Counts {
         inserted,
@@ -81,20 +83,22 @@ pub(crate) async fn apply(
     let accounts = posting::accounts(client, &sql.posting, &ledger.unknown()).await?;
     let posted = ledger.post(&mut calendar, accounts, &settings.fees);
     projection.post(&posted.standing);
-    let rows = (projection.len(), projection.requests());
-    if rows.0 > 0 {
-        let place = Place {
-            journal: claim.state.journal,
-            shard: claim.state.shard,
-            lsn: batch.to,
-        };
-        let staged = stage::write(&projection, place, &settings.names);
-        copy(client, &sql.stage_copy, staged.finish()).await?;
-        project(client, sql, rows, &mut counts).await?;
-    }
+    let place = Place {
+        journal: claim.state.journal,
+        shard: claim.state.shard,
+        lsn: batch.to,
+    };
+    let lay = Lay {
+        client,
+        sql,
+        place,
+        names: &settings.names,
+    };
+    lay.add(&projection, claim, &mut counts).await?;
+    lay.merge(&projection, &mut counts).await?;
     if !posted.postings.is_empty() {
         let rows = posting::write(&posted.postings, &settings.names);
-        copy(client, &sql.posting.copy, rows).await?;
+        sql.posting.entries.run(client, rows).await?;
     }
     if calendar != batch.calendar {
         posting::replace_calendar(client, &sql.posting, &Key::of(claim), &calendar).await?;
@@ -114,7 +118,7 @@ pub(crate) async fn quarantine(
     poison: &Poison,
     why: &Failure,
 ) -> Result<Counts, ApplyError> {
-    client.batch_execute(&sql.begin_plain).await?;
+    client.batch_execute(&sql.begin).await?;
     advance(client, sql, claim, (claim.watermark, poison.lsn)).await?;
     let key = Key::of(claim);
     let transaction = uuid_text(poison.transaction);
@@ -180,8 +184,14 @@ async fn advance(
     Ok(())
 }
 
-async fn copy_events(client: &Client, sql: &Sql, events: Vec<u8>) -> Result<u64, ApplyError> {
-    match copy(client, &sql.event_copy, events).await {
+async fn insert_events(
+    client: &Client,
+    sql: &Sql,
+    events: RowBuffer,
+    records: u64,
+) -> Result<u64, ApplyError> {
+    match sql.event.run(client, events).await {
+        Ok(rows) if rows < records => Err(ApplyError::Replay),
         Ok(rows) => Ok(rows),
         Err(failure) if is_event_key(&failure) => Err(ApplyError::Replay),
         Err(failure) => Err(ApplyError::Refused(failure)),
@@ -190,11 +200,14 @@ async fn copy_events(client: &Client, sql: &Sql, events: Vec<u8>) -> Result<u64,
 
 /// A record is in `event` already: the watermark was moved back without its rows.
 fn is_event_key(failure: &Failure) -> bool {
+    is_key(failure, &["event_pkey"])
+}
+
+/// A key of ours refuses a row; those that somebody else has made are none of them.
+fn is_key(failure: &Failure, keys: &[&str]) -> bool {
     failure.server().is_some_and(|server| {
-        server.code().code() == "23505"
-            && server
-                .constraint()
-                .is_some_and(|name| name.starts_with("event_pkey"))
+        let constraint = server.constraint().unwrap_or_default();
+        server.code().code() == "23505" && keys.iter().any(|key| constraint.starts_with(key))
     })
 }
 
@@ -202,47 +215,91 @@ fn is_event_key(failure: &Failure) -> bool {
 async fn replay_events(
     client: &Client,
     sql: &Sql,
-    events: Vec<u8>,
+    events: RowBuffer,
 ) -> Result<HashSet<Lsn>, ApplyError> {
-    client.batch_execute(&sql.event_stage).await?;
-    copy(client, &sql.event_stage_copy, events).await?;
-    let row = client.query_typed_one(&sql.event_forks, &[]).await?;
-    if row.try_get::<_, i64>(0)? != 0 {
+    let staged = sql.event_stage.load(&events);
+    let forks = staged.query(client, &sql.event_forks).await?;
+    let forked = forks.first().map(|row| row.try_get::<_, i64>(0));
+    if forked.transpose()? != Some(0) {
         return Err(ApplyError::Forked);
     }
-    let rows = client.query_typed(&sql.event_from_stage, &[]).await?;
+    let rows = staged.query(client, &sql.event_from_stage).await?;
     let lsns = rows.iter().map(|row| row.try_get(0).map(lsn_of));
     let lsns: Result<HashSet<Lsn>, tokio_postgres::Error> = lsns.collect();
     Ok(lsns?)
 }
 
-/// Lays the staged rows over `transaction`: first those seen for the first time, then those that
-/// are there; doubles and orphans are looked for only when the numbers do not add up.
-async fn project(
-    client: &Client,
-    sql: &Sql,
-    (staged, requests): (u64, u64),
-    counts: &mut Counts,
-) -> Result<(), ApplyError> {
-    let mut placed = 0;
-    if requests > 0 {
-        placed += client.execute_typed(&sql.transaction_insert, &[]).await?;
-    }
-    if placed == staged {
-        return Ok(());
-    }
-    placed += client.execute_typed(&sql.transaction_merge, &[]).await?;
-    if placed < staged && requests > 0 {
-        counts.doubles = client.execute_typed(&sql.transaction_double, &[]).await?;
-        placed += counts.doubles;
-        if counts.doubles > 0 {
-            client.execute_typed(&sql.exception_double, &[]).await?;
+/// Lays what a batch sets over `transaction`.
+struct Lay<'a> {
+    client: &'a Client,
+    sql: &'a Sql,
+    place: Place,
+    names: &'a Names,
+}
+
+impl Lay<'_> {
+    /// Adds the transactions that the batch asks for. Those that are there, and doubles, are looked
+    /// for only when the numbers do not add up.
+    async fn add(
+        &self,
+        projection: &Projection,
+        claim: &Claim,
+        counts: &mut Counts,
+    ) -> Result<(), ApplyError> {
+        let (client, sql) = (self.client, self.sql);
+        let rows = stage::write(projection.requested(), Use::Add, self.place, self.names);
+        let asked = rows.rows();
+        if asked == 0 {
+            return Ok(());
         }
+        let mut placed = if claim.replays || claim.collides {
+            sql.transaction_or_not.run(client, rows).await?
+        } else {
+            match sql.transaction.run(client, rows).await {
+                Ok(placed) => placed,
+                Err(failure) if is_transaction_key(&failure) => return Err(ApplyError::Collides),
+                Err(failure) => return Err(ApplyError::Refused(failure)),
+            }
+        };
+        if placed == asked {
+            return Ok(());
+        }
+        let rows = self.load(projection.requested());
+        placed += rows.execute(client, &sql.transaction_merge).await?;
+        if placed < asked {
+            counts.doubles = rows.execute(client, &sql.transaction_double).await?;
+        }
+        if counts.doubles > 0 {
+            rows.execute(client, &sql.exception_double).await?;
+        }
+        Ok(())
     }
-    if placed < staged {
-        counts.orphans = client.execute_typed(&sql.exception_orphan, &[]).await?;
+
+    /// Lays the others over the rows that are there; orphans are looked for only when the numbers
+    /// do not add up.
+    async fn merge(&self, projection: &Projection, counts: &mut Counts) -> Result<(), ApplyError> {
+        let continued = u64::try_from(projection.continued().count()).unwrap_or(u64::MAX);
+        if continued == 0 {
+            return Ok(());
+        }
+        let (client, sql) = (self.client, self.sql);
+        let rows = self.load(projection.continued());
+        let placed = rows.execute(client, &sql.transaction_merge).await?;
+        if placed < continued {
+            counts.orphans = rows.execute(client, &sql.exception_orphan).await?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn load<'p>(&self, staged: impl Iterator<Item = &'p Staged>) -> Loaded {
+        let rows = stage::write(staged, Use::Lay, self.place, self.names);
+        self.sql.stage.load(&rows)
+    }
+}
+
+/// A transaction is there already, or another one has its business key.
+fn is_transaction_key(failure: &Failure) -> bool {
+    is_key(failure, &["transaction_pkey", "transaction_business_key"])
 }
 
 /// Lists reversals and advices that no issuer took: each from its own record, since a later record
@@ -279,19 +336,6 @@ async fn except(
 
 fn uuid_text(transaction: TransactionId) -> String {
     JournalUuid(transaction.0.to_be_bytes()).to_string()
-}
-
-/// Sends `data`, a whole COPY stream.
-async fn copy(client: &Client, statement: &str, data: Vec<u8>) -> Result<u64, Failure> {
-    let sink: CopyInSink<Cursor<Vec<u8>>> = client.copy_in(statement).await?;
-    let mut sink = pin!(sink);
-    // A sink that is closed early says why in `finish`.
-    let ready = std::future::poll_fn(|context| sink.as_mut().poll_ready(context)).await;
-    if ready.is_ok() {
-        sink.as_mut().start_send(Cursor::new(data))?;
-        crash::point(Step::InsideCopy);
-    }
-    Ok(sink.as_mut().finish().await?)
 }
 
 async fn commit(client: &Client) -> Result<(), ApplyError> {

@@ -64,7 +64,7 @@ pub(crate) async fn attach(
     check_durability(client)
         .await
         .map_err(AttachError::Failed)?;
-    client.batch_execute(&sql.begin_plain).await?;
+    client.batch_execute(&sql.begin).await?;
     let known = watermarks(client, sql, settings).await?;
     let states: Vec<JournalState> = claims.iter().map(|claim| claim.state).collect();
     compare(&states, &known, &settings.accept_lost)?;
@@ -269,6 +269,7 @@ mod tests {
         unknown: Some(Lsn(60)),
         end: None,
         replays: false,
+        collides: false,
     };
 
     fn found(lsn: u64, fence: i64, ours: bool) -> Found {

@@ -4,11 +4,11 @@ use domain::ids::{Lsn, TransactionId};
 use domain::time::WallTime;
 
 use super::calendar::Calendar;
-use super::copy::CopyBuffer;
 use super::event::{self, Place, record_time};
 use super::lane::Lane;
 use super::ledger::Ledger;
 use super::projection::Projection;
+use super::rows::RowBuffer;
 use super::settings::Payload;
 use super::source::SourceError;
 use super::words;
@@ -21,8 +21,8 @@ pub(crate) struct Batch {
     pub(crate) to: Lsn,
     /// When the first record was made.
     pub(crate) oldest: WallTime,
-    /// Rows of `event`, a COPY stream.
-    pub(crate) events: Vec<u8>,
+    /// Rows of `event`.
+    pub(crate) events: RowBuffer,
     /// What the records set of their transactions.
     pub(crate) projection: Projection,
     /// What they do to the books.
@@ -43,7 +43,7 @@ impl Batch {
         let place = lane.place(from);
         let mut to = from;
         let mut oldest = None;
-        let mut events = CopyBuffer::new(max.saturating_mul(EVENT_BYTES));
+        let mut events = RowBuffer::new(max.saturating_mul(EVENT_BYTES));
         let mut projection = Projection::default();
         let mut ledger = Ledger::default();
         let mut fault = None;
@@ -66,7 +66,7 @@ impl Batch {
             from,
             to,
             oldest: oldest.unwrap_or_default(),
-            events: events.finish(),
+            events,
             projection,
             ledger,
             calendar: lane.calendar.clone(),

@@ -7,35 +7,36 @@ use domain::request::{Facts, IssuerLeg};
 use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
 
-use super::copy::{CopyBuffer, Row};
+use super::rows::{Row, RowBuffer};
+use super::table::Column;
 use super::words;
 use crate::identity::JournalUuid;
 
 /// The columns of `event`, in the order in which [`write`] fills them.
-pub(crate) const COLUMNS: [&str; 23] = [
-    "shard_key",
-    "journal",
-    "shard",
-    "lsn",
-    "kind",
-    "transaction_id",
-    "at",
-    "detail",
-    "code",
-    "issuer_code",
-    "authorisation",
-    "acquirer_id",
-    "amount",
-    "currency",
-    "stan",
-    "duplicate_key",
-    "account_token",
-    "route_id",
-    "issuer_id",
-    "link_id",
-    "leg_stan",
-    "attempts",
-    "payload",
+pub(crate) const COLUMNS: [Column; 23] = [
+    Column::int2("shard_key"),
+    Column::uuid("journal"),
+    Column::int4("shard"),
+    Column::int8("lsn"),
+    Column::text("kind"),
+    Column::uuid("transaction_id"),
+    Column::time("at"),
+    Column::text("detail"),
+    Column::text("code"),
+    Column::text("issuer_code"),
+    Column::text("authorisation"),
+    Column::int4("acquirer_id"),
+    Column::int8("amount"),
+    Column::int2("currency"),
+    Column::int4("stan"),
+    Column::uuid("duplicate_key"),
+    Column::bytes("account_token"),
+    Column::int4("route_id"),
+    Column::int4("issuer_id"),
+    Column::int4("link_id"),
+    Column::int4("leg_stan"),
+    Column::int8("attempts"),
+    Column::bytes("payload"),
 ];
 
 /// Where a record stands.
@@ -48,7 +49,7 @@ pub(crate) struct Place {
 
 /// Appends the row of `record`; `payload` is the record as the journal holds it, when it is kept.
 pub(crate) fn write(
-    buffer: &mut CopyBuffer,
+    buffer: &mut RowBuffer,
     place: Place,
     record: &Record<'_>,
     payload: Option<&[u8]>,

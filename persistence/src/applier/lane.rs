@@ -35,8 +35,10 @@ pub(crate) struct Lane {
     pub(crate) calendar: Calendar,
     /// Records moved into quarantine since the last batch that landed.
     pub(crate) quarantine_run: u32,
-    /// PostgreSQL has these records already: events go through a staging table for a while.
+    /// PostgreSQL has these records already: each is looked for, for a while.
     pub(crate) replays: bool,
+    /// It has a transaction of the next batch, or its business key: each is looked for, once.
+    pub(crate) collides: bool,
     /// Since when a small batch waits for more records.
     waits_since: Option<Instant>,
     /// Until when the journal is not read again, after it could not be.
@@ -60,6 +62,7 @@ impl Lane {
             calendar: Calendar::default(),
             quarantine_run: 0,
             replays: false,
+            collides: false,
             waits_since: None,
             halted_until: None,
             read_failures: 0,
@@ -101,6 +104,7 @@ impl Lane {
             unknown: self.unknown,
             end: (self.phase == Phase::Draining).then_some(last),
             replays: self.replays,
+            collides: self.collides,
         }
     }
 
@@ -217,6 +221,8 @@ pub(crate) struct Claim {
     pub(crate) end: Option<Lsn>,
     /// Whether PostgreSQL has these records already.
     pub(crate) replays: bool,
+    /// Whether it has a transaction of the next batch, or its business key.
+    pub(crate) collides: bool,
 }
 
 impl Claim {

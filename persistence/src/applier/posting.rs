@@ -14,33 +14,36 @@ use tokio_postgres::{Client, Row as PgRow};
 
 use super::attach::{Key, int2};
 use super::calendar::{Calendar, Closed, Day, party_columns, party_of};
-use super::copy::{CopyBuffer, Row};
+
 use super::event::shard_key;
 use super::failure::Failure;
 use super::ledger::{Account, Between, Book, Posting, Standing};
-use super::settings::{Names, SchemaName};
+use super::load::Insert;
+use super::rows::{Row, RowBuffer};
+use super::settings::{Names, SchemaName, Strategy};
+use super::table::Column;
 use super::words;
 use crate::identity::JournalUuid;
 
 /// The columns of `posting`, in the order in which [`write`] fills them.
-const COLUMNS: [&str; 11] = [
-    "shard_key",
-    "transaction_id",
-    "entry",
-    "date",
-    "currency",
-    "account",
-    "party_id",
-    "party",
-    "effect",
-    "amount",
-    "at",
+const COLUMNS: [Column; 11] = [
+    Column::int2("shard_key"),
+    Column::uuid("transaction_id"),
+    Column::int2("entry"),
+    Column::date("date"),
+    Column::int2("currency"),
+    Column::text("account"),
+    Column::int4("party_id"),
+    Column::text("party"),
+    Column::text("effect"),
+    Column::int8("amount"),
+    Column::time("at"),
 ];
 
 /// The statements of the books.
 #[derive(Debug)]
 pub(crate) struct PostingSql {
-    pub(crate) copy: String,
+    pub(crate) entries: Insert,
     pub(crate) accounts: String,
     days: String,
     closed: String,
@@ -51,29 +54,28 @@ pub(crate) struct PostingSql {
 }
 
 impl PostingSql {
-    pub(crate) fn new(schema: &SchemaName) -> Self {
+    pub(crate) fn new(schema: &SchemaName, strategy: Strategy) -> Self {
         const KEY: &str = "shard_key = $1 AND journal = CAST($2 AS uuid) AND shard = $3";
         let s = schema.as_str();
         Self {
-            copy: format!(
-                "COPY {s}.posting ({}) FROM STDIN (FORMAT binary)",
-                COLUMNS.join(", ")
-            ),
+            // An entry that is there already is a fault, never to be passed over.
+            entries: Insert::new(strategy, &format!("{s}.posting"), COLUMNS, ""),
             accounts: format!(
-                "SELECT f.place, t.acquirer_id, t.issuer_id, t.processing_code, t.amount, \
-                 t.currency, t.posted, t.fee, t.entries \
+                "SELECT f.place, CAST(t.acquirer_id AS int4), CAST(t.issuer_id AS int4), \
+                 t.processing_code, t.amount, t.currency, t.posted, t.fee, t.entries \
                  FROM unnest($1, $2) WITH ORDINALITY AS f (shard_key, transaction_id, place) \
                  JOIN {s}.transaction AS t ON t.shard_key = f.shard_key \
                  AND t.transaction_id = CAST(f.transaction_id AS uuid) \
                  WHERE t.class = 'financial' AND t.issuer_id IS NOT NULL"
             ),
             days: format!(
-                "SELECT party, party_id, date - DATE '1970-01-01', closed - DATE '1970-01-01' \
+                "SELECT party, CAST(party_id AS int4), CAST(date - DATE '1970-01-01' AS int4), \
+                 CAST(closed - DATE '1970-01-01' AS int4) \
                  FROM {s}.business_day WHERE {KEY} ORDER BY party, party_id"
             ),
             closed: format!(
-                "SELECT party, party_id, date - DATE '1970-01-01', currency \
-                 FROM {s}.closed_day WHERE {KEY} ORDER BY party, party_id, date, currency"
+                "SELECT party, CAST(party_id AS int4), CAST(date - DATE '1970-01-01' AS int4), \
+                 currency FROM {s}.closed_day WHERE {KEY} ORDER BY party, party_id, date, currency"
             ),
             days_clear: format!("DELETE FROM {s}.business_day WHERE {KEY}"),
             closed_clear: format!("DELETE FROM {s}.closed_day WHERE {KEY}"),
@@ -172,10 +174,10 @@ fn currency_of(code: i16) -> Option<Currency> {
         .and_then(|code| Currency::new(code).ok())
 }
 
-/// The rows of `postings` for a COPY.
-pub(crate) fn write(postings: &[Posting], names: &Names) -> Vec<u8> {
+/// The rows of `postings`.
+pub(crate) fn write(postings: &[Posting], names: &Names) -> RowBuffer {
     const ROW_BYTES: usize = 160;
-    let mut buffer = CopyBuffer::new(postings.len() * ROW_BYTES);
+    let mut buffer = RowBuffer::new(postings.len() * ROW_BYTES);
     for posting in postings {
         let mut row = buffer.row(COLUMNS.len());
         row.int2(shard_key(posting.transaction).0);
@@ -189,7 +191,7 @@ pub(crate) fn write(postings: &[Posting], names: &Names) -> Vec<u8> {
         row.time(posting.at);
         row.end();
     }
-    buffer.finish()
+    buffer
 }
 
 fn write_account(row: &mut Row<'_>, account: Book, names: &Names) {

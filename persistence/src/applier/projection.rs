@@ -47,7 +47,7 @@ impl Touched {
     pub(crate) const LATE: Self = Self(32);
     pub(crate) const POSTED: Self = Self(64);
 
-    /// As it stands in the staging table.
+    /// As a statement reads it.
     pub(crate) const fn bits(self) -> u16 {
         self.0
     }
@@ -65,9 +65,7 @@ impl Touched {
 #[derive(Clone, Debug)]
 pub(crate) struct Staged {
     pub(crate) transaction: TransactionId,
-    /// The first record of the batch that names it: doubles inside one batch are won by the lowest.
-    pub(crate) first_lsn: Lsn,
-    /// The last one.
+    /// The last record of the batch that names it.
     pub(crate) lsn: Lsn,
     pub(crate) touched: Touched,
     pub(crate) request: Option<Asked>,
@@ -246,20 +244,17 @@ impl Projection {
         }
     }
 
-    /// The rows, in the order in which their transactions first appear.
-    pub(crate) fn rows(&self) -> &[Staged] {
-        &self.rows
+    /// The rows that carry a request, in the order in which their transactions first appear: of
+    /// doubles inside one batch the first wins.
+    pub(crate) fn requested(&self) -> impl Iterator<Item = &Staged> {
+        let rows = self.rows.iter();
+        rows.filter(|row| row.touched.has(Touched::REQUEST))
     }
 
-    /// How many rows there are.
-    pub(crate) fn len(&self) -> u64 {
-        u64::try_from(self.rows.len()).unwrap_or(u64::MAX)
-    }
-
-    /// Rows that carry a request: an intent or a refusal was in the batch.
-    pub(crate) fn requests(&self) -> u64 {
-        let with = |row: &&Staged| row.touched.has(Touched::REQUEST);
-        u64::try_from(self.rows.iter().filter(with).count()).unwrap_or(u64::MAX)
+    /// The rows of transactions whose request came in an earlier batch.
+    pub(crate) fn continued(&self) -> impl Iterator<Item = &Staged> {
+        let rows = self.rows.iter();
+        rows.filter(|row| !row.touched.has(Touched::REQUEST))
     }
 
     /// What ended without the issuer taking it.
@@ -287,7 +282,6 @@ impl Staged {
     const fn new(lsn: Lsn, transaction: TransactionId) -> Self {
         Self {
             transaction,
-            first_lsn: lsn,
             lsn,
             touched: Touched(0),
             request: None,

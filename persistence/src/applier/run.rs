@@ -203,6 +203,7 @@ impl Applier {
         lane.read_on();
         status.set_stopped(false);
         lane.replays &= counts.duplicate > 0;
+        lane.collides = false;
         lane.quarantine_run = match counts.quarantined {
             0 => 0,
             _ => lane.quarantine_run.saturating_add(1),
@@ -238,6 +239,13 @@ impl Applier {
             ApplyError::Replay => {
                 if let Some(lane) = self.lanes.get_mut(index) {
                     lane.replays = true;
+                }
+                self.end_transaction().await;
+                Ok(Turn::Busy)
+            }
+            ApplyError::Collides => {
+                if let Some(lane) = self.lanes.get_mut(index) {
+                    lane.collides = true;
                 }
                 self.end_transaction().await;
                 Ok(Turn::Busy)

@@ -26,6 +26,8 @@ pub struct ApplierSettings {
     pub names: Names,
     /// What acquirers pay for an approved purchase.
     pub fees: Fees,
+    /// How rows reach the tables.
+    pub strategy: Strategy,
     /// How much goes into one transaction, and how long a small one waits for more.
     pub batch: BatchPolicy,
     /// How long to wait after a failure.
@@ -139,6 +141,16 @@ pub struct Names {
     pub issuers: Vec<String>,
     /// By `RouteId`.
     pub routes: Vec<String>,
+}
+
+/// How rows reach the tables. What lands is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// COPY; a batch in which a key collides is done again without: PostgreSQL and Citus.
+    Copy,
+    /// `INSERT … SELECT … FROM unnest(…)` and no setting of PostgreSQL's planner: engines that
+    /// speak its protocol and commit a COPY in pieces.
+    Unnest,
 }
 
 /// How much goes into one transaction.

@@ -4,17 +4,19 @@
 //! on the state of a session: a pooler in transaction mode may stand in between.
 
 use super::event;
+use super::load::{Insert, Relation};
 use super::posting::PostingSql;
-use super::settings::{SchemaName, Timeouts};
-use super::stage::{GROUPS, PLACE, columns};
+use super::settings::{Server, Strategy, Timeouts};
+use super::stage::{GROUPS, Use, columns};
+use super::table::{Column, names};
 
-/// The statements of one schema.
+/// The statements of one schema and strategy.
 #[derive(Debug)]
 pub(crate) struct Sql {
-    /// BEGIN, its bounds, and the staging table.
-    pub(crate) begin: String,
     /// BEGIN and its bounds.
-    pub(crate) begin_plain: String,
+    pub(crate) begin: String,
+    /// The same, and what a batch needs besides.
+    pub(crate) begin_batch: String,
     pub(crate) watermarks_known: String,
     pub(crate) watermarks: String,
     pub(crate) watermark_insert: String,
@@ -22,13 +24,17 @@ pub(crate) struct Sql {
     pub(crate) watermark_fence: String,
     pub(crate) watermark_seal_lost: String,
     pub(crate) watermark_advance: String,
-    pub(crate) event_copy: String,
-    pub(crate) event_stage: String,
-    pub(crate) event_stage_copy: String,
+    pub(crate) event: Insert,
+    /// Events that PostgreSQL may have.
+    pub(crate) event_stage: Relation,
     pub(crate) event_from_stage: String,
     pub(crate) event_forks: String,
-    pub(crate) stage_copy: String,
-    pub(crate) transaction_insert: String,
+    /// First sight of a transaction.
+    pub(crate) transaction: Insert,
+    /// The same where one of them may be there: what collides is left out.
+    pub(crate) transaction_or_not: Insert,
+    /// What a batch sets of transactions that are there.
+    pub(crate) stage: Relation,
     pub(crate) transaction_merge: String,
     pub(crate) transaction_double: String,
     pub(crate) exception_double: String,
@@ -40,32 +46,32 @@ pub(crate) struct Sql {
 }
 
 impl Sql {
-    pub(crate) fn new(schema: &SchemaName, timeouts: &Timeouts) -> Self {
-        let s = schema.as_str();
-        let begin_plain = begin(timeouts);
+    pub(crate) fn new(server: &Server, strategy: Strategy) -> Self {
+        let s = server.schema.as_str();
+        let begin = begin(&server.timeouts);
+        let stage = Relation::new(columns(Use::Lay));
+        let event_stage = Relation::new(event::COLUMNS);
+        let (staged, events) = (&stage.rows, &event_stage.rows);
         Self {
-            begin: format!("{begin_plain} {}", stage_table(s)),
-            begin_plain,
-            event_copy: copy(&format!("{s}.event"), event::COLUMNS.into_iter()),
-            event_stage: format!(
-                "CREATE TEMP TABLE IF NOT EXISTS njia_stage_event ON COMMIT DELETE ROWS \
-                 AS SELECT * FROM {s}.event WITH NO DATA"
-            ),
-            event_stage_copy: copy("pg_temp.njia_stage_event", event::COLUMNS.into_iter()),
-            event_from_stage: event_from_stage(s),
-            event_forks: event_forks(s),
-            stage_copy: copy("pg_temp.njia_stage", columns()),
-            transaction_insert: transaction_insert(s),
-            transaction_merge: transaction_merge(s),
-            transaction_double: transaction_double(s),
-            exception_double: exception_double(s),
-            exception_orphan: exception_orphan(s),
+            begin_batch: format!("{begin} {}", planner(strategy)),
+            begin,
+            event: event_insert(s, strategy),
+            event_from_stage: event_from_stage(s, events),
+            event_forks: event_forks(s, events),
+            transaction: transaction_insert(s, strategy),
+            transaction_or_not: transaction_insert(s, Strategy::Unnest),
+            transaction_merge: transaction_merge(s, staged),
+            transaction_double: transaction_double(s, staged),
+            exception_double: exception_double(s, staged),
+            exception_orphan: exception_orphan(s, staged),
             exception_owed: exception_owed(s),
             quarantine_insert: quarantine_insert(s),
-            posting: PostingSql::new(schema),
+            posting: PostingSql::new(&server.schema, strategy),
             watermarks_known: format!("SELECT to_regclass('{s}.watermark') IS NOT NULL"),
+            // Elsewhere an integer may have eight bytes unless it is told otherwise.
             watermarks: format!(
-                "SELECT journal::text, shard, lsn, sealed FROM {s}.watermark WHERE node = $1"
+                "SELECT journal::text, CAST(shard AS int4), lsn, sealed FROM {s}.watermark \
+                 WHERE node = $1"
             ),
             watermark_insert: watermark_insert(s),
             watermark_lock: format!(
@@ -84,15 +90,14 @@ impl Sql {
                  WHERE {WATERMARK_KEY} AND lsn = $6 AND fence = $7 \
                  RETURNING current_setting('synchronous_commit')"
             ),
+            stage,
+            event_stage,
         }
     }
 }
 
 const WATERMARK_KEY: &str = "shard_key = $1 AND journal = CAST($2 AS uuid) AND shard = $3";
 
-/// The staging table has no statistics, so the planner guesses, and a plan that reads all of
-/// `transaction` for a few hundred staged rows must not be possible: with scans, hash and merge
-/// joins off, what is left is one index look-up per staged row.
 fn begin(timeouts: &Timeouts) -> String {
     let Timeouts {
         statement,
@@ -104,58 +109,58 @@ fn begin(timeouts: &Timeouts) -> String {
         "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE; \
          SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
          SET LOCAL idle_in_transaction_session_timeout = {}; \
-         SET LOCAL client_min_messages = warning; SET LOCAL jit = off; \
-         SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
-         SET LOCAL enable_mergejoin = off;",
+         SET LOCAL client_min_messages = warning;",
         statement.as_millis(),
         lock.as_millis(),
         idle_in_transaction.as_millis(),
     )
 }
 
-/// Made once per session and emptied at each COMMIT: a table dropped at each COMMIT would leave
-/// dead rows in the catalogue with every batch. Made by a SELECT so that it has no NOT NULL.
-fn stage_table(s: &str) -> String {
-    format!(
-        "CREATE TEMP TABLE IF NOT EXISTS njia_stage ON COMMIT DELETE ROWS AS \
-         SELECT 0::smallint AS touched, 0::bigint AS first_lsn, t.* FROM {s}.transaction AS t \
-         WITH NO DATA;"
-    )
+/// A plan that reads all of `transaction` for a few hundred rows must not be possible, whatever the
+/// statistics say: with scans, hash and merge joins off, what is left is one index look-up per row.
+/// Other engines do not know these settings.
+const fn planner(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Copy => {
+            "SET LOCAL jit = off; SET LOCAL enable_seqscan = off; \
+             SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
+        }
+        Strategy::Unnest => "",
+    }
 }
 
-fn copy(table: &str, columns: impl Iterator<Item = &'static str>) -> String {
-    let columns = list(columns, "");
-    format!("COPY {table} ({columns}) FROM STDIN (FORMAT binary)")
-}
-
-fn list(columns: impl Iterator<Item = &'static str>, prefix: &str) -> String {
-    let columns: Vec<String> = columns.map(|name| format!("{prefix}{name}")).collect();
-    columns.join(", ")
+/// A record that PostgreSQL has already is an error of COPY, and one row less of `unnest`.
+fn event_insert(s: &str, strategy: Strategy) -> Insert {
+    let table = format!("{s}.event");
+    let on_conflict = " ON CONFLICT (shard_key, journal, shard, lsn) DO NOTHING";
+    Insert::new(strategy, &table, event::COLUMNS, on_conflict)
 }
 
 /// The columns of `transaction` that a staged row fills.
-fn merged() -> impl Iterator<Item = &'static str> {
-    let groups = GROUPS.iter().flat_map(|group| group.columns.iter());
-    PLACE.iter().chain(groups).copied()
+fn merged(prefix: &str) -> String {
+    let columns: Vec<Column> = columns(Use::Add).collect();
+    names(&columns, prefix)
 }
 
-/// First sight of a transaction: nearly every row. Whatever collides, with its own id or with a
-/// business key, here or in a transaction that another node commits meanwhile, is left to the
-/// statements after it, which see it.
-fn transaction_insert(s: &str) -> String {
-    let columns = list(merged(), "");
-    format!(
-        "INSERT INTO {s}.transaction ({columns}) SELECT {columns} FROM pg_temp.njia_stage \
-         WHERE touched & 1 <> 0 ORDER BY first_lsn ON CONFLICT DO NOTHING"
+/// First sight of a transaction: nearly every row. What collides, with its own id or with a
+/// business key, here or in a transaction that another node commits meanwhile, is an error of COPY;
+/// else it is left to the statements after it, which see it.
+fn transaction_insert(s: &str, strategy: Strategy) -> Insert {
+    let table = format!("{s}.transaction");
+    Insert::new(
+        strategy,
+        &table,
+        columns(Use::Add),
+        " ON CONFLICT DO NOTHING",
     )
 }
 
 /// Lays staged groups over the rows that are there. A row that already stands further in the same
 /// journal has these records in it.
-fn transaction_merge(s: &str) -> String {
+fn transaction_merge(s: &str, rows: &str) -> String {
     let groups = GROUPS.iter().flat_map(|group| {
         let bit = group.touched.bits();
-        let set = move |name: &&str| {
+        let set = move |Column { name, .. }: &Column| {
             format!("{name} = CASE WHEN s.touched & {bit} <> 0 THEN s.{name} ELSE t.{name} END")
         };
         group.columns.iter().map(set)
@@ -163,7 +168,7 @@ fn transaction_merge(s: &str) -> String {
     let groups: Vec<String> = groups.collect();
     format!(
         "UPDATE {s}.transaction AS t SET journal = s.journal, shard = s.shard, lsn = s.lsn, {} \
-         FROM pg_temp.njia_stage AS s \
+         FROM {rows} \
          WHERE t.shard_key = s.shard_key AND t.transaction_id = s.transaction_id \
          AND (t.journal <> s.journal OR t.lsn < s.lsn)",
         groups.join(", ")
@@ -172,34 +177,34 @@ fn transaction_merge(s: &str) -> String {
 
 /// Requests that are still absent lost their business key to another transaction. They stay
 /// visible, outside the unique key.
-fn transaction_double(s: &str) -> String {
-    let columns = list(merged(), "");
-    let staged = list(merged(), "s.");
+fn transaction_double(s: &str, rows: &str) -> String {
+    let columns = merged("");
+    let staged = merged("s.");
     format!(
         "INSERT INTO {s}.transaction ({columns}, duplicate_of) \
-         SELECT {staged}, w.transaction_id FROM pg_temp.njia_stage AS s \
+         SELECT {staged}, w.transaction_id FROM {rows} \
          JOIN {s}.transaction AS w ON w.shard_key = s.shard_key \
          AND w.duplicate_key = s.duplicate_key AND w.duplicate_of IS NULL \
-         WHERE s.touched & 1 <> 0 AND w.transaction_id <> s.transaction_id \
+         WHERE w.transaction_id <> s.transaction_id \
          ON CONFLICT (shard_key, transaction_id) DO NOTHING"
     )
 }
 
-fn exception_double(s: &str) -> String {
+fn exception_double(s: &str, rows: &str) -> String {
     format!(
         "INSERT INTO {s}.exception (shard_key, transaction_id, reason, journal, shard, lsn, other) \
          SELECT t.shard_key, t.transaction_id, 'double', s.journal, s.shard, s.lsn, t.duplicate_of \
-         FROM pg_temp.njia_stage AS s JOIN {s}.transaction AS t \
+         FROM {rows} JOIN {s}.transaction AS t \
          ON t.shard_key = s.shard_key AND t.transaction_id = s.transaction_id \
          WHERE t.duplicate_of IS NOT NULL ON CONFLICT DO NOTHING"
     )
 }
 
-fn exception_orphan(s: &str) -> String {
+fn exception_orphan(s: &str, rows: &str) -> String {
     format!(
         "INSERT INTO {s}.exception (shard_key, transaction_id, reason, journal, shard, lsn) \
          SELECT s.shard_key, s.transaction_id, 'orphan', s.journal, s.shard, s.lsn \
-         FROM pg_temp.njia_stage AS s WHERE NOT EXISTS (SELECT 1 FROM {s}.transaction AS t \
+         FROM {rows} WHERE NOT EXISTS (SELECT 1 FROM {s}.transaction AS t \
          WHERE t.shard_key = s.shard_key AND t.transaction_id = s.transaction_id) \
          ON CONFLICT DO NOTHING"
     )
@@ -216,18 +221,18 @@ fn exception_owed(s: &str) -> String {
     )
 }
 
-fn event_from_stage(s: &str) -> String {
-    let columns = list(event::COLUMNS.into_iter(), "");
+fn event_from_stage(s: &str, rows: &str) -> String {
+    let columns = names(&event::COLUMNS, "");
     format!(
-        "INSERT INTO {s}.event ({columns}) SELECT {columns} FROM pg_temp.njia_stage_event \
+        "INSERT INTO {s}.event ({columns}) SELECT {columns} FROM {rows} \
          ON CONFLICT (shard_key, journal, shard, lsn) DO NOTHING RETURNING lsn"
     )
 }
 
 /// Records that PostgreSQL has under these LSNs and that say something else.
-fn event_forks(s: &str) -> String {
+fn event_forks(s: &str, rows: &str) -> String {
     format!(
-        "SELECT count(*) FROM pg_temp.njia_stage_event AS s JOIN {s}.event AS e \
+        "SELECT count(*) FROM {rows} JOIN {s}.event AS e \
          ON e.shard_key = s.shard_key AND e.journal = s.journal AND e.shard = s.shard \
          AND e.lsn = s.lsn \
          WHERE e.transaction_id <> s.transaction_id OR e.kind <> s.kind OR e.at <> s.at"

@@ -1,118 +1,157 @@
 //! A staged row, on its way into `transaction`: its columns by group, and its cells.
+//!
+//! A row whose request is in the batch is nearly always the first of its transaction and is added;
+//! any other is laid over the row that is there.
 
 use domain::Amount;
 use domain::ids::{AcquirerId, IssuerId, RouteId};
 use domain::pan::MaskedPan;
 use domain::request::{IssuerLeg, Trace};
 
-use super::copy::{CopyBuffer, Row};
 use super::event::{Place, code, shard_key};
-use super::projection::{Asked, Ending, Projection, ReversalState, Staged, Touched};
+use super::projection::{Asked, Ending, ReversalState, Staged, Touched};
+use super::rows::{Row, RowBuffer};
 use super::settings::Names;
+use super::table::Column;
 use super::words;
 
 /// One group of columns of `transaction` that records set whole.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group {
     pub(crate) touched: Touched,
-    pub(crate) columns: &'static [&'static str],
+    pub(crate) columns: &'static [Column],
 }
 
 /// The key of `transaction` and where its fold stands; never merged group by group.
-pub(crate) const PLACE: [&str; 5] = ["shard_key", "transaction_id", "journal", "shard", "lsn"];
-/// Columns that the staging table has and `transaction` has not.
-pub(crate) const STAGE_ONLY: [&str; 2] = ["touched", "first_lsn"];
+pub(crate) const PLACE: [Column; 5] = [
+    Column::int2("shard_key"),
+    Column::uuid("transaction_id"),
+    Column::uuid("journal"),
+    Column::int4("shard"),
+    Column::int8("lsn"),
+];
+/// Which groups a row sets, where it is laid over another; `transaction` has no such column.
+const TOUCHED: Column = Column::int2("touched");
 
 /// All other columns, in the order in which [`write`] fills them.
 pub(crate) const GROUPS: [Group; 7] = [
     Group {
         touched: Touched::REQUEST,
         columns: &[
-            "admitted",
-            "acquirer_id",
-            "acquirer",
-            "class",
-            "duplicate_key",
-            "account_token",
-            "account_masked",
-            "amount",
-            "currency",
-            "processing_code",
-            "merchant_category",
-            "entry_mode",
-            "stan",
-            "transmitted",
-            "local_time",
-            "local_date",
-            "rrn",
-            "terminal",
-            "merchant",
-            "institution",
+            Column::time("admitted"),
+            Column::int4("acquirer_id"),
+            Column::text("acquirer"),
+            Column::text("class"),
+            Column::uuid("duplicate_key"),
+            Column::bytes("account_token"),
+            Column::text("account_masked"),
+            Column::int8("amount"),
+            Column::int2("currency"),
+            Column::text("processing_code"),
+            Column::text("merchant_category"),
+            Column::text("entry_mode"),
+            Column::int4("stan"),
+            Column::text("transmitted"),
+            Column::text("local_time"),
+            Column::text("local_date"),
+            Column::text("rrn"),
+            Column::text("terminal"),
+            Column::text("merchant"),
+            Column::text("institution"),
         ],
     },
     Group {
         touched: Touched::LEG,
         columns: &[
-            "route_id",
-            "route",
-            "candidate",
-            "issuer_id",
-            "issuer",
-            "link_id",
-            "leg_stan",
-            "leg_transmitted",
+            Column::int4("route_id"),
+            Column::text("route"),
+            Column::int2("candidate"),
+            Column::int4("issuer_id"),
+            Column::text("issuer"),
+            Column::int4("link_id"),
+            Column::int4("leg_stan"),
+            Column::text("leg_transmitted"),
         ],
     },
     Group {
         touched: Touched::OUTCOME,
         columns: &[
-            "state",
-            "approved",
-            "code",
-            "issuer_code",
-            "refusal",
-            "authorisation",
-            "answer_amount",
-            "decided",
+            Column::text("state"),
+            Column::bool("approved"),
+            Column::text("code"),
+            Column::text("issuer_code"),
+            Column::text("refusal"),
+            Column::text("authorisation"),
+            Column::int8("answer_amount"),
+            Column::time("decided"),
         ],
     },
     Group {
         touched: Touched::OWED,
-        columns: &["reversal_cause", "replacement", "reversal_owed"],
+        columns: &[
+            Column::text("reversal_cause"),
+            Column::int8("replacement"),
+            Column::time("reversal_owed"),
+        ],
     },
     Group {
         touched: Touched::ENDED,
         columns: &[
-            "reversal",
-            "reversal_code",
-            "reversal_attempts",
-            "reversal_ended",
+            Column::text("reversal"),
+            Column::text("reversal_code"),
+            Column::int8("reversal_attempts"),
+            Column::time("reversal_ended"),
         ],
     },
     Group {
         touched: Touched::LATE,
-        columns: &["late_code", "late_received"],
+        columns: &[Column::text("late_code"), Column::time("late_received")],
     },
     Group {
         touched: Touched::POSTED,
-        columns: &["posted", "fee", "entries"],
+        columns: &[
+            Column::int8("posted"),
+            Column::int8("fee"),
+            Column::int2("entries"),
+        ],
     },
 ];
 
-/// The columns of a staged row in the order of its cells.
-pub(crate) fn columns() -> impl Iterator<Item = &'static str> {
-    let groups = GROUPS.iter().flat_map(|group| group.columns.iter());
-    PLACE.iter().chain(STAGE_ONLY.iter()).chain(groups).copied()
+/// What a staged row is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It becomes a row of `transaction`.
+    Add,
+    /// It is compared with the row that is there.
+    Lay,
 }
 
-/// All rows of `projection` for a COPY into the staging table.
-pub(crate) fn write(projection: &Projection, place: Place, names: &Names) -> CopyBuffer {
-    const ROW_BYTES: usize = 640;
-    let width = columns().count();
-    let mut buffer = CopyBuffer::new(projection.rows().len() * ROW_BYTES);
-    for staged in projection.rows() {
+/// The columns of a staged row in the order of its cells.
+pub(crate) fn columns(what: Use) -> impl Iterator<Item = Column> {
+    let touched = match what {
+        Use::Add => None,
+        Use::Lay => Some(TOUCHED),
+    };
+    let groups = GROUPS.iter().flat_map(|group| group.columns.iter());
+    PLACE.into_iter().chain(touched).chain(groups.copied())
+}
+
+/// `staged`, in the order of [`columns`].
+pub(crate) fn write<'p>(
+    staged: impl Iterator<Item = &'p Staged>,
+    what: Use,
+    place: Place,
+    names: &Names,
+) -> RowBuffer {
+    const BUFFER_BYTES: usize = 64 * 1024;
+    let width = columns(what).count();
+    let mut buffer = RowBuffer::new(BUFFER_BYTES);
+    for staged in staged {
         let mut row = buffer.row(width);
         write_place(&mut row, staged, place);
+        if what == Use::Lay {
+            row.int2(staged.touched.bits());
+        }
         group(&mut row, 0, staged.request.as_ref(), |row, asked| {
             write_request(row, asked, names);
         });
@@ -159,8 +198,6 @@ fn write_place(row: &mut Row<'_>, staged: &Staged, place: Place) {
     row.uuid(place.journal.0);
     row.int4(u32::from(place.shard.0));
     row.int8(staged.lsn.0);
-    row.int2(staged.touched.bits());
-    row.int8(staged.first_lsn.0);
 }
 
 fn write_request(row: &mut Row<'_>, asked: &Asked, names: &Names) {

@@ -23,6 +23,7 @@ fn settings() -> ApplierSettings {
             issuers: Vec::new(),
             routes: Vec::new(),
         },
+        strategy: Strategy::Copy,
         batch: BatchPolicy::STANDARD,
         backoff: Backoff::STANDARD,
         drain: Duration::ZERO,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use persistence::applier::holds_password;
+use persistence::applier::{Strategy, holds_password};
 
 use super::report::Origin;
 use super::secret::{SecretPlace, Vault, is_reference};
@@ -22,6 +22,8 @@ pub struct Postgres {
     pub schema: String,
     /// Create and upgrade the tables at start.
     pub migrate: bool,
+    /// How rows reach the tables.
+    pub strategy: Strategy,
     /// Rows of one transaction.
     pub batch_rows_max: usize,
     /// Answers per shard that wait for PostgreSQL; with as many new requests are refused with 96.
@@ -60,6 +62,9 @@ pub(super) fn postgres(section: Section<'_>, vault: &Vault<'_>) -> Postgres {
             .and_then(|section| tls(section, vault)),
         schema: schema.unwrap_or_else(|| "njia".to_owned()),
         migrate: section.flag("migrate", false),
+        strategy: section
+            .parsed("strategy", strategy)
+            .unwrap_or(Strategy::Copy),
         batch_rows_max: section.number("batch_rows_max", 1..=10_000, 2_000),
         answers_waiting_max: section.number("answers_waiting_max", 1..=1_000_000, 10_000),
         shed_after: section.millis("shed_after_ms", 10..=60_000, 1_000),
@@ -129,6 +134,14 @@ fn tls(section: Section<'_>, vault: &Vault<'_>) -> Option<PostgresTls> {
             .zip(key)
             .map(|(certificate, key)| PostgresIdentity { certificate, key }),
     })
+}
+
+fn strategy(text: &str) -> Result<Strategy, String> {
+    match text {
+        "copy" => Ok(Strategy::Copy),
+        "unnest" => Ok(Strategy::Unnest),
+        _ => Err("takes copy or unnest".to_owned()),
+    }
 }
 
 fn schema_name(text: &str) -> Result<String, String> {

@@ -203,6 +203,7 @@ pub(super) fn settings(
             routes: names(&mut config.routes.iter().map(|route| &route.name)),
         },
         fees: Fees { basis_points: fees },
+        strategy: postgres.strategy,
         batch: batch_policy(config, postgres),
         backoff: Backoff::STANDARD,
         drain: DRAIN,

@@ -58,7 +58,6 @@ async fn fault_018_a_journal_that_cannot_be_read_is_tried_again_and_holds_up_no_
     assert_eq!(count(&client, "{s}.event").await, 1_400);
 }
 
-#[tokio::test]
 async fn fault_033_a_backend_that_is_terminated_at_any_moment_costs_nothing() {
     let cluster = migrated().await;
     let log = Log::new(1);
@@ -78,7 +77,6 @@ async fn fault_033_a_backend_that_is_terminated_at_any_moment_costs_nothing() {
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
 }
 
-#[tokio::test]
 async fn fault_033_a_server_that_crashes_in_the_middle_of_batches_costs_nothing() {
     let mut cluster = migrated().await;
     let log = Log::new(1);
@@ -98,7 +96,6 @@ async fn fault_033_a_server_that_crashes_in_the_middle_of_batches_costs_nothing(
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
 }
 
-#[tokio::test]
 async fn fault_011_a_commit_without_answer_is_settled_by_the_watermark() {
     let cluster = migrated().await;
     let log = Log::new(1);
@@ -123,7 +120,6 @@ async fn fault_011_a_commit_without_answer_is_settled_by_the_watermark() {
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
 }
 
-#[tokio::test]
 async fn fault_041_a_connection_that_is_swallowed_in_commit_is_given_up_and_the_watermark_decides()
 {
     let cluster = migrated().await;
@@ -152,7 +148,6 @@ async fn fault_041_a_connection_that_is_swallowed_in_commit_is_given_up_and_the_
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
 }
 
-#[tokio::test]
 async fn fault_034_a_failover_that_lost_the_last_batches_is_applied_again() {
     let mut cluster = migrated().await;
     let log = Log::new(1);
@@ -202,7 +197,6 @@ async fn fault_034_records_that_a_failover_lost_and_that_are_retired_stop_the_ap
     );
 }
 
-#[tokio::test]
 async fn a_watermark_moved_back_by_hand_makes_no_doubles() {
     let cluster = migrated().await;
     let log = Log::new(1);
@@ -221,7 +215,6 @@ async fn a_watermark_moved_back_by_hand_makes_no_doubles() {
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
 }
 
-#[tokio::test]
 async fn other_records_under_the_same_numbers_stop_the_applier() {
     let cluster = migrated().await;
     let (log, fork) = (Log::new(1), Log::new(1));
@@ -243,7 +236,6 @@ async fn other_records_under_the_same_numbers_stop_the_applier() {
     assert_eq!(count(&client, "{s}.event").await, 4, "nothing was written");
 }
 
-#[tokio::test]
 async fn fault_036_a_locked_table_is_waited_for() {
     let cluster = migrated().await;
     let log = Log::new(1);
@@ -263,7 +255,6 @@ async fn fault_036_a_locked_table_is_waited_for() {
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
 }
 
-#[tokio::test]
 async fn fault_036_a_batch_that_takes_too_long_is_given_up_and_done_again() {
     let cluster = migrated().await;
     let client = connect(&cluster).await;
@@ -289,7 +280,6 @@ async fn fault_036_a_batch_that_takes_too_long_is_given_up_and_done_again() {
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
 }
 
-#[tokio::test]
 async fn fault_018_an_applier_that_is_dropped_in_mid_batch_leaves_nothing_half() {
     let cluster = migrated().await;
     let log = Log::new(1);
@@ -306,4 +296,17 @@ async fn fault_018_an_applier_that_is_dropped_in_mid_batch_leaves_nothing_half()
     applier.caught_up(&log).await;
     applier.finish().await;
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
+}
+
+for_each_strategy! {
+    fault_033_a_backend_that_is_terminated_at_any_moment_costs_nothing,
+    fault_033_a_server_that_crashes_in_the_middle_of_batches_costs_nothing,
+    fault_011_a_commit_without_answer_is_settled_by_the_watermark,
+    fault_041_a_connection_that_is_swallowed_in_commit_is_given_up_and_the_watermark_decides,
+    fault_034_a_failover_that_lost_the_last_batches_is_applied_again,
+    a_watermark_moved_back_by_hand_makes_no_doubles,
+    other_records_under_the_same_numbers_stop_the_applier,
+    fault_036_a_locked_table_is_waited_for,
+    fault_036_a_batch_that_takes_too_long_is_given_up_and_done_again,
+    fault_018_an_applier_that_is_dropped_in_mid_batch_leaves_nothing_half,
 }

@@ -12,7 +12,7 @@ use crate::rig::{Running, assert_applied, connect, count, migrated, run, setting
 use crate::workload::Workload;
 
 /// From now on the server refuses the records of `poison` table, each with its own SQLSTATE.
-async fn refuse(client: &Client, poison: &[(u64, &str)]) {
+pub async fn refuse(client: &Client, poison: &[(u64, &str)]) {
     run(
         client,
         "CREATE TABLE {s}.poison (lsn bigint PRIMARY KEY, code text NOT NULL); \
@@ -55,7 +55,6 @@ async fn check(poison: &[(u64, &str)]) {
     }
 }
 
-#[tokio::test]
 async fn fault_037_first_last_and_edges_of_batches() {
     check(&[
         (1, "22021"),
@@ -67,14 +66,12 @@ async fn fault_037_first_last_and_edges_of_batches() {
     .await;
 }
 
-#[tokio::test]
 async fn fault_037_neighbours_and_a_whole_run() {
     let run: Vec<(u64, &str)> = (240..=260).map(|lsn| (lsn, "23505")).collect();
     check(&run).await;
     check(&[(2, "22021"), (3, "22021"), (250, "22P02"), (251, "22003")]).await;
 }
 
-#[tokio::test]
 async fn fault_037_every_position_of_a_batch() {
     let cluster = migrated().await;
     let client = connect(&cluster).await;
@@ -103,7 +100,6 @@ async fn fault_037_every_position_of_a_batch() {
     assert_applied(&cluster, &log, &refused).await;
 }
 
-#[tokio::test]
 async fn fault_037_the_quarantined_bytes_are_the_record_and_what_follows_is_an_orphan() {
     let cluster = migrated().await;
     let client = connect(&cluster).await;
@@ -139,7 +135,6 @@ async fn fault_037_the_quarantined_bytes_are_the_record_and_what_follows_is_an_o
     assert_eq!(count(&client, &orphan).await, 1);
 }
 
-#[tokio::test]
 async fn fault_037_an_error_at_commit_is_found_like_any_other() {
     let cluster = migrated().await;
     let client = connect(&cluster).await;
@@ -160,7 +155,6 @@ async fn fault_037_an_error_at_commit_is_found_like_any_other() {
     assert_applied(&cluster, &log, &BTreeSet::from([333])).await;
 }
 
-#[tokio::test]
 async fn a_table_that_refuses_everything_is_a_fault_of_the_table() {
     let cluster = migrated().await;
     let client = connect(&cluster).await;
@@ -186,4 +180,13 @@ async fn a_table_that_refuses_everything_is_a_fault_of_the_table() {
     applier.caught_up(&log).await;
     applier.finish().await;
     assert_applied(&cluster, &log, &(1..=5).collect()).await;
+}
+
+for_each_strategy! {
+    fault_037_first_last_and_edges_of_batches,
+    fault_037_neighbours_and_a_whole_run,
+    fault_037_every_position_of_a_batch,
+    fault_037_the_quarantined_bytes_are_the_record_and_what_follows_is_an_orphan,
+    fault_037_an_error_at_commit_is_found_like_any_other,
+    a_table_that_refuses_everything_is_a_fault_of_the_table,
 }

@@ -63,19 +63,16 @@ async fn check_retried(code: &str, class: FailureClass) {
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
 }
 
-#[tokio::test]
 async fn fault_038_deadlock_and_serialization_failures_are_retried() {
     check_retried("40P01", FailureClass::Rollback).await;
     check_retried("40001", FailureClass::Rollback).await;
 }
 
-#[tokio::test]
 async fn fault_039_a_full_disk_and_too_many_connections_are_waited_for() {
     check_retried("53100", FailureClass::Resources).await;
     check_retried("53300", FailureClass::Resources).await;
 }
 
-#[tokio::test]
 async fn fault_039_a_missing_column_pauses() {
     let away = "ALTER TABLE {s}.transaction RENAME COLUMN rrn TO elsewhere";
     let back = "ALTER TABLE {s}.transaction RENAME COLUMN elsewhere TO rrn";
@@ -104,7 +101,6 @@ async fn a_server_that_does_not_wait_for_its_disk_is_refused() {
     check(35, away, FailureClass::NotSynchronous, back).await;
 }
 
-#[tokio::test]
 async fn a_server_that_stops_waiting_for_its_disk_is_refused_at_the_next_batch() {
     let cluster = migrated().await;
     let client = connect(&cluster).await;
@@ -150,7 +146,6 @@ async fn role(client: &Client) {
     .await;
 }
 
-#[tokio::test]
 async fn fault_039_a_role_without_permission_pauses_and_the_granted_one_suffices() {
     let cluster = migrated().await;
     let client = connect(&cluster).await;
@@ -206,4 +201,12 @@ fn with_password(
         Ok(urls[at].clone())
     };
     settings_of(SecretSource::asked(ask), 1)
+}
+
+for_each_strategy! {
+    fault_038_deadlock_and_serialization_failures_are_retried,
+    fault_039_a_full_disk_and_too_many_connections_are_waited_for,
+    fault_039_a_missing_column_pauses,
+    a_server_that_stops_waiting_for_its_disk_is_refused_at_the_next_batch,
+    fault_039_a_role_without_permission_pauses_and_the_granted_one_suffices,
 }

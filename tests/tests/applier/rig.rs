@@ -9,7 +9,7 @@ use domain::time::Instant;
 use njia_tests::postgres::Cluster;
 use persistence::applier::{
     Applier, ApplierError, ApplierSettings, Backoff, BatchPolicy, Fees, Names, Payload, SchemaName,
-    SecretSource, Server, ShardJournal, Status, Timeouts, migrate,
+    SecretSource, Server, ShardJournal, Status, Strategy, Timeouts, migrate,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -25,7 +25,17 @@ pub const MIGRATIONS: [i32; 3] = [1, 2, 3];
 /// No condition of these tests takes longer on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Settings with short waits, of node 1.
+tokio::task_local! {
+    /// How the appliers of the running test bring their rows in.
+    static STRATEGY: Strategy;
+}
+
+/// Runs a test whose appliers work by `strategy`.
+pub async fn by(strategy: Strategy, test: impl Future<Output = ()>) {
+    STRATEGY.scope(strategy, test).await;
+}
+
+/// Settings with short waits, of node 1, by the strategy of the test.
 pub fn settings(url: String, owner: u128) -> ApplierSettings {
     settings_of(SecretSource::fixed(url), owner)
 }
@@ -53,6 +63,7 @@ pub fn settings_of(url: SecretSource, owner: u128) -> ApplierSettings {
         fees: Fees {
             basis_points: oracle::FEES.to_vec(),
         },
+        strategy: STRATEGY.try_with(|by| *by).unwrap_or(Strategy::Copy),
         batch: BatchPolicy {
             records_max: 500,
             records_min: 1,
@@ -179,9 +190,8 @@ pub async fn run(client: &Client, sql: &str) {
         .unwrap();
 }
 
-/// Everything that must hold once `log` has been applied: each record once, the projection equal to
-/// the fold, the sums equal per currency, the watermark at the end.
-pub async fn assert_applied(cluster: &Cluster, log: &Log, refused: &BTreeSet<u64>) {
+/// Each record of `log` is there once, and the watermark at the end.
+pub async fn assert_kept(cluster: &Cluster, log: &Log, refused: &BTreeSet<u64>) {
     let client = connect(cluster).await;
     let last = i64::try_from(log.durable().0).unwrap();
     let quarantined = i64::try_from(refused.len()).unwrap();
@@ -192,6 +202,13 @@ pub async fn assert_applied(cluster: &Cluster, log: &Log, refused: &BTreeSet<u64
     assert_eq!(aside, quarantined, "quarantine");
     let watermark = format!("{{s}}.watermark WHERE {journal} AND lsn = {last}");
     assert_eq!(count(&client, &watermark).await, 1, "watermark");
+}
+
+/// Everything that must hold once `log` alone has been applied: each record once, the projection
+/// equal to the fold, the sums equal per currency, the watermark at the end.
+pub async fn assert_applied(cluster: &Cluster, log: &Log, refused: &BTreeSet<u64>) {
+    assert_kept(cluster, log, refused).await;
+    let client = connect(cluster).await;
     let expected = oracle::fold(log, refused);
     let held = oracle::projection(&client, SCHEMA).await;
     oracle::assert_equal(&held, &expected);

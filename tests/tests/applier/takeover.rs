@@ -13,7 +13,6 @@ use crate::log::Log;
 use crate::rig::{Running, assert_applied, connect, count, migrated, run, settings, until};
 use crate::workload::Workload;
 
-#[tokio::test]
 async fn fault_035_of_two_appliers_the_later_one_goes_on_and_the_other_stops() {
     let cluster = migrated().await;
     let log = Log::new(1);
@@ -31,7 +30,6 @@ async fn fault_035_of_two_appliers_the_later_one_goes_on_and_the_other_stops() {
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
 }
 
-#[tokio::test]
 async fn fault_035_many_take_overs_in_mid_batch_make_no_doubles() {
     let cluster = migrated().await;
     let log = Log::new(1);
@@ -109,7 +107,6 @@ async fn fault_034_a_promoted_standby_that_lacks_the_last_batches_gets_them_agai
     assert_applied(&standby, &log, &BTreeSet::new()).await;
 }
 
-#[tokio::test]
 async fn a_watermark_that_somebody_else_moved_stops_the_applier() {
     let cluster = migrated().await;
     let log = Log::new(1);
@@ -254,4 +251,10 @@ async fn a_drained_journal_is_sealed_at_its_end() {
     let sealed: Vec<_> = known.iter().filter(|row| row.sealed).collect();
     assert_eq!(sealed.len(), 1);
     assert_eq!((sealed[0].journal, sealed[0].lsn), (old.journal, Lsn(700)));
+}
+
+for_each_strategy! {
+    fault_035_of_two_appliers_the_later_one_goes_on_and_the_other_stops,
+    fault_035_many_take_overs_in_mid_batch_make_no_doubles,
+    a_watermark_that_somebody_else_moved_stops_the_applier,
 }

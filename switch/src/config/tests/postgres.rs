@@ -1,5 +1,7 @@
 //! `[postgres]`: secrets by reference, read again, and certificates that go together.
 
+use persistence::applier::Strategy;
+
 use super::*;
 
 fn postgres_of(lines: &str, more: &[(&str, &str)]) -> Config {
@@ -83,6 +85,21 @@ fn answers_wait_for_postgresql_only_where_there_is_one() {
     check_refused(
         &format!("{url}\nshed_after_ms = 500\nanswer_wait_max_ms = 499"),
         "`answer_wait_max_ms` is below `shed_after_ms`",
+    );
+}
+
+#[test]
+fn rows_reach_the_tables_by_copy_unless_it_says_otherwise() {
+    let strategy = |line: &str| {
+        let config = postgres_of(&format!("url = \"host=db user=u\"\n{line}"), &[]);
+        config.postgres.as_ref().unwrap().strategy
+    };
+    assert_eq!(strategy(""), Strategy::Copy);
+    assert_eq!(strategy("strategy = \"copy\""), Strategy::Copy);
+    assert_eq!(strategy("strategy = \"unnest\""), Strategy::Unnest);
+    check_refused(
+        "url = \"host=db user=u\"\nstrategy = \"insert\"",
+        "`strategy` takes copy or unnest",
     );
 }
 

@@ -1,33 +1,68 @@
-//! Rows in the binary format of COPY (PostgreSQL documentation, COPY, "Binary Format").
+//! Rows in the binary format of COPY (PostgreSQL documentation, COPY, "Binary Format"), or as one
+//! array for each column: an element of an array has the same bytes as a cell.
 //!
 //! Written straight into one buffer that goes out as a whole: `BinaryCopyInWriter` calls a trait
 //! object per cell and was some fifteen times slower for one user (rust-postgres #1114).
 
+use std::error::Error;
+
+use bytes::BytesMut;
 use domain::network::SettlementDate;
 use domain::time::WallTime;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-/// Rows of one COPY.
+use super::table::Column;
+
+/// Rows of one table.
 #[derive(Debug)]
-pub(crate) struct CopyBuffer {
+pub(crate) struct RowBuffer {
     bytes: Vec<u8>,
+    rows: usize,
 }
 
-impl CopyBuffer {
+impl RowBuffer {
     /// No row yet; room for `bytes`.
     pub(crate) fn new(bytes: usize) -> Self {
         let mut buffer = Vec::with_capacity(bytes.max(HEADER.len()));
         buffer.extend_from_slice(HEADER);
-        Self { bytes: buffer }
+        Self {
+            bytes: buffer,
+            rows: 0,
+        }
     }
 
     /// Begins a row of `columns`; the writer must be given exactly so many cells.
     pub(crate) fn row(&mut self, columns: usize) -> Row<'_> {
         let count = i16::try_from(columns).unwrap_or(i16::MAX);
         self.bytes.extend_from_slice(&count.to_be_bytes());
+        self.rows += 1;
         Row {
             bytes: &mut self.bytes,
             missing: columns,
         }
+    }
+
+    /// How many rows there are.
+    pub(crate) fn rows(&self) -> u64 {
+        u64::try_from(self.rows).unwrap_or(u64::MAX)
+    }
+
+    /// One array for each of `columns`, which are those of the rows.
+    pub(crate) fn arrays(&self, columns: &[Column]) -> Vec<Array> {
+        let room = self.bytes.len() / columns.len().max(1);
+        let mut arrays: Vec<Array> = columns
+            .iter()
+            .map(|column| Array::new(&column.cell(), self.rows, room))
+            .collect();
+        let mut cells = Cells(self.bytes.get(HEADER.len()..).unwrap_or_default());
+        for _ in 0..self.rows {
+            cells.begin(columns.len());
+            for array in &mut arrays {
+                array.bytes.extend_from_slice(cells.next());
+            }
+        }
+        assert!(cells.0.is_empty(), "rows must have these columns");
+        arrays
     }
 
     /// The whole stream, with its trailer.
@@ -35,6 +70,72 @@ impl CopyBuffer {
         self.bytes.extend_from_slice(&(-1_i16).to_be_bytes());
         self.bytes
     }
+}
+
+/// The cells of written rows, each with its length before it.
+struct Cells<'b>(&'b [u8]);
+
+impl<'b> Cells<'b> {
+    /// Passes by the head of a row.
+    fn begin(&mut self, columns: usize) {
+        let head = self.take(size_of::<i16>());
+        debug_assert_eq!(
+            head,
+            i16::try_from(columns).unwrap_or(i16::MAX).to_be_bytes(),
+            "cells and columns go together"
+        );
+    }
+
+    fn next(&mut self) -> &'b [u8] {
+        let len = self
+            .0
+            .first_chunk()
+            .map_or(-1, |len| i32::from_be_bytes(*len));
+        // NULL is a length of -1 with nothing behind it.
+        self.take(size_of::<i32>() + usize::try_from(len).unwrap_or(0))
+    }
+
+    fn take(&mut self, len: usize) -> &'b [u8] {
+        let (cell, rest) = self.0.split_at_checked(len).unwrap_or_default();
+        self.0 = rest;
+        cell
+    }
+}
+
+/// All cells of one column, as a parameter (`array_recv` of PostgreSQL: dimensions, whether there
+/// are NULLs, type of the elements, their number, the lower bound, then each with its length).
+#[derive(Debug)]
+pub(crate) struct Array {
+    bytes: Vec<u8>,
+}
+
+impl Array {
+    fn new(cell: &Type, rows: usize, room: usize) -> Self {
+        const DIMENSIONS: i32 = 1;
+        const HAS_NULLS: i32 = 1;
+        const FIRST: i32 = 1;
+        let rows = i32::try_from(rows).unwrap_or(i32::MAX);
+        let mut bytes = Vec::with_capacity(room);
+        bytes.extend_from_slice(&DIMENSIONS.to_be_bytes());
+        bytes.extend_from_slice(&HAS_NULLS.to_be_bytes());
+        bytes.extend_from_slice(&cell.oid().to_be_bytes());
+        bytes.extend_from_slice(&rows.to_be_bytes());
+        bytes.extend_from_slice(&FIRST.to_be_bytes());
+        Self { bytes }
+    }
+}
+
+impl ToSql for Array {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.extend_from_slice(&self.bytes);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
 }
 
 /// Signature, no flags, no header extension.
@@ -153,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_header_rows_and_trailer() {
-        let mut buffer = CopyBuffer::new(64);
+        let mut buffer = RowBuffer::new(64);
         let mut row = buffer.row(3);
         row.int2(7);
         row.null();
@@ -166,8 +267,31 @@ mod tests {
     }
 
     #[test]
+    fn columns_are_arrays_of_the_same_cells() {
+        let columns = [Column::int2("a"), Column::text("b")];
+        let mut buffer = RowBuffer::new(64);
+        for (number, text) in [(7, "ab"), (8, "")] {
+            let mut row = buffer.row(2);
+            row.int2(number);
+            row.text_or_null(text);
+            row.end();
+        }
+        let [numbers, texts] = <[Array; 2]>::try_from(buffer.arrays(&columns)).unwrap();
+        let head = |oid: u8| [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, oid, 0, 0, 0, 2, 0, 0, 0, 1];
+        let (int2, text) = (head(21), head(25));
+        assert_eq!(
+            numbers.bytes,
+            [&int2[..], b"\0\0\0\x02\0\x07\0\0\0\x02\0\x08"].concat()
+        );
+        assert_eq!(
+            texts.bytes,
+            [&text[..], b"\0\0\0\x02ab\xff\xff\xff\xff"].concat()
+        );
+    }
+
+    #[test]
     fn dates_count_from_the_year_2000() {
-        let mut buffer = CopyBuffer::new(64);
+        let mut buffer = RowBuffer::new(64);
         let mut row = buffer.row(2);
         row.date(SettlementDate::at(WallTime::from_unix_millis(
             946_684_800_000,
@@ -181,7 +305,7 @@ mod tests {
 
     #[test]
     fn times_count_from_the_year_2000() {
-        let mut buffer = CopyBuffer::new(64);
+        let mut buffer = RowBuffer::new(64);
         let mut row = buffer.row(2);
         row.time(WallTime::from_unix_millis(946_684_800_001));
         row.time(WallTime::from_unix_millis(0));
