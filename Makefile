@@ -1,6 +1,6 @@
 # Entry points. What each does is in scripts/; `make` alone lists them.
 .POSIX:
-.PHONY: help demo test sim limit bench fuzz crash chaos drain clean-demo
+.PHONY: help demo test sim limit bench fuzz crash chaos drain applier clean-demo
 
 help:
 	@echo "make demo        build, run 10,000 transactions per second for 20 s, verify, clean up"
@@ -15,6 +15,8 @@ help:
 	@echo "                 null control; closes with a table. RATE=, SEED=, BACKLOG=0 (MiB)"
 	@echo "make chaos       MINUTES=10 of bad connections, kills and outages by SEED=1; then money"
 	@echo "make drain       ENTRIES=10000 reversals to one issuer: how many a second; POISONED=32"
+	@echo "make applier     rows a second into PostgreSQL by either strategy, beside bare COPY;"
+	@echo "                 BATCH='2000 500'"
 	@echo "make clean-demo  remove folders that KEEP=1 left"
 
 demo:
@@ -45,6 +47,9 @@ chaos:
 
 drain:
 	@sh scripts/drain.sh
+
+applier:
+	@sh scripts/applier.sh $(BATCH)
 
 clean-demo:
 	rm -rf $${CARGO_TARGET_DIR:-target}/njia-demo*
