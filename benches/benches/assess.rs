@@ -169,7 +169,7 @@ fn assess(criterion: &mut Criterion) {
         let mut arrivals = Arrivals::of(accounts);
         for _ in 0..accounts * 3 {
             let (facts, now) = arrivals.next();
-            engine.observe(facts, now);
+            engine.observe(facts, Duration::ZERO, now);
         }
         group.bench_function(format!("{accounts} accounts"), |bench| {
             bench.iter(|| {

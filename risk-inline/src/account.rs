@@ -89,6 +89,11 @@ impl Account {
         Verdict::Accept
     }
 
+    /// Requests and minor units in each window, as of its newest time.
+    pub(crate) fn sums(&self) -> [(u32, u64); Policy::WINDOWS_MAX] {
+        self.rings.each_ref().map(Ring::sum)
+    }
+
     /// Something of each of its cache lines.
     pub(crate) fn sample(&self) -> [u64; Policy::WINDOWS_MAX] {
         self.rings.each_ref().map(Ring::sample)

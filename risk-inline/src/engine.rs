@@ -64,29 +64,36 @@ impl RiskEngine {
             return Verdict::AMOUNT_LIMIT;
         }
         match limits.windows() {
-            Some(windows) => self.velocity.assess(movement(facts), windows, now),
+            Some(windows) => self
+                .velocity
+                .assess(movement(facts), windows, counted_at(now)),
             None => Verdict::Accept,
         }
     }
 
-    /// Counts a request that was accepted before a restart, without a verdict. `at` is when that
-    /// was, on the present clock: its zero must lie so far back that the longest window fits before
-    /// it. Requests may come in any order; those that have left all windows change nothing.
-    pub fn observe(&mut self, facts: &Facts, at: Instant) {
-        if let Some(past) = self.past(facts, at) {
+    /// Counts a request that was accepted before a restart, `age` ago, without a verdict. Requests
+    /// may come in any order, and after younger ones: each counts for as long as it would have
+    /// without a restart. Those that have left all windows change nothing.
+    pub fn observe(&mut self, facts: &Facts, age: Duration, now: Instant) {
+        if let Some(past) = self.past(facts, age, now) {
             self.observe_all(&[past]);
         }
     }
 
-    /// What [`RiskEngine::observe`] would count of a request; `None` when nothing.
+    /// What [`RiskEngine::observe`] would count of a request; `None` when nothing. Another engine
+    /// of the same policy may count it, if `now` is of the same clock.
     #[must_use]
-    pub fn past(&self, facts: &Facts, at: Instant) -> Option<Past> {
-        if self.rules.allow.contains(&facts.account) {
+    pub fn past(&self, facts: &Facts, age: Duration, now: Instant) -> Option<Past> {
+        if age >= self.rules.idle_max || self.rules.allow.contains(&facts.account) {
             return None;
         }
         let limits = self.rules.limits.of(facts)?;
         limits.windows()?;
         let movement = movement(facts);
+        let age_nanos = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+        let now_nanos = counted_at(now).as_nanos();
+        debug_assert!(age_nanos <= LEAD_NANOS, "the clock reaches back far enough");
+        let at = Instant::from_nanos(now_nanos.saturating_sub(age_nanos));
         Some(Past { movement, at })
     }
 
@@ -109,10 +116,17 @@ impl RiskEngine {
         Ok(())
     }
 
+    /// Requests and minor units that each window holds of the account and the currency of `facts`:
+    /// what limits are compared with. Changes nothing.
+    #[must_use]
+    pub fn counted(&self, facts: &Facts, now: Instant) -> [(u32, u64); Policy::WINDOWS_MAX] {
+        self.velocity.counted(movement(facts).key, counted_at(now))
+    }
+
     /// Forgets at most `steps_max` accounts that have been idle for longer than any window, and
     /// says how many. Nothing depends on it but [`RiskEngine::accounts`].
     pub fn expire(&mut self, steps_max: usize, now: Instant) -> usize {
-        self.velocity.expire(steps_max, now)
+        self.velocity.expire(steps_max, counted_at(now))
     }
 
     /// Accounts that have counters.
@@ -159,6 +173,12 @@ impl Rules {
     }
 }
 
+/// `now` on the clock of the counters. The shell's may begin with the process, and a journal goes
+/// back further: what happened before its zero needs a place too.
+const fn counted_at(now: Instant) -> Instant {
+    Instant::from_nanos(now.as_nanos().saturating_add(LEAD_NANOS))
+}
+
 const fn movement(facts: &Facts) -> Movement {
     Movement {
         key: AccountKey {
@@ -168,6 +188,10 @@ const fn movement(facts: &Facts) -> Movement {
         minor: facts.amount.minor(),
     }
 }
+
+/// How far the zero of the counters' clock lies before the shell's: no request counts for longer
+/// than a quarter more than the longest window.
+const LEAD_NANOS: u64 = VelocityWindow::LENGTH_MAX.as_secs() * 1_250_000_000;
 
 #[cfg(test)]
 pub(crate) mod samples;

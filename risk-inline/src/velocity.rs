@@ -13,7 +13,7 @@ use domain::time::Instant;
 
 use crate::account::{Account, AccountKey, Widths};
 use crate::hash::hash;
-use crate::policy::WindowLimits;
+use crate::policy::{Policy, WindowLimits};
 use crate::verdict::Verdict;
 
 /// Counters of up to as many accounts as it was made for.
@@ -99,7 +99,8 @@ impl VelocityTable {
         verdict
     }
 
-    /// Counts requests of the past, in their order.
+    /// Counts requests of the past, each at its own time. While no account has to make room for
+    /// another, their order changes nothing.
     ///
     /// Warning to the editor: a count may wait for memory five times, one after the other. Looking
     /// at all accounts of a group before counting the first lets those waits overlap; the counts
@@ -181,6 +182,20 @@ impl VelocityTable {
         self.used = 0;
         self.widths = widths;
         self.idle_max = idle_max;
+    }
+
+    /// What each window holds of the account at `now`.
+    pub(crate) fn counted(
+        &self,
+        key: AccountKey,
+        now: Instant,
+    ) -> [(u32, u64); Policy::WINDOWS_MAX] {
+        let found = self.find(key).and_then(|index| self.at(index));
+        let Some(mut account) = found.cloned() else {
+            return [(0, 0); Policy::WINDOWS_MAX];
+        };
+        account.slide(&self.widths, now);
+        account.sums()
     }
 
     pub(crate) const fn used(&self) -> usize {

@@ -26,6 +26,7 @@ use crate::crypto::{CryptoError, Keyring};
 use crate::echo::EchoReader;
 use crate::endpoint::issuer_wires;
 use crate::mesh;
+use crate::shard::exchange;
 use crate::shard::setup::{self, ShardSeed};
 use crate::sys::family_of;
 
@@ -142,10 +143,9 @@ fn seeds(
     let echo = EchoReader::new();
     let clock = shared.node().clock();
     let mut seeds = Vec::new();
-    for (ends, shared) in mesh::build(shards, config.limits.mesh_messages_max)
-        .into_iter()
-        .zip(&shared.shards)
-    {
+    let meshes = mesh::build(shards, config.limits.mesh_messages_max);
+    let exchanges = exchange::build(shards);
+    for ((mesh, exchange), shared) in meshes.into_iter().zip(exchanges).zip(&shared.shards) {
         let identity = manifest.identity(shared.id);
         let (mut keyring, wrapped) = Keyring::new(&config.keys, &identity, start)?;
         // Before any shard writes: one that is refused later would leave behind a data key of this
@@ -162,7 +162,8 @@ fn seeds(
             keyring,
             journal: journal_settings(config, manifest, identity, wrapped, clock),
             start,
-            mesh: ends,
+            mesh,
+            exchange,
             wires: wires.clone(),
             echo: echo.clone(),
             metrics: shared.metrics.clone(),

@@ -10,6 +10,7 @@ mod advising;
 pub(crate) mod asking;
 pub(crate) mod awaiting;
 mod build;
+pub(crate) mod exchange;
 mod intake;
 mod issuing;
 mod key_changes;

@@ -89,6 +89,12 @@ pub enum Driver {
     CompletesElsewhere,
     /// Puts what a lost connection left of a frame before the first one of the next.
     KeepsHalfFrames,
+    /// Counts what a start finds of an account's past where it finds it.
+    CountsPastAtOwner,
+    /// Counts what a start finds of an account's past as of the moment of the start.
+    CountsPastAsPresent,
+    /// Counts each intent that a start finds, also those of one request.
+    CountsPastTwice,
 }
 
 /// How much of the world takes part.

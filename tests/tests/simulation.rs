@@ -66,6 +66,7 @@ fn every_promise_holds_in_every_seed() {
         ("spoilt messages", sum.seen.garbled, 100),
         ("frames in pieces", sum.seen.split, 1_000),
         ("pieces of lost connections", sum.seen.halved, 50),
+        ("pasts of other shards", sum.seen.past_elsewhere, 100),
     ]);
 }
 
@@ -236,4 +237,19 @@ fn a_completion_request_to_another_issuer_is_caught() {
 #[test]
 fn half_a_frame_before_the_first_one_of_the_next_connection_is_caught() {
     caught(Driver::KeepsHalfFrames, &["wire", "sum", "L2", "pending"]);
+}
+
+#[test]
+fn a_past_that_is_counted_where_it_is_found_is_caught() {
+    caught(Driver::CountsPastAtOwner, &["R-14"]);
+}
+
+#[test]
+fn a_past_that_is_counted_as_the_present_is_caught() {
+    caught(Driver::CountsPastAsPresent, &["R-14"]);
+}
+
+#[test]
+fn a_past_that_is_counted_for_each_candidate_is_caught() {
+    caught(Driver::CountsPastTwice, &["R-14"]);
 }

@@ -253,6 +253,12 @@ impl Engine {
         self.replay_record(record)
     }
 
+    /// Whether a record that was fed began this transaction; before [`Engine::recovered`].
+    #[must_use]
+    pub fn has_replayed(&self, id: domain::ids::TransactionId) -> bool {
+        self.replayed(id).is_some()
+    }
+
     /// Says where the journal that was fed ends: the next record that this engine writes is
     /// `next_lsn`. For a shell that learns it only by reading the journal to its end.
     pub fn resume_at(&mut self, next_lsn: Lsn) {

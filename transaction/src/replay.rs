@@ -463,7 +463,7 @@ impl Engine {
         })
     }
 
-    fn replayed(&self, id: TransactionId) -> Option<Handle> {
+    pub(crate) fn replayed(&self, id: TransactionId) -> Option<Handle> {
         let by_id = &self.replay.as_ref()?.by_id;
         let is_it = |index| self.table.at(index).is_some_and(|found| found.id == id);
         by_id

@@ -134,7 +134,7 @@ fn the_allow_list_lifts_limits_but_not_the_block_list() {
     for _ in 0..20 {
         for allowed in [facts(5, BIN, 1_000, KES), facts(6, b"422222", 999_999, KES)] {
             assert_eq!(engine.assess(&allowed, at(0)), Verdict::Accept);
-            engine.observe(&allowed, at(0));
+            engine.observe(&allowed, seconds(0), at(0));
         }
     }
     assert_eq!(engine.accounts(), 0, "nothing is counted");
@@ -195,14 +195,17 @@ fn the_longer_window_holds_when_the_shorter_one_is_free_again() {
 fn what_was_observed_after_a_restart_counts() {
     let mut engine = engine(policy());
     let request = facts(1, BIN, 10, KES);
-    // Not in the order of time, and one that has left both windows.
-    for second in [9_990, 9_930, 9_985, 9_000] {
-        engine.observe(&request, at(second));
+    // Not in the order of time, one that has left both windows, and all before the clock's zero.
+    for age in [10, 70, 15, 1_000] {
+        engine.observe(&request, seconds(age), at(0));
     }
-    assert_eq!(engine.assess(&request, at(10_000)), Verdict::VELOCITY_COUNT);
-    // 9,930 has left the shorter window.
-    assert_eq!(engine.assess(&request, at(10_020)), Verdict::Accept);
-    assert_eq!(engine.assess(&request, at(10_020)), Verdict::VELOCITY_COUNT);
+    assert_eq!(engine.counted(&request, at(0))[..2], [(3, 30), (3, 30)]);
+    let stranger = facts(2, BIN, 10, KES);
+    assert_eq!(engine.counted(&stranger, at(0))[..2], [(0, 0), (0, 0)]);
+    assert_eq!(engine.assess(&request, at(0)), Verdict::VELOCITY_COUNT);
+    // The one of 70 seconds before has left the shorter window.
+    assert_eq!(engine.assess(&request, at(20)), Verdict::Accept);
+    assert_eq!(engine.assess(&request, at(20)), Verdict::VELOCITY_COUNT);
 }
 
 #[test]
@@ -317,7 +320,8 @@ impl Memory {
     fn check(&self, event: Event) -> Verdict {
         let bucketed = |length: u64, nanos: u64| {
             let width = length.div_ceil(8);
-            nanos / width + 8 >= event.nanos / width
+            let number = |nanos| (nanos + LEAD_NANOS) / width;
+            number(nanos) + 8 >= number(event.nanos)
         };
         let sums = self.sums(event, bucketed);
         for (window, (count, sum)) in self.windows.iter().zip(sums) {
@@ -440,12 +444,15 @@ proptest! {
                 accepted.push((request, now));
             }
         }
-        // Shards read their journals one after another: two halves, swapped.
+        // As shards read their journals one after the other.
         let half = accepted.len() / 2;
         let mut rebuilt = RiskEngine::new(policy, 100, 8).unwrap();
         let swapped = accepted[half..].iter().chain(&accepted[..half]);
         let past: Vec<_> = swapped
-            .filter_map(|(request, at)| rebuilt.past(request, *at))
+            .filter_map(|(request, at)| {
+                let now = Instant::from_nanos(nanos);
+                rebuilt.past(request, now.since(*at), now)
+            })
             .collect();
         rebuilt.observe_all(&past);
         for (pause, token, dollar, minor) in probes {
@@ -455,4 +462,67 @@ proptest! {
             prop_assert_eq!(rebuilt.assess(&request, now), engine.assess(&request, now));
         }
     }
+    /// What several journals hold of an account reaches its home in any order. The counts are those
+    /// of a memory of every event, whatever the clock says.
+    #[test]
+    fn the_order_of_the_past_changes_no_count(
+        windows in windows(),
+        past in past(),
+        start in 0_u64..60_000_000_000,
+        later in prop::collection::vec(0_u64..8_000_000_000, 1..6),
+        group in 1_usize..40,
+    ) {
+        let policy = Policy {
+            block: ListSpec::EMPTY,
+            allow: ListSpec::EMPTY,
+            amounts: vec![],
+            windows: windows.clone(),
+        };
+        let mut engine = engine(policy);
+        let now = Instant::from_nanos(start);
+        let found: Vec<_> = past
+            .iter()
+            .filter_map(|(age, token, minor)| {
+                engine.past(&facts(*token, BIN, *minor, KES), Duration::from_nanos(*age), now)
+            })
+            .collect();
+        for group in found.chunks(group) {
+            engine.observe_all(group);
+        }
+        let mut elapsed = 0;
+        for pause in later {
+            elapsed += pause;
+            let now = Instant::from_nanos(start + elapsed);
+            for token in 0..3 {
+                let counted = engine.counted(&facts(token, BIN, 1, KES), now);
+                for (window, counted) in windows.iter().zip(counted) {
+                    let expected = remembered(window, &past, (token, start, elapsed));
+                    prop_assert_eq!(counted, expected, "{} after {}", token, elapsed);
+                }
+            }
+        }
+    }
+}
+
+/// Ages, accounts and minor units, in any order.
+fn past() -> impl Strategy<Value = Vec<(u64, u8, u64)>> {
+    let age = prop_oneof![0_u64..2_000_000_000, 0_u64..40_000_000_000];
+    prop::collection::vec((age, 0_u8..3, 0_u64..200), 0..150)
+}
+
+/// What a window holds of an account, `elapsed` after a start at `start`: all added up anew.
+fn remembered(
+    window: &VelocityWindow,
+    past: &[(u64, u8, u64)],
+    (token, start, elapsed): (u8, u64, u64),
+) -> (u32, u64) {
+    let width = u64::try_from(window.length.as_nanos()).unwrap().div_ceil(8);
+    let newest = (LEAD_NANOS + start + elapsed) / width;
+    past.iter()
+        .filter(|(age, other, _)| {
+            *other == token && (LEAD_NANOS + start - age) / width + 8 >= newest
+        })
+        .fold((0, 0), |(count, sum), (_, _, minor)| {
+            (count + 1, sum + minor)
+        })
 }

@@ -1,13 +1,15 @@
-//! Feeds what the journal holds to what a shard keeps in memory: engine, risk, stand-in.
+//! Feeds what the journal holds to what shards keep in memory: the engine here, and at the homes of
+//! its accounts risk and stand-in.
+
+use std::time::Duration;
 
 use domain::record::{AdviceOrigin, Advised, Intent, Record};
 use domain::time::{Instant, WallTime};
-use risk_inline::{Past, RiskEngine};
 use transaction::Engine;
 use transaction::error::RecoverError;
 
-use super::setup::{earlier, relinked};
-use super::standing_in::StandInState;
+use super::exchange::Exchange;
+use super::setup::relinked;
 use crate::boot::ServeError;
 use crate::config::Config;
 
@@ -15,10 +17,7 @@ use crate::config::Config;
 pub(super) struct Replay<'a> {
     config: &'a Config,
     engine: Engine,
-    risk: RiskEngine,
-    stand_in: StandInState,
-    /// Requests that risk is still to count.
-    past: Vec<Past>,
+    exchange: Exchange,
     /// The same moment on both clocks.
     now: Instant,
     wall: WallTime,
@@ -30,16 +29,13 @@ impl<'a> Replay<'a> {
     pub(super) fn new(
         config: &'a Config,
         engine: Engine,
-        risk: RiskEngine,
-        stand_in: StandInState,
+        exchange: Exchange,
         (now, wall): (Instant, WallTime),
     ) -> Self {
         Self {
             config,
             engine,
-            risk,
-            stand_in,
-            past: Vec::with_capacity(PAST_MAX),
+            exchange,
             now,
             wall,
             refused: None,
@@ -75,23 +71,20 @@ impl<'a> Replay<'a> {
     ///
     /// # Errors
     /// [`ServeError::Recover`]: the engine did not take a record.
-    pub(super) fn end(mut self) -> Result<(Engine, RiskEngine, StandInState), ServeError> {
-        if let Some(error) = self.refused {
-            return Err(ServeError::Recover(error.to_string()));
+    pub(super) fn end(self) -> Result<(Engine, Exchange), ServeError> {
+        match self.refused {
+            Some(error) => Err(ServeError::Recover(error.to_string())),
+            None => Ok((self.engine, self.exchange)),
         }
-        self.risk.observe_all(&self.past);
-        Ok((self.engine, self.risk, self.stand_in))
     }
 
+    //= docs/rules.md#R-14
     fn take_intent(&mut self, intent: &Intent, record: &Record<'_>) -> Result<(), RecoverError> {
-        if !intent.leg.is_of_original() {
-            // Of a completion request risk was not asked.
-            let at = earlier(self.now, self.wall, intent.admitted);
-            self.past.extend(self.risk.past(&intent.facts, at));
-        }
-        if self.past.len() >= PAST_MAX {
-            self.risk.observe_all(&self.past);
-            self.past.clear();
+        // Of a completion request risk was not asked, and of no other one twice: a further intent
+        // is that of the next candidate.
+        if !intent.leg.is_of_original() && !self.engine.has_replayed(intent.transaction) {
+            let age = self.age(intent.admitted);
+            self.exchange.note_accepted(&intent.facts, age, self.now);
         }
         let leg = relinked(self.config, &intent.leg);
         if leg == intent.leg {
@@ -101,19 +94,99 @@ impl<'a> Replay<'a> {
         self.engine.recover(&relinked, self.now)
     }
 
+    //= docs/rules.md#R-14
     fn take_advised(&mut self, advised: &Advised<'_>) -> Result<(), RecoverError> {
         if let Some(leg) = &advised.leg
             && advised.origin == AdviceOrigin::StandIn
         {
-            let at = earlier(self.now, self.wall, advised.admitted);
-            self.past.extend(self.risk.past(&advised.facts, at));
-            self.stand_in.observe(self.config, &advised.facts, leg, at);
+            let (facts, age) = (&advised.facts, self.age(advised.admitted));
+            if !self.engine.has_replayed(advised.transaction) {
+                self.exchange.note_accepted(facts, age, self.now);
+            }
+            self.exchange
+                .note_stood_in(self.config, (facts, leg), age, self.now);
         }
         let leg = advised.leg.map(|leg| relinked(self.config, &leg));
         let relinked = Record::Advised(Advised { leg, ..*advised });
         self.engine.recover(&relinked, self.now)
     }
+
+    /// How long ago that was. What lies ahead, because the wall clock was set back, is of now.
+    const fn age(&self, at: WallTime) -> Duration {
+        let now_millis = self.wall.unix_millis();
+        Duration::from_millis(now_millis.saturating_sub(at.unix_millis()))
+    }
 }
 
-/// As many as risk counts together.
-const PAST_MAX: usize = 256;
+#[cfg(test)]
+mod tests {
+    use domain::ResponseCode;
+    use domain::ids::{IssuerId, LinkId, RouteId, ShardId, Stan, TransactionId};
+    use domain::record::{Outcome, OutcomeKind};
+    use domain::request::{Answer, IssuerLeg};
+    use domain::time::TransmissionTime;
+
+    use super::*;
+    use crate::shard::build::engine_settings;
+    use crate::shard::exchange::tests::{config, counters, facts};
+    use crate::shard::exchange::{self, Counters};
+
+    /// A process that has just begun.
+    const NOW: Instant = Instant::from_millis(5);
+    const WALL: WallTime = WallTime::from_unix_millis(1_795_000_000_000);
+
+    fn intent(id: u128, candidate: u8, age_s: u64) -> Record<'static> {
+        Record::Intent(Intent {
+            transaction: TransactionId(id),
+            admitted: WALL.before(Duration::from_secs(age_s)),
+            facts: facts(1),
+            leg: IssuerLeg {
+                route: RouteId(0),
+                candidate,
+                issuer: IssuerId(0),
+                link: LinkId(0),
+                stan: Stan::new(1 + u32::from(candidate)).unwrap(),
+                transmitted: TransmissionTime::at(WALL),
+            },
+        })
+    }
+
+    fn not_sent(id: u128) -> Record<'static> {
+        Record::Outcome(Outcome {
+            transaction: TransactionId(id),
+            decided: WALL,
+            kind: OutcomeKind::NotSent,
+            answer: Answer::of(ResponseCode::ISSUER_INOPERATIVE),
+            issuer_code: None,
+        })
+    }
+
+    /// What the two windows of the default configuration hold, 10 seconds and an hour.
+    #[track_caller]
+    fn check(records: &[Record<'_>], expected: [u32; 2]) {
+        let config = config();
+        let wall_at_zero = WALL.before(NOW.since(Instant::ZERO));
+        let engine = Engine::new(engine_settings(&config, ShardId(0), 1, 1, wall_at_zero));
+        let ends = exchange::build(1).remove(0);
+        let exchange = Exchange::new(ends, counters(&config));
+        let mut replay = Replay::new(&config, engine, exchange, (NOW, WALL));
+        for record in records {
+            replay.take(record);
+        }
+        let (_, exchange) = replay.end().unwrap();
+        let Counters { risk, .. } = futures_lite::future::block_on(exchange.end());
+        let [(seconds, _), (hour, _), _] = risk.counted(&facts(1), NOW);
+        assert_eq!([seconds, hour], expected);
+    }
+
+    //= docs/rules.md#R-14
+    #[test]
+    fn each_request_counts_once_and_at_its_own_time() {
+        check(&[intent(1, 0, 1), intent(2, 0, 60)], [1, 2]);
+        check(&[intent(1, 0, 60), intent(2, 0, 8_000)], [0, 1]);
+        // The next candidate of one request; by weight it may be the first one of the route.
+        check(&[intent(1, 1, 1), not_sent(1), intent(1, 0, 1)], [1, 1]);
+        let completion = intent(1, IssuerLeg::OF_ORIGINAL, 1);
+        check(&[completion], [0, 0]);
+    }
+}

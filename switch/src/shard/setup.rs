@@ -16,6 +16,7 @@ use router::Router;
 use transaction::Engine;
 
 use super::build::{engine_settings, issuer_policies, link_table, risk_policy};
+use super::exchange::{Counters, Exchange, ExchangeEnds};
 use super::replay::Replay;
 use super::standing_in::StandInState;
 use super::{Event, Shard, Work};
@@ -49,6 +50,7 @@ pub(crate) struct ShardSeed {
     /// The node's start counter.
     pub(crate) start: u32,
     pub(crate) mesh: MeshEnds,
+    pub(crate) exchange: ExchangeEnds,
     pub(crate) wires: Vec<IssuerWire>,
     pub(crate) echo: EchoReader,
     pub(crate) metrics: Metrics,
@@ -75,17 +77,17 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     let (now, wall) = (clock.now(), clock.wall());
     let Recovery {
         engine,
-        risk,
-        stand_in,
+        exchange,
         journal,
     } = recover_state(
         &config,
         (id, shards, start),
         &mut keyring,
-        seed.journal,
+        (seed.journal, seed.exchange),
         (now, wall),
     )
     .await?;
+    let Counters { risk, stand_in } = exchange.end().await;
     seed.shared.set_first_lsn(journal.first_lsn());
     seed.shared.set_position(journal.position());
 
@@ -134,17 +136,16 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
 /// What the journal leaves behind when it has been read to its end.
 struct Recovery {
     engine: Engine,
-    risk: RiskEngine,
-    stand_in: StandInState,
+    exchange: Exchange,
     journal: Journal,
 }
 
-/// Opens the journal and feeds every record to the engine and to risk.
+/// Opens the journal and feeds every record to the engine and to the homes of the accounts.
 async fn recover_state(
     config: &Config,
     (id, shards, start): (ShardId, u16, u32),
     keyring: &mut Keyring,
-    journal: JournalSettings,
+    (journal, ends): (JournalSettings, ExchangeEnds),
     (now, wall): (Instant, WallTime),
 ) -> Result<Recovery, ServeError> {
     let settings = engine_settings(config, id, shards, start, wall_at_zero(wall, now));
@@ -154,17 +155,17 @@ async fn recover_state(
         .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
     let stand_in = StandInState::new(config, u64::from(start))
         .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
-    let mut replay = Replay::new(config, engine, risk, stand_in, (now, wall));
+    let exchange = Exchange::new(ends, Counters { risk, stand_in });
+    let mut replay = Replay::new(config, engine, exchange, (now, wall));
     let mut on_record = |_: Lsn, record: &Record<'_>| replay.take(record);
     let (journal, recovered) = Journal::open(journal, &mut on_record).await?;
-    let (mut engine, risk, stand_in) = replay.end()?;
+    let (mut engine, exchange) = replay.end()?;
     keyring.add_wrapped(&recovered.wrapped_keys)?;
     engine.resume_at(recovered.next_lsn);
     tracing::info!(shard = %id, records = recovered.records, "journal recovered");
     Ok(Recovery {
         engine,
-        risk,
-        stand_in,
+        exchange,
         journal,
     })
 }
@@ -342,16 +343,6 @@ const _: () = assert!(LINKS_MAX < NO_LINK.0);
 /// The wall time at the clock's zero.
 fn wall_at_zero(wall: WallTime, now: Instant) -> WallTime {
     wall.before(now.since(Instant::ZERO))
-}
-
-/// Where a recorded wall time lies on the monotonic clock; what is older than the clock is its
-/// zero.
-pub(super) fn earlier(now: Instant, wall: WallTime, at: WallTime) -> Instant {
-    let age_millis = wall.unix_millis().saturating_sub(at.unix_millis());
-    Instant::from_nanos(
-        now.as_nanos()
-            .saturating_sub(age_millis.saturating_mul(1_000_000)),
-    )
 }
 
 pub(crate) fn join_errors(errors: &[impl std::fmt::Display]) -> String {

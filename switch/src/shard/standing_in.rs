@@ -1,13 +1,15 @@
 //! Approvals in place of an issuer: asked for when no candidate admits, decided at the account's
 //! home, which knows how much was approved so for the account.
 
+use std::time::Duration;
+
 use domain::ids::{AuthorisationId, RouteId};
 use domain::request::{Answer, Facts, IssuerLeg};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::translate;
 use risk_inline::list::ListSpec;
 use risk_inline::policy::{AmountLimit, Policy};
-use risk_inline::{PolicyError, RiskEngine, Verdict};
+use risk_inline::{Past, PolicyError, RiskEngine, Verdict};
 use router::selection::Skipped;
 use transaction::{Handle, Input};
 
@@ -42,12 +44,26 @@ impl StandInState {
         engine.is_some_and(|engine| engine.assess(facts, now) == Verdict::Accept)
     }
 
-    /// Counts what a start finds in the journal. By which rule it was approved is not known any
-    /// more, so that it counts for all rules of its issuer.
-    pub(crate) fn observe(&mut self, config: &Config, facts: &Facts, leg: &IssuerLeg, at: Instant) {
-        let rules = config.stand_in.rules.iter().zip(&mut self.rules);
-        for (_, engine) in rules.filter(|(rule, _)| rule.issuer == leg.issuer) {
-            engine.observe(facts, at);
+    /// What is to be counted of an approval that a start finds in a journal, `age` before `now`. By
+    /// which rule it was approved is not known any more, so that it counts for all rules of its
+    /// issuer.
+    pub(super) fn past(
+        &self,
+        config: &Config,
+        (facts, leg): (&Facts, &IssuerLeg),
+        age: Duration,
+        now: Instant,
+    ) -> impl Iterator<Item = (RuleId, Past)> {
+        let rules = config.stand_in.rules.iter().zip(&self.rules);
+        let rules = (0..).map(RouteId).zip(rules);
+        let of_issuer = rules.filter(|(_, (rule, _))| rule.issuer == leg.issuer);
+        of_issuer.filter_map(move |(id, (_, engine))| Some((id, engine.past(facts, age, now)?)))
+    }
+
+    /// Counts it, at the account's home.
+    pub(super) fn observe(&mut self, rule: RuleId, past: &Past) {
+        if let Some(engine) = self.rules.get_mut(usize::from(rule.0)) {
+            engine.observe_all(std::slice::from_ref(past));
         }
     }
 }

@@ -99,5 +99,7 @@ seen! {
     completions_asked,
     /// Approvals in place of issuers.
     stood_in,
+    /// Requests of the past that a start found on another shard than that of their account.
+    past_elsewhere,
 
 }

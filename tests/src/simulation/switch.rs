@@ -4,6 +4,7 @@
 mod act;
 mod advising;
 mod issuing;
+mod past;
 mod start;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -31,6 +32,7 @@ use super::words::{Ask, Event, Held, Inside, MS, Message, OutboundId, Purpose, S
 
 use act::tell_acquirer;
 
+pub(super) use past::Past;
 pub(super) use start::{Begin, NotStarted};
 
 pub(super) const ISSUERS: u16 = 2;

@@ -19,7 +19,7 @@ use super::postgres::{Applier, Table};
 use super::random::Random;
 use super::rot;
 use super::seen::Seen;
-use super::switch::{Around, Begin, ISSUERS, LINKS, NotStarted, Shard, wall};
+use super::switch::{Around, Begin, ISSUERS, LINKS, NotStarted, Past, Shard, wall};
 use super::wire::Wire;
 use super::words::{Event, Loss, MS};
 use super::{Driver, Extent, Report, Violation};
@@ -398,7 +398,7 @@ impl World {
         }
         let rotten = self.rot();
         let mut events = Vec::new();
-        let mut fold = Fold::default();
+        let (mut fold, mut past) = (Fold::default(), Past::default());
         let mut asks = Vec::new();
         let mut shards = Vec::new();
         for shard in 0..self.plan.shards {
@@ -412,7 +412,8 @@ impl World {
                 watermark: (!away).then_some(Lsn(watermark)),
                 cut_short,
             };
-            let started = begin.start(&mut fold, &mut asks, &mut self.around(&mut events));
+            let (read, around) = ((&mut fold, &mut past), &mut self.around(&mut events));
+            let started = begin.start(read, &mut asks, around);
             match started {
                 Ok(shard) => shards.push(shard),
                 Err(NotStarted::Broken(broken)) => return Err(broken),
@@ -426,6 +427,10 @@ impl World {
         self.ledger.survived(fold)?;
         self.shards = shards;
         self.appliers = self.tables.iter().map(|_| Applier::default()).collect();
+        self.in_each(|shard, around| {
+            shard.count_past(&past, around);
+            shard.check_past(&past, around)
+        })?;
         self.in_each(Shard::close_open)?;
         for link in (0..LINKS).map(LinkId) {
             if self.wires[usize::from(link.0)].up {

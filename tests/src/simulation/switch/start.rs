@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::ResponseCode;
 use domain::ids::{NodeId, ShardId};
 use domain::pan::PanToken;
-use domain::record::{AdviceOrigin, Record};
+use domain::record::Record;
 use domain::request::MessageClass;
 use persistence::identity::{Identity, JournalUuid};
 use risk_inline::Policy;
@@ -19,6 +19,7 @@ use transaction::Settings;
 use transaction::reconciliation::Parties;
 use transaction::settings::{Chunks, OutsideWindow, SafPolicy};
 
+use super::past::{Past, WINDOW};
 use super::*;
 use crate::simulation::journal::{Start, Stop};
 use crate::simulation::ledger::Fold;
@@ -53,19 +54,18 @@ impl Begin {
         }
     }
 
-    /// Starts out of the journal. `fold` gathers what the records say; `asks` what a null control
-    /// sends again.
+    /// Starts out of the journal. `fold` gathers what the records say, `past` what of it the homes of
+    /// accounts are to count; `asks` what a null control sends again.
     pub(in crate::simulation) fn start(
         &self,
-        fold: &mut Fold,
+        (fold, past): (&mut Fold, &mut Past),
         asks: &mut Vec<Ask>,
         around: &mut Around<'_>,
     ) -> Result<Shard, NotStarted> {
         let now = around.instant();
         let hidden = self.hidden(asks, around);
         let mut engine = Engine::new(settings(self, around));
-        let mut risk = risk();
-        let mut stand_in = stand_in(around.plan);
+        let (risk, stand_in) = (risk(), stand_in(around.plan));
         let mut refused = None;
         let driver = self.driver;
         let mut on_record = |_: Lsn, record: &Record<'_>| {
@@ -78,16 +78,7 @@ impl Begin {
             if forgotten && matches!(record, Record::Tombstone(_)) {
                 return;
             }
-            if let Record::Intent(intent) = record {
-                risk.observe(&intent.facts, now);
-            }
-            if let Record::Advised(advised) = record
-                && advised.origin == AdviceOrigin::StandIn
-                && let Some(leg) = advised.leg
-            {
-                risk.observe(&advised.facts, now);
-                stand_in[usize::from(leg.issuer.0)].observe(&advised.facts, now);
-            }
+            past.add(record, self.shard, &engine, driver);
             if let Err(error) = engine.recover(record, now) {
                 refused.get_or_insert(error);
             }
@@ -290,7 +281,7 @@ fn risk() -> RiskEngine {
             minor_max: 1_000,
         }],
         windows: vec![VelocityWindow {
-            length: Duration::from_secs(60),
+            length: WINDOW,
             limits: vec![VelocityLimit {
                 currency,
                 count_max: Some(20),
@@ -301,17 +292,25 @@ fn risk() -> RiskEngine {
     RiskEngine::new(policy, 256, 1).expect("a good policy")
 }
 
-/// Up to the floor, for each issuer.
+/// Up to the floor, for each issuer, and so often for each account.
 fn stand_in(plan: &Plan) -> Vec<RiskEngine> {
+    let currency = domain::currency::Currency::KES;
     let policy = || Policy {
         block: ListSpec::EMPTY,
         allow: ListSpec::EMPTY,
         amounts: vec![AmountLimit {
-            currency: domain::currency::Currency::KES,
+            currency,
             minor_min: 0,
             minor_max: plan.reports.floor,
         }],
-        windows: Vec::new(),
+        windows: vec![VelocityWindow {
+            length: WINDOW,
+            limits: vec![VelocityLimit {
+                currency,
+                count_max: Some(20),
+                amount_max: None,
+            }],
+        }],
     };
     let rule = |_| RiskEngine::new(policy(), 256, 2).expect("a good policy");
     (0..ISSUERS).map(rule).collect()

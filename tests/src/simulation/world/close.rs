@@ -69,7 +69,7 @@ impl World {
     /// What lies on the disk says what was journaled: read again as a start would.
     fn check_journal(&mut self) -> Result<(), Broken> {
         self.life += 1;
-        let mut fold = Fold::default();
+        let (mut fold, mut past) = (Fold::default(), Past::default());
         let mut events = Vec::new();
         for shard in 0..self.plan.shards {
             let begin = Begin {
@@ -80,7 +80,8 @@ impl World {
                 watermark: Some(Lsn(self.tables[usize::from(shard)].watermark())),
                 cut_short: 0,
             };
-            let started = begin.start(&mut fold, &mut Vec::new(), &mut self.around(&mut events));
+            let (read, around) = ((&mut fold, &mut past), &mut self.around(&mut events));
+            let started = begin.start(read, &mut Vec::new(), around);
             match started {
                 Ok(_) => {}
                 Err(NotStarted::Broken(broken)) => return Err(broken),
