@@ -174,6 +174,9 @@ pub struct Limits {
     pub request_queue_max: usize,
     /// How long a request may wait for its shard, before it is refused with 96.
     pub request_wait_max: Duration,
+    /// Requests per shard that wait until their issuer has what it is owed; beyond it, or beyond
+    /// half of `inflight_max`, further ones are refused with 96.
+    pub held_back_max: usize,
     /// Messages from one shard to another that wait in their channel; while more wait before it,
     /// new requests for that shard are refused with 96.
     pub mesh_messages_max: usize,
@@ -428,6 +431,8 @@ pub struct Issuer {
     pub reversal: ReversalSwitches,
     /// What is in flight on a link that is lost counts as unanswered at once, and is reversed.
     pub fail_in_flight_on_link_loss: bool,
+    /// A request for it waits until it has what it is owed for the account on the same shard.
+    pub saf_before_live: bool,
     /// What authenticates its messages; `None` for nothing.
     pub mac: Option<Arc<EndpointMac>>,
 }

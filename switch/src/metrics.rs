@@ -114,6 +114,10 @@ pub enum Counter {
     ReversalQuestions,
     /// An answer waited for PostgreSQL for too long.
     AnswersGivenUp,
+    /// A request waits until its issuer has what it is owed.
+    HeldBack,
+    /// Such a request did not leave.
+    HeldBackGivenUp(GivenUpReason),
 }
 
 /// Something that is so.
@@ -131,6 +135,8 @@ pub enum Gauge {
     SafDepth,
     /// Exceptions that can be put back.
     SafExceptions,
+    /// Requests that wait until their issuer has what it is owed.
+    HeldBack,
     /// Records not durable yet.
     JournalUnsynced,
     /// Segment files.
@@ -318,6 +324,8 @@ impl Counter {
             Self::MeshRefused => (F::MeshRefused, 0),
             Self::ReversalQuestions => (F::ReversalQuestions, 0),
             Self::AnswersGivenUp => (F::AnswersGivenUp, 0),
+            Self::HeldBack => (F::HeldBackTotal, 0),
+            Self::HeldBackGivenUp(reason) => (F::HeldBackGivenUp, reason.index()),
         };
         OFFSETS[family as usize] + position
     }
@@ -336,6 +344,7 @@ impl Gauge {
             ),
             Self::SafDepth => (F::SafDepth, 0),
             Self::SafExceptions => (F::SafExceptions, 0),
+            Self::HeldBack => (F::HeldBack, 0),
             Self::JournalUnsynced => (F::JournalUnsynced, 0),
             Self::JournalSegments => (F::JournalSegments, 0),
             Self::JournalUsedBytes => (F::JournalUsed, 0),

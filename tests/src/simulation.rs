@@ -85,6 +85,8 @@ pub enum Driver {
     CompletesUnseen,
     /// Lets a completion leave whatever is owed of its original.
     OvertakesOriginals,
+    /// Lets a request leave whatever its issuer is owed for the account.
+    OvertakesOwed,
     /// Sends a completion request to another issuer than that of its original.
     CompletesElsewhere,
     /// Puts what a lost connection left of a frame before the first one of the next.

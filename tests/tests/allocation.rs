@@ -27,7 +27,7 @@ use transaction::matching::{
     Echo, Expected, Match, PendingLimits, PendingTable, ResponseKind, StanAllocator, StanRange,
 };
 use transaction::reconciliation::Parties;
-use transaction::settings::{Chunks, OutsideWindow, SafPolicy};
+use transaction::settings::{BeforeLive, Chunks, OutsideWindow, SafPolicy};
 use transaction::{Engine, Handle, Input, Output, OwedId, Settings};
 
 /// Counts what this thread takes from the system.
@@ -96,6 +96,7 @@ fn settings() -> Settings {
             inflight_max: 64,
             rate_after_up: None,
         },
+        before_live: BeforeLive::NOBODY,
         parties: Parties::default(),
         next_lsn: Lsn(1),
         wall_at_zero: WALL,

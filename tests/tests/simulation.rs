@@ -63,6 +63,8 @@ fn every_promise_holds_in_every_seed() {
         ("completions left to people", sum.seen.left_to_people, 20),
         ("advices behind their reversal", sum.seen.advices_buried, 5),
         ("approvals in place of issuers", sum.seen.stood_in, 50),
+        ("requests held back", sum.seen.held_back, 50),
+        ("requests held back too long", sum.seen.given_up, 5),
         ("spoilt messages", sum.seen.garbled, 100),
         ("frames in pieces", sum.seen.split, 1_000),
         ("pieces of lost connections", sum.seen.halved, 50),
@@ -227,6 +229,12 @@ fn a_completion_without_a_look_at_its_original_is_caught() {
 #[test]
 fn a_completion_ahead_of_what_it_completes_is_caught() {
     caught(Driver::OvertakesOriginals, &["A-05"]);
+}
+
+//= docs/rules.md#A-09
+#[test]
+fn a_request_ahead_of_what_its_issuer_is_owed_is_caught() {
+    caught(Driver::OvertakesOwed, &["A-09"]);
 }
 
 #[test]

@@ -308,6 +308,7 @@ impl Engine {
         if let Some(entry) = self.saf.get_mut(saf) {
             entry.issuer = leg.issuer;
         }
+        self.hold_requests_behind(saf);
         if let Some(transaction) = self.table.transaction_mut(handle) {
             transaction.leg = Some(leg);
             transaction.stan_held = true;
@@ -352,6 +353,7 @@ impl Engine {
             debug_assert!(false, "room for every reversal is taken at admission");
             return;
         };
+        self.hold_requests_behind(saf);
         if let Some(transaction) = self.table.transaction_mut(handle) {
             transaction.leg = Some(leg);
             transaction.stan_held = true;

@@ -7,6 +7,7 @@ mod act;
 mod admit;
 mod book;
 mod following;
+mod held_back;
 mod owed;
 #[cfg(test)]
 mod tests;
@@ -115,6 +116,8 @@ pub struct Counts {
     pub exceptions: usize,
     /// Effects that wait for the disk.
     pub waiting: usize,
+    /// Requests that wait until their issuer has what it is owed.
+    pub held_back: usize,
 }
 
 impl Engine {
@@ -209,6 +212,10 @@ impl Engine {
             Input::Wall { wall } => self.clock.anchor(wall),
             Input::Book(input) => self.on_book(input),
             Input::Shed(shed) => self.shed = shed,
+            Input::Drain => {
+                self.shed = true;
+                self.saf.live.begin_drain();
+            }
         }
         self.debug_invariants();
     }
@@ -239,7 +246,8 @@ impl Engine {
         let deadline = self.deadlines.earliest(&self.table);
         let saf = self.saf.earliest();
         let owed = self.book.owed.earliest();
-        [deadline, saf, owed].into_iter().flatten().min()
+        let held = self.saf.live.earliest();
+        [deadline, saf, owed, held].into_iter().flatten().min()
     }
 
     /// Feeds one record of the journal, in the order in which they were written, before the first
@@ -413,6 +421,7 @@ impl Engine {
             saf: self.saf.count(),
             exceptions: self.saf.exceptions(),
             waiting: self.waiting.len(),
+            held_back: self.saf.live.count(),
         }
     }
 
@@ -438,7 +447,7 @@ impl Engine {
             self.on_deadline(handle);
             return true;
         }
-        self.owed_step() || self.saf_step()
+        self.held_back_step() || self.owed_step() || self.saf_step()
     }
 
     fn durable_step(&mut self) -> bool {

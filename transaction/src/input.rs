@@ -206,6 +206,8 @@ pub enum Input<'a> {
     /// Whether the shell wants no further work: overload, drain or journal pressure. Copies and
     /// reversals are served all the same.
     Shed(bool),
+    /// The shell ends: as [`Input::Shed`], for good. Requests that are held back are turned away.
+    Drain,
 }
 
 /// What risk says of a request.

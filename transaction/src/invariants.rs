@@ -9,6 +9,7 @@
 //! 6. A settled transaction holds no permit; an unsent one no STAN.
 //! 7. Effects wait in the order of the journal, and none waits for what is durable once drained.
 //! 8. What is left of an approval never exceeds it.
+//! 9. Whoever is held back has a place among those, and nobody else has.
 
 use crate::engine::Engine;
 use crate::saf::Status;
@@ -22,17 +23,20 @@ impl Engine {
     /// # Panics
     /// When an invariant is broken.
     pub fn check_invariants(&self) {
-        let (mut inflight, mut exposed) = (0_usize, 0_usize);
+        let (mut inflight, mut exposed, mut held_back) = (0_usize, 0_usize, 0_usize);
         for index in 0..u32::try_from(self.table.len()).unwrap_or(u32::MAX) {
             let Some(Body::Transaction(transaction)) = self.table.body(index) else {
                 continue;
             };
             inflight = inflight.saturating_add(usize::from(!transaction.state.is_settled()));
             exposed = exposed.saturating_add(usize::from(transaction.state.is_exposed()));
+            let is_held_back = self.is_held_back_or_was(index, transaction);
+            held_back = held_back.saturating_add(usize::from(is_held_back));
             self.check_transaction(index, transaction);
         }
         assert_eq!(self.load.inflight, inflight, "1: in flight");
         assert_eq!(self.load.exposed, exposed, "1: exposed");
+        assert_eq!(self.saf.live.count(), held_back, "9: held back");
         let promised = self.saf.count().saturating_add(exposed);
         assert!(
             promised <= self.settings.saf_max || self.replay.is_some(),
@@ -41,6 +45,17 @@ impl Engine {
         let lsns = self.waiting.iter().map(|waiting| waiting.lsn);
         assert!(lsns.is_sorted(), "7: effects wait in order");
         self.check_owed();
+    }
+
+    fn is_held_back_or_was(&self, index: u32, transaction: &Transaction) -> bool {
+        let held = self
+            .table
+            .handle(index)
+            .map(|handle| self.saf.live.held_for(handle));
+        let is_held = held.flatten().is_some();
+        let state = transaction.state;
+        assert!(is_held || state != State::HeldBack, "9: {state:?}");
+        is_held && state.may_be_held_back()
     }
 
     fn check_transaction(&self, index: u32, transaction: &Transaction) {

@@ -304,6 +304,7 @@ impl Engine {
             self.saf.index_advice(saf, id_key(id));
         }
         self.chain_last(handle, saf);
+        self.hold_requests_behind(saf);
         true
     }
 

@@ -322,6 +322,10 @@ pub enum Event {
     NotAdmitted(NotAdmitted),
     /// A reversal of an acquirer was decided.
     Reversal(ReversalResult),
+    /// A request waits until its issuer has what it is owed for the account.
+    HeldBack,
+    /// Such a request waits no longer, or could not.
+    GivenUp(GivenUp),
     /// An answer came after its transaction had ended.
     LateResponse,
     /// A second answer to an answered transaction.
@@ -469,6 +473,21 @@ pub enum NotAdmitted {
     NoRoute,
     /// Risk or route did not answer in time.
     Undecided,
+    /// Its issuer is to have first what it is owed for the account, and too many wait for that.
+    HeldBackFull,
+}
+
+/// Why a request did not leave whose issuer was to have first what it was owed for the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenUp {
+    /// Half of its route's deadline has passed.
+    TooLong,
+    /// Too many wait.
+    Full,
+    /// The switch drains.
+    Draining,
+    /// The issuer is not the first one that was chosen for it: it waits for one at most.
+    OtherIssuer,
 }
 
 /// What became of an acquirer's reversal.

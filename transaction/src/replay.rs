@@ -268,7 +268,9 @@ impl Engine {
         entry.found = true;
         entry.status = Status::Held;
         let promised = self.promise(entry, content, age);
-        promised.map(|_| ()).ok_or(RecoverError::SafExhausted)
+        let saf = promised.ok_or(RecoverError::SafExhausted)?;
+        self.hold_requests_behind(saf);
+        Ok(())
     }
 
     /// P08. After an intent that provably was not sent it is the same transaction's.
@@ -523,6 +525,7 @@ fn must_owe(transaction: &Transaction) -> bool {
         )
         | State::Assessing
         | State::Routing
+        | State::HeldBack
         | State::Assigning
         | State::Locating
         | State::Intended

@@ -263,7 +263,11 @@ impl Engine {
 /// The table above, for a known original.
 fn verdict(original: &Transaction, reversal: &Reversal) -> Verdict {
     match original.state {
-        State::Assessing | State::Routing | State::Assigning | State::Locating => Verdict::Withdraw,
+        State::Assessing
+        | State::Routing
+        | State::HeldBack
+        | State::Assigning
+        | State::Locating => Verdict::Withdraw,
         State::Intended | State::Rerouting => Verdict::CloseUnsent,
         State::Sent => verdict_on_sent(original, reversal),
         State::Reversing => verdict_on_reversed(original, reversal),

@@ -5,6 +5,7 @@
 
 mod exceptions;
 mod heap;
+pub(crate) mod live;
 mod ramp;
 
 use alloc::boxed::Box;
@@ -23,6 +24,7 @@ use crate::input::{Handle, OwedId};
 use crate::output::{Ended, Owed};
 use crate::random::Random;
 use crate::saf::heap::DueHeap;
+use crate::saf::live::Live;
 use crate::saf::ramp::Ramp;
 use crate::settings::{SafPolicy, Settings};
 use crate::table::NONE;
@@ -51,6 +53,8 @@ pub(crate) struct Saf {
     due: DueHeap,
     /// Owed advices by their transaction.
     advices: KeyIndex,
+    /// Requests that wait for some of it.
+    pub(crate) live: Live,
     /// All that is owed by age; the head expires first.
     aging: Ends,
     /// What people have to look at; the head has waited longest for them.
@@ -236,6 +240,7 @@ impl Saf {
             ramp_at: None,
             due: DueHeap::new(places_max),
             advices: KeyIndex::new(entries_max, settings.seed),
+            live: Live::new(settings, places_max),
             aging: Ends::EMPTY,
             excepted: Ends::EMPTY,
             policy,
@@ -305,6 +310,7 @@ impl Saf {
     /// Takes an entry out of what is owed; its place and its content stay.
     fn end(&mut self, position: u32) {
         self.withdraw(position);
+        self.live.ended(position);
         let Some(entry) = self.get(position) else {
             return;
         };
@@ -347,7 +353,11 @@ impl Saf {
             return false;
         };
         let mut ready = issuer.ready;
-        self.push_back(Chain::Ready, &mut ready, position);
+        if self.is_waited_for(position) {
+            self.push_front(Chain::Ready, &mut ready, position);
+        } else {
+            self.push_back(Chain::Ready, &mut ready, position);
+        }
         if let Some(issuer) = self.issuers.get_mut(number) {
             issuer.ready = ready;
         }
@@ -410,6 +420,7 @@ impl Saf {
     pub(crate) fn pause_for(&mut self, position: u32, attempts: u32, now: Instant) {
         self.withdraw(position);
         self.set_status(position, Status::Paused);
+        self.note_paused(position, now);
         let pause = self.pause_after(attempts);
         self.due.set(position, now.after(pause));
     }

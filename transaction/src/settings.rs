@@ -4,7 +4,7 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 
 use domain::ResponseCode;
-use domain::ids::{Lsn, NodeId, ShardId};
+use domain::ids::{IssuerId, Lsn, NodeId, ShardId};
 use domain::time::WallTime;
 
 use crate::reconciliation::Parties;
@@ -48,6 +48,8 @@ pub struct Settings {
     pub decision_timeout: Duration,
     /// How owed reversals are sent.
     pub saf: SafPolicy,
+    /// Which issuers have what they are owed for an account before a request of it.
+    pub before_live: BeforeLive,
     /// With whom totals are kept.
     pub parties: Parties,
     /// The position of the first record that this engine writes.
@@ -129,6 +131,47 @@ pub struct SafPolicy {
     /// How many leave in the first second after an issuer has come back; twice as many in each
     /// further one. `None`: as many as the window admits.
     pub rate_after_up: Option<NonZeroU32>,
+}
+
+/// Which issuers have what they are owed for an account before a request of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BeforeLive {
+    issuers: u64,
+    /// Requests held back at once, at most; never more than half of those in flight.
+    pub held_back_max: usize,
+}
+
+impl BeforeLive {
+    /// No issuer.
+    pub const NOBODY: Self = Self::new(0);
+
+    /// No issuer so far, and so many requests held back at most.
+    #[must_use]
+    pub const fn new(held_back_max: usize) -> Self {
+        Self {
+            issuers: 0,
+            held_back_max,
+        }
+    }
+
+    /// The same with one more. An id above 63 is nobody's: a configuration has 50.
+    #[must_use]
+    pub fn with(mut self, issuer: IssuerId) -> Self {
+        self.issuers |= 1_u64.checked_shl(issuer.0.into()).unwrap_or(0);
+        self
+    }
+
+    /// Whether this one has.
+    #[must_use]
+    pub const fn has(&self, issuer: IssuerId) -> bool {
+        issuer.0 < 64 && (self.issuers >> issuer.0) & 1 == 1
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.issuers == 0
+    }
 }
 
 /// What happens to a request whose DE7 lies outside the duplicate window (F63).

@@ -7,7 +7,7 @@ use domain::ids::{AuthorisationId, IssuerId};
 use domain::record::{Completed, RefusalReason};
 use domain::request::{Answer, DuplicateKey, FrameId, IssuerLeg};
 
-use crate::output::LegEnding;
+use crate::output::{LegEnding, NotAdmitted};
 
 /// Where a transaction stands.
 ///
@@ -24,7 +24,9 @@ use crate::output::LegEnding;
 /// ```
 ///
 /// An advice is `Assigning` until its issuer is known, then `Settling`. A completion request is
-/// `Locating` until what it completes is known, then `Routing`: risk has judged that. A request
+/// `Locating` until what it completes is known, then `Routing`: risk has judged that. From
+/// `Routing` a request may be `HeldBack`, until its issuer has what it is owed for the account; then
+/// it is `Routing` again (`saf/live.rs`). A request
 /// that no issuer can be asked about may be approved in its place: from `Routing` or `Rerouting` to
 /// `Settling`.
 ///
@@ -39,6 +41,8 @@ pub(crate) enum State {
     Assessing,
     /// The router is asked. Nothing is journaled.
     Routing,
+    /// Waits until its issuer has what it is owed for the account. Nothing is journaled.
+    HeldBack,
     /// An advice: its original is looked for, or its issuer. Nothing is journaled.
     Assigning,
     /// A completion request: what it completes is looked for. Nothing is journaled.
@@ -97,6 +101,15 @@ pub(crate) enum Signal<'a> {
         code: ResponseCode,
         reason: RefusalReason,
     },
+    /// Its issuer is to have something else first: by when it is to have left.
+    Held {
+        issuer: IssuerId,
+        deadline: Duration,
+    },
+    /// Its issuer has what it was owed.
+    Freed,
+    /// It is not to wait, and nobody else takes it.
+    TurnedAway(NotAdmitted),
     /// The switch approves in place of an issuer.
     StoodIn(StoodIn<'a>),
     /// It is known how an advice travels, and what it reports.
@@ -188,8 +201,15 @@ pub(crate) enum Action<'a> {
         code: ResponseCode,
         reason: RefusalReason,
     },
+    /// Wait until this issuer has what it is owed.
+    HoldBack {
+        issuer: IssuerId,
+        deadline: Duration,
+    },
+    /// It has waited for too long: as `Refuse`.
+    GiveUpWaiting,
     /// Forget it: 96, no trace.
-    Abandon,
+    Abandon(NotAdmitted),
     /// Forget it without an answer: its reversal has come.
     Withdraw,
     /// Journal the intent.
@@ -244,6 +264,7 @@ impl State {
         match self {
             Self::Assessing => self.on_assessing(signal),
             Self::Routing => self.on_routing(signal),
+            Self::HeldBack => self.on_held_back(signal),
             Self::Assigning => self.on_assigning(signal),
             Self::Locating => self.on_locating(signal),
             Self::Intended => self.on_intended(signal),
@@ -258,7 +279,7 @@ impl State {
         match signal {
             Signal::Accepted => (Self::Routing, Action::SelectRoute),
             Signal::Declined { code, reason } => refused(code, reason),
-            Signal::Deadline => (self, Action::Abandon),
+            Signal::Deadline => (self, Action::Abandon(NotAdmitted::Undecided)),
             Signal::Reversal(_) => (self, Action::Withdraw),
             Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
             Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
@@ -272,6 +293,9 @@ impl State {
             | Signal::OutcomeDurable
             | Signal::Unassigned { .. }
             | Signal::Located { .. }
+            | Signal::Held { .. }
+            | Signal::Freed
+            | Signal::TurnedAway(_)
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -280,12 +304,42 @@ impl State {
         match signal {
             Signal::Routed { leg, deadline } => (Self::Intended, Action::Intend { leg, deadline }),
             Signal::Unrouted { code, reason } => refused(code, reason),
-            Signal::Deadline => (self, Action::Abandon),
+            Signal::Held { issuer, deadline } => {
+                (Self::HeldBack, Action::HoldBack { issuer, deadline })
+            }
+            Signal::TurnedAway(reason) => (self, Action::Abandon(reason)),
+            Signal::Deadline => (self, Action::Abandon(NotAdmitted::Undecided)),
             Signal::Reversal(_) => (self, Action::Withdraw),
             Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
             Signal::StoodIn(what) => (Self::Settling(Ending::Approved), Action::StandIn(what)),
             Signal::Accepted
             | Signal::Declined { .. }
+            | Signal::IntentDurable
+            | Signal::Unsent
+            | Signal::Approval(_)
+            | Signal::Decline(_)
+            | Signal::Unusable(_)
+            | Signal::OutcomeDurable
+            | Signal::Unassigned { .. }
+            | Signal::Located { .. }
+            | Signal::Freed
+            | Signal::NotForwarded => (self, Action::Ignore),
+        }
+    }
+
+    fn on_held_back(self, signal: Signal<'_>) -> (Self, Action<'_>) {
+        match signal {
+            Signal::Freed => (Self::Routing, Action::SelectRoute),
+            Signal::Deadline => (Self::Settling(Ending::Refused), Action::GiveUpWaiting),
+            Signal::TurnedAway(reason) => (self, Action::Abandon(reason)),
+            Signal::Reversal(_) => (self, Action::Withdraw),
+            Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
+            Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
+            Signal::StoodIn(what) => (self, Action::ReturnStan(what.leg)),
+            Signal::Accepted
+            | Signal::Declined { .. }
+            | Signal::Unrouted { .. }
+            | Signal::Held { .. }
             | Signal::IntentDurable
             | Signal::Unsent
             | Signal::Approval(_)
@@ -319,6 +373,9 @@ impl State {
             | Signal::Decline(_)
             | Signal::Unusable(_)
             | Signal::Located { .. }
+            | Signal::Held { .. }
+            | Signal::Freed
+            | Signal::TurnedAway(_)
             | Signal::OutcomeDurable => (self, Action::Ignore),
         }
     }
@@ -329,7 +386,7 @@ impl State {
                 (Self::Routing, Action::SelectIssuer { issuer, completed })
             }
             Signal::Declined { code, reason } => refused(code, reason),
-            Signal::Deadline => (self, Action::Abandon),
+            Signal::Deadline => (self, Action::Abandon(NotAdmitted::Undecided)),
             Signal::Reversal(_) => (self, Action::Withdraw),
             Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
             Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
@@ -343,6 +400,9 @@ impl State {
             | Signal::Unusable(_)
             | Signal::OutcomeDurable
             | Signal::Unassigned { .. }
+            | Signal::Held { .. }
+            | Signal::Freed
+            | Signal::TurnedAway(_)
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -365,6 +425,9 @@ impl State {
             | Signal::OutcomeDurable
             | Signal::Unassigned { .. }
             | Signal::Located { .. }
+            | Signal::Held { .. }
+            | Signal::Freed
+            | Signal::TurnedAway(_)
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -387,6 +450,9 @@ impl State {
             | Signal::OutcomeDurable
             | Signal::Unassigned { .. }
             | Signal::Located { .. }
+            | Signal::Held { .. }
+            | Signal::Freed
+            | Signal::TurnedAway(_)
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -409,6 +475,9 @@ impl State {
             | Signal::OutcomeDurable
             | Signal::Unassigned { .. }
             | Signal::Located { .. }
+            | Signal::Held { .. }
+            | Signal::Freed
+            | Signal::TurnedAway(_)
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -436,6 +505,9 @@ impl State {
             | Signal::OutcomeDurable
             | Signal::Unassigned { .. }
             | Signal::Located { .. }
+            | Signal::Held { .. }
+            | Signal::Freed
+            | Signal::TurnedAway(_)
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -448,6 +520,7 @@ impl State {
                 Self::Settled(_)
                 | Self::Assessing
                 | Self::Routing
+                | Self::HeldBack
                 | Self::Assigning
                 | Self::Locating
                 | Self::Intended
@@ -479,6 +552,9 @@ impl State {
             | Signal::Deadline
             | Signal::Unassigned { .. }
             | Signal::Located { .. }
+            | Signal::Held { .. }
+            | Signal::Freed
+            | Signal::TurnedAway(_)
             | Signal::NotForwarded => (self, Action::Ignore),
         }
     }
@@ -502,11 +578,17 @@ impl State {
             Self::Assessing
             | Self::Locating
             | Self::Routing
+            | Self::HeldBack
             | Self::Intended
             | Self::Sent
             | Self::Rerouting => true,
             Self::Assigning | Self::Reversing | Self::Settling(_) | Self::Settled(_) => false,
         }
+    }
+
+    /// Whether it is held back, or may be next.
+    pub(crate) const fn may_be_held_back(self) -> bool {
+        matches!(self, Self::HeldBack | Self::Routing)
     }
 
     /// How it ended, if it has.
@@ -515,6 +597,7 @@ impl State {
             Self::Settling(ending) | Self::Settled(ending) => Some(ending),
             Self::Assessing
             | Self::Routing
+            | Self::HeldBack
             | Self::Assigning
             | Self::Locating
             | Self::Intended
@@ -529,6 +612,7 @@ impl State {
         match self {
             Self::Assessing
             | Self::Routing
+            | Self::HeldBack
             | Self::Assigning
             | Self::Locating
             | Self::Intended
@@ -554,6 +638,7 @@ impl State {
             },
             Self::Assessing
             | Self::Routing
+            | Self::HeldBack
             | Self::Assigning
             | Self::Locating
             | Self::Intended

@@ -21,7 +21,7 @@ use domain::{Amount, Pan, ResponseCode};
 
 use crate::input::{Assessment, Assignment, Handle, Input, OwedId, Selection};
 use crate::output::{Event, LegEnding, Output, Reply};
-use crate::settings::{Chunks, OutsideWindow, SafPolicy, Settings, Windows};
+use crate::settings::{BeforeLive, Chunks, OutsideWindow, SafPolicy, Settings, Windows};
 use crate::{Engine, error::RecoverError};
 
 /// 2026-01-01T12:00:00Z.
@@ -56,6 +56,7 @@ pub(crate) fn settings() -> Settings {
             inflight_max: 4,
             rate_after_up: None,
         },
+        before_live: BeforeLive::NOBODY,
         parties: crate::reconciliation::Parties::default(),
         next_lsn: Lsn(1),
         wall_at_zero: NOON,

@@ -187,6 +187,7 @@ impl Transaction {
         match self.leg {
             _ if reversed => Original::Reversed,
             Some(_) if !self.state.is_settled() => Original::Undecided,
+            None if self.state == State::HeldBack => Original::Undecided,
             Some(leg) => Original::Stands {
                 issuer: leg.issuer,
                 completed: Completed {

@@ -156,6 +156,7 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
         reversal_timeout: section.millis("reversal_timeout_ms", 100..=120_000, 5_000),
         reversal: reversal(&section),
         fail_in_flight_on_link_loss: section.flag("fail_in_flight_on_link_loss", false),
+        saf_before_live: section.flag("saf_before_live", false),
     };
     check_stans(&section, &issuer);
     section.finish();

@@ -252,6 +252,7 @@ fn limits(section: Section<'_>) -> Limits {
         sessions_max: section.number("sessions_max", 1..=100_000, 4_096),
         request_queue_max: section.number("request_queue_max", 16..=1_000_000, 4_096),
         request_wait_max: section.millis("request_wait_max_ms", 10..=60_000, 100),
+        held_back_max: section.number("held_back_max", 1..=100_000, 1_000),
         mesh_messages_max: section.number("mesh_messages_max", 16..=1_000_000, 4_096),
         out_queue_bytes_max: section.number("out_queue_bytes_max", 16_384..=16_777_216, 262_144),
         frame_len_max: section.number("frame_len_max", FRAME_LEN_MIN..=65_535, 8_192),

@@ -165,6 +165,7 @@ impl Issuer {
                 cancel_on_late_decline: false,
             },
             fail_in_flight_on_link_loss: false,
+            saf_before_live: false,
             mac: None,
         }
     }

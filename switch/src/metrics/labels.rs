@@ -89,6 +89,21 @@ label! {
         NoRoute = "no_route",
         /// Risk or route did not answer in time.
         Undecided = "undecided",
+        /// Its issuer is to have first what it is owed for the account, and too many wait for that.
+        HeldBackFull = "held_back_full",
+    }
+}
+label! {
+    /// Why a request did not leave whose issuer was to have first what it was owed.
+    GivenUpReason {
+        /// Half of its route's deadline has passed.
+        TooLong = "too_long",
+        /// Too many wait.
+        Full = "full",
+        /// The process is stopping.
+        Draining = "draining",
+        /// Another issuer was chosen before this one.
+        OtherIssuer = "other_issuer",
     }
 }
 label! {

@@ -374,6 +374,13 @@ families! {
         "Reversals and advices that are owed and not ended.";
     SafExceptions: GAUGE, None, "njia_saf_exceptions", [],
         "Exceptions that `njia saf retry` can put back.";
+    HeldBack: GAUGE, None, "njia_held_back_requests", [SHARD],
+        "Requests that wait until their issuer has what it is owed for their account.";
+    HeldBackTotal: COUNTER, None, "njia_held_back_total", [SHARD],
+        "Requests that had to wait for that.";
+    HeldBackGivenUp: COUNTER, None, "njia_held_back_given_up_total",
+        [words("reason", GivenUpReason::VALUES)],
+        "Requests that did not leave because their issuer was owed something, by why.";
     Exceptions: COUNTER, None, "njia_exceptions_total", [words("reason", ExceptionReason::VALUES)],
         "What people have to look at.";
     Reconciliations: COUNTER, None, "njia_reconciliations_total",

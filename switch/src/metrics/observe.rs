@@ -15,13 +15,13 @@ use router::breaker::BreakerState;
 use router::links::EjectionChange;
 use router::selection::Transition;
 use transaction::output::{
-    AdviceResult, CopyResult, Event, LegEnding, NotAdmitted, Owed, ReversalResult,
+    AdviceResult, CopyResult, Event, GivenUp, LegEnding, NotAdmitted, Owed, ReversalResult,
 };
 
 use super::labels::{
-    AdviceOriginLabel, BreakerLabel, DeclineReason, EjectionLabel, ExceptionReason, IssuerResult,
-    MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, RejectReason, RepeatResult,
-    ReversalCauseLabel, Side, TransactionType,
+    AdviceOriginLabel, BreakerLabel, DeclineReason, EjectionLabel, ExceptionReason, GivenUpReason,
+    IssuerResult, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, RejectReason,
+    RepeatResult, ReversalCauseLabel, Side, TransactionType,
 };
 use super::{Counter, Gauge, Histogram, Metrics};
 
@@ -36,6 +36,8 @@ pub struct ShardGauges {
     pub saf_depth: usize,
     /// Exceptions that can be put back.
     pub saf_exceptions: usize,
+    /// Requests that wait until their issuer has what it is owed.
+    pub held_back: usize,
     /// Records not durable yet.
     pub journal_unsynced: u64,
     /// Segment files.
@@ -98,6 +100,8 @@ impl Metrics {
                 let origin = AdviceOriginLabel::StandIn;
                 self.count(Counter::Advices(origin, OwedResultLabel::Owed));
             }
+            Event::HeldBack => self.count(Counter::HeldBack),
+            Event::GivenUp(reason) => self.count(Counter::HeldBackGivenUp(reason.into())),
             Event::Uncounted => self.except(ExceptionReason::Uncounted),
             Event::SecondAnswer { conflict: true } => self.except(ExceptionReason::AnswerConflict),
             // Late and second answers are counted where they are matched, with their issuer; the
@@ -250,6 +254,7 @@ impl Metrics {
         self.set(Gauge::DuplicateEntries, number(gauges.duplicate_entries));
         self.set(Gauge::SafDepth, number(gauges.saf_depth));
         self.set(Gauge::SafExceptions, number(gauges.saf_exceptions));
+        self.set(Gauge::HeldBack, number(gauges.held_back));
         self.set(Gauge::JournalUnsynced, gauges.journal_unsynced);
         self.set(Gauge::JournalSegments, gauges.journal_segments);
         self.set(Gauge::JournalUsedBytes, gauges.journal_used_bytes);
@@ -374,6 +379,18 @@ impl From<NotAdmitted> for RejectReason {
             NotAdmitted::Tombstone => Self::Tombstone,
             NotAdmitted::NoRoute => Self::NoRoute,
             NotAdmitted::Undecided => Self::Undecided,
+            NotAdmitted::HeldBackFull => Self::HeldBackFull,
+        }
+    }
+}
+
+impl From<GivenUp> for GivenUpReason {
+    fn from(reason: GivenUp) -> Self {
+        match reason {
+            GivenUp::TooLong => Self::TooLong,
+            GivenUp::Full => Self::Full,
+            GivenUp::Draining => Self::Draining,
+            GivenUp::OtherIssuer => Self::OtherIssuer,
         }
     }
 }

@@ -14,7 +14,7 @@ use router::policy::SlowPolicy;
 use router::{BreakerPolicy, IssuerPolicy};
 use transaction::matching::{StanAllocator, StanRange};
 use transaction::reconciliation::Parties;
-use transaction::settings::{Chunks, OutsideWindow, SafPolicy};
+use transaction::settings::{BeforeLive, Chunks, OutsideWindow, SafPolicy};
 
 use super::{LinkPlace, LinkTable};
 use crate::config::{self, Config, Issuer};
@@ -60,12 +60,21 @@ pub(super) fn engine_settings(
             inflight_max: config.saf.inflight_max,
             rate_after_up: NonZeroU32::new(config.saf.rate_after_sign_on),
         },
+        before_live: before_live(config),
         parties: parties(config),
         next_lsn: Lsn(1),
         wall_at_zero,
         seed: u64::from(start),
         chunks: Chunks::Lazy,
     }
+}
+
+/// Which issuers have what they are owed for an account before a request of it.
+fn before_live(config: &Config) -> BeforeLive {
+    let issuers = config.issuers.iter();
+    let asking = issuers.filter(|issuer| issuer.saf_before_live);
+    let nobody = BeforeLive::new(config.limits.held_back_max);
+    asking.fold(nobody, |set, issuer| set.with(issuer.id))
 }
 
 /// With whom totals are kept.

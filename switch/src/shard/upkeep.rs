@@ -185,6 +185,7 @@ impl Shard {
         tracing::info!(shard = %self.id, inflight = self.engine.counts().inflight, "draining");
         self.work.draining_since = Some(now);
         self.gate.close();
+        self.turn(Input::Drain, now);
         self.sign_off_sessions(now);
         crash::point(Step::DrainBegun);
     }
@@ -298,6 +299,7 @@ impl Shard {
             duplicate_entries: counts.entries,
             saf_depth: counts.saf,
             saf_exceptions: counts.exceptions,
+            held_back: counts.held_back,
             journal_unsynced: self.journal.next_lsn().0 - 1 - self.journal.durable().0,
             journal_segments: self.journal.segments() as u64,
             journal_used_bytes: self.journal.used_bytes(),

@@ -1,5 +1,8 @@
 //! Which faults a seed has, and how often they strike.
 
+use domain::ids::IssuerId;
+use domain::pan::PanToken;
+
 use super::bytes::Lines;
 use super::focus::CrashPoint;
 use super::random::Random;
@@ -84,6 +87,7 @@ pub(super) struct Plan {
     /// Ends the process, every so often.
     pub(super) crash_at: Option<CrashPoint>,
     pub(super) reports: Reports,
+    pub(super) owed_first: OwedFirst,
     /// Messages are bytes; else they are what was read of them.
     pub(super) lines: Option<Lines>,
     pub(super) bounds: Bounds,
@@ -112,6 +116,41 @@ impl Reports {
         outages: 4,
         floor: 200,
     };
+}
+
+/// Which issuers have what they are owed for an account before a request of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OwedFirst {
+    /// A bit for each.
+    issuers: u64,
+    /// Requests that wait at once, at most.
+    pub(super) held_back_max: u64,
+    /// Accounts that all purchases share; each has its own where it is zero.
+    accounts: u32,
+}
+
+impl OwedFirst {
+    fn draw(random: &mut Random) -> Self {
+        Self {
+            issuers: random.between(1, 3),
+            held_back_max: random.between(1, 20),
+            accounts: random.between(1, 12) as u32,
+        }
+    }
+
+    pub(super) const fn is_by(self, issuer: IssuerId) -> bool {
+        (self.issuers >> issuer.0) & 1 == 1
+    }
+
+    /// What an engine takes for the account of a purchase.
+    pub(super) fn token(self, own: PanToken) -> PanToken {
+        let number = u128::from_be_bytes(own.0);
+        match number.checked_rem(u128::from(self.accounts)) {
+            // No list of risk has it.
+            Some(shared) => PanToken((shared | 1 << 64).to_be_bytes()),
+            None => own,
+        }
+    }
 }
 
 /// How the journal is laid out.
@@ -222,6 +261,7 @@ impl Plan {
             stops: 0,
             crash_at: None,
             reports: Reports::default(),
+            owed_first: OwedFirst::default(),
             lines: None,
             shape: Shape::draw(random),
             shards: random.between(1, 4) as u16,
@@ -273,6 +313,13 @@ impl Plan {
         if self.lines.is_some_and(|lines| lines.spoiled > 0) {
             // Whoever is told a lie alone cannot know: the first of two answers is not lost.
             self.conflicting = 0;
+        }
+    }
+
+    /// Every seventh world has issuers that ask for what they are owed first.
+    pub(super) fn draw_owed_first(&mut self, seed: u64) {
+        if seed % 7 == 2 {
+            self.owed_first = OwedFirst::draw(&mut Random::new(seed.rotate_left(32)));
         }
     }
 
@@ -344,6 +391,7 @@ impl Plan {
                 floor: self.reports.floor,
                 ..Reports::default()
             },
+            owed_first: self.owed_first,
             lines: self.lines.map(Lines::calm),
         };
     }

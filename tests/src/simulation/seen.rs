@@ -101,5 +101,9 @@ seen! {
     stood_in,
     /// Requests of the past that a start found on another shard than that of their account.
     past_elsewhere,
+    /// Requests that waited until their issuer had what it was owed.
+    held_back,
+    /// Requests that did not leave because their issuer was owed something.
+    given_up,
 
 }

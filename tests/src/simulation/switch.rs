@@ -5,6 +5,7 @@ mod act;
 mod advising;
 mod issuing;
 mod past;
+mod owed_first;
 mod start;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -31,6 +32,7 @@ use super::seen::Seen;
 use super::words::{Ask, Event, Held, Inside, MS, Message, OutboundId, Purpose, Said, WALL};
 
 use act::tell_acquirer;
+use owed_first::OwedHere;
 
 pub(super) use past::Past;
 pub(super) use start::{Begin, NotStarted};
@@ -68,6 +70,7 @@ pub(super) struct Shard {
     reversals_begun: BTreeSet<(u8, u32, TransmissionTime)>,
     /// Whose deciding record has been seen: one each.
     decided: BTreeSet<TransactionId>,
+    owed_here: OwedHere,
     flushes: u64,
     asked_to_shed: bool,
     told_to_shed: bool,
@@ -182,13 +185,20 @@ impl Shard {
         self.frames.insert(frame.0, waiting);
         let remembers = !around.plan.is_forgetful();
         around.ledger.arrived(&ask, remembers);
-        if let Some(advice) = ask.advice(frame, &content) {
+        let shared = around.plan.owed_first;
+        if let Some(mut advice) = ask.advice(frame, &content) {
+            let account = &mut advice.facts.account;
+            account.token = shared.token(account.token);
             self.give(Input::Advice(advice), around)?;
         }
-        if let Some(request) = ask.request(frame) {
+        if let Some(mut request) = ask.request(frame) {
+            self.owed_here.came(ask.of.number, around.now);
+            let account = &mut request.facts.account;
+            account.token = shared.token(account.token);
             self.give(Input::Request(request), around)?;
         }
-        if let Some(reversal) = ask.reversal(frame) {
+        if let Some(mut reversal) = ask.reversal(frame) {
+            reversal.token = reversal.token.map(|token| shared.token(token));
             self.give(Input::Reversal(reversal), around)?;
         }
         Ok(())
@@ -305,8 +315,10 @@ impl Shard {
             .map(|id| self.router.inflight(IssuerId(id)))
             .sum();
         let inflight_max = bounds.inflight_max as usize;
+        let held_back_max = plan.owed_first.held_back_max.min(bounds.inflight_max / 2);
         let checks = [
             ("entries", counts.entries, bounds.transactions_max as usize),
+            ("held back", counts.held_back, held_back_max as usize),
             ("reversals", counts.saf, bounds.saf_max as usize),
             ("buffers", waiting, buffers),
             ("pending answers", pending.max().unwrap_or(0), PENDING_MAX),

@@ -429,9 +429,10 @@ pub(super) fn number_of(key: DuplicateKey) -> u32 {
     (key.0 >> 8) as u32
 }
 
-/// The purchase whose account a transaction has.
+/// The purchase whose account a transaction has: its DE37, for tokens may be shared.
 pub(super) fn account_of(facts: &Facts) -> u32 {
-    u128::from_be_bytes(facts.account.token.0) as u32
+    let digits = facts.trace.rrn.as_bytes().iter();
+    digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
 }
 
 fn terminal(number: u8) -> Text<8> {

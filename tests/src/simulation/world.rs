@@ -81,6 +81,7 @@ impl World {
         }
         if focus.is_none() && extent == Extent::Whole {
             plan.draw_advices(&mut Random::new(!seed));
+            plan.draw_owed_first(seed);
         }
         if driver == Driver::KeepsHalfFrames {
             plan.link_flaps = 60;

@@ -32,7 +32,7 @@ impl Engine {
                 let reason = RefusalReason::NoneAdmits;
                 Signal::Unrouted { code, reason }
             }
-            Selection::Leg { leg, deadline } => Signal::Routed { leg, deadline },
+            Selection::Leg { leg, deadline } => self.routed(handle, leg, deadline),
             Selection::None { code, reason } => Signal::Unrouted { code, reason },
         };
         self.advance(handle, signal);
@@ -117,6 +117,9 @@ impl Engine {
             self.deadlines.clear(&mut self.table, handle);
         }
         self.act(handle, action);
+        if before.may_be_held_back() && !after.may_be_held_back() {
+            self.saf.live.let_go(handle);
+        }
     }
 
     fn act(&mut self, handle: Handle, action: Action<'_>) {
@@ -134,10 +137,12 @@ impl Engine {
                 self.select_issuer(handle, issuer, completed);
             }
             Action::Refuse { code, reason } => self.refuse(handle, code, reason),
-            Action::Abandon => self.abandon(handle),
+            Action::Abandon(reason) => self.abandon(handle, reason),
+            Action::HoldBack { issuer, deadline } => self.hold_back(handle, issuer, deadline),
+            Action::GiveUpWaiting => self.give_up_waiting(handle),
             Action::Withdraw => self.withdraw(handle),
             Action::Intend { leg, deadline } => {
-                self.set_deadline(handle, deadline);
+                self.set_route_deadline(handle, deadline);
                 self.intend(handle, leg);
             }
             Action::Reintend { leg } => {
@@ -178,17 +183,17 @@ impl Engine {
         });
     }
 
-    fn refuse(&mut self, handle: Handle, code: ResponseCode, reason: RefusalReason) {
+    pub(crate) fn refuse(&mut self, handle: Handle, code: ResponseCode, reason: RefusalReason) {
         self.store_code(handle, code);
         self.journal(handle, EntryKind::Refused { reason });
         self.wait(Effect::Outcome(handle));
     }
 
-    /// Nothing was decided in time: shed, and no trace is left.
-    fn abandon(&mut self, handle: Handle) {
+    /// Nothing was decided in time, or nobody takes it: shed, and no trace is left.
+    fn abandon(&mut self, handle: Handle, reason: NotAdmitted) {
         let frame = self.forget(handle);
         if let Some(frame) = frame {
-            self.not_admitted(frame, ResponseCode::MALFUNCTION, NotAdmitted::Undecided);
+            self.not_admitted(frame, ResponseCode::MALFUNCTION, reason);
         }
     }
 
@@ -201,6 +206,7 @@ impl Engine {
     /// Takes an undecided transaction out of the table; returns its frame.
     pub(crate) fn forget(&mut self, handle: Handle) -> Option<domain::request::FrameId> {
         self.deadlines.clear(&mut self.table, handle);
+        self.saf.live.let_go(handle);
         let transaction = self.table.transaction_mut(handle)?;
         let (state, frame) = (transaction.state, transaction.frame);
         debug_assert!(transaction.leg.is_none(), "nothing was journaled");
@@ -343,7 +349,7 @@ impl Engine {
     }
 
     /// A leg that came for a transaction that has no use for it.
-    fn return_leg(&mut self, handle: Handle, leg: IssuerLeg) {
+    pub(crate) fn return_leg(&mut self, handle: Handle, leg: IssuerLeg) {
         self.emit(Output::LegEnded {
             handle,
             frame: None,
@@ -398,6 +404,13 @@ impl Engine {
         let transaction = self.table.transaction_mut(handle);
         if let Some(frame) = transaction.and_then(|transaction| transaction.frame.take()) {
             self.emit(Output::Discard { frame });
+        }
+    }
+
+    /// Counted from the first time that an issuer was chosen.
+    fn set_route_deadline(&mut self, handle: Handle, length: Duration) {
+        if self.saf.live.held_for(handle).is_none() {
+            self.set_deadline(handle, length);
         }
     }
 

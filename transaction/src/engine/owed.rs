@@ -49,6 +49,7 @@ impl Engine {
             return;
         };
         self.chain_owed(handle, saf);
+        self.hold_requests_behind(saf);
         self.journal(handle, EntryKind::SafOwed { saf });
         self.count(Event::SafOwed { cause });
         let generation = self.saf.generation(saf);

@@ -22,12 +22,15 @@ const ENDINGS: [Ending; 9] = [
     Ending::AcquirerReversed,
 ];
 
-const SIGNALS: [&str; 13] = [
+const SIGNALS: [&str; 16] = [
     "Accepted",
     "Located",
     "Declined",
     "Routed",
     "Unrouted",
+    "Held",
+    "Freed",
+    "TurnedAway",
     "IntentDurable",
     "Unsent",
     "Approval",
@@ -43,6 +46,7 @@ fn states() -> Vec<State> {
         State::Assessing,
         State::Locating,
         State::Routing,
+        State::HeldBack,
         State::Intended,
         State::Sent,
         State::Rerouting,
@@ -68,6 +72,12 @@ fn signal(name: &str) -> Signal<'static> {
             deadline: Duration::from_secs(1),
         },
         "Unrouted" => Signal::Unrouted { code, reason },
+        "Held" => Signal::Held {
+            issuer: IssuerId(0),
+            deadline: Duration::from_secs(1),
+        },
+        "Freed" => Signal::Freed,
+        "TurnedAway" => Signal::TurnedAway(NotAdmitted::Shed),
         "IntentDurable" => Signal::IntentDurable,
         "Unsent" => Signal::Unsent,
         "Approval" => Signal::Approval(approval()),
@@ -117,7 +127,7 @@ fn name(action: &Action<'_>) -> String {
 }
 
 /// Every legal transition that changes the state or calls for work, but those after the end.
-const LEGAL: [(&str, &str, &str, &str); 36] = [
+const LEGAL: [(&str, &str, &str, &str); 42] = [
     ("Locating", "Located", "Routing", "SelectIssuer"),
     ("Locating", "Declined", "Settling(Refused)", "Refuse"),
     ("Locating", "Deadline", "Locating", "Abandon"),
@@ -130,6 +140,12 @@ const LEGAL: [(&str, &str, &str, &str); 36] = [
     ("Routing", "Unrouted", "Settling(Refused)", "Refuse"),
     ("Routing", "Deadline", "Routing", "Abandon"),
     ("Routing", "Reversal", "Routing", "Withdraw"),
+    ("Routing", "Held", "HeldBack", "HoldBack"),
+    ("Routing", "TurnedAway", "Routing", "Abandon"),
+    ("HeldBack", "Freed", "Routing", "SelectRoute"),
+    ("HeldBack", "Deadline", "Settling(Refused)", "GiveUpWaiting"),
+    ("HeldBack", "TurnedAway", "HeldBack", "Abandon"),
+    ("HeldBack", "Reversal", "HeldBack", "Withdraw"),
     ("Intended", "IntentDurable", "Sent", "Send"),
     ("Intended", "Deadline", "Settling(NotSent)", "CloseUnsent"),
     ("Intended", "Reversal", "Settling(NotSent)", "CloseUnsent"),

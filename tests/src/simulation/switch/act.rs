@@ -121,6 +121,7 @@ impl Shard {
             Err(_) => around.dies = Some(false),
         }
         around.ledger.journaled(&record)?;
+        self.owed_here.note(&record, around.now);
         let is_advice = matches!(
             &record,
             Record::Advised(advised) if advised.origin == AdviceOrigin::Acquirer
@@ -166,6 +167,8 @@ impl Shard {
             Counted::Copy(CopyResult::Attached) => self.counts.attached += 1,
             Counted::Copy(CopyResult::Conflict) => self.counts.conflicts += 1,
             Counted::StoodIn => self.counts.stood_in += 1,
+            Counted::HeldBack => self.counts.held_back += 1,
+            Counted::GivenUp(_) => self.counts.given_up += 1,
             Counted::Advice(AdviceResult::Accepted) => self.counts.advised += 1,
             Counted::Advice(
                 AdviceResult::LeftToPeople | AdviceResult::NoIssuer | AdviceResult::OverOriginal,

@@ -27,6 +27,9 @@ impl Shard {
             return Err(("L1", format!("{frame:?} is sent after its end")));
         };
         let ask = waiting.ask;
+        if let Some(facts) = self.engine.facts(handle) {
+            self.owed_here.check(facts, leg, around.plan.owed_first)?;
+        }
         let held = self.legs.get(&handle.index);
         let completed = held.and_then(|held| held.completed);
         let bytes = match &around.plan.lines {

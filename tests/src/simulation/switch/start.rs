@@ -17,7 +17,7 @@ use router::{
 };
 use transaction::Settings;
 use transaction::reconciliation::Parties;
-use transaction::settings::{Chunks, OutsideWindow, SafPolicy};
+use transaction::settings::{BeforeLive, Chunks, OutsideWindow, SafPolicy};
 
 use super::past::{Past, WINDOW};
 use super::*;
@@ -68,12 +68,14 @@ impl Begin {
         let (risk, stand_in) = (risk(), stand_in(around.plan));
         let mut refused = None;
         let driver = self.driver;
+        let mut owed_here = OwedHere::default();
         let mut on_record = |_: Lsn, record: &Record<'_>| {
             let id = record.transaction();
             if hidden.contains(&id) {
                 return;
             }
             fold.add(record);
+            owed_here.note(record, 0);
             let forgotten = driver == Driver::ForgetsTombstone;
             if forgotten && matches!(record, Record::Tombstone(_)) {
                 return;
@@ -91,7 +93,8 @@ impl Begin {
         }
         engine.resume_at(Lsn(journal.found.last.0 + 1));
         engine.recovered(now).map_err(broken)?;
-        Ok(self.shard(engine, (risk, stand_in), journal, around))
+        let shard = self.shard(engine, (risk, stand_in), journal, around);
+        Ok(Shard { owed_here, ..shard })
     }
 
     fn recovery<'a>(&self, around: &'a mut Around<'_>) -> Start<'a> {
@@ -166,6 +169,7 @@ impl Begin {
             mesh_at: vec![0; usize::from(shards)],
             reversals_begun: BTreeSet::new(),
             decided: BTreeSet::new(),
+            owed_here: OwedHere::default(),
             flushes: 0,
             asked_to_shed: false,
             told_to_shed: false,
@@ -220,12 +224,21 @@ fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
             inflight_max: bounds.saf_window as u32,
             rate_after_up: None,
         },
+        before_live: before_live(begin.driver, around.plan),
         parties: Parties::default(),
         next_lsn: Lsn(1),
         wall_at_zero: wall(0, around.wall_ahead),
         seed: begin.life,
         chunks: Chunks::Lazy,
     }
+}
+
+fn before_live(driver: Driver, plan: &Plan) -> BeforeLive {
+    let asked = plan.owed_first;
+    let issuers = (0..ISSUERS).map(IssuerId);
+    let asking = issuers.filter(|id| asked.is_by(*id) && driver != Driver::OvertakesOwed);
+    let nobody = BeforeLive::new(asked.held_back_max as usize);
+    asking.fold(nobody, |set, id| set.with(id))
 }
 
 fn router(plan: &Plan) -> Router {
