@@ -103,6 +103,21 @@ fn a_listener_has_windows_of_its_own_which_are_its_acquirers() {
 }
 
 #[test]
+fn an_issuer_may_ask_for_what_it_is_owed_before_requests() {
+    let usual = example(&[]);
+    assert!(usual.issuers.iter().all(|issuer| !issuer.saf_before_live));
+    assert_eq!(usual.limits.held_back_max, 1_000);
+    let asks = "NJIA__ISSUER__BANK__SAF_BEFORE_LIVE";
+    let most = "NJIA__LIMITS__HELD_BACK_MAX";
+    let config = example(&[(asks, "true"), (most, "20")]);
+    assert!(config.issuers[0].saf_before_live);
+    assert!(!config.issuers[1].saf_before_live);
+    assert_eq!(config.limits.held_back_max, 20);
+    check_wire(&[(asks, "yes")], &["`saf_before_live` takes"]);
+    check_wire(&[(most, "0")], &["`held_back_max` takes"]);
+}
+
+#[test]
 fn listeners_of_one_acquirer_have_one_window() {
     let second = "[[listener]]\nname = \"atm\"\naddress = \"127.0.0.1:0\"\n\
                   acquirer = \"acquirer-1\"\nduplicate_window_s = 60\n\n[[issuer]]";
