@@ -25,9 +25,9 @@ mod text;
 pub use exposition::{Exposition, Labels};
 pub use labels::{
     AcceptError, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason, EjectionLabel,
-    ExceptionReason, Ingress, IssuerResult, JournalOp, LinkState, LogDropCause, MacFailure, Origin,
-    Outcome, OwedResultLabel, ParseReason, ReconciliationResult, RejectReason, RepeatResult,
-    ReversalCauseLabel, RiskVerdict, Side, Stage, TransactionType, UnmatchedReason,
+    ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp, LinkState, LogDropCause,
+    MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, ReconciliationResult, RejectReason,
+    RepeatResult, ReversalCauseLabel, RiskVerdict, Side, Stage, TransactionType, UnmatchedReason,
     UnwritableReason,
 };
 pub use observe::ShardGauges;
