@@ -63,7 +63,7 @@ fn every_promise_holds_in_every_seed() {
         ("completions left to people", sum.seen.left_to_people, 20),
         ("advices behind their reversal", sum.seen.advices_buried, 5),
         ("approvals in place of issuers", sum.seen.stood_in, 50),
-        ("requests held back", sum.seen.held_back, 50),
+        ("requests held back", sum.seen.held_back, 20),
         ("requests held back too long", sum.seen.given_up, 5),
         ("spoilt messages", sum.seen.garbled, 100),
         ("frames in pieces", sum.seen.split, 1_000),

@@ -134,7 +134,7 @@ impl OwedFirst {
         Self {
             issuers: random.between(1, 3),
             held_back_max: random.between(1, 20),
-            accounts: random.between(1, 12) as u32,
+            accounts: random.between(1, 5) as u32,
         }
     }
 
