@@ -268,10 +268,7 @@ impl Counter {
                 F::Transactions,
                 pair(kind.index(), outcome.index(), Outcome::VALUES),
             ),
-            Self::Declines(origin, reason) => (
-                F::Declines,
-                pair(origin.index(), reason.index(), DeclineReason::VALUES),
-            ),
+            Self::Declines(origin, reason) => (F::Declines, declined(origin, reason)),
             Self::AcceptErrors(reason) => (F::AcceptErrors, reason.index()),
             Self::ParseErrors(side, reason) => (
                 F::ParseErrors,
@@ -376,6 +373,11 @@ impl Histogram {
             bounds,
         )
     }
+}
+
+/// Where a decline stands in its family.
+const fn declined(origin: Origin, reason: DeclineReason) -> usize {
+    pair(origin.index(), reason.index(), DeclineReason::VALUES)
 }
 
 const fn owed(first: usize, result: OwedResultLabel) -> usize {
