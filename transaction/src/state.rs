@@ -25,8 +25,8 @@ use crate::output::{LegEnding, NotAdmitted};
 ///
 /// An advice is `Assigning` until its issuer is known, then `Settling`. A completion request is
 /// `Locating` until what it completes is known, then `Routing`: risk has judged that. From
-/// `Routing` a request may be `HeldBack`, until its issuer has what it is owed for the account; then
-/// it is `Routing` again (`saf/live.rs`). A request
+/// `Routing` a request may be `HeldBack`, until its issuer has what it is owed for the account, and
+/// is `Routing` again then (`saf/live.rs`). A request
 /// that no issuer can be asked about may be approved in its place: from `Routing` or `Rerouting` to
 /// `Settling`.
 ///

@@ -87,7 +87,6 @@ pub(super) struct Plan {
     /// Ends the process, every so often.
     pub(super) crash_at: Option<CrashPoint>,
     pub(super) reports: Reports,
-    pub(super) owed_first: OwedFirst,
     /// Messages are bytes; else they are what was read of them.
     pub(super) lines: Option<Lines>,
     pub(super) bounds: Bounds,
@@ -174,6 +173,7 @@ pub(super) struct Bounds {
     pub(super) advice_window_s: u64,
     /// For what owed advices say.
     pub(super) advice_bytes_max: u64,
+    pub(super) owed_first: OwedFirst,
 }
 
 impl Shape {
@@ -196,6 +196,7 @@ impl Bounds {
             transactions_max: 256,
             advice_window_s: 604_800,
             advice_bytes_max: 16_384,
+            owed_first: OwedFirst::default(),
         }
     }
 }
@@ -261,7 +262,6 @@ impl Plan {
             stops: 0,
             crash_at: None,
             reports: Reports::default(),
-            owed_first: OwedFirst::default(),
             lines: None,
             shape: Shape::draw(random),
             shards: random.between(1, 4) as u16,
@@ -319,7 +319,7 @@ impl Plan {
     /// Every seventh world has issuers that ask for what they are owed first.
     pub(super) fn draw_owed_first(&mut self, seed: u64) {
         if seed % 7 == 2 {
-            self.owed_first = OwedFirst::draw(&mut Random::new(seed.rotate_left(32)));
+            self.bounds.owed_first = OwedFirst::draw(&mut Random::new(seed.rotate_left(32)));
         }
     }
 
@@ -391,7 +391,6 @@ impl Plan {
                 floor: self.reports.floor,
                 ..Reports::default()
             },
-            owed_first: self.owed_first,
             lines: self.lines.map(Lines::calm),
         };
     }

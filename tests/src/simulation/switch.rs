@@ -185,7 +185,7 @@ impl Shard {
         self.frames.insert(frame.0, waiting);
         let remembers = !around.plan.is_forgetful();
         around.ledger.arrived(&ask, remembers);
-        let shared = around.plan.owed_first;
+        let shared = around.plan.bounds.owed_first;
         if let Some(mut advice) = ask.advice(frame, &content) {
             let account = &mut advice.facts.account;
             account.token = shared.token(account.token);
@@ -315,7 +315,11 @@ impl Shard {
             .map(|id| self.router.inflight(IssuerId(id)))
             .sum();
         let inflight_max = bounds.inflight_max as usize;
-        let held_back_max = plan.owed_first.held_back_max.min(bounds.inflight_max / 2);
+        let held_back_max = plan
+            .bounds
+            .owed_first
+            .held_back_max
+            .min(bounds.inflight_max / 2);
         let checks = [
             ("entries", counts.entries, bounds.transactions_max as usize),
             ("held back", counts.held_back, held_back_max as usize),

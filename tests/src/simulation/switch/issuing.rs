@@ -28,7 +28,8 @@ impl Shard {
         };
         let ask = waiting.ask;
         if let Some(facts) = self.engine.facts(handle) {
-            self.owed_here.check(facts, leg, around.plan.owed_first)?;
+            self.owed_here
+                .check(facts, leg, around.plan.bounds.owed_first)?;
         }
         let held = self.legs.get(&handle.index);
         let completed = held.and_then(|held| held.completed);

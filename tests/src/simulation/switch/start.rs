@@ -234,7 +234,7 @@ fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
 }
 
 fn before_live(driver: Driver, plan: &Plan) -> BeforeLive {
-    let asked = plan.owed_first;
+    let asked = plan.bounds.owed_first;
     let issuers = (0..ISSUERS).map(IssuerId);
     let asking = issuers.filter(|id| asked.is_by(*id) && driver != Driver::OvertakesOwed);
     let nobody = BeforeLive::new(asked.held_back_max as usize);

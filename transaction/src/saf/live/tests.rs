@@ -132,7 +132,10 @@ proptest! {
                         waiter.behind.retain(|place| *place != position);
                     }
                 }
-                (2, _) if live.is_owed(IssuerId(0), token(account)) && live.room() == Room::Free => {
+                (2, _) if owed.iter().any(|(_, of)| *of == account) => {
+                    if live.room() != Room::Free {
+                        continue;
+                    }
                     let due = Instant::from_millis(u64::from(number));
                     let at = (IssuerId(0), token(account));
                     prop_assert!(live.hold(handle, at, due));
