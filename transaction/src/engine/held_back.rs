@@ -91,7 +91,7 @@ impl Engine {
             return;
         };
         let token = transaction.facts.account.token;
-        let due = now.after(deadline / 2);
+        let due = now.after(deadline.checked_div(2).unwrap_or_default());
         let is_held = self.saf.live.hold(handle, (issuer, token), due);
         debug_assert!(is_held, "the issuer is owed something");
         self.count(Event::HeldBack);
