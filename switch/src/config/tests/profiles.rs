@@ -113,8 +113,14 @@ fn an_issuer_may_ask_for_what_it_is_owed_before_requests() {
     assert!(config.issuers[0].saf_before_live);
     assert!(!config.issuers[1].saf_before_live);
     assert_eq!(config.limits.held_back_max, 20);
-    check_wire(&[(asks, "yes")], &["`saf_before_live` takes"]);
-    check_wire(&[(most, "0")], &["`held_back_max` takes"]);
+    check_wire(
+        &[(asks, "yes")],
+        &["`saf_before_live` takes true or false, not this text"],
+    );
+    check_wire(
+        &[(most, "0")],
+        &["`held_back_max` is 0, it must be 1 to 100000"],
+    );
 }
 
 #[test]
