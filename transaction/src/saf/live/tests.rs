@@ -1,3 +1,5 @@
+//! The rows of `live`, and its lists against a plain one.
+
 use super::*;
 use crate::testing::settings;
 use proptest::prelude::*;
