@@ -15,8 +15,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use domain::Amount;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, IssuerId};
-use domain::request::MessageClass;
 use domain::time::Instant;
+use router::conditions::RouteClass;
 use router::selection::{CallOutcome, Query};
 use router::week::WeekMinute;
 use router::{
@@ -95,7 +95,7 @@ fn conditional(prefixes: &[String]) -> Arc<RouteTable> {
         Conditions {
             acquirers: (1..9).map(AcquirerId).collect(),
             currency: Some(Currency::KES),
-            class: Some(MessageClass::Authorisation),
+            class: Some(RouteClass::Authorisation),
             ..plain()
         },
         Conditions {
@@ -185,8 +185,8 @@ fn router(table: &Arc<RouteTable>) -> Router {
 fn query(account: &str) -> Query<'_> {
     Query {
         account: account.as_bytes(),
-        class: MessageClass::Authorisation,
-        amount: Amount::new(1_000, Currency::KES).expect("twelve digits"),
+        class: RouteClass::Authorisation,
+        amount: Some(Amount::new(1_000, Currency::KES).expect("twelve digits")),
         category: None,
         acquirer: AcquirerId(0),
         at: WeekMinute::new(600),

@@ -16,7 +16,7 @@ use crate::week::WeekWindow;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// Only messages of this class.
-    pub class: Option<MessageClass>,
+    pub class: Option<RouteClass>,
     /// Only amounts in this currency.
     pub currency: Option<Currency>,
     /// Only amounts within these bounds; needs `currency`, since minor units of different
@@ -37,16 +37,15 @@ impl Conditions {
     /// Whether a request fits, whatever its account is.
     #[must_use]
     pub fn fit(&self, query: &Query<'_>) -> bool {
-        let currency = query.amount.currency();
         self.class.is_none_or(|class| class == query.class)
-            && self.currency.is_none_or(|wanted| wanted == currency)
+            && query.has_currency(self.currency)
             && self.rare_fit(query)
     }
 
     /// The same without class and currency, which a rule of the table keeps at hand.
     pub(crate) fn rare_fit(&self, query: &Query<'_>) -> bool {
-        let minor = query.amount.minor();
-        self.amount.is_none_or(|range| range.holds(minor))
+        let holds = |range: AmountRange| query.amount.is_some_and(|it| range.holds(it.minor()));
+        self.amount.is_none_or(holds)
             && none_or_any(&self.categories, |range| {
                 query.category.is_some_and(|category| range.holds(category))
             })
@@ -105,6 +104,26 @@ impl Conditions {
                 .iter()
                 .any(|len| *len > Self::LIST_MAX)
                 .then_some(ConditionError::List),
+        }
+    }
+}
+
+/// What kind of message asks for a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RouteClass {
+    /// Class 1.
+    Authorisation,
+    /// Class 2.
+    Financial,
+    /// Class 6: passed on without money, and the only one that may name no account.
+    Administrative,
+}
+
+impl From<MessageClass> for RouteClass {
+    fn from(class: MessageClass) -> Self {
+        match class {
+            MessageClass::Authorisation => Self::Authorisation,
+            MessageClass::Financial => Self::Financial,
         }
     }
 }

@@ -40,8 +40,20 @@ pub enum TableError {
         /// The prefix that is one too many.
         prefix: PrefixRange,
     },
-    /// A route that no account can take.
-    #[error("route {route} has no prefix; give it one")]
+    /// Some message without an account fits two routes without prefixes, and neither has more
+    /// conditions or a lower order.
+    #[error(
+        "route {route} and route {other} take the same messages without an account; give one of \
+         them more conditions, or a lower order"
+    )]
+    Alike {
+        /// The route read second, by position.
+        route: RouteId,
+        /// The route read first.
+        other: RouteId,
+    },
+    /// A route that no account can take, of another class than administrative.
+    #[error("route {route} has no prefix; give it one, or class administrative")]
     NoPrefix {
         /// The route, by position.
         route: RouteId,

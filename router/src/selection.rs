@@ -3,11 +3,11 @@
 use core::time::Duration;
 
 use domain::Amount;
+use domain::currency::Currency;
 use domain::ids::{AcquirerId, IssuerId, RouteId};
-use domain::request::MessageClass;
 
 use crate::breaker::{BreakerState, Ticket};
-use crate::conditions::MerchantCategory;
+use crate::conditions::{MerchantCategory, RouteClass};
 use crate::table::RouteTable;
 use crate::week::WeekMinute;
 
@@ -15,12 +15,12 @@ use crate::week::WeekMinute;
 #[derive(Clone, Copy)]
 pub struct Query<'a> {
     /// The account number in the clear, ASCII digits. Other bytes, or fewer than 8 or more than 19,
-    /// have no route.
+    /// have no route; none at all, in an administrative message, has a route without prefixes.
     pub account: &'a [u8],
-    /// Authorisation or financial.
-    pub class: MessageClass,
-    /// DE4 in DE49.
-    pub amount: Amount,
+    /// What kind of message it is.
+    pub class: RouteClass,
+    /// DE4 in DE49; without one no condition of an amount or a currency fits.
+    pub amount: Option<Amount>,
     /// DE18, when the request names one.
     pub category: Option<MerchantCategory>,
     /// Whose request it is.
@@ -31,11 +31,18 @@ pub struct Query<'a> {
     pub draw: u64,
 }
 
+impl Query<'_> {
+    /// Whether its amount is in this currency, if one is asked for.
+    pub(crate) fn has_currency(&self, wanted: Option<Currency>) -> bool {
+        wanted.is_none_or(|wanted| self.amount.is_some_and(|it| it.currency() == wanted))
+    }
+}
+
 impl core::fmt::Debug for Query<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Query")
             .field("class", &self.class)
-            .field("currency", &self.amount.currency())
+            .field("currency", &self.amount.map(Amount::currency))
             .finish_non_exhaustive()
     }
 }

@@ -24,7 +24,8 @@ use build::Rule;
 /// A route as it is configured.
 #[derive(Clone, Debug)]
 pub struct RouteSpec {
-    /// The accounts it claims; at least one entry.
+    /// The accounts it claims. None claims administrative messages that name no account, and only a
+    /// route of that class may have none.
     pub prefixes: Vec<PrefixRange>,
     /// What else it demands of a request.
     pub conditions: Conditions,
@@ -35,6 +36,13 @@ pub struct RouteSpec {
     pub candidates: Vec<Vec<Candidate>>,
     /// How long an issuer may take; above zero.
     pub deadline: Duration,
+}
+
+impl RouteSpec {
+    /// Without an order it comes after all that have one.
+    fn place(&self) -> u32 {
+        self.order.map_or(u32::MAX, u32::from)
+    }
 }
 
 /// All routes, laid out for look-up. Immutable: a reload builds another one.
@@ -56,6 +64,8 @@ pub struct RouteTable {
     index: Vec<u32>,
     /// An account divided by this gives its leading digits.
     index_unit: u64,
+    /// Routes without prefixes, the one that wins first.
+    bare: Vec<RouteId>,
 }
 
 impl RouteTable {
@@ -76,18 +86,36 @@ impl RouteTable {
         build::build(routes)
     }
 
-    /// The route of an account; `None` when no entry claims it.
+    /// The route of an account, or of an administrative message that names none; `None` when no
+    /// entry claims it.
     #[must_use]
     pub fn find(&self, query: Query<'_>) -> Option<&Route> {
         if query.account.len() < Pan::LEN_MIN {
+            return self.find_bare(&query);
+        }
+        self.find_by_account(&query)
+    }
+
+    /// Among the routes without prefixes the first that fits.
+    #[cold]
+    fn find_bare(&self, query: &Query<'_>) -> Option<&Route> {
+        if !query.account.is_empty() {
             return None;
         }
+        let fits = |id: &&RouteId| {
+            let conditions = self.conditions.get(usize::from(id.0));
+            conditions.is_some_and(|conditions| conditions.fit(query))
+        };
+        self.route(*self.bare.iter().find(fits)?)
+    }
+
+    fn find_by_account(&self, query: &Query<'_>) -> Option<&Route> {
         let (account, _) = padded(query.account).ok()?;
         let segment = self.segment(account)?;
         let route = if query.account.len() >= usize::from(segment.winner_digits) {
             segment.winner
         } else {
-            self.walk(segment, &query)?
+            self.walk(segment, query)?
         };
         self.route(route)
     }

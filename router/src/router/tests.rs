@@ -2,14 +2,13 @@
 
 use super::*;
 use crate::candidates::Candidate;
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, RouteClass};
 use crate::policy::{BreakerPolicy, SlowPolicy};
 use crate::table::RouteSpec;
 use crate::week::WeekMinute;
 use domain::Amount;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, RouteId};
-use domain::request::MessageClass;
 use proptest::prelude::*;
 use std::vec;
 
@@ -49,8 +48,8 @@ const fn ms(millis: u64) -> Duration {
 fn query(account: &[u8]) -> Query<'_> {
     Query {
         account,
-        class: MessageClass::Financial,
-        amount: Amount::new(100, Currency::KES).unwrap(),
+        class: RouteClass::Financial,
+        amount: Some(Amount::new(100, Currency::KES).unwrap()),
         category: None,
         acquirer: AcquirerId(0),
         at: WeekMinute::default(),

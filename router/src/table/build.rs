@@ -7,11 +7,10 @@ use alloc::vec::Vec;
 use domain::Pan;
 use domain::currency::Currency;
 use domain::ids::RouteId;
-use domain::request::MessageClass;
 
 use super::{PrefixRange, Query, Route, RouteSpec, RouteTable, Segment, TableError, unit_of};
 use crate::candidates::Candidates;
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, RouteClass};
 
 pub(super) fn build(specs: Vec<RouteSpec>) -> Result<RouteTable, Vec<TableError>> {
     let mut errors = Vec::new();
@@ -36,6 +35,7 @@ pub(super) fn build(specs: Vec<RouteSpec>) -> Result<RouteTable, Vec<TableError>
                 .map(|prefix| Entry::new(id, spec, *prefix)),
         );
     }
+    let bare = bare(&specs, &mut errors);
     let mut sweep = Sweep::new(errors);
     sweep.run(entries);
     if !sweep.errors.is_empty() {
@@ -62,11 +62,12 @@ pub(super) fn build(specs: Vec<RouteSpec>) -> Result<RouteTable, Vec<TableError>
         rules,
         index,
         index_unit,
+        bare,
     })
 }
 
 fn route(id: RouteId, spec: &RouteSpec, errors: &mut Vec<TableError>) -> Route {
-    if spec.prefixes.is_empty() {
+    if spec.prefixes.is_empty() && spec.conditions.class != Some(RouteClass::Administrative) {
         errors.push(TableError::NoPrefix { route: id });
     }
     if spec.deadline.is_zero() {
@@ -82,6 +83,36 @@ fn route(id: RouteId, spec: &RouteSpec, errors: &mut Vec<TableError>) -> Route {
     }
 }
 
+/// The routes without prefixes, in the order in which they are asked: more conditions before fewer,
+/// then the one that is said to come first.
+fn bare(specs: &[RouteSpec], errors: &mut Vec<TableError>) -> Vec<RouteId> {
+    let rank = |spec: &RouteSpec| {
+        (
+            u8::MAX.saturating_sub(spec.conditions.count()),
+            spec.place(),
+        )
+    };
+    let mut bare: Vec<(RouteId, &RouteSpec)> = Vec::new();
+    for (id, spec) in (0..=u16::MAX).map(RouteId).zip(specs) {
+        if !spec.prefixes.is_empty() {
+            continue;
+        }
+        let is_like = |other: &&(RouteId, &RouteSpec)| {
+            rank(other.1) == rank(spec) && other.1.conditions.meet(&spec.conditions)
+        };
+        //= docs/rules.md#R-09
+        match bare.iter().find(is_like) {
+            Some((other, _)) => errors.push(TableError::Alike {
+                route: id,
+                other: *other,
+            }),
+            None => bare.push((id, spec)),
+        }
+    }
+    bare.sort_by_key(|(id, spec)| (rank(spec), *id));
+    bare.into_iter().map(|(id, _)| id).collect()
+}
+
 /// One prefix of one route.
 #[derive(Clone, Copy)]
 struct Entry<'a> {
@@ -90,7 +121,7 @@ struct Entry<'a> {
     conditions: &'a Conditions,
     /// Falls with each condition, so that the entry with most sorts first.
     few_conditions: u8,
-    order: Option<u16>,
+    place: u32,
 }
 
 impl<'a> Entry<'a> {
@@ -109,7 +140,7 @@ impl<'a> Entry<'a> {
             rule,
             conditions,
             few_conditions: u8::MAX.saturating_sub(conditions.count()),
-            order: spec.order,
+            place: spec.place(),
         }
     }
 
@@ -117,12 +148,7 @@ impl<'a> Entry<'a> {
     /// come first. The rule itself is last, so that the sequence never depends on chance.
     fn rank(&self) -> (u64, u8, u32, Rule) {
         let width = self.prefix.high().saturating_sub(self.prefix.low());
-        (width, self.few_conditions, self.place(), self.rule)
-    }
-
-    /// Without an order it comes after all that have one.
-    fn place(&self) -> u32 {
-        self.order.map_or(u32::MAX, u32::from)
+        (width, self.few_conditions, self.place, self.rule)
     }
 
     /// Whether some request fits both and nothing says which of them it takes. Both claim a common
@@ -136,7 +162,7 @@ impl<'a> Entry<'a> {
     fn is_told_from(&self, other: &Self) -> bool {
         let (mine, others) = (&self.prefix, &other.prefix);
         if mine.has_the_accounts_of(others) {
-            return self.few_conditions != other.few_conditions || self.place() != other.place();
+            return self.few_conditions != other.few_conditions || self.place != other.place;
         }
         let inside = mine.low() >= others.low() && mine.high() <= others.high();
         let around = mine.low() <= others.low() && mine.high() >= others.high();
@@ -163,9 +189,7 @@ impl Rule {
     pub(super) fn fits(&self, query: &Query<'_>, table: &RouteTable) -> bool {
         query.account.len() >= usize::from(self.digits)
             && self.class.fits(query.class)
-            && self
-                .currency
-                .is_none_or(|currency| currency == query.amount.currency())
+            && query.has_currency(self.currency)
             && (!self.has_rare || self.rare_fit(query, table))
     }
 
@@ -191,18 +215,20 @@ enum ClassCondition {
     Any,
     Authorisation,
     Financial,
+    Administrative,
 }
 
 impl ClassCondition {
-    const fn of(class: Option<MessageClass>) -> Self {
+    const fn of(class: Option<RouteClass>) -> Self {
         match class {
             None => Self::Any,
-            Some(MessageClass::Authorisation) => Self::Authorisation,
-            Some(MessageClass::Financial) => Self::Financial,
+            Some(RouteClass::Authorisation) => Self::Authorisation,
+            Some(RouteClass::Financial) => Self::Financial,
+            Some(RouteClass::Administrative) => Self::Administrative,
         }
     }
 
-    fn fits(self, class: MessageClass) -> bool {
+    fn fits(self, class: RouteClass) -> bool {
         self == Self::Any || self == Self::of(Some(class))
     }
 }

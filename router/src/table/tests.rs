@@ -1,19 +1,18 @@
 //! Which entry wins, and what is refused.
 
 use super::*;
-use crate::conditions::{AmountRange, ConditionError, MerchantCategory};
+use crate::conditions::{AmountRange, ConditionError, MerchantCategory, RouteClass};
 use crate::week::WeekMinute;
 use domain::Amount;
 use domain::currency::Currency;
 use domain::ids::AcquirerId;
-use domain::request::MessageClass;
 use std::string::{String, ToString};
 use std::vec;
 
 mod model;
 
-const AUTH: Option<MessageClass> = Some(MessageClass::Authorisation);
-const FINANCIAL: Option<MessageClass> = Some(MessageClass::Financial);
+const AUTH: Option<RouteClass> = Some(RouteClass::Authorisation);
+const FINANCIAL: Option<RouteClass> = Some(RouteClass::Financial);
 
 fn prefix(text: &str) -> PrefixRange {
     text.parse().unwrap()
@@ -31,7 +30,7 @@ fn spec(prefixes: &[&str]) -> RouteSpec {
 
 fn conditional(
     prefixes: &[&str],
-    class: Option<MessageClass>,
+    class: Option<RouteClass>,
     currency: Option<Currency>,
 ) -> RouteSpec {
     let conditions = Conditions {
@@ -52,7 +51,7 @@ fn with(prefixes: &[&str], conditions: Conditions) -> RouteSpec {
 fn query(account: &str) -> Query<'_> {
     Query {
         account: account.as_bytes(),
-        class: MessageClass::Authorisation,
+        class: RouteClass::Authorisation,
         amount: amount(100, Currency::KES),
         category: None,
         acquirer: AcquirerId(0),
@@ -61,8 +60,8 @@ fn query(account: &str) -> Query<'_> {
     }
 }
 
-fn amount(minor: u64, currency: Currency) -> Amount {
-    Amount::new(minor, currency).unwrap()
+fn amount(minor: u64, currency: Currency) -> Option<Amount> {
+    Some(Amount::new(minor, currency).unwrap())
 }
 
 fn category(text: &str) -> Option<MerchantCategory> {
@@ -141,7 +140,7 @@ fn conditions_narrow_a_route_down() {
         };
         assert_eq!(found(&table, query), route, "{query:?} of {account}");
     };
-    let (auth, financial) = (MessageClass::Authorisation, MessageClass::Financial);
+    let (auth, financial) = (RouteClass::Authorisation, RouteClass::Financial);
     check("4100000000", auth, Currency::KES, Some(2));
     check("4100000000", auth, Currency::USD, Some(1));
     check("4100000000", financial, Currency::KES, Some(0));
@@ -486,4 +485,95 @@ fn look_up_and_scan_agree_in_a_large_table() {
         assert_eq!(at(high), expected, "{text}");
         assert_eq!(at(high + 1), None, "after {text}");
     }
+}
+
+/// A message without an account, of an acquirer.
+fn bare_query(acquirer: u16) -> Query<'static> {
+    Query {
+        class: RouteClass::Administrative,
+        amount: None,
+        acquirer: AcquirerId(acquirer),
+        ..query("")
+    }
+}
+
+fn bare_spec(acquirers: &[u16], order: Option<u16>) -> RouteSpec {
+    let conditions = Conditions {
+        class: Some(RouteClass::Administrative),
+        acquirers: acquirers.iter().copied().map(AcquirerId).collect(),
+        ..Conditions::default()
+    };
+    RouteSpec {
+        order,
+        ..with(&[], conditions)
+    }
+}
+
+#[test]
+fn a_message_without_an_account_takes_a_route_without_prefixes() {
+    let table = RouteTable::build(vec![
+        spec(&["4"]),
+        bare_spec(&[], None),
+        bare_spec(&[7], Some(2)),
+        bare_spec(&[7, 8], Some(1)),
+    ])
+    .unwrap();
+    assert_eq!(found(&table, bare_query(0)), Some(1));
+    assert_eq!(found(&table, bare_query(7)), Some(3), "the lower order");
+    assert_eq!(found(&table, bare_query(8)), Some(3));
+    let money = Query {
+        class: RouteClass::Financial,
+        ..bare_query(0)
+    };
+    assert_eq!(found(&table, money), None);
+    // With an account it is a route of that account, or none.
+    let named = |account| Query {
+        account,
+        ..bare_query(0)
+    };
+    assert_eq!(found(&table, named(b"4111111111111111")), Some(0));
+    assert_eq!(found(&table, named(b"5111111111111111")), None);
+    assert_eq!(found(&table, named(b"41")), None);
+}
+
+#[test]
+fn an_administrative_message_has_routes_of_its_own_and_no_amount() {
+    let table = RouteTable::build(vec![
+        spec(&["4"]),
+        conditional(&["41"], Some(RouteClass::Administrative), None),
+        conditional(&["42"], None, Some(Currency::KES)),
+    ])
+    .unwrap();
+    let of = |account, class, amount| {
+        let query = Query {
+            class,
+            amount,
+            ..query(account)
+        };
+        found(&table, query)
+    };
+    let administrative = RouteClass::Administrative;
+    assert_eq!(of("4100000000", administrative, None), Some(1));
+    assert_eq!(of("4100000000", RouteClass::Financial, None), Some(0));
+    assert_eq!(of("4200000000", administrative, None), Some(0));
+    let amount = amount(100, Currency::KES);
+    assert_eq!(of("4200000000", administrative, amount), Some(2));
+}
+
+#[test]
+fn routes_without_prefixes_that_nothing_tells_apart_are_refused() {
+    let refused = RouteTable::build(vec![
+        bare_spec(&[1, 2], None),
+        bare_spec(&[2, 3], None),
+        bare_spec(&[3], None),
+        bare_spec(&[2], Some(1)),
+    ]);
+    let alike = |route, other| TableError::Alike {
+        route: RouteId(route),
+        other: RouteId(other),
+    };
+    assert_eq!(refused.unwrap_err(), [alike(1, 0)]);
+    let money = RouteTable::build(vec![conditional(&[], AUTH, None)]);
+    let no_prefix = TableError::NoPrefix { route: RouteId(0) };
+    assert_eq!(money.unwrap_err(), [no_prefix]);
 }

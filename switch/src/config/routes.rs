@@ -2,8 +2,7 @@
 
 use domain::Amount;
 use domain::ids::{AcquirerId, IssuerId, RouteId};
-use domain::request::MessageClass;
-use router::conditions::{AmountRange, ConditionError};
+use router::conditions::{AmountRange, ConditionError, RouteClass};
 use router::error::{TableError, remedy};
 use router::{Candidate, Conditions, PrefixRange, RouteSpec, RouteTable};
 
@@ -97,6 +96,14 @@ fn contradiction(routes: &[Route], error: &TableError) -> Option<(RouteId, Strin
             );
             Some((*route, text))
         }
+        TableError::Alike { route, other } => {
+            let name = &routes.get(usize::from(other.0))?.name;
+            let text = format!(
+                "it takes the same messages without an account as route `{name}`; give one of them \
+                 more conditions, or a lower order"
+            );
+            Some((*route, text))
+        }
         TableError::Overlaps { route, prefix } => {
             let text = format!("too many prefixes claim the accounts of {prefix}; remove some");
             Some((*route, text))
@@ -115,14 +122,22 @@ fn contradiction(routes: &[Route], error: &TableError) -> Option<(RouteId, Strin
 
 fn route(section: &Section<'_>, id: RouteId, names: &Names<'_>) -> Route {
     let candidates = candidates(section, &names.issuers);
+    let conditions = checked_conditions(section, &names.acquirers);
+    // Administrative messages may name no account: they take a route that claims none.
+    let prefixes = match conditions.class {
+        Some(RouteClass::Administrative) => section.list("prefixes", prefix),
+        Some(RouteClass::Authorisation | RouteClass::Financial) | None => {
+            section.required_list("prefixes", prefix)
+        }
+    };
     let order = section.optional_number("order", 1..=u64::from(u16::MAX));
     Route {
         id,
         name: name(section),
-        prefixes: section.required_list("prefixes", prefix),
+        prefixes,
         candidates,
         deadline: section.millis("deadline_ms", 50..=120_000, 1_000),
-        conditions: checked_conditions(section, &names.acquirers),
+        conditions,
         order: order.and_then(|order| u16::try_from(order).ok()),
     }
 }
@@ -145,9 +160,12 @@ pub(super) fn checked_conditions(section: &Section<'_>, acquirers: &[&str]) -> C
 fn conditions(section: &Section<'_>, acquirers: &[&str]) -> Conditions {
     let class = section.parsed("class", |text| match text {
         "any" => Ok(None),
-        "authorisation" => Ok(Some(MessageClass::Authorisation)),
-        "financial" => Ok(Some(MessageClass::Financial)),
-        _ => Err("takes \"any\", \"authorisation\" or \"financial\"".to_owned()),
+        "authorisation" => Ok(Some(RouteClass::Authorisation)),
+        "financial" => Ok(Some(RouteClass::Financial)),
+        "administrative" => Ok(Some(RouteClass::Administrative)),
+        _ => {
+            Err("takes \"any\", \"authorisation\", \"financial\" or \"administrative\"".to_owned())
+        }
     });
     let currency = section.parsed("currency", |text| match text {
         "any" => Ok(None),

@@ -1,6 +1,7 @@
 //! Rules by which the switch approves in place of an issuer that cannot be asked.
 
 use domain::ids::{AcquirerId, IssuerId, RouteId};
+use router::conditions::RouteClass;
 use router::error::TableError;
 use router::{Candidate, RouteSpec, RouteTable};
 
@@ -53,6 +54,12 @@ fn rule(section: &Section<'_>, acquirers: &[&str], issuers: &[&str]) -> StandIn 
         accounts_max: section.number("accounts_max", 1_000..=100_000_000, 50_000),
         pin_unchecked: section.flag("pin_unchecked", false),
     };
+    if rule.conditions.class == Some(RouteClass::Administrative) {
+        section.fault_at(
+            "class",
+            "nothing administrative is approved; take another `class`",
+        );
+    }
     if rule.floor_limits.is_empty() {
         section.fault("[[stand_in]] without `floor_limits` approves nothing");
     }

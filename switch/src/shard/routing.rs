@@ -4,7 +4,7 @@ use domain::ResponseCode;
 use domain::ids::{IssuerId, LinkId, RouteId, ShardId};
 use domain::pan::Pan;
 use domain::record::{Completed, RefusalReason};
-use domain::request::{Facts, FrameId, IssuerLeg};
+use domain::request::{DuplicateKey, Facts, FrameId, IssuerLeg};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::translate;
 use router::Permit;
@@ -189,23 +189,26 @@ impl Shard {
         })
     }
 
-    /// 91, or 90 when there is nobody but issuers that are silent for their cut-over.
     fn none_of(&self, skipped: Skipped, now: Instant) -> Selection {
-        let mut candidates = skipped.iter().peekable();
-        let is_held =
-            candidates.peek().is_some() && candidates.all(|(issuer, _)| self.is_held(issuer, now));
-        let code = if is_held {
-            ResponseCode::CUT_OFF
-        } else {
-            ResponseCode::ISSUER_INOPERATIVE
-        };
         Selection::None {
-            code,
+            code: self.code_of_none(skipped, now),
             reason: RefusalReason::NoneAdmits,
         }
     }
 
-    fn count_skipped(&self, skipped: Skipped) {
+    /// 91, or 90 when there is nobody but issuers that are silent for their cut-over.
+    pub(super) fn code_of_none(&self, skipped: Skipped, now: Instant) -> ResponseCode {
+        let mut candidates = skipped.iter().peekable();
+        let is_held =
+            candidates.peek().is_some() && candidates.all(|(issuer, _)| self.is_held(issuer, now));
+        if is_held {
+            ResponseCode::CUT_OFF
+        } else {
+            ResponseCode::ISSUER_INOPERATIVE
+        }
+    }
+
+    pub(super) fn count_skipped(&self, skipped: Skipped) {
         for (issuer, reason) in skipped.iter() {
             match reason {
                 SkipReason::BreakerOpen | SkipReason::EchoAwaited | SkipReason::ProbesTaken => {
@@ -246,8 +249,8 @@ impl Shard {
         let facts = self.engine.facts(handle)?;
         Some(Query {
             account: account.expose_digits(),
-            class: facts.class,
-            amount: facts.amount,
+            class: facts.class.into(),
+            amount: Some(facts.amount),
             category: MerchantCategory::from_digits(facts.merchant_category.as_bytes()),
             acquirer: facts.acquirer,
             at: WeekMinute::at(self.work.wall, self.config.routing.utc_offset),
@@ -256,7 +259,11 @@ impl Shard {
     }
 
     /// Of the issuer's links the least busy one, and a STAN out of this shard's part of its range.
-    fn take_link(&mut self, issuer: IssuerId, now: Instant) -> Option<(LinkId, domain::ids::Stan)> {
+    pub(super) fn take_link(
+        &mut self,
+        issuer: IssuerId,
+        now: Instant,
+    ) -> Option<(LinkId, domain::ids::Stan)> {
         let LinkTable { all, of_issuer } = &mut self.links;
         let pool = of_issuer.get_mut(usize::from(issuer.0))?;
         pool.pick(now, |link| {
@@ -279,7 +286,11 @@ impl Shard {
 
 /// By what a request is dealt among the candidates of a group: what all its copies share.
 fn draw(facts: &Facts) -> u64 {
-    let [high, low] = [facts.key.0 >> 64, facts.key.0].map(|half| half & u128::from(u64::MAX));
+    draw_of(facts.key)
+}
+
+pub(super) fn draw_of(key: DuplicateKey) -> u64 {
+    let [high, low] = [key.0 >> 64, key.0].map(|half| half & u128::from(u64::MAX));
     u64::try_from(high ^ low).unwrap_or_default()
 }
 

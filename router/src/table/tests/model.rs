@@ -18,7 +18,7 @@ struct Naive {
 /// What a request may say besides its account, out of a few values that reach every condition.
 #[derive(Clone, Copy, Debug)]
 struct Said {
-    class: MessageClass,
+    class: RouteClass,
     currency: Currency,
     minor: u64,
     category: Option<MerchantCategory>,
@@ -29,7 +29,7 @@ struct Said {
 impl Said {
     /// Every combination.
     fn all() -> impl Iterator<Item = Self> {
-        let classes = [MessageClass::Authorisation, MessageClass::Financial];
+        let classes = [RouteClass::Authorisation, RouteClass::Financial];
         let categories = [None, category("1000"), category("2000"), category("3000")];
         let numbers = (0..2 * 2 * 4 * 4 * 3 * MINUTES.len()).collect::<Vec<_>>();
         numbers.into_iter().map(move |number| {
@@ -80,10 +80,10 @@ impl Naive {
         if wanted.class.is_some() && wanted.class != Some(query.class) {
             return false;
         }
-        if wanted.currency.is_some() && wanted.currency != Some(query.amount.currency()) {
+        if wanted.currency.is_some() && wanted.currency != query.amount.map(Amount::currency) {
             return false;
         }
-        let minor = query.amount.minor();
+        let minor = query.amount.unwrap().minor();
         if wanted
             .amount
             .is_some_and(|range| minor < range.min || minor > range.max)

@@ -1,8 +1,7 @@
 //! Routes: conditions, groups, and what is refused of them.
 
 use domain::ids::AcquirerId;
-use domain::request::MessageClass;
-use router::conditions::{AmountRange, MerchantCategory};
+use router::conditions::{AmountRange, MerchantCategory, RouteClass};
 use router::selection::Query;
 use router::week::WeekMinute;
 
@@ -110,15 +109,15 @@ fn conditions_are_read_and_laid_out() {
         panic!("the example has two routes");
     };
     assert_eq!(first.conditions.count(), 6);
-    assert_eq!(first.conditions.class, Some(MessageClass::Financial));
+    assert_eq!(first.conditions.class, Some(RouteClass::Financial));
     let amount = AmountRange { min: 0, max: 5_000 };
     assert_eq!(first.conditions.amount, Some(amount));
     assert_eq!((first.order, second.order), (Some(7), None));
     assert_eq!(second.conditions, Conditions::default());
     let query = Query {
         account: b"5061000000000000",
-        class: MessageClass::Financial,
-        amount: Amount::new(5_000, Currency::KES).unwrap(),
+        class: RouteClass::Financial,
+        amount: Some(Amount::new(5_000, Currency::KES).unwrap()),
         category: MerchantCategory::from_digits(b"5812"),
         acquirer: AcquirerId(0),
         // Thursday 05:00 UTC: 08:00 in Nairobi.
@@ -201,4 +200,41 @@ fn routes_that_nothing_tells_apart_are_refused_with_both_names() {
         let read = Config::parse("njia.toml", &second(settled), &environment(&[]));
         assert!(read.is_ok(), "{settled}: {read:?}");
     }
+}
+
+#[test]
+fn a_route_for_administrative_messages_needs_no_prefix() {
+    let bare = |name: &str, class: &str| {
+        format!("\n[[route]]\nname = \"{name}\"\nclass = \"{class}\"\ncandidates = [\"bank\"]\n")
+    };
+    let text = format!("{EXAMPLE}{}", bare("enquiries", "administrative"));
+    let config = Config::parse("njia.toml", &text, &environment(&[])).unwrap();
+    let query = Query {
+        account: b"",
+        class: RouteClass::Administrative,
+        amount: None,
+        category: None,
+        acquirer: AcquirerId(0),
+        at: WeekMinute::default(),
+        draw: 0,
+    };
+    let found = config.route_table.find(query).map(|route| route.id().0);
+    assert_eq!(found, Some(2));
+
+    let financial = format!("{EXAMPLE}{}", bare("enquiries", "financial"));
+    assert!(Config::parse("njia.toml", &financial, &environment(&[])).is_err());
+    let twice = format!("{text}{}", bare("again", "administrative"));
+    let errors = Config::parse("njia.toml", &twice, &environment(&[])).unwrap_err();
+    let told: Vec<String> = errors.problems().iter().map(ToString::to_string).collect();
+    let alike = "it takes the same messages without an account as route `enquiries`";
+    assert!(told.len() == 1 && told[0].contains(alike), "{told:?}");
+
+    let stood_in = "\n[[stand_in]]\nname = \"none\"\nissuer = \"bank\"\nprefixes = [\"5061\"]\n\
+                    class = \"administrative\"\nfloor_limits.KES = 5\n";
+    let text = format!("{EXAMPLE}{stood_in}");
+    let told = format!(
+        "{}: nothing administrative is approved; take another `class`",
+        place(&text, "class = \"administrative\"\nfloor")
+    );
+    check_text(&text, &[], &[&told]);
 }

@@ -460,8 +460,8 @@ pub(super) fn tell_acquirer(
 pub(super) fn query<'a>(facts: &Facts, account: &'a [u8]) -> Query<'a> {
     Query {
         account,
-        class: facts.class,
-        amount: facts.amount,
+        class: facts.class.into(),
+        amount: Some(facts.amount),
         category: None,
         acquirer: facts.acquirer,
         at: WeekMinute::new(0),

@@ -8,10 +8,12 @@ use domain::ids::{NodeId, ShardId};
 use domain::pan::PanToken;
 use domain::record::Record;
 use domain::request::MessageClass;
+use domain::record::{AdviceOrigin, Record};
 use persistence::identity::{Identity, JournalUuid};
 use risk_inline::Policy;
 use risk_inline::list::ListSpec;
 use risk_inline::policy::{AmountLimit, VelocityLimit, VelocityWindow};
+use router::conditions::RouteClass;
 use router::{
     BreakerPolicy, Candidate, Conditions, IssuerPolicy, PrefixRange, RouteSpec, RouteTable,
 };
@@ -254,8 +256,8 @@ fn router(plan: &Plan) -> Router {
     };
     let (first, second) = (IssuerId(0), IssuerId(1));
     let routes = vec![
-        route(MessageClass::Financial, &[first, second], 2_000),
-        route(MessageClass::Authorisation, &[second, first], 1_300),
+        route(RouteClass::Financial, &[first, second], 2_000),
+        route(RouteClass::Authorisation, &[second, first], 1_300),
     ];
     let table = RouteTable::build(routes).expect("good routes");
     let policy = IssuerPolicy {
