@@ -30,6 +30,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod administrative;
 pub mod advice;
 mod arena;
 mod clock;

@@ -6,6 +6,7 @@
 mod exceptions;
 mod heap;
 pub(crate) mod live;
+pub(crate) mod heap;
 mod ramp;
 
 use alloc::boxed::Box;

@@ -29,6 +29,10 @@ pub enum ResponseKind {
     FinancialAdvice = 6,
     /// 0530 or 0532.
     Reconciliation = 7,
+    /// 0610.
+    Administrative = 8,
+    /// 0630.
+    AdministrativeAdvice = 9,
 }
 
 impl ResponseKind {
@@ -42,13 +46,15 @@ impl ResponseKind {
     }
 
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Authorisation,
         Self::Financial,
         Self::Reversal,
         Self::AuthorisationAdvice,
         Self::FinancialAdvice,
         Self::Reconciliation,
+        Self::Administrative,
+        Self::AdministrativeAdvice,
     ];
 
     /// In words.
@@ -61,6 +67,8 @@ impl ResponseKind {
             Self::AuthorisationAdvice => "authorisation advice",
             Self::FinancialAdvice => "financial advice",
             Self::Reconciliation => "reconciliation",
+            Self::Administrative => "administrative",
+            Self::AdministrativeAdvice => "administrative advice",
         }
     }
 }

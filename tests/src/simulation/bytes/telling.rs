@@ -45,6 +45,8 @@ pub(in crate::simulation) fn write_said(dialect: &'static Dialect, said: &Said) 
         ResponseKind::AuthorisationAdvice => *b"0130",
         ResponseKind::FinancialAdvice => *b"0230",
         ResponseKind::Reconciliation => *b"0530",
+        ResponseKind::Administrative => *b"0610",
+        ResponseKind::AdministrativeAdvice => *b"0630",
     };
     fields.write(dialect, mti(digits))
 }
