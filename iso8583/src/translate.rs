@@ -1,14 +1,16 @@
 //! Between messages and the words of `domain`: the only module that knows both.
 //!
-//! Reading: [`request`], [`completion`], [`advice`], [`reversal`], [`account`] on the acquirer's
-//! side, [`response_code`], [`issuer_answer`] on the issuer's, [`network`], [`reconciliation`] on
-//! both.
+//! Reading: [`request`], [`completion`], [`advice`], [`reversal`], [`administrative`], [`account`]
+//! on the acquirer's side, [`response_code`], [`issuer_answer`] on the issuer's, [`network`],
+//! [`reconciliation`] on both.
 //! Writing:
-//! [`write_answer`], [`write_refusal`] toward the acquirer, [`write_issuer_request`],
-//! [`write_advice`], [`write_reversal`] toward the issuer, [`write_network`],
+//! [`write_answer`], [`write_refusal`], [`write_administrative_answer`] toward the acquirer,
+//! [`write_issuer_request`], [`write_advice`], [`write_reversal`], [`write_administrative`] toward
+//! the issuer, [`write_network`],
 //! [`write_network_answer`], [`write_network_refusal`] on both.
 
 mod across;
+mod administrative;
 mod advice;
 mod answer_fields;
 mod network;
@@ -18,6 +20,10 @@ mod reconciliation;
 mod scrub;
 mod write;
 
+pub use administrative::{
+    AdministrativeFields, GoingAdministrative, administrative, write_administrative,
+    write_administrative_answer,
+};
 pub use advice::{AdviceFields, IssuerAdvice, advice, advice_content, write_advice};
 pub use network::{
     NetworkCode, NetworkCodes, NetworkKind, NetworkRefusal, NetworkRequest, network,

@@ -7,7 +7,7 @@ use domain::bytes::Text;
 use domain::code_map::CodeMap;
 use domain::currency::Currency;
 use domain::error::InvalidValue;
-use domain::ids::{AuthorisationId, InstitutionId, Stan};
+use domain::ids::{AuthorisationId, InstitutionId, Stan, TerminalId};
 use domain::pan::Pan;
 use domain::request::{Answer, MessageClass, OriginalReference, Trace, Transmission};
 use domain::response_code::ResponseCode;
@@ -232,6 +232,14 @@ fn action_amounts(message: MessageRef<'_>) -> Result<(Amount, Option<Amount>), F
 /// # Errors
 /// The field that is missing or cannot be used.
 pub fn trace(message: MessageRef<'_>) -> Result<Trace, FormatError> {
+    trace_of(message, mandatory(message, 41)?)
+}
+
+/// The same of a message whose terminal is known to be this one, or none.
+pub(super) fn trace_of(
+    message: MessageRef<'_>,
+    terminal: TerminalId,
+) -> Result<Trace, FormatError> {
     let is_1987 = message.dialect().version() == Version::Iso1987;
     let (local_date, local_time) = if is_1987 {
         (optional(message, 13)?, optional(message, 12)?)
@@ -248,7 +256,7 @@ pub fn trace(message: MessageRef<'_>) -> Result<Trace, FormatError> {
         local_time,
         local_date,
         rrn: optional(message, 37)?,
-        terminal: mandatory(message, 41)?,
+        terminal,
         merchant: optional(message, 42)?,
         institution: optional(message, 32)?,
     })
@@ -282,7 +290,7 @@ pub(super) fn is_of_its_dialect(message: MessageRef<'_>) -> bool {
 }
 
 /// Where the merchant category code stands.
-fn category_field(message: MessageRef<'_>) -> u8 {
+pub(super) fn category_field(message: MessageRef<'_>) -> u8 {
     match message.dialect().version() {
         Version::Iso1993 | Version::Iso2003 => 26,
         Version::Iso1987 | Version::National | Version::Private | Version::Reserved => 18,
@@ -332,11 +340,13 @@ pub fn issuer_answer<'a>(
 }
 
 /// Whether a message that cannot be processed can at least be told so: its type has an answer, and
-/// DE11 and DE41 are readable. Otherwise the connection is closed.
+/// DE11 and DE41 are readable; of an administrative message, which needs no terminal, DE11.
+/// Otherwise the connection is closed.
 #[must_use]
 pub fn can_be_refused(message: MessageRef<'_>) -> bool {
     let present = message.present();
-    message.mti().response().is_some() && present.contains(11) && present.contains(41)
+    let is_named = present.contains(41) || message.mti().class() == Class::Administrative;
+    message.mti().response().is_some() && present.contains(11) && is_named
 }
 
 pub(super) const fn transmission(mti: Mti) -> Transmission {
@@ -388,7 +398,7 @@ pub fn currency(message: MessageRef<'_>) -> Result<Currency, FormatError> {
     read(message, 49, Currency::read)
 }
 
-fn amount(message: MessageRef<'_>) -> Result<Amount, FormatError> {
+pub(super) fn amount(message: MessageRef<'_>) -> Result<Amount, FormatError> {
     let currency = currency(message)?;
     read(message, 4, |digits| Amount::from_digits(digits, currency))
 }
@@ -410,7 +420,10 @@ fn entry_mode(message: MessageRef<'_>) -> Result<Text<3>, FormatError> {
     read(message, FIELD, first)
 }
 
-fn optional<const N: usize>(message: MessageRef<'_>, field: u8) -> Result<Text<N>, FormatError> {
+pub(super) fn optional<const N: usize>(
+    message: MessageRef<'_>,
+    field: u8,
+) -> Result<Text<N>, FormatError> {
     if message.present().contains(field) {
         return mandatory(message, field);
     }

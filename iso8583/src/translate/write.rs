@@ -68,7 +68,7 @@ pub fn write_answer(
 }
 
 /// DE39 as the edition of the dialect writes it.
-fn put_code(writer: &mut Writer<'_>, code: ResponseCode) -> Result<(), WriteError> {
+pub(super) fn put_code(writer: &mut Writer<'_>, code: ResponseCode) -> Result<(), WriteError> {
     let edition = writer.dialect().version().code_edition();
     if edition == CodeEdition::An2 && code.edition() == edition {
         return writer.put(39, code.as_bytes());
