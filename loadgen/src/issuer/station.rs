@@ -34,6 +34,8 @@ pub struct IssuerStats {
     pub advices: u64,
     /// 0400 and 0420, repeats included.
     pub reversals: u64,
+    /// 0600 and 0620, repeats included.
+    pub administrative: u64,
     /// Sign-ons, sign-offs and echoes.
     pub network: u64,
     /// Answers that were never given.
@@ -138,9 +140,10 @@ impl Station {
         let message = MessageRef::new(bytes, &index);
         let taken = match (parsed.is_ok(), message.mti().class()) {
             (true, Class::Network) => self.network(line, message, now),
-            (true, Class::Authorisation | Class::Financial | Class::Reversal)
-                if self.parts.sign_on && !self.signed_on.contains(&line) =>
-            {
+            (
+                true,
+                Class::Authorisation | Class::Financial | Class::Reversal | Class::Administrative,
+            ) if self.parts.sign_on && !self.signed_on.contains(&line) => {
                 self.stats.before_sign_on += 1;
                 Some(())
             }
@@ -151,6 +154,7 @@ impl Station {
             }
             (true, Class::Authorisation | Class::Financial) => self.request(line, message, now),
             (true, Class::Reversal) => self.reversal(line, message, now),
+            (true, Class::Administrative) => self.administrative(line, message, now),
             _ => None,
         };
         if taken.is_none() {
@@ -359,6 +363,19 @@ impl Station {
             return Some(());
         }
         self.answer(line, message, &Answer::of(code), delivery, now)
+    }
+
+    /// It moves nothing: no book has it.
+    fn administrative(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
+        translate::administrative(message).ok()?;
+        self.stats.administrative += 1;
+        let delivery = self.delivery();
+        if matches!(delivery, Delivery::Silent { .. }) {
+            self.stats.silent += 1;
+            return Some(());
+        }
+        let accepted = Answer::of(ResponseCode::APPROVED);
+        self.answer(line, message, &accepted, delivery, now)
     }
 
     /// A reversal of 1993 names its original by the time of its place, and not by DE7.

@@ -207,3 +207,19 @@ fn a_request_before_the_sign_on_is_ignored_where_it_is_required() {
     check(&mut station, 60 * MS, &[("0810", "00"), ("0210", "00")]);
     assert_eq!(station.stats().before_sign_on, 2);
 }
+
+#[test]
+fn an_administrative_message_is_answered_and_moves_nothing() {
+    let (mut station, control) = faithful();
+    let mti = |digits: &[u8; 4]| Mti::new(*digits).unwrap();
+    station.receive(1, &request(mti(b"0600"), 7), 0);
+    station.receive(1, &request(mti(b"0621"), 8), 0);
+    check(&mut station, 30 * MS, &[("0610", "00"), ("0630", "00")]);
+    control.silence_next(1);
+    station.receive(1, &request(mti(b"0600"), 9), 40 * MS);
+    check(&mut station, 90 * MS, &[]);
+    assert_eq!(kes(&station), (0, 0));
+    let stats = station.stats();
+    assert_eq!((stats.administrative, stats.silent), (3, 1));
+    assert_eq!(stats.breaches(), []);
+}
