@@ -74,7 +74,7 @@ impl Share {
     /// for it: what repeats or ends something is bounded by its session.
     pub(crate) fn has_room(&self, claim: Claim) -> bool {
         match claim {
-            Claim::New => self.inflight.get() < self.inflight_max,
+            Claim::New | Claim::Administrative => self.inflight.get() < self.inflight_max,
             Claim::Repeat | Claim::Reversal | Claim::Advice | Claim::Reconciliation => true,
         }
     }
@@ -116,7 +116,7 @@ impl Session {
     /// has as much room again: it need not wait behind what is.
     pub(crate) fn has_capacity(&self, claim: Claim) -> bool {
         let share = match claim {
-            Claim::New => self.inflight_max,
+            Claim::New | Claim::Administrative => self.inflight_max,
             Claim::Repeat | Claim::Reversal | Claim::Advice | Claim::Reconciliation => {
                 self.inflight_max.saturating_mul(2)
             }

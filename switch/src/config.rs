@@ -165,6 +165,9 @@ pub struct Limits {
     pub transactions_max: usize,
     /// Transactions in flight per shard; beyond it new ones are refused with 96.
     pub inflight_max: usize,
+    /// Administrative messages (06xx) per shard that wait for an issuer; beyond it new ones are
+    /// refused with 96. Zero serves none: 12.
+    pub administrative_inflight_max: usize,
     /// Requests of one session without an answer; beyond it the session is not read for as long as
     /// a request may wait, then they are refused with 96. Repeats and reversals have as many more.
     pub session_inflight_max: u32,

@@ -23,12 +23,13 @@ use domain::ids::{AcquirerId, Slot, Stan};
 use domain::pan::{Account, Pan, PanToken, SealedPan};
 use domain::profile::{CompletionLimit, Profile, ReversalAnswer};
 use domain::request::{
-    Advice, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, NamedOriginal,
+    Advice, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, MessageKind, NamedOriginal,
     OriginalReference, Reversal, Trace, TraceKey,
 };
 use hmac::{Hmac, Mac};
+use iso8583::MessageRef;
 use iso8583::mti::Version;
-use iso8583::translate::{AdviceFields, RequestFields, ReversalFields};
+use iso8583::translate::{AdministrativeFields, AdviceFields, RequestFields, ReversalFields};
 use persistence::identity::Identity;
 use persistence::segment_header::WrappedKey;
 use sha2::Sha256;
@@ -281,6 +282,33 @@ impl Keyring {
         }
     }
 
+    /// How copies of an administrative message are known: what names it, and what it says.
+    #[must_use]
+    pub fn administrative(
+        &self,
+        acquirer: AcquirerId,
+        fields: &AdministrativeFields,
+        message: MessageRef<'_>,
+    ) -> (DuplicateKey, ContentHash) {
+        let kind = match fields.kind {
+            MessageKind::Advice => b'7',
+            MessageKind::Request | MessageKind::Completion => b'6',
+        };
+        let key = self.duplicate_key(acquirer, (fields.version, kind), &fields.trace);
+        let mut content = 0_u128;
+        for (number, value) in message.fields() {
+            if CHANGING.contains(&number) {
+                continue;
+            }
+            let mut input = Input::of(Purpose::Content);
+            input.put(&content.to_be_bytes());
+            input.put(&[number]);
+            input.put(&self.hash.hash(value).to_be_bytes());
+            content = self.hash.hash(input.bytes());
+        }
+        (key, ContentHash(low(content)))
+    }
+
     /// Opens an envelope.
     ///
     /// # Errors
@@ -404,6 +432,9 @@ impl Keyring {
         ContentHash(low(self.hash.hash(input.bytes())))
     }
 }
+
+/// What a copy may say anew: PIN block and what secures it, chip data, authentication codes.
+const CHANGING: [u8; 5] = [52, 53, 55, 64, 128];
 
 /// What a hash is for: two purposes never meet in one value.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use ahash::RandomState;
 use domain::bytes::Text;
 use domain::request::{Facts, IssuerLeg};
 use domain::time::TransmissionTime;
-use iso8583::{MessageRef, translate};
+use iso8583::{Dialect, MessageRef, translate};
 use transaction::matching::Echo;
 
 /// Reads echo fields. The account is compared by a hash whose key lives as long as the process: the
@@ -53,6 +53,34 @@ impl EchoReader {
             local_time: Text::new("DE12", trace.local_time.as_bytes()).unwrap_or_default(),
             local_date: trace.local_date,
             institution: trace.institution,
+        }
+    }
+
+    /// Of an administrative message that goes out: its own fields under the leg's own DE7. What has
+    /// another form in another edition is not compared.
+    pub(crate) fn of_administrative(
+        &self,
+        message: MessageRef<'_>,
+        leg: &IssuerLeg,
+        dialect: &Dialect,
+    ) -> Echo {
+        let own = self.of_answer(message);
+        let is_across = dialect.version() != message.dialect().version();
+        let account = translate::account(message).ok().flatten();
+        Echo {
+            transmitted: Some(leg.transmitted),
+            account: account.map(|account| self.hash(account.expose_digits())),
+            local_time: if is_across {
+                Text::EMPTY
+            } else {
+                own.local_time
+            },
+            local_date: if is_across {
+                Text::EMPTY
+            } else {
+                own.local_date
+            },
+            ..own
         }
     }
 

@@ -80,14 +80,25 @@ pub(crate) enum Claim {
     Advice,
     /// It compares totals: always taken.
     Reconciliation,
+    /// It is passed on to an issuer without money: refused at once, for its sender asks again.
+    Administrative,
 }
 
 impl Claim {
+    /// Whether it is refused where there is little room.
+    pub(crate) const fn gives_way(self) -> bool {
+        match self {
+            Self::New | Self::Administrative => true,
+            Self::Repeat | Self::Reversal | Self::Advice | Self::Reconciliation => false,
+        }
+    }
+
     /// That of a request, an advice or a reversal.
     pub(crate) fn of(message: MessageRef<'_>) -> Self {
         match *message.mti().as_bytes() {
             [_, b'4', ..] => Self::Reversal,
             [_, b'5', ..] => Self::Reconciliation,
+            [_, b'6', ..] => Self::Administrative,
             [_, _, b'2', _] => Self::Advice,
             _ if message.mti().is_repeat() => Self::Repeat,
             _ => Self::New,

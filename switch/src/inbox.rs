@@ -52,7 +52,7 @@ impl Inbox {
     pub(crate) fn takes(&self, claim: Claim) -> bool {
         let waiting = self.inner.requests.borrow().len();
         match claim {
-            Claim::New => waiting < self.inner.requests_max,
+            Claim::New | Claim::Administrative => waiting < self.inner.requests_max,
             Claim::Repeat => waiting < self.inner.requests_max.saturating_mul(2),
             Claim::Reversal | Claim::Advice | Claim::Reconciliation => true,
         }

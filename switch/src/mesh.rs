@@ -10,6 +10,7 @@ use domain::reconciliation::{Party, Totals};
 use glommio::GlommioError;
 use glommio::ResourceType;
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
+use transaction::administrative::ExchangeId;
 use transaction::matching::{Echo, Expected};
 use transaction::reconciliation::{BucketKey, DayEnd, ReconciliationId};
 use transaction::reference::{Found, ReferenceQuery};
@@ -113,10 +114,8 @@ pub(crate) enum Message {
     },
     /// Link home → owner: its link is lost, and its issuer wants no wait for what was sent.
     LegLost {
-        /// The transaction, at the owner's.
-        handle: Handle,
-        /// DE11 of the leg.
-        stan: Stan,
+        /// What was sent.
+        outbound: OutboundId,
     },
     /// Link home → owner: the issuer answered.
     Answer {
@@ -327,6 +326,8 @@ pub(crate) enum Purpose {
     Reversal(OwedId),
     /// 0520 or 0522.
     Reconciliation(ReconciliationId),
+    /// 0600 or 0620, and to whom.
+    Administrative(ExchangeId, IssuerId),
 }
 
 impl OutboundId {

@@ -26,6 +26,8 @@ pub use exposition::{Exposition, Labels};
 pub use labels::{
     AcceptError, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason, EjectionLabel,
     ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp, LinkState, LogDropCause,
+    AcceptError, AdministrativeResult, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason,
+    EjectionLabel, ExceptionReason, Ingress, IssuerResult, JournalOp, LinkState, LogDropCause,
     MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, ReconciliationResult, RejectReason,
     RepeatResult, ReversalCauseLabel, RiskVerdict, Side, Stage, TransactionType, UnmatchedReason,
     UnwritableReason,
@@ -92,6 +94,8 @@ pub enum Counter {
     Advices(AdviceOriginLabel, OwedResultLabel),
     /// People have to look at something.
     Exceptions(ExceptionReason),
+    /// An administrative message ended.
+    Administrative(AdministrativeResult),
     /// Totals were compared.
     Reconciliations(Side, ReconciliationResult),
     /// Risk accepted.
@@ -131,6 +135,8 @@ pub enum Gauge {
     IssuerInflightLimit(IssuerId),
     /// Connections to an issuer in a state.
     Links(IssuerId, LinkState),
+    /// Administrative messages that wait for their issuer.
+    AdministrativeInflight,
     /// Reversals owed and not ended.
     SafDepth,
     /// Exceptions that can be put back.
@@ -307,6 +313,7 @@ impl Counter {
             Self::Reversals(cause, result) => (F::Reversals, owed(cause.index(), result)),
             Self::Advices(origin, result) => (F::Advices, owed(origin.index(), result)),
             Self::Exceptions(reason) => (F::Exceptions, reason.index()),
+            Self::Administrative(result) => (F::Administrative, result.index()),
             Self::Reconciliations(side, result) => (
                 F::Reconciliations,
                 pair(side.index(), result.index(), ReconciliationResult::VALUES),
@@ -339,6 +346,7 @@ impl Gauge {
                 F::Links,
                 pair(of_issuer(issuer), state.index(), LinkState::VALUES),
             ),
+            Self::AdministrativeInflight => (F::AdministrativeInflight, 0),
             Self::SafDepth => (F::SafDepth, 0),
             Self::SafExceptions => (F::SafExceptions, 0),
             Self::HeldBack => (F::HeldBack, 0),

@@ -6,6 +6,7 @@
 //! output, and writes what the turn produced.
 
 mod act;
+mod administering;
 mod advising;
 pub(crate) mod asking;
 pub(crate) mod awaiting;
@@ -47,6 +48,7 @@ use risk_inline::RiskEngine;
 use router::links::LinkPool;
 use router::{Permit, Router};
 use slab::Slab;
+use transaction::administrative::ExchangeInput;
 use transaction::advice::Original;
 use transaction::input::{Assignment, Selection};
 use transaction::matching::{Expected, StanAllocator};
@@ -70,6 +72,7 @@ use crate::inbox::Inbox;
 use crate::issuer::{Link, Received};
 use crate::mesh::{Mesh, Message};
 use crate::metrics::Metrics;
+use administering::Administering;
 use asking::Told;
 use awaiting::Awaiting;
 use locating::OpenQuestions;
@@ -243,6 +246,8 @@ pub(crate) struct Work {
     pub(crate) reconciling: reconciling::Reconciling,
     /// Answers that wait for PostgreSQL.
     pub(crate) awaiting: Awaiting,
+    /// Administrative messages in flight.
+    pub(crate) administering: Administering,
     /// Until when links may sign off, at the end of a drain.
     pub(crate) leaving_until: Option<Instant>,
 }
@@ -288,6 +293,8 @@ pub(crate) enum FollowUp {
     Selected(Handle, Selection),
     /// How an advice travels has been decided.
     Assigned(Handle, Assignment),
+    /// An input for the administrative messages in flight.
+    Exchange(ExchangeInput),
     /// The answer has found nobody.
     Undelivered(Handle),
     /// What all shards know of the original of a completion request.
@@ -374,6 +381,7 @@ impl Shard {
             self.engine_timeouts(now);
             self.link_timeouts(now);
             self.question_timeouts(now);
+            self.exchange_timeouts(now);
             self.release_waiting(now);
             if self.work.upkeep_at <= now {
                 self.upkeep(now);
@@ -487,7 +495,7 @@ impl Shard {
             } => {
                 self.take_answer(outbound, frame, late, now);
             }
-            Message::LegLost { handle, stan } => self.turn(Input::LegLost { handle, stan }, now),
+            Message::LegLost { outbound } => self.leg_lost(outbound, now),
             Message::Rejected { outbound } => self.take_reject(outbound, now),
             Message::GiveUp { link, expected } => {
                 if let Some(link) = self.links.home_mut(link) {
@@ -544,6 +552,7 @@ impl Shard {
         let input = match next {
             FollowUp::Told(handle, told) => return self.take_told(handle, told, now),
             FollowUp::Noted(token) => return self.noted(token, now),
+            FollowUp::Exchange(input) => return self.take_exchange_input(input, now),
             FollowUp::Book(input) => Input::Book(input),
             FollowUp::OweTotals(issuer, bucket, totals) => {
                 return self.owe_totals(issuer, bucket, totals, now);
@@ -584,6 +593,7 @@ impl Work {
             settlements: vec![Settlement::default(); issuers],
             scratch: vec![0; config.frame_len_max().saturating_add(Casing::LEN_MAX)],
             awaiting: Awaiting::new(config),
+            administering: Administering::new(config),
             ..Self::default()
         }
     }

@@ -148,7 +148,7 @@ fn framed_but_wrong(scene: &mut Scene<'_>) {
     scene.refused("no account", &no_account, "30", "002");
     let no_currency = purchase_without("900001", 49);
     scene.refused("no currency", &no_currency, "30", "049");
-    let unserved = with(b"0200", b"0600");
+    let unserved = with(b"0200", b"0300");
     scene.refused("a class that is not served", &unserved, "12", "");
     let edition = with(b"0200", b"1200");
     scene.refused("another edition", &edition, "12", "");

@@ -10,7 +10,8 @@ use crate::frame::Claim;
 /// What to do with a message from an acquirer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// A request, an advice or a reversal of the dialect's edition, of any origin: for the loop.
+    /// A request, an advice, a reversal or an administrative message of the dialect's edition, of
+    /// any origin: for the loop.
     Transaction(Claim),
     /// A network message that asks something: answered in the session.
     Network,
@@ -44,6 +45,9 @@ pub(crate) fn classify(message: MessageRef<'_>, parsed: Result<(), ParseError>) 
         (MessageClass::Reconciliation, Function::Request | Function::Advice) => {
             reconciliation(message)
         }
+        (MessageClass::Administrative, Function::Request | Function::Advice) => {
+            administrative(message)
+        }
         (MessageClass::Network, Function::Request | Function::Advice) => Class::Network,
         (MessageClass::Network, Function::RequestResponse | Function::AdviceResponse) => {
             Class::NetworkAnswer
@@ -69,6 +73,17 @@ fn reconciliation(message: MessageRef<'_>) -> Class {
     match translate::stan(message) {
         Ok(_) => Class::Transaction(Claim::Reconciliation),
         Err(error) => refuse(message, ResponseCode::FORMAT_ERROR, Some(error.field)),
+    }
+}
+
+/// What names it must be there; whether there is a way for it is decided later.
+fn administrative(message: MessageRef<'_>) -> Class {
+    match (transaction(message), translate::administrative(message)) {
+        (Class::Transaction(claim), Ok(_)) => Class::Transaction(claim),
+        (Class::Transaction(_), Err(error)) => {
+            refuse(message, ResponseCode::FORMAT_ERROR, Some(error.field))
+        }
+        (refused, _) => refused,
     }
 }
 
@@ -142,6 +157,7 @@ mod tests {
             (true, 8) => Class::Network,
             (true, 4) if served => Class::Transaction(Claim::Reversal),
             (true, 5) => Class::Transaction(Claim::Reconciliation),
+            (true, 6) => Class::Transaction(Claim::Administrative),
             (true, _) if served && function == 2 => Class::Transaction(Claim::Advice),
             (true, _) if served && origin % 2 == 1 => Class::Transaction(Claim::Repeat),
             (true, _) if served => Class::Transaction(Claim::New),

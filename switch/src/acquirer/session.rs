@@ -272,7 +272,7 @@ impl Reader {
         let now = self.context.clock.now();
         let held = now.since(*self.held_since.get_or_insert(now));
         let left = self.context.request_wait_max.saturating_sub(held);
-        if claim != Claim::New {
+        if !claim.gives_way() {
             self.flush()?;
             self.session.capacity(claim).await;
         } else if !left.is_zero() {
@@ -407,7 +407,7 @@ impl Reader {
 
     /// Why a message cannot be taken.
     fn excess(&self, claim: Claim) -> Option<RejectReason> {
-        if claim == Claim::New
+        if claim.gives_way()
             && let Some(reason) = self.context.gate.shedding()
         {
             return Some(reason);

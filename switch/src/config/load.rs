@@ -248,6 +248,11 @@ fn limits(section: Section<'_>) -> Limits {
     let limits = Limits {
         transactions_max: section.number("transactions_max", 1_000..=100_000_000, 6_500_000),
         inflight_max: section.number("inflight_max", 100..=1_000_000, 20_000),
+        administrative_inflight_max: section.number(
+            "administrative_inflight_max",
+            0..=100_000,
+            1_024,
+        ),
         session_inflight_max: section.number("session_inflight_max", 1..=65_536, 256),
         sessions_max: section.number("sessions_max", 1..=100_000, 4_096),
         request_queue_max: section.number("request_queue_max", 16..=1_000_000, 4_096),

@@ -75,6 +75,8 @@ pub(crate) enum LinkEvent {
     NewKey { key: NewKey, is_asked: bool },
     /// The issuer asks for totals.
     Reconciliation,
+    /// The issuer asks for what only acquirers may.
+    Unserved,
     /// The issuer's business day changes, or has changed.
     CutOver {
         step: CutOverStep,
@@ -264,6 +266,7 @@ impl Link {
                 self.take_network(frame, now, wall)
             }
             Received::Message if asks_for_totals(message) => LinkEvent::Reconciliation,
+            Received::Message if is_administrative(message) => LinkEvent::Unserved,
             Received::Message => self.match_answer(message, now),
         }
     }
@@ -564,6 +567,12 @@ fn asks_for_totals(message: MessageRef<'_>) -> bool {
     class == Class::Reconciliation && matches!(function, Function::Request | Function::Advice)
 }
 
+/// Whether it is an administrative message of the issuer's own.
+fn is_administrative(message: MessageRef<'_>) -> bool {
+    let (class, function) = (message.mti().class(), message.mti().function());
+    class == Class::Administrative && matches!(function, Function::Request | Function::Advice)
+}
+
 /// What an answer is the answer to, by its MTI and DE11.
 fn expected_of(message: MessageRef<'_>) -> Option<Expected> {
     let kind = match (message.mti().class(), message.mti().function()) {
@@ -577,6 +586,8 @@ fn expected_of(message: MessageRef<'_>) -> Option<Expected> {
         (Class::Reconciliation, Function::RequestResponse | Function::AdviceResponse) => {
             ResponseKind::Reconciliation
         }
+        (Class::Administrative, Function::RequestResponse) => ResponseKind::Administrative,
+        (Class::Administrative, Function::AdviceResponse) => ResponseKind::AdministrativeAdvice,
         _ => return None,
     };
     let stan = translate::stan(message).ok()?;
@@ -595,6 +606,8 @@ fn asked_by(message: MessageRef<'_>) -> Option<Expected> {
         (Class::Reconciliation, Function::Request | Function::Advice) => {
             ResponseKind::Reconciliation
         }
+        (Class::Administrative, Function::Request) => ResponseKind::Administrative,
+        (Class::Administrative, Function::Advice) => ResponseKind::AdministrativeAdvice,
         _ => return None,
     };
     let stan = translate::stan(message).ok()?;

@@ -427,6 +427,27 @@ label! {
     }
 }
 label! {
+    /// How an administrative message ended.
+    AdministrativeResult {
+        /// Its issuer's answer was passed on.
+        Answered = "answered",
+        /// Its issuer did not answer in time.
+        TimedOut = "timed_out",
+        /// No route leads anywhere.
+        NoRoute = "no_route",
+        /// None of its candidates admits.
+        NoneAdmits = "none_admits",
+        /// As many wait for issuers as may.
+        Full = "full",
+        /// Its answer cannot be used, or the network gave it back.
+        Failed = "failed",
+        /// A newer copy has taken its place.
+        Replaced = "replaced",
+        /// Another one of the same key waits.
+        Conflict = "conflict",
+    }
+}
+label! {
     /// What a reconciliation came to.
     ReconciliationResult {
         /// Both sides say the same.

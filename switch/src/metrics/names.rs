@@ -4,6 +4,8 @@
 use super::labels::{
     AcceptError, AdviceOriginLabel, ApplierRow, BreakerLabel, CloseReason, DeclineReason,
     EjectionLabel, ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp, LinkState,
+    AcceptError, AdministrativeResult, AdviceOriginLabel, ApplierRow, BreakerLabel, CloseReason,
+    DeclineReason, EjectionLabel, ExceptionReason, Ingress, IssuerResult, JournalOp, LinkState,
     LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, ReconciliationResult,
     RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side, Stage, TransactionType,
     UnmatchedReason, UnwritableReason,
@@ -370,6 +372,11 @@ families! {
             words("result", OwedResultLabel::VALUES)
         ],
         "Advices owed to issuers, and how they ended.";
+    Administrative: COUNTER, None, "njia_administrative_total",
+        [words("result", AdministrativeResult::VALUES)],
+        "Administrative messages (06xx) of acquirers, by how they ended.";
+    AdministrativeInflight: GAUGE, None, "njia_administrative_inflight", [],
+        "Administrative messages that wait for their issuer.";
     SafDepth: GAUGE, None, "njia_saf_depth", [],
         "Reversals and advices that are owed and not ended.";
     SafExceptions: GAUGE, None, "njia_saf_exceptions", [],

@@ -48,6 +48,8 @@ pub struct ShardGauges {
     pub mesh_depth: usize,
     /// Answers that wait for PostgreSQL.
     pub answers_waiting: usize,
+    /// Administrative messages that wait for their issuer.
+    pub administrative: usize,
 }
 
 impl Metrics {
@@ -260,6 +262,7 @@ impl Metrics {
         self.set(Gauge::JournalUsedBytes, gauges.journal_used_bytes);
         self.set(Gauge::MeshDepth, number(gauges.mesh_depth));
         self.set(Gauge::AnswersWaiting, number(gauges.answers_waiting));
+        self.set(Gauge::AdministrativeInflight, number(gauges.administrative));
     }
 
     fn count_copy(&self, result: CopyResult) {

@@ -204,6 +204,9 @@ fn no_two_counters_share_a_slot() {
             count(Counter::Advices(*origin, *result));
         }
     }
+    for result in AdministrativeResult::ALL {
+        count(Counter::Administrative(*result));
+    }
     count(Counter::Requests);
     count(Counter::SessionPadding(ListenerId(0)));
     count(Counter::RiskAllowed);

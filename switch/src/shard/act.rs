@@ -256,7 +256,7 @@ impl Shard {
     }
 
     /// Of a timeout, which the session has its own word for (semantics.md R1).
-    fn timeout_told(&self, request: &Frame, code: ResponseCode) -> ResponseCode {
+    pub(super) fn timeout_told(&self, request: &Frame, code: ResponseCode) -> ResponseCode {
         let listener = self.config.listeners.get(usize::from(request.listener.0));
         match listener {
             Some(listener) if TIMED_OUT.contains(&code) => listener.timeout_answer,

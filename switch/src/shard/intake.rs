@@ -26,10 +26,10 @@ impl Shard {
     /// A session of this shard read a message: hand it to the transaction's owner.
     pub(super) fn take_request(&mut self, session: SessionRef, frame: Box<Frame>, now: Instant) {
         let owner = self.owner_of(&frame);
-        let is_new = Claim::of(frame.message()) == Claim::New;
+        let gives_way = Claim::of(frame.message()).gives_way();
         if owner == self.id {
             self.admit(session, frame, now);
-        } else if is_new && !self.mesh.has_room(owner) {
+        } else if gives_way && !self.mesh.has_room(owner) {
             self.metrics.count(Counter::MeshRefused);
             self.refuse_for(RejectReason::MeshFull, session, frame);
         } else {
@@ -45,9 +45,12 @@ impl Shard {
             Claim::Reversal => self.admit_reversal(session, frame, Located::NotAsked, now),
             Claim::Advice => self.admit_advice(session, frame, now),
             Claim::Reconciliation => self.admit_reconciliation(session, frame, now),
-            Claim::New if now.since(frame.queued) > self.config.limits.request_wait_max => {
+            Claim::New | Claim::Administrative
+                if now.since(frame.queued) > self.config.limits.request_wait_max =>
+            {
                 self.refuse_for(RejectReason::WaitedTooLong, session, frame);
             }
+            Claim::Administrative => self.admit_administrative(session, frame, now),
             Claim::New | Claim::Repeat => self.admit_request(session, frame, now),
         }
     }

@@ -11,6 +11,7 @@ use persistence::crash::{self, Step};
 use router::links::LinkPool;
 use std::rc::Rc;
 use std::sync::Arc;
+use transaction::administrative::ExchangeInput;
 use transaction::matching::{Echo, Expected, ResponseKind};
 use transaction::{Handle, Input, OwedId};
 
@@ -234,6 +235,10 @@ impl Shard {
                 FollowUp::OwedUnsent(owed)
             }
             Purpose::Reconciliation(owed) => return self.reconciliation_unsent(owed),
+            Purpose::Administrative(exchange, _) => {
+                let stan = outbound.stan;
+                FollowUp::Exchange(ExchangeInput::Unsent { exchange, stan })
+            }
         };
         self.work.follow_ups.push_back(follow_up);
     }
@@ -286,6 +291,9 @@ impl Shard {
             Purpose::Reconciliation(owed) => {
                 return self.reconciliation_answered(owed, None, now);
             }
+            Purpose::Administrative(exchange, _) => {
+                return self.exchange_turn(ExchangeInput::Unusable { exchange, stan }, now);
+            }
         };
         self.turn(input, now);
     }
@@ -309,6 +317,9 @@ impl Shard {
             let verdict = translate::reconciliation_verdict(message);
             self.pool.give(frame);
             return self.reconciliation_answered(owed, verdict, now);
+        }
+        if let Purpose::Administrative(exchange, issuer) = purpose {
+            return self.take_administrative_answer((exchange, issuer, stan), frame, late, now);
         }
         let wire = self.issuer_wire(handle);
         let codes = wire
@@ -363,16 +374,28 @@ impl Shard {
     /// owner hears that no answer comes. Semantics §3.2, case g.
     pub(super) fn fail_in_flight(&mut self, lost: &[OutboundId], now: Instant) {
         for outbound in lost {
-            let OutboundId { handle, stan, .. } = *outbound;
-            if outbound.purpose != Purpose::Request {
-                continue;
+            let outbound = *outbound;
+            match outbound.purpose {
+                Purpose::Request | Purpose::Administrative(..) => {}
+                // Repeated until it is acknowledged.
+                Purpose::Reversal(_) | Purpose::Reconciliation(_) => continue,
             }
             if outbound.owner == self.id {
-                self.turn(Input::LegLost { handle, stan }, now);
+                self.leg_lost(outbound, now);
             } else {
-                let message = Message::LegLost { handle, stan };
-                self.mesh.send(outbound.owner, message);
+                self.mesh
+                    .send(outbound.owner, Message::LegLost { outbound });
             }
+        }
+    }
+
+    /// The same, at the owner.
+    pub(super) fn leg_lost(&mut self, outbound: OutboundId, now: Instant) {
+        let OutboundId { handle, stan, .. } = outbound;
+        if let Purpose::Administrative(exchange, _) = outbound.purpose {
+            self.exchange_turn(ExchangeInput::Lost { exchange, stan }, now);
+        } else {
+            self.turn(Input::LegLost { handle, stan }, now);
         }
     }
 
@@ -418,7 +441,7 @@ impl Shard {
 
 /// DE4 for an issuer that counts in other units than the acquirer; `Err` when it has no whole
 /// number of them.
-fn amount_asked(
+pub(super) fn amount_asked(
     config: &Config,
     listener: ListenerId,
     issuer: IssuerId,

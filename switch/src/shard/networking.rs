@@ -120,6 +120,7 @@ impl Shard {
             LinkEvent::Reconciliation => {
                 return self.hand_issuer_reconciliation(link, frame, now);
             }
+            LinkEvent::Unserved => return self.refuse_on_link(link, frame, now),
             LinkEvent::Echoed { probed_by } => self.hand_echo(link, probed_by, now),
             LinkEvent::Handled => {}
         }

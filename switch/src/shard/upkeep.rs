@@ -26,6 +26,7 @@ impl Shard {
             .chain(self.engine.poll_timeout())
             .chain(self.work.questions.poll_timeout())
             .chain(self.work.awaiting.poll_timeout())
+            .chain(self.work.administering.poll_timeout())
             .fold(self.work.upkeep_at, Instant::min)
     }
 
@@ -170,6 +171,7 @@ impl Shard {
             && self.work.reconciling.is_at_rest()
             && self.inbox.is_empty()
             && self.work.questions.is_empty()
+            && self.work.administering.is_at_rest()
             && self.mesh.depth() == 0
             && self.work.awaiting.len() == 0
             && self.work.dirty.is_empty()
@@ -305,6 +307,7 @@ impl Shard {
             journal_used_bytes: self.journal.used_bytes(),
             mesh_depth: self.mesh.depth(),
             answers_waiting: self.work.awaiting.len(),
+            administrative: self.work.administering.len(),
         });
         while let Some(flush) = self.journal.poll_flush() {
             self.metrics

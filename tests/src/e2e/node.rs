@@ -387,6 +387,8 @@ impl Node {
             "njia_rejected_total",
             "njia_transactions_total",
             "njia_inflight_transactions",
+            "njia_administrative_total",
+            "njia_administrative_inflight",
         ])?;
         if requests != accounted {
             bail!("{requests} requests were read, {accounted} are accounted for");

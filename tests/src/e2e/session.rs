@@ -24,6 +24,21 @@ pub struct Received {
 }
 
 impl Received {
+    /// What was sent, in the dialect iso87-ascii.
+    ///
+    /// # Panics
+    /// It is no message.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut index = FieldIndex::new();
+        let parsed = Dialect::ISO87_ASCII.parse(bytes, &mut index);
+        parsed.expect("it is a message");
+        Self {
+            bytes: bytes.to_vec(),
+            index,
+        }
+    }
+
     /// The message.
     #[must_use]
     pub fn message(&self) -> MessageRef<'_> {

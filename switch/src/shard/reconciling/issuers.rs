@@ -343,7 +343,7 @@ impl Shard {
     }
 
     /// Writes an answer on a link, wherever that is.
-    pub(super) fn answer_on_link(&mut self, link: LinkId, bytes: Vec<u8>, now: Instant) {
+    pub(in super::super) fn answer_on_link(&mut self, link: LinkId, bytes: Vec<u8>, now: Instant) {
         let home = self.links.place(link).map(|place| place.home_shard);
         if home == Some(self.id) {
             if let Some(home) = self.links.home_mut(link) {
