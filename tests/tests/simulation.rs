@@ -1,7 +1,7 @@
 //! Seeds of the simulated world. A failure names its seed; `SIM_SEED=n` runs that one alone, and
 //! `SIM_SEEDS=n` the first n. `make sim` runs as many as a night has time for.
 
-use njia_tests::simulation::{Campaign, Driver, Report, Violation, run, run_requests};
+use njia_tests::simulation::{Campaign, Driver, Extent, Report, Violation, run, run_extent};
 
 /// Seeds in `cargo test`.
 const SEEDS: u64 = 256;
@@ -84,7 +84,7 @@ fn seeds_that_have_shown_a_fault_stay_clean() {
             "two reversals of one second and STAN, whose originals differ",
         ),
     ] {
-        if let Err(violation) = run_requests(seed) {
+        if let Err(violation) = run_extent(seed, Extent::Requests) {
             panic!("{violation}");
         }
     }
@@ -95,7 +95,9 @@ fn seeds_that_have_shown_a_fault_stay_clean() {
         (2_635, "advices in flight took the room of answers"),
         (8_306, "recovery forgot what a later record named"),
     ] {
-        holds(seed);
+        if let Err(violation) = run_extent(seed, Extent::Advices) {
+            panic!("{violation}");
+        }
     }
 }
 

@@ -82,6 +82,7 @@ impl Acquirer {
             asks: None,
             on_wire: false,
             has_local: false,
+            is_credit: plan.days.is_some() && random.permille(200),
         };
         self.customers += 1;
         self.begin(of, plan, random)

@@ -4,6 +4,7 @@
 mod asking;
 mod leg;
 mod pipe;
+mod reconciling;
 mod telling;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,10 @@ use super::words::WALL;
 pub(super) use asking::{content_of, read_ask, write_ask};
 pub(super) use leg::{read_leg, write_advice, write_request, write_reversal};
 pub(super) use pipe::{Pipe, frame_of, pieces};
+pub(super) use reconciling::{
+    read_reconciliation, reads_totals, write_reconciliation, write_reconciliation_ask,
+    write_reconciliation_told,
+};
 pub(super) use telling::{read_said, read_told, write_said, write_told};
 
 /// How each endpoint speaks, and what becomes of its bytes.
@@ -63,6 +68,11 @@ impl Lines {
 
     pub(super) fn of_issuer(&self, issuer: u16) -> &'static Dialect {
         self.issuers[usize::from(issuer)]
+    }
+
+    /// It has no way to say that the day goes on.
+    pub(super) fn is_acquirer_1987(&self) -> bool {
+        is_1987(self.acquirer)
     }
 
     pub(super) const fn calm(mut self) -> Self {

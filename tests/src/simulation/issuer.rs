@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use domain::ResponseCode;
 use domain::ids::Stan;
+use domain::network::SettlementDate;
+use domain::reconciliation::{Totals, Verdict};
 use domain::time::TransmissionTime;
 
 use super::ledger::fields_of;
+use super::reconciling::{Reckoned, settles_on};
 use super::plan::Plan;
 use super::random::Random;
 use super::words::{Completing, LegB, Reported, Said, Taking};
@@ -29,6 +32,11 @@ pub(super) struct Issuer {
     pub(super) ahead: Option<u32>,
     pub(super) completions_asked: u64,
     pub(super) complaint: Option<String>,
+    /// What it was told of totals, by day.
+    reckoned: BTreeMap<SettlementDate, (Stan, TransmissionTime, Totals)>,
+    /// What was wrong with that.
+    pub(super) objection: Option<String>,
+    pub(super) settled_on: u64,
 }
 
 /// What a request did.
@@ -64,6 +72,9 @@ impl Replies {
 
 impl Issuer {
     pub(super) fn receive(&mut self, message: &LegB, plan: &Plan, random: &mut Random) -> Replies {
+        if let Some(reckoned) = message.reckoned {
+            return self.reckon(message, &reckoned, plan, random);
+        }
         if let (Some(local), None) = (message.local, message.reversal) {
             let stan = message.expected.stan;
             self.by_local.insert((stan, local), name_of(message));
@@ -114,6 +125,39 @@ impl Issuer {
         };
         self.accounts.insert(name, effect);
         Replies::one(answer)
+    }
+
+    /// Each day is told once, and every copy is the same.
+    fn reckon(
+        &mut self,
+        message: &LegB,
+        told: &Reckoned,
+        plan: &Plan,
+        random: &mut Random,
+    ) -> Replies {
+        let (stan, sent) = name_of(message);
+        let entry = (stan, sent, told.ours);
+        let known = self.reckoned.entry(told.date).or_insert(entry);
+        if *known != entry {
+            self.objection = Some(format!("{message:?} after {known:?}"));
+        }
+        let refused = plan.days.is_some_and(|days| random.happens(days.refused));
+        let verdicts = [Verdict::InBalance, Verdict::OutOfBalance, Verdict::Unknown];
+        let verdict = verdicts[random.below(3) as usize];
+        Replies::one(Said {
+            expected: message.expected,
+            echo: message.echo,
+            code: None,
+            amount: None,
+            purchase: 0,
+            settles: None,
+            verdict: (!refused).then_some(verdict),
+        })
+    }
+
+    /// What it was told of a day.
+    pub(super) fn reckoned(&self, date: SettlementDate) -> Option<Totals> {
+        self.reckoned.get(&date).map(|(_, _, totals)| *totals)
     }
 
     /// The name by which what a message names is known here.
@@ -214,7 +258,13 @@ impl Issuer {
             code: Some(ResponseCode::APPROVED),
             amount: random.permille(700).then_some(message.amount),
             purchase: message.purchase,
+            settles: None,
+            verdict: None,
         };
+        if plan.days.is_some_and(|days| days.named) {
+            answer.settles = settles_on(message.purchase);
+            self.settled_on += u64::from(answer.settles.is_some());
+        }
         let mut held = message.amount;
         if random.permille(plan.declined) {
             answer.code = Some(ResponseCode::INSUFFICIENT_FUNDS);
@@ -297,5 +347,7 @@ fn acknowledgement(message: &LegB, plan: &Plan, random: &mut Random) -> Said {
         code: Some(code),
         amount: None,
         purchase: message.purchase,
+        settles: None,
+        verdict: None,
     }
 }

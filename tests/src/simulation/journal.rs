@@ -189,6 +189,11 @@ impl Journal {
         self.sink.try_append(record, class)
     }
 
+    /// The number of the segment that is being written.
+    pub(super) const fn segment(&self) -> u64 {
+        self.header.number
+    }
+
     /// The highest record that may be acted upon.
     pub(super) const fn durable(&self) -> Lsn {
         self.sink.durable()

@@ -5,9 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::ResponseCode;
 use domain::ids::TransactionId;
 use domain::record::{AdviceOrigin, Advised, OutcomeKind, Record, RefusalReason, SafResult};
-use domain::request::Answer;
+use domain::request::{Answer, MessageClass};
 
+use super::reconciling::{settles_on, with_day};
+use super::totals::Shadow;
 use super::words::{Ask, Asked, number_of};
+
+mod totals;
+
+use totals::Found;
 
 /// A rule and what was seen against it.
 pub(super) type Broken = (&'static str, String);
@@ -23,7 +29,11 @@ pub(super) struct Ledger {
     acknowledged: BTreeSet<u32>,
     /// By the advice: what it completes, and how that stood when it first came.
     completes: BTreeMap<u32, (u32, Standing)>,
+    /// Reconciliations that were answered.
+    reconciled: BTreeMap<u32, Found>,
     journal: Fold,
+    /// Answers may say on which day they settle.
+    pub(super) names_days: bool,
     pub(super) replays: u64,
 }
 
@@ -52,6 +62,8 @@ struct Content {
 pub(super) struct Fold {
     purchase_of: BTreeMap<TransactionId, u32>,
     states: BTreeMap<u32, State>,
+    /// By shard.
+    totals: BTreeMap<u16, Shadow>,
     pub(super) tombstones: u64,
 }
 
@@ -76,10 +88,13 @@ struct State {
     /// Nobody but people is told of it.
     left_to_people: bool,
     stood_in: bool,
+    /// Its money is in the totals.
+    has_amount: bool,
 }
 
 impl Fold {
-    pub(super) fn add(&mut self, record: &Record<'_>) {
+    pub(super) fn add(&mut self, shard: u16, record: &Record<'_>) {
+        self.totals.entry(shard).or_default().add(record);
         if let Record::Tombstone(tombstone) = record {
             self.tombstones += 1;
             let purchase = number_of(tombstone.key);
@@ -91,12 +106,14 @@ impl Fold {
             self.purchase_of.insert(intent.transaction, purchase);
             let state = self.states.entry(purchase).or_default();
             state.asked = intent.facts.amount.minor();
+            state.has_amount = intent.facts.class == MessageClass::Financial;
         }
         if let Record::Advised(advised) = record {
             let purchase = number_of(advised.facts.key);
             self.purchase_of.insert(advised.transaction, purchase);
             let state = self.states.entry(purchase).or_default();
             state.asked = advised.facts.amount.minor();
+            state.has_amount = advised.facts.class == MessageClass::Financial;
         }
         if let Record::Refused(refused) = record {
             let purchase = number_of(refused.facts.key);
@@ -257,9 +274,10 @@ impl State {
 }
 
 impl Ledger {
-    pub(super) fn journaled(&mut self, record: &Record<'_>) -> Result<(), Broken> {
+    pub(super) fn journaled(&mut self, shard: u16, record: &Record<'_>) -> Result<(), Broken> {
         self.journal.check_id(record)?;
-        self.journal.add(record);
+        self.journal.add(shard, record);
+        self.journal.totals[&shard].broken()?;
         match record {
             Record::Advised(advised) => self.check_completion(advised),
             Record::Intent(intent) => self.check_asked(number_of(intent.facts.key), None),
@@ -428,7 +446,10 @@ impl Ledger {
             .is_none_or(|amount| amount.minor() == ask.of.amount);
         let bytes = match stood_in {
             true => answer.fields.is_empty(),
-            false => answer.fields == fields_of(purchase).as_slice(),
+            false => {
+                let date = settles_on(purchase).filter(|_| self.names_days);
+                answer.fields == with_day(date, &fields_of(purchase))
+            }
         };
         if !named || !amount || !bytes {
             return Err(("S7", format!("purchase {purchase} was told {answer:?}")));
@@ -439,6 +460,7 @@ impl Ledger {
     /// After a crash: what was told must have survived.
     pub(super) fn survived(&mut self, fold: Fold) -> Result<(), Broken> {
         self.journal = fold;
+        self.totals_survived()?;
         let lost = self
             .approved
             .iter()

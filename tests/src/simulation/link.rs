@@ -79,7 +79,7 @@ impl Link {
         self.by_stan
             .insert((expected.kind as u8, expected.stan), id);
         let now = Instant::from_nanos(now);
-        if let Purpose::Reversal(_) = id.purpose {
+        if id.purpose != Purpose::Request {
             self.pending
                 .supersede(expected, |earlier| id.is_reversal_beside(earlier));
         }
@@ -103,6 +103,11 @@ impl Link {
             Match::Differs(_) | Match::Unknown => None,
         }
     }
+}
+
+/// Whose number it is.
+pub(super) fn link_of(stan: Stan) -> LinkId {
+    LinkId(((stan.number() - 1) / SIZE) as u16)
 }
 
 /// Numbers of a link.

@@ -6,6 +6,7 @@ use domain::pan::PanToken;
 use super::bytes::Lines;
 use super::focus::CrashPoint;
 use super::random::Random;
+use super::reconciling::Days;
 
 /// Chances are in permille.
 #[derive(Clone, Debug)]
@@ -87,6 +88,8 @@ pub(super) struct Plan {
     /// Ends the process, every so often.
     pub(super) crash_at: Option<CrashPoint>,
     pub(super) reports: Reports,
+    /// Totals are kept.
+    pub(super) days: Option<Days>,
     /// Messages are bytes; else they are what was read of them.
     pub(super) lines: Option<Lines>,
     pub(super) bounds: Bounds,
@@ -262,6 +265,7 @@ impl Plan {
             stops: 0,
             crash_at: None,
             reports: Reports::default(),
+            days: None,
             lines: None,
             shape: Shape::draw(random),
             shards: random.between(1, 4) as u16,
@@ -321,6 +325,9 @@ impl Plan {
         if seed % 7 == 2 {
             self.bounds.owed_first = OwedFirst::draw(&mut Random::new(seed.rotate_left(32)));
         }
+    /// From a source of its own, for the same reason.
+    pub(super) fn draw_days(&mut self, random: &mut Random) {
+        self.days = random.permille(700).then(|| Days::draw(random));
     }
 
     /// Whether the table may have forgotten a transaction before the run is over.
@@ -391,6 +398,7 @@ impl Plan {
                 floor: self.reports.floor,
                 ..Reports::default()
             },
+            days: self.days.map(Days::calm),
             lines: self.lines.map(Lines::calm),
         };
     }

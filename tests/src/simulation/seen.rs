@@ -106,4 +106,20 @@ seen! {
     /// Requests that did not leave because their issuer was owed something.
     given_up,
 
+    /// Business days that ended.
+    cut_overs,
+    /// Reconciliations of acquirers that were decided.
+    reconciled,
+    /// Those that differed.
+    out_of_balance,
+    /// Copies of them.
+    reconciled_again,
+    /// Totals that issuers were owed.
+    totals_owed,
+    /// Those that they took.
+    totals_taken,
+    /// Those that people have.
+    totals_left_to_people,
+    /// Answers that say when they settle.
+    settled_on,
 }

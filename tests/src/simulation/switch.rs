@@ -6,17 +6,20 @@ mod advising;
 mod issuing;
 mod past;
 mod owed_first;
+mod reconciling;
 mod start;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::ids::{IssuerId, LinkId, Lsn, Stan, TransactionId};
+use domain::reconciliation::Totals;
 use domain::request::{Answer, Facts, FrameId};
 use domain::time::{Instant, TransmissionTime, WallTime};
 use risk_inline::{RiskEngine, Verdict};
 use router::{Permit, Router};
 use transaction::input::{Assessment, Assignment, Selection};
 use transaction::matching::Expected;
+use transaction::reconciliation::{BookInput, BucketKey};
 use transaction::{Engine, Handle, Input, OwedId};
 
 use super::Driver;
@@ -33,6 +36,7 @@ use super::words::{Ask, Event, Held, Inside, MS, Message, OutboundId, Purpose, S
 
 use act::tell_acquirer;
 use owed_first::OwedHere;
+use reconciling::Reconciling;
 
 pub(super) use past::Past;
 pub(super) use start::{Begin, NotStarted};
@@ -76,6 +80,7 @@ pub(super) struct Shard {
     told_to_shed: bool,
     /// Everything up to here was closed by recovery; before that no listener opens.
     open_at: Lsn,
+    reconciling: Reconciling,
     pub(super) counts: Seen,
 }
 
@@ -105,6 +110,9 @@ enum Follow {
     ReversalUnsent(OwedId),
     Acknowledged(OwedId),
     Durable(Lsn),
+    Noted(u32),
+    Book(BookInput),
+    OweTotals(BucketKey, Totals),
     Local(Message),
 }
 
@@ -222,6 +230,7 @@ impl Shard {
                 self.tell(id.owner, Message::Unsent { id }, around);
                 self.drain(around)
             }
+            Inside::Freeze { issuer, date } => self.freeze(issuer, date, around),
             Inside::Mesh(message) => {
                 *around.in_mesh -= 1;
                 self.counts.between_shards += 1;
@@ -295,7 +304,8 @@ impl Shard {
     pub(super) fn is_idle(&self) -> bool {
         let counts = self.engine.counts();
         let engine = counts.inflight == 0 && counts.saf == 0 && counts.waiting == 0;
-        engine && self.journal.durable() == self.journal.last()
+        let totals = self.engine.owed_reconciliations().next().is_none();
+        engine && totals && self.reconciling.is_idle() && self.journal.durable() == self.journal.last()
     }
 
     /// For people.
@@ -416,6 +426,9 @@ impl Shard {
                     self.give(Input::ReversalResponse { owed, code }, around)?;
                 }
                 Follow::Durable(lsn) => self.give(Input::Durable { lsn }, around)?,
+                Follow::Noted(token) => self.noted(token, around)?,
+                Follow::Book(input) => self.give(Input::Book(input), around)?,
+                Follow::OweTotals(bucket, ours) => self.owe_totals(bucket, ours, around)?,
                 Follow::Local(message) => self.take(message, around)?,
             }
         }
@@ -427,6 +440,8 @@ impl Shard {
             self.told_to_shed = shed;
             self.give(Input::Shed(shed), around)?;
         }
+        self.write_book(around)?;
+        self.compare_totals(around)?;
         self.begin_disk(around);
         Ok(())
     }
@@ -532,6 +547,7 @@ impl Shard {
                 Ok(())
             }
             Message::LinkState { link, up } => self.link_state(link, up, around),
+            Message::Book(message) => self.take_book(*message, around),
         }
     }
 
@@ -544,6 +560,9 @@ impl Shard {
             Purpose::Reversal(owed) => {
                 self.owed.retain(|(out, ..)| *out != owed);
                 self.give(Input::ReversalUnsent { owed }, around)
+            }
+            Purpose::Reconciliation(owed) => {
+                self.give(Input::Book(BookInput::Unsent { owed }), around)
             }
         }
     }

@@ -2,8 +2,10 @@
 
 use domain::bytes::Text;
 use domain::currency::Currency;
+use domain::network::SettlementDate;
 use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Slot, Stan, TransactionId};
 use domain::pan::{Account, PanToken, SealedPan};
+use domain::reconciliation::Verdict;
 use domain::profile::{CompletionLimit, Profile, ReversalAnswer};
 use domain::request::{
     Advice, Completion, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, NamedOriginal,
@@ -14,9 +16,12 @@ use domain::{Amount, Pan, ResponseCode};
 use transaction::advice::OriginalQuery;
 use transaction::input::Assessment;
 use transaction::matching::{Echo, Expected};
+use transaction::reconciliation::ReconciliationId;
 use transaction::{Handle, OwedId};
 
 pub(super) use super::content::{Content, Loss, Way};
+pub(super) use super::event::{Alarm, Event, Inside};
+use super::reconciling::{BookMessage, Reckoned};
 
 /// 2026-01-01T12:00:00Z.
 pub(super) const WALL: WallTime = WallTime::from_unix_millis(1_767_268_800_000);
@@ -40,6 +45,8 @@ pub(super) struct Identity {
     pub(super) on_wire: bool,
     /// It says when it was made where it was made.
     pub(super) has_local: bool,
+    /// Money for the account.
+    pub(super) is_credit: bool,
 }
 
 /// What an advice says besides.
@@ -114,6 +121,8 @@ pub(super) struct LegB {
     pub(super) asks: Option<Completing>,
     /// Where messages are bytes and of 1993: DE12, by which others name this one.
     pub(super) local: Option<TransmissionTime>,
+    /// For a reconciliation of ours.
+    pub(super) reckoned: Option<Reckoned>,
 }
 
 /// What a completion request says to an issuer besides.
@@ -153,148 +162,10 @@ pub(super) struct Said {
     pub(super) code: Option<ResponseCode>,
     pub(super) amount: Option<u64>,
     pub(super) purchase: u32,
-}
-
-/// What happens in the world.
-#[derive(Clone, Debug)]
-pub(super) enum Event {
-    Purchase,
-    /// A purchase looks whether it has to do something.
-    Acquirer {
-        purchase: u32,
-        alarm: Alarm,
-    },
-    /// Over a session of this shard.
-    ToSwitch {
-        session: u16,
-        ask: Ask,
-        bytes: Vec<u8>,
-    },
-    ToAcquirer(Told),
-    ToIssuer {
-        link: LinkId,
-        /// Counts the connections of the link.
-        connection: u32,
-        message: LegB,
-        bytes: Vec<u8>,
-    },
-    /// A piece of what is on its way over a link.
-    Bytes {
-        link: LinkId,
-        connection: u32,
-        way: Way,
-        piece: Vec<u8>,
-    },
-    FromIssuer {
-        link: LinkId,
-        connection: u32,
-        message: Said,
-    },
-    /// Of one life of the switch; void in the next.
-    Inside {
-        life: u64,
-        shard: u16,
-        event: Inside,
-    },
-    LinkDown {
-        link: LinkId,
-        loss: Loss,
-        for_ms: u64,
-    },
-    LinkUp {
-        link: LinkId,
-    },
-    /// The process is stopped, and goes on later.
-    Stop {
-        for_ms: u64,
-    },
-    /// All links are lost at once.
-    Outage {
-        for_ms: u64,
-    },
-    Shed(bool),
-    WallJump {
-        by_ms: i64,
-    },
-    Crash {
-        power: bool,
-    },
-    Restart,
-    /// The applier looks for what is durable.
-    Apply {
-        life: u64,
-    },
-    /// PostgreSQL goes on as a standby that lacks the last commits.
-    Failover,
-    /// Faults end here.
-    Calm,
-}
-
-impl Event {
-    /// It needs the process to go on.
-    pub(super) const fn is_within(&self) -> bool {
-        match self {
-            Self::ToSwitch { .. }
-            | Self::FromIssuer { .. }
-            | Self::Inside { .. }
-            | Self::LinkDown { .. }
-            | Self::LinkUp { .. }
-            | Self::Outage { .. }
-            | Self::Shed(_)
-            | Self::WallJump { .. }
-            | Self::Apply { .. } => true,
-            Self::Bytes { way, .. } => matches!(way, Way::ToSwitch),
-            Self::Purchase
-            | Self::Acquirer { .. }
-            | Self::ToAcquirer(_)
-            | Self::ToIssuer { .. }
-            | Self::Stop { .. }
-            | Self::Crash { .. }
-            | Self::Restart
-            | Self::Failover
-            | Self::Calm => false,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Alarm {
-    /// No answer to the request yet?
-    Answer,
-    /// No acknowledgement of the reversal yet?
-    Acknowledgement,
-    /// Send this further copy.
-    Copy {
-        transmission: Transmission,
-        other_content: bool,
-    },
-    /// Begin a reversal.
-    Reverse { stays: Option<u64>, too_much: bool },
-    /// Begin a reversal, whatever was answered so far.
-    Race { stays: Option<u64> },
-    /// Report what the purchase came to.
-    Complete,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Inside {
-    /// An operation of the journal has ended.
-    Disk,
-    /// A flush began a while ago.
-    Slow {
-        flush: u64,
-    },
-    Assessed {
-        handle: Handle,
-    },
-    /// At the link's home, after the frame could not be written.
-    Unsent {
-        id: OutboundId,
-    },
-    /// From another shard.
-    Mesh(Message),
-    /// What a null control has held back.
-    Reply(Box<Held>),
+    /// The day on which an approval settles.
+    pub(super) settles: Option<SettlementDate>,
+    /// Of a reconciliation that was taken.
+    pub(super) verdict: Option<Verdict>,
 }
 
 /// An answer on its way out.
@@ -384,6 +255,8 @@ pub(super) enum Message {
         link: LinkId,
         up: bool,
     },
+    /// Of days and totals.
+    Book(Box<BookMessage>),
 }
 
 /// Names a message to an issuer, and what in the owner waits for its answer.
@@ -400,15 +273,15 @@ pub(super) struct OutboundId {
 pub(super) enum Purpose {
     Request,
     Reversal(OwedId),
+    Reconciliation(ReconciliationId),
 }
 
 impl OutboundId {
-    /// Both are reversals of one transaction.
+    /// Both are reversals of one transaction, or the same.
     pub(super) fn is_reversal_beside(&self, other: &Self) -> bool {
         let reverses = |id: &Self| matches!(id.purpose, Purpose::Reversal(_));
         (self.owner, self.handle) == (other.owner, other.handle)
-            && reverses(self)
-            && reverses(other)
+            && (reverses(self) && reverses(other) || self.purpose == other.purpose)
     }
 }
 
@@ -416,7 +289,7 @@ pub(super) fn kes(minor: u64) -> Amount {
     Amount::new(minor, Currency::KES).expect("in range")
 }
 
-fn slot(stan: u32) -> Slot {
+pub(super) fn slot(stan: u32) -> Slot {
     Slot::from_hash(u64::from(stan).wrapping_mul(0x9E37_79B9))
 }
 
@@ -565,7 +438,10 @@ impl Identity {
                 },
             },
             amount: kes(amount),
-            processing_code: self.told_by_bytes(Text::new("DE3", b"000000")),
+            processing_code: match self.is_credit {
+                true => Text::new("DE3", b"200000").expect("digits"),
+                false => self.told_by_bytes(Text::new("DE3", b"000000")),
+            },
             merchant_category: self
                 .told_by_bytes(Text::new("DE18", &digits_of::<4>(u64::from(self.number)))),
             entry_mode: Text::EMPTY,
@@ -680,6 +556,7 @@ impl Ask {
             asks: None,
             on_wire: !facts.merchant_category.is_empty(),
             has_local: !facts.trace.local_time.is_empty(),
+            is_credit: facts.processing_code.as_bytes().starts_with(b"2"),
         };
         Self {
             of,

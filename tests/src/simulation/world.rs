@@ -17,6 +17,7 @@ use super::ledger::{Broken, Fold, Ledger};
 use super::plan::Plan;
 use super::postgres::{Applier, Table};
 use super::random::Random;
+use super::reconciling::Reconciler;
 use super::rot;
 use super::seen::Seen;
 use super::switch::{Around, Begin, ISSUERS, LINKS, NotStarted, Past, Shard, wall};
@@ -26,6 +27,7 @@ use super::{Driver, Extent, Report, Violation};
 
 mod carry;
 mod close;
+mod days;
 mod streams;
 
 use streams::Streams;
@@ -54,6 +56,7 @@ pub(super) struct World {
     appliers: Vec<Applier>,
     issuers: Vec<Issuer>,
     acquirer: Acquirer,
+    reconciler: Reconciler,
     disk: Disk,
     ledger: Ledger,
     counts: Seen,
@@ -69,6 +72,9 @@ pub(super) struct World {
 /// The journal of the node.
 const JOURNAL: JournalUuid = JournalUuid(*b"a simulated node");
 
+/// Tells the source of what only business days need from others.
+const DAYS: u64 = 0xDA75;
+
 /// Calm has this long to settle everything.
 const CALM_MS: u64 = 1_200_000;
 
@@ -79,9 +85,12 @@ impl World {
         if let Some(focus) = focus {
             plan.focus(focus);
         }
-        if focus.is_none() && extent == Extent::Whole {
+        if focus.is_none() && extent >= Extent::Advices {
             plan.draw_advices(&mut Random::new(!seed));
             plan.draw_owed_first(seed);
+        }
+        if focus.is_none() && extent >= Extent::Days {
+            plan.draw_days(&mut Random::new(seed.rotate_left(32) ^ DAYS));
         }
         if driver == Driver::KeepsHalfFrames {
             plan.link_flaps = 60;
@@ -110,6 +119,7 @@ impl World {
             appliers: Vec::new(),
             issuers: (0..issuers).map(|_| Issuer::default()).collect(),
             acquirer: Acquirer::default(),
+            reconciler: Reconciler::default(),
             disk: Disk::default(),
             ledger: Ledger::default(),
             counts: Seen::default(),
@@ -182,6 +192,7 @@ impl World {
             let by_ms = self.random.below(2 * most_ms) as i64 - most_ms as i64;
             self.later(at, Event::WallJump { by_ms });
         }
+        self.schedule_days(end);
         self.later(end, Event::Calm);
     }
 
@@ -247,6 +258,7 @@ impl World {
         idle && self.in_mesh == 0
             && self.acquirer.customers() == self.plan.purchases
             && self.acquirer.is_content()
+            && self.reconciler.is_content()
             && applied()
     }
 
@@ -282,6 +294,14 @@ impl World {
                 bytes,
             } => return self.at_session(session, ask, bytes),
             Event::ToAcquirer(told) => return self.at_acquirer(told),
+            Event::Reconcile { serial } => self.reconcile(serial),
+            Event::ReconciliationToSwitch {
+                session,
+                ask,
+                bytes,
+            } => return self.reconciliation_at_session(session, *ask, bytes),
+            Event::ReconciliationTold(told) => return self.reconciliation_told(*told),
+            Event::CutOver { party } => return self.cut_over(party),
             Event::ToIssuer {
                 link,
                 connection,

@@ -14,7 +14,7 @@ pub(in crate::simulation) fn write_ask(lines: &Lines, ask: &Ask) -> Vec<u8> {
     let (of, dialect) = (&ask.of, lines.acquirer);
     let mut fields = Fields::default();
     fields.put(2, &pan_digits(of.account()));
-    fields.put(3, b"000000");
+    fields.put(3, if of.is_credit { b"200000" } else { b"000000" });
     fields.put(4, &amount_digits(of.amount));
     fields.put(11, &stan_digits(of.stan));
     let category = if is_1987(dialect) { 18 } else { 26 };
@@ -205,6 +205,7 @@ fn request(
         asks,
         on_wire: true,
         has_local: !fields.trace.local_time.is_empty(),
+        is_credit: fields.processing_code.as_bytes() == b"200000",
     };
     let is_it = fields.account.expose_digits() == pan_digits(of.account());
     is_it.then_some(Ask {
@@ -262,6 +263,7 @@ fn reversal(message: MessageRef<'_>, hint: &Ask) -> Option<Ask> {
         asks: hint.of.asks,
         on_wire: true,
         has_local: false,
+        is_credit: hint.of.is_credit,
     };
     Some(Ask {
         of,

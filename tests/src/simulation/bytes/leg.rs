@@ -99,6 +99,9 @@ pub(in crate::simulation) fn read_leg(dialect: &'static Dialect, bytes: &[u8]) -
         if mti.class() == Class::Reversal {
             return reversal(message);
         }
+        if mti.class() == Class::Reconciliation {
+            return super::reconciling::reckoned(message);
+        }
         let class = class_of(mti)?;
         let is_advice = mti.function() == Function::Advice;
         let advice = is_advice.then(|| translate::advice(message)).transpose();
@@ -145,6 +148,7 @@ pub(in crate::simulation) fn read_leg(dialect: &'static Dialect, bytes: &[u8]) -
             reversal: None,
             report,
             local: local_in(message),
+            reckoned: None,
         })
     })
 }
@@ -169,6 +173,7 @@ fn reversal(message: MessageRef<'_>) -> Option<LegB> {
         }),
         report: None,
         local: local_in(message),
+            reckoned: None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use domain::ResponseCode;
 use domain::code_map::CodeMap;
+use domain::reconciliation::named_day;
 use domain::request::Answer;
 use domain::result_code::CodeEdition;
 use iso8583::mti::Function;
@@ -9,13 +10,18 @@ use iso8583::translate;
 use transaction::matching::{Expected, ResponseKind};
 
 use super::asking::normal;
+use super::reconciling::{date_text, said_of_totals, write_reckoned};
 use super::leg::echo_of;
 use super::*;
 use crate::simulation::ledger::{Broken, authorisation};
+use crate::simulation::reconciling::without_day;
 use crate::simulation::words::{Ask, Said};
 
 /// Writes what an issuer says.
 pub(in crate::simulation) fn write_said(dialect: &'static Dialect, said: &Said) -> Vec<u8> {
+    if said.expected.kind == ResponseKind::Reconciliation {
+        return write_reckoned(dialect, said);
+    }
     let mut fields = Fields::default();
     let kind = said.expected.kind;
     let is_money = matches!(kind, ResponseKind::Authorisation | ResponseKind::Financial);
@@ -36,6 +42,9 @@ pub(in crate::simulation) fn write_said(dialect: &'static Dialect, said: &Said) 
         if is_money && code.is_approval() {
             fields.put(38, &authorisation(said.purchase));
             fields.put(44, &short_text(said.purchase));
+            if let Some(date) = said.settles {
+                fields.put(15, &date_text(dialect, date));
+            }
         }
     }
     let digits = match kind {
@@ -70,6 +79,9 @@ fn code_text(dialect: &Dialect, kind: ResponseKind, code: ResponseCode) -> Vec<u
 pub(in crate::simulation) fn read_said(dialect: &'static Dialect, bytes: &[u8]) -> Option<Said> {
     parsed(dialect, bytes, |message| {
         let mti = message.mti();
+        if mti.class() == Class::Reconciliation {
+            return said_of_totals(message);
+        }
         let is_advice = mti.function() == Function::AdviceResponse;
         let kind = match (mti.class(), class_of(mti)) {
             (Class::Reversal, _) => ResponseKind::Reversal,
@@ -84,6 +96,8 @@ pub(in crate::simulation) fn read_said(dialect: &'static Dialect, bytes: &[u8]) 
             code: None,
             amount: None,
             purchase: 0,
+            settles: None,
+            verdict: None,
         };
         if is_advice || kind == ResponseKind::Reversal {
             said.code = translate::response_code(message, &CodeMap::STANDARD).ok();
@@ -94,6 +108,7 @@ pub(in crate::simulation) fn read_said(dialect: &'static Dialect, bytes: &[u8]) 
         if let Ok(answer) = answer {
             said.code = Some(answer.code);
             said.amount = answer.amount.map(|amount| amount.minor());
+            said.settles = named_day(answer.fields, WALL);
             let named = std::str::from_utf8(answer.authorisation.as_bytes()).ok();
             said.purchase = named.and_then(|text| text.parse().ok()).unwrap_or(0);
         }
@@ -108,7 +123,8 @@ pub(in crate::simulation) fn write_told(
     answer: &Answer<'_>,
 ) -> Option<Vec<u8>> {
     let mut fields = Vec::new();
-    if let Some(text) = answer.fields.get(3..) {
+    // An acquirer has no use for the day.
+    if let Some(text) = without_day(answer.fields).get(3..) {
         // As many as DE44 of 1987 holds.
         let text = &text[text.len().saturating_sub(25)..];
         fields.extend([44, 0, text.len() as u8]);

@@ -62,10 +62,12 @@ impl Shard {
             Output::SendAdvice { owed, transmission } => {
                 return self.send_advice(owed, transmission, around);
             }
-            Output::Noted { .. }
-            | Output::SendReconciliation { .. }
-            | Output::ReconciliationEnded { .. } => {
-                return Err(("book", "nobody here asks for totals".to_string()));
+            Output::Noted { token } => self.follow.push_back(Follow::Noted(token)),
+            Output::SendReconciliation { owed, transmission } => {
+                return self.send_reconciliation(owed, transmission, around);
+            }
+            Output::ReconciliationEnded { owed, result, .. } => {
+                self.reconciliation_ended(owed, result, around);
             }
             Output::SelectIssuer(wanted) => self.select_issuer(&wanted, around),
             // Every DE90 here says what it should.
@@ -122,6 +124,8 @@ impl Shard {
         }
         around.ledger.journaled(&record)?;
         self.owed_here.note(&record, around.now);
+        around.ledger.journaled(self.id, &record)?;
+        self.reconciling.is_dirty = around.plan.days.is_some();
         let is_advice = matches!(
             &record,
             Record::Advised(advised) if advised.origin == AdviceOrigin::Acquirer
@@ -152,6 +156,7 @@ impl Shard {
     fn count(&mut self, event: Counted, around: &Around<'_>) -> Result<(), Broken> {
         let fits = around.plan.bounds.transactions_max >= 256;
         match event {
+            Counted::Uncounted => return Err(("B-01", "a count found no room".to_string())),
             Counted::AnswerCut => return Err(("S8", "an answer found no room".to_string())),
             Counted::NotAdmitted(NotAdmitted::TableFull) if fits => {
                 return Err(("S8", format!("{event:?} in a world that fits")));

@@ -110,7 +110,7 @@ impl Shard {
         })
     }
 
-    fn reserve_stan(&mut self, issuer: IssuerId, around: &Around<'_>) -> Option<(LinkId, Stan)> {
+    pub(super) fn reserve_stan(&mut self, issuer: IssuerId, around: &Around<'_>) -> Option<(LinkId, Stan)> {
         let now = around.instant();
         let all = || (0..LINKS).map(LinkId);
         let is_up = |shard: &Self, link: LinkId| shard.places[usize::from(link.0)].up;
@@ -291,6 +291,7 @@ fn advice_message(facts: &Facts, owed: &OwedAdvice<'_>) -> LegB {
         }),
         local: None,
         asks: None,
+        reckoned: None,
     }
 }
 

@@ -10,6 +10,7 @@ use super::act::de38;
 use super::*;
 use crate::simulation::bytes::{write_request, write_reversal};
 use crate::simulation::ledger::{authorisation, fields_of};
+use crate::simulation::reconciling::with_day;
 use crate::simulation::words::{Completing, Identity, LegB, Taking, kes, number_of};
 
 impl Shard {
@@ -59,6 +60,7 @@ impl Shard {
             report: None,
             asks: completing(&ask.of, completed.as_ref()),
             local: None,
+            reckoned: None,
         };
         let id = OutboundId {
             owner: self.id,
@@ -96,7 +98,7 @@ impl Shard {
         self.tell_home(outbound, link, (message, bytes), around);
     }
 
-    fn tell_home(
+    pub(super) fn tell_home(
         &mut self,
         id: OutboundId,
         link: LinkId,
@@ -198,9 +200,13 @@ impl Shard {
                 self.give(Input::ReversalResponse { owed, code }, around)
             }
             (None, Purpose::Reversal(_)) => Ok(()),
+            (_, Purpose::Reconciliation(owed)) => {
+                let verdict = said.verdict;
+                self.give(Input::Book(BookInput::Answered { owed, verdict }), around)
+            }
             (None, Purpose::Request) => self.give(Input::Unusable { handle, stan }, around),
             (Some(code), Purpose::Request) => {
-                let fields = fields_of(said.purchase);
+                let fields = with_day(said.settles, &fields_of(said.purchase));
                 let approved = code.is_approval();
                 let answer = Answer {
                     code,
@@ -328,6 +334,7 @@ impl Shard {
             report: None,
             asks: None,
             local: None,
+            reckoned: None,
         };
         if !around.ledger.journal().may_reverse(message.purchase) {
             return Err(("A-05", format!("{message:?} overtakes its advice")));
@@ -351,7 +358,7 @@ impl Shard {
     }
 
     /// The original's link if it is up, else any of the issuer's.
-    fn reversal_link(&self, leg: &IssuerLeg) -> Option<LinkId> {
+    pub(super) fn reversal_link(&self, leg: &IssuerLeg) -> Option<LinkId> {
         if self.places[usize::from(leg.link.0)].up {
             return Some(leg.link);
         }

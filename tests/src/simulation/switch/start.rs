@@ -20,11 +20,13 @@ use router::{
 use transaction::Settings;
 use transaction::reconciliation::Parties;
 use transaction::settings::{BeforeLive, Chunks, OutsideWindow, SafPolicy};
+use transaction::settings::{Chunks, OutsideWindow, SafPolicy};
 
 use super::past::{Past, WINDOW};
 use super::*;
 use crate::simulation::journal::{Start, Stop};
 use crate::simulation::ledger::Fold;
+use crate::simulation::reconciling::parties;
 
 /// What a start needs besides the world.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +45,20 @@ pub(in crate::simulation) struct Begin {
 pub(in crate::simulation) enum NotStarted {
     Stop(Stop),
     Broken(Broken),
+}
+
+impl Driver {
+    /// How often recovery takes a record in.
+    const fn times_recovered(self, record: &Record<'_>) -> usize {
+        match (self, record) {
+            (Self::ForgetsTombstone, Record::Tombstone(_))
+            | (Self::ForgetsDays, Record::Day(_))
+            | (Self::ReopensDays, Record::Totals(_)) => 0,
+            (Self::CountsTwice, Record::Outcome(_))
+            | (Self::CountsReversalsTwice, Record::SafOwed(_)) => 2,
+            _ => 1,
+        }
+    }
 }
 
 impl Begin {
@@ -85,6 +101,21 @@ impl Begin {
             past.add(record, self.shard, &engine, driver);
             if let Err(error) = engine.recover(record, now) {
                 refused.get_or_insert(error);
+            fold.add(self.shard, record);
+            if let Record::Intent(intent) = record {
+                risk.observe(&intent.facts, now);
+            }
+            if let Record::Advised(advised) = record
+                && advised.origin == AdviceOrigin::StandIn
+                && let Some(leg) = advised.leg
+            {
+                risk.observe(&advised.facts, now);
+                stand_in[usize::from(leg.issuer.0)].observe(&advised.facts, now);
+            }
+            for _ in 0..driver.times_recovered(record) {
+                if let Err(error) = engine.recover(record, now) {
+                    refused.get_or_insert(error);
+                }
             }
         };
         let mut start = self.recovery(around);
@@ -176,6 +207,7 @@ impl Begin {
             asked_to_shed: false,
             told_to_shed: false,
             open_at: Lsn::ZERO,
+            reconciling: Reconciling::default(),
             counts: Seen {
                 torn: u64::from(torn),
                 ..Seen::default()
@@ -195,7 +227,8 @@ impl Shard {
             self.places[usize::from(leg.link.0)].stans.claim(leg.stan);
         }
         self.open_at = self.journal.last();
-        Ok(())
+        self.resume_days(around)?;
+        self.drain(around)
     }
 }
 
@@ -228,6 +261,7 @@ fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
         },
         before_live: before_live(begin.driver, around.plan),
         parties: Parties::default(),
+        parties: parties(around.plan.days),
         next_lsn: Lsn(1),
         wall_at_zero: wall(0, around.wall_ahead),
         seed: begin.life,

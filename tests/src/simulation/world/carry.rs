@@ -15,6 +15,12 @@ impl World {
                         self.later(delay, Event::ToAcquirer(told));
                     }
                 }
+                Event::ReconciliationTold(told) => {
+                    if !self.random.permille(self.plan.session_loss) {
+                        let delay = self.random.below(self.plan.session_delay_ms * MS);
+                        self.later(delay, Event::ReconciliationTold(told));
+                    }
+                }
                 Event::ToIssuer {
                     link,
                     message,
@@ -65,6 +71,9 @@ impl World {
         let replies = issuer.receive(message, &self.plan, &mut self.random);
         if let Some(complaint) = issuer.complaint.take() {
             return Err(("reversal", complaint));
+        }
+        if let Some(objection) = issuer.objection.take() {
+            return Err(("B-05", objection));
         }
         let ahead = issuer.ahead.take();
         let excused = |purchase: &u32| self.ledger.journal().may_be_unheard_of(*purchase);

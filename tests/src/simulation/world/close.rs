@@ -19,8 +19,11 @@ impl World {
         let asked = self.issuers.iter().map(|issuer| issuer.completions_asked);
         self.counts.completions_asked = asked.sum();
         self.check_secrets()?;
+        self.counts.settled_on = self.issuers.iter().map(|issuer| issuer.settled_on).sum();
         self.check_journal()?;
-        self.check_books()
+        self.check_books()?;
+        self.ledger.journal().check_totals()?;
+        self.check_issuers_totals()
     }
 
     fn check_books(&self) -> Result<(), Broken> {

@@ -39,7 +39,7 @@ impl World {
     }
 
     /// A byte may have become another.
-    fn spoilt(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
+    pub(super) fn spoilt(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
         let chance = self.plan.lines.map_or(0, |lines| lines.spoiled);
         if self.random.happens(chance) {
             // Behind type and bitmap, so that it is content and never which fields there are.
