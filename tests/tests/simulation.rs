@@ -69,6 +69,13 @@ fn every_promise_holds_in_every_seed() {
         ("frames in pieces", sum.seen.split, 1_000),
         ("pieces of lost connections", sum.seen.halved, 50),
         ("pasts of other shards", sum.seen.past_elsewhere, 100),
+        ("cut-overs", sum.seen.cut_overs, 200),
+        ("reconciliations", sum.seen.reconciled, 200),
+        ("reconciliations that differ", sum.seen.out_of_balance, 50),
+        ("copies of reconciliations", sum.seen.reconciled_again, 100),
+        ("totals owed to issuers", sum.seen.totals_owed, 100),
+        ("totals that people have", sum.seen.totals_left_to_people, 3),
+        ("answers with a day", sum.seen.settled_on, 1_000),
     ]);
 }
 
@@ -85,6 +92,20 @@ fn seeds_that_have_shown_a_fault_stay_clean() {
         ),
     ] {
         if let Err(violation) = run_extent(seed, Extent::Requests) {
+            panic!("{violation}");
+        }
+    }
+    for (seed, _shown) in [
+        (
+            485,
+            "a copy of a reconciliation was told what was not durable",
+        ),
+        (
+            524,
+            "a shard that had missed a cut-over did not end the day before",
+        ),
+    ] {
+        if let Err(violation) = run_extent(seed, Extent::Days) {
             panic!("{violation}");
         }
     }
@@ -262,4 +283,52 @@ fn a_past_that_is_counted_as_the_present_is_caught() {
 #[test]
 fn a_past_that_is_counted_for_each_candidate_is_caught() {
     caught(Driver::CountsPastTwice, &["R-14"]);
+fn an_approval_that_counts_twice_is_caught() {
+    caught(Driver::CountsTwice, &["B-01"]);
+}
+
+#[test]
+fn a_reversal_that_counts_twice_is_caught() {
+    // It owes them twice as well, which shows in some seeds before.
+    let rules = (0..CONTROL_SEEDS).filter_map(|seed| run(seed, Driver::CountsReversalsTwice).err());
+    let mut rules = rules.map(|violation| violation.rule);
+    assert!(
+        rules.any(|rule| rule == "B-02"),
+        "not caught in {CONTROL_SEEDS} seeds"
+    );
+}
+
+#[test]
+fn a_forgotten_business_day_is_caught() {
+    caught(Driver::ForgetsDays, &["B-04"]);
+}
+
+#[test]
+fn a_closed_day_that_is_open_again_is_caught() {
+    caught(Driver::ReopensDays, &["B-01", "B-02", "B-03"]);
+}
+
+#[test]
+fn a_copy_of_a_reconciliation_that_is_decided_again_is_caught() {
+    caught(Driver::ReconcilesAfresh, &["B-03"]);
+}
+
+#[test]
+fn a_reconciliation_that_is_answered_before_it_is_durable_is_caught() {
+    caught(Driver::ReconcilesEarly, &["B-03"]);
+}
+
+#[test]
+fn totals_of_a_shard_that_are_added_twice_are_caught() {
+    caught(Driver::AddsTwice, &["B-03", "B-05"]);
+}
+
+#[test]
+fn totals_that_an_issuer_is_not_told_are_caught() {
+    caught(Driver::DropsReconciliations, &["B-05"]);
+}
+
+#[test]
+fn a_day_that_ended_before_a_restart_and_is_not_told_is_caught() {
+    caught(Driver::ForgetsCutOvers, &["B-05"]);
 }

@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use domain::Amount;
 use domain::currency::Currency;
-use domain::ids::{AcquirerId, IssuerId, Slot, Stan, TransactionId};
+use domain::ids::{AcquirerId, IssuerId, Lsn, Slot, Stan, TransactionId};
 use domain::network::SettlementDate;
 pub use domain::reconciliation::DAYS_KEPT;
 use domain::reconciliation::{
@@ -200,7 +200,8 @@ pub(crate) struct Book {
     days: Vec<Day>,
     /// Oldest first; no two of one key.
     buckets: Vec<Bucket>,
-    results: VecDeque<Reconciled>,
+    /// Each with the position of its record.
+    results: VecDeque<(Lsn, Reconciled)>,
     pub(crate) owed: Owed,
     /// Records of this turn.
     notes: Vec<Record<'static>>,
@@ -329,9 +330,12 @@ impl Book {
         found.map_or_else(Totals::default, |bucket| bucket.totals)
     }
 
-    /// What a copy of a reconciliation is told.
-    pub(crate) fn result(&self, key: ReconciliationKey) -> Option<&Reconciled> {
-        self.results.iter().rev().find(|known| {
+    /// What a copy of a reconciliation is told. Before that is durable nobody is told anything: a
+    /// crash could take it back, and the copy after it would be decided anew.
+    //= docs/rules.md#B-03
+    pub(crate) fn result(&self, key: ReconciliationKey, durable: Lsn) -> Option<&Reconciled> {
+        let told = self.results.iter().filter(|(lsn, _)| *lsn <= durable);
+        told.map(|(_, known)| known).rev().find(|known| {
             let own = ReconciliationKey {
                 party: known.party,
                 currency: known.currency,
@@ -409,9 +413,14 @@ impl Book {
         all.map(|bucket| (bucket.key, bucket.totals)).collect()
     }
 
-    /// The day before the one in force.
+    /// The last day that is over, when there was a cut-over. It is not the one that was in force
+    /// before: a crash may have taken several cut-overs from this shard that the others know of,
+    /// and what they have counted on the days between would never end.
+    //= docs/rules.md#B-05
     pub(crate) fn ended(&self, party: Party) -> Option<SettlementDate> {
-        self.day(party).and_then(|day| day.before)
+        let day = self.day(party).filter(|day| day.before.is_some())?;
+        let ended = day.date.days().checked_sub(1)?;
+        Some(SettlementDate::from_days(ended))
     }
 
     /// Puts a record into this turn; its place.
@@ -440,7 +449,12 @@ impl Book {
     }
 
     /// Remembers what a reconciliation came to; the record of it.
-    pub(crate) fn decide(&mut self, decision: &Decision, stamp: Stamp) -> Record<'static> {
+    pub(crate) fn decide(
+        &mut self,
+        lsn: Lsn,
+        decision: &Decision,
+        stamp: Stamp,
+    ) -> Record<'static> {
         let reconciled = Reconciled {
             transaction: stamp.id,
             decided: stamp.at,
@@ -453,7 +467,7 @@ impl Book {
             differs: decision.differs,
             ours: decision.ours,
         };
-        self.remember(reconciled);
+        self.remember(reconciled, lsn);
         Record::Reconciled(reconciled)
     }
 
@@ -476,7 +490,7 @@ impl Book {
             (Some(day), ..) => self.day_record(day.party, stamp),
             (None, Some(place), None) => self.buckets.get(place).map(|one| one.record(stamp)),
             (None, _, Some(place)) => match self.results.get(place) {
-                Some(result) => Some(Record::Reconciled(*result)),
+                Some((_, result)) => Some(Record::Reconciled(*result)),
                 None => self.owed_record(place.saturating_sub(self.results.len())),
             },
             (None, None, None) => None,
@@ -547,9 +561,9 @@ impl Book {
 
     /// A snapshot repeats what is known.
     pub(crate) fn replay_result(&mut self, reconciled: &Reconciled) {
-        let is_known = |known: &Reconciled| known.transaction == reconciled.transaction;
+        let is_known = |(_, known): &(Lsn, Reconciled)| known.transaction == reconciled.transaction;
         if !self.results.iter().any(is_known) {
-            self.remember(*reconciled);
+            self.remember(*reconciled, Lsn::ZERO);
         }
     }
 
@@ -577,11 +591,11 @@ impl Book {
             .collect()
     }
 
-    fn remember(&mut self, reconciled: Reconciled) {
+    fn remember(&mut self, what: Reconciled, lsn: Lsn) {
         while self.results.len() >= RESULTS_MAX {
             self.results.pop_front();
         }
-        self.results.push_back(reconciled);
+        self.results.push_back((lsn, what));
     }
 
     fn day(&self, party: Party) -> Option<&Day> {

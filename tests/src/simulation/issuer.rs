@@ -9,9 +9,9 @@ use domain::reconciliation::{Totals, Verdict};
 use domain::time::TransmissionTime;
 
 use super::ledger::fields_of;
-use super::reconciling::{Reckoned, settles_on};
 use super::plan::Plan;
 use super::random::Random;
+use super::reconciling::{Reckoned, settles_on};
 use super::words::{Completing, LegB, Reported, Said, Taking};
 
 /// The money that one issuer has really moved.

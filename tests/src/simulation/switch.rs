@@ -305,7 +305,10 @@ impl Shard {
         let counts = self.engine.counts();
         let engine = counts.inflight == 0 && counts.saf == 0 && counts.waiting == 0;
         let totals = self.engine.owed_reconciliations().next().is_none();
-        engine && totals && self.reconciling.is_idle() && self.journal.durable() == self.journal.last()
+        engine
+            && totals
+            && self.reconciling.is_idle()
+            && self.journal.durable() == self.journal.last()
     }
 
     /// For people.

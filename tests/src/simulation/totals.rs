@@ -53,7 +53,9 @@ impl Shadow {
     pub(super) fn add(&mut self, record: &Record<'_>) {
         let id = record.transaction();
         match record {
-            Record::Intent(intent) => self.note(id, &intent.facts, Party::Issuer(intent.leg.issuer)),
+            Record::Intent(intent) => {
+                self.note(id, &intent.facts, Party::Issuer(intent.leg.issuer))
+            }
             Record::Outcome(outcome) if outcome.is_approval() => {
                 let told = outcome.answer.amount.map(|amount| amount.minor());
                 self.approve(id, told, day_in(outcome.answer.fields));
@@ -247,7 +249,11 @@ pub(super) fn same(
     let Some(figure) = Figure::ALL.into_iter().find(differs) else {
         return Ok(());
     };
-    let rule = if is_of_reversals(figure) { "B-02" } else { "B-01" };
+    let rule = if is_of_reversals(figure) {
+        "B-02"
+    } else {
+        "B-01"
+    };
     let (own, told) = (ours.totals.of(figure), told.of(figure));
     let what = format!("{party:?} has {told} in {figure:?} of {date}, {own} were journaled");
     Err((rule, what))

@@ -2,11 +2,11 @@
 
 use domain::bytes::Text;
 use domain::currency::Currency;
-use domain::network::SettlementDate;
 use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Slot, Stan, TransactionId};
+use domain::network::SettlementDate;
 use domain::pan::{Account, PanToken, SealedPan};
-use domain::reconciliation::Verdict;
 use domain::profile::{CompletionLimit, Profile, ReversalAnswer};
+use domain::reconciliation::Verdict;
 use domain::request::{
     Advice, Completion, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, NamedOriginal,
     OriginalReference, Request, Reversal, Trace, TraceKey, Transmission,

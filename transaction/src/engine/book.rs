@@ -44,10 +44,10 @@ impl Engine {
         self.book.totals(bucket)
     }
 
-    /// What a reconciliation of the other side came to, if it is known.
+    /// What a reconciliation of the other side came to, if that is durable.
     #[must_use]
     pub fn reconciled_before(&self, key: ReconciliationKey) -> Option<&Reconciled> {
-        self.book.result(key)
+        self.book.result(key, self.durable)
     }
 
     pub(crate) fn on_book(&mut self, input: BookInput) {
@@ -67,7 +67,7 @@ impl Engine {
             }
             BookInput::Decided { decision, token } => {
                 let stamp = self.stamp(decision.key.party);
-                let record = self.book.decide(&decision, stamp);
+                let record = self.book.decide(self.next_lsn, &decision, stamp);
                 self.note(Some(record));
                 self.wait(Effect::Noted { token });
             }
@@ -189,7 +189,7 @@ impl Engine {
         self.book.owed.knows(bucket)
     }
 
-    /// The day before the one in force, when there was a cut-over.
+    /// The last day that is over, when there was a cut-over.
     #[must_use]
     pub fn ended_day(&self, party: Party) -> Option<SettlementDate> {
         self.book.ended(party)

@@ -295,6 +295,33 @@ fn a_result_is_kept_for_its_copies_over_a_restart() {
     }
 }
 
+//= docs/rules.md#B-03
+#[test]
+fn a_result_is_told_to_nobody_before_it_is_durable() {
+    let mut rig = Rig::with(kept(), Auto::Decide);
+    rig.engine.recovered(rig.now).unwrap();
+    rig.drain();
+    rig.flush();
+    let decision = decision(42, Verdict::OutOfBalance);
+    let token = 5;
+    rig.give(Input::Book(BookInput::Decided { decision, token }));
+    assert_eq!(rig.engine.reconciled_before(decision.key), None);
+    rig.flush();
+    assert!(rig.seen.contains(&Output::Noted { token }));
+    assert!(rig.engine.reconciled_before(decision.key).is_some());
+}
+
+//= docs/rules.md#B-05
+#[test]
+fn all_days_before_the_one_in_force_have_ended() {
+    let mut rig = rig();
+    assert_eq!(rig.engine.ended_day(FIRST), None);
+    let later = SettlementDate::from_days(today().days() + 3);
+    cut_over(&mut rig, FIRST, later);
+    let ended = SettlementDate::from_days(today().days() + 2);
+    assert_eq!(rig.engine.ended_day(FIRST), Some(ended));
+}
+
 #[test]
 fn who_is_added_is_counted_from_then_on() {
     let mut rig = Rig::with(settings(), Auto::Flush);

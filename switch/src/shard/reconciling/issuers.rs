@@ -269,11 +269,8 @@ impl Shard {
     ) {
         if let Some((link, expected)) = self.work.reconciling.sent.remove(&owed) {
             self.give_up(link, expected, now);
-            let stan = expected.stan;
-            if let Some(place) = self.links.place_mut(link) {
-                place.stans.release(stan, StanReuse::AfterLateWindow, now);
-            }
         }
+        self.release_stan_of(owed, now);
         let (date, currency) = (bucket.date, bucket.currency);
         let issuer = settle_name(&self.config, bucket.party);
         let (told, exception) = match (result, verdict) {
@@ -306,6 +303,19 @@ impl Shard {
                 .copied()
                 .unwrap_or_default();
             tracing::error!(issuer, %date, %currency, result, "look at a reconciliation of ours");
+        }
+    }
+
+    /// Its number belongs to one link of its issuer, whichever it has left over, if it ever has.
+    fn release_stan_of(&mut self, owed: ReconciliationId, now: Instant) {
+        let Some(owed) = self.engine.owed_reconciliation(owed) else {
+            return;
+        };
+        let (stan, issuer) = (owed.stan, usize::from(owed.issuer.0));
+        let issuer = self.config.issuers.get(issuer);
+        let link = issuer.and_then(|issuer| issuer.link_of(stan));
+        if let Some(place) = link.and_then(|link| self.links.place_mut(link)) {
+            place.stans.release(stan, StanReuse::AfterLateWindow, now);
         }
     }
 

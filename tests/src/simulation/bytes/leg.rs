@@ -173,7 +173,7 @@ fn reversal(message: MessageRef<'_>) -> Option<LegB> {
         }),
         report: None,
         local: local_in(message),
-            reckoned: None,
+        reckoned: None,
     })
 }
 

@@ -108,7 +108,10 @@ pub(in crate::simulation) fn reads_totals(
     };
     let of = |figure: Figure| told.answer.ours.map(|ours| ours.of(figure));
     let own: Vec<Option<u64>> = Figure::ALL.into_iter().map(of).collect();
-    let is_garbled = own.iter().zip(&ours).any(|(own, ours)| own.is_some() && ours.is_none());
+    let is_garbled = own
+        .iter()
+        .zip(&ours)
+        .any(|(own, ours)| own.is_some() && ours.is_none());
     let Some(verdict) = verdict.filter(|_| !is_garbled) else {
         return Ok(false);
     };

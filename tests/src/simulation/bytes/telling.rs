@@ -10,8 +10,8 @@ use iso8583::translate;
 use transaction::matching::{Expected, ResponseKind};
 
 use super::asking::normal;
-use super::reconciling::{date_text, said_of_totals, write_reckoned};
 use super::leg::echo_of;
+use super::reconciling::{date_text, said_of_totals, write_reckoned};
 use super::*;
 use crate::simulation::ledger::{Broken, authorisation};
 use crate::simulation::reconciling::without_day;

@@ -21,7 +21,10 @@ pub(super) struct Found {
 impl Fold {
     /// Those of all shards; closed when they all are.
     pub(in crate::simulation) fn totals(&self, party: Party, date: SettlementDate) -> Bucket {
-        let buckets = self.totals.values().map(|shadow| shadow.bucket(party, date));
+        let buckets = self
+            .totals
+            .values()
+            .map(|shadow| shadow.bucket(party, date));
         let empty = Bucket {
             is_closed: true,
             ..Bucket::default()

@@ -110,7 +110,11 @@ impl Shard {
         })
     }
 
-    pub(super) fn reserve_stan(&mut self, issuer: IssuerId, around: &Around<'_>) -> Option<(LinkId, Stan)> {
+    pub(super) fn reserve_stan(
+        &mut self,
+        issuer: IssuerId,
+        around: &Around<'_>,
+    ) -> Option<(LinkId, Stan)> {
         let now = around.instant();
         let all = || (0..LINKS).map(LinkId);
         let is_up = |shard: &Self, link: LinkId| shard.places[usize::from(link.0)].up;

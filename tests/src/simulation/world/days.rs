@@ -107,7 +107,10 @@ impl World {
             3 | 4 => None,
             _ => Some(today),
         };
-        let own = self.ledger.journal().totals(PARTIES[0], named.unwrap_or(today));
+        let own = self
+            .ledger
+            .journal()
+            .totals(PARTIES[0], named.unwrap_or(today));
         let own = sign.map(|sign| own.totals.read_as(sign));
         let declared = match self.random.below(4) {
             0 => None,
@@ -118,7 +121,10 @@ impl World {
             }),
             _ => own,
         };
-        let is_1987 = self.plan.lines.is_some_and(|lines| lines.is_acquirer_1987());
+        let is_1987 = self
+            .plan
+            .lines
+            .is_some_and(|lines| lines.is_acquirer_1987());
         let wall = wall(self.now, self.wall_ahead);
         Reconciliation {
             serial: 0,

@@ -41,9 +41,9 @@ impl World {
     /// A byte may have become another.
     pub(super) fn spoilt(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
         let chance = self.plan.lines.map_or(0, |lines| lines.spoiled);
-        if self.random.happens(chance) {
-            // Behind type and bitmap, so that it is content and never which fields there are.
-            let first = 36;
+        // Behind type and bitmap, so that it is content and never which fields there are.
+        let first = 36;
+        if self.random.happens(chance) && bytes.len() > first {
             let place = first + self.random.below((bytes.len() - first) as u64) as usize;
             bytes[place] = 0xFF;
         }
