@@ -24,13 +24,11 @@ mod text;
 
 pub use exposition::{Exposition, Labels};
 pub use labels::{
-    AcceptError, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason, EjectionLabel,
-    ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp, LinkState, LogDropCause,
     AcceptError, AdministrativeResult, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason,
-    EjectionLabel, ExceptionReason, Ingress, IssuerResult, JournalOp, LinkState, LogDropCause,
-    MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, ReconciliationResult, RejectReason,
-    RepeatResult, ReversalCauseLabel, RiskVerdict, Side, Stage, TransactionType, UnmatchedReason,
-    UnwritableReason,
+    EjectionLabel, ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp, LinkState,
+    LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, ReconciliationResult,
+    RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side, Stage, TransactionType,
+    UnmatchedReason, UnwritableReason,
 };
 pub use observe::ShardGauges;
 pub(crate) use sampler::Sampler;

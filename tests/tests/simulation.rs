@@ -283,6 +283,9 @@ fn a_past_that_is_counted_as_the_present_is_caught() {
 #[test]
 fn a_past_that_is_counted_for_each_candidate_is_caught() {
     caught(Driver::CountsPastTwice, &["R-14"]);
+}
+
+#[test]
 fn an_approval_that_counts_twice_is_caught() {
     caught(Driver::CountsTwice, &["B-01"]);
 }

@@ -4,9 +4,8 @@
 //! is ever dropped: an entry leaves when its end is journaled.
 
 mod exceptions;
-mod heap;
-pub(crate) mod live;
 pub(crate) mod heap;
+pub(crate) mod live;
 mod ramp;
 
 use alloc::boxed::Box;

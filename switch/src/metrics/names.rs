@@ -2,13 +2,11 @@
 //! table.
 
 use super::labels::{
-    AcceptError, AdviceOriginLabel, ApplierRow, BreakerLabel, CloseReason, DeclineReason,
-    EjectionLabel, ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp, LinkState,
     AcceptError, AdministrativeResult, AdviceOriginLabel, ApplierRow, BreakerLabel, CloseReason,
-    DeclineReason, EjectionLabel, ExceptionReason, Ingress, IssuerResult, JournalOp, LinkState,
-    LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, ReconciliationResult,
-    RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side, Stage, TransactionType,
-    UnmatchedReason, UnwritableReason,
+    DeclineReason, EjectionLabel, ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp,
+    LinkState, LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason,
+    ReconciliationResult, RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side, Stage,
+    TransactionType, UnmatchedReason, UnwritableReason,
 };
 use crate::limits::LABELS_MAX;
 

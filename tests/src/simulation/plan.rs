@@ -325,6 +325,8 @@ impl Plan {
         if seed % 7 == 2 {
             self.bounds.owed_first = OwedFirst::draw(&mut Random::new(seed.rotate_left(32)));
         }
+    }
+
     /// From a source of its own, for the same reason.
     pub(super) fn draw_days(&mut self, random: &mut Random) {
         self.days = random.permille(700).then(|| Days::draw(random));

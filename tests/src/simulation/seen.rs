@@ -105,7 +105,6 @@ seen! {
     held_back,
     /// Requests that did not leave because their issuer was owed something.
     given_up,
-
     /// Business days that ended.
     cut_overs,
     /// Reconciliations of acquirers that were decided.

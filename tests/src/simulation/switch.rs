@@ -4,8 +4,8 @@
 mod act;
 mod advising;
 mod issuing;
-mod past;
 mod owed_first;
+mod past;
 mod reconciling;
 mod start;
 

@@ -122,7 +122,6 @@ impl Shard {
             // The shell ends the process: going on would answer without a record.
             Err(_) => around.dies = Some(false),
         }
-        around.ledger.journaled(&record)?;
         self.owed_here.note(&record, around.now);
         around.ledger.journaled(self.id, &record)?;
         self.reconciling.is_dirty = around.plan.days.is_some();

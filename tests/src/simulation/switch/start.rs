@@ -7,8 +7,6 @@ use domain::ResponseCode;
 use domain::ids::{NodeId, ShardId};
 use domain::pan::PanToken;
 use domain::record::Record;
-use domain::request::MessageClass;
-use domain::record::{AdviceOrigin, Record};
 use persistence::identity::{Identity, JournalUuid};
 use risk_inline::Policy;
 use risk_inline::list::ListSpec;
@@ -18,9 +16,7 @@ use router::{
     BreakerPolicy, Candidate, Conditions, IssuerPolicy, PrefixRange, RouteSpec, RouteTable,
 };
 use transaction::Settings;
-use transaction::reconciliation::Parties;
 use transaction::settings::{BeforeLive, Chunks, OutsideWindow, SafPolicy};
-use transaction::settings::{Chunks, OutsideWindow, SafPolicy};
 
 use super::past::{Past, WINDOW};
 use super::*;
@@ -92,27 +88,13 @@ impl Begin {
             if hidden.contains(&id) {
                 return;
             }
-            fold.add(record);
-            owed_here.note(record, 0);
-            let forgotten = driver == Driver::ForgetsTombstone;
-            if forgotten && matches!(record, Record::Tombstone(_)) {
-                return;
-            }
-            past.add(record, self.shard, &engine, driver);
-            if let Err(error) = engine.recover(record, now) {
-                refused.get_or_insert(error);
             fold.add(self.shard, record);
-            if let Record::Intent(intent) = record {
-                risk.observe(&intent.facts, now);
+            owed_here.note(record, 0);
+            let times = driver.times_recovered(record);
+            if times > 0 {
+                past.add(record, self.shard, &engine, driver);
             }
-            if let Record::Advised(advised) = record
-                && advised.origin == AdviceOrigin::StandIn
-                && let Some(leg) = advised.leg
-            {
-                risk.observe(&advised.facts, now);
-                stand_in[usize::from(leg.issuer.0)].observe(&advised.facts, now);
-            }
-            for _ in 0..driver.times_recovered(record) {
+            for _ in 0..times {
                 if let Err(error) = engine.recover(record, now) {
                     refused.get_or_insert(error);
                 }
@@ -260,7 +242,6 @@ fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
             rate_after_up: None,
         },
         before_live: before_live(begin.driver, around.plan),
-        parties: Parties::default(),
         parties: parties(around.plan.days),
         next_lsn: Lsn(1),
         wall_at_zero: wall(0, around.wall_ahead),
