@@ -206,13 +206,7 @@ impl Bounds {
 
 impl Plan {
     pub(super) fn draw(random: &mut Random) -> Self {
-        let mut fault = |most: u64| {
-            if random.permille(600) {
-                random.below(most + 1)
-            } else {
-                0
-            }
-        };
+        let mut fault = |most| sometimes(random, most);
         Self {
             crashes: fault(4),
             crash_in_flush: fault(15),
@@ -294,13 +288,7 @@ impl Plan {
     /// What only advices and approvals in place of issuers need comes from a source of its own, so
     /// that a seed without them is the world that it was.
     pub(super) fn draw_advices(&mut self, random: &mut Random) {
-        let mut fault = |most: u64| {
-            if random.permille(600) {
-                random.below(most + 1)
-            } else {
-                0
-            }
-        };
+        let mut fault = |most| sometimes(random, most);
         self.reports = Reports {
             advices: fault(300),
             completions: fault(600),
@@ -403,5 +391,13 @@ impl Plan {
             days: self.days.map(Days::calm),
             lines: self.lines.map(Lines::calm),
         };
+    }
+}
+
+/// Up to so much, in most worlds.
+fn sometimes(random: &mut Random, most: u64) -> u64 {
+    match random.permille(600) {
+        true => random.below(most + 1),
+        false => 0,
     }
 }

@@ -294,14 +294,10 @@ impl World {
                 bytes,
             } => return self.at_session(session, ask, bytes),
             Event::ToAcquirer(told) => return self.at_acquirer(told),
-            Event::Reconcile { serial } => self.reconcile(serial),
-            Event::ReconciliationToSwitch {
-                session,
-                ask,
-                bytes,
-            } => return self.reconciliation_at_session(session, *ask, bytes),
-            Event::ReconciliationTold(told) => return self.reconciliation_told(*told),
-            Event::CutOver { party } => return self.cut_over(party),
+            Event::Reconcile { .. }
+            | Event::ReconciliationToSwitch { .. }
+            | Event::ReconciliationTold(_)
+            | Event::CutOver { .. } => return self.of_days(event),
             Event::ToIssuer {
                 link,
                 connection,

@@ -26,8 +26,23 @@ impl World {
         }
     }
 
+    pub(super) fn of_days(&mut self, event: Event) -> Result<(), Broken> {
+        match event {
+            Event::Reconcile { serial } => self.reconcile(serial),
+            Event::ReconciliationToSwitch {
+                session,
+                ask,
+                bytes,
+            } => return self.reconciliation_at_session(session, *ask, bytes),
+            Event::ReconciliationTold(told) => return self.reconciliation_told(*told),
+            Event::CutOver { party } => return self.cut_over(party),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// It comes over one connection of the party, whatever shard that is at.
-    pub(super) fn cut_over(&mut self, party: Party) -> Result<(), Broken> {
+    fn cut_over(&mut self, party: Party) -> Result<(), Broken> {
         let home = match party {
             Party::Acquirer(_) => 0,
             Party::Issuer(issuer) => issuer.0 % self.plan.shards,
@@ -52,7 +67,7 @@ impl World {
     }
 
     /// The acquirer begins a reconciliation, or sends a copy of one.
-    pub(super) fn reconcile(&mut self, serial: Option<u32>) {
+    fn reconcile(&mut self, serial: Option<u32>) {
         let Some(days) = self.plan.days else {
             return;
         };
@@ -137,7 +152,7 @@ impl World {
     }
 
     /// A reconciliation arrives at the switch.
-    pub(super) fn reconciliation_at_session(
+    fn reconciliation_at_session(
         &mut self,
         session: u16,
         ask: Reconciliation,
@@ -152,7 +167,7 @@ impl World {
     }
 
     /// The acquirer reads what it is told.
-    pub(super) fn reconciliation_told(&mut self, mut told: TotalsTold) -> Result<(), Broken> {
+    fn reconciliation_told(&mut self, mut told: TotalsTold) -> Result<(), Broken> {
         if let Some(lines) = self.plan.lines {
             let (_, bytes) = std::mem::take(&mut told.bytes);
             let bytes = self.spoilt(bytes);
