@@ -11,6 +11,10 @@ use super::words::{Ask, Held, LegB, Loss, Message, OutboundId, Said, Told, Way};
 
 /// What happens in the world.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most events are messages: a box would be an allocation for each"
+)]
 pub(super) enum Event {
     Purchase,
     /// A purchase looks whether it has to do something.

@@ -189,7 +189,7 @@ impl World {
             for (date, ours, is_taken) in self.ledger.journal().owed_to(id) {
                 let told = issuer.reckoned(date);
                 let is_it = told == Some(ours.read_as(days.sign(Party::Issuer(id))));
-                if is_taken && !is_it || told.is_some() && !is_it {
+                if !is_it && (is_taken || told.is_some()) {
                     let what = format!("{id:?} was owed {ours:?} for {date} and has {told:?}");
                     return Err(("B-05", what));
                 }

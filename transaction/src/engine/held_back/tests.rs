@@ -60,9 +60,12 @@ fn request(rig: &mut Rig, number: u32) {
 
 /// STANs of the acquirer of what was sent, in order.
 fn sent(rig: &Rig) -> Vec<u32> {
-    let sent = rig.seen.iter().filter_map(|output| match output {
-        Output::Send { handle, .. } => Some(*handle),
-        _ => None,
+    let sent = rig.seen.iter().filter_map(|output| {
+        if let Output::Send { handle, .. } = output {
+            Some(*handle)
+        } else {
+            None
+        }
     });
     sent.map(|handle| rig.engine.facts(handle).unwrap().trace.stan.number())
         .collect()
@@ -71,9 +74,12 @@ fn sent(rig: &Rig) -> Vec<u32> {
 fn given_up(rig: &Rig) -> Vec<GivenUp> {
     let events = rig.events().into_iter();
     events
-        .filter_map(|event| match event {
-            Event::GivenUp(reason) => Some(reason),
-            _ => None,
+        .filter_map(|event| {
+            if let Event::GivenUp(reason) = event {
+                Some(reason)
+            } else {
+                None
+            }
         })
         .collect()
 }
@@ -229,9 +235,12 @@ fn l05_no_more_wait_than_there_is_room_for() {
 fn undecided(rig: &mut Rig, number: u32) -> Handle {
     rig.auto = Auto::Nothing;
     request(rig, number);
-    let asked = rig.seen.iter().rev().find_map(|output| match output {
-        Output::Assess { handle, .. } => Some(*handle),
-        _ => None,
+    let asked = rig.seen.iter().rev().find_map(|output| {
+        if let Output::Assess { handle, .. } = output {
+            Some(*handle)
+        } else {
+            None
+        }
     });
     asked.unwrap()
 }
@@ -287,9 +296,12 @@ fn l07_a_second_candidate_is_not_waited_for() {
 
 /// The latest request that the router was asked for.
 fn held(rig: &Rig) -> Handle {
-    let asked = rig.seen.iter().rev().find_map(|output| match output {
-        Output::SelectRoute { handle, .. } => Some(*handle),
-        _ => None,
+    let asked = rig.seen.iter().rev().find_map(|output| {
+        if let Output::SelectRoute { handle, .. } = output {
+            Some(*handle)
+        } else {
+            None
+        }
     });
     asked.unwrap()
 }
