@@ -68,8 +68,8 @@ impl Begin {
         }
     }
 
-    /// Starts out of the journal. `fold` gathers what the records say, `past` what of it the homes of
-    /// accounts are to count; `asks` what a null control sends again.
+    /// Starts out of the journal. `fold` gathers what the records say, `past` what of it the homes
+    /// of accounts are to count; `asks` what a null control sends again.
     pub(in crate::simulation) fn start(
         &self,
         (fold, past): (&mut Fold, &mut Past),
