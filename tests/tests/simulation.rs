@@ -103,6 +103,10 @@ fn seeds_that_have_shown_a_fault_stay_clean() {
             524,
             "a shard that had missed a cut-over did not end the day before",
         ),
+        (
+            3271,
+            "after a clock that was set back a new request had STAN and DE7 of an earlier one",
+        ),
     ] {
         if let Err(violation) = run_extent(seed, Extent::Days) {
             panic!("{violation}");

@@ -16,7 +16,7 @@ mod waiting;
 use alloc::collections::VecDeque;
 
 use domain::Amount;
-use domain::ids::{IssuerId, Lsn};
+use domain::ids::{IssuerId, LinkId, Lsn, Stan};
 use domain::profile::Undelivered;
 use domain::record::{LateResponse, Operator, Outcome, Reason, Record, SafDone, SafOwed};
 use domain::request::{Answer, Facts, FrameId, IssuerLeg};
@@ -265,6 +265,12 @@ impl Engine {
     #[must_use]
     pub fn has_replayed(&self, id: domain::ids::TransactionId) -> bool {
         self.replayed(id).is_some()
+    }
+
+    /// The STAN that was given out last on each link, in the order of the journal, for
+    /// [`crate::matching::StanAllocator::go_on_after`]; before [`Engine::recovered`].
+    pub fn latest_stans(&self) -> impl Iterator<Item = (LinkId, Stan)> {
+        self.replayed_latest()
     }
 
     /// Says where the journal that was fed ends: the next record that this engine writes is

@@ -12,9 +12,10 @@
 //! | P08 | advice, or approval in place of an issuer | kept; its advice owed as in P04, P05 |
 //! | P09 | an operator put it back, or took it out | as P04, or an exception |
 
+use alloc::collections::BTreeMap;
 use core::time::Duration;
 
-use domain::ids::{IssuerId, TransactionId};
+use domain::ids::{IssuerId, LinkId, Stan, TransactionId};
 use domain::record::{
     Advised, Intent, Operated, Operation, Outcome, OutcomeKind, Record, Refused, ReversalCause,
     SafDone, SafOwed, SafResult,
@@ -43,6 +44,8 @@ pub(crate) struct Replay {
     /// The latest time that a record names: what could be forgotten when it was written may be
     /// forgotten here. What is over only since then may be named by a record further on.
     reached: WallTime,
+    /// The latest leg of each link.
+    latest: BTreeMap<LinkId, Stan>,
 }
 
 impl Engine {
@@ -52,7 +55,10 @@ impl Engine {
             replay.reached = replay.reached.max(at);
         }
         match record {
-            Record::Intent(intent) => self.replay_intent(intent),
+            Record::Intent(intent) => {
+                self.note_leg(&intent.leg);
+                self.replay_intent(intent)
+            }
             Record::Refused(refused) => self.replay_refused(refused),
             Record::Outcome(outcome) => {
                 self.replay_outcome(outcome);
@@ -69,7 +75,12 @@ impl Engine {
                 self.table.finish(handle.index);
                 Ok(())
             }
-            Record::Advised(advised) => self.replay_advised(advised),
+            Record::Advised(advised) => {
+                if let Some(leg) = &advised.leg {
+                    self.note_leg(leg);
+                }
+                self.replay_advised(advised)
+            }
             Record::AdviceDone(done) => {
                 self.replay_done(done);
                 Ok(())
@@ -152,6 +163,11 @@ impl Engine {
             replay.cursor = Some(index.saturating_add(1));
         }
         true
+    }
+
+    fn note_leg(&mut self, leg: &IssuerLeg) {
+        let latest = &mut self.replaying().latest;
+        latest.insert(leg.link, leg.stan);
     }
 
     fn close_replayed(&mut self, handle: Handle) {
@@ -462,7 +478,13 @@ impl Engine {
             by_id: KeyIndex::new(entries_max, seed),
             cursor: None,
             reached: WallTime::default(),
+            latest: BTreeMap::new(),
         })
+    }
+
+    pub(crate) fn replayed_latest(&self) -> impl Iterator<Item = (LinkId, Stan)> {
+        let latest = self.replay.iter().flat_map(|replay| &replay.latest);
+        latest.map(|(link, stan)| (*link, *stan))
     }
 
     pub(crate) fn replayed(&self, id: TransactionId) -> Option<Handle> {

@@ -176,6 +176,11 @@ impl Shard {
     async fn recover(&mut self, now: Instant) -> Result<(), ServeError> {
         let legs = self.engine.busy_legs().map(|(_, leg)| leg);
         refuse_removed(&self.config, legs)?;
+        for (link, stan) in self.engine.latest_stans() {
+            if let Some(place) = self.links.all.get_mut(usize::from(link.0)) {
+                place.stans.go_on_after(stan);
+            }
+        }
         self.engine
             .recovered(now)
             .map_err(|error| ServeError::Recover(error.to_string()))?;

@@ -69,7 +69,7 @@ impl StanRange {
 impl StanAllocator {
     /// All numbers of the shard's part are free. `late_window` is how long a number rests whose
     /// answer may still come; at most `late_max` rest at once, the longest resting goes first.
-    /// `seed` says where to begin, so that a restart does not begin where the run before began.
+    /// `seed` says where to begin where nothing is known of the run before.
     #[must_use]
     pub fn new(range: &StanRange, late_window: Duration, late_max: usize, seed: u64) -> Self {
         let past_the_end = Stan::MAX.saturating_add(1);
@@ -120,6 +120,16 @@ impl StanAllocator {
                 true
             }
             Some(_) | None => false,
+        }
+    }
+
+    /// Goes on behind the number that the run before gave out last. An issuer tells one request
+    /// from another by STAN and DE7: where the wall clock is set back over a restart, a number that
+    /// comes again at once may meet the same second.
+    //= docs/rules.md#M-08
+    pub fn go_on_after(&mut self, stan: Stan) {
+        if let Some(number) = self.number_of(stan) {
+            self.cursor = number.saturating_add(1);
         }
     }
 

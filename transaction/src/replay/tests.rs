@@ -352,6 +352,29 @@ fn a_crash_at_any_record_and_in_any_recovery_ends_the_same() {
     }
 }
 
+//= docs/rules.md#M-08
+#[test]
+fn the_number_that_a_link_gave_out_last_is_told() {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    rig.request(2, 20);
+    let legs: Vec<_> = rig
+        .journal
+        .iter()
+        .filter_map(|record| match record {
+            Record::Intent(intent) => Some((intent.leg.link, intent.leg.stan)),
+            Record::Outcome(_) | Record::Refused(_) | Record::SafOwed(_) => None,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(legs.len() == 2 && legs[0].0 == legs[1].0 && legs[0].1 != legs[1].1);
+    let mut engine = Engine::new(settings());
+    for record in &rig.journal {
+        engine.recover(record, rig.now).unwrap();
+    }
+    assert_eq!(engine.latest_stans().collect::<Vec<_>>(), [legs[1]]);
+}
+
 #[test]
 fn what_does_not_fit_refuses_to_start() {
     let mut rig = Rig::new(Auto::Flush);

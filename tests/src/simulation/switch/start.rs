@@ -107,8 +107,12 @@ impl Begin {
             return Err(broken(error));
         }
         engine.resume_at(Lsn(journal.found.last.0 + 1));
+        let latest: Vec<(LinkId, Stan)> = engine.latest_stans().collect();
         engine.recovered(now).map_err(broken)?;
-        let shard = self.shard(engine, (risk, stand_in), journal, around);
+        let mut shard = self.shard(engine, (risk, stand_in), journal, around);
+        for (link, stan) in latest {
+            shard.places[usize::from(link.0)].stans.go_on_after(stan);
+        }
         Ok(Shard { owed_here, ..shard })
     }
 

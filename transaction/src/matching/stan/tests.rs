@@ -46,6 +46,27 @@ fn the_parts_of_the_shards_are_disjoint_and_name_their_shard() {
     );
 }
 
+//= docs/rules.md#M-08
+#[test]
+fn a_restart_goes_on_behind_the_run_before() {
+    let range = range(500, 1_000);
+    let mut before = StanAllocator::new(&range, WINDOW, 10, 7);
+    let first = before.allocate(Instant::ZERO).unwrap();
+    let mut after = StanAllocator::new(&range, WINDOW, 10, 7);
+    after.go_on_after(first);
+    let next = after.allocate(Instant::ZERO).unwrap();
+    assert_eq!(next.number(), first.number() + 1);
+    after.go_on_after(stan(1_499));
+    assert_eq!(
+        after.allocate(Instant::ZERO),
+        Some(stan(500)),
+        "round its end"
+    );
+    // A number of another part says nothing.
+    after.go_on_after(stan(1_500));
+    assert_eq!(after.allocate(Instant::ZERO), Some(stan(501)));
+}
+
 #[test]
 fn what_waits_for_days_leaves_half_of_the_numbers_to_requests() {
     let mut allocator = StanAllocator::new(&range(1, 10), WINDOW, 4, 9);
