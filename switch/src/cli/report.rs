@@ -1,7 +1,7 @@
 //! `njia report`: what the books say of a day, and whether an issuer's file says the same.
 
 use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -13,7 +13,6 @@ use crate::config::{Config, Environment, Source};
 use crate::control::reporting::{Books, ReportError};
 
 mod compare;
-mod csv;
 mod issuer_file;
 mod print;
 
@@ -180,7 +179,7 @@ fn read(path: &Path, layout: &Layout) -> Result<Vec<issuer_file::Line>, CliError
     let name = path.display().to_string();
     let file = File::open(path)
         .map_err(|error| CliError::Input(format!("{name}: cannot be read: {error}")))?;
-    let lines = issuer_file::read(&name, BufReader::new(file), layout);
+    let lines = issuer_file::read(&name, file, layout);
     lines.map_err(|faults| CliError::Input(faults.join("\nnjia: ")))
 }
 

@@ -1,13 +1,12 @@
 //! An issuer's file: which column holds what, and its lines as values. A value that cannot be read
 //! is named by file, line and column, never shown: it may be card data in the wrong column.
 
-use std::io::BufRead;
+use std::io::Read;
 
+use csv::{ErrorKind, ReaderBuilder, StringRecord};
 use domain::currency::Currency;
 use domain::ids::Stan;
 use domain::network::SettlementDate;
-
-use super::csv::{Fault, Reader};
 
 /// The header of each column.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,18 +100,24 @@ struct Places {
 /// Reads the whole file, called `name` in faults; all faults at once, up to a bound.
 pub(super) fn read(
     name: &str,
-    input: impl BufRead,
+    input: impl Read,
     layout: &Layout,
 ) -> Result<Vec<Line>, Vec<String>> {
-    let mut reader = Reader::new(input, layout.delimiter);
-    let told = |fault| vec![format!("{name}{}", told(fault))];
-    let header = reader.next().map_err(told)?;
-    let (_, header) = header.ok_or_else(|| vec![format!("{name}: is empty")])?;
-    let places = Places::of(&layout.columns, &header)
+    let mut reader = ReaderBuilder::new()
+        .delimiter(layout.delimiter)
+        .from_reader(input);
+    let told = |error: csv::Error| vec![format!("{name}{}", told(&error))];
+    let header = reader.headers().map_err(told)?;
+    if header.is_empty() {
+        return Err(vec![format!("{name}: is empty")]);
+    }
+    let places = Places::of(&layout.columns, header)
         .map_err(|missing| vec![format!("{name}:1: no column `{missing}`")])?;
     let (mut lines, mut faults) = (Vec::new(), Vec::new());
-    while let Some((number, fields)) = reader.next().map_err(told)? {
-        match line(number, &fields, &places, layout.amounts) {
+    let mut record = StringRecord::new();
+    while reader.read_record(&mut record).map_err(told)? {
+        let number = record.position().map_or(0, csv::Position::line);
+        match line(number, &record, &places, layout.amounts) {
             Ok(line) => lines.push(line),
             Err(column) => faults.push(format!("{name}:{number}: {column}")),
         }
@@ -131,15 +136,21 @@ pub(super) fn read(
     }
 }
 
-fn told(fault: Fault) -> String {
-    match fault {
-        Fault::Io(error) => format!(": {error}"),
-        Fault::Malformed(line, what) => format!(":{line}: {what}"),
+/// Where reading ended, and why; nothing of what stands there.
+fn told(error: &csv::Error) -> String {
+    let line = error.position().map_or(0, csv::Position::line);
+    match error.kind() {
+        ErrorKind::Io(error) => format!(": {error}"),
+        ErrorKind::Utf8 { .. } => format!(":{line}: it is not UTF-8"),
+        ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => format!(":{line}: {len} fields where the header has {expected_len}"),
+        _ => format!(":{line}: it cannot be read as CSV"),
     }
 }
 
 impl Places {
-    fn of(columns: &Columns, header: &[String]) -> Result<Self, String> {
+    fn of(columns: &Columns, header: &StringRecord) -> Result<Self, String> {
         let place = |name: &String| {
             let found = header.iter().position(|field| field.trim() == name);
             found.ok_or_else(|| name.clone())
@@ -158,11 +169,11 @@ impl Places {
 
 fn line(
     number: u64,
-    fields: &[String],
+    fields: &StringRecord,
     places: &Places,
     amounts: Amounts,
 ) -> Result<Line, &'static str> {
-    let field = |place: usize| fields.get(place).map_or("", |field| field.trim());
+    let field = |place: usize| fields.get(place).map_or("", str::trim);
     let currency = field(places.currency).as_bytes();
     let currency = Currency::read(currency).map_err(|_| "currency: not one of ISO 4217")?;
     let magnitude = amount(field(places.amount), currency, amounts)?;
@@ -354,9 +365,15 @@ mod tests {
         }
         let faults = read("f.csv", &b"rrn,stan,amount\n"[..], &layout).unwrap_err();
         assert_eq!(faults, ["f.csv:1: no column `currency`"]);
-        assert_eq!(
-            read("f.csv", &b""[..], &layout).unwrap_err(),
-            ["f.csv: is empty"]
+        let check = |text: &[u8], expected: &str| {
+            assert_eq!(read("f.csv", text, &layout).unwrap_err(), [expected]);
+        };
+        check(b"", "f.csv: is empty");
+        check(
+            b"rrn,stan,amount,currency\n\xff,1,1,KES\n",
+            "f.csv:2: it is not UTF-8",
         );
+        let short = "f.csv:3: 2 fields where the header has 4";
+        check(b"rrn,stan,amount,currency\n1,1,1,KES\n1,\"2\n", short);
     }
 }

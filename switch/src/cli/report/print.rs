@@ -9,7 +9,6 @@ use persistence::applier::report::{Position, Settlement};
 use serde_json::{Value, json};
 
 use super::compare::{Comparison, Finding, Outcome, Side, Sums};
-use super::csv::quoted;
 
 /// A sum of money with the decimal places of its currency.
 fn decimal(minor: i128, currency: Currency) -> String {
@@ -91,26 +90,32 @@ pub(super) fn settlement_csv(
     settlement: &Settlement,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    writeln!(
-        out,
-        "date,currency,account,party,approvals,reversals,\
-         approved_minor,reversed_minor,position_minor"
-    )?;
+    let mut out = csv::Writer::from_writer(out);
+    out.write_record([
+        "date",
+        "currency",
+        "account",
+        "party",
+        "approvals",
+        "reversals",
+        "approved_minor",
+        "reversed_minor",
+        "position_minor",
+    ])?;
     for one in &settlement.positions {
-        writeln!(
-            out,
-            "{date},{},{},{},{},{},{},{},{}",
-            one.currency,
-            one.account,
-            quoted(one.party.as_deref().unwrap_or("")),
-            one.approvals,
-            one.reversals,
-            one.approved,
-            one.reversed,
-            one.position
-        )?;
+        out.write_record([
+            &date.to_string(),
+            &one.currency.to_string(),
+            &one.account.to_string(),
+            one.party.as_deref().unwrap_or(""),
+            &one.approvals.to_string(),
+            &one.reversals.to_string(),
+            &one.approved.to_string(),
+            &one.reversed.to_string(),
+            &one.position.to_string(),
+        ])?;
     }
-    Ok(())
+    out.flush()
 }
 
 pub(super) fn settlement_json(
@@ -248,40 +253,46 @@ pub(super) fn comparison_text(
 }
 
 pub(super) fn comparison_csv(comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "result,fields,rrn,stan,currency,books_minor,issuer_minor,transactions,lines,issuer_dates"
-    )?;
+    let mut out = csv::Writer::from_writer(out);
+    out.write_record([
+        "result",
+        "fields",
+        "rrn",
+        "stan",
+        "currency",
+        "books_minor",
+        "issuer_minor",
+        "transactions",
+        "lines",
+        "issuer_dates",
+    ])?;
     for finding in &comparison.findings {
         let (ours, theirs) = (&finding.ours, &finding.theirs);
         let mut currencies: Vec<&Currency> = ours.sums.keys().chain(theirs.sums.keys()).collect();
         currencies.sort_unstable();
         currencies.dedup();
+        let stan = finding.key.stan.map(|stan| format!("{stan:06}"));
         for currency in currencies {
             let sum = |side: &Side| {
                 side.sums
                     .get(currency)
                     .map_or_else(String::new, i64::to_string)
             };
-            writeln!(
-                out,
-                "{},{},{},{},{currency},{},{},{},{},{}",
+            out.write_record([
                 word(finding.outcome),
-                fields(finding.outcome).join(" "),
-                quoted(&finding.key.rrn),
-                finding
-                    .key
-                    .stan
-                    .map_or_else(String::new, |stan| format!("{stan:06}")),
-                sum(ours),
-                sum(theirs),
-                ours.transactions.join(" "),
-                listed(&theirs.lines),
-                days(theirs)
-            )?;
+                &fields(finding.outcome).join(" "),
+                &finding.key.rrn,
+                stan.as_deref().unwrap_or(""),
+                &currency.to_string(),
+                &sum(ours),
+                &sum(theirs),
+                &ours.transactions.join(" "),
+                &listed(&theirs.lines),
+                &days(theirs),
+            ])?;
         }
     }
-    Ok(())
+    out.flush()
 }
 
 pub(super) fn comparison_json(
