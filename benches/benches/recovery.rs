@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use domain::ids::{AuthorisationId, Lsn, NodeId, ShardId, TransactionId};
-use domain::record::{Outcome, OutcomeKind, Record};
+use domain::record::{Carriage, Outcome, OutcomeKind, Record};
 use domain::request::Answer;
 use domain::response_code::ResponseCode;
 use domain::time::Instant;
@@ -120,7 +120,7 @@ fn judge(segments: &[Vec<u8>], on_record: &mut dyn FnMut(&Record<'_>)) -> u64 {
         } else {
             Place::Last
         };
-        let mut counted = |_: Lsn, record: &Record<'_>| {
+        let mut counted = |_: Lsn, record: &Record<'_>, _: Carriage| {
             records += 1;
             on_record(record);
         };

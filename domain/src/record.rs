@@ -76,6 +76,31 @@ impl Record<'_> {
     }
 }
 
+/// Whether a record happened where it stands, or was carried over from an older generation of the
+/// journal, when the number of shards changed. What is carried rebuilds what is known of its
+/// transaction: it counts in no totals again, and is no row of PostgreSQL again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Carriage {
+    /// It happened here.
+    #[default]
+    Fresh,
+    /// Carried over.
+    Carried,
+    /// Carried over, of an approval that stands in the totals: its reversal counts too.
+    Counted,
+}
+
+impl Carriage {
+    /// Whether it was carried over.
+    #[must_use]
+    pub const fn is_carried(self) -> bool {
+        match self {
+            Self::Fresh => false,
+            Self::Carried | Self::Counted => true,
+        }
+    }
+}
+
 /// A request is about to leave. A second intent of the same transaction follows only an outcome
 /// [`OutcomeKind::NotSent`]: the next candidate is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

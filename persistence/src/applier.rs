@@ -81,7 +81,8 @@ pub struct Applier {
 }
 
 impl Applier {
-    /// For `journals`: one per shard, and those of older generations that are not drained yet.
+    /// For `journals`: those of older generations first, the oldest before all, then one per shard
+    /// of the one that is written.
     #[must_use]
     pub fn new(settings: ApplierSettings, journals: Vec<ShardJournal>) -> Self {
         let lanes: Vec<Lane> = journals.into_iter().map(Lane::new).collect();

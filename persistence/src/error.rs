@@ -38,19 +38,6 @@ pub enum JournalError {
         /// Why.
         refusal: Refusal,
     },
-    /// The configured number of shards is not the journal's.
-    #[error(
-        "the journal in {path} was written by {recorded} shards, {configured} are configured: \
-         set shards = {recorded}"
-    )]
-    ShardCount {
-        /// The directory.
-        path: PathBuf,
-        /// As the manifest has it.
-        recorded: u16,
-        /// As the configuration has it.
-        configured: u16,
-    },
     /// The manifest is of another node.
     #[error("the journal in {path} belongs to node {recorded}, this is node {configured}")]
     OtherNode {
@@ -137,8 +124,7 @@ impl JournalError {
             Self::InUse { .. } => Some(Label::J01),
             Self::Unfit { .. } => Some(Label::J02),
             Self::Refused { refusal, .. } => Some(refusal.label()),
-            Self::ShardCount { .. }
-            | Self::OtherNode { .. }
+            Self::OtherNode { .. }
             | Self::NamesFull { .. }
             | Self::Misconfigured { .. }
             | Self::Io { .. }
@@ -156,7 +142,7 @@ impl JournalError {
             Self::Unfit { .. } => 69,
             Self::Io { .. } | Self::Dead { .. } | Self::Closed => 74,
             Self::InUse { .. } => 75,
-            Self::ShardCount { .. } | Self::NamesFull { .. } | Self::Misconfigured { .. } => 78,
+            Self::NamesFull { .. } | Self::Misconfigured { .. } => 78,
         }
     }
 }

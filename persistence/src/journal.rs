@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::Lsn;
-use domain::record::Record;
+use domain::record::{Carriage, Record};
 use domain::time::Instant;
 use glommio::Task;
 
@@ -67,7 +67,7 @@ impl Journal {
     /// off.
     pub async fn open(
         settings: JournalSettings,
-        on_record: &mut dyn FnMut(Lsn, &Record<'_>),
+        on_record: &mut dyn FnMut(Lsn, &Record<'_>, Carriage),
     ) -> Result<(Self, Recovered), JournalError> {
         settings.check()?;
         let directory = directory::prepare(&settings).await?;
@@ -84,12 +84,35 @@ impl Journal {
         Ok((journal, recovered.report))
     }
 
+    /// Recovers the shard's journal and leaves it: no further record is written to it. For a
+    /// generation that another one takes the place of.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub async fn read(
+        settings: JournalSettings,
+        on_record: &mut dyn FnMut(Lsn, &Record<'_>, Carriage),
+    ) -> Result<Recovered, JournalError> {
+        settings.check()?;
+        let directory = directory::prepare(&settings).await?;
+        let recovered = recover::recover(&settings, &directory, on_record).await?;
+        recovered.leave().await
+    }
+
     /// Takes `record` into the next batch and returns its position: dense, one more than the last.
     ///
     /// # Errors
     /// [`Full`]; nothing was taken. [`Journal::pressure`] tells before it comes to that.
     pub fn append(&self, record: &Record<'_>, class: Class) -> Result<Lsn, Full> {
-        self.shared.append(record, class)
+        self.shared.append(record, Carriage::Fresh, class)
+    }
+
+    /// Takes a record that is carried over from an older generation, and returns its position.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing was taken.
+    pub fn carry(&self, record: &Record<'_>, carriage: Carriage) -> Result<Lsn, Full> {
+        self.shared.append(record, carriage, Class::New)
     }
 
     /// The highest durable record.

@@ -17,7 +17,14 @@
 //! ```
 //! The last lines name, for each shard, the segment that it wrote to when all had recovered last: a
 //! shard without it has lost files. Format 1 is the same without names and segments; it is what a
-//! manifest is before its first names are known.
+//! manifest is before its first names are known. When the number of shards has changed, lines
+//! between names and segments name the generations before, and the format is 3:
+//!
+//! ```text
+//! earlier 1 5f0c9a3e-… 1763781234567 8812 9004
+//! ```
+//! generation, journal, when it ended (Unix milliseconds), and the last LSN of each of its shards.
+//!
 //! Replaced as a whole: written aside, synced, renamed, and the directory synced. Read strictly: a
 //! manifest that is not exactly this refuses the start (J05).
 
@@ -26,7 +33,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use domain::ids::{NodeId, ShardId};
+use domain::ids::{Lsn, NodeId, ShardId};
+use domain::time::WallTime;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::{JournalError, Unfit};
@@ -35,8 +43,10 @@ use crate::layout::{self, MANIFEST, MANIFEST_NEW};
 use crate::reader::segment_numbers;
 use crate::recovery::Refusal;
 
+mod earlier;
 mod names;
 
+pub use earlier::{EARLIER_MAX, Earlier};
 pub use names::{NAME_LEN_MAX, NAMES_MAX, PartyNames};
 
 /// The version of the hash that deals transactions to slots.
@@ -49,15 +59,18 @@ pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// Without names, and with them.
 const FORMAT_NAMELESS: u16 = 1;
 const FORMAT: u16 = 2;
+/// With earlier generations.
+const FORMAT_CHANGED: u16 = 3;
 const SEGMENT: &str = "segment";
 /// The format, and one line per number.
 const LINES_BEFORE_NAMES: usize = 7;
-const LEN_MAX: usize = 16_384;
+const LEN_MAX: usize = 262_144;
 /// More than any configuration allows.
 const SHARDS_MAX: u16 = 256;
 const _: () = assert!(
     2 * NAMES_MAX * (NAME_LEN_MAX + "acquirer 49 \n".len())
         + SHARDS_MAX as usize * "segment 255 18446744073709551615\n".len()
+        + EARLIER_MAX * (SHARDS_MAX as usize * 21 + 128)
         + 512
         <= LEN_MAX,
     "a manifest with all its names and segments is read whole"
@@ -93,17 +106,19 @@ pub struct Content {
     /// By shard, the number of the segment that it wrote to when the last good start had recovered;
     /// empty before the first one.
     pub segments: Vec<u64>,
+    /// The generations before this one, oldest first.
+    pub earlier: Vec<Earlier>,
 }
 
 impl Manifest {
     /// Opens the journal below `root`, or makes one when the directory is empty, and counts the
-    /// start: the new counter is on disk when this returns. Blocks; once per process, before any
-    /// executor.
+    /// start: the new counter is on disk when this returns. What a change of the number of shards
+    /// left half made is removed. A journal that is there keeps its number of shards, whatever
+    /// `shards` says: [`Manifest::next_generation`]. Blocks; once per process, before any executor.
     ///
     /// # Errors
     /// [`JournalError::InUse`]; [`JournalError::Refused`] when the manifest cannot be believed or
-    /// is missing beside segments; [`JournalError::OtherNode`], [`JournalError::ShardCount`]; or a
-    /// failed operation.
+    /// is missing beside segments; [`JournalError::OtherNode`]; or a failed operation.
     pub fn open_or_create(root: &Path, node: NodeId, shards: u16) -> Result<Self, JournalError> {
         if !(1..=SHARDS_MAX).contains(&shards) {
             return Err(JournalError::Misconfigured {
@@ -120,7 +135,8 @@ impl Manifest {
             Some(content) => content,
             None => fresh(root, node, shards)?,
         };
-        check(root, &content, node, shards)?;
+        check(root, &content, node)?;
+        earlier::remove_unfinished(root, content.generation)?;
         content.start = content.start.checked_add(1).ok_or_else(|| {
             let what = "the start counter has reached its end";
             JournalError::refused(root, Refusal::Manifest { what })
@@ -163,6 +179,62 @@ impl Manifest {
         };
         write(&self.root, &content)?;
         self.content = content;
+        Ok(())
+    }
+
+    /// What the manifest says when `shards` shards go on from here: a new journal in a new
+    /// generation, under a start of its own, behind the one that is in force, whose shards end at
+    /// `last` at the time `ended`. Nothing is changed yet.
+    ///
+    /// # Errors
+    /// [`JournalError::Misconfigured`]: the number of shards is out of bounds, or was changed too
+    /// often.
+    pub fn next_generation(
+        &self,
+        shards: u16,
+        last: Vec<Lsn>,
+        ended: WallTime,
+    ) -> Result<Content, JournalError> {
+        let misfit = |what| Err(JournalError::Misconfigured { key: "shards", what });
+        let old = &self.content;
+        debug_assert_eq!(last.len(), usize::from(old.shards));
+        if !(1..=SHARDS_MAX).contains(&shards) {
+            return misfit("must be 1 to 256");
+        }
+        let next = (old.generation.checked_add(1), old.start.checked_add(1));
+        let (Some(generation), Some(start)) = next else {
+            return misfit("was changed too often");
+        };
+        if old.earlier.len() >= EARLIER_MAX {
+            return misfit("was changed 32 times, which is as often as one journal allows");
+        }
+        let mut earlier = old.earlier.clone();
+        earlier.push(Earlier {
+            generation: old.generation,
+            journal: old.journal,
+            ended,
+            last,
+        });
+        Ok(Content {
+            journal: JournalUuid::random(),
+            generation,
+            shards,
+            start,
+            segments: Vec::new(),
+            earlier,
+            ..old.clone()
+        })
+    }
+
+    /// Puts `next`, whose files are all on disk, in force: the rename is the one moment in which
+    /// the number of shards changes. Blocks.
+    ///
+    /// # Errors
+    /// A failed operation; the next start finds one of the two in force.
+    pub fn switch_to(&mut self, next: Content) -> Result<(), JournalError> {
+        debug_assert!(next.generation > self.content.generation);
+        write(&self.root, &next)?;
+        self.content = next;
         Ok(())
     }
 
@@ -245,7 +317,9 @@ impl Content {
     }
 
     pub(crate) fn encode(&self) -> String {
-        let format = if self.names.is_empty() && self.segments.is_empty() {
+        let format = if !self.earlier.is_empty() {
+            FORMAT_CHANGED
+        } else if self.names.is_empty() && self.segments.is_empty() {
             FORMAT_NAMELESS
         } else {
             FORMAT
@@ -256,6 +330,9 @@ impl Content {
             self.node, self.journal, self.generation, self.shards, self.slot_hash, self.start
         );
         self.names.write(&mut text);
+        for earlier in &self.earlier {
+            earlier.write(&mut text);
+        }
         for (shard, number) in self.segments.iter().enumerate() {
             text.push_str(&format!("{SEGMENT} {shard} {number}\n"));
         }
@@ -275,7 +352,7 @@ impl Content {
             line.strip_prefix(key)?.strip_prefix(' ')
         };
         let format = next("njia-journal").ok_or("it has no format")?;
-        if ![FORMAT_NAMELESS, FORMAT]
+        if ![FORMAT_NAMELESS, FORMAT, FORMAT_CHANGED]
             .map(|known| known.to_string())
             .contains(&format.to_owned())
         {
@@ -291,6 +368,7 @@ impl Content {
                 start: next("start")?.parse().ok()?,
                 names: PartyNames::read(body.lines().skip(LINES_BEFORE_NAMES).filter(is_name))?,
                 segments: read_segments(body.lines().skip(LINES_BEFORE_NAMES))?,
+                earlier: earlier::read(body.lines().skip(LINES_BEFORE_NAMES))?,
             })
         })();
         let content = content.ok_or("a line is missing or holds no number")?;
@@ -326,18 +404,22 @@ fn unusable(root: &Path, error: &std::io::Error) -> JournalError {
 }
 
 fn is_name(line: &&str) -> bool {
-    !line.starts_with(SEGMENT)
+    !is_segment(line) && !earlier::is_earlier(line)
+}
+
+fn is_segment(line: &str) -> bool {
+    line.starts_with(SEGMENT)
 }
 
 /// As with names, order and shards are compared afterwards.
 fn read_segments<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Vec<u64>> {
     lines
-        .filter(|line| !is_name(line))
+        .filter(|line| is_segment(line))
         .map(|line| line.splitn(3, ' ').nth(2)?.parse().ok())
         .collect()
 }
 
-fn check(root: &Path, content: &Content, node: NodeId, shards: u16) -> Result<(), JournalError> {
+fn check(root: &Path, content: &Content, node: NodeId) -> Result<(), JournalError> {
     let path = || root.to_owned();
     if content.node != node {
         return Err(JournalError::OtherNode {
@@ -349,13 +431,6 @@ fn check(root: &Path, content: &Content, node: NodeId, shards: u16) -> Result<()
     if content.slot_hash != SLOT_HASH_VERSION {
         let what = "its slot hash is not one that this program computes";
         return Err(JournalError::refused(root, Refusal::Manifest { what }));
-    }
-    if content.shards != shards {
-        return Err(JournalError::ShardCount {
-            path: path(),
-            recorded: content.shards,
-            configured: shards,
-        });
     }
     Ok(())
 }
@@ -372,6 +447,7 @@ fn fresh(root: &Path, node: NodeId, shards: u16) -> Result<Content, JournalError
         start: 0,
         names: PartyNames::default(),
         segments: Vec::new(),
+        earlier: Vec::new(),
     };
     let entries = fs::read_dir(root).map_err(|error| JournalError::io("list", root, error))?;
     for entry in entries {

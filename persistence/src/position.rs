@@ -45,7 +45,7 @@ impl DurablePosition {
 
     /// Moves forward; never back.
     #[cfg_attr(
-        not(any(test, feature = "journal")),
+        not(any(test, feature = "journal", feature = "applier")),
         expect(dead_code, reason = "the writer")
     )]
     pub(crate) fn publish(&self, lsn: Lsn, segment: u64) {

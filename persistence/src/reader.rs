@@ -17,7 +17,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use domain::ids::{Lsn, ShardId};
-use domain::record::Record;
+use domain::record::{Carriage, Record};
 use rustix::fs::{Advice, fadvise};
 
 pub use self::folder::{Folder, Generation, ShardFolder};
@@ -51,6 +51,8 @@ pub struct Entry<'a> {
     pub lsn: Lsn,
     /// What it says.
     pub record: Record<'a>,
+    /// Whether it was carried over.
+    pub carriage: Carriage,
     /// Its bytes, header and padding included: what a quarantine keeps. Account numbers in it are
     /// sealed.
     pub bytes: &'a [u8],
@@ -99,15 +101,21 @@ impl ShardReader {
     /// The manifest cannot be read or believed.
     pub fn open(root: &Path, shard: ShardId, after: Lsn) -> Result<Self, JournalError> {
         let identity = Manifest::read(root)?.identity(shard);
-        Ok(Self {
-            dir: layout::shard_dir(root, identity.generation, shard),
+        Ok(Self::of(root, identity, after))
+    }
+
+    /// The same of the shard and generation that `identity` names.
+    #[must_use]
+    pub fn of(root: &Path, identity: Identity, after: Lsn) -> Self {
+        Self {
+            dir: layout::shard_dir(root, identity.generation, identity.shard),
             identity,
             after,
             open: None,
             tail: Tail::new(),
             batch: Batch::default(),
             torn: false,
-        })
+        }
     }
 
     /// The journal that is read.
@@ -171,6 +179,7 @@ impl ShardReader {
         Ok(Entry {
             lsn: decoded.lsn,
             record: decoded.record,
+            carriage: decoded.carriage,
             bytes,
         })
     }

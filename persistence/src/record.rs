@@ -8,7 +8,7 @@
 mod payload;
 
 use domain::ids::{Lsn, TransactionId};
-use domain::record::Record;
+use domain::record::{Carriage, Record};
 use thiserror::Error;
 
 /// Length of a record header. A multiple of 8, so that a payload is aligned as its record is.
@@ -176,6 +176,8 @@ pub struct Decoded<'a> {
     pub lsn: Lsn,
     /// What it says.
     pub record: Record<'a>,
+    /// Whether it was carried over.
+    pub carriage: Carriage,
     /// Bytes that it takes, padding included: the next record begins there.
     pub len: usize,
 }
@@ -191,6 +193,19 @@ pub fn encoded_len(record: &Record<'_>) -> usize {
 /// # Errors
 /// [`EncodeError`]; `out` may then hold a part of the record.
 pub fn encode(record: &Record<'_>, lsn: Lsn, out: &mut [u8]) -> Result<usize, EncodeError> {
+    encode_as(record, Carriage::Fresh, lsn, out)
+}
+
+/// The same of a record that may have been carried over.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_as(
+    record: &Record<'_>,
+    carriage: Carriage,
+    lsn: Lsn,
+    out: &mut [u8],
+) -> Result<usize, EncodeError> {
     let payload_len = payload::len(record);
     let len = (RECORD_HEADER_LEN + payload_len).next_multiple_of(RECORD_ALIGN);
     if len > RECORD_BYTES_MAX {
@@ -208,6 +223,7 @@ pub fn encode(record: &Record<'_>, lsn: Lsn, out: &mut [u8]) -> Result<usize, En
     Header {
         version: PAYLOAD_VERSION,
         kind: RecordType::of(record) as u16,
+        carriage,
         payload_len: u32::try_from(payload_len).map_err(|_| EncodeError::TooLong)?,
         checksum: crc32c::crc32c(body),
         lsn,
@@ -252,6 +268,7 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded<'_>, RecordError> {
     Ok(Decoded {
         lsn: header.lsn,
         record: payload::read(kind, header.transaction, body)?,
+        carriage: header.carriage,
         len,
     })
 }
@@ -268,6 +285,7 @@ pub(crate) fn peek(bytes: &[u8]) -> Option<(Lsn, usize)> {
 struct Header {
     version: u16,
     kind: u16,
+    carriage: Carriage,
     payload_len: u32,
     checksum: u32,
     lsn: Lsn,
@@ -281,7 +299,7 @@ impl Header {
             &MAGIC,
             &self.version.to_le_bytes(),
             &self.kind.to_le_bytes(),
-            &[0, 0],
+            &flags_of(self.carriage).to_le_bytes(),
             &self.payload_len.to_le_bytes(),
             &self.checksum.to_le_bytes(),
             &self.lsn.0.to_le_bytes(),
@@ -298,17 +316,43 @@ impl Header {
         let [l0, l1, l2, l3, c0, c1, c2, c3, rest @ ..] = rest;
         let (lsn, transaction) = rest.split_first_chunk::<8>().ok_or(RecordError::Short)?;
         let transaction = transaction.first_chunk::<16>().ok_or(RecordError::Short)?;
-        if [*m0, *m1] != MAGIC || [*f0, *f1] != [0, 0] {
+        if [*m0, *m1] != MAGIC {
             return Err(RecordError::Header);
         }
+        let flags = u16::from_le_bytes([*f0, *f1]);
         Ok(Self {
             version: u16::from_le_bytes([*v0, *v1]),
             kind: u16::from_le_bytes([*k0, *k1]),
+            carriage: carriage_of(flags).ok_or(RecordError::Header)?,
             payload_len: u32::from_le_bytes([*l0, *l1, *l2, *l3]),
             checksum: u32::from_le_bytes([*c0, *c1, *c2, *c3]),
             lsn: Lsn(u64::from_le_bytes(*lsn)),
             transaction: TransactionId(u128::from_be_bytes(*transaction)),
         })
+    }
+}
+
+/// The flags of a record header. The numbers are on disk: never reused, never changed.
+const CARRIED: u16 = 1;
+/// Only beside [`CARRIED`].
+const COUNTED: u16 = 2;
+
+const fn flags_of(carriage: Carriage) -> u16 {
+    match carriage {
+        Carriage::Fresh => 0,
+        Carriage::Carried => CARRIED,
+        Carriage::Counted => CARRIED | COUNTED,
+    }
+}
+
+/// `None` for flags that this program does not know.
+const fn carriage_of(flags: u16) -> Option<Carriage> {
+    const BOTH: u16 = CARRIED | COUNTED;
+    match flags {
+        0 => Some(Carriage::Fresh),
+        CARRIED => Some(Carriage::Carried),
+        BOTH => Some(Carriage::Counted),
+        _ => None,
     }
 }
 

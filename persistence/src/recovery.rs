@@ -10,7 +10,7 @@ mod refusal;
 mod watermark;
 
 use domain::ids::Lsn;
-use domain::record::Record;
+use domain::record::{Carriage, Record};
 
 pub use self::refusal::{Label, Proof, Refusal};
 pub use self::watermark::{Found, Torn, Watermark, judge_watermark};
@@ -178,7 +178,7 @@ impl Recovery {
         number: u64,
         bytes: &[u8],
         place: Place,
-        on_record: &mut dyn FnMut(Lsn, &Record<'_>),
+        on_record: &mut dyn FnMut(Lsn, &Record<'_>, Carriage),
     ) -> Result<(SegmentHeader, SegmentEnd), Refusal> {
         let header = self.header(number, bytes)?;
         self.continues(&header)?;
@@ -262,7 +262,7 @@ impl Recovery {
         header: &BatchHeader,
         batch: &[u8],
         spot: Spot,
-        on_record: &mut dyn FnMut(Lsn, &Record<'_>),
+        on_record: &mut dyn FnMut(Lsn, &Record<'_>, Carriage),
     ) -> Result<(), Refusal> {
         let too_long = header.extent() > spot.batch_bytes_max as u64;
         let misfit = self.tail.misfit(header);
@@ -279,7 +279,7 @@ impl Recovery {
                 offset: spot.offset(),
                 error,
             })?;
-            on_record(decoded.lsn, &decoded.record);
+            on_record(decoded.lsn, &decoded.record, decoded.carriage);
         }
         self.tail.pass(header);
         Ok(())

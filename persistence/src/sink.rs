@@ -10,7 +10,7 @@
 use alloc::collections::VecDeque;
 
 use domain::ids::Lsn;
-use domain::record::Record;
+use domain::record::{Carriage, Record};
 use thiserror::Error;
 
 use crate::batch::{self, BATCH_HEADER_LEN, BLOCK, BatchHeader, BatchKind};
@@ -127,6 +127,19 @@ impl Sink {
     /// # Errors
     /// [`Full`]; nothing was taken.
     pub fn try_append(&mut self, record: &Record<'_>, class: Class) -> Result<Lsn, Full> {
+        self.try_append_as(record, Carriage::Fresh, class)
+    }
+
+    /// The same with a record that may be carried over.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing was taken.
+    pub fn try_append_as(
+        &mut self,
+        record: &Record<'_>,
+        carriage: Carriage,
+        class: Class,
+    ) -> Result<Lsn, Full> {
         match (self.space, class) {
             (Space::Open, _) | (Space::Reserved, Class::Reserved) => {}
             (Space::Closed, _) => return Err(Full::Closed),
@@ -142,7 +155,7 @@ impl Sink {
             self.ready.push_back(full);
         }
         let lsn = self.next_lsn;
-        self.filling.push(record, lsn, len)?;
+        self.filling.push((record, carriage), lsn, len)?;
         self.next_lsn = lsn.next();
         self.anchored = false;
         Ok(lsn)
@@ -293,11 +306,16 @@ impl Buffer {
         }
     }
 
-    fn push(&mut self, record: &Record<'_>, lsn: Lsn, len: usize) -> Result<(), Full> {
+    fn push(
+        &mut self,
+        (record, carriage): (&Record<'_>, Carriage),
+        lsn: Lsn,
+        len: usize,
+    ) -> Result<(), Full> {
         let at = self.bytes.len();
         self.bytes.resize(at + len, 0);
         let out = self.bytes.get_mut(at..).unwrap_or_default();
-        if record::encode(record, lsn, out).is_err() {
+        if record::encode_as(record, carriage, lsn, out).is_err() {
             self.bytes.truncate(at);
             return Err(Full::TooLong);
         }

@@ -18,7 +18,7 @@ use domain::reconciliation::{
 };
 use domain::record::{
     Acknowledged, AdviceOrigin, Advised, Completed, Intent, LateResponse, Operated, Operation,
-    Operator, Outcome, OutcomeKind, OwedKind, Reason, Record, RefusalReason, Refused,
+    Carriage, Operator, Outcome, OutcomeKind, OwedKind, Reason, Record, RefusalReason, Refused,
     ReversalCause, SafDone, SafOwed, SafResult, Tombstone,
 };
 use domain::request::{
@@ -580,6 +580,7 @@ impl Log {
             start: 1,
             names: PartyNames::default(),
             segments: Vec::new(),
+            earlier: Vec::new(),
         };
         let dir = layout::shard_dir(root, IDENTITY.generation, IDENTITY.shard);
         fs::create_dir_all(&dir).unwrap();
@@ -616,7 +617,9 @@ pub(crate) fn recover_numbered(segments: &[(u64, &[u8])], watermark: Option<Lsn>
         } else {
             Place::Last
         };
-        let mut on_record = |lsn, record: &Record<'_>| records.push((lsn, format!("{record:?}")));
+        let mut on_record = |lsn, record: &Record<'_>, _: Carriage| {
+            records.push((lsn, format!("{record:?}")));
+        };
         end = judge
             .segment(*number, bytes, place, &mut on_record)
             .map(|(_, end)| end);

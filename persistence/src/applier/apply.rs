@@ -64,7 +64,7 @@ pub(crate) async fn apply(
     crash::point(Step::BeforeBegin);
     client.batch_execute(&sql.begin_batch).await?;
     advance(client, sql, claim, (batch.from, batch.to)).await?;
-    let records = batch.records();
+    let records = batch.fresh;
     let mut ledger = batch.ledger;
     let inserted = if claim.replays {
         let lsns = replay_events(client, sql, batch.events).await?;

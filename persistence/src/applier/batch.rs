@@ -19,6 +19,8 @@ use crate::reader::Entry;
 pub(crate) struct Batch {
     pub(crate) from: Lsn,
     pub(crate) to: Lsn,
+    /// Records in it that happened in this journal: the others are rows already.
+    pub(crate) fresh: u64,
     /// When the first record was made.
     pub(crate) oldest: WallTime,
     /// Rows of `event`.
@@ -47,15 +49,26 @@ impl Batch {
         let mut projection = Projection::default();
         let mut ledger = Ledger::default();
         let mut fault = None;
-        lane.read(max, &mut |&Entry { lsn, record, bytes }| {
+        let mut fresh = 0;
+        lane.read(max, &mut |&Entry {
+                             lsn,
+                             record,
+                             carriage,
+                             bytes,
+                         }| {
             if fault.is_some() || lsn != to.next() {
                 fault.get_or_insert_with(|| format!("record {lsn} came after {to}"));
                 return;
             }
             let payload = (payload == Payload::Keep).then_some(bytes);
-            event::write(&mut events, Place { lsn, ..place }, &record, payload);
-            projection.fold(lsn, &record);
-            ledger.note(lsn, &record, &projection);
+            if carriage.is_carried() {
+                ledger.take_over(&record);
+            } else {
+                event::write(&mut events, Place { lsn, ..place }, &record, payload);
+                projection.fold(lsn, &record);
+                ledger.note(lsn, &record, &projection);
+                fresh += 1;
+            }
             oldest = oldest.or_else(|| Some(record_time(&record)));
             to = lsn;
         })?;
@@ -65,6 +78,7 @@ impl Batch {
         Ok(Self {
             from,
             to,
+            fresh,
             oldest: oldest.unwrap_or_default(),
             events,
             projection,

@@ -7,6 +7,7 @@ use domain::ids::{Lsn, ShardId};
 
 use super::source::{RecordSource, SourceError};
 use crate::error::JournalError;
+use crate::identity::Identity;
 use crate::position::DurablePosition;
 use crate::reader::{Entry, ShardReader, UpTo};
 use crate::record;
@@ -21,6 +22,8 @@ pub struct JournalSource {
     shard: ShardId,
     position: Arc<DurablePosition>,
     first_retained: Lsn,
+    /// Of a generation that gets no further record: where it lies.
+    sealed: Option<Identity>,
     reader: Option<ShardReader>,
     window: Window,
 }
@@ -39,8 +42,20 @@ impl JournalSource {
             shard,
             position,
             first_retained,
+            sealed: None,
             reader: None,
             window: Window::default(),
+        }
+    }
+
+    /// Of a shard of an earlier generation, which ends at `last`.
+    #[must_use]
+    pub fn sealed(root: PathBuf, identity: Identity, last: Lsn) -> Self {
+        let position = DurablePosition::new();
+        position.publish(last, 0);
+        Self {
+            sealed: Some(identity),
+            ..Self::new(root, identity.shard, Arc::new(position), Lsn(1))
         }
     }
 
@@ -48,7 +63,10 @@ impl JournalSource {
         // After an error the reader is of no further use: it goes back only when all went well.
         let mut reader = match self.reader.take() {
             Some(reader) if self.window.last() == after => reader,
-            _ => ShardReader::open(&self.root, self.shard, after)?,
+            _ => match self.sealed {
+                Some(identity) => ShardReader::of(&self.root, identity, after),
+                None => ShardReader::open(&self.root, self.shard, after)?,
+            },
         };
         self.window.clear(after);
         while self.window.len() < max {
@@ -140,6 +158,7 @@ impl Window {
             visit(&Entry {
                 lsn: decoded.lsn,
                 record: decoded.record,
+                carriage: decoded.carriage,
                 bytes,
             });
         }

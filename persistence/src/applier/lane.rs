@@ -79,6 +79,11 @@ impl Lane {
         self.source.durable().0.saturating_sub(self.watermark.0)
     }
 
+    /// Whether its journal gets no further record.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.phase == Phase::Draining
+    }
+
     /// Where record `lsn` stands.
     pub(crate) const fn place(&self, lsn: Lsn) -> Place {
         Place {

@@ -187,6 +187,28 @@ impl Ledger {
         }
     }
 
+    /// Notes a record that was carried over: what it did is in the books of its generation, and
+    /// the days that it says go on.
+    pub(crate) fn take_over(&mut self, record: &Record<'_>) {
+        match record {
+            Record::Day(day) => self.steps.push(Step::Day(*day)),
+            Record::Totals(totals) => self.steps.push(Step::Totals(*totals)),
+            Record::Intent(_)
+            | Record::Refused(_)
+            | Record::Outcome(_)
+            | Record::SafOwed(_)
+            | Record::SafDone(_)
+            | Record::Tombstone(_)
+            | Record::LateResponse(_)
+            | Record::Advised(_)
+            | Record::AdviceDone(_)
+            | Record::Operated(_)
+            | Record::Reconciled(_)
+            | Record::ReconciliationOwed(_)
+            | Record::ReconciliationDone(_) => {}
+        }
+    }
+
     /// Leaves out the records that PostgreSQL had already: what they did is in the books.
     pub(crate) fn keep_moves(&mut self, is_new: impl Fn(Lsn) -> bool) {
         self.steps.retain(|step| match step {

@@ -150,13 +150,14 @@ impl Applier {
     /// The next batch of one lane.
     async fn step(&mut self, index: usize, draining: bool) -> Result<Turn, ApplierError> {
         let policy = self.settings.batch;
+        let waits = self.waits_for_earlier(index);
         let (Some(lane), Some(status)) =
             (self.lanes.get_mut(index), self.status.lanes().get(index))
         else {
             return Ok(Turn::Idle);
         };
         let now = (self.settings.clock)();
-        if lane.is_halted(now) || lane.lag() == 0 {
+        if waits || lane.is_halted(now) || lane.lag() == 0 {
             return Ok(Turn::Idle);
         }
         if crash::is_due(Step::ApplierStops) {
@@ -191,6 +192,17 @@ impl Applier {
             }
             Err(error) => self.recover(index, to, error).await,
         }
+    }
+
+    /// Whether an earlier generation is not copied to its end: a reversal finds its original only
+    /// when that has been copied. Lanes are in the order of their generations.
+    fn waits_for_earlier(&self, index: usize) -> bool {
+        let Some(journal) = self.lanes.get(index).map(|lane| lane.journal) else {
+            return false;
+        };
+        let earlier = self.lanes.iter().take(index);
+        let mut earlier = earlier.filter(|lane| lane.journal != journal);
+        earlier.any(|lane| lane.is_draining() && lane.lag() > 0)
     }
 
     fn landed(&mut self, index: usize, to: Lsn, counts: Counts) {

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use domain::ids::Lsn;
-use domain::record::Record;
+use domain::record::{Carriage, Record};
 
 use super::directory::Directory;
 use super::segment::{ActiveSegment, HeldSegment, Spare};
@@ -49,6 +49,15 @@ pub(super) struct Recovery {
     last: Option<LastSegment>,
 }
 
+impl Recovery {
+    pub(super) async fn leave(self) -> Result<Recovered, JournalError> {
+        if let Some(last) = self.last {
+            last.held.close().await?;
+        }
+        Ok(self.report)
+    }
+}
+
 struct LastSegment {
     header: SegmentHeader,
     end: SegmentEnd,
@@ -61,7 +70,7 @@ struct LastSegment {
 pub(super) async fn recover(
     settings: &JournalSettings,
     directory: &Directory,
-    on_record: &mut dyn FnMut(Lsn, &Record<'_>),
+    on_record: &mut dyn FnMut(Lsn, &Record<'_>, Carriage),
 ) -> Result<Recovery, JournalError> {
     let dir = &directory.path;
     let numbers = segment_numbers(dir)?;
@@ -87,7 +96,7 @@ async fn judge(
     settings: &JournalSettings,
     dir: &Path,
     numbers: &[u64],
-    on_record: &mut dyn FnMut(Lsn, &Record<'_>),
+    on_record: &mut dyn FnMut(Lsn, &Record<'_>, Carriage),
 ) -> Result<(Walk, recovery::Recovery), JournalError> {
     let mut judge = recovery::Recovery::new(settings.identity, settings.watermark);
     let mut walk = Walk::default();
@@ -100,9 +109,9 @@ async fn judge(
         };
         let path = dir.join(layout::segment_name(*number));
         read_synced(&path, &mut bytes)?;
-        let mut counted = |lsn: Lsn, record: &Record<'_>| {
+        let mut counted = |lsn: Lsn, record: &Record<'_>, carriage: Carriage| {
             walk.records += 1;
-            on_record(lsn, record);
+            on_record(lsn, record, carriage);
         };
         let (header, end) = judge
             .segment(*number, &bytes, place, &mut counted)

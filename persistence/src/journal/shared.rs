@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::Lsn;
-use domain::record::Record;
+use domain::record::{Carriage, Record};
 use domain::time::Instant;
 
 use super::flush::Flush;
@@ -144,13 +144,18 @@ impl Shared {
         shared
     }
 
-    pub(super) fn append(&self, record: &Record<'_>, class: Class) -> Result<Lsn, Full> {
+    pub(super) fn append(
+        &self,
+        record: &Record<'_>,
+        carriage: Carriage,
+        class: Class,
+    ) -> Result<Lsn, Full> {
         let mut sink = self.sink.borrow_mut();
         if self.above_high_water.get() {
             let space = self.space(sink.pending_bytes());
             sink.set_space(space);
         }
-        let lsn = sink.try_append(record, class)?;
+        let lsn = sink.try_append_as(record, carriage, class)?;
         drop(sink);
         self.work.notify();
         Ok(lsn)

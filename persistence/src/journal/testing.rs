@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::ids::{Lsn, NodeId, ShardId};
-use domain::record::Record;
+use domain::record::{Carriage, Record};
 use domain::time::{Instant, WallTime};
 use glommio::Placement;
 use tempfile::TempDir;
@@ -117,7 +117,9 @@ impl Bench {
     pub(crate) async fn open(&self) -> Result<Opened, JournalError> {
         let mut records = Vec::new();
         let mut on_record =
-            |lsn: Lsn, record: &Record<'_>| records.push((lsn, format!("{record:?}")));
+            |lsn: Lsn, record: &Record<'_>, _: Carriage| {
+                records.push((lsn, format!("{record:?}")));
+            };
         let (journal, recovered) = Journal::open(self.settings.clone(), &mut on_record).await?;
         Ok(Opened {
             journal,

@@ -19,6 +19,7 @@ fn content() -> Content {
         start: 17,
         names: PartyNames::default(),
         segments: Vec::new(),
+        earlier: Vec::new(),
     }
 }
 
@@ -74,13 +75,9 @@ fn j01_a_second_process_is_refused() {
 }
 
 #[test]
-fn another_node_or_shard_count_is_refused_and_both_are_named() {
+fn another_node_is_refused_and_both_are_named() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path(), 1, 2).unwrap());
-    let refused = open(dir.path(), 1, 3).unwrap_err();
-    assert_eq!(refused.exit_code(), 78);
-    let text = refused.to_string();
-    assert!(text.contains("by 2 shards, 3 are configured"), "{text}");
     let refused = open(dir.path(), 9, 2).unwrap_err();
     let text = refused.to_string();
     assert!(text.contains("belongs to node 1, this is node 9"), "{text}");
@@ -90,6 +87,61 @@ fn another_node_or_shard_count_is_refused_and_both_are_named() {
         "a refused start is not counted"
     );
     assert!(open(dir.path(), 1, 0).is_err());
+}
+
+#[test]
+fn another_shard_count_leaves_the_journal_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), 1, 2).unwrap());
+    let manifest = open(dir.path(), 1, 3).unwrap();
+    assert_eq!(manifest.content().shards, 2);
+    let ended = WallTime::from_unix_millis(7);
+    let none = manifest.next_generation(0, vec![Lsn(1); 2], ended);
+    assert_eq!(none.unwrap_err().exit_code(), 78);
+}
+
+#[test]
+fn a_generation_takes_the_place_of_the_one_before_by_one_rename() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut manifest = open(dir.path(), 1, 2).unwrap();
+    manifest.number(&names(&["pos"], &["bank"])).unwrap();
+    manifest.recovered(vec![3, 4]).unwrap();
+    let old = manifest.content().clone();
+    let ended = WallTime::from_unix_millis(1_763_781_234_567);
+    let next = manifest.next_generation(5, vec![Lsn(10), Lsn::ZERO], ended);
+    let next = next.unwrap();
+    assert_eq!(Manifest::read(dir.path()).unwrap(), old, "nothing is changed yet");
+    manifest.switch_to(next.clone()).unwrap();
+    drop(manifest);
+    assert_eq!(Manifest::read(dir.path()).unwrap(), next);
+    assert_eq!((next.generation, next.shards, next.start), (2, 5, old.start + 1));
+    assert_eq!((&next.names, next.segments.len()), (&old.names, 0));
+    assert_ne!(next.journal, old.journal);
+    let [earlier] = next.earlier.as_slice() else {
+        panic!("one generation is before it");
+    };
+    assert_eq!(earlier.identity(NodeId(1), ShardId(1)), old.identity(ShardId(1)));
+    assert_eq!((&earlier.last, earlier.ended), (&vec![Lsn(10), Lsn::ZERO], ended));
+    // And once more.
+    let mut manifest = open(dir.path(), 1, 5).unwrap();
+    let again = manifest.next_generation(1, vec![Lsn(1); 5], ended).unwrap();
+    manifest.switch_to(again.clone()).unwrap();
+    assert_eq!(again.earlier.len(), 2);
+    assert_eq!(Manifest::read(dir.path()).unwrap(), again);
+}
+
+#[test]
+fn j10_a_half_made_generation_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), 1, 2).unwrap());
+    for generation in ["1/0", "2/0", "3/1", "2.old"] {
+        fs::create_dir_all(dir.path().join(generation)).unwrap();
+        fs::write(dir.path().join(generation).join("00000001.seg"), "x").unwrap();
+    }
+    drop(open(dir.path(), 1, 2).unwrap());
+    let is_there = |name: &str| dir.path().join(name).exists();
+    assert!(is_there("1/0/00000001.seg") && is_there("2.old"), "what is in force stays");
+    assert!(!is_there("2") && !is_there("3"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use domain::ids::{Lsn, ShardId};
-use domain::record::Record;
+use domain::record::{Carriage, Record};
 use rustix::fs::{Advice, fadvise};
 
 use super::segments::numbers;
@@ -48,6 +48,8 @@ pub struct Met<'a> {
     pub lsn: Lsn,
     /// What it says.
     pub record: Record<'a>,
+    /// Whether it was carried over.
+    pub carriage: Carriage,
     /// Its bytes, header and padding included.
     pub bytes: &'a [u8],
     /// The number of its segment.
@@ -225,6 +227,7 @@ impl Scan {
             Ok(decoded) => Event::Record(Met {
                 lsn,
                 record: decoded.record,
+                carriage: decoded.carriage,
                 bytes,
                 segment: self.number,
                 offset,

@@ -25,7 +25,7 @@ proptest! {
         prop_assert!(len.is_multiple_of(RECORD_ALIGN));
         bytes.extend_from_slice(b"what follows");
         let decoded = decode(&bytes).unwrap();
-        prop_assert_eq!(decoded, Decoded { lsn: Lsn(lsn), record, len });
+        prop_assert_eq!(decoded, Decoded { lsn: Lsn(lsn), record, carriage: Carriage::Fresh, len });
         prop_assert_eq!(peek(&bytes), Some((Lsn(lsn), len)));
     }
 
@@ -203,4 +203,20 @@ fn the_bytes_of_a_record_are_as_documented() {
 fn no_record_is_near_the_bound() {
     let longest = (0..5_000).map(|seed| encoded_len(&sample(seed))).max();
     assert!(longest < Some(RECORD_BYTES_MAX / 16));
+}
+
+#[test]
+fn what_is_carried_over_says_so_and_other_flags_are_no_record() {
+    let record = crate::testing::sample(1);
+    let mut bytes = vec![0; RECORD_BYTES_MAX];
+    for carriage in [Carriage::Fresh, Carriage::Carried, Carriage::Counted] {
+        let len = encode_as(&record, carriage, Lsn(7), &mut bytes).unwrap();
+        let decoded = decode(bytes.get(..len).unwrap()).unwrap();
+        assert_eq!((decoded.carriage, decoded.record), (carriage, record));
+    }
+    const FLAGS_AT: usize = 6;
+    for flags in [2_u16, 4, 5, 0x100, u16::MAX] {
+        bytes[FLAGS_AT..FLAGS_AT + 2].copy_from_slice(&flags.to_le_bytes());
+        assert_eq!(decode(&bytes).unwrap_err(), RecordError::Header, "{flags}");
+    }
 }

@@ -107,7 +107,7 @@ fn check_segment(edits: &[u8]) {
         return;
     };
     let (mut taken, mut recovery) = (Vec::new(), Recovery::new(IDENTITY, None));
-    let verdict = recovery.segment(1, &bytes, Place::Last, &mut |lsn, record| {
+    let verdict = recovery.segment(1, &bytes, Place::Last, &mut |lsn, record, _| {
         taken.push((lsn, format!("{record:?}")));
     });
     let (mut walk, mut faults) = (Walk::new(), VecDeque::new());

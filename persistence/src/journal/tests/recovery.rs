@@ -130,7 +130,7 @@ fn j01_a_segment_that_is_held_is_not_judged_and_not_cut() {
     let held = held_segment(&bench);
     on_executor(async {
         let mut seen = 0;
-        let mut on_record = |_: Lsn, _: &Record<'_>| seen += 1;
+        let mut on_record = |_: Lsn, _: &Record<'_>, _: Carriage| seen += 1;
         let refused = Journal::open(bench.settings.clone(), &mut on_record).await;
         let refused = refused.err().unwrap();
         assert_eq!(

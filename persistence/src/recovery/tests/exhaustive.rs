@@ -197,7 +197,7 @@ fn judge(disk: &[Vec<u8>], state: &State, records: &[Record<'_>]) -> (usize, Seg
         } else {
             Place::Last
         };
-        let mut on_record = |lsn: Lsn, record: &Record<'_>| {
+        let mut on_record = |lsn: Lsn, record: &Record<'_>, _: Carriage| {
             assert_eq!(lsn.0, found as u64 + 1);
             assert_eq!(Some(record), records.get(found), "invented");
             found += 1;
@@ -255,7 +255,7 @@ fn mend(
 fn check_goes_on(mended: &[Vec<u8>], run: &Run, found: usize) {
     let mut tail = Recovery::new(IDENTITY, None);
     for (number, bytes) in (1..).zip(mended) {
-        tail.segment(number, bytes, Place::Last, &mut |_, _| {})
+        tail.segment(number, bytes, Place::Last, &mut |_, _, _| {})
             .unwrap();
     }
     let tail = tail.tail();
