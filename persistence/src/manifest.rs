@@ -114,7 +114,7 @@ impl Manifest {
     /// Opens the journal below `root`, or makes one when the directory is empty, and counts the
     /// start: the new counter is on disk when this returns. What a change of the number of shards
     /// left half made is removed. A journal that is there keeps its number of shards, whatever
-    /// `shards` says: [`Manifest::next_generation`]. Blocks; once per process, before any executor.
+    /// `shards` says: [`Content::next_generation`]. Blocks; once per process, before any executor.
     ///
     /// # Errors
     /// [`JournalError::InUse`]; [`JournalError::Refused`] when the manifest cannot be believed or
@@ -182,50 +182,6 @@ impl Manifest {
         Ok(())
     }
 
-    /// What the manifest says when `shards` shards go on from here: a new journal in a new
-    /// generation, under a start of its own, behind the one that is in force, whose shards end at
-    /// `last` at the time `ended`. Nothing is changed yet.
-    ///
-    /// # Errors
-    /// [`JournalError::Misconfigured`]: the number of shards is out of bounds, or was changed too
-    /// often.
-    pub fn next_generation(
-        &self,
-        shards: u16,
-        last: Vec<Lsn>,
-        ended: WallTime,
-    ) -> Result<Content, JournalError> {
-        let misfit = |what| Err(JournalError::Misconfigured { key: "shards", what });
-        let old = &self.content;
-        debug_assert_eq!(last.len(), usize::from(old.shards));
-        if !(1..=SHARDS_MAX).contains(&shards) {
-            return misfit("must be 1 to 256");
-        }
-        let next = (old.generation.checked_add(1), old.start.checked_add(1));
-        let (Some(generation), Some(start)) = next else {
-            return misfit("was changed too often");
-        };
-        if old.earlier.len() >= EARLIER_MAX {
-            return misfit("was changed 32 times, which is as often as one journal allows");
-        }
-        let mut earlier = old.earlier.clone();
-        earlier.push(Earlier {
-            generation: old.generation,
-            journal: old.journal,
-            ended,
-            last,
-        });
-        Ok(Content {
-            journal: JournalUuid::random(),
-            generation,
-            shards,
-            start,
-            segments: Vec::new(),
-            earlier,
-            ..old.clone()
-        })
-    }
-
     /// Puts `next`, whose files are all on disk, in force: the rename is the one moment in which
     /// the number of shards changes. Blocks.
     ///
@@ -282,6 +238,50 @@ impl Manifest {
 }
 
 impl Content {
+    /// What the manifest says when `shards` shards go on from here: a new journal in a new
+    /// generation, under a start of its own, behind the one that is in force, whose shards end at
+    /// `last` at the time `ended`. Nothing is changed yet.
+    ///
+    /// # Errors
+    /// [`JournalError::Misconfigured`]: the number of shards is out of bounds, or was changed too
+    /// often.
+    pub fn next_generation(
+        &self,
+        shards: u16,
+        last: Vec<Lsn>,
+        ended: WallTime,
+    ) -> Result<Self, JournalError> {
+        let misfit = |what| Err(JournalError::Misconfigured { key: "shards", what });
+        let old = self;
+        debug_assert_eq!(last.len(), usize::from(old.shards));
+        if !(1..=SHARDS_MAX).contains(&shards) {
+            return misfit("must be 1 to 256");
+        }
+        let next = (old.generation.checked_add(1), old.start.checked_add(1));
+        let (Some(generation), Some(start)) = next else {
+            return misfit("was changed too often");
+        };
+        if old.earlier.len() >= EARLIER_MAX {
+            return misfit("was changed 32 times, which is as often as one journal allows");
+        }
+        let mut earlier = old.earlier.clone();
+        earlier.push(Earlier {
+            generation: old.generation,
+            journal: old.journal,
+            ended,
+            last,
+        });
+        Ok(Self {
+            journal: JournalUuid::random(),
+            generation,
+            shards,
+            start,
+            segments: Vec::new(),
+            earlier,
+            ..old.clone()
+        })
+    }
+
     /// Where files of `shard` belong.
     #[must_use]
     pub const fn identity(&self, shard: ShardId) -> Identity {

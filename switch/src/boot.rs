@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use domain::ids::{LinkId, Stan};
 use glommio::{ExecutorJoinHandle, Placement};
 use persistence::error::JournalError;
 use persistence::identity::Identity;
@@ -27,6 +28,7 @@ use crate::echo::EchoReader;
 use crate::endpoint::issuer_wires;
 use crate::mesh;
 use crate::shard::exchange;
+use crate::shard::import;
 use crate::shard::setup::{self, ShardSeed};
 use crate::sys::family_of;
 
@@ -86,8 +88,8 @@ pub enum ServeError {
 /// What a shard reports to the thread that started it.
 #[derive(Debug)]
 enum Report {
-    /// Recovered; listeners may open.
-    Recovered,
+    /// Recovered; listeners may open. The numbers that its legs hold in the parts of other shards.
+    Recovered(Vec<(LinkId, Stan)>),
     /// Its listeners are open.
     Listening,
     /// It will not start.
@@ -108,6 +110,7 @@ pub fn serve(config: Config, options: &ServeOptions) -> Result<(), ServeError> {
         .map_err(|errors| ServeError::Routes(setup::join_errors(&errors)))?;
     warn_of_memory(&config);
     let config = &Arc::new(config);
+    import::take_up(config, &mut manifest, shards, clock)?;
     let reserved = reserve_addresses(config)?;
     let addresses: Arc<[SocketAddr]> = reserved.iter().map(|(address, _)| *address).collect();
     let shared = Shared::new(shards, config.issuers.len(), clock);
@@ -154,13 +157,16 @@ fn seeds(
         if let Ok(earlier) = wrapped_keys(manifest.root(), identity.shard) {
             keyring.add_wrapped(&earlier)?;
         }
+        let segment_known = manifest.segment_known(identity.shard);
+        let (root, keys) = (manifest.root().to_owned(), vec![wrapped]);
         seeds.push(ShardSeed {
             id: shared.id,
             shards,
             config: Arc::clone(config),
             clock,
             keyring,
-            journal: journal_settings(config, manifest, identity, wrapped, clock),
+            journal: journal_settings(config, root, identity, (keys, segment_known), clock),
+            behind: manifest.content().earlier.last().map(|earlier| earlier.ended),
             start,
             mesh,
             exchange,
@@ -192,15 +198,15 @@ fn warn_of_memory(config: &Config) {
     }
 }
 
-fn journal_settings(
+pub(crate) fn journal_settings(
     config: &Config,
-    manifest: &Manifest,
+    root: PathBuf,
     identity: Identity,
-    wrapped: WrappedKey,
+    (keys, segment_known): (Vec<WrappedKey>, u64),
     clock: Clock,
 ) -> JournalSettings {
     JournalSettings {
-        root: manifest.root().to_owned(),
+        root,
         identity,
         segment_bytes: config.journal.segment_bytes,
         batch_bytes_max: JournalSettings::BATCH_BYTES_MAX,
@@ -212,8 +218,8 @@ fn journal_settings(
         } else {
             FileSystems::Tried
         },
-        keys: vec![wrapped],
-        segment_known: manifest.segment_known(identity.shard),
+        keys,
+        segment_known,
         watermark: None,
         clock: persistence::journal::Clock {
             monotonic: Arc::new(move || clock.now()),
@@ -378,11 +384,12 @@ async fn run_shard(
             return Ok(());
         }
     };
-    send(&report, Report::Recovered);
+    send(&report, Report::Recovered(shard.strange_stans()));
     // Listeners open when every shard has recovered: a session of this shard may need any owner.
     while !shared.node().is_recovered() {
         glommio::timer::sleep(BOOT_POLL).await;
     }
+    shard.claim(shared.node().held_stans());
     match shard.listen(&addresses) {
         Ok(()) => send(&report, Report::Listening),
         Err(error) => {
@@ -410,9 +417,13 @@ fn await_listening(
     let (shards, node) = (shared.shards.len(), shared.node());
     let mut recovered = 0;
     let mut listening = 0;
+    let mut held = Vec::new();
     while listening < shards {
         match reports.recv() {
-            Ok(Report::Recovered) => recovered += 1,
+            Ok(Report::Recovered(stans)) => {
+                recovered += 1;
+                held.extend(stans);
+            }
             Ok(Report::Listening) => listening += 1,
             Ok(Report::Failed(error)) => return Err(error),
             Err(_) => return Err(cannot_start("a shard", &"it ended while starting")),
@@ -421,7 +432,7 @@ fn await_listening(
             let positions = shared.positions().unwrap_or_default();
             let segments = positions.iter().map(|position| position.segment());
             manifest.recovered(segments.collect())?;
-            node.set_recovered();
+            node.set_recovered(std::mem::take(&mut held));
         }
     }
     node.set_listening();
@@ -434,7 +445,7 @@ fn join(executor: ExecutorJoinHandle<Result<(), ServeError>>) -> Result<(), Serv
         .map_err(|error| cannot_start("a shard's executor", &error))?
 }
 
-fn cannot_start(what: &str, reason: &dyn std::fmt::Display) -> ServeError {
+pub(crate) fn cannot_start(what: &str, reason: &dyn std::fmt::Display) -> ServeError {
     ServeError::Start {
         what: what.to_owned(),
         reason: reason.to_string(),
@@ -445,7 +456,7 @@ fn cannot_start(what: &str, reason: &dyn std::fmt::Display) -> ServeError {
 const BIND_ATTEMPTS: u32 = 30;
 const BIND_PAUSE: Duration = Duration::from_millis(50);
 /// Entries of one executor's rings.
-const RING_DEPTH: usize = 512;
+pub(crate) const RING_DEPTH: usize = 512;
 const BOOT_POLL: Duration = Duration::from_millis(1);
 /// How long readiness waits for the issuers' links; a link that is down later is not waited for.
 const LINKS_WAIT: Duration = Duration::from_secs(3);

@@ -8,8 +8,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use domain::ids::{Lsn, ShardId};
 use persistence::Manifest;
 use persistence::applier::Origin;
+use persistence::identity::Identity;
+use persistence::manifest::Content;
 use thiserror::Error;
 use tokio::runtime;
 use tokio::sync::watch;
@@ -148,12 +151,24 @@ fn journals(config: &Config, manifest: &Manifest) -> Journals {
     Journals {
         root: config.journal.dir.clone(),
         uuid: manifest.content().journal,
+        earlier: earlier(manifest.content()),
         origin: if manifest.is_new() {
             Origin::Created
         } else {
             Origin::Recovered
         },
     }
+}
+
+/// The shards of earlier generations, the oldest first, and where each ends.
+fn earlier(content: &Content) -> Vec<(Identity, Lsn)> {
+    let mut all = Vec::new();
+    for earlier in &content.earlier {
+        for (shard, last) in (0..).map(ShardId).zip(&earlier.last) {
+            all.push((earlier.identity(content.node, shard), *last));
+        }
+    }
+    all
 }
 
 /// What the control thread listens to.

@@ -334,6 +334,14 @@ impl Keyring {
         pan.ok_or(CryptoError::Open(id))
     }
 
+    /// An envelope of another journal as one of this.
+    ///
+    /// # Errors
+    /// As [`Keyring::unseal`] of `from`, or [`CryptoError::Exhausted`].
+    pub fn reseal(&mut self, from: &Self, sealed: &SealedPan) -> Result<SealedPan, CryptoError> {
+        self.seal(&from.unseal(sealed)?)
+    }
+
     fn seal(&mut self, pan: &Pan) -> Result<SealedPan, CryptoError> {
         // NIST SP 800-38D bounds the calls under one key to 2^32.
         if self.sealed >= u64::from(u32::MAX) {

@@ -12,6 +12,7 @@ pub(crate) mod asking;
 pub(crate) mod awaiting;
 mod build;
 pub(crate) mod exchange;
+pub(crate) mod import;
 mod intake;
 mod issuing;
 mod key_changes;

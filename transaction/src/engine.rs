@@ -18,7 +18,7 @@ use alloc::collections::VecDeque;
 use domain::Amount;
 use domain::ids::{IssuerId, LinkId, Lsn, Stan};
 use domain::profile::Undelivered;
-use domain::record::{LateResponse, Operator, Outcome, Reason, Record, SafDone, SafOwed};
+use domain::record::{Carriage, LateResponse, Operator, Outcome, Reason, Record, SafDone, SafOwed};
 use domain::request::{Answer, Facts, FrameId, IssuerLeg};
 use domain::time::Instant;
 
@@ -257,8 +257,7 @@ impl Engine {
     /// What is live does not fit, or the intent of what is owed is missing: the shard must not
     /// start.
     pub fn recover(&mut self, record: &Record<'_>, now: Instant) -> Result<(), RecoverError> {
-        self.clock.advance(now);
-        self.replay_record(record)
+        self.recover_as(record, Carriage::Fresh, now)
     }
 
     /// Whether a record that was fed began this transaction; before [`Engine::recovered`].

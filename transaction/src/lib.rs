@@ -33,6 +33,7 @@ extern crate std;
 pub mod administrative;
 pub mod advice;
 mod arena;
+pub mod carrying;
 mod clock;
 mod completion;
 mod duplicate;

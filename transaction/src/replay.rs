@@ -17,7 +17,7 @@ use core::time::Duration;
 
 use domain::ids::{IssuerId, LinkId, Stan, TransactionId};
 use domain::record::{
-    Advised, Intent, Operated, Operation, Outcome, OutcomeKind, Record, Refused, ReversalCause,
+    Advised, Carriage, Intent, Operated, Operation, Outcome, OutcomeKind, Record, Refused, ReversalCause,
     SafDone, SafOwed, SafResult,
 };
 use domain::request::{Answer, IssuerLeg, TraceKey};
@@ -46,6 +46,8 @@ pub(crate) struct Replay {
     reached: WallTime,
     /// The latest leg of each link.
     latest: BTreeMap<LinkId, Stan>,
+    /// Of the record that is being fed.
+    carriage: Carriage,
 }
 
 impl Engine {
@@ -139,6 +141,7 @@ impl Engine {
         let replay = self.replaying();
         replay.by_id = KeyIndex::new(0, 0);
         replay.cursor = Some(0);
+        replay.carriage = Carriage::Fresh;
         self.open_book();
         Ok(())
     }
@@ -479,12 +482,23 @@ impl Engine {
             cursor: None,
             reached: WallTime::default(),
             latest: BTreeMap::new(),
+            carriage: Carriage::Fresh,
         })
     }
 
     pub(crate) fn replayed_latest(&self) -> impl Iterator<Item = (LinkId, Stan)> {
         let latest = self.replay.iter().flat_map(|replay| &replay.latest);
         latest.map(|(link, stan)| (*link, *stan))
+    }
+
+    pub(crate) fn set_carriage(&mut self, carriage: Carriage) {
+        self.replaying().carriage = carriage;
+    }
+
+    /// Of the record that is being fed; [`Carriage::Fresh`] when the journal was read.
+    pub(crate) fn fed_as(&self) -> Carriage {
+        let replay = self.replay.as_ref();
+        replay.map_or(Carriage::Fresh, |replay| replay.carriage)
     }
 
     pub(crate) fn replayed(&self, id: TransactionId) -> Option<Handle> {
@@ -510,7 +524,8 @@ impl Engine {
 }
 
 /// The time that a record of a transaction names: when it was decided, or shortly before.
-const fn written_at(record: &Record<'_>) -> Option<WallTime> {
+#[must_use]
+pub const fn written_at(record: &Record<'_>) -> Option<WallTime> {
     match record {
         Record::Intent(intent) => Some(intent.admitted),
         Record::Refused(refused) => Some(refused.admitted),

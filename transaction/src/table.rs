@@ -241,7 +241,7 @@ impl Table {
     }
 
     /// Whether this entry is finished and no copy of it can be taken for an original any more.
-    fn may_forget(&self, index: u32, wall: WallTime) -> bool {
+    pub(crate) fn may_forget(&self, index: u32, wall: WallTime) -> bool {
         let kept = self.kept(index);
         let over = kept.is_some_and(|kept| kept.until() < wall);
         over && self.is_finished(index)
@@ -273,6 +273,15 @@ impl Table {
         self.unfinish(index);
         self.remove(index);
         true
+    }
+
+    /// What was over at `wall` is unknown from here on.
+    pub(crate) fn forget_before(&mut self, wall: WallTime) {
+        for term in &mut self.terms {
+            let Windows { requests, advices } = term.windows;
+            term.unknown = term.unknown.max(wall.before(requests));
+            term.unknown_advice = term.unknown_advice.max(wall.before(advices));
+        }
     }
 
     /// How many share this trace key. Bounded by [`CROWD_MAX`], as a search walks them all.

@@ -12,6 +12,7 @@ use domain::record::{
 use domain::request::{Facts, IssuerLeg, Trace};
 use domain::response_code::ResponseCode;
 use hashbrown::HashMap;
+use persistence::identity::Identity;
 use persistence::reader::UpTo;
 use persistence::{Manifest, ShardReader};
 
@@ -282,18 +283,37 @@ pub fn last_records(root: &Path) -> Result<Vec<(u16, Lsn)>> {
 fn read_shards(root: &Path, mut take: impl FnMut(&Record<'_>)) -> Result<Vec<(u16, Lsn)>> {
     let content = Manifest::read(root).context("the journal cannot be read")?;
     let mut all = Vec::new();
-    for shard in 0..content.shards {
-        let damaged = || format!("shard {shard} of the journal cannot be read");
-        let mut reader =
-            ShardReader::open(root, ShardId(shard), Lsn::ZERO).with_context(damaged)?;
-        let mut last = Lsn::ZERO;
-        while let Some(entry) = reader.next(UpTo::End).with_context(damaged)? {
-            last = entry.lsn;
-            take(&entry.record);
+    for earlier in &content.earlier {
+        for (shard, last) in (0..).zip(&earlier.last) {
+            let identity = earlier.identity(content.node, ShardId(shard));
+            read_shard(root, identity, UpTo::Durable(*last), &mut take)?;
         }
-        all.push((shard, last));
+    }
+    for shard in 0..content.shards {
+        let identity = content.identity(ShardId(shard));
+        all.push((shard, read_shard(root, identity, UpTo::End, &mut take)?));
     }
     Ok(all)
+}
+
+/// What was carried over was taken where it happened.
+fn read_shard(
+    root: &Path,
+    identity: Identity,
+    up_to: UpTo,
+    take: &mut impl FnMut(&Record<'_>),
+) -> Result<Lsn> {
+    let (generation, shard) = (identity.generation, identity.shard);
+    let damaged = || format!("shard {shard} of generation {generation} cannot be read");
+    let mut reader = ShardReader::of(root, identity, Lsn::ZERO);
+    let mut last = Lsn::ZERO;
+    while let Some(entry) = reader.next(up_to).with_context(damaged)? {
+        last = entry.lsn;
+        if !entry.carriage.is_carried() {
+            take(&entry.record);
+        }
+    }
+    Ok(last)
 }
 
 fn leg_id(leg: &IssuerLeg, facts: &Facts) -> TraceId {

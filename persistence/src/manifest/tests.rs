@@ -96,7 +96,7 @@ fn another_shard_count_leaves_the_journal_as_it_is() {
     let manifest = open(dir.path(), 1, 3).unwrap();
     assert_eq!(manifest.content().shards, 2);
     let ended = WallTime::from_unix_millis(7);
-    let none = manifest.next_generation(0, vec![Lsn(1); 2], ended);
+    let none = manifest.content().next_generation(0, vec![Lsn(1); 2], ended);
     assert_eq!(none.unwrap_err().exit_code(), 78);
 }
 
@@ -108,7 +108,7 @@ fn a_generation_takes_the_place_of_the_one_before_by_one_rename() {
     manifest.recovered(vec![3, 4]).unwrap();
     let old = manifest.content().clone();
     let ended = WallTime::from_unix_millis(1_763_781_234_567);
-    let next = manifest.next_generation(5, vec![Lsn(10), Lsn::ZERO], ended);
+    let next = manifest.content().next_generation(5, vec![Lsn(10), Lsn::ZERO], ended);
     let next = next.unwrap();
     assert_eq!(Manifest::read(dir.path()).unwrap(), old, "nothing is changed yet");
     manifest.switch_to(next.clone()).unwrap();
@@ -124,7 +124,7 @@ fn a_generation_takes_the_place_of_the_one_before_by_one_rename() {
     assert_eq!((&earlier.last, earlier.ended), (&vec![Lsn(10), Lsn::ZERO], ended));
     // And once more.
     let mut manifest = open(dir.path(), 1, 5).unwrap();
-    let again = manifest.next_generation(1, vec![Lsn(1); 5], ended).unwrap();
+    let again = manifest.content().next_generation(1, vec![Lsn(1); 5], ended).unwrap();
     manifest.switch_to(again.clone()).unwrap();
     assert_eq!(again.earlier.len(), 2);
     assert_eq!(Manifest::read(dir.path()).unwrap(), again);

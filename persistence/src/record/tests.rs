@@ -172,7 +172,8 @@ fn types_and_versions_that_are_not_known_are_named() {
     // An intent is longer than a late response.
     check(4, 1, RecordError::Length);
     check(0, b'x', RecordError::Header);
-    check(6, 1, RecordError::Header);
+    check(6, 2, RecordError::Header);
+    check(7, 1, RecordError::Header);
 }
 
 /// The bytes are the format: this test may only be added to.
@@ -207,7 +208,7 @@ fn no_record_is_near_the_bound() {
 
 #[test]
 fn what_is_carried_over_says_so_and_other_flags_are_no_record() {
-    let record = crate::testing::sample(1);
+    let record = sample(1);
     let mut bytes = vec![0; RECORD_BYTES_MAX];
     for carriage in [Carriage::Fresh, Carriage::Carried, Carriage::Counted] {
         let len = encode_as(&record, carriage, Lsn(7), &mut bytes).unwrap();

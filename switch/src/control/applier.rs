@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use domain::ids::Lsn;
 use domain::time::Instant;
 use persistence::applier::{
     self, Applier, ApplierError, ApplierSettings, Backoff, BatchPolicy, Fees, Identity,
-    JournalSource, Names, Origin, Payload, Phase, SchemaName, SecretSource, Server, ShardJournal,
+    JournalSource, LaneStatus, Names, Origin, Payload, Phase, SchemaName, SecretSource, Server, ShardJournal,
     Status, Timeouts, TlsFiles,
 };
 use persistence::identity::JournalUuid;
@@ -26,6 +27,8 @@ pub(super) struct Journals {
     pub(super) root: PathBuf,
     pub(super) uuid: JournalUuid,
     pub(super) origin: Origin,
+    /// The shards of earlier generations, the oldest first, and where each ends.
+    pub(super) earlier: Vec<(persistence::identity::Identity, Lsn)>,
 }
 
 /// What the task needs.
@@ -67,7 +70,7 @@ impl Task {
         let shared = Arc::clone(&self.shared);
         let copied = tokio::select! {
             copied = applier.run(stopped) => copied,
-            () = tell_applied(&status, &shared, tell_every(&self.config)) => Ok(()),
+            () = tell_applied(&status, &shared, &self) => Ok(()),
         };
         if let Err(error) = copied {
             give_up(&error);
@@ -96,7 +99,15 @@ impl Task {
                 )),
             })
         };
-        shards.filter_map(journal).collect()
+        let root = &self.journals.root;
+        let earlier = self.journals.earlier.iter().map(|(identity, last)| ShardJournal {
+            journal: identity.journal,
+            shard: identity.shard,
+            origin: Origin::Recovered,
+            phase: Phase::Draining,
+            source: Box::new(JournalSource::sealed(root.clone(), *identity, *last)),
+        });
+        earlier.chain(shards.filter_map(journal)).collect()
     }
 }
 
@@ -117,9 +128,11 @@ async fn migrate(server: &Server) {
 
 /// Puts down at each shard how far its journal is in PostgreSQL, for `/statusz`. Nothing is retired
 /// by it: a running node keeps all of its segments.
-async fn tell_applied(status: &Status, shared: &Shared, every: Duration) {
+async fn tell_applied(status: &Status, shared: &Shared, task: &Task) {
+    let every = tell_every(&task.config);
+    let live = |lane: &&LaneStatus| lane.journal == task.journals.uuid;
     loop {
-        for lane in status.lanes() {
+        for lane in status.lanes().iter().filter(live) {
             if let Some(shard) = shared.shards.get(usize::from(lane.shard.0)) {
                 shard.set_applied(lane.watermark());
             }

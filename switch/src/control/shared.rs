@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crossbeam::queue::ArrayQueue;
-use domain::ids::{IssuerId, LinkId, Lsn, ShardId};
+use domain::ids::{IssuerId, LinkId, Lsn, ShardId, Stan};
 use domain::network::SettlementDate;
 use domain::time::Instant;
 use persistence::DurablePosition;
@@ -35,6 +35,8 @@ pub struct Shared {
 pub struct NodeFlags {
     clock: Clock,
     recovered: AtomicBool,
+    /// Set before `recovered`.
+    held_stans: OnceLock<Vec<(LinkId, Stan)>>,
     listening: AtomicBool,
     draining: AtomicBool,
     stop_now: AtomicBool,
@@ -150,6 +152,7 @@ impl Shared {
         let node = Arc::new(NodeFlags {
             clock,
             recovered: AtomicBool::new(false),
+            held_stans: OnceLock::new(),
             listening: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             stop_now: AtomicBool::new(false),
@@ -210,9 +213,17 @@ impl NodeFlags {
         self.clock
     }
 
-    /// Every shard has recovered: listeners may open.
-    pub fn set_recovered(&self) {
+    /// Every shard has recovered: listeners may open, and each claims what is its own of `held`.
+    pub fn set_recovered(&self, held: Vec<(LinkId, Stan)>) {
+        drop(self.held_stans.set(held));
         self.recovered.store(true, Ordering::Release);
+    }
+
+    /// Numbers of links that recovered legs hold in the parts of other shards, once all shards have
+    /// recovered.
+    #[must_use]
+    pub fn held_stans(&self) -> &[(LinkId, Stan)] {
+        self.held_stans.get().map_or(&[], Vec::as_slice)
     }
 
     /// Whether every shard has recovered.

@@ -1,11 +1,13 @@
 //! What a scrape tells that no shard counts: the build, the disk, the applier.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+use domain::ids::ShardId;
 use domain::time::WallTime;
-use persistence::applier::{FailureClass, Histogram, Status};
+use persistence::applier::{FailureClass, Histogram, LaneStatus, Status};
 
 use super::logging;
 use crate::clock::Clock;
@@ -80,12 +82,11 @@ impl Source for ApplierSource {
             }
             FamilyId::ApplierBatchDuration => vec![histogram(&status.batch_seconds)],
             FamilyId::ApplierBatchRows => vec![histogram(&status.batch_records)],
-            FamilyId::ApplierLagRecords => per_shard(status, |lane| lane.lag_records()),
+            FamilyId::ApplierLagRecords => per_shard(status, |lane| lane.lag_records(), u64::saturating_add),
             FamilyId::ApplierLag => {
                 let now = self.clock.wall();
-                per_shard(status, |lane| {
-                    lane.oldest_unapplied().map_or(0, |at| age(now, at))
-                })
+                let oldest = |lane: &LaneStatus| lane.oldest_unapplied().map_or(0, |at| age(now, at));
+                per_shard(status, oldest, u64::max)
             }
             _ => return None,
         })
@@ -119,15 +120,21 @@ fn histogram<const N: usize>(histogram: &Histogram<N>) -> Sample {
     }
 }
 
+/// A shard's number may stand for one of several generations.
 fn per_shard(
     status: &Status,
-    value: impl Fn(&persistence::applier::LaneStatus) -> u64,
+    value: impl Fn(&LaneStatus) -> u64,
+    join: impl Fn(u64, u64) -> u64,
 ) -> Vec<Sample> {
-    let sample = |lane| {
-        let lane: &persistence::applier::LaneStatus = lane;
-        Sample::labelled(vec![("shard", lane.shard.to_string())], value(lane))
+    let mut shards: BTreeMap<ShardId, u64> = BTreeMap::new();
+    for lane in status.lanes() {
+        let known = shards.entry(lane.shard).or_default();
+        *known = join(*known, value(lane));
+    }
+    let sample = |(shard, value): (ShardId, u64)| {
+        Sample::labelled(vec![("shard", shard.to_string())], value)
     };
-    status.lanes().iter().map(sample).collect()
+    shards.into_iter().map(sample).collect()
 }
 
 /// In nanoseconds; zero when `at` lies ahead.

@@ -94,7 +94,7 @@ fn readiness_names_each_condition() {
     for shard in &running.shared.shards {
         shard.set_position(Arc::default());
     }
-    running.shared.node().set_recovered();
+    running.shared.node().set_recovered(Vec::new());
     assert_eq!(running.ask("/startupz", "*/*").0, 200);
     assert_eq!(ready(&running), 503);
     running.shared.node().set_listening();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::record::{AdviceOrigin, Advised, Intent, Record};
+use domain::record::{AdviceOrigin, Advised, Carriage, Intent, Record};
 use domain::time::{Instant, WallTime};
 use transaction::Engine;
 use transaction::error::RecoverError;
@@ -43,13 +43,13 @@ impl<'a> Replay<'a> {
     }
 
     /// Takes the next record.
-    pub(super) fn take(&mut self, record: &Record<'_>) {
+    pub(super) fn take(&mut self, record: &Record<'_>, carriage: Carriage) {
         if self.refused.is_some() {
             return;
         }
         let taken = match record {
-            Record::Intent(intent) => self.take_intent(intent, record),
-            Record::Advised(advised) => self.take_advised(advised),
+            Record::Intent(intent) => self.take_intent(intent, carriage),
+            Record::Advised(advised) => self.take_advised(advised, carriage),
             Record::Refused(_)
             | Record::Outcome(_)
             | Record::SafOwed(_)
@@ -62,7 +62,7 @@ impl<'a> Replay<'a> {
             | Record::Totals(_)
             | Record::Reconciled(_)
             | Record::ReconciliationOwed(_)
-            | Record::ReconciliationDone(_) => self.engine.recover(record, self.now),
+            | Record::ReconciliationDone(_) => self.engine.recover_as(record, carriage, self.now),
         };
         self.refused = taken.err();
     }
@@ -79,7 +79,7 @@ impl<'a> Replay<'a> {
     }
 
     //= docs/rules.md#R-14
-    fn take_intent(&mut self, intent: &Intent, record: &Record<'_>) -> Result<(), RecoverError> {
+    fn take_intent(&mut self, intent: &Intent, carriage: Carriage) -> Result<(), RecoverError> {
         // Of a completion request risk was not asked, and of no other one twice: a further intent
         // is that of the next candidate.
         if !intent.leg.is_of_original() && !self.engine.has_replayed(intent.transaction) {
@@ -87,15 +87,16 @@ impl<'a> Replay<'a> {
             self.exchange.note_accepted(&intent.facts, age, self.now);
         }
         let leg = relinked(self.config, &intent.leg);
-        if leg == intent.leg {
-            return self.engine.recover(record, self.now);
-        }
         let relinked = Record::Intent(Intent { leg, ..*intent });
-        self.engine.recover(&relinked, self.now)
+        self.engine.recover_as(&relinked, carriage, self.now)
     }
 
     //= docs/rules.md#R-14
-    fn take_advised(&mut self, advised: &Advised<'_>) -> Result<(), RecoverError> {
+    fn take_advised(
+        &mut self,
+        advised: &Advised<'_>,
+        carriage: Carriage,
+    ) -> Result<(), RecoverError> {
         if let Some(leg) = &advised.leg
             && advised.origin == AdviceOrigin::StandIn
         {
@@ -108,7 +109,7 @@ impl<'a> Replay<'a> {
         }
         let leg = advised.leg.map(|leg| relinked(self.config, &leg));
         let relinked = Record::Advised(Advised { leg, ..*advised });
-        self.engine.recover(&relinked, self.now)
+        self.engine.recover_as(&relinked, carriage, self.now)
     }
 
     /// How long ago that was. What lies ahead, because the wall clock was set back, is of now.
@@ -171,7 +172,7 @@ mod tests {
         let exchange = Exchange::new(ends, counters(&config));
         let mut replay = Replay::new(&config, engine, exchange, (NOW, WALL));
         for record in records {
-            replay.take(record);
+            replay.take(record, Carriage::Fresh);
         }
         let (_, exchange) = replay.end().unwrap();
         let Counters { risk, .. } = futures_lite::future::block_on(exchange.end());

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use domain::ids::{LinkId, Lsn, ShardId};
-use domain::record::Record;
+use domain::ids::{LinkId, Lsn, ShardId, Stan};
+use domain::record::{Carriage, Record};
 use domain::request::IssuerLeg;
 use domain::time::{Instant, WallTime};
 use persistence::crash::{self, Step};
@@ -47,6 +47,8 @@ pub(crate) struct ShardSeed {
     pub(crate) clock: Clock,
     pub(crate) keyring: Keyring,
     pub(crate) journal: JournalSettings,
+    /// When this generation of the journal took the place of another one.
+    pub(crate) behind: Option<WallTime>,
     /// The node's start counter.
     pub(crate) start: u32,
     pub(crate) mesh: MeshEnds,
@@ -83,7 +85,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         &config,
         (id, shards, start),
         &mut keyring,
-        (seed.journal, seed.exchange),
+        (seed.journal, seed.exchange, seed.behind),
         (now, wall),
     )
     .await?;
@@ -145,11 +147,14 @@ async fn recover_state(
     config: &Config,
     (id, shards, start): (ShardId, u16, u32),
     keyring: &mut Keyring,
-    (journal, ends): (JournalSettings, ExchangeEnds),
+    (journal, ends, behind): (JournalSettings, ExchangeEnds, Option<WallTime>),
     (now, wall): (Instant, WallTime),
 ) -> Result<Recovery, ServeError> {
     let settings = engine_settings(config, id, shards, start, wall_at_zero(wall, now));
-    let engine = Engine::with_windows(settings, &config.windows());
+    let mut engine = Engine::with_windows(settings, &config.windows());
+    if let Some(wall) = behind {
+        engine.begin_behind(wall);
+    }
     let accounts_max = config.risk.accounts_max;
     let risk = RiskEngine::new(risk_policy(config), accounts_max, u64::from(start))
         .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
@@ -157,7 +162,8 @@ async fn recover_state(
         .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
     let exchange = Exchange::new(ends, Counters { risk, stand_in });
     let mut replay = Replay::new(config, engine, exchange, (now, wall));
-    let mut on_record = |_: Lsn, record: &Record<'_>| replay.take(record);
+    let mut on_record =
+        |_: Lsn, record: &Record<'_>, carriage: Carriage| replay.take(record, carriage);
     let (journal, recovered) = Journal::open(journal, &mut on_record).await?;
     let (mut engine, exchange) = replay.end()?;
     keyring.add_wrapped(&recovered.wrapped_keys)?;
@@ -186,7 +192,7 @@ impl Shard {
             .map_err(|error| ServeError::Recover(error.to_string()))?;
         for (_, leg) in self.engine.busy_legs() {
             if let Some(place) = self.links.all.get_mut(usize::from(leg.link.0)) {
-                // A STAN of another shard's part is only held by its link's pending table.
+                // One of another shard's part is claimed there before a listener opens.
                 place.stans.claim(leg.stan);
             }
         }
@@ -233,6 +239,32 @@ impl Shard {
                     metrics: self.metrics.clone(),
                 };
                 glommio::spawn_local(keep_connected(setup)).detach();
+            }
+        }
+    }
+
+    /// The numbers that recovered legs hold in the parts of other shards: the number of shards was
+    /// changed since they were given out.
+    pub(crate) fn strange_stans(&self) -> Vec<(LinkId, Stan)> {
+        let legs = self.engine.busy_legs().map(|(_, leg)| (leg.link, leg.stan));
+        let owed = self.engine.owed_reconciliations().filter_map(|owed| {
+            let issuer = self.config.issuers.get(usize::from(owed.issuer.0))?;
+            Some((issuer.link_of(owed.stan)?, owed.stan))
+        });
+        let is_strange = |(link, stan): &(LinkId, Stan)| {
+            let place = self.links.all.get(usize::from(link.0));
+            place.is_some_and(|place| !place.stans.has(*stan))
+        };
+        legs.chain(owed).filter(is_strange).collect()
+    }
+
+    /// Claims those of `held` that are of this shard's part: an answer to what they were given out
+    /// for may still come. They are given out again after the next start at the earliest.
+    //= docs/rules.md#M-02
+    pub(crate) fn claim(&mut self, held: &[(LinkId, Stan)]) {
+        for (link, stan) in held {
+            if let Some(place) = self.links.all.get_mut(usize::from(link.0)) {
+                place.stans.claim(*stan);
             }
         }
     }
@@ -323,7 +355,7 @@ pub(super) fn relinked(config: &Config, leg: &IssuerLeg) -> IssuerLeg {
 }
 
 /// A leg that is not ended leads to a reversal, and that needs its issuer.
-fn refuse_removed<'a>(
+pub(super) fn refuse_removed<'a>(
     config: &Config,
     mut busy: impl Iterator<Item = &'a IssuerLeg>,
 ) -> Result<(), ServeError> {
@@ -346,7 +378,7 @@ const NO_LINK: LinkId = LinkId(u16::MAX);
 const _: () = assert!(LINKS_MAX < NO_LINK.0);
 
 /// The wall time at the clock's zero.
-fn wall_at_zero(wall: WallTime, now: Instant) -> WallTime {
+pub(super) fn wall_at_zero(wall: WallTime, now: Instant) -> WallTime {
     wall.before(now.since(Instant::ZERO))
 }
 

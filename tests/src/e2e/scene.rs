@@ -101,14 +101,25 @@ impl Scene {
     /// It does not start.
     #[must_use]
     pub fn killed(self) -> (Self, Session) {
+        self.killed_for(&[])
+    }
+
+    /// The same with `more` above what it had.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn killed_for(self, more: &[(&str, &str)]) -> (Self, Session) {
         let Self {
             node,
             bank,
             folder,
             operator,
-            environment,
+            mut environment,
         } = self;
         node.kill().unwrap();
+        let more = more.iter();
+        environment.extend(more.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let node = started(&folder, addresses(&bank, &operator), &environment);
         let scene = Self {
             node,

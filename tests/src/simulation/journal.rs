@@ -2,6 +2,7 @@
 //! writer's order of operations, each of which can fail, stall or be cut short by a crash.
 
 use domain::Record;
+use domain::record::Carriage;
 use domain::ids::Lsn;
 use domain::time::WallTime;
 use persistence::batch::BLOCK;
@@ -87,7 +88,7 @@ impl Start<'_> {
     /// Judges every segment, mends the tail and opens the segment in which the journal goes on.
     pub(super) fn recover(
         &mut self,
-        on_record: &mut dyn FnMut(Lsn, &Record<'_>),
+        on_record: &mut dyn FnMut(Lsn, &Record<'_>, Carriage),
     ) -> Result<Journal, Stop> {
         let shard = self.identity.shard.0;
         let numbers = self.disk.numbers(shard);

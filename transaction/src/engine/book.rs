@@ -9,7 +9,7 @@ use domain::network::SettlementDate;
 use domain::reconciliation::{
     Effect as Counted, Party, Reconciled, ReconciliationOwed, Totals, kind_of, named_day,
 };
-use domain::record::Record;
+use domain::record::{Carriage, Record};
 
 use crate::engine::{Effect, Engine};
 use crate::input::Handle;
@@ -224,6 +224,13 @@ impl Engine {
         let Some(transaction) = self.table.transaction(handle) else {
             return;
         };
+        let carriage = self.fed_as();
+        if carriage.is_carried() {
+            if let Some(transaction) = self.table.transaction_mut(handle) {
+                transaction.is_counted = carriage == Carriage::Counted;
+            }
+            return;
+        }
         let (facts, at) = (&transaction.facts, transaction.admitted);
         let acquirer = Party::Acquirer(facts.acquirer);
         let issuer = transaction.leg.map(|leg| Party::Issuer(leg.issuer));
@@ -257,7 +264,8 @@ impl Engine {
         let facts = &transaction.facts;
         let reversed = transaction.left.saturating_sub(stays);
         let amount = Amount::new(reversed, facts.amount.currency());
-        let (true, Ok(amount)) = (transaction.is_counted, amount) else {
+        let counts = transaction.is_counted && !self.fed_as().is_carried();
+        let (true, Ok(amount)) = (counts, amount) else {
             return;
         };
         let acquirer = Party::Acquirer(facts.acquirer);

@@ -112,6 +112,12 @@ impl StanAllocator {
         is_spare.then(|| self.allocate(now)).flatten()
     }
 
+    /// Whether `stan` is of this part.
+    #[must_use]
+    pub fn has(&self, stan: Stan) -> bool {
+        self.number_of(stan).is_some()
+    }
+
     /// Takes a number that a recovered leg uses. `false` when it is not of this part, or taken.
     pub fn claim(&mut self, stan: Stan) -> bool {
         match self.number_of(stan) {

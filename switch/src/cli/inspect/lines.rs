@@ -14,6 +14,8 @@ use super::fields::{self, Sink, Value};
 /// goes makes a new version.
 pub(super) const SCHEMA: u64 = 1;
 
+const CARRIED: &str = "carried";
+
 /// Where a record lies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -25,6 +27,8 @@ pub(super) struct Place {
     pub(super) lsn: Lsn,
     /// Its segment and where its batch begins; `None` of a record that PostgreSQL holds.
     pub(super) file: Option<(u64, u64)>,
+    /// It was carried over from an earlier generation.
+    pub(super) is_carried: bool,
 }
 
 /// How records are printed.
@@ -59,6 +63,9 @@ fn text(place: &Place, record: &Record<'_>, names: &PartyNames, out: &mut Vec<u8
     }
     let Place { shard, lsn, .. } = place;
     drop(write!(out, "{shard} {lsn} {at} {transaction} {word}"));
+    if place.is_carried {
+        TextLine(out).put(CARRIED, Value::Flag(true));
+    }
     fields::put(record, names, &mut TextLine(out));
     out.push(b'\n');
 }
@@ -85,6 +92,9 @@ fn json(place: &Place, record: &Record<'_>, names: &PartyNames, out: &mut Vec<u8
         Value::Text(&record.transaction().to_string()),
     );
     line.put("at", Value::Text(&fields::at(record).to_string()));
+    if place.is_carried {
+        line.put(CARRIED, Value::Flag(true));
+    }
     fields::put(record, names, &mut line);
     line.end();
     out.push(b'\n');

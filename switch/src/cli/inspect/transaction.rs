@@ -256,7 +256,12 @@ impl Search<'_> {
                     after = copied(header.identity.journal);
                 }
                 Event::Batch(_) => {}
-                Event::Record(met) if met.lsn > after && self.is_wanted(&met, lives) => {
+                // What was carried over stands where it happened.
+                Event::Record(met)
+                    if met.lsn > after
+                        && !met.carriage.is_carried()
+                        && self.is_wanted(&met, lives) =>
+                {
                     let journal = journal.unwrap_or_default();
                     lives.add(Entry::of(shard, node, journal, &met));
                 }

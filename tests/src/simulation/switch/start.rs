@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::ResponseCode;
 use domain::ids::{NodeId, ShardId};
 use domain::pan::PanToken;
-use domain::record::Record;
+use domain::record::{Carriage, Record};
 use persistence::identity::{Identity, JournalUuid};
 use risk_inline::Policy;
 use risk_inline::list::ListSpec;
@@ -83,7 +83,7 @@ impl Begin {
         let mut refused = None;
         let driver = self.driver;
         let mut owed_here = OwedHere::default();
-        let mut on_record = |_: Lsn, record: &Record<'_>| {
+        let mut on_record = |_: Lsn, record: &Record<'_>, _: Carriage| {
             let id = record.transaction();
             if hidden.contains(&id) {
                 return;
@@ -134,7 +134,7 @@ impl Begin {
             return BTreeSet::new();
         }
         let mut open = BTreeMap::new();
-        let mut on_record = |_: Lsn, record: &Record<'_>| match record {
+        let mut on_record = |_: Lsn, record: &Record<'_>, _: Carriage| match record {
             Record::Intent(intent) => {
                 open.insert(intent.transaction, intent.facts);
             }

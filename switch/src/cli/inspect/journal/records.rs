@@ -240,6 +240,7 @@ impl<'a> Printer<'a> {
             shard: shard.shard,
             lsn: met.lsn,
             file: Some((met.segment, met.offset)),
+            is_carried: met.carriage.is_carried(),
         };
         self.line.clear();
         self.form

@@ -190,6 +190,7 @@ fn record(entry: &Entry, life: &Life, out: &mut Vec<u8>) {
         shard: entry.shard,
         lsn: entry.lsn,
         file: entry.file,
+        is_carried: false,
     };
     if let Some(record) = entry.record() {
         Form::Json.write(&place, &record, &life.names, out);

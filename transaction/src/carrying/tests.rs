@@ -1,0 +1,316 @@
+//! Tests of `carrying`.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+use domain::ids::{AcquirerId, IssuerId, Stan};
+use domain::reconciliation::Party;
+use domain::request::{DuplicateKey, Reversal};
+use proptest::prelude::*;
+
+use super::*;
+use crate::input::Input;
+use crate::reconciliation::Parties;
+use crate::settings::Settings;
+use crate::testing::{Auto, DEADLINE, Rig, advice, approval, code, decline, kes, reversal, settings};
+
+/// What happens to one of a few transactions.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Request(u32),
+    Repeat(u32),
+    Approve,
+    Decline,
+    Reverse(u32),
+    ReverseInPart(u32, u64),
+    Advise(u32),
+    Acknowledge,
+    Refuse,
+    Deadline,
+    Links(bool),
+    NoRoute(bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let number = 1..9_u32;
+    prop_oneof![
+        4 => number.clone().prop_map(Step::Request),
+        1 => number.clone().prop_map(Step::Repeat),
+        4 => Just(Step::Approve),
+        1 => Just(Step::Decline),
+        3 => number.clone().prop_map(Step::Reverse),
+        1 => (number.clone(), 1..9_000_u64).prop_map(|(number, stays)| {
+            Step::ReverseInPart(number, stays)
+        }),
+        2 => (20..26_u32).prop_map(Step::Advise),
+        2 => Just(Step::Acknowledge),
+        1 => Just(Step::Refuse),
+        1 => Just(Step::Deadline),
+        1 => any::<bool>().prop_map(Step::Links),
+        1 => any::<bool>().prop_map(Step::NoRoute),
+    ]
+}
+
+fn kept() -> Settings {
+    let parties = Parties::default();
+    let parties = parties.with(Party::Acquirer(AcquirerId(1)));
+    Settings {
+        parties: parties.with(Party::Issuer(IssuerId(0))),
+        ..settings()
+    }
+}
+
+fn play(rig: &mut Rig, frame: u32, step: Step) {
+    match step {
+        Step::Request(number) => rig.request(number, frame),
+        Step::Repeat(number) => rig.repeat(number, frame),
+        Step::Approve if is_sent(rig) => rig.respond(approval()),
+        Step::Decline if is_sent(rig) => rig.respond(decline()),
+        Step::Approve | Step::Decline => {}
+        Step::Reverse(number) => rig.reverse(number, frame),
+        Step::ReverseInPart(number, stays) => rig.give(Input::Reversal(Reversal {
+            key: DuplicateKey(u128::from(frame)),
+            replacement: Some(kes(stays)),
+            ..reversal(number, frame)
+        })),
+        Step::Advise(number) => rig.give(Input::Advice(advice(number, frame))),
+        Step::Acknowledge | Step::Refuse => {
+            let owed = rig.owed_sent().last().copied();
+            let owed = owed.or_else(|| rig.advices_sent().last().map(|(owed, _)| *owed));
+            let code = match step {
+                Step::Refuse => code(b"05"),
+                _ => code(b"00"),
+            };
+            if let Some(owed) = owed {
+                rig.give(Input::ReversalResponse { owed, code });
+            }
+        }
+        Step::Deadline => rig.pass(DEADLINE),
+        Step::Links(down) => rig.links_down = down,
+        Step::NoRoute(none) => rig.no_route = none,
+    }
+}
+
+fn is_sent(rig: &Rig) -> bool {
+    let sent = |output: &crate::Output| matches!(output, crate::Output::Send { .. });
+    rig.seen.iter().any(sent)
+}
+
+/// Where a transaction lives among `shards`.
+fn owner(record: &Record<'_>, shards: u16) -> ShardId {
+    let slot = u16::try_from(record.transaction().0 % 4096 / 256).unwrap();
+    ShardId(slot % shards)
+}
+
+fn is_of_book(record: &Record<'_>) -> bool {
+    matches!(record, Record::Day(_) | Record::Totals(_))
+}
+
+type Journals = Vec<Vec<(Record<'static>, Carriage)>>;
+
+/// The records of one journal, as `shards` shards would have written them; business days were told
+/// to all of them.
+fn dealt(journal: &[Record<'static>], shards: u16) -> Journals {
+    let mut dealt: Journals = vec![Vec::new(); usize::from(shards)];
+    for record in journal {
+        for (shard, own) in dealt.iter_mut().enumerate() {
+            let home = usize::from(owner(record, shards).0);
+            if is_of_book(record) || home == shard {
+                own.push((*record, Carriage::Fresh));
+            }
+        }
+    }
+    dealt
+}
+
+/// The engines that the journals leave behind, before their recovery ends.
+fn folded(journals: &Journals, rig: &Rig) -> Vec<Engine> {
+    let fold = |journal: &Vec<(Record<'static>, Carriage)>| {
+        let mut engine = Engine::new(kept());
+        for (record, carriage) in journal {
+            engine.recover_as(record, *carriage, rig.now).unwrap();
+        }
+        engine.clock.advance(rig.now);
+        engine
+    };
+    journals.iter().map(fold).collect()
+}
+
+/// What an import writes for `shards` shards.
+fn carried(old: &Journals, engines: &mut [Engine], shards: u16) -> Journals {
+    let mut new: Journals = vec![Vec::new(); usize::from(shards)];
+    let never = WallTime::from_unix_millis(u64::MAX);
+    for (journal, engine) in old.iter().zip(engines.iter()) {
+        for (record, _) in journal {
+            if let Some(carriage) = engine.carriage(record, never) {
+                new[usize::from(owner(record, shards).0)].push((*record, carriage));
+            }
+        }
+    }
+    let books: Vec<_> = engines.iter_mut().map(Engine::book_records).collect();
+    for (own, book) in new.iter_mut().zip(deal_books(&books, shards, |_, _| ShardId(0))) {
+        own.extend(book.into_iter().map(|record| (record, Carriage::Carried)));
+    }
+    new
+}
+
+/// Everything that is known, without its places.
+fn known(engines: &[Engine]) -> BTreeMap<u128, String> {
+    let mut known = BTreeMap::new();
+    for engine in engines {
+        let len = u32::try_from(engine.table.len()).unwrap();
+        for index in 0..len {
+            match engine.table.body(index) {
+                Some(Body::Tombstone(own)) => {
+                    known.insert(own.transaction.0, format!("{own:?}"));
+                }
+                Some(Body::Transaction(own)) => {
+                    known.insert(own.id.0, told(engine, index, own));
+                }
+                Some(Body::Vacant) | None => {}
+            }
+        }
+    }
+    known
+}
+
+fn told(engine: &Engine, index: u32, own: &crate::transaction::Transaction) -> String {
+    let handle = engine.table.handle(index).unwrap();
+    let chain: Vec<u32> = engine.owed_from(own.saf_head).map(|(saf, _)| saf).collect();
+    let mine = engine.saf.iter().filter(|(_, entry)| entry.handle == handle);
+    let mut owed: Vec<(u8, String)> = mine
+        .map(|(saf, entry)| {
+            let what = (entry.issuer, entry.what, entry.completed, entry.is_over, entry.key);
+            let rest = (entry.replacement, entry.decided, entry.found, entry.attempts, entry.code);
+            let content = engine.saf.content(saf);
+            let place = chain.iter().position(|other| *other == saf);
+            let status = entry.status;
+            (entry.ordinal, format!("{what:?} {rest:?} {status:?} {place:?} {content:?}"))
+        })
+        .collect();
+    owed.sort();
+    let answer = own.answer(&engine.table.arena);
+    let ended = (own.state, own.leg, own.left, own.reversals, own.is_counted, own.owed_once);
+    let flags = (own.stan_held, own.late_seen, own.advised, own.reported, own.exceptions);
+    let rest = (own.owed_count, own.taken, own.facts, own.admitted);
+    format!("{ended:?} {flags:?} {rest:?} {answer:?} {owed:?}")
+}
+
+fn sums(engines: &[Engine]) -> BTreeMap<String, Totals> {
+    let mut sums: BTreeMap<String, Totals> = BTreeMap::new();
+    for (bucket, totals, _) in engines.iter().flat_map(|engine| engine.book.all()) {
+        sums.entry(format!("{bucket:?}")).or_default().merge(&totals);
+    }
+    sums.retain(|_, totals| *totals != Totals::default());
+    sums
+}
+
+proptest! {
+    #[test]
+    fn what_is_carried_over_rebuilds_what_was_known(
+        steps in proptest::collection::vec(step(), 1..80),
+        counts in proptest::collection::vec(1..5_u16, 2..4),
+    ) {
+        let mut rig = Rig::with(kept(), Auto::Flush);
+        rig.restart(0).unwrap();
+        for (frame, step) in (1_000..).zip(steps) {
+            play(&mut rig, frame, step);
+        }
+        let mut journals = dealt(&rig.journal, counts[0]);
+        for shards in counts {
+            let mut engines = folded(&journals, &rig);
+            let (before, totals) = (known(&engines), sums(&engines));
+            journals = carried(&journals, &mut engines, shards);
+            let mut engines = folded(&journals, &rig);
+            prop_assert_eq!(known(&engines), before);
+            prop_assert_eq!(sums(&engines), totals);
+            for engine in &mut engines {
+                engine.recovered(rig.now).unwrap();
+                engine.check_invariants();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_over_stays_behind_and_what_is_young_does_not() {
+    let mut rig = Rig::with(kept(), Auto::Flush);
+    rig.request(1, 1);
+    rig.respond(approval());
+    rig.request(2, 2);
+    rig.reverse(3, 3);
+    let admitted = rig.wall();
+    rig.pass(Duration::from_secs(9 * 86_400));
+    let intent = rig.journal[0];
+    let journals: Journals = vec![rig.journal.iter().map(|one| (*one, Carriage::Fresh)).collect()];
+    let engines = folded(&journals, &rig);
+    let carries = |record: &Record<'_>, since| engines[0].carriage(record, since).is_some();
+    assert!(!carries(&intent, admitted.after(Duration::from_millis(1))), "nobody asks for it");
+    assert!(carries(&intent, admitted), "velocity still counts it");
+    let owed = rig.journal.iter().find(|record| matches!(record, Record::SafOwed(_)));
+    assert!(carries(owed.unwrap(), rig.wall()), "it is owed");
+    let buried = rig.journal.iter().find(|record| matches!(record, Record::Tombstone(_)));
+    assert!(!carries(buried.unwrap(), rig.wall()));
+}
+
+#[test]
+fn a_copy_of_what_was_left_behind_is_not_admitted_by_a_clock_that_was_set_back() {
+    let mut rig = Rig::with(kept(), Auto::Flush);
+    rig.restart(0).unwrap();
+    rig.engine.begin_behind(rig.wall().after(Duration::from_secs(601)));
+    rig.request(1, 10);
+    assert_eq!(rig.told(10), Some(domain::ResponseCode::DUPLICATE));
+}
+
+#[test]
+fn results_and_what_is_owed_are_dealt_to_where_they_are_looked_for() {
+    let mut rig = Rig::with(kept(), Auto::Flush);
+    rig.restart(0).unwrap();
+    let day = *rig.journal.iter().find(|record| matches!(record, Record::Day(_))).unwrap();
+    let at = rig.wall();
+    let Record::Day(mut later) = day else {
+        panic!("a day")
+    };
+    later.date = later.date.next();
+    let totals = DayTotals {
+        transaction: TransactionId(5),
+        noted: at,
+        party: Party::Issuer(IssuerId(3)),
+        date: later.date,
+        currency: domain::currency::Currency::KES,
+        totals: Totals::default(),
+        is_closed: true,
+    };
+    let owed = domain::reconciliation::ReconciliationOwed {
+        transaction: TransactionId(6),
+        decided: at,
+        issuer: IssuerId(3),
+        date: later.date,
+        currency: totals.currency,
+        stan: Stan::new(7).unwrap(),
+        ours: Totals::default(),
+    };
+    let done = domain::reconciliation::ReconciliationDone {
+        transaction: TransactionId(6),
+        decided: at,
+        result: domain::record::SafResult::Acknowledged,
+        verdict: domain::reconciliation::Verdict::InBalance,
+        attempts: 1,
+    };
+    let books = [
+        vec![day, Record::Totals(totals)],
+        vec![
+            Record::Day(later),
+            Record::ReconciliationOwed(owed),
+            Record::ReconciliationDone(done),
+        ],
+    ];
+    let dealt = deal_books(&books, 2, |_, _| ShardId(0));
+    let closed = Record::Totals(totals);
+    assert_eq!(dealt[0], [Record::Day(later), closed]);
+    let owed = [Record::ReconciliationOwed(owed), Record::ReconciliationDone(done)];
+    assert_eq!(dealt[1], [Record::Day(later), closed, owed[0], owed[1]]);
+}
