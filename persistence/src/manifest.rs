@@ -23,7 +23,8 @@
 //! ```text
 //! earlier 1 5f0c9a3e-… 1763781234567 8812 9004
 //! ```
-//! generation, journal, when it ended (Unix milliseconds), and the last LSN of each of its shards.
+//! generation, journal, a time in Unix milliseconds (what was over then may not have been carried
+//! over; 0 when everything was), and the last LSN of each of its shards.
 //!
 //! Replaced as a whole: written aside, synced, renamed, and the directory synced. Read strictly: a
 //! manifest that is not exactly this refuses the start (J05).
@@ -240,7 +241,7 @@ impl Manifest {
 impl Content {
     /// What the manifest says when `shards` shards go on from here: a new journal in a new
     /// generation, under a start of its own, behind the one that is in force, whose shards end at
-    /// `last` at the time `ended`. Nothing is changed yet.
+    /// `last`. `left_behind` as [`Earlier::left_behind`]. Nothing is changed yet.
     ///
     /// # Errors
     /// [`JournalError::Misconfigured`]: the number of shards is out of bounds, or was changed too
@@ -249,9 +250,14 @@ impl Content {
         &self,
         shards: u16,
         last: Vec<Lsn>,
-        ended: WallTime,
+        left_behind: Option<WallTime>,
     ) -> Result<Self, JournalError> {
-        let misfit = |what| Err(JournalError::Misconfigured { key: "shards", what });
+        let misfit = |what| {
+            Err(JournalError::Misconfigured {
+                key: "shards",
+                what,
+            })
+        };
         let old = self;
         debug_assert_eq!(last.len(), usize::from(old.shards));
         if !(1..=SHARDS_MAX).contains(&shards) {
@@ -268,7 +274,7 @@ impl Content {
         earlier.push(Earlier {
             generation: old.generation,
             journal: old.journal,
-            ended,
+            left_behind,
             last,
         });
         Ok(Self {
@@ -292,6 +298,12 @@ impl Content {
             shard,
             shards: self.shards,
         }
+    }
+
+    /// [`Earlier::left_behind`] of the generation before this one.
+    #[must_use]
+    pub fn left_behind(&self) -> Option<WallTime> {
+        self.earlier.last()?.left_behind
     }
 
     /// The segment that `shard` wrote to at the last good start; 0 when none is known.

@@ -17,8 +17,8 @@ use domain::reconciliation::{
     Totals, Verdict,
 };
 use domain::record::{
-    Acknowledged, AdviceOrigin, Advised, Completed, Intent, LateResponse, Operated, Operation,
-    Carriage, Operator, Outcome, OutcomeKind, OwedKind, Reason, Record, RefusalReason, Refused,
+    Acknowledged, AdviceOrigin, Advised, Carriage, Completed, Intent, LateResponse, Operated,
+    Operation, Operator, Outcome, OutcomeKind, OwedKind, Reason, Record, RefusalReason, Refused,
     ReversalCause, SafDone, SafOwed, SafResult, Tombstone,
 };
 use domain::request::{

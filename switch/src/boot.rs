@@ -166,7 +166,7 @@ fn seeds(
             clock,
             keyring,
             journal: journal_settings(config, root, identity, (keys, segment_known), clock),
-            behind: manifest.content().earlier.last().map(|earlier| earlier.ended),
+            behind: manifest.content().left_behind(),
             start,
             mesh,
             exchange,

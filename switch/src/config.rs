@@ -540,15 +540,6 @@ pub struct Route {
 }
 
 impl Config {
-    /// How far back risk and stand-in limits count.
-    #[must_use]
-    pub fn history(&self) -> Duration {
-        let risk = self.risk.windows.iter();
-        let stand_in = self.stand_in.iter().flat_map(|rule| &rule.windows);
-        let spans = risk.chain(stand_in).map(|window| window.span);
-        spans.max().unwrap_or_default()
-    }
-
     /// How long the copies of each acquirer are known, by id. One without a listener sends nothing.
     #[must_use]
     pub fn windows(&self) -> Vec<Windows> {

@@ -46,7 +46,9 @@ fn what_was_answered_and_what_is_owed_outlives_every_count() {
     }
     // A reversal of nothing known, and a purchase that the bank leaves open.
     let buried = purchase("000005");
-    session.send(&reversal(*b"0420", "000006", &buried)).unwrap();
+    session
+        .send(&reversal(*b"0420", "000006", &buried))
+        .unwrap();
     assert_eq!(next(&mut session), told("0430", "000006", "00"));
     let open = purchase("000007");
     session.send(&open).unwrap();
@@ -55,7 +57,12 @@ fn what_was_answered_and_what_is_owed_outlives_every_count() {
     let mut before = scene;
     for (place, count) in ["2", "5", "1"].into_iter().enumerate() {
         let (scene, mut link) = before.killed_for(&[shards(count)]);
-        assert!(scene.node.log().contains("the journal goes on with another number of shards"));
+        assert!(
+            scene
+                .node
+                .log()
+                .contains("the journal goes on with another number of shards")
+        );
         if place == 0 {
             // What was open is taken back, by a number that the first request still holds.
             let back = asked(&mut link, "0420");
@@ -67,17 +74,25 @@ fn what_was_answered_and_what_is_owed_outlives_every_count() {
             session.send(&repeat(purchase)).unwrap();
             let (_, answered, code) = next(&mut session);
             assert_eq!(answered, stan);
-            assert_eq!(code == "00", at >= place, "{stan}: what was reversed is no approval");
+            assert_eq!(
+                code == "00",
+                at >= place,
+                "{stan}: what was reversed is no approval"
+            );
         }
         // The original that was reversed before it came stays where it is.
         session.send(&buried).unwrap();
         assert_ne!(next(&mut session).2, "00", "a tombstone");
         // An approval of the first count is taken back now.
         let stan = ["000011", "000012", "000013"][place];
-        session.send(&reversal(*b"0420", stan, &purchases[place])).unwrap();
+        session
+            .send(&reversal(*b"0420", stan, &purchases[place]))
+            .unwrap();
         yes(&mut link, "0420");
         assert_eq!(next(&mut session), told("0430", stan, "00"));
-        scene.await_that("nothing is owed", || scene.metric("njia_saf_depth", &[]) == 0.0);
+        scene.await_that("nothing is owed", || {
+            scene.metric("njia_saf_depth", &[]) == 0.0
+        });
         assert_eq!(scene.unmatched_at_all(), 0.0);
         drop(link);
         before = scene;
@@ -92,7 +107,13 @@ fn j10_a_start_that_is_killed_while_it_deals_anew_is_begun_again() {
     let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
     let state = folder.join("state");
     let start = |count| {
-        Node::start(Build::Product, &state, issuers.addresses(), &[shards(count)]).unwrap()
+        Node::start(
+            Build::Product,
+            &state,
+            issuers.addresses(),
+            &[shards(count)],
+        )
+        .unwrap()
     };
     let node = start("1");
     let mut session = Session::connect(node.listener()).unwrap();

@@ -35,17 +35,23 @@ impl Engine {
         self.replay_record(record)
     }
 
-    /// Before the first record: what was over at `wall` was not carried over, so a copy from before
-    /// that may be unknown here, should the clock be set back.
+    /// Before the first record: some of what was over at `wall` was not carried over, so a copy from
+    /// before that may be unknown here, should the clock be set back.
     pub fn begin_behind(&mut self, wall: WallTime) {
         self.table.forget_before(wall);
     }
 
-    /// How a record of the journal that was fed goes over into another generation: `None` when
-    /// nothing of its transaction can be asked for any more, and it was admitted before `since`.
-    /// Before [`Engine::recovered`]. The book is carried by [`Engine::book_records`].
+    /// Whether something of the journal that was fed had to be forgotten for want of room.
     #[must_use]
-    pub fn carriage(&self, record: &Record<'_>, since: WallTime) -> Option<Carriage> {
+    pub fn has_forgotten(&self) -> bool {
+        self.table.has_forgotten()
+    }
+
+    /// How a record of the journal that was fed goes over into another generation: `None` when the
+    /// table has forgotten its transaction. Whatever else it holds may still be reversed, however
+    /// old. Before [`Engine::recovered`]. The book is carried by [`Engine::book_records`].
+    #[must_use]
+    pub fn carriage(&self, record: &Record<'_>) -> Option<Carriage> {
         match record {
             Record::Tombstone(tombstone) => self.is_buried(tombstone).then_some(Carriage::Carried),
             Record::Day(_)
@@ -54,10 +60,10 @@ impl Engine {
             | Record::ReconciliationOwed(_)
             | Record::ReconciliationDone(_) => None,
             Record::Outcome(outcome) if outcome.is_approval() => {
-                self.carriage_of(outcome.transaction, Approves::Yes, since)
+                self.carriage_of(outcome.transaction, Approves::Yes)
             }
             Record::Advised(advised) if advised.is_approval() => {
-                self.carriage_of(advised.transaction, Approves::Yes, since)
+                self.carriage_of(advised.transaction, Approves::Yes)
             }
             Record::Intent(_)
             | Record::Refused(_)
@@ -67,23 +73,13 @@ impl Engine {
             | Record::LateResponse(_)
             | Record::Advised(_)
             | Record::AdviceDone(_)
-            | Record::Operated(_) => self.carriage_of(record.transaction(), Approves::No, since),
+            | Record::Operated(_) => self.carriage_of(record.transaction(), Approves::No),
         }
     }
 
-    fn carriage_of(
-        &self,
-        transaction: TransactionId,
-        approves: Approves,
-        since: WallTime,
-    ) -> Option<Carriage> {
+    fn carriage_of(&self, transaction: TransactionId, approves: Approves) -> Option<Carriage> {
         let found = self.replayed(transaction)?;
         let known = self.table.transaction(found)?;
-        let wall = self.wall();
-        let is_over = self.table.may_forget(found.index, wall) && known.admitted < since;
-        if is_over {
-            return None;
-        }
         Some(match approves {
             Approves::Yes if known.is_counted => Carriage::Counted,
             Approves::Yes | Approves::No => Carriage::Carried,
@@ -92,11 +88,10 @@ impl Engine {
 
     fn is_buried(&self, tombstone: &Tombstone) -> bool {
         let mut sharing = self.table.sharing(tombstone.trace_key);
-        let found = sharing.find(|index| {
-            let body = self.table.body(*index);
+        sharing.any(|index| {
+            let body = self.table.body(index);
             matches!(body, Some(Body::Tombstone(own)) if own.transaction == tombstone.transaction)
-        });
-        found.is_some_and(|index| !self.table.may_forget(index, self.wall()))
+        })
     }
 
     /// All that the book holds, as records, behind the journal that was fed and before

@@ -241,7 +241,7 @@ impl Table {
     }
 
     /// Whether this entry is finished and no copy of it can be taken for an original any more.
-    pub(crate) fn may_forget(&self, index: u32, wall: WallTime) -> bool {
+    fn may_forget(&self, index: u32, wall: WallTime) -> bool {
         let kept = self.kept(index);
         let over = kept.is_some_and(|kept| kept.until() < wall);
         over && self.is_finished(index)
@@ -273,6 +273,13 @@ impl Table {
         self.unfinish(index);
         self.remove(index);
         true
+    }
+
+    /// Whether anything was.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        let never = WallTime::default();
+        let mut terms = self.terms.iter();
+        terms.any(|term| term.unknown > never || term.unknown_advice > never)
     }
 
     /// What was over at `wall` is unknown from here on.

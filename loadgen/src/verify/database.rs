@@ -170,7 +170,10 @@ pub fn drop_schema(url: &str, schema: &str) -> Result<()> {
 /// The server cannot be read.
 pub fn is_applied(url: &str, schema: &str, last: &[(u16, Lsn)]) -> Result<bool> {
     with_client(url, async |client| {
-        let statement = format!("SELECT shard, lsn FROM {}.watermark WHERE NOT sealed", quoted(schema));
+        let statement = format!(
+            "SELECT shard, lsn FROM {}.watermark WHERE NOT sealed",
+            quoted(schema)
+        );
         let mut applied = HashMap::new();
         for row in client.query(&statement, &[]).await? {
             let (shard, lsn): (i32, i64) = (row.try_get(0)?, row.try_get(1)?);

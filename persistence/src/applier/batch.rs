@@ -51,11 +51,11 @@ impl Batch {
         let mut fault = None;
         let mut fresh = 0;
         lane.read(max, &mut |&Entry {
-                             lsn,
-                             record,
-                             carriage,
-                             bytes,
-                         }| {
+                                 lsn,
+                                 record,
+                                 carriage,
+                                 bytes,
+                             }| {
             if fault.is_some() || lsn != to.next() {
                 fault.get_or_insert_with(|| format!("record {lsn} came after {to}"));
                 return;
@@ -115,5 +115,77 @@ impl Poison {
             });
         })?;
         found.ok_or_else(|| "the record that was refused cannot be read again".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::ids::ShardId;
+    use domain::record::{Carriage, Record};
+
+    use super::super::source::{Origin, Phase, RecordSource, ShardJournal};
+    use super::*;
+    use crate::identity::JournalUuid;
+    use crate::testing::sample;
+
+    /// Records of these kinds, in turn.
+    struct Records(Vec<(Record<'static>, Carriage)>);
+
+    impl RecordSource for Records {
+        fn durable(&self) -> Lsn {
+            Lsn(self.0.len() as u64)
+        }
+
+        fn first_retained(&self) -> Lsn {
+            Lsn(1)
+        }
+
+        fn read(
+            &mut self,
+            _: Lsn,
+            _: Lsn,
+            _: usize,
+            visit: &mut dyn FnMut(&Entry<'_>),
+        ) -> Result<(), SourceError> {
+            for (lsn, (record, carriage)) in (1..).zip(&self.0) {
+                visit(&Entry {
+                    lsn: Lsn(lsn),
+                    record: *record,
+                    carriage: *carriage,
+                    bytes: &[],
+                });
+            }
+            Ok(())
+        }
+    }
+
+    fn built(carriage: Carriage) -> Batch {
+        let records = (0..200).map(|seed| (sample(seed), carriage)).collect();
+        let mut lane = Lane::new(ShardJournal {
+            journal: JournalUuid([7; 16]),
+            shard: ShardId(0),
+            origin: Origin::Recovered,
+            phase: Phase::Live,
+            source: Box::new(Records(records)),
+        });
+        Batch::build(&mut lane, 1_000, Payload::Keep).unwrap()
+    }
+
+    #[test]
+    fn what_is_carried_over_is_no_row_and_no_entry_of_the_books() {
+        let fresh = built(Carriage::Fresh);
+        assert_eq!((fresh.fresh, fresh.records()), (200, 200));
+        assert!(fresh.projection.len() > 0);
+        let nothing = CopyBuffer::new(0).finish();
+        for carriage in [Carriage::Carried, Carriage::Counted] {
+            let batch = built(carriage);
+            assert_eq!(
+                (batch.fresh, batch.records()),
+                (0, 200),
+                "the watermark passes them"
+            );
+            assert_eq!((batch.projection.len(), batch.events), (0, nothing.clone()));
+            assert_eq!(batch.ledger.unknown(), []);
+        }
     }
 }

@@ -116,10 +116,9 @@ impl Bench {
     /// Opens the journal; also gives what was on disk, as `Debug` shows it.
     pub(crate) async fn open(&self) -> Result<Opened, JournalError> {
         let mut records = Vec::new();
-        let mut on_record =
-            |lsn: Lsn, record: &Record<'_>, _: Carriage| {
-                records.push((lsn, format!("{record:?}")));
-            };
+        let mut on_record = |lsn: Lsn, record: &Record<'_>, _: Carriage| {
+            records.push((lsn, format!("{record:?}")));
+        };
         let (journal, recovered) = Journal::open(self.settings.clone(), &mut on_record).await?;
         Ok(Opened {
             journal,

@@ -25,8 +25,8 @@ pub struct Earlier {
     pub generation: u32,
     /// Its journal.
     pub journal: JournalUuid,
-    /// When it ended: what was needed no more then was not carried over.
-    pub ended: WallTime,
+    /// What was over at this time may not have been carried over; `None` when everything was.
+    pub left_behind: Option<WallTime>,
     /// By shard, its last record; [`Lsn::ZERO`] for none.
     pub last: Vec<Lsn>,
 }
@@ -50,7 +50,7 @@ impl Earlier {
         let _ = write!(
             text,
             "{KEY} {generation} {journal} {}",
-            self.ended.unix_millis()
+            self.left_behind.map_or(0, WallTime::unix_millis)
         );
         for last in &self.last {
             let _ = write!(text, " {last}");
@@ -64,7 +64,10 @@ impl Earlier {
         Some(Self {
             generation: words.next()?.parse().ok()?,
             journal: JournalUuid::parse(words.next()?)?,
-            ended: WallTime::from_unix_millis(words.next()?.parse().ok()?),
+            left_behind: match words.next()?.parse().ok()? {
+                0 => None,
+                millis => Some(WallTime::from_unix_millis(millis)),
+            },
             last: words
                 .map(|word| word.parse().ok().map(Lsn))
                 .collect::<Option<Vec<Lsn>>>()?,
@@ -93,10 +96,12 @@ pub(super) fn remove_unfinished(root: &Path, current: u32) -> Result<(), Journal
         let number = name.to_str().and_then(|name| name.parse::<u32>().ok());
         if number.is_some_and(|number| number > current) {
             let path = entry.path();
-            tracing::warn!(generation = number, "a change of the number of shards was cut short: \
-                what it had made is removed");
-            fs::remove_dir_all(&path)
-                .map_err(|error| JournalError::io("remove", &path, error))?;
+            tracing::warn!(
+                generation = number,
+                "a change of the number of shards was cut short: \
+                what it had made is removed"
+            );
+            fs::remove_dir_all(&path).map_err(|error| JournalError::io("remove", &path, error))?;
             sync_dir(root)?;
         }
     }

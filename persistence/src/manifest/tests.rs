@@ -95,8 +95,10 @@ fn another_shard_count_leaves_the_journal_as_it_is() {
     drop(open(dir.path(), 1, 2).unwrap());
     let manifest = open(dir.path(), 1, 3).unwrap();
     assert_eq!(manifest.content().shards, 2);
-    let ended = WallTime::from_unix_millis(7);
-    let none = manifest.content().next_generation(0, vec![Lsn(1); 2], ended);
+    let ended = Some(WallTime::from_unix_millis(7));
+    let none = manifest
+        .content()
+        .next_generation(0, vec![Lsn(1); 2], ended);
     assert_eq!(none.unwrap_err().exit_code(), 78);
 }
 
@@ -107,26 +109,44 @@ fn a_generation_takes_the_place_of_the_one_before_by_one_rename() {
     manifest.number(&names(&["pos"], &["bank"])).unwrap();
     manifest.recovered(vec![3, 4]).unwrap();
     let old = manifest.content().clone();
-    let ended = WallTime::from_unix_millis(1_763_781_234_567);
-    let next = manifest.content().next_generation(5, vec![Lsn(10), Lsn::ZERO], ended);
+    let ended = Some(WallTime::from_unix_millis(1_763_781_234_567));
+    let next = manifest
+        .content()
+        .next_generation(5, vec![Lsn(10), Lsn::ZERO], ended);
     let next = next.unwrap();
-    assert_eq!(Manifest::read(dir.path()).unwrap(), old, "nothing is changed yet");
+    assert_eq!(
+        Manifest::read(dir.path()).unwrap(),
+        old,
+        "nothing is changed yet"
+    );
     manifest.switch_to(next.clone()).unwrap();
     drop(manifest);
     assert_eq!(Manifest::read(dir.path()).unwrap(), next);
-    assert_eq!((next.generation, next.shards, next.start), (2, 5, old.start + 1));
+    assert_eq!(
+        (next.generation, next.shards, next.start),
+        (2, 5, old.start + 1)
+    );
     assert_eq!((&next.names, next.segments.len()), (&old.names, 0));
     assert_ne!(next.journal, old.journal);
     let [earlier] = next.earlier.as_slice() else {
         panic!("one generation is before it");
     };
-    assert_eq!(earlier.identity(NodeId(1), ShardId(1)), old.identity(ShardId(1)));
-    assert_eq!((&earlier.last, earlier.ended), (&vec![Lsn(10), Lsn::ZERO], ended));
+    assert_eq!(
+        earlier.identity(NodeId(1), ShardId(1)),
+        old.identity(ShardId(1))
+    );
+    assert_eq!(
+        (&earlier.last, earlier.left_behind),
+        (&vec![Lsn(10), Lsn::ZERO], ended)
+    );
     // And once more.
     let mut manifest = open(dir.path(), 1, 5).unwrap();
-    let again = manifest.content().next_generation(1, vec![Lsn(1); 5], ended).unwrap();
+    let again = manifest
+        .content()
+        .next_generation(1, vec![Lsn(1); 5], None)
+        .unwrap();
     manifest.switch_to(again.clone()).unwrap();
-    assert_eq!(again.earlier.len(), 2);
+    assert_eq!((again.earlier.len(), again.left_behind()), (2, None));
     assert_eq!(Manifest::read(dir.path()).unwrap(), again);
 }
 
@@ -140,7 +160,10 @@ fn j10_a_half_made_generation_is_removed() {
     }
     drop(open(dir.path(), 1, 2).unwrap());
     let is_there = |name: &str| dir.path().join(name).exists();
-    assert!(is_there("1/0/00000001.seg") && is_there("2.old"), "what is in force stays");
+    assert!(
+        is_there("1/0/00000001.seg") && is_there("2.old"),
+        "what is in force stays"
+    );
     assert!(!is_there("2") && !is_there("3"));
 }
 

@@ -8,8 +8,8 @@ use domain::ids::Lsn;
 use domain::time::Instant;
 use persistence::applier::{
     self, Applier, ApplierError, ApplierSettings, Backoff, BatchPolicy, Fees, Identity,
-    JournalSource, LaneStatus, Names, Origin, Payload, Phase, SchemaName, SecretSource, Server, ShardJournal,
-    Status, Timeouts, TlsFiles,
+    JournalSource, LaneStatus, Names, Origin, Payload, Phase, SchemaName, SecretSource, Server,
+    ShardJournal, Status, Timeouts, TlsFiles,
 };
 use persistence::identity::JournalUuid;
 use tokio::sync::watch;
@@ -100,13 +100,17 @@ impl Task {
             })
         };
         let root = &self.journals.root;
-        let earlier = self.journals.earlier.iter().map(|(identity, last)| ShardJournal {
-            journal: identity.journal,
-            shard: identity.shard,
-            origin: Origin::Recovered,
-            phase: Phase::Draining,
-            source: Box::new(JournalSource::sealed(root.clone(), *identity, *last)),
-        });
+        let earlier = self
+            .journals
+            .earlier
+            .iter()
+            .map(|(identity, last)| ShardJournal {
+                journal: identity.journal,
+                shard: identity.shard,
+                origin: Origin::Recovered,
+                phase: Phase::Draining,
+                source: Box::new(JournalSource::sealed(root.clone(), *identity, *last)),
+            });
         earlier.chain(shards.filter_map(journal)).collect()
     }
 }

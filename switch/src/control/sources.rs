@@ -82,10 +82,13 @@ impl Source for ApplierSource {
             }
             FamilyId::ApplierBatchDuration => vec![histogram(&status.batch_seconds)],
             FamilyId::ApplierBatchRows => vec![histogram(&status.batch_records)],
-            FamilyId::ApplierLagRecords => per_shard(status, |lane| lane.lag_records(), u64::saturating_add),
+            FamilyId::ApplierLagRecords => {
+                per_shard(status, |lane| lane.lag_records(), u64::saturating_add)
+            }
             FamilyId::ApplierLag => {
                 let now = self.clock.wall();
-                let oldest = |lane: &LaneStatus| lane.oldest_unapplied().map_or(0, |at| age(now, at));
+                let oldest =
+                    |lane: &LaneStatus| lane.oldest_unapplied().map_or(0, |at| age(now, at));
                 per_shard(status, oldest, u64::max)
             }
             _ => return None,

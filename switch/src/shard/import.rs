@@ -49,7 +49,11 @@ pub(crate) fn take_up(
     if from == shards {
         return Ok(());
     }
-    tracing::info!(from, to = shards, "the number of shards has changed: dealing anew");
+    tracing::info!(
+        from,
+        to = shards,
+        "the number of shards has changed: dealing anew"
+    );
     let began = clock.now();
     let import = Import {
         config: Arc::clone(config),
@@ -138,7 +142,13 @@ impl Import {
             old.push(self.read(shard).await?);
         }
         let last = old.iter().map(|old| old.last).collect();
-        let next = self.old.next_generation(self.shards, last, self.wall)?;
+        let forgotten = old.iter().any(|old| old.engine.has_forgotten());
+        let behind = if forgotten {
+            Some(self.wall)
+        } else {
+            self.behind()
+        };
+        let next = self.old.next_generation(self.shards, last, behind)?;
         let mut new = Vec::new();
         for shard in (0..self.shards).map(ShardId) {
             new.push(self.open(next.identity(shard)).await?);
@@ -200,9 +210,8 @@ impl Import {
         Ok((engine, recovered))
     }
 
-    /// When the generation in force began, if it took the place of another one.
     fn behind(&self) -> Option<WallTime> {
-        self.old.earlier.last().map(|earlier| earlier.ended)
+        self.old.left_behind()
     }
 
     fn settings(
@@ -212,7 +221,13 @@ impl Import {
         segment_known: u64,
     ) -> JournalSettings {
         let root = self.root.clone();
-        boot::journal_settings(&self.config, root, identity, (keys, segment_known), self.clock)
+        boot::journal_settings(
+            &self.config,
+            root,
+            identity,
+            (keys, segment_known),
+            self.clock,
+        )
     }
 
     async fn open(&self, identity: Identity) -> Result<New, ServeError> {
@@ -231,7 +246,6 @@ impl Import {
     /// Copies the records of all that is still known, those of all old shards in the order of their
     /// times, so that each new journal reads as if its shard had written it.
     async fn carry(&self, old: &[Old], new: &mut [New]) -> Result<u64, ServeError> {
-        let since = self.wall.before(self.config.history());
         let source = |old: &Old| Source {
             reader: ShardReader::of(&self.root, old.identity, Lsn::ZERO),
             reached: WallTime::default(),
@@ -240,7 +254,10 @@ impl Import {
         let mut sources: Vec<Source> = old.iter().map(source).collect();
         let mut carried = 0;
         loop {
-            let open = sources.iter_mut().zip(old).filter(|(source, _)| !source.is_over);
+            let open = sources
+                .iter_mut()
+                .zip(old)
+                .filter(|(source, _)| !source.is_over);
             let Some((source, old)) = open.min_by_key(|(source, _)| source.reached) else {
                 return Ok(carried);
             };
@@ -251,7 +268,7 @@ impl Import {
             if let Some(at) = written_at(&entry.record) {
                 source.reached = source.reached.max(at);
             }
-            let Some(carriage) = old.engine.carriage(&entry.record, since) else {
+            let Some(carriage) = old.engine.carriage(&entry.record) else {
                 continue;
             };
             let home = entry.record.transaction().slot().owner(self.shards);
@@ -264,7 +281,10 @@ impl Import {
     }
 
     async fn carry_books(&self, old: &mut [Old], new: &[New]) -> Result<u64, ServeError> {
-        let books: Vec<_> = old.iter_mut().map(|old| old.engine.book_records()).collect();
+        let books: Vec<_> = old
+            .iter_mut()
+            .map(|old| old.engine.book_records())
+            .collect();
         let Some(Old { keyring, .. }) = old.first() else {
             return Ok(0);
         };
@@ -285,7 +305,7 @@ impl Import {
         let (mut records, mut owed) = (0, 0);
         for shard in (0..self.shards).map(ShardId) {
             let identity = next.identity(shard);
-            let (mut engine, recovered) = self.fold(identity, 0, Some(self.wall)).await?;
+            let (mut engine, recovered) = self.fold(identity, 0, next.left_behind()).await?;
             records += recovered.records;
             owed += engine.counts().saf;
             refuse_removed(&self.config, engine.busy_legs().map(|(_, leg)| leg))?;
@@ -309,10 +329,11 @@ async fn append(new: &New, record: &Record<'_>, carriage: Carriage) -> Result<()
     loop {
         match new.journal.carry(record, carriage) {
             Ok(_) => return Ok(()),
-            Err(Full::Backlog) => {
+            // Of one that is dead this tells the cause.
+            Err(Full::Backlog | Full::Closed) => {
                 new.journal.wait_durable(new.journal.durable()).await?;
             }
-            Err(full @ (Full::Space | Full::Closed | Full::TooLong)) => {
+            Err(full @ (Full::Space | Full::TooLong)) => {
                 return Err(ServeError::Recover(format!(
                     "what shard {} of {} would take over does not fit: {full}; raise \
                      journal.bytes_max, or keep the number of shards",

@@ -47,7 +47,7 @@ pub(crate) struct ShardSeed {
     pub(crate) clock: Clock,
     pub(crate) keyring: Keyring,
     pub(crate) journal: JournalSettings,
-    /// When this generation of the journal took the place of another one.
+    /// What was over then may not have been carried over into this generation of the journal.
     pub(crate) behind: Option<WallTime>,
     /// The node's start counter.
     pub(crate) start: u32,

@@ -2,8 +2,8 @@
 //! writer's order of operations, each of which can fail, stall or be cut short by a crash.
 
 use domain::Record;
-use domain::record::Carriage;
 use domain::ids::Lsn;
+use domain::record::Carriage;
 use domain::time::WallTime;
 use persistence::batch::BLOCK;
 use persistence::identity::Identity;

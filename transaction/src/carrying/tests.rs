@@ -15,7 +15,9 @@ use super::*;
 use crate::input::Input;
 use crate::reconciliation::Parties;
 use crate::settings::Settings;
-use crate::testing::{Auto, DEADLINE, Rig, advice, approval, code, decline, kes, reversal, settings};
+use crate::testing::{
+    Auto, DEADLINE, Rig, advice, approval, code, decline, kes, reversal, settings,
+};
 
 /// What happens to one of a few transactions.
 #[derive(Clone, Copy, Debug)]
@@ -142,16 +144,18 @@ fn folded(journals: &Journals, rig: &Rig) -> Vec<Engine> {
 /// What an import writes for `shards` shards.
 fn carried(old: &Journals, engines: &mut [Engine], shards: u16) -> Journals {
     let mut new: Journals = vec![Vec::new(); usize::from(shards)];
-    let never = WallTime::from_unix_millis(u64::MAX);
     for (journal, engine) in old.iter().zip(engines.iter()) {
         for (record, _) in journal {
-            if let Some(carriage) = engine.carriage(record, never) {
+            if let Some(carriage) = engine.carriage(record) {
                 new[usize::from(owner(record, shards).0)].push((*record, carriage));
             }
         }
     }
     let books: Vec<_> = engines.iter_mut().map(Engine::book_records).collect();
-    for (own, book) in new.iter_mut().zip(deal_books(&books, shards, |_, _| ShardId(0))) {
+    for (own, book) in new
+        .iter_mut()
+        .zip(deal_books(&books, shards, |_, _| ShardId(0)))
+    {
         own.extend(book.into_iter().map(|record| (record, Carriage::Carried)));
     }
     new
@@ -180,21 +184,52 @@ fn known(engines: &[Engine]) -> BTreeMap<u128, String> {
 fn told(engine: &Engine, index: u32, own: &crate::transaction::Transaction) -> String {
     let handle = engine.table.handle(index).unwrap();
     let chain: Vec<u32> = engine.owed_from(own.saf_head).map(|(saf, _)| saf).collect();
-    let mine = engine.saf.iter().filter(|(_, entry)| entry.handle == handle);
+    let mine = engine
+        .saf
+        .iter()
+        .filter(|(_, entry)| entry.handle == handle);
     let mut owed: Vec<(u8, String)> = mine
         .map(|(saf, entry)| {
-            let what = (entry.issuer, entry.what, entry.completed, entry.is_over, entry.key);
-            let rest = (entry.replacement, entry.decided, entry.found, entry.attempts, entry.code);
+            let what = (
+                entry.issuer,
+                entry.what,
+                entry.completed,
+                entry.is_over,
+                entry.key,
+            );
+            let rest = (
+                entry.replacement,
+                entry.decided,
+                entry.found,
+                entry.attempts,
+                entry.code,
+            );
             let content = engine.saf.content(saf);
             let place = chain.iter().position(|other| *other == saf);
             let status = entry.status;
-            (entry.ordinal, format!("{what:?} {rest:?} {status:?} {place:?} {content:?}"))
+            (
+                entry.ordinal,
+                format!("{what:?} {rest:?} {status:?} {place:?} {content:?}"),
+            )
         })
         .collect();
     owed.sort();
     let answer = own.answer(&engine.table.arena);
-    let ended = (own.state, own.leg, own.left, own.reversals, own.is_counted, own.owed_once);
-    let flags = (own.stan_held, own.late_seen, own.advised, own.reported, own.exceptions);
+    let ended = (
+        own.state,
+        own.leg,
+        own.left,
+        own.reversals,
+        own.is_counted,
+        own.owed_once,
+    );
+    let flags = (
+        own.stan_held,
+        own.late_seen,
+        own.advised,
+        own.reported,
+        own.exceptions,
+    );
     let rest = (own.owed_count, own.taken, own.facts, own.admitted);
     format!("{ended:?} {flags:?} {rest:?} {answer:?} {owed:?}")
 }
@@ -202,7 +237,9 @@ fn told(engine: &Engine, index: u32, own: &crate::transaction::Transaction) -> S
 fn sums(engines: &[Engine]) -> BTreeMap<String, Totals> {
     let mut sums: BTreeMap<String, Totals> = BTreeMap::new();
     for (bucket, totals, _) in engines.iter().flat_map(|engine| engine.book.all()) {
-        sums.entry(format!("{bucket:?}")).or_default().merge(&totals);
+        sums.entry(format!("{bucket:?}"))
+            .or_default()
+            .merge(&totals);
     }
     sums.retain(|_, totals| *totals != Totals::default());
     sums
@@ -236,31 +273,44 @@ proptest! {
 }
 
 #[test]
-fn what_is_over_stays_behind_and_what_is_young_does_not() {
+fn what_the_table_has_forgotten_stays_behind_and_nothing_else() {
     let mut rig = Rig::with(kept(), Auto::Flush);
-    rig.request(1, 1);
-    rig.respond(approval());
-    rig.request(2, 2);
-    rig.reverse(3, 3);
-    let admitted = rig.wall();
+    for number in 1..=12 {
+        rig.request(number, number);
+        rig.respond(decline());
+        rig.pass(Duration::from_secs(1));
+    }
     rig.pass(Duration::from_secs(9 * 86_400));
-    let intent = rig.journal[0];
-    let journals: Journals = vec![rig.journal.iter().map(|one| (*one, Carriage::Fresh)).collect()];
-    let engines = folded(&journals, &rig);
-    let carries = |record: &Record<'_>, since| engines[0].carriage(record, since).is_some();
-    assert!(!carries(&intent, admitted.after(Duration::from_millis(1))), "nobody asks for it");
-    assert!(carries(&intent, admitted), "velocity still counts it");
-    let owed = rig.journal.iter().find(|record| matches!(record, Record::SafOwed(_)));
-    assert!(carries(owed.unwrap(), rig.wall()), "it is owed");
-    let buried = rig.journal.iter().find(|record| matches!(record, Record::Tombstone(_)));
-    assert!(!carries(buried.unwrap(), rig.wall()));
+    let journals: Journals = vec![
+        rig.journal
+            .iter()
+            .map(|one| (*one, Carriage::Fresh))
+            .collect(),
+    ];
+    let carried = |engine: &Engine| {
+        let carries = |record: &&Record<'_>| engine.carriage(record).is_some();
+        rig.journal.iter().filter(carries).count()
+    };
+    let all = folded(&journals, &rig);
+    assert!(!all[0].has_forgotten());
+    assert_eq!(carried(&all[0]), 24, "what is old may still be reversed");
+    let mut small = Engine::new(Settings {
+        transactions_max: 8,
+        ..kept()
+    });
+    for record in &rig.journal {
+        small.recover(record, rig.now).unwrap();
+    }
+    assert!(small.has_forgotten());
+    assert_eq!(carried(&small), 16);
 }
 
 #[test]
 fn a_copy_of_what_was_left_behind_is_not_admitted_by_a_clock_that_was_set_back() {
     let mut rig = Rig::with(kept(), Auto::Flush);
     rig.restart(0).unwrap();
-    rig.engine.begin_behind(rig.wall().after(Duration::from_secs(601)));
+    rig.engine
+        .begin_behind(rig.wall().after(Duration::from_secs(601)));
     rig.request(1, 10);
     assert_eq!(rig.told(10), Some(domain::ResponseCode::DUPLICATE));
 }
@@ -269,7 +319,11 @@ fn a_copy_of_what_was_left_behind_is_not_admitted_by_a_clock_that_was_set_back()
 fn results_and_what_is_owed_are_dealt_to_where_they_are_looked_for() {
     let mut rig = Rig::with(kept(), Auto::Flush);
     rig.restart(0).unwrap();
-    let day = *rig.journal.iter().find(|record| matches!(record, Record::Day(_))).unwrap();
+    let day = *rig
+        .journal
+        .iter()
+        .find(|record| matches!(record, Record::Day(_)))
+        .unwrap();
     let at = rig.wall();
     let Record::Day(mut later) = day else {
         panic!("a day")
@@ -311,6 +365,9 @@ fn results_and_what_is_owed_are_dealt_to_where_they_are_looked_for() {
     let dealt = deal_books(&books, 2, |_, _| ShardId(0));
     let closed = Record::Totals(totals);
     assert_eq!(dealt[0], [Record::Day(later), closed]);
-    let owed = [Record::ReconciliationOwed(owed), Record::ReconciliationDone(done)];
+    let owed = [
+        Record::ReconciliationOwed(owed),
+        Record::ReconciliationDone(done),
+    ];
     assert_eq!(dealt[1], [Record::Day(later), closed, owed[0], owed[1]]);
 }
