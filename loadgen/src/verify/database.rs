@@ -56,7 +56,7 @@ impl DatabaseBook {
                 book.fold(&row)?;
             }
             for row in client
-                .query("SELECT shard, lsn FROM watermark", &[])
+                .query("SELECT shard, lsn FROM watermark WHERE NOT sealed", &[])
                 .await?
             {
                 let shard: i32 = row.try_get(0)?;
