@@ -1,7 +1,6 @@
 //! The generations before the one that is written: where each ended, so that what PostgreSQL lacks
 //! of them can still be copied.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -46,14 +45,10 @@ impl Earlier {
 
     pub(super) fn write(&self, text: &mut String) {
         let (generation, journal) = (self.generation, self.journal);
-        // Writing to a string cannot fail.
-        let _ = write!(
-            text,
-            "{KEY} {generation} {journal} {}",
-            self.left_behind.map_or(0, WallTime::unix_millis)
-        );
+        let left_behind = self.left_behind.map_or(0, WallTime::unix_millis);
+        text.push_str(&format!("{KEY} {generation} {journal} {left_behind}"));
         for last in &self.last {
-            let _ = write!(text, " {last}");
+            text.push_str(&format!(" {last}"));
         }
         text.push('\n');
     }
