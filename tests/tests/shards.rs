@@ -17,6 +17,9 @@ use njia_tests::postgres::Cluster;
 const SCHEMA: &str = "njia_shards";
 const SOON: Duration = Duration::from_secs(60);
 
+/// Many shards need little room.
+const SMALL: (&str, &str) = ("NJIA__JOURNAL__SEGMENT_BYTES", "8388608");
+
 fn shards(count: &str) -> (&str, &str) {
     ("NJIA__NODE__SHARDS", count)
 }
@@ -35,7 +38,7 @@ fn yes(link: &mut Session, mti: &str) {
 #[test]
 fn what_was_answered_and_what_is_owed_outlives_every_count() {
     let _machine = alone();
-    let (scene, mut link) = Scene::open("shards-chain", &[shards("1"), ALONE]);
+    let (scene, mut link) = Scene::open("shards-chain", &[shards("1"), SMALL, ALONE]);
     let mut session = scene.session();
     let stans = ["000001", "000002", "000003", "000004"];
     let purchases = stans.map(purchase);
@@ -123,7 +126,7 @@ fn j10_a_start_that_is_killed_while_it_deals_anew_is_begun_again() {
     let journal = node.journal().to_owned();
     node.kill().unwrap();
     for generation in 2..5_u32 {
-        let environment = [shards("3")];
+        let environment = [shards("3"), SMALL];
         let process =
             Process::start(Build::Product, &state, issuers.addresses(), &environment).unwrap();
         let begun = || journal.join(generation.to_string()).exists() || process.is_ready();
@@ -155,6 +158,7 @@ fn acquirers_issuers_journals_and_postgresql_agree_over_one_two_five_and_one() {
     let start = |count| {
         let environment = [
             shards(count),
+            SMALL,
             ("NJIA__POSTGRES__URL", url.as_str()),
             ("NJIA__POSTGRES__SCHEMA", SCHEMA),
             ("NJIA__POSTGRES__MIGRATE", "true"),
