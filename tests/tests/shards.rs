@@ -114,7 +114,7 @@ fn j10_a_start_that_is_killed_while_it_deals_anew_is_begun_again() {
             Build::Product,
             &state,
             issuers.addresses(),
-            &[shards(count)],
+            &[shards(count), SMALL],
         )
         .unwrap()
     };
