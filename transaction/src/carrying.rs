@@ -35,8 +35,8 @@ impl Engine {
         self.replay_record(record)
     }
 
-    /// Before the first record: some of what was over at `wall` was not carried over, so a copy from
-    /// before that may be unknown here, should the clock be set back.
+    /// Before the first record: some of what was over at `wall` was not carried over, so a copy
+    /// from before that may be unknown here, should the clock be set back.
     pub fn begin_behind(&mut self, wall: WallTime) {
         self.table.forget_before(wall);
     }
