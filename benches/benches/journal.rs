@@ -75,7 +75,7 @@ impl Bed {
         };
         let executor = executor(Placement::Unbound).make().unwrap();
         let (journal, bare, dsync) = executor.run(async {
-            let opened = Journal::open(settings, &mut |_, _| {}).await;
+            let opened = Journal::open(settings, &mut |_, _, _| {}).await;
             let (journal, _) = opened.unwrap();
             let path = root.join("bare");
             let bare = bare_file(&path).await;

@@ -125,6 +125,7 @@ impl RecordSource for Log {
             visit(&Entry {
                 lsn: decoded.lsn,
                 record: decoded.record,
+                carriage: decoded.carriage,
                 bytes,
             });
         }

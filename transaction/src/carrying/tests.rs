@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Approve),
         1 => Just(Step::Decline),
         3 => number.clone().prop_map(Step::Reverse),
-        1 => (number.clone(), 1..9_000_u64).prop_map(|(number, stays)| {
+        1 => (number, 1..9_000_u64).prop_map(|(number, stays)| {
             Step::ReverseInPart(number, stays)
         }),
         2 => (20..26_u32).prop_map(Step::Advise),
@@ -82,10 +82,8 @@ fn play(rig: &mut Rig, frame: u32, step: Step) {
         Step::Acknowledge | Step::Refuse => {
             let owed = rig.owed_sent().last().copied();
             let owed = owed.or_else(|| rig.advices_sent().last().map(|(owed, _)| *owed));
-            let code = match step {
-                Step::Refuse => code(b"05"),
-                _ => code(b"00"),
-            };
+            let is_refused = matches!(step, Step::Refuse);
+            let code = code(if is_refused { b"05" } else { b"00" });
             if let Some(owed) = owed {
                 rig.give(Input::ReversalResponse { owed, code });
             }
