@@ -118,6 +118,12 @@ pub enum Driver {
     DropsReconciliations,
     /// Does not know after a restart that a day has ended.
     ForgetsCutOvers,
+    /// A change of the number of shards leaves tombstones behind.
+    LeavesTombstones,
+    /// Takes what was carried over for what happened: it counts once more.
+    CountsCarried,
+    /// Copies to PostgreSQL what was carried over.
+    CopiesCarried,
 }
 
 /// How much of the world takes part: each has what is above it too. Seeds that have shown a fault
@@ -130,11 +136,13 @@ pub enum Extent {
     Advices,
     /// Business days, totals and reconciliations.
     Days,
+    /// Starts with another number of shards.
+    Shards,
 }
 
 impl Extent {
     /// All that a seed draws.
-    pub const WHOLE: Self = Self::Days;
+    pub const WHOLE: Self = Self::Shards;
 }
 
 /// Whether every event is to be printed.

@@ -2,7 +2,8 @@
 //! counted goes over, once.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use loadgen::verify::{Inputs, audit};
@@ -103,6 +104,16 @@ fn what_was_answered_and_what_is_owed_outlives_every_count() {
     before.node.kill().unwrap();
 }
 
+/// Ends the process when it has begun to write the new generation, or has just taken it up.
+fn kill_in_mid_change(state: &Path, issuers: &Issuers, generation: u32, count: &str) {
+    let environment = [shards(count), SMALL];
+    let process = Process::start(Build::Product, state, issuers.addresses(), &environment).unwrap();
+    let new = state.join("journal").join(generation.to_string());
+    let begun = || new.exists() || process.is_ready();
+    assert!(eventually(SOON, begun), "{}", process.log_end());
+    process.kill().unwrap();
+}
+
 #[test]
 fn j10_a_start_that_is_killed_while_it_deals_anew_is_begun_again() {
     let _machine = alone();
@@ -125,13 +136,8 @@ fn j10_a_start_that_is_killed_while_it_deals_anew_is_begun_again() {
     assert_eq!(next(&mut session), told("0210", "000001", "00"));
     let journal = node.journal().to_owned();
     node.kill().unwrap();
-    for generation in 2..5_u32 {
-        let environment = [shards("3"), SMALL];
-        let process =
-            Process::start(Build::Product, &state, issuers.addresses(), &environment).unwrap();
-        let begun = || journal.join(generation.to_string()).exists() || process.is_ready();
-        assert!(eventually(SOON, begun), "{}", process.log_end());
-        process.kill().unwrap();
+    for _ in 0..3 {
+        kill_in_mid_change(&state, &issuers, 2, "3");
     }
     // What was left half made by whatever came before is no journal.
     let ahead = journal.join("9").join("0");
@@ -148,7 +154,7 @@ fn j10_a_start_that_is_killed_while_it_deals_anew_is_begun_again() {
 }
 
 #[test]
-fn acquirers_issuers_journals_and_postgresql_agree_over_one_two_five_and_one() {
+fn acquirers_issuers_journals_and_postgresql_agree_over_every_count() {
     let _machine = alone();
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "shards-load");
     let cluster = Cluster::start().unwrap();
@@ -166,7 +172,10 @@ fn acquirers_issuers_journals_and_postgresql_agree_over_one_two_five_and_one() {
         Node::start(Build::Product, &state, issuers.addresses(), &environment).unwrap()
     };
     let mut acks: Vec<PathBuf> = Vec::new();
-    for (seed, count) in (1..).zip(["1", "2", "5", "1"]) {
+    for (seed, count) in (1..).zip(["1", "2", "1", "2", "5"]) {
+        if seed > 1 {
+            kill_in_mid_change(&state, &issuers, seed, count);
+        }
         let node = start(count);
         let load = Load {
             rate: 150,
@@ -177,11 +186,11 @@ fn acquirers_issuers_journals_and_postgresql_agree_over_one_two_five_and_one() {
             connections: 8,
             more: Vec::new(),
         };
-        let running = load.start(node.listener(), &folder.join(count).join(seed.to_string()));
+        let running = load.start(node.listener(), &folder.join(seed.to_string()));
         acks.push(running.unwrap().finish().unwrap().acks);
         node.kill().unwrap();
     }
-    let node = start("2");
+    let node = start("1");
     node.settle(SOON).unwrap();
     let lag = || node.metric("njia_applier_lag_records", &[]).unwrap();
     let connected = || node.metric("njia_applier_connected", &[]).unwrap() == 1.0;
@@ -193,6 +202,16 @@ fn acquirers_issuers_journals_and_postgresql_agree_over_one_two_five_and_one() {
     );
     let journal = node.journal().to_owned();
     assert!(node.terminate().unwrap().success());
+    let njia = Build::Product.njia();
+    let mut verify = Command::new(njia);
+    verify.args(["inspect", "journal", "verify"]).arg(&journal);
+    let verified = verify.output().unwrap();
+    let told = String::from_utf8_lossy(&verified.stdout);
+    assert!(verified.status.success(), "{told}");
+    assert!(
+        told.contains("(sealed)"),
+        "every generation is read: {told}"
+    );
     let ledgers = issuers.ledgers();
     issuers.finish().unwrap();
     let found = audit(&Inputs {

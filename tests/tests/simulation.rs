@@ -75,6 +75,9 @@ fn every_promise_holds_in_every_seed() {
         ("copies of reconciliations", sum.seen.reconciled_again, 100),
         ("totals owed to issuers", sum.seen.totals_owed, 100),
         ("answers with a day", sum.seen.settled_on, 1_000),
+        ("changes of the number of shards", sum.seen.dealt_anew, 50),
+        ("changes that were cut short", sum.seen.dealt_in_part, 5),
+        ("records that were carried over", sum.seen.carried, 1_000),
     ]);
 }
 
@@ -337,4 +340,19 @@ fn totals_that_an_issuer_is_not_told_are_caught() {
 #[test]
 fn a_day_that_ended_before_a_restart_and_is_not_told_is_caught() {
     caught(Driver::ForgetsCutOvers, &["B-05"]);
+}
+
+#[test]
+fn a_tombstone_that_is_left_to_the_shards_before_is_caught() {
+    caught(Driver::LeavesTombstones, &["carried", "S2", "S4", "sum"]);
+}
+
+#[test]
+fn what_is_carried_over_and_counts_once_more_is_caught() {
+    caught(Driver::CountsCarried, &["B-01", "B-02"]);
+}
+
+#[test]
+fn what_is_carried_over_and_copied_once_more_is_caught() {
+    caught(Driver::CopiesCarried, &["S5"]);
 }

@@ -6,13 +6,22 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use persistence::batch::BLOCK;
+use persistence::identity::Identity;
 
 use super::random::Random;
 
 pub(super) const SECTOR: usize = 512;
 
-/// A segment: of which shard, and its number.
-pub(super) type FileId = (u16, u64);
+/// A segment: in which folder, and its number.
+pub(super) type FileId = (Folder, u64);
+
+/// Where a shard's segments lie: its generation, and its number.
+pub(super) type Folder = (u32, u16);
+
+/// The folder of a journal.
+pub(super) const fn folder(identity: &Identity) -> Folder {
+    (identity.generation, identity.shard.0)
+}
 
 /// All files of all journals of the node.
 #[derive(Debug, Default)]
@@ -76,8 +85,8 @@ impl Disk {
     }
 
     /// Syncs the directory of one shard.
-    pub(super) fn sync_names(&mut self, shard: u16) {
-        for file in self.of_shard_mut(shard) {
+    pub(super) fn sync_names(&mut self, folder: Folder) {
+        for file in self.of_folder_mut(folder) {
             if file.name == Name::Renamed {
                 file.name = Name::Durable;
             }
@@ -144,9 +153,14 @@ impl Disk {
         self.files.retain(|_, file| file.name != Name::Spare);
     }
 
+    /// J10: removes generations behind the one in force, which were never finished.
+    pub(super) fn remove_behind(&mut self, generation: u32) {
+        self.files.retain(|((of, _), _), _| *of <= generation);
+    }
+
     /// The numbers of a shard's segments.
-    pub(super) fn numbers(&self, shard: u16) -> Vec<u64> {
-        let files = self.files.range((shard, 0)..=(shard, u64::MAX));
+    pub(super) fn numbers(&self, folder: Folder) -> Vec<u64> {
+        let files = self.files.range((folder, 0)..=(folder, u64::MAX));
         let named = files.filter(|(_, file)| file.name != Name::Spare);
         named.map(|((_, number), _)| *number).collect()
     }
@@ -171,13 +185,13 @@ impl Disk {
         file.is_damaged = true;
     }
 
-    pub(super) fn is_damaged(&self, shard: u16) -> bool {
-        self.of_shard(shard).any(|file| file.is_damaged)
+    pub(super) fn is_damaged(&self, folder: Folder) -> bool {
+        self.of_folder(folder).any(|file| file.is_damaged)
     }
 
     /// People bring the files back from a replica.
-    pub(super) fn repair(&mut self, shard: u16) {
-        for file in self.of_shard_mut(shard) {
+    pub(super) fn repair(&mut self, folder: Folder) {
+        for file in self.of_folder_mut(folder) {
             if file.is_damaged {
                 file.durable = file.meant.clone();
                 file.pending.clear();
@@ -191,13 +205,13 @@ impl Disk {
         self.files.values().map(|file| file.durable.as_slice())
     }
 
-    fn of_shard(&self, shard: u16) -> impl Iterator<Item = &File> {
-        let files = self.files.range((shard, 0)..=(shard, u64::MAX));
+    fn of_folder(&self, folder: Folder) -> impl Iterator<Item = &File> {
+        let files = self.files.range((folder, 0)..=(folder, u64::MAX));
         files.map(|(_, file)| file)
     }
 
-    fn of_shard_mut(&mut self, shard: u16) -> impl Iterator<Item = &mut File> {
-        let files = self.files.range_mut((shard, 0)..=(shard, u64::MAX));
+    fn of_folder_mut(&mut self, folder: Folder) -> impl Iterator<Item = &mut File> {
+        let files = self.files.range_mut((folder, 0)..=(folder, u64::MAX));
         files.map(|(_, file)| file)
     }
 

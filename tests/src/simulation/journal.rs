@@ -14,7 +14,7 @@ use persistence::segment_header::SegmentHeader;
 use persistence::sink::{BUFFERS, Class, Full, Sink};
 
 use super::Driver;
-use super::disk::{Disk, FileId, block};
+use super::disk::{Disk, FileId, block, folder};
 use super::plan::{Plan, Shape};
 use super::random::Random;
 
@@ -84,21 +84,31 @@ pub(super) struct Start<'a> {
     pub(super) cut_short: u64,
 }
 
+/// What writing needs that may be cut short.
+#[derive(Debug)]
+pub(super) struct Cut<'a> {
+    pub(super) disk: &'a mut Disk,
+    pub(super) plan: &'a Plan,
+    pub(super) random: &'a mut Random,
+    /// How often the power fails between two steps, in permille.
+    pub(super) cut_short: u64,
+}
+
 impl Start<'_> {
     /// Judges every segment, mends the tail and opens the segment in which the journal goes on.
     pub(super) fn recover(
         &mut self,
         on_record: &mut dyn FnMut(Lsn, &Record<'_>, Carriage),
     ) -> Result<Journal, Stop> {
-        let shard = self.identity.shard.0;
-        let numbers = self.disk.numbers(shard);
+        let folder = folder(&self.identity);
+        let numbers = self.disk.numbers(folder);
         judge_numbers(&numbers).map_err(Stop::Refused)?;
-        self.disk.sync_names(shard);
+        self.disk.sync_names(folder);
         let mut judge = Recovery::new(self.identity, self.watermark);
         let mut last = None;
         let mut torn = None;
         for number in &numbers {
-            let file = (shard, *number);
+            let file = (folder, *number);
             // What the last process wrote may be in a cache that the next loss of power empties.
             if self.driver != Driver::TrustsCache {
                 self.disk.sync(file);
@@ -161,7 +171,7 @@ impl Start<'_> {
 
     fn begin(&mut self, number: u64, tail: Tail) -> Result<SegmentHeader, Stop> {
         let header = header(&self.identity, self.shape, number, tail);
-        let file = (self.identity.shard.0, number);
+        let file = (folder(&self.identity), number);
         let len = block(self.shape.segment_blocks);
         self.disk.prepare(file, len, &header.encode());
         self.may_end()?;
@@ -188,6 +198,35 @@ impl Journal {
             _ => Class::Reserved,
         };
         self.sink.try_append(record, class)
+    }
+
+    /// As [`Journal::append`], of what is carried over; what does not fit is written first.
+    pub(super) fn carry(
+        &mut self,
+        record: &Record<'_>,
+        carriage: Carriage,
+        to: &mut Cut<'_>,
+    ) -> Result<(), Stop> {
+        while let Err(full) = self.sink.try_append_as(record, carriage, Class::New) {
+            assert_eq!(full, Full::Backlog, "nothing else is full");
+            self.write_all(to)?;
+        }
+        Ok(())
+    }
+
+    /// Writes all that was taken, before anything else happens.
+    pub(super) fn write_all(&mut self, to: &mut Cut<'_>) -> Result<(), Stop> {
+        while self.durable() < self.last() {
+            if to.random.permille(to.cut_short) {
+                return Err(Stop::Interrupted);
+            }
+            if self.begin(to.disk, to.plan, to.random).is_none()
+                && let (Step::Dead, _) = self.step(to.disk, to.plan, to.random)
+            {
+                return Err(Stop::Interrupted);
+            }
+        }
+        Ok(())
     }
 
     /// The number of the segment that is being written.
@@ -358,11 +397,11 @@ impl Journal {
     }
 
     const fn file(&self) -> FileId {
-        (self.identity.shard.0, self.header.number)
+        (folder(&self.identity), self.header.number)
     }
 
     const fn next_file(&self) -> FileId {
-        (self.identity.shard.0, self.header.number + 1)
+        (folder(&self.identity), self.header.number + 1)
     }
 }
 

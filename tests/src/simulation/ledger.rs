@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ResponseCode;
 use domain::ids::TransactionId;
-use domain::record::{AdviceOrigin, Advised, OutcomeKind, Record, RefusalReason, SafResult};
+use domain::record::{
+    AdviceOrigin, Advised, Carriage, OutcomeKind, Record, RefusalReason, SafResult,
+};
 use domain::request::{Answer, MessageClass};
 
 use super::reconciling::{settles_on, with_day};
@@ -58,7 +60,7 @@ struct Content {
 }
 
 /// The journal, folded.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fold {
     purchase_of: BTreeMap<TransactionId, u32>,
     states: BTreeMap<u32, State>,
@@ -93,8 +95,17 @@ struct State {
 }
 
 impl Fold {
-    pub(super) fn add(&mut self, shard: u16, record: &Record<'_>) {
-        self.totals.entry(shard).or_default().add(record);
+    pub(super) fn add(&mut self, shard: u16, record: &Record<'_>, carriage: Carriage) {
+        let totals = self.totals.entry(shard).or_default();
+        match carriage {
+            Carriage::Fresh => totals.add(record),
+            Carriage::Carried | Carriage::Counted => totals.carry(record, carriage),
+        }
+        self.add_apart(record);
+    }
+
+    /// Takes a record that no shard's totals are about.
+    pub(super) fn add_apart(&mut self, record: &Record<'_>) {
         if let Record::Tombstone(tombstone) = record {
             self.tombstones += 1;
             let purchase = number_of(tombstone.key);
@@ -123,6 +134,22 @@ impl Fold {
             return;
         };
         self.states.entry(*purchase).or_default().add(record);
+    }
+
+    /// What a change of the number of shards has carried over is what there was.
+    pub(super) fn compare_carried(&self, carried: &Self) -> Result<(), Broken> {
+        let both = self.states.keys().chain(carried.states.keys());
+        let mut both = both.map(|purchase| (*purchase, self.state(*purchase)));
+        let lost = both.find(|(purchase, state)| *state != carried.state(*purchase));
+        if let Some((purchase, state)) = lost {
+            let told = carried.state(purchase);
+            let what = format!("purchase {purchase} was {state:?} and became {told:?}");
+            return Err(("carried", what));
+        }
+        if (&self.purchase_of, self.tombstones) != (&carried.purchase_of, carried.tombstones) {
+            return Err(("carried", "ids or tombstones became others".to_string()));
+        }
+        Ok(())
     }
 
     /// An id names one transaction, whatever the wall clock does.
@@ -276,7 +303,7 @@ impl State {
 impl Ledger {
     pub(super) fn journaled(&mut self, shard: u16, record: &Record<'_>) -> Result<(), Broken> {
         self.journal.check_id(record)?;
-        self.journal.add(shard, record);
+        self.journal.add(shard, record, Carriage::Fresh);
         self.journal.totals[&shard].broken()?;
         match record {
             Record::Advised(advised) => self.check_completion(advised),

@@ -21,6 +21,8 @@ pub(super) struct LinkPlace {
     /// This shard's part of the link's numbers.
     pub(super) stans: StanAllocator,
     share: u32,
+    /// Numbers that legs of other shards hold.
+    strange: u32,
 }
 
 /// One connection to an issuer, at its home.
@@ -48,12 +50,19 @@ impl LinkPlace {
             up: false,
             stans: StanAllocator::new(&range, LATE_WINDOW, 1_000, seed),
             share: range.share(),
+            strange: 0,
         }
+    }
+
+    /// Claims a number that a leg of another shard holds: it is free after the next start.
+    pub(super) fn claim_strange(&mut self, stan: Stan) {
+        self.strange += u32::from(self.stans.claim(stan));
     }
 
     /// Numbers that are out, and not at rest.
     pub(super) fn busy(&self) -> i64 {
-        i64::from(self.share) - i64::from(self.stans.free()) - self.stans.late() as i64
+        let used = i64::from(self.share) - i64::from(self.stans.free());
+        used - self.stans.late() as i64 - i64::from(self.strange)
     }
 }
 

@@ -95,6 +95,8 @@ pub(super) struct Plan {
     pub(super) bounds: Bounds,
     pub(super) shape: Shape,
     pub(super) shards: u16,
+    /// Starts that find another number of shards configured.
+    pub(super) deals_anew: u64,
     pub(super) breaker_percent: u8,
 }
 
@@ -263,6 +265,7 @@ impl Plan {
             lines: None,
             shape: Shape::draw(random),
             shards: random.between(1, 4) as u16,
+            deals_anew: 0,
             breaker_percent: random.between(20, 101) as u8,
             bounds: Bounds::draw(random),
             purchases: random.between(20, 70),
@@ -320,6 +323,13 @@ impl Plan {
         self.days = random.permille(700).then(|| Days::draw(random));
     }
 
+    /// From a source of its own, for the same reason.
+    pub(super) fn draw_shards(&mut self, random: &mut Random) {
+        if random.permille(500) {
+            self.deals_anew = random.between(100, 600);
+        }
+    }
+
     /// Whether the table may have forgotten a transaction before the run is over.
     pub(super) const fn is_forgetful(&self) -> bool {
         self.bounds.transactions_max < 256
@@ -365,6 +375,7 @@ impl Plan {
             shed: 0,
             shape: self.shape,
             shards: self.shards,
+            deals_anew: 0,
             breaker_percent: self.breaker_percent,
             power: 0,
             write_error: 0,

@@ -1,14 +1,14 @@
 //! PostgreSQL as a table set with a watermark, and the applier in front of it: commits whose
 //! outcome is unknown, refusals, failover to an older state.
 
+use domain::Record;
 use domain::ids::Lsn;
 use persistence::batch;
-use persistence::identity::JournalUuid;
-use persistence::recovery::{Watermark, judge_watermark};
+use persistence::identity::{Identity, JournalUuid};
+use persistence::recovery::{Found, Watermark, judge_watermark};
 
 use super::Driver;
-use super::disk::{Disk, block};
-use super::journal::Journal;
+use super::disk::{Disk, block, folder};
 use super::ledger::Broken;
 use super::plan::Plan;
 use super::random::Random;
@@ -25,6 +25,16 @@ pub(super) struct Row {
     lsn: u64,
     /// Of the record's bytes.
     hash: u64,
+    /// Of what it says of a transaction, wherever it stands; `None` of what is no row.
+    event: Option<u64>,
+}
+
+/// A journal as an applier reads it.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) identity: Identity,
+    pub(super) found: Found,
+    pub(super) durable: Lsn,
 }
 
 /// One life of an applier, over one shard's journal.
@@ -67,6 +77,11 @@ impl Table {
         self.rows.truncate(self.watermark as usize);
     }
 
+    /// What the rows say of transactions.
+    pub(super) fn events(&self) -> impl Iterator<Item = u64> {
+        self.rows.iter().filter_map(|row| row.event)
+    }
+
     /// S5, at every commit.
     pub(super) fn check(&self) -> Result<(), Broken> {
         let dense = self.rows.len() as u64 == self.watermark
@@ -79,13 +94,18 @@ impl Table {
     }
 
     /// S5, in whole: the rows are what the journal says up to the watermark.
-    pub(super) fn compare(&self, disk: &Disk, journal: &Journal) -> Result<(), Broken> {
+    pub(super) fn compare(
+        &self,
+        driver: Driver,
+        disk: &Disk,
+        journal: &Source,
+    ) -> Result<(), Broken> {
         let mut applier = Applier::default();
         applier.seek(0, disk, journal);
         let mut rows = Vec::new();
         while (rows.len() as u64) < self.watermark {
             let before = rows.len();
-            applier.read(disk, journal, self.watermark);
+            applier.read(driver, (disk, journal), self.watermark);
             rows.append(&mut applier.ahead);
             if rows.len() == before {
                 break;
@@ -106,7 +126,7 @@ impl Applier {
         &mut self,
         driver: Driver,
         table: &mut Table,
-        (disk, journal): (&Disk, &Journal),
+        (disk, journal): (&Disk, &Source),
         plan: &Plan,
         random: &mut Random,
     ) -> Result<(), Broken> {
@@ -124,7 +144,7 @@ impl Applier {
             self.seek(table.watermark, disk, journal);
             return Ok(());
         };
-        self.read(disk, journal, journal.durable().0);
+        self.read(driver, (disk, journal), journal.durable.0);
         let most = random.between(1, 60) as usize;
         let rows: Vec<Row> = self.ahead.iter().take(most).copied().collect();
         if rows.is_empty() {
@@ -165,25 +185,25 @@ impl Applier {
         Ok(())
     }
 
-    fn seek(&mut self, after: u64, disk: &Disk, journal: &Journal) {
-        let shard = journal.identity.shard.0;
-        self.cursor = disk.numbers(shard).first().map(|number| (*number, 1));
+    fn seek(&mut self, after: u64, disk: &Disk, journal: &Source) {
+        let folder = folder(&journal.identity);
+        self.cursor = disk.numbers(folder).first().map(|number| (*number, 1));
         self.next = after + 1;
         self.ahead.clear();
     }
 
     /// Reads records up to `upto`, one batch at a time, until some are there.
-    fn read(&mut self, disk: &Disk, journal: &Journal, upto: u64) {
-        let shard = journal.identity.shard.0;
+    fn read(&mut self, driver: Driver, (disk, journal): (&Disk, &Source), upto: u64) {
+        let folder = folder(&journal.identity);
         while self.ahead.is_empty() && self.next <= upto {
             let Some((number, at)) = self.cursor else {
                 return;
             };
-            let newest = disk.numbers(shard).last().copied().unwrap_or(0);
+            let newest = disk.numbers(folder).last().copied().unwrap_or(0);
             if number > newest {
                 return;
             }
-            let bytes = disk.read((shard, number));
+            let bytes = disk.read((folder, number));
             let rest = bytes.get(block(at as u64)..).unwrap_or_default();
             let Some((header, found)) = batch::open(journal.identity.journal, rest) else {
                 // The end of this segment; damage waits for people.
@@ -205,6 +225,10 @@ impl Applier {
                     self.ahead.push(Row {
                         lsn: decoded.lsn.0,
                         hash: hash(bytes),
+                        event: match decoded.carriage.is_carried() {
+                            true if driver != Driver::CopiesCarried => None,
+                            true | false => event(&decoded.record),
+                        },
                     });
                     self.next = decoded.lsn.0 + 1;
                 }
@@ -212,6 +236,16 @@ impl Applier {
             let blocks = header.extent() / persistence::batch::BLOCK as u64;
             self.cursor = Some((number, at + blocks as usize));
         }
+    }
+}
+
+/// What makes a record of a transaction one of its kind.
+fn event(record: &Record<'_>) -> Option<u64> {
+    match record {
+        Record::Intent(_) | Record::Outcome(_) | Record::Advised(_) | Record::Tombstone(_) => {
+            Some(hash(format!("{record:?}").as_bytes()))
+        }
+        _ => None,
     }
 }
 

@@ -1,29 +1,32 @@
 //! Bits that rot where something convicts them: before the last good batch of a journal.
 
 use persistence::batch::{self, BLOCK};
-use persistence::identity::JournalUuid;
+use persistence::identity::Identity;
 
-use super::disk::{Disk, FileId};
+use super::disk::{Disk, FileId, folder};
 use super::random::Random;
 
 /// A byte whose damage a start must refuse: in an earlier segment, in the header of the last one,
 /// or in a batch that a later one follows.
 pub(super) fn convicted(
     disk: &Disk,
-    shard: u16,
-    journal: JournalUuid,
+    identity: &Identity,
     random: &mut Random,
 ) -> Option<(FileId, usize)> {
-    let numbers = disk.numbers(shard);
+    let folder = folder(identity);
+    let numbers = disk.numbers(folder);
     let last = *numbers.last()?;
     let number = numbers[random.below(numbers.len() as u64) as usize];
-    let file = (shard, number);
+    let file = (folder, number);
     let bytes = disk.read(file);
     if number < last {
         return Some((file, random.below(bytes.len() as u64) as usize));
     }
     let (mut at, mut newest) = (BLOCK, BLOCK);
-    while let Some((header, _)) = bytes.get(at..).and_then(|rest| batch::open(journal, rest)) {
+    while let Some((header, _)) = bytes
+        .get(at..)
+        .and_then(|rest| batch::open(identity.journal, rest))
+    {
         newest = at;
         at += header.extent() as usize;
     }

@@ -121,4 +121,12 @@ seen! {
     totals_left_to_people,
     /// Answers that say when they settle.
     settled_on,
+    /// Starts with another number of shards.
+    dealt_anew,
+    /// Those that were cut short.
+    dealt_in_part,
+    /// Those that were refused because fewer shards have too little room.
+    dealt_too_small,
+    /// Records that were carried over.
+    carried,
 }

@@ -3,6 +3,7 @@
 
 mod act;
 mod advising;
+mod importing;
 mod issuing;
 mod owed_first;
 mod past;
@@ -30,6 +31,7 @@ use super::journal::{FLUSH_SLOW, Journal, Step};
 use super::ledger::{Broken, Ledger};
 use super::link::{Link, LinkPlace, PENDING_MAX};
 use super::plan::Plan;
+use super::postgres::Source;
 use super::random::Random;
 use super::seen::Seen;
 use super::words::{Ask, Event, Held, Inside, MS, Message, OutboundId, Purpose, Said, WALL};
@@ -38,6 +40,7 @@ use act::tell_acquirer;
 use owed_first::OwedHere;
 use reconciling::Reconciling;
 
+pub(super) use importing::Old;
 pub(super) use past::Past;
 pub(super) use start::{Begin, NotStarted};
 
@@ -309,6 +312,15 @@ impl Shard {
             && totals
             && self.reconciling.is_idle()
             && self.journal.durable() == self.journal.last()
+    }
+
+    /// The journal as an applier reads it.
+    pub(super) fn source(&self) -> Source {
+        Source {
+            identity: self.journal.identity,
+            found: self.journal.found.clone(),
+            durable: self.journal.durable(),
+        }
     }
 
     /// For people.

@@ -9,14 +9,14 @@ use domain::reconciliation::{
     BusinessDay, DAYS_KEPT, DayTotals, Effect, Figure, Kind, Party, Reconciled, ReconciliationDone,
     ReconciliationOwed, Totals,
 };
-use domain::record::{Record, SafOwed};
+use domain::record::{Carriage, Record, SafOwed};
 use domain::request::{Facts, MessageClass};
 
 use super::ledger::Broken;
 use super::reconciling::day_in;
 
 /// Of one shard.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shadow {
     days: BTreeMap<Party, Day>,
     buckets: BTreeMap<(Party, SettlementDate), Bucket>,
@@ -54,14 +54,18 @@ impl Shadow {
         let id = record.transaction();
         match record {
             Record::Intent(intent) => {
-                self.note(id, &intent.facts, Party::Issuer(intent.leg.issuer))
+                if !self.days.is_empty() {
+                    self.note(id, &intent.facts, Party::Issuer(intent.leg.issuer));
+                }
             }
             Record::Outcome(outcome) if outcome.is_approval() => {
                 let told = outcome.answer.amount.map(|amount| amount.minor());
                 self.approve(id, told, day_in(outcome.answer.fields));
             }
             Record::Advised(advised) => {
-                if let Some(leg) = advised.leg {
+                if let Some(leg) = advised.leg
+                    && !self.days.is_empty()
+                {
                     self.note(id, &advised.facts, Party::Issuer(leg.issuer));
                     if advised.is_approval() {
                         self.approve(id, None, None);
@@ -89,6 +93,57 @@ impl Shadow {
             | Record::LateResponse(_)
             | Record::AdviceDone(_)
             | Record::Operated(_) => {}
+        }
+    }
+
+    /// Takes a record that was carried over: what it did is in the totals that follow it.
+    pub(super) fn carry(&mut self, record: &Record<'_>, carriage: Carriage) {
+        let id = record.transaction();
+        let counts = carriage == Carriage::Counted;
+        match record {
+            Record::Intent(intent) => {
+                self.note(id, &intent.facts, Party::Issuer(intent.leg.issuer));
+            }
+            Record::Advised(advised) => {
+                if let Some(leg) = advised.leg {
+                    self.note(id, &advised.facts, Party::Issuer(leg.issuer));
+                }
+                self.stand(id, None, counts);
+            }
+            Record::Outcome(outcome) => {
+                let told = outcome.answer.amount.map(|amount| amount.minor());
+                self.stand(id, told, counts);
+            }
+            Record::SafOwed(owed) if owed.takes_back() => {
+                let stays = owed.replacement.map_or(0, |amount| amount.minor());
+                if let Some(counted) = self.counted.get_mut(&id) {
+                    counted.left = counted.left.map(|_| stays);
+                }
+            }
+            Record::Totals(totals) => {
+                let bucket = Bucket {
+                    totals: totals.totals,
+                    is_closed: totals.is_closed,
+                };
+                self.buckets.insert((totals.party, totals.date), bucket);
+            }
+            Record::Refused(_)
+            | Record::SafOwed(_)
+            | Record::SafDone(_)
+            | Record::Tombstone(_)
+            | Record::LateResponse(_)
+            | Record::AdviceDone(_)
+            | Record::Operated(_)
+            | Record::Day(_)
+            | Record::Reconciled(_)
+            | Record::ReconciliationOwed(_)
+            | Record::ReconciliationDone(_) => self.add(record),
+        }
+    }
+
+    fn stand(&mut self, id: TransactionId, told: Option<u64>, counts: bool) {
+        if let Some(counted) = self.counted.get_mut(&id).filter(|_| counts) {
+            counted.left = Some(told.unwrap_or(counted.asked));
         }
     }
 
@@ -134,9 +189,6 @@ impl Shadow {
     }
 
     fn note(&mut self, id: TransactionId, facts: &Facts, issuer: Party) {
-        if self.days.is_empty() {
-            return;
-        }
         let is_credit = facts.processing_code.as_bytes().starts_with(b"2");
         let kind = match facts.class {
             MessageClass::Authorisation => Kind::Authorisation,

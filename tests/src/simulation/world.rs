@@ -4,18 +4,18 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BinaryHeap;
 
-use domain::ids::{LinkId, Lsn};
-use persistence::identity::JournalUuid;
+use domain::ids::{LinkId, Lsn, NodeId, ShardId};
+use persistence::identity::{Identity, JournalUuid};
 
 use super::acquirer::{Acquirer, Moves};
 use super::bytes::Lines;
-use super::disk::Disk;
+use super::disk::{Disk, Folder};
 use super::focus::Focus;
 use super::issuer::Issuer;
 use super::journal::Stop;
 use super::ledger::{Broken, Fold, Ledger};
 use super::plan::Plan;
-use super::postgres::{Applier, Table};
+use super::postgres::{Applier, Source, Table};
 use super::random::Random;
 use super::reconciling::Reconciler;
 use super::rot;
@@ -28,8 +28,10 @@ use super::{Driver, Extent, Report, Violation};
 mod carry;
 mod close;
 mod days;
+mod importing;
 mod streams;
 
+use importing::Sealed;
 use streams::Streams;
 
 #[derive(Debug)]
@@ -48,6 +50,13 @@ pub(super) struct World {
     shards: Vec<Shard>,
     in_mesh: u64,
     life: u64,
+    /// Of the journal; the manifest says so.
+    generation: u32,
+    /// The number of shards that is configured, if the journal has another.
+    configured: Option<u16>,
+    /// The generations before, and what of them no shard knows any more.
+    sealed: Vec<Sealed>,
+    forgotten: Fold,
     wires: Vec<Wire>,
     streams: Vec<Streams>,
     /// Requests to one issuer arrive in order.
@@ -69,14 +78,28 @@ pub(super) struct World {
     wall_ahead: i64,
 }
 
-/// The journal of the node.
-const JOURNAL: JournalUuid = JournalUuid(*b"a simulated node");
+/// The journals of the node, before the number of their generation.
+const JOURNAL: [u8; 16] = *b"a simulated n\0\0\0";
 
 /// Tells the source of what only business days need from others.
 const DAYS: u64 = 0xDA75;
+/// And of changes of the number of shards.
+const SHARDS: u64 = 0x5A4D;
 
 /// Calm has this long to settle everything.
 const CALM_MS: u64 = 1_200_000;
+
+fn identity(generation: u32, shard: u16, shards: u16) -> Identity {
+    let mut journal = JOURNAL;
+    journal[13..].copy_from_slice(&generation.to_be_bytes()[1..]);
+    Identity {
+        journal: JournalUuid(journal),
+        node: NodeId(1),
+        generation,
+        shard: ShardId(shard),
+        shards,
+    }
+}
 
 impl World {
     pub(super) fn new(seed: u64, driver: Driver, focus: Option<Focus>, extent: Extent) -> Self {
@@ -91,6 +114,9 @@ impl World {
         }
         if focus.is_none() && extent >= Extent::Days {
             plan.draw_days(&mut Random::new(seed.rotate_left(32) ^ DAYS));
+        }
+        if focus.is_none() && extent >= Extent::Shards {
+            plan.draw_shards(&mut Random::new(seed.rotate_left(32) ^ SHARDS));
         }
         if driver == Driver::KeepsHalfFrames {
             plan.link_flaps = 60;
@@ -112,6 +138,10 @@ impl World {
             shards: Vec::new(),
             in_mesh: 0,
             life: 0,
+            generation: 1,
+            configured: None,
+            sealed: Vec::new(),
+            forgotten: Fold::default(),
             wires: (0..LINKS).map(|_| Wire::default()).collect(),
             streams: (0..LINKS).map(|_| Streams::default()).collect(),
             arrived: vec![0; issuers],
@@ -256,6 +286,7 @@ impl World {
             durable.eq(self.tables.iter().map(Table::watermark))
         };
         idle && self.in_mesh == 0
+            && self.sealed.iter().all(Sealed::is_drained)
             && self.acquirer.customers() == self.plan.purchases
             && self.acquirer.is_content()
             && self.reconciler.is_content()
@@ -339,6 +370,9 @@ impl World {
                 for table in &mut self.tables {
                     table.fall_back(self.random.below(40));
                 }
+                for sealed in &mut self.sealed {
+                    sealed.table.fall_back(self.random.below(40));
+                }
             }
             Event::Calm => self.begin_calm(),
         }
@@ -349,7 +383,7 @@ impl World {
         self.plan.calm();
         self.is_calm = true;
         self.calm_since = self.now;
-        if (0..self.plan.shards).any(|shard| self.disk.is_damaged(shard)) {
+        if (0..self.plan.shards).any(|shard| self.disk.is_damaged(self.folder(shard))) {
             // The applier has met what it cannot read: people stop the process.
             self.crash(false);
         }
@@ -414,8 +448,11 @@ impl World {
             }
         }
         let rotten = self.rot();
+        if !self.take_up(cut_short)? {
+            return Ok(());
+        }
         let mut events = Vec::new();
-        let (mut fold, mut past) = (Fold::default(), Past::default());
+        let (mut fold, mut past) = (self.forgotten.clone(), Past::default());
         let mut asks = Vec::new();
         let mut shards = Vec::new();
         for shard in 0..self.plan.shards {
@@ -424,8 +461,7 @@ impl World {
             let begin = Begin {
                 driver: self.driver,
                 life: self.life,
-                shard,
-                shards: self.plan.shards,
+                identity: self.identity(shard),
                 watermark: (!away).then_some(Lsn(watermark)),
                 cut_short,
             };
@@ -434,7 +470,10 @@ impl World {
             match started {
                 Ok(shard) => shards.push(shard),
                 Err(NotStarted::Broken(broken)) => return Err(broken),
-                Err(NotStarted::Stop(stop)) => return self.not_started(shard, &stop),
+                Err(NotStarted::Stop(stop)) => {
+                    return self.not_started(self.folder(shard), &stop);
+                }
+                Err(NotStarted::TooSmall(what)) => return Err(("recovery", what)),
             }
         }
         if let Some(place) = rotten {
@@ -444,11 +483,19 @@ impl World {
         self.ledger.survived(fold)?;
         self.shards = shards;
         self.appliers = self.tables.iter().map(|_| Applier::default()).collect();
+        for sealed in &mut self.sealed {
+            sealed.applier = Applier::default();
+        }
         self.in_each(|shard, around| {
             shard.count_past(&past, around);
             shard.check_past(&past, around)
         })?;
         self.in_each(Shard::close_open)?;
+        let strange = self.shards.iter().flat_map(Shard::strange_stans);
+        let strange: Vec<_> = strange.collect();
+        for shard in &mut self.shards {
+            shard.claim_strange(&strange);
+        }
         for link in (0..LINKS).map(LinkId) {
             if self.wires[usize::from(link.0)].up {
                 self.link(link, true)?;
@@ -470,26 +517,27 @@ impl World {
             return None;
         }
         let shard = self.random.below(u64::from(self.plan.shards)) as u16;
-        let place = rot::convicted(&self.disk, shard, JOURNAL, &mut self.random);
+        let identity = self.identity(shard);
+        let place = rot::convicted(&self.disk, &identity, &mut self.random);
         let (file, at) = place?;
         self.disk.flip(file, at, &mut self.random);
-        Some((file.0, file.1, at))
+        Some((file.0.1, file.1, at))
     }
 
     /// A start that was refused has to have a reason outside of the switch; then people mend it.
-    fn not_started(&mut self, shard: u16, stop: &Stop) -> Result<(), Broken> {
+    fn not_started(&mut self, folder: Folder, stop: &Stop) -> Result<(), Broken> {
         match stop {
             Stop::Interrupted => {
                 self.counts.interrupted += 1;
                 self.disk.lose_power(&mut self.random);
             }
             Stop::Refused(refusal) => {
-                if !self.disk.is_damaged(shard) {
+                if !self.disk.is_damaged(folder) {
                     return Err(("recovery", format!("refused a good journal: {refusal}")));
                 }
                 self.counts.refused += 1;
                 self.disk.sweep();
-                self.disk.repair(shard);
+                self.disk.repair(folder);
             }
         }
         let pause = self.random.between(10, 500) * MS;
@@ -499,27 +547,43 @@ impl World {
 
     /// The appliers of all shards look for work.
     fn apply(&mut self) -> Result<(), Broken> {
+        if !self.apply_sealed()? {
+            return Ok(());
+        }
         for (id, shard) in (0_u16..).zip(&self.shards) {
-            let (index, source) = (usize::from(id), (&self.disk, &shard.journal));
+            let (index, source) = (usize::from(id), (&self.disk, &shard.source()));
             let (applier, table) = (&mut self.appliers[index], &mut self.tables[index]);
             let step = applier.step(self.driver, table, source, &self.plan, &mut self.random);
             if let Err(("recovery", _)) = &step
-                && self.disk.is_damaged(id)
+                && self.disk.is_damaged(self.folder(id))
             {
                 // The process stops; people mend what the late check has found.
                 self.counts.refused += 1;
                 self.crash(false);
-                self.disk.repair(id);
+                self.disk.repair(self.folder(id));
                 return Ok(());
             }
             step?;
         }
+        self.apply_later();
+        Ok(())
+    }
+
+    fn apply_later(&mut self) {
         if !self.shards.is_empty() {
             let life = self.life;
             let pause = self.random.between(5, 200) * MS;
             self.later(pause, Event::Apply { life });
         }
-        Ok(())
+    }
+
+    /// The journal of a shard, in the generation in force.
+    fn identity(&self, shard: u16) -> Identity {
+        identity(self.generation, shard, self.plan.shards)
+    }
+
+    const fn folder(&self, shard: u16) -> Folder {
+        (self.generation, shard)
     }
 
     fn around<'a>(&'a mut self, events: &'a mut Vec<(u64, Event)>) -> Around<'a> {

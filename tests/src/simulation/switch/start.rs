@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ResponseCode;
-use domain::ids::{NodeId, ShardId};
+use domain::ids::NodeId;
 use domain::pan::PanToken;
 use domain::record::{Carriage, Record};
-use persistence::identity::{Identity, JournalUuid};
+use persistence::identity::Identity;
 use risk_inline::Policy;
 use risk_inline::list::ListSpec;
 use risk_inline::policy::{AmountLimit, VelocityLimit, VelocityWindow};
@@ -29,8 +29,7 @@ use crate::simulation::reconciling::parties;
 pub(in crate::simulation) struct Begin {
     pub(in crate::simulation) driver: Driver,
     pub(in crate::simulation) life: u64,
-    pub(in crate::simulation) shard: u16,
-    pub(in crate::simulation) shards: u16,
+    pub(in crate::simulation) identity: Identity,
     pub(in crate::simulation) watermark: Option<Lsn>,
     /// How often the power fails between two steps, in permille.
     pub(in crate::simulation) cut_short: u64,
@@ -41,6 +40,8 @@ pub(in crate::simulation) struct Begin {
 pub(in crate::simulation) enum NotStarted {
     Stop(Stop),
     Broken(Broken),
+    /// What there is does not fit.
+    TooSmall(String),
 }
 
 impl Driver {
@@ -55,19 +56,17 @@ impl Driver {
             _ => 1,
         }
     }
+
+    /// As what recovery takes a record in.
+    pub(super) const fn taken(self, carriage: Carriage) -> Carriage {
+        match self {
+            Self::CountsCarried => Carriage::Fresh,
+            _ => carriage,
+        }
+    }
 }
 
 impl Begin {
-    const fn identity(&self) -> Identity {
-        Identity {
-            journal: JournalUuid(*b"a simulated node"),
-            node: NodeId(1),
-            generation: 1,
-            shard: ShardId(self.shard),
-            shards: self.shards,
-        }
-    }
-
     /// Starts out of the journal. `fold` gathers what the records say, `past` what of it the homes
     /// of accounts are to count; `asks` what a null control sends again.
     pub(in crate::simulation) fn start(
@@ -83,19 +82,19 @@ impl Begin {
         let mut refused = None;
         let driver = self.driver;
         let mut owed_here = OwedHere::default();
-        let mut on_record = |_: Lsn, record: &Record<'_>, _: Carriage| {
+        let mut on_record = |_: Lsn, record: &Record<'_>, carriage: Carriage| {
             let id = record.transaction();
             if hidden.contains(&id) {
                 return;
             }
-            fold.add(self.shard, record);
+            fold.add(self.shard(), record, carriage);
             owed_here.note(record, 0);
             let times = driver.times_recovered(record);
             if times > 0 {
-                past.add(record, self.shard, &engine, driver);
+                past.add(record, self.shard(), &engine, driver);
             }
             for _ in 0..times {
-                if let Err(error) = engine.recover(record, now) {
+                if let Err(error) = engine.recover_as(record, driver.taken(carriage), now) {
                     refused.get_or_insert(error);
                 }
             }
@@ -109,16 +108,20 @@ impl Begin {
         engine.resume_at(Lsn(journal.found.last.0 + 1));
         let latest: Vec<(LinkId, Stan)> = engine.latest_stans().collect();
         engine.recovered(now).map_err(broken)?;
-        let mut shard = self.shard(engine, (risk, stand_in), journal, around);
+        let mut shard = self.build(engine, (risk, stand_in), journal, around);
         for (link, stan) in latest {
             shard.places[usize::from(link.0)].stans.go_on_after(stan);
         }
         Ok(Shard { owed_here, ..shard })
     }
 
-    fn recovery<'a>(&self, around: &'a mut Around<'_>) -> Start<'a> {
+    const fn shard(&self) -> u16 {
+        self.identity.shard.0
+    }
+
+    pub(super) fn recovery<'a>(&self, around: &'a mut Around<'_>) -> Start<'a> {
         Start {
-            identity: self.identity(),
+            identity: self.identity,
             shape: around.plan.shape,
             watermark: self.watermark,
             driver: self.driver,
@@ -151,14 +154,14 @@ impl Begin {
         open.into_keys().collect()
     }
 
-    fn shard(
+    fn build(
         &self,
         engine: Engine,
         (risk, stand_in): (RiskEngine, Vec<RiskEngine>),
         journal: Journal,
         around: &Around<'_>,
     ) -> Shard {
-        let (shard, shards) = (self.shard, self.shards);
+        let (shard, shards) = (self.shard(), self.identity.shards);
         let torn = journal.found.torn.is_some();
         let seed = self.life * 31 + u64::from(shard);
         let links = (0..LINKS).map(LinkId);
@@ -218,11 +221,11 @@ impl Shard {
     }
 }
 
-fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
+pub(super) fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
     let bounds = around.plan.bounds;
     Settings {
         node: NodeId(1),
-        shard: ShardId(begin.shard),
+        shard: begin.identity.shard,
         start: begin.life as u32,
         transactions_max: bounds.transactions_max as usize,
         inflight_max: bounds.inflight_max as usize,

@@ -12,8 +12,9 @@ impl World {
             self.counts.put_off += shard.journal.put_off;
         }
         for (table, shard) in self.tables.iter().zip(&self.shards) {
-            table.compare(&self.disk, &shard.journal)?;
+            table.compare(self.driver, &self.disk, &shard.source())?;
         }
+        self.check_sealed()?;
         let ahead = self.issuers.iter().map(|issuer| issuer.completions_ahead);
         self.counts.completions_ahead = ahead.sum();
         let asked = self.issuers.iter().map(|issuer| issuer.completions_asked);
@@ -72,14 +73,13 @@ impl World {
     /// What lies on the disk says what was journaled: read again as a start would.
     fn check_journal(&mut self) -> Result<(), Broken> {
         self.life += 1;
-        let (mut fold, mut past) = (Fold::default(), Past::default());
+        let (mut fold, mut past) = (self.forgotten.clone(), Past::default());
         let mut events = Vec::new();
         for shard in 0..self.plan.shards {
             let begin = Begin {
                 driver: self.driver,
                 life: self.life,
-                shard,
-                shards: self.plan.shards,
+                identity: self.identity(shard),
                 watermark: Some(Lsn(self.tables[usize::from(shard)].watermark())),
                 cut_short: 0,
             };
@@ -88,7 +88,10 @@ impl World {
             match started {
                 Ok(_) => {}
                 Err(NotStarted::Broken(broken)) => return Err(broken),
-                Err(NotStarted::Stop(_)) if self.disk.is_damaged(shard) => return Ok(()),
+                Err(NotStarted::TooSmall(what)) => return Err(("recovery", what)),
+                Err(NotStarted::Stop(_)) if self.disk.is_damaged(self.folder(shard)) => {
+                    return Ok(());
+                }
                 Err(NotStarted::Stop(stop)) => return Err(("recovery", format!("{stop:?}"))),
             }
         }
