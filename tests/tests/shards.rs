@@ -172,7 +172,7 @@ fn acquirers_issuers_journals_and_postgresql_agree_over_every_count() {
         Node::start(Build::Product, &state, issuers.addresses(), &environment).unwrap()
     };
     let mut acks: Vec<PathBuf> = Vec::new();
-    for (seed, count) in (1..).zip(["1", "2", "1", "2", "5"]) {
+    for (seed, count) in (1_u32..).zip(["1", "2", "1", "2", "5"]) {
         if seed > 1 {
             kill_in_mid_change(&state, &issuers, seed, count);
         }
@@ -182,7 +182,7 @@ fn acquirers_issuers_journals_and_postgresql_agree_over_every_count() {
             duration: "4s".to_owned(),
             warmup: "1s".to_owned(),
             timeout: "5s".to_owned(),
-            seed,
+            seed: u64::from(seed),
             connections: 8,
             more: Vec::new(),
         };

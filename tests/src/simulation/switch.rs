@@ -318,7 +318,7 @@ impl Shard {
     pub(super) fn source(&self) -> Source {
         Source {
             identity: self.journal.identity,
-            found: self.journal.found.clone(),
+            found: self.journal.found,
             durable: self.journal.durable(),
         }
     }

@@ -366,14 +366,7 @@ impl World {
             Event::Restart => return self.restart(),
             Event::Apply { life } if life == self.life => return self.apply(),
             Event::Apply { .. } => {}
-            Event::Failover => {
-                for table in &mut self.tables {
-                    table.fall_back(self.random.below(40));
-                }
-                for sealed in &mut self.sealed {
-                    sealed.table.fall_back(self.random.below(40));
-                }
-            }
+            Event::Failover => self.fall_back(),
             Event::Calm => self.begin_calm(),
         }
         Ok(())
@@ -482,20 +475,13 @@ impl World {
         }
         self.ledger.survived(fold)?;
         self.shards = shards;
-        self.appliers = self.tables.iter().map(|_| Applier::default()).collect();
-        for sealed in &mut self.sealed {
-            sealed.applier = Applier::default();
-        }
+        self.begin_to_apply();
         self.in_each(|shard, around| {
             shard.count_past(&past, around);
             shard.check_past(&past, around)
         })?;
         self.in_each(Shard::close_open)?;
-        let strange = self.shards.iter().flat_map(Shard::strange_stans);
-        let strange: Vec<_> = strange.collect();
-        for shard in &mut self.shards {
-            shard.claim_strange(&strange);
-        }
+        self.claim_strange();
         for link in (0..LINKS).map(LinkId) {
             if self.wires[usize::from(link.0)].up {
                 self.link(link, true)?;

@@ -1,5 +1,5 @@
-//! What a change of the number of shards asks of the shards: the old ones are read to their end, and
-//! numbers that legs hold in the parts of others are claimed there.
+//! What a change of the number of shards asks of the shards: the old ones are read to their end,
+//! and numbers that legs hold in the parts of others are claimed there.
 
 use domain::record::{Carriage, Record};
 use domain::time::WallTime;

@@ -181,7 +181,7 @@ impl World {
             self.sealed.push(Sealed {
                 source: Source {
                     identity: self.identity(shard),
-                    found: old.found.clone(),
+                    found: old.found,
                     durable: old.found.last,
                 },
                 table,
@@ -237,8 +237,34 @@ impl World {
     }
 }
 
+impl World {
+    /// Numbers that legs hold in the parts of other shards are claimed there.
+    pub(super) fn claim_strange(&mut self) {
+        let strange = self.shards.iter().flat_map(Shard::strange_stans);
+        let strange: Vec<_> = strange.collect();
+        for shard in &mut self.shards {
+            shard.claim_strange(&strange);
+        }
+    }
+}
+
 /// PostgreSQL.
 impl World {
+    pub(super) fn fall_back(&mut self) {
+        let sealed = self.sealed.iter_mut().map(|sealed| &mut sealed.table);
+        for table in self.tables.iter_mut().chain(sealed) {
+            table.fall_back(self.random.below(40));
+        }
+    }
+
+    /// Appliers of a new life know nothing.
+    pub(super) fn begin_to_apply(&mut self) {
+        self.appliers = self.tables.iter().map(|_| Applier::default()).collect();
+        for sealed in &mut self.sealed {
+            sealed.applier = Applier::default();
+        }
+    }
+
     /// The older generation first, to its end. `false` while it is not there.
     pub(super) fn apply_sealed(&mut self) -> Result<bool, Broken> {
         let open = |sealed: &&mut Sealed| !sealed.is_drained();
