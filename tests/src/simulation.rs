@@ -30,6 +30,7 @@ mod reconciling;
 mod rot;
 mod seen;
 mod switch;
+mod switches;
 mod totals;
 mod wire;
 mod words;
@@ -124,6 +125,12 @@ pub enum Driver {
     CountsCarried,
     /// Copies to PostgreSQL what was carried over.
     CopiesCarried,
+    /// Passes on approvals of less than was asked for, whatever the session takes.
+    PassesPartials,
+    /// Treats a duplicate as a repeat, whatever the session wants.
+    AnswersDuplicates,
+    /// Does not look at how much a session may complete.
+    CompletesWithoutLimit,
 }
 
 /// How much of the world takes part: each has what is above it too. Seeds that have shown a fault
@@ -138,11 +145,13 @@ pub enum Extent {
     Days,
     /// Starts with another number of shards.
     Shards,
+    /// What sessions and issuers ask for where practice differs.
+    Switches,
 }
 
 impl Extent {
     /// All that a seed draws.
-    pub const WHOLE: Self = Self::Shards;
+    pub const WHOLE: Self = Self::Switches;
 }
 
 /// Whether every event is to be printed.

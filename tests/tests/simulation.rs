@@ -78,6 +78,11 @@ fn every_promise_holds_in_every_seed() {
         ("changes of the number of shards", sum.seen.dealt_anew, 50),
         ("changes that were cut short", sum.seen.dealt_in_part, 5),
         ("records that were carried over", sum.seen.carried, 1_000),
+        ("legs of lost links", sum.seen.legs_lost, 5),
+        ("approvals in part", sum.seen.partly_approved, 20),
+        ("refused duplicates", sum.seen.rejected, 50),
+        ("reversals of nothing known", sum.seen.not_found, 50),
+        ("completions above their limit", sum.seen.over_original, 20),
     ]);
 }
 
@@ -355,4 +360,19 @@ fn what_is_carried_over_and_counts_once_more_is_caught() {
 #[test]
 fn what_is_carried_over_and_copied_once_more_is_caught() {
     caught(Driver::CopiesCarried, &["S5"]);
+}
+
+#[test]
+fn an_approval_in_part_that_nobody_can_take_is_caught() {
+    caught(Driver::PassesPartials, &["partial"]);
+}
+
+#[test]
+fn a_duplicate_that_is_answered_where_it_is_to_be_refused_is_caught() {
+    caught(Driver::AnswersDuplicates, &["R5"]);
+}
+
+#[test]
+fn a_completion_above_the_limit_of_its_session_is_caught() {
+    caught(Driver::CompletesWithoutLimit, &["A-08"]);
 }

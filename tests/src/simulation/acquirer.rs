@@ -121,9 +121,13 @@ impl Acquirer {
             declined: false,
             completes: Some(named),
         };
+        let amount = match plan.switches.is_limited() {
+            true => original.amount + random.below(5) * 20,
+            false => original.amount - random.below(2) * 50,
+        };
         let of = Identity {
             number: next,
-            amount: original.amount - random.below(2) * 50,
+            amount,
             stan: (original.stan + 1 + random.below(19) as u32) % 20,
             sent: wall,
             class: MessageClass::Financial,
@@ -296,7 +300,20 @@ impl Acquirer {
         if told.code == ResponseCode::MALFUNCTION {
             return moves;
         }
-        let number = told.ask.of.number;
+        let is_first = matches!(
+            told.ask.what,
+            Asked::Request {
+                transmission: Transmission::First,
+                ..
+            }
+        );
+        let of = told.ask.of;
+        let is_copy = plan.switches.rejects() && is_first && !of.is_advice();
+        if is_copy && told.code == ResponseCode::DUPLICATE {
+            // Which copy it was nobody can tell: a repeat is told what became of it.
+            return moves;
+        }
+        let number = of.number;
         let purchase = &mut self.purchases[number as usize];
         let approved = told.code.is_approval();
         let first = purchase.told.is_none();
@@ -437,7 +454,10 @@ impl Reversal {
     }
 
     fn was_accepted(&self) -> bool {
-        self.acknowledged == Some(ResponseCode::APPROVED)
+        // What is not found is not carried out when it comes.
+        let accepted = [ResponseCode::APPROVED, ResponseCode::ORIGINAL_NOT_FOUND];
+        self.acknowledged
+            .is_some_and(|code| accepted.contains(&code))
     }
 }
 
@@ -467,6 +487,10 @@ impl Purchase {
             .iter()
             .filter(|reversal| reversal.was_accepted());
         let left = accepted.map(|reversal| reversal.stays.unwrap_or(0));
-        Some(left.fold(self.of.amount, u64::min))
+        let approved = match self.told == Some(ResponseCode::PARTIAL_APPROVAL) {
+            true => self.of.amount / 2,
+            false => self.of.amount,
+        };
+        Some(left.fold(approved, u64::min))
     }
 }

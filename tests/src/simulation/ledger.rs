@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ResponseCode;
 use domain::ids::TransactionId;
+use domain::profile::{CompletionLimit, PartialApproval, Profile, SameContent};
 use domain::record::{
     AdviceOrigin, Advised, Carriage, OutcomeKind, Record, RefusalReason, SafResult,
 };
-use domain::request::{Answer, MessageClass};
+use domain::request::{Answer, Facts, MessageClass, Transmission};
 
 use super::reconciling::{settles_on, with_day};
+use super::switches::Switches;
 use super::totals::Shadow;
 use super::words::{Ask, Asked, number_of};
 
@@ -36,6 +38,7 @@ pub(super) struct Ledger {
     journal: Fold,
     /// Answers may say on which day they settle.
     pub(super) names_days: bool,
+    session: Option<Profile>,
     pub(super) replays: u64,
 }
 
@@ -75,6 +78,7 @@ struct State {
     intents: u32,
     closed: u32,
     asked: u64,
+    approved: u64,
     is_approved: bool,
     refused: bool,
     may_have_moved: bool,
@@ -250,7 +254,9 @@ impl State {
                 match outcome.kind {
                     OutcomeKind::Answered if outcome.answer.code.is_approval() => {
                         self.is_approved = true;
-                        self.left = self.asked;
+                        let told = outcome.answer.amount.map(|amount| amount.minor());
+                        self.approved = told.unwrap_or(self.asked);
+                        self.left = self.approved;
                     }
                     OutcomeKind::Answered | OutcomeKind::NotSent => {}
                     OutcomeKind::TimedOut
@@ -295,22 +301,28 @@ impl State {
         self.advised += 1;
         if advised.is_approval() {
             self.is_approved = true;
+            self.approved = self.asked;
             self.left = self.asked;
         }
     }
 }
 
 impl Ledger {
+    pub(super) fn of(switches: &Switches) -> Self {
+        Self {
+            session: Some(switches.session),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn journaled(&mut self, shard: u16, record: &Record<'_>) -> Result<(), Broken> {
         self.journal.check_id(record)?;
         self.journal.add(shard, record, Carriage::Fresh);
         self.journal.totals[&shard].broken()?;
         match record {
             Record::Advised(advised) => self.check_completion(advised),
-            Record::Intent(intent) => self.check_asked(number_of(intent.facts.key), None),
-            Record::Refused(refused) => {
-                self.check_asked(number_of(refused.facts.key), Some(refused.reason))
-            }
+            Record::Intent(intent) => self.check_asked(&intent.facts, None),
+            Record::Refused(refused) => self.check_asked(&refused.facts, Some(refused.reason)),
             _ => Ok(()),
         }
     }
@@ -345,6 +357,10 @@ impl Ledger {
         };
         let is_forwarded = advised.leg.is_some();
         let stands = self.journal.standing(*original) == Standing::Stands;
+        if stands && *standing == Standing::Stands {
+            let ends = (is_forwarded, advised.is_over);
+            self.check_limit(*original, &advised.facts, ends)?;
+        }
         match standing {
             Standing::Reversed if is_forwarded => Err((
                 "A-03",
@@ -359,11 +375,16 @@ impl Ledger {
     }
 
     /// T-12: what was reversed goes to nobody, and what stands is known.
-    fn check_asked(&self, purchase: u32, refused: Option<RefusalReason>) -> Result<(), Broken> {
+    fn check_asked(&self, facts: &Facts, refused: Option<RefusalReason>) -> Result<(), Broken> {
+        let purchase = number_of(facts.key);
         let Some((original, standing)) = self.completes.get(&purchase) else {
             return Ok(());
         };
         let stands = self.journal.standing(*original) == Standing::Stands;
+        if stands && *standing == Standing::Stands {
+            let is_refused = refused == Some(RefusalReason::OverOriginal);
+            self.check_limit(*original, facts, (refused.is_none(), is_refused))?;
+        }
         match (standing, refused) {
             (Standing::Reversed, None) => Err((
                 "T-12",
@@ -380,6 +401,37 @@ impl Ledger {
         }
     }
 
+    /// what is above the limit of its session goes to no issuer, and nothing else is held
+    /// back for it.
+    fn check_limit(
+        &self,
+        original: u32,
+        facts: &Facts,
+        (is_forwarded, is_over): (bool, bool),
+    ) -> Result<(), Broken> {
+        let limit = self.session.map(|session| session.completion);
+        let percent = match limit {
+            Some(CompletionLimit::Above { percent }) => u64::from(percent),
+            Some(CompletionLimit::OfIssuer) | None => u64::MAX,
+        };
+        let most = self
+            .journal
+            .state(original)
+            .left
+            .saturating_mul(percent.saturating_add(100));
+        let passes = facts.amount.minor() * 100 > most;
+        if passes && is_forwarded || is_over && !passes {
+            let what = format!("{} completes {original}, {limit:?}", facts.amount.minor());
+            return Err(("A-08", what));
+        }
+        Ok(())
+    }
+
+    fn rejects(&self) -> bool {
+        let policy = self.session.map(|session| session.same_content);
+        policy == Some(SameContent::Reject)
+    }
+
     pub(super) fn journal(&self) -> &Fold {
         &self.journal
     }
@@ -393,7 +445,8 @@ impl Ledger {
     ) -> Result<(), Broken> {
         let purchase = ask.of.number;
         if let Asked::Reversal { .. } = ask.what {
-            if answer.code.is_approval() {
+            let not_found = answer.code == ResponseCode::ORIGINAL_NOT_FOUND;
+            if answer.code.is_approval() || not_found {
                 self.taken_back.insert(purchase);
             }
             return Ok(());
@@ -407,6 +460,19 @@ impl Ledger {
         }
         if !stored {
             return Ok(());
+        }
+        let is_first = matches!(
+            ask.what,
+            Asked::Request {
+                transmission: Transmission::First,
+                ..
+            }
+        );
+        if is_first && self.rejects() && self.told.contains_key(&purchase) {
+            return Err((
+                "R5",
+                format!("a duplicate of purchase {purchase} was answered"),
+            ));
         }
         let content = Content {
             code: *answer.code.as_bytes(),
@@ -468,9 +534,15 @@ impl Ledger {
             authorisation(purchase)
         };
         let named = answer.authorisation.as_bytes() == own.as_slice();
-        let amount = answer
-            .amount
-            .is_none_or(|amount| amount.minor() == ask.of.amount);
+        let is_part = answer.code == ResponseCode::PARTIAL_APPROVAL;
+        let takes_part = self.session.map(|session| session.partial_approval);
+        if is_part && takes_part != Some(PartialApproval::Pass) {
+            let what = format!("purchase {purchase} was approved in part, which nobody can take");
+            return Err(("partial", what));
+        }
+        let approved = ask.of.amount / if is_part { 2 } else { 1 };
+        let told = answer.amount.map(|amount| amount.minor());
+        let amount = told.map_or(!is_part, |told| told == approved);
         let bytes = match stood_in {
             true => answer.fields.is_empty(),
             false => {

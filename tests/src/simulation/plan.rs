@@ -7,6 +7,7 @@ use super::bytes::Lines;
 use super::focus::CrashPoint;
 use super::random::Random;
 use super::reconciling::Days;
+use super::switches::Switches;
 
 /// Chances are in permille.
 #[derive(Clone, Debug)]
@@ -90,6 +91,7 @@ pub(super) struct Plan {
     pub(super) reports: Reports,
     /// Totals are kept.
     pub(super) days: Option<Days>,
+    pub(super) switches: Switches,
     /// Messages are bytes; else they are what was read of them.
     pub(super) lines: Option<Lines>,
     pub(super) bounds: Bounds,
@@ -262,6 +264,7 @@ impl Plan {
             crash_at: None,
             reports: Reports::default(),
             days: None,
+            switches: Switches::PLAIN,
             lines: None,
             shape: Shape::draw(random),
             shards: random.between(1, 4) as u16,
@@ -400,6 +403,7 @@ impl Plan {
                 ..Reports::default()
             },
             days: self.days.map(Days::calm),
+            switches: self.switches,
             lines: self.lines.map(Lines::calm),
         };
     }

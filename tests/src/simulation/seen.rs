@@ -119,6 +119,16 @@ seen! {
     totals_taken,
     /// Those that people have.
     totals_left_to_people,
+    /// Requests that a lost link had not answered, where that is an end.
+    legs_lost,
+    /// Approvals of less than was asked for.
+    partly_approved,
+    /// Copies that were refused as duplicates.
+    rejected,
+    /// Reversals that were told that nobody knows what they reverse.
+    not_found,
+    /// Completions of more than their session may complete.
+    over_original,
     /// Answers that say when they settle.
     settled_on,
     /// Starts with another number of shards.

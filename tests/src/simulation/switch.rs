@@ -194,21 +194,22 @@ impl Shard {
             None => ask.of.content(),
         };
         self.frames.insert(frame.0, waiting);
+        let profile = around.plan.switches.told(self.driver);
         let remembers = !around.plan.is_forgetful();
         around.ledger.arrived(&ask, remembers);
         let shared = around.plan.bounds.owed_first;
-        if let Some(mut advice) = ask.advice(frame, &content) {
+        if let Some(mut advice) = ask.advice((frame, profile), &content) {
             let account = &mut advice.facts.account;
             account.token = shared.token(account.token);
             self.give(Input::Advice(advice), around)?;
         }
-        if let Some(mut request) = ask.request(frame) {
+        if let Some(mut request) = ask.request(frame, profile) {
             self.owed_here.came(ask.of.number, around.now);
             let account = &mut request.facts.account;
             account.token = shared.token(account.token);
             self.give(Input::Request(request), around)?;
         }
-        if let Some(mut reversal) = ask.reversal(frame) {
+        if let Some(mut reversal) = ask.reversal(frame, profile) {
             reversal.token = reversal.token.map(|token| shared.token(token));
             self.give(Input::Reversal(reversal), around)?;
         }
@@ -562,6 +563,11 @@ impl Shard {
                 Ok(())
             }
             Message::LinkState { link, up } => self.link_state(link, up, around),
+            Message::LegLost { id } => {
+                let (handle, stan) = (id.handle, id.stan);
+                self.counts.legs_lost += 1;
+                self.give(Input::LegLost { handle, stan }, around)
+            }
             Message::Book(message) => self.take_book(*message, around),
         }
     }

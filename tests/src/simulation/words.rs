@@ -5,7 +5,7 @@ use domain::currency::Currency;
 use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Slot, Stan, TransactionId};
 use domain::network::SettlementDate;
 use domain::pan::{Account, PanToken, SealedPan};
-use domain::profile::{CompletionLimit, Profile, ReversalAnswer};
+use domain::profile::{Profile, ReversalAnswer};
 use domain::reconciliation::Verdict;
 use domain::request::{
     Advice, Completion, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, NamedOriginal,
@@ -255,6 +255,10 @@ pub(super) enum Message {
         link: LinkId,
         up: bool,
     },
+    /// To the owner of what a lost link had not answered.
+    LegLost {
+        id: OutboundId,
+    },
     /// Of days and totals.
     Book(Box<BookMessage>),
 }
@@ -460,7 +464,7 @@ impl Identity {
 }
 
 impl Ask {
-    pub(super) fn request(&self, frame: FrameId) -> Option<Request> {
+    pub(super) fn request(&self, frame: FrameId, profile: Profile) -> Option<Request> {
         let Asked::Request {
             transmission,
             other_content,
@@ -479,11 +483,15 @@ impl Ask {
                 None => Completion::No,
                 Some(original) => Completion::Named(original.named()),
             },
-            profile: Profile::PLAIN,
+            profile,
         })
     }
 
-    pub(super) fn advice<'a>(&self, frame: FrameId, fields: &'a [u8]) -> Option<Advice<'a>> {
+    pub(super) fn advice<'a>(
+        &self,
+        (frame, profile): (FrameId, Profile),
+        fields: &'a [u8],
+    ) -> Option<Advice<'a>> {
         let Asked::Request {
             transmission,
             other_content,
@@ -496,14 +504,14 @@ impl Ask {
             frame,
             transmission,
             facts: self.of.facts(other_content),
-            limit: CompletionLimit::OfIssuer,
+            limit: profile.completion,
             original: report.completes.as_ref().map(Original::named),
             reported: report.declined.then_some(ResponseCode::DO_NOT_HONOUR),
             fields,
         })
     }
 
-    pub(super) fn reversal(&self, frame: FrameId) -> Option<Reversal> {
+    pub(super) fn reversal(&self, frame: FrameId, profile: Profile) -> Option<Reversal> {
         let Asked::Reversal {
             transmission,
             serial,
@@ -536,7 +544,7 @@ impl Ask {
             token: (!vague).then_some(facts.account.token),
             amount: kes(amount),
             replacement: stays.map(kes),
-            profile: Profile::PLAIN,
+            profile,
             answered: ReversalAnswer::WhenOwed,
         })
     }

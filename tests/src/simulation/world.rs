@@ -21,6 +21,7 @@ use super::reconciling::Reconciler;
 use super::rot;
 use super::seen::Seen;
 use super::switch::{Around, Begin, ISSUERS, LINKS, NotStarted, Past, Shard, wall};
+use super::switches::Switches;
 use super::wire::Wire;
 use super::words::{Event, Loss, MS};
 use super::{Driver, Extent, Report, Violation};
@@ -118,12 +119,15 @@ impl World {
         if focus.is_none() && extent >= Extent::Shards {
             plan.draw_shards(&mut Random::new(seed.rotate_left(32) ^ SHARDS));
         }
+        if focus.is_none() && extent >= Extent::Switches {
+            plan.switches = Switches::draw(&mut Random::new(seed.rotate_left(16) ^ DAYS));
+        }
         if driver == Driver::KeepsHalfFrames {
             plan.link_flaps = 60;
             plan.lines = Some(Lines::in_pieces(&mut random));
         }
         let issuers = usize::from(ISSUERS);
-        let shards = plan.shards;
+        let (shards, switches) = (plan.shards, plan.switches);
         let mut world = Self {
             seed,
             driver,
@@ -151,7 +155,7 @@ impl World {
             acquirer: Acquirer::default(),
             reconciler: Reconciler::default(),
             disk: Disk::default(),
-            ledger: Ledger::default(),
+            ledger: Ledger::of(&switches),
             counts: Seen::default(),
             is_calm: false,
             calm_since: u64::MAX,

@@ -125,8 +125,8 @@ impl Fold {
         let spent = approved.clone().filter(|state| state.has_amount);
         let own = (
             approved.count() as u64,
-            spent.clone().map(|state| state.asked).sum::<u64>(),
-            spent.map(|state| state.asked - state.left).sum::<u64>(),
+            spent.clone().map(|state| state.approved).sum::<u64>(),
+            spent.map(|state| state.approved - state.left).sum::<u64>(),
         );
         let of_issuers = |party: &Party| matches!(party, Party::Issuer(_));
         let of_acquirer = |party: &Party| matches!(party, Party::Acquirer(_));

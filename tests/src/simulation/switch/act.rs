@@ -170,13 +170,15 @@ impl Shard {
             }
             Counted::Copy(CopyResult::Attached) => self.counts.attached += 1,
             Counted::Copy(CopyResult::Conflict) => self.counts.conflicts += 1,
+            Counted::Copy(CopyResult::Rejected) => self.counts.rejected += 1,
             Counted::StoodIn => self.counts.stood_in += 1,
             Counted::HeldBack => self.counts.held_back += 1,
             Counted::GivenUp(_) => self.counts.given_up += 1,
             Counted::Advice(AdviceResult::Accepted) => self.counts.advised += 1,
-            Counted::Advice(
-                AdviceResult::LeftToPeople | AdviceResult::NoIssuer | AdviceResult::OverOriginal,
-            ) => self.counts.left_to_people += 1,
+            Counted::Advice(AdviceResult::OverOriginal) => self.counts.over_original += 1,
+            Counted::Advice(AdviceResult::LeftToPeople | AdviceResult::NoIssuer) => {
+                self.counts.left_to_people += 1
+            }
             Counted::Advice(AdviceResult::Reversed) => self.counts.advices_buried += 1,
             Counted::Reversal(ReversalResult::InFlight) => self.counts.races += 1,
             Counted::Reversal(ReversalResult::Copy) => self.counts.reversal_copies += 1,
@@ -408,6 +410,13 @@ impl Shard {
         };
         if self.driver == Driver::AnswersAfresh && stored && !answer.code.is_approval() {
             held.fields.extend(around.now.to_be_bytes().iter().take(4));
+        }
+        if answer.code == domain::ResponseCode::PARTIAL_APPROVAL {
+            self.counts.partly_approved += 1;
+        }
+        if answer.code == domain::ResponseCode::ORIGINAL_NOT_FOUND {
+            let is_reversal = matches!(ask.what, Asked::Reversal { .. });
+            self.counts.not_found += u64::from(is_reversal);
         }
         let is_request = matches!(ask.what, Asked::Request { .. }) && !ask.of.is_advice();
         if self.driver == Driver::HoldsApprovals && is_request && answer.code.is_approval() {

@@ -223,7 +223,11 @@ impl Shard {
                     stan,
                     answer,
                 };
-                self.give(input, around)
+                self.give(input, around)?;
+                if !approved && around.plan.switches.cancels_reversals {
+                    self.give(Input::LateDecline { handle, stan }, around)?;
+                }
+                Ok(())
             }
         }
     }
@@ -238,6 +242,12 @@ impl Shard {
         let home = self.homes.get_mut(&link).expect("this is its home");
         home.up = up;
         let sent = std::mem::take(&mut home.sent);
+        let out: Vec<OutboundId> = home.pending.outstanding().map(|(_, id)| id).collect();
+        if around.plan.switches.fails_in_flight && !up {
+            for id in out.into_iter().filter(|id| id.purpose == Purpose::Request) {
+                self.tell(id.owner, Message::LegLost { id }, around);
+            }
+        }
         for to in 0..self.shards {
             self.tell(to, Message::LinkState { link, up }, around);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ResponseCode;
-use domain::ids::NodeId;
+use domain::ids::{NodeId, ShardId};
 use domain::pan::PanToken;
 use domain::record::{Carriage, Record};
 use persistence::identity::Identity;
@@ -238,7 +238,7 @@ pub(super) fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
         issuers: usize::from(ISSUERS),
         duplicate_window: Duration::from_secs(bounds.window_s),
         outside_window: OutsideWindow::Refuse,
-        timeout_answer: ResponseCode::ISSUER_INOPERATIVE,
+        timeout_answer: around.plan.switches.timeout_answer,
         decision_timeout: Duration::from_millis(500),
         saf: SafPolicy {
             response_timeout: Duration::from_secs(3),
