@@ -410,15 +410,10 @@ impl Ledger {
         (is_forwarded, is_over): (bool, bool),
     ) -> Result<(), Broken> {
         let limit = self.session.map(|session| session.completion);
-        let percent = match limit {
-            Some(CompletionLimit::Above { percent }) => u64::from(percent),
-            Some(CompletionLimit::OfIssuer) | None => u64::MAX,
+        let Some(CompletionLimit::Above { percent }) = limit else {
+            return Ok(());
         };
-        let most = self
-            .journal
-            .state(original)
-            .left
-            .saturating_mul(percent.saturating_add(100));
+        let most = self.journal.state(original).left * (u64::from(percent) + 100);
         let passes = facts.amount.minor() * 100 > most;
         if passes && is_forwarded || is_over && !passes {
             let what = format!("{} completes {original}, {limit:?}", facts.amount.minor());
