@@ -556,12 +556,7 @@ impl Shard {
             } => self.write_out(id, link, (*message, bytes), around),
             Message::Unsent { id } => self.unsent(id, around),
             Message::Answer { id, said } => self.answered(id, &said, around),
-            Message::GiveUp { link, expected } => {
-                if let Some(home) = self.homes.get_mut(&link) {
-                    home.pending.give_up(expected, around.instant());
-                }
-                Ok(())
-            }
+            Message::GiveUp { link, expected } => self.given_up(link, expected, around),
             Message::LinkState { link, up } => self.link_state(link, up, around),
             Message::LegLost { id } => {
                 let (handle, stan) = (id.handle, id.stan);
@@ -570,6 +565,18 @@ impl Shard {
             }
             Message::Book(message) => self.take_book(*message, around),
         }
+    }
+
+    fn given_up(
+        &mut self,
+        link: LinkId,
+        expected: Expected,
+        around: &Around<'_>,
+    ) -> Result<(), Broken> {
+        if let Some(home) = self.homes.get_mut(&link) {
+            home.pending.give_up(expected, around.instant());
+        }
+        Ok(())
     }
 
     fn unsent(&mut self, id: OutboundId, around: &mut Around<'_>) -> Result<(), Broken> {
