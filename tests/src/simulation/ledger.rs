@@ -28,7 +28,8 @@ pub(super) struct Ledger {
     /// The first stored answer that was told, by purchase.
     told: BTreeMap<u32, Content>,
     approved: BTreeSet<u32>,
-    taken_back: BTreeSet<u32>,
+    /// Reversals that were acknowledged: the least that was to stay, by purchase.
+    taken_back: BTreeMap<u32, u64>,
     /// Advices that were acknowledged.
     acknowledged: BTreeSet<u32>,
     /// By the advice: what it completes, and how that stood when it first came.
@@ -181,9 +182,12 @@ impl Fold {
     }
 
     /// Whether nothing of this purchase can stay with an issuer, by the journal.
-    fn is_taken_back(&self, purchase: u32) -> bool {
+    fn is_taken_back(&self, purchase: u32, stays: u64) -> bool {
         let state = self.state(purchase);
-        state.buried || state.owed > 0 || !state.is_approved && state.intents == state.closed
+        // A reversal in part of what was approved in part may change nothing.
+        let is_less = state.is_approved && state.left <= stays;
+        let moved_nothing = !state.is_approved && state.intents == state.closed;
+        state.buried || state.owed > 0 || is_less || moved_nothing
     }
 
     /// Whether an acknowledged advice of this purchase is owed to its issuer, or was, or people
@@ -336,7 +340,7 @@ impl Ledger {
         let number = original.number;
         let standing = match self.journal.standing(number) {
             Standing::Stands if self.approved.contains(&number) => Standing::Stands,
-            Standing::Reversed if self.taken_back.contains(&number) => Standing::Reversed,
+            Standing::Reversed if self.taken_back.contains_key(&number) => Standing::Reversed,
             _ => Standing::Open,
         };
         let standing = match original.is_real {
@@ -439,10 +443,11 @@ impl Ledger {
         stored: bool,
     ) -> Result<(), Broken> {
         let purchase = ask.of.number;
-        if let Asked::Reversal { .. } = ask.what {
+        if let Asked::Reversal { stays, .. } = ask.what {
             let not_found = answer.code == ResponseCode::ORIGINAL_NOT_FOUND;
             if answer.code.is_approval() || not_found {
-                self.taken_back.insert(purchase);
+                let least = self.taken_back.entry(purchase).or_insert(u64::MAX);
+                *least = stays.unwrap_or(0).min(*least);
             }
             return Ok(());
         }
@@ -576,8 +581,8 @@ impl Ledger {
         let lost = self
             .taken_back
             .iter()
-            .find(|purchase| !self.journal.is_taken_back(**purchase));
-        if let Some(purchase) = lost {
+            .find(|(purchase, stays)| !self.journal.is_taken_back(**purchase, **stays));
+        if let Some((purchase, _)) = lost {
             return Err((
                 "S1",
                 format!("the reversal of purchase {purchase} was lost"),
