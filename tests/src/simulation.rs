@@ -13,6 +13,7 @@
 //! [`run`], [`Driver`], [`Violation`].
 
 mod acquirer;
+mod administering;
 mod bytes;
 mod campaign;
 mod content;
@@ -131,6 +132,12 @@ pub enum Driver {
     AnswersDuplicates,
     /// Does not look at how much a session may complete.
     CompletesWithoutLimit,
+    /// Takes what a lost link had not answered for unsent: the next issuer has it too.
+    AsksAnother,
+    /// Answers the copy of an administrative message whose place a newer one has taken.
+    AnswersReplaced,
+    /// Passes on what an issuer says to an administrative message after its end.
+    TellsLate,
 }
 
 /// How much of the world takes part: each has what is above it too. Seeds that have shown a fault
@@ -147,11 +154,13 @@ pub enum Extent {
     Shards,
     /// What sessions and issuers ask for where practice differs.
     Switches,
+    /// Administrative messages.
+    Administrative,
 }
 
 impl Extent {
     /// All that a seed draws.
-    pub const WHOLE: Self = Self::Switches;
+    pub const WHOLE: Self = Self::Administrative;
 }
 
 /// Whether every event is to be printed.

@@ -81,6 +81,15 @@ fn every_promise_holds_in_every_seed() {
         ("legs of lost links", sum.seen.legs_lost, 5),
         ("approvals in part", sum.seen.partly_approved, 20),
         ("refused duplicates", sum.seen.rejected, 50),
+        ("administrative messages", sum.seen.administered, 500),
+        (
+            "copies of administrative messages",
+            sum.seen.administered_again,
+            50,
+        ),
+        ("silent issuers", sum.seen.administering_timed_out, 50),
+        ("full shards", sum.seen.administering_full, 20),
+        ("late answers to them", sum.seen.administering_late, 20),
         ("reversals of nothing known", sum.seen.not_found, 50),
         ("completions above their limit", sum.seen.over_original, 20),
     ]);
@@ -375,4 +384,22 @@ fn a_duplicate_that_is_answered_where_it_is_to_be_refused_is_caught() {
 #[test]
 fn a_completion_above_the_limit_of_its_session_is_caught() {
     caught(Driver::CompletesWithoutLimit, &["A-08"]);
+}
+
+//= docs/rules.md#P-02
+#[test]
+fn an_administrative_message_that_goes_to_two_issuers_is_caught() {
+    caught(Driver::AsksAnother, &["P-02"]);
+}
+
+//= docs/rules.md#P-06
+#[test]
+fn a_copy_that_is_answered_beside_the_newer_one_is_caught() {
+    caught(Driver::AnswersReplaced, &["P-04", "P-06"]);
+}
+
+//= docs/rules.md#P-03
+#[test]
+fn a_late_answer_to_an_administrative_message_is_caught() {
+    caught(Driver::TellsLate, &["P-03", "P-06"]);
 }

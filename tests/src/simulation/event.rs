@@ -1,11 +1,13 @@
 //! What happens in the world, and inside of a shard.
 
+use domain::ResponseCode;
 use domain::ids::{IssuerId, LinkId};
 use domain::network::SettlementDate;
 use domain::reconciliation::Party;
 use domain::request::Transmission;
 use transaction::Handle;
 
+use super::administering::Administrative;
 use super::reconciling::{Reconciliation, TotalsTold};
 use super::words::{Ask, Held, LegB, Loss, Message, OutboundId, Said, Told, Way};
 
@@ -40,6 +42,19 @@ pub(super) enum Event {
         bytes: Vec<u8>,
     },
     ReconciliationTold(Box<TotalsTold>),
+    /// The acquirer asks what is no money: anew, or once more.
+    Administer {
+        serial: Option<u32>,
+    },
+    /// Over a session of this shard.
+    AdministrativeToSwitch {
+        session: u16,
+        ask: Administrative,
+    },
+    AdministrativeTold {
+        ask: Administrative,
+        code: ResponseCode,
+    },
     /// A business day ends.
     CutOver {
         party: Party,
@@ -109,6 +124,7 @@ impl Event {
         match self {
             Self::ToSwitch { .. }
             | Self::ReconciliationToSwitch { .. }
+            | Self::AdministrativeToSwitch { .. }
             | Self::CutOver { .. }
             | Self::FromIssuer { .. }
             | Self::Inside { .. }
@@ -124,6 +140,8 @@ impl Event {
             | Self::ToAcquirer(_)
             | Self::Reconcile { .. }
             | Self::ReconciliationTold(_)
+            | Self::Administer { .. }
+            | Self::AdministrativeTold { .. }
             | Self::ToIssuer { .. }
             | Self::Stop { .. }
             | Self::Crash { .. }

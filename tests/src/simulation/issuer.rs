@@ -8,6 +8,7 @@ use domain::network::SettlementDate;
 use domain::reconciliation::{Totals, Verdict};
 use domain::time::TransmissionTime;
 
+use super::administering::{answered, is_administrative};
 use super::ledger::fields_of;
 use super::plan::Plan;
 use super::random::Random;
@@ -61,7 +62,7 @@ pub(super) struct Replies {
 }
 
 impl Replies {
-    const fn one(first: Said) -> Self {
+    pub(super) const fn one(first: Said) -> Self {
         Self {
             first,
             conflicting: None,
@@ -72,6 +73,9 @@ impl Replies {
 
 impl Issuer {
     pub(super) fn receive(&mut self, message: &LegB, plan: &Plan, random: &mut Random) -> Replies {
+        if is_administrative(message.expected.kind) {
+            return answered(message, plan, random);
+        }
         if let Some(reckoned) = message.reckoned {
             return self.reckon(message, &reckoned, plan, random);
         }

@@ -15,9 +15,12 @@ use super::switches::Switches;
 use super::totals::Shadow;
 use super::words::{Ask, Asked, number_of};
 
+mod exchanges;
 mod totals;
 
 use totals::Found;
+
+pub(super) use exchanges::{DEADLINE_MS, ExchangeBook, Told, Waits};
 
 /// A rule and what was seen against it.
 pub(super) type Broken = (&'static str, String);
@@ -40,6 +43,7 @@ pub(super) struct Ledger {
     /// Answers may say on which day they settle.
     pub(super) names_days: bool,
     session: Option<Profile>,
+    pub(super) exchanges: ExchangeBook,
     pub(super) replays: u64,
 }
 
@@ -559,6 +563,8 @@ impl Ledger {
     /// After a crash: what was told must have survived.
     pub(super) fn survived(&mut self, fold: Fold) -> Result<(), Broken> {
         self.journal = fold;
+        // Nothing of those outlives a restart.
+        self.exchanges = ExchangeBook::default();
         self.totals_survived()?;
         let lost = self
             .approved

@@ -9,7 +9,7 @@ use transaction::matching::{Match, PendingLimits, PendingTable, StanAllocator, S
 
 use super::Driver;
 use super::switch::ISSUERS;
-use super::words::{LegB, OutboundId, Purpose, Said};
+use super::words::{LegB, OutboundId, Said};
 
 /// What one shard knows of a link.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Link {
         self.by_stan
             .insert((expected.kind as u8, expected.stan), id);
         let now = Instant::from_nanos(now);
-        if id.purpose != Purpose::Request {
+        if id.purpose.is_repeated() {
             self.pending
                 .supersede(expected, |earlier| id.is_reversal_beside(earlier));
         }

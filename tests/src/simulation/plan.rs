@@ -3,6 +3,7 @@
 use domain::ids::IssuerId;
 use domain::pan::PanToken;
 
+use super::administering::Administering;
 use super::bytes::Lines;
 use super::focus::CrashPoint;
 use super::random::Random;
@@ -92,6 +93,8 @@ pub(super) struct Plan {
     /// Totals are kept.
     pub(super) days: Option<Days>,
     pub(super) switches: Switches,
+    /// What is no money is asked for.
+    pub(super) administering: Option<Administering>,
     /// Messages are bytes; else they are what was read of them.
     pub(super) lines: Option<Lines>,
     pub(super) bounds: Bounds,
@@ -265,6 +268,7 @@ impl Plan {
             reports: Reports::default(),
             days: None,
             switches: Switches::PLAIN,
+            administering: None,
             lines: None,
             shape: Shape::draw(random),
             shards: random.between(1, 4) as u16,
@@ -331,6 +335,12 @@ impl Plan {
         if random.permille(500) {
             self.deals_anew = random.between(100, 600);
         }
+    }
+
+    /// Where messages are no bytes: what those of this class look like is held by other tests.
+    pub(super) fn draw_administering(&mut self, random: &mut Random) {
+        let draws = self.lines.is_none() && random.permille(700);
+        self.administering = draws.then(|| Administering::draw(random));
     }
 
     /// Whether the table may have forgotten a transaction before the run is over.
@@ -404,6 +414,7 @@ impl Plan {
             },
             days: self.days.map(Days::calm),
             switches: self.switches,
+            administering: self.administering.map(Administering::calm),
             lines: self.lines.map(Lines::calm),
         };
     }

@@ -129,6 +129,16 @@ seen! {
     not_found,
     /// Completions of more than their session may complete.
     over_original,
+    /// Administrative messages that their issuer has answered.
+    administered,
+    /// Copies that took the place of one in flight.
+    administered_again,
+    /// Those whose issuer was silent.
+    administering_timed_out,
+    /// Those for which a shard had no room.
+    administering_full,
+    /// Answers of issuers to those that nobody waits for.
+    administering_late,
     /// Answers that say when they settle.
     settled_on,
     /// Starts with another number of shards.

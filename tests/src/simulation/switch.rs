@@ -2,6 +2,7 @@
 //! it wrong.
 
 mod act;
+mod administering;
 mod advising;
 mod importing;
 mod issuing;
@@ -18,6 +19,7 @@ use domain::request::{Answer, Facts, FrameId};
 use domain::time::{Instant, TransmissionTime, WallTime};
 use risk_inline::{RiskEngine, Verdict};
 use router::{Permit, Router};
+use transaction::administrative::ExchangeInput;
 use transaction::input::{Assessment, Assignment, Selection};
 use transaction::matching::Expected;
 use transaction::reconciliation::{BookInput, BucketKey};
@@ -37,6 +39,7 @@ use super::seen::Seen;
 use super::words::{Ask, Event, Held, Inside, MS, Message, OutboundId, Purpose, Said, WALL};
 
 use act::tell_acquirer;
+use administering::Administering;
 use owed_first::OwedHere;
 use reconciling::Reconciling;
 
@@ -84,6 +87,7 @@ pub(super) struct Shard {
     /// Everything up to here was closed by recovery; before that no listener opens.
     open_at: Lsn,
     reconciling: Reconciling,
+    administering: Administering,
     pub(super) counts: Seen,
 }
 
@@ -116,6 +120,7 @@ enum Follow {
     Noted(u32),
     Book(BookInput),
     OweTotals(BucketKey, Totals),
+    Exchange(ExchangeInput),
     Local(Message),
 }
 
@@ -282,11 +287,17 @@ impl Shard {
 
     pub(super) fn timeout(&mut self, around: &mut Around<'_>) -> Result<(), Broken> {
         self.engine.handle_timeout(around.instant());
+        self.drain(around)?;
+        self.exchange_timeout(around)?;
         self.drain(around)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<u64> {
-        self.engine.poll_timeout().map(Instant::as_nanos)
+        let engine = self.engine.poll_timeout().map(Instant::as_nanos);
+        engine
+            .into_iter()
+            .chain(self.administering.poll_timeout())
+            .min()
     }
 
     pub(super) fn shed(&mut self, shed: bool, around: &mut Around<'_>) -> Result<(), Broken> {
@@ -312,6 +323,7 @@ impl Shard {
         engine
             && totals
             && self.reconciling.is_idle()
+            && self.administering.is_idle()
             && self.journal.durable() == self.journal.last()
     }
 
@@ -346,13 +358,16 @@ impl Shard {
             .owed_first
             .held_back_max
             .min(bounds.inflight_max / 2);
+        let exchanges_max = plan.administering.map_or(0, |bounds| bounds.inflight_max);
+        let exchanges_max = exchanges_max as usize;
         let checks = [
             ("entries", counts.entries, bounds.transactions_max as usize),
             ("held back", counts.held_back, held_back_max as usize),
             ("reversals", counts.saf, bounds.saf_max as usize),
             ("buffers", waiting, buffers),
             ("pending answers", pending.max().unwrap_or(0), PENDING_MAX),
-            ("permits", permits as usize, self.legs.len()),
+            ("permits", permits as usize, self.permits()),
+            ("exchanges", self.administering.inflight(), exchanges_max),
             ("legs", self.legs.len(), inflight_max.max(counts.inflight)),
         ];
         match checks.iter().find(|(_, is, most)| is > most) {
@@ -364,6 +379,7 @@ impl Shard {
     /// When nothing is under way, nothing may be held.
     pub(super) fn check_idle(&self) -> Result<(), Broken> {
         self.engine.check_invariants();
+        self.administering.check_idle()?;
         if !self.frames.is_empty() {
             return Err(("L1", format!("frames without an end: {:?}", self.frames)));
         }
@@ -443,6 +459,7 @@ impl Shard {
                 }
                 Follow::Durable(lsn) => self.give(Input::Durable { lsn }, around)?,
                 Follow::Noted(token) => self.noted(token, around)?,
+                Follow::Exchange(input) => self.give_exchange(input, around)?,
                 Follow::Book(input) => self.give(Input::Book(input), around)?,
                 Follow::OweTotals(bucket, ours) => self.owe_totals(bucket, ours, around)?,
                 Follow::Local(message) => self.take(message, around)?,
@@ -558,11 +575,8 @@ impl Shard {
             Message::Answer { id, said } => self.answered(id, &said, around),
             Message::GiveUp { link, expected } => self.given_up(link, expected, around),
             Message::LinkState { link, up } => self.link_state(link, up, around),
-            Message::LegLost { id } => {
-                let (handle, stan) = (id.handle, id.stan);
-                self.counts.legs_lost += 1;
-                self.give(Input::LegLost { handle, stan }, around)
-            }
+            Message::LegLost { id } => self.leg_lost(id, around),
+            Message::Administrative(ask) => self.administer(ask, around),
             Message::Book(message) => self.take_book(*message, around),
         }
     }
@@ -592,7 +606,33 @@ impl Shard {
             Purpose::Reconciliation(owed) => {
                 self.give(Input::Book(BookInput::Unsent { owed }), around)
             }
+            Purpose::Administrative(exchange) => {
+                let stan = id.stan;
+                self.give_exchange(ExchangeInput::Unsent { exchange, stan }, around)
+            }
         }
+    }
+
+    /// A lost link had not answered it, and its issuer wants no wait for that.
+    fn leg_lost(&mut self, id: OutboundId, around: &mut Around<'_>) -> Result<(), Broken> {
+        let (handle, stan) = (id.handle, id.stan);
+        self.counts.legs_lost += 1;
+        match id.purpose {
+            Purpose::Administrative(exchange) if self.driver == Driver::AsksAnother => {
+                self.give_exchange(ExchangeInput::Unsent { exchange, stan }, around)
+            }
+            Purpose::Administrative(exchange) => {
+                self.give_exchange(ExchangeInput::Lost { exchange, stan }, around)
+            }
+            Purpose::Request | Purpose::Reversal(_) | Purpose::Reconciliation(_) => {
+                self.give(Input::LegLost { handle, stan }, around)
+            }
+        }
+    }
+
+    /// Of requests and administrative messages.
+    fn permits(&self) -> usize {
+        self.legs.len() + self.administering.permits()
     }
 
     /// The shard that knows how much an account has moved.

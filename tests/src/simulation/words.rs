@@ -13,12 +13,14 @@ use domain::request::{
 };
 use domain::time::{TransmissionTime, WallTime, digits_of};
 use domain::{Amount, Pan, ResponseCode};
+use transaction::administrative::ExchangeId;
 use transaction::advice::OriginalQuery;
 use transaction::input::Assessment;
 use transaction::matching::{Echo, Expected};
 use transaction::reconciliation::ReconciliationId;
 use transaction::{Handle, OwedId};
 
+use super::administering::Administrative;
 pub(super) use super::content::{Content, Loss, Way};
 pub(super) use super::event::{Alarm, Event, Inside};
 use super::reconciling::{BookMessage, Reckoned};
@@ -261,6 +263,8 @@ pub(super) enum Message {
     },
     /// Of days and totals.
     Book(Box<BookMessage>),
+    /// To the owner of its slot.
+    Administrative(Administrative),
 }
 
 /// Names a message to an issuer, and what in the owner waits for its answer.
@@ -278,6 +282,14 @@ pub(super) enum Purpose {
     Request,
     Reversal(OwedId),
     Reconciliation(ReconciliationId),
+    Administrative(ExchangeId),
+}
+
+impl Purpose {
+    /// It takes the place of what was sent before for the same.
+    pub(super) const fn is_repeated(self) -> bool {
+        matches!(self, Self::Reversal(_) | Self::Reconciliation(_))
+    }
 }
 
 impl OutboundId {

@@ -8,6 +8,7 @@ use domain::ids::{LinkId, Lsn, NodeId, ShardId};
 use persistence::identity::{Identity, JournalUuid};
 
 use super::acquirer::{Acquirer, Moves};
+use super::administering::Administrator;
 use super::bytes::Lines;
 use super::disk::{Disk, Folder};
 use super::focus::Focus;
@@ -26,6 +27,7 @@ use super::wire::Wire;
 use super::words::{Event, Loss, MS};
 use super::{Driver, Extent, Report, Violation};
 
+mod administering;
 mod carry;
 mod close;
 mod days;
@@ -67,6 +69,7 @@ pub(super) struct World {
     issuers: Vec<Issuer>,
     acquirer: Acquirer,
     reconciler: Reconciler,
+    administrator: Administrator,
     disk: Disk,
     ledger: Ledger,
     counts: Seen,
@@ -86,6 +89,9 @@ const JOURNAL: [u8; 16] = *b"a simulated n\0\0\0";
 const DAYS: u64 = 0xDA75;
 /// And of changes of the number of shards.
 const SHARDS: u64 = 0x5A4D;
+
+/// The same of administrative messages.
+const ADMINISTERING: u64 = 0x0600;
 
 /// Calm has this long to settle everything.
 const CALM_MS: u64 = 1_200_000;
@@ -122,7 +128,11 @@ impl World {
         if focus.is_none() && extent >= Extent::Switches {
             plan.switches = Switches::draw(&mut Random::new(seed.rotate_left(16) ^ DAYS));
         }
+        if focus.is_none() && extent >= Extent::Administrative {
+            plan.draw_administering(&mut Random::new(seed.rotate_left(16) ^ ADMINISTERING));
+        }
         if driver == Driver::KeepsHalfFrames {
+            plan.administering = None;
             plan.link_flaps = 60;
             plan.lines = Some(Lines::in_pieces(&mut random));
         }
@@ -154,6 +164,7 @@ impl World {
             issuers: (0..issuers).map(|_| Issuer::default()).collect(),
             acquirer: Acquirer::default(),
             reconciler: Reconciler::default(),
+            administrator: Administrator::default(),
             disk: Disk::default(),
             ledger: Ledger::of(&switches),
             counts: Seen::default(),
@@ -227,6 +238,7 @@ impl World {
             self.later(at, Event::WallJump { by_ms });
         }
         self.schedule_days(end);
+        self.schedule_administering(end);
         self.later(end, Event::Calm);
     }
 
@@ -294,6 +306,7 @@ impl World {
             && self.acquirer.customers() == self.plan.purchases
             && self.acquirer.is_content()
             && self.reconciler.is_content()
+            && self.administrator.is_content()
             && applied()
     }
 
@@ -333,6 +346,9 @@ impl World {
             | Event::ReconciliationToSwitch { .. }
             | Event::ReconciliationTold(_)
             | Event::CutOver { .. } => return self.of_days(event),
+            Event::Administer { .. }
+            | Event::AdministrativeToSwitch { .. }
+            | Event::AdministrativeTold { .. } => return self.of_administering(event),
             Event::ToIssuer {
                 link,
                 connection,

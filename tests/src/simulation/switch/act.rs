@@ -334,7 +334,11 @@ impl Shard {
         })
     }
 
-    fn take_link(&mut self, issuer: IssuerId, around: &mut Around<'_>) -> Option<(LinkId, Stan)> {
+    pub(super) fn take_link(
+        &mut self,
+        issuer: IssuerId,
+        around: &mut Around<'_>,
+    ) -> Option<(LinkId, Stan)> {
         let now = around.instant();
         let first = around.random.below(u64::from(LINKS)) as u16;
         for step in 0..LINKS {

@@ -123,7 +123,8 @@ impl Shard {
         (message, bytes): (LegB, Vec<u8>),
         around: &mut Around<'_>,
     ) -> Result<(), Broken> {
-        let stuck = id.purpose == Purpose::Request && around.random.permille(around.plan.unsent);
+        let is_once = !id.purpose.is_repeated();
+        let stuck = is_once && around.random.permille(around.plan.unsent);
         let home = self.homes.get_mut(&link).expect("this is its home");
         if stuck {
             self.counts.unsent += 1;
@@ -138,6 +139,9 @@ impl Shard {
         }
         if self.driver == Driver::RetriesElsewhere {
             home.sent.push((id, message, bytes.clone()));
+        }
+        if let Purpose::Administrative(exchange) = id.purpose {
+            around.ledger.exchanges.leaves(id.owner, exchange)?;
         }
         if self.ends_at(CrashPoint::HalfSent, around) {
             return Ok(());
@@ -195,6 +199,9 @@ impl Shard {
             return Ok(());
         }
         let (handle, stan) = (id.handle, id.stan);
+        if let Purpose::Administrative(exchange) = id.purpose {
+            return self.administrative_answered((exchange, stan), said, around);
+        }
         match (said.code, id.purpose) {
             (Some(code), Purpose::Reversal(owed)) => {
                 self.give(Input::ReversalResponse { owed, code }, around)
@@ -204,6 +211,7 @@ impl Shard {
                 let verdict = said.verdict;
                 self.give(Input::Book(BookInput::Answered { owed, verdict }), around)
             }
+            (_, Purpose::Administrative(_)) => Ok(()),
             (None, Purpose::Request) => self.give(Input::Unusable { handle, stan }, around),
             (Some(code), Purpose::Request) => {
                 let fields = with_day(said.settles, &fields_of(said.purchase));
@@ -244,7 +252,7 @@ impl Shard {
         let sent = std::mem::take(&mut home.sent);
         let out: Vec<OutboundId> = home.pending.outstanding().map(|(_, id)| id).collect();
         if around.plan.switches.fails_in_flight && !up {
-            for id in out.into_iter().filter(|id| id.purpose == Purpose::Request) {
+            for id in out.into_iter().filter(|id| !id.purpose.is_repeated()) {
                 self.tell(id.owner, Message::LegLost { id }, around);
             }
         }

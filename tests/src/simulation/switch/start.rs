@@ -21,7 +21,7 @@ use transaction::settings::{BeforeLive, Chunks, OutsideWindow, SafPolicy};
 use super::past::{Past, WINDOW};
 use super::*;
 use crate::simulation::journal::{Start, Stop};
-use crate::simulation::ledger::Fold;
+use crate::simulation::ledger::{DEADLINE_MS, Fold};
 use crate::simulation::reconciling::parties;
 
 /// What a start needs besides the world.
@@ -197,6 +197,7 @@ impl Begin {
             told_to_shed: false,
             open_at: Lsn::ZERO,
             reconciling: Reconciling::default(),
+            administering: Administering::new(around.plan.administering),
             counts: Seen {
                 torn: u64::from(torn),
                 ..Seen::default()
@@ -277,10 +278,20 @@ fn router(plan: &Plan) -> Router {
         deadline: Duration::from_millis(deadline_ms),
     };
     let (first, second) = (IssuerId(0), IssuerId(1));
-    let routes = vec![
+    let mut routes = vec![
         route(RouteClass::Financial, &[first, second], 2_000),
         route(RouteClass::Authorisation, &[second, first], 1_300),
     ];
+    if let Some(administering) = plan.administering {
+        let class = RouteClass::Administrative;
+        let known = route(class, &[second, first], DEADLINE_MS);
+        let bare = RouteSpec {
+            prefixes: Vec::new(),
+            ..route(class, &[first], DEADLINE_MS)
+        };
+        routes.push(known);
+        routes.extend(administering.is_bare.then_some(bare));
+    }
     let table = RouteTable::build(routes).expect("good routes");
     let policy = IssuerPolicy {
         breaker: BreakerPolicy {

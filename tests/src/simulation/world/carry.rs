@@ -21,6 +21,7 @@ impl World {
                         self.later(delay, Event::ReconciliationTold(told));
                     }
                 }
+                Event::AdministrativeTold { ask, code } => self.carry_administrative(ask, code),
                 Event::ToIssuer {
                     link,
                     message,

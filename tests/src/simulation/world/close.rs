@@ -8,6 +8,7 @@ impl World {
     pub(super) fn close(&mut self) -> Result<(), Broken> {
         for shard in &self.shards {
             shard.check_idle()?;
+            self.ledger.exchanges.check_idle()?;
             self.counts.add(&shard.counts);
             self.counts.put_off += shard.journal.put_off;
         }
