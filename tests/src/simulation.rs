@@ -138,6 +138,10 @@ pub enum Driver {
     AnswersReplaced,
     /// Passes on what an issuer says to an administrative message after its end.
     TellsLate,
+    /// Looks for the original of a reversal only where DE90 leads.
+    ReversesWhereNamed,
+    /// Looks for what a completion request means only where its own STAN leads.
+    CompletesWhereNamed,
 }
 
 /// How much of the world takes part: each has what is above it too. Seeds that have shown a fault
@@ -156,11 +160,13 @@ pub enum Extent {
     Switches,
     /// Administrative messages.
     Administrative,
+    /// Originals that are found by DE37, DE41 and DE42.
+    References,
 }
 
 impl Extent {
     /// All that a seed draws.
-    pub const WHOLE: Self = Self::Administrative;
+    pub const WHOLE: Self = Self::References;
 }
 
 /// Whether every event is to be printed.

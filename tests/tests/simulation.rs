@@ -89,6 +89,9 @@ fn every_promise_holds_in_every_seed() {
         ),
         ("silent issuers", sum.seen.administering_timed_out, 50),
         ("full shards", sum.seen.administering_full, 20),
+        ("located reversals", sum.seen.located, 100),
+        ("originals of other shards", sum.seen.located_elsewhere, 50),
+        ("unnamed originals", sum.seen.unnamed, 50),
         ("late answers to them", sum.seen.administering_late, 20),
         ("reversals of nothing known", sum.seen.not_found, 50),
         ("completions above their limit", sum.seen.over_original, 20),
@@ -395,11 +398,23 @@ fn an_administrative_message_that_goes_to_two_issuers_is_caught() {
 //= docs/rules.md#P-06
 #[test]
 fn a_copy_that_is_answered_beside_the_newer_one_is_caught() {
-    caught(Driver::AnswersReplaced, &["P-04", "P-06"]);
+    caught(Driver::AnswersReplaced, &["P-06"]);
 }
 
 //= docs/rules.md#P-03
 #[test]
 fn a_late_answer_to_an_administrative_message_is_caught() {
-    caught(Driver::TellsLate, &["P-03", "P-06"]);
+    caught(Driver::TellsLate, &["P-06"]);
+}
+
+//= docs/rules.md#V-11
+#[test]
+fn a_reversal_whose_original_only_de90_may_name_is_caught() {
+    caught(Driver::ReversesWhereNamed, &["V-11"]);
+}
+
+//= docs/rules.md#T-13
+#[test]
+fn a_completion_request_that_is_not_looked_for_is_caught() {
+    caught(Driver::CompletesWhereNamed, &["T-12"]);
 }

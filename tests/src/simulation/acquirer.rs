@@ -34,6 +34,7 @@ struct Reversal {
     stays: Option<u64>,
     amount: u64,
     vague: bool,
+    astray: bool,
     acknowledged: Option<ResponseCode>,
     sent: u32,
 }
@@ -117,6 +118,7 @@ impl Acquirer {
             named = named.made_up();
         }
         let asks = random.permille(400);
+        named.is_unnamed = asks && named.is_real && random.happens(plan.references.unwrap_or(0));
         let report = Report {
             declined: false,
             completes: Some(named),
@@ -221,11 +223,14 @@ impl Acquirer {
                 self.send_copy(number, transmission, other_content, &mut moves);
                 moves
             }
-            Alarm::Reverse { stays, too_much } => self.reverse(number, stays, too_much, random),
+            Alarm::Reverse { stays, too_much } => {
+                self.reverse(number, (stays, too_much), around.1, random)
+            }
             Alarm::Race { stays } => {
                 let mut moves = Moves::default();
                 let vague = random.permille(200);
-                self.begin_reversal(number, stays, false, vague, &mut moves);
+                let reversal = Reversal::new(stays, vague);
+                self.begin_reversal(number, reversal, &mut moves);
                 moves
             }
         }
@@ -270,7 +275,7 @@ impl Acquirer {
         }
         // An advice is repeated until it is acknowledged.
         if purchase.copies_sent > REPEATS_MAX && !purchase.of.is_advice() {
-            self.begin_reversal(number, None, false, false, &mut moves);
+            self.begin_reversal(number, Reversal::new(None, false), &mut moves);
             return moves;
         }
         self.send_copy(number, Transmission::Repeat, false, &mut moves);
@@ -381,8 +386,8 @@ impl Acquirer {
     fn reverse(
         &mut self,
         number: u32,
-        stays: Option<u64>,
-        too_much: bool,
+        (stays, too_much): (Option<u64>, bool),
+        plan: &Plan,
         random: &mut Random,
     ) -> Moves {
         let mut moves = Moves::default();
@@ -392,28 +397,26 @@ impl Acquirer {
         if (stays.is_some() || too_much) && !purchase.is_approved() {
             return moves;
         }
-        self.begin_reversal(number, stays, too_much, vague, &mut moves);
+        // A completion has the reference of what it completes: the newest would be meant.
+        let is_alone = !purchase.is_completed && purchase.of.completes().is_none();
+        let may_stray = purchase.is_approved() && !purchase.of.is_advice() && is_alone;
+        let may_stray = may_stray && !vague && !too_much;
+        let astray = may_stray && random.happens(plan.references.unwrap_or(0));
+        let reversal = Reversal {
+            astray,
+            amount: u64::from(too_much),
+            ..Reversal::new(stays, vague)
+        };
+        self.begin_reversal(number, reversal, &mut moves);
         moves
     }
 
-    fn begin_reversal(
-        &mut self,
-        number: u32,
-        stays: Option<u64>,
-        too_much: bool,
-        vague: bool,
-        moves: &mut Moves,
-    ) {
+    fn begin_reversal(&mut self, number: u32, mut reversal: Reversal, moves: &mut Moves) {
         let purchase = &mut self.purchases[number as usize];
         let of = purchase.of;
         let serial = purchase.reversals.len() as u8;
-        let mut reversal = Reversal {
-            stays,
-            amount: of.amount + u64::from(too_much),
-            vague,
-            acknowledged: None,
-            sent: 0,
-        };
+        reversal.amount += of.amount;
+        purchase.is_completed |= reversal.astray;
         moves.asks.push(reversal.ask(of, serial));
         purchase.reversals.push(reversal);
         let again = (ANSWER_MS * MS, number, Alarm::Acknowledgement);
@@ -434,6 +437,18 @@ fn after(plan: &Plan, random: &mut Random) -> After {
 }
 
 impl Reversal {
+    /// Of exactly what was asked for.
+    const fn new(stays: Option<u64>, vague: bool) -> Self {
+        Self {
+            stays,
+            amount: 0,
+            vague,
+            astray: false,
+            acknowledged: None,
+            sent: 0,
+        }
+    }
+
     fn ask(&mut self, of: Identity, serial: u8) -> Ask {
         let transmission = if self.sent == 0 {
             Transmission::First
@@ -449,6 +464,7 @@ impl Reversal {
                 stays: self.stays,
                 amount: self.amount,
                 vague: self.vague,
+                astray: self.astray,
             },
         }
     }

@@ -439,6 +439,15 @@ impl Ledger {
         &self.journal
     }
 
+    /// No shard knows the original of a reversal.
+    //= docs/rules.md#V-11
+    pub(super) fn found_nowhere(&self, ask: &Ask, remembers: bool) -> Result<(), Broken> {
+        match remembers && self.approved.contains(&ask.of.number) {
+            true => Err(("V-11", format!("{ask:?} is of nothing known"))),
+            false => Ok(()),
+        }
+    }
+
     /// An answer leaves for the acquirer. `stored` when it came out of the store.
     pub(super) fn answered(
         &mut self,

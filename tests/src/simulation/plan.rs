@@ -95,6 +95,9 @@ pub(super) struct Plan {
     pub(super) switches: Switches,
     /// What is no money is asked for.
     pub(super) administering: Option<Administering>,
+    /// Of reversals and completion requests: DE90 does not say which transaction is meant. Where it
+    /// is none, nobody is asked for one.
+    pub(super) references: Option<u64>,
     /// Messages are bytes; else they are what was read of them.
     pub(super) lines: Option<Lines>,
     pub(super) bounds: Bounds,
@@ -269,6 +272,7 @@ impl Plan {
             days: None,
             switches: Switches::PLAIN,
             administering: None,
+            references: None,
             lines: None,
             shape: Shape::draw(random),
             shards: random.between(1, 4) as u16,
@@ -343,6 +347,10 @@ impl Plan {
         self.administering = draws.then(|| Administering::draw(random));
     }
 
+    pub(super) fn draw_references(&mut self, random: &mut Random) {
+        self.references = random.permille(600).then(|| random.between(100, 700));
+    }
+
     /// Whether the table may have forgotten a transaction before the run is over.
     pub(super) const fn is_forgetful(&self) -> bool {
         self.bounds.transactions_max < 256
@@ -415,6 +423,7 @@ impl Plan {
             days: self.days.map(Days::calm),
             switches: self.switches,
             administering: self.administering.map(Administering::calm),
+            references: self.references.map(|_| 0),
             lines: self.lines.map(Lines::calm),
         };
     }

@@ -139,6 +139,12 @@ seen! {
     administering_full,
     /// Answers of issuers to those that nobody waits for.
     administering_late,
+    /// Reversals whose original was found by DE37, DE41 and DE42.
+    located,
+    /// Those whose original another shard had.
+    located_elsewhere,
+    /// Completion requests that name nothing by DE90.
+    unnamed,
     /// Answers that say when they settle.
     settled_on,
     /// Starts with another number of shards.

@@ -6,6 +6,7 @@ mod administering;
 mod advising;
 mod importing;
 mod issuing;
+mod locating;
 mod owed_first;
 mod past;
 mod reconciling;
@@ -36,14 +37,16 @@ use super::plan::Plan;
 use super::postgres::Source;
 use super::random::Random;
 use super::seen::Seen;
-use super::words::{Ask, Event, Held, Inside, MS, Message, OutboundId, Purpose, Said, WALL};
+use super::words::{Ask, Asked, Event, Held, Inside, MS, Message, OutboundId, Purpose, Said, WALL};
 
 use act::tell_acquirer;
 use administering::Administering;
+use locating::Locating;
 use owed_first::OwedHere;
 use reconciling::Reconciling;
 
 pub(super) use importing::Old;
+pub(super) use locating::Located;
 pub(super) use past::Past;
 pub(super) use start::{Begin, NotStarted};
 
@@ -88,6 +91,7 @@ pub(super) struct Shard {
     open_at: Lsn,
     reconciling: Reconciling,
     administering: Administering,
+    locating: Locating,
     pub(super) counts: Seen,
 }
 
@@ -171,7 +175,7 @@ impl Shard {
             self.counts.garbled += 1;
             return Ok(());
         };
-        let owner = ask.of.slot().owner(self.shards).0;
+        let owner = ask.slot().owner(self.shards).0;
         if owner != self.id && around.random.permille(around.plan.mesh_full) {
             let answer = Answer::of(domain::ResponseCode::MALFUNCTION);
             self.counts.mesh_full += 1;
@@ -191,6 +195,10 @@ impl Shard {
         let ask = waiting.ask;
         if self.ends_at(CrashPoint::Parsed, around) {
             return Ok(());
+        }
+        let is_reversal = matches!(ask.what, Asked::Reversal { .. });
+        if is_reversal && around.plan.references.is_some() {
+            return self.admit_reversal(waiting, Located::NotAsked, around);
         }
         let frame = FrameId(self.next_frame);
         self.next_frame += 1;
@@ -324,6 +332,7 @@ impl Shard {
             && totals
             && self.reconciling.is_idle()
             && self.administering.is_idle()
+            && self.locating.is_idle()
             && self.journal.durable() == self.journal.last()
     }
 
@@ -577,6 +586,9 @@ impl Shard {
             Message::LinkState { link, up } => self.link_state(link, up, around),
             Message::LegLost { id } => self.leg_lost(id, around),
             Message::Administrative(ask) => self.administer(ask, around),
+            Message::Locate { .. } | Message::LocatedAt { .. } | Message::Reverse { .. } => {
+                self.take_location(message, around)
+            }
             Message::Book(message) => self.take_book(*message, around),
         }
     }

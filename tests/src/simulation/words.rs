@@ -18,12 +18,14 @@ use transaction::advice::OriginalQuery;
 use transaction::input::Assessment;
 use transaction::matching::{Echo, Expected};
 use transaction::reconciliation::ReconciliationId;
+use transaction::reference::{Found, ReferenceQuery};
 use transaction::{Handle, OwedId};
 
 use super::administering::Administrative;
 pub(super) use super::content::{Content, Loss, Way};
 pub(super) use super::event::{Alarm, Event, Inside};
 use super::reconciling::{BookMessage, Reckoned};
+use super::switch::Located;
 
 /// 2026-01-01T12:00:00Z.
 pub(super) const WALL: WallTime = WallTime::from_unix_millis(1_767_268_800_000);
@@ -71,6 +73,8 @@ pub(super) struct Original {
     pub(super) class: MessageClass,
     /// Somebody has sent it.
     pub(super) is_real: bool,
+    /// DE37, DE41 and DE42 name it, and DE90 is absent.
+    pub(super) is_unnamed: bool,
 }
 
 /// From an acquirer.
@@ -96,6 +100,8 @@ pub(super) enum Asked {
         amount: u64,
         /// DE90 carries the STAN alone.
         vague: bool,
+        /// There is no DE90, and DE11 is another: DE37, DE41 and DE42 name the original.
+        astray: bool,
     },
 }
 
@@ -261,6 +267,24 @@ pub(super) enum Message {
     LegLost {
         id: OutboundId,
     },
+    /// Who knows what DE90 does not name?
+    Locate {
+        question: u32,
+        from: u16,
+        query: Box<ReferenceQuery>,
+    },
+    LocatedAt {
+        question: u32,
+        shard: u16,
+        found: Option<Found>,
+    },
+    /// To who knows its original, or back to where DE90 leads.
+    Reverse {
+        session: u16,
+        ask: Ask,
+        bytes: Vec<u8>,
+        located: Located,
+    },
     /// Of days and totals.
     Book(Box<BookMessage>),
     /// To the owner of its slot.
@@ -401,6 +425,7 @@ impl Identity {
             sent: Some(self.sent),
             class: self.class,
             is_real: true,
+            is_unnamed: false,
         }
     }
 
@@ -476,6 +501,19 @@ impl Identity {
 }
 
 impl Ask {
+    /// Decides the owner: that of a reversal is where its DE90 leads.
+    pub(super) fn slot(&self) -> Slot {
+        slot(self.named_stan())
+    }
+
+    /// DE11 of a reversal without DE90, else that of what it is about.
+    pub(super) const fn named_stan(&self) -> u32 {
+        match self.what {
+            Asked::Reversal { astray: true, .. } => (self.of.stan + 7) % 20,
+            Asked::Reversal { .. } | Asked::Request { .. } => self.of.stan,
+        }
+    }
+
     pub(super) fn request(&self, frame: FrameId, profile: Profile) -> Option<Request> {
         let Asked::Request {
             transmission,
@@ -493,6 +531,7 @@ impl Ask {
             facts: self.of.facts(other_content),
             completion: match &self.of.asks {
                 None => Completion::No,
+                Some(original) if original.is_unnamed => Completion::Unnamed,
                 Some(original) => Completion::Named(original.named()),
             },
             profile,
@@ -530,22 +569,24 @@ impl Ask {
             stays,
             amount,
             vague,
+            astray,
         } = self.what
         else {
             return None;
         };
         let facts = self.of.facts(false);
+        let (stan, is_exact) = (self.named_stan(), !vague && !astray);
         Some(Reversal {
             frame,
             transmission,
             acquirer: facts.acquirer,
-            slot: facts.slot,
-            trace_key: facts.trace_key,
+            slot: slot(stan),
+            trace_key: trace_key(stan, self.of.terminal),
             key: DuplicateKey(facts.key.0 | (u128::from(serial) + 1)),
             original: OriginalReference {
-                stan: facts.trace.stan,
-                class: (!vague).then_some(facts.class),
-                transmitted: (!vague).then_some(facts.trace.transmitted),
+                stan: Stan::new(stan).expect("six digits"),
+                class: is_exact.then_some(facts.class),
+                transmitted: is_exact.then_some(facts.trace.transmitted),
                 rrn: facts.trace.rrn,
             },
             merchant: if vague {

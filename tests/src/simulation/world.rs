@@ -93,6 +93,9 @@ const SHARDS: u64 = 0x5A4D;
 /// The same of administrative messages.
 const ADMINISTERING: u64 = 0x0600;
 
+/// The same of references.
+const REFERENCES: u64 = 0xDE37;
+
 /// Calm has this long to settle everything.
 const CALM_MS: u64 = 1_200_000;
 
@@ -130,6 +133,9 @@ impl World {
         }
         if focus.is_none() && extent >= Extent::Administrative {
             plan.draw_administering(&mut Random::new(seed.rotate_left(16) ^ ADMINISTERING));
+        }
+        if focus.is_none() && extent >= Extent::References {
+            plan.draw_references(&mut Random::new(seed.rotate_left(16) ^ REFERENCES));
         }
         if driver == Driver::KeepsHalfFrames {
             plan.administering = None;

@@ -49,7 +49,7 @@ pub(in crate::simulation) fn write_ask(lines: &Lines, ask: &Ask) -> Vec<u8> {
             if let Some(report) = &of.report {
                 put_report(&mut fields, dialect, of, report);
             }
-            if let Some(original) = &of.asks {
+            if let Some(original) = of.asks.as_ref().filter(|original| !original.is_unnamed) {
                 put_completed(&mut fields, dialect, of, original);
             }
             let function = if of.is_advice() { b'2' } else { b'0' };
@@ -85,6 +85,7 @@ fn put_reversal(fields: &mut Fields, dialect: &Dialect, ask: &Ask) -> Mti {
         stays,
         amount,
         vague,
+        astray,
     } = ask.what
     else {
         unreachable!("a reversal");
@@ -112,6 +113,8 @@ fn put_reversal(fields: &mut Fields, dialect: &Dialect, ask: &Ask) -> Mti {
     if vague {
         fields.0.remove(&2);
         fields.0.remove(&42);
+    } else if astray {
+        fields.put(11, &stan_digits(ask.named_stan()));
     } else {
         let function = if of.is_advice() { b'2' } else { b'0' };
         let digits = [b'0', class_digit(of.class), function, b'0'];
@@ -173,7 +176,10 @@ pub(in crate::simulation) fn read_ask(
             (_, Function::Advice) => advice(message, hint),
             _ => {
                 let asks = translate::completion(message).ok()?;
-                let asks = asks.and_then(|asks| named_in(message, asks.original, hint));
+                let asks = asks.and_then(|asks| match asks.original {
+                    Some(named) => named_in(message, Some(named), hint),
+                    None => hint.of.asks,
+                });
                 let fields = translate::request(message).ok()?;
                 request(&fields, message, (None, asks), hint)
             }
@@ -240,6 +246,7 @@ fn named_in(
         sent: named.transmitted.and_then(resolved),
         class: named.class?,
         is_real: hint.of.completes().is_some_and(|original| original.is_real),
+        is_unnamed: false,
     })
 }
 
@@ -251,11 +258,16 @@ fn reversal(message: MessageRef<'_>, hint: &Ask) -> Option<Ask> {
         TransmissionTime::from_digits(local).ok()
     });
     let number = purchase_in(message)?;
+    let vague = fields.account.is_none();
+    let astray = !vague && named.class.is_none();
     // The account of what completes another purchase is that one's, as DE37 is.
     let of = Identity {
         number,
         amount: hint.of.amount,
-        stan: named.stan.number(),
+        stan: match astray {
+            true => hint.of.stan,
+            false => named.stan.number(),
+        },
         terminal: number_in(message, 41)? as u8,
         sent: by_name.and_then(resolved).unwrap_or(hint.of.sent),
         class: named.class.unwrap_or(hint.of.class),
@@ -272,7 +284,8 @@ fn reversal(message: MessageRef<'_>, hint: &Ask) -> Option<Ask> {
             serial: number_in(message, 25)? as u8,
             stays: fields.replacement.map(|amount| amount.minor()),
             amount: fields.amount.minor(),
-            vague: fields.account.is_none(),
+            vague,
+            astray,
         },
     })
 }

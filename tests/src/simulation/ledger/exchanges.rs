@@ -182,6 +182,9 @@ impl ExchangeBook {
         if told.code != code {
             return Err(("P-03", format!("{told:?} for {why:?}")));
         }
+        if self.due.get(&(told.owner, told.frame)) == Some(&Due::Nothing) {
+            return Err(("P-06", format!("{told:?}, whose copy waits in its place")));
+        }
         let due = match why {
             Untold::Full => Some(("P-04", Due::Full)),
             Untold::Conflict => Some(("P-05", Due::Conflict)),

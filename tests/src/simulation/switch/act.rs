@@ -70,10 +70,7 @@ impl Shard {
                 self.reconciliation_ended(owed, result, around);
             }
             Output::SelectIssuer(wanted) => self.select_issuer(&wanted, around),
-            // Every DE90 here says what it should.
-            Output::FindReferred { .. } => {
-                return Err(("T-13", "every completion names its original".to_string()));
-            }
+            Output::FindReferred { handle } => self.find_referred(handle, around),
             Output::FindOriginal { handle, query } => self.find_original(handle, query, around),
             Output::AssignLeg { handle, issuer, .. } => self.assign_leg(handle, issuer, around),
             Output::AskOwed { owed, original } => {

@@ -197,6 +197,7 @@ impl Begin {
             told_to_shed: false,
             open_at: Lsn::ZERO,
             reconciling: Reconciling::default(),
+            locating: Locating::default(),
             administering: Administering::new(around.plan.administering),
             counts: Seen {
                 torn: u64::from(torn),
