@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ResponseCode;
-use domain::ids::{NodeId, ShardId};
+use domain::ids::NodeId;
 use domain::pan::PanToken;
 use domain::record::{Carriage, Record};
 use persistence::identity::Identity;
