@@ -133,6 +133,20 @@ fn seeds_that_have_shown_a_fault_stay_clean() {
         }
     }
     for (seed, _shown) in [
+        (
+            28,
+            "the reversal of a completion that had not come took back its original",
+        ),
+        (
+            157,
+            "a part of an original was taken back with a completion",
+        ),
+    ] {
+        if let Err(violation) = run_extent(seed, Extent::References) {
+            panic!("{violation}");
+        }
+    }
+    for (seed, _shown) in [
         (8, "DE56 of a completion had the time of the completion"),
         (291, "exceptions that nobody looked at kept advices out"),
         (1_249, "a completion named a leg that never was"),
@@ -269,7 +283,7 @@ fn an_advice_that_is_dropped_is_caught() {
 
 #[test]
 fn a_completion_without_a_look_at_its_original_is_caught() {
-    caught(Driver::CompletesUnseen, &["A-02", "A-03", "T-12"]);
+    caught(Driver::CompletesUnseen, &["A-02", "A-03", "A-08", "T-12"]);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use domain::Amount;
 use domain::ids::{AcquirerId, AuthorisationId, MerchantId, Rrn, TerminalId};
 use domain::pan::PanToken;
 use domain::record::AdviceOrigin;
-use domain::request::{Facts, MessageClass, OriginalReference, Reversal};
-use domain::time::WallTime;
+use domain::request::{Facts, MessageClass, OriginalReference, Reversal, Trace};
+use domain::time::{TransmissionTime, WallTime};
 
 use crate::advice::Original;
 use crate::engine::Engine;
@@ -32,6 +32,10 @@ pub struct ReferenceQuery {
     pub merchant: MerchantId,
     /// The class in the original MTI, when DE90 has one: a check.
     pub class: Option<MessageClass>,
+    /// DE7 in DE90, when it has one: a check.
+    pub transmitted: Option<TransmissionTime>,
+    /// DE12 in DE56 of 1993, when it has one: a check.
+    pub local: Option<TransmissionTime>,
     /// DE4 of a reversal, that of the original: a check. What is completed may have been more.
     pub amount: Option<Amount>,
     /// DE38 of a completion request, that of the original: a check. Empty when absent.
@@ -67,11 +71,21 @@ impl ReferenceQuery {
             && trace.merchant == self.merchant
             && self.amount.is_none_or(|amount| amount == facts.amount)
             && self.class.is_none_or(|class| class == facts.class)
+            && self.is_of_its_time(trace)
             && self.token.is_none_or(|token| token == facts.account.token)
             && match self.purpose {
                 Purpose::Reversal => true,
                 Purpose::Completion => self.is_completed_by(transaction),
             }
+    }
+
+    /// A completion has the reference of what it completes. Its reversal, where it has never come
+    /// itself, names another time, and must not take back what it was to complete.
+    fn is_of_its_time(&self, trace: &Trace) -> bool {
+        let local = self.local.zip(trace.local());
+        self.transmitted
+            .is_none_or(|time| time == trace.transmitted)
+            && local.is_none_or(|(named, own)| named == own)
     }
 
     /// A completion has the reference of what it completes, and is not meant by the next one.

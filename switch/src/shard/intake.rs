@@ -8,7 +8,7 @@ use domain::currency::Exponents;
 use domain::ids::{AuthorisationId, ShardId, Slot};
 use domain::profile::{Profile, ReversalAnswer};
 use domain::request::{Completion, Facts, FrameId, Request, Reversal};
-use domain::time::Instant;
+use domain::time::{Instant, TransmissionTime};
 use iso8583::mti::Function;
 use iso8583::translate::{self, CompletionFields, ReversalFields};
 use transaction::reference::{Purpose, ReferenceQuery};
@@ -294,6 +294,8 @@ fn reference_query(reversal: &Reversal, fields: &ReversalFields) -> ReferenceQue
         terminal: fields.trace.terminal,
         merchant: fields.trace.merchant,
         class: reversal.original.class,
+        transmitted: reversal.original.transmitted,
+        local: TransmissionTime::from_digits(fields.original_local.as_bytes()).ok(),
         amount: Some(reversal.amount),
         authorisation: AuthorisationId::EMPTY,
         purpose: Purpose::Reversal,

@@ -139,6 +139,8 @@ impl Shard {
             terminal: facts.trace.terminal,
             merchant: facts.trace.merchant,
             class: named.original.and_then(|original| original.class),
+            transmitted: None,
+            local: None,
             amount: None,
             authorisation: named.authorisation,
             purpose: Purpose::Completion,

@@ -3,7 +3,7 @@
 
 use domain::ResponseCode;
 use domain::request::{MessageClass, Transmission};
-use domain::time::WallTime;
+use domain::time::{TransmissionTime, WallTime};
 
 use super::plan::Plan;
 use super::random::Random;
@@ -127,11 +127,17 @@ impl Acquirer {
             true => original.amount + random.below(5) * 20,
             false => original.amount - random.below(2) * 50,
         };
+        // What shares DE37 is told apart by its second.
+        let is_same = TransmissionTime::at(wall) == TransmissionTime::at(original.sent);
+        let sent = match is_same && plan.references.is_some() {
+            true => wall.after(std::time::Duration::from_secs(1)),
+            false => wall,
+        };
         let of = Identity {
             number: next,
             amount,
             stan: (original.stan + 1 + random.below(19) as u32) % 20,
-            sent: wall,
+            sent,
             class: MessageClass::Financial,
             report: (!asks).then_some(report),
             asks: asks.then_some(named),

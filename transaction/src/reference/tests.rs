@@ -20,6 +20,8 @@ fn query(number: u32) -> ReferenceQuery {
         terminal: facts.trace.terminal,
         merchant: facts.trace.merchant,
         class: Some(facts.class),
+        transmitted: Some(facts.trace.transmitted),
+        local: None,
         amount: Some(facts.amount),
         authorisation: Text::EMPTY,
         purpose: Purpose::Reversal,
@@ -112,6 +114,7 @@ fn what_differs_in_a_check_is_not_meant() {
     missed(|query| query.token = Some(PanToken([9; 16])));
     let bare = ReferenceQuery {
         class: None,
+        transmitted: None,
         token: None,
         ..query(1)
     };
@@ -119,6 +122,38 @@ fn what_differs_in_a_check_is_not_meant() {
     assert!(bare.is_whole());
     let none = Text::EMPTY;
     assert!(!ReferenceQuery { rrn: none, ..bare }.is_whole());
+}
+
+/// The reversal of a completion that has never come does not take back what it was to complete.
+//= docs/rules.md#V-11
+#[test]
+fn another_time_in_de90_is_another_transaction() {
+    let mut rig = Rig::new(Auto::Flush);
+    let mut purchase = facts(1);
+    let digits = |time: TransmissionTime| time.digits();
+    let made = digits(purchase.trace.transmitted);
+    purchase.trace.local_date = Text::new("DE13", &made[..4]).unwrap();
+    purchase.trace.local_time = Text::new("DE12", &made[4..]).unwrap();
+    let own = purchase.trace.transmitted;
+    rig.request_as(purchase, 10, domain::request::Transmission::First);
+    rig.respond(approval());
+    let later = WallTime::default().after(Duration::from_secs(86_400));
+    let other = TransmissionTime::at(later);
+    assert_ne!(own, other);
+    let check = |transmitted, local, is_meant: bool| {
+        let asked = ReferenceQuery {
+            transmitted,
+            local,
+            ..query(1)
+        };
+        assert_eq!(rig.engine.referred(&asked).is_some(), is_meant, "{asked:?}");
+    };
+    check(Some(own), None, true);
+    check(Some(other), None, false);
+    check(None, Some(own), true);
+    check(None, Some(other), false);
+    check(Some(own), Some(own), true);
+    check(None, None, true);
 }
 
 #[test]
@@ -180,6 +215,7 @@ fn what_completes_something_is_not_completed() {
     let asked = ReferenceQuery {
         amount: None,
         class: None,
+        transmitted: None,
         purpose: Purpose::Completion,
         ..query(1)
     };
