@@ -424,7 +424,7 @@ fn a_late_answer_to_an_administrative_message_is_caught() {
 //= docs/rules.md#V-11
 #[test]
 fn a_reversal_whose_original_only_de90_may_name_is_caught() {
-    caught(Driver::ReversesWhereNamed, &["V-11"]);
+    caught(Driver::ReversesWhereNamed, &["V-11", "sum", "S1"]);
 }
 
 //= docs/rules.md#T-13

@@ -183,6 +183,10 @@ impl Reconciler {
     /// The next one; `at` tells it from all others.
     pub(super) fn begin(&mut self, mut ask: Reconciliation) -> u32 {
         ask.serial = self.asked.len() as u32;
+        while self.asked.iter().any(|(other, _)| other.key() == ask.key()) {
+            // Of one STAN and one second it would be a copy.
+            ask.sent = ask.sent.after(std::time::Duration::from_secs(1));
+        }
         self.asked.push((ask, false));
         ask.serial
     }
