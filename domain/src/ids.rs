@@ -169,6 +169,12 @@ impl TransactionId {
     pub fn slot(self) -> Slot {
         Slot(u16::try_from((self.0 >> 64) & 0x0FFF).unwrap_or(0))
     }
+
+    /// The node's start counter that the id carries, low 20 bits.
+    #[must_use]
+    pub fn start(self) -> u32 {
+        u32::try_from((self.0 >> 32) & 0x000F_FFFF).unwrap_or(0)
+    }
 }
 
 impl fmt::Display for TransactionId {

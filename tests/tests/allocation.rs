@@ -250,7 +250,7 @@ impl Shell {
             Output::LegEnded { .. }
             | Output::GiveUpReversal { .. }
             | Output::Operated { .. }
-            | Output::AskOwed { .. }
+            | Output::AskOlder { .. }
             | Output::Retried { .. }
             | Output::FindOriginal { .. }
             | Output::FindReferred { .. }

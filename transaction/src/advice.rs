@@ -22,6 +22,7 @@ use domain::ids::{AcquirerId, IssuerId, MerchantId};
 use domain::pan::PanToken;
 use domain::record::{Acknowledged, AdviceOrigin, Advised, Completed, RefusalReason};
 use domain::request::{Advice, Facts, FrameId, IssuerLeg, NamedOriginal, OriginalReference};
+use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
 
 use crate::engine::{Effect, Engine};
@@ -46,6 +47,9 @@ pub struct OriginalQuery {
     pub merchant: MerchantId,
     /// The account of the message that names it: a check.
     pub token: PanToken,
+    /// When the advice that names it was taken: the original gives it a place behind all that is
+    /// owed about it. A request leaves at once and needs none.
+    pub taken: Option<WallTime>,
 }
 
 impl OriginalQuery {
@@ -56,6 +60,7 @@ impl OriginalQuery {
             named,
             merchant: facts.trace.merchant,
             token: facts.account.token,
+            taken: None,
         }
     }
 }
@@ -71,6 +76,8 @@ pub enum Original {
         issuer: IssuerId,
         /// Its leg.
         completed: Completed,
+        /// The place of the advice that names it.
+        place: Option<WallTime>,
         /// Whether that issuer has heard of it: of what was approved in its place not before it has
         /// taken the advice.
         is_told: bool,
@@ -85,18 +92,24 @@ pub enum Original {
 }
 
 impl Engine {
-    /// What this shard knows of an original.
+    /// What this shard knows of an original; an advice that names it is given its place.
     #[must_use]
-    pub fn original(&self, query: &OriginalQuery) -> Original {
+    pub fn original(&mut self, query: &OriginalQuery) -> Original {
         let mut sharing = self.table.sharing(query.named.trace_key);
         let found = sharing.find_map(|index| {
             let transaction = self.table.at(index)?;
             let original = transaction.as_original();
             // An advice may have the STAN of what it completes.
             let is_it = is_named(transaction, query) && original != Original::Unknown;
-            is_it.then_some(original)
+            is_it.then_some((self.table.handle(index)?, original))
         });
-        found.unwrap_or(Original::Unknown)
+        let Some((handle, mut original)) = found else {
+            return Original::Unknown;
+        };
+        if let (Original::Stands { place, .. }, Some(taken)) = (&mut original, query.taken) {
+            *place = self.place_behind(handle, taken);
+        }
+        original
     }
 
     //= docs/rules.md#A-04
@@ -184,7 +197,10 @@ impl Engine {
         match advice.original {
             Some(named) => self.emit(Output::FindOriginal {
                 handle,
-                query: OriginalQuery::of(&facts, named),
+                query: OriginalQuery {
+                    taken: Some(self.clock.wall()),
+                    ..OriginalQuery::of(&facts, named)
+                },
             }),
             None => self.assign(handle, None),
         }
@@ -243,6 +259,7 @@ impl Engine {
             Original::Stands {
                 issuer,
                 completed,
+                place,
                 approved,
                 ..
             } => {
@@ -251,7 +268,10 @@ impl Engine {
                 if let Some(entry) = saf.and_then(|saf| self.saf.get_mut(saf)) {
                     entry.completed = Some(completed);
                     entry.is_over = is_over;
+                    entry.decided = place.unwrap_or(entry.decided);
+                    entry.follows = false;
                 }
+                self.take_place(handle);
                 if is_over {
                     return self.advance(handle, Signal::NotForwarded);
                 }

@@ -44,6 +44,7 @@ impl Engine {
                 completed,
                 is_told: true,
                 approved,
+                ..
             } if !self.is_over(handle, approved) => Signal::Located { issuer, completed },
             Original::Stands { is_told: true, .. } => Signal::Declined {
                 code: ResponseCode::INVALID_AMOUNT,

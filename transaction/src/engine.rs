@@ -6,7 +6,7 @@
 mod act;
 mod admit;
 mod book;
-mod following;
+pub(crate) mod following;
 mod held_back;
 mod owed;
 #[cfg(test)]
@@ -199,7 +199,7 @@ impl Engine {
                 self.saf.issuer_up(issuer, now);
                 self.book.owed.issuer_up(issuer);
             }
-            Input::OwedOf { owed, is_owed } => self.on_owed_of(owed, is_owed),
+            Input::Older { owed, is_owed } => self.on_older(owed, is_owed),
             Input::IssuerDown { issuer } => self.saf.issuer_down(issuer),
             Input::Yield { issuer, yields } => self.saf.set_yield(issuer, yields),
             Input::Operate { ticket, operate } => self.on_operate(ticket, &operate),

@@ -158,11 +158,11 @@ pub enum Input<'a> {
         /// The issuer.
         issuer: IssuerId,
     },
-    /// What [`crate::output::Output::AskOwed`] asked for.
-    OwedOf {
-        /// The completion.
+    /// What [`crate::output::Output::AskOlder`] asked for.
+    Older {
+        /// What would leave.
         owed: OwedId,
-        /// Whether its original's advice is still owed.
+        /// Whether a shard owes something older.
         is_owed: bool,
     },
     /// No link of this issuer carries traffic: what it is owed waits.

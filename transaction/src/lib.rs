@@ -60,6 +60,7 @@ mod testing;
 mod timers;
 mod transaction;
 
+pub use engine::following::OlderQuery;
 pub use engine::{Counts, Engine};
 pub use input::{Handle, Input, OwedId};
 pub use output::Output;

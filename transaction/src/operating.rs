@@ -25,7 +25,6 @@ use domain::{Amount, ResponseCode};
 use crate::engine::{Effect, Engine};
 use crate::input::OwedId;
 use crate::output::{Ended, EntryKind, Event, JournalEntry, Output, Owed};
-use crate::replay::id_key;
 use crate::saf::{SafEntry, Status};
 use crate::state::State;
 
@@ -301,7 +300,7 @@ impl Engine {
         }
         self.note_exception_left(handle);
         if let Some(id) = self.table.transaction(handle).map(|found| found.id) {
-            self.saf.index_advice(saf, id_key(id));
+            self.saf.index(saf, id);
         }
         self.chain_last(handle, saf);
         self.hold_requests_behind(saf);

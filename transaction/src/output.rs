@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use domain::ids::{AuthorisationId, IssuerId, Lsn, TransactionId};
+use domain::ids::{AuthorisationId, IssuerId, Lsn};
 use domain::reconciliation::Verdict;
 use domain::record::{
     AdviceOrigin, Completed, Operation, OutcomeKind, OwedKind, RefusalReason, ReversalCause,
@@ -13,6 +13,7 @@ use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
 
 use crate::advice::OriginalQuery;
+use crate::engine::following::OlderQuery;
 use crate::input::{Handle, OwedId};
 use crate::operating::{OperateError, Operated, Retried};
 use crate::reconciliation::{BucketKey, ReconciliationId};
@@ -127,13 +128,13 @@ pub enum Output {
         /// Whether the origin digit is odd.
         transmission: Transmission,
     },
-    /// Ask the shard of an original, by [`crate::Engine::owes_advice`], whether its issuer is still
-    /// owed the advice of it; answer with [`crate::input::Input::OwedOf`].
-    AskOwed {
-        /// The completion that would leave.
+    /// Ask all shards, by [`crate::Engine::owes_older`], whether something older about the same
+    /// original is owed; answer with [`crate::input::Input::Older`].
+    AskOlder {
+        /// What would leave.
         owed: OwedId,
-        /// What it completes.
-        original: TransactionId,
+        /// What it is about.
+        query: OlderQuery,
     },
     /// The latest transmission of this reversal or advice is waited for no longer: its link moves
     /// the key to the late ones, unless that link has brought the answer. One for each

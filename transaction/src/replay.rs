@@ -25,6 +25,7 @@ use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
 
 use crate::engine::Engine;
+use crate::engine::following::is_of_answered;
 use crate::error::RecoverError;
 use crate::index::KeyIndex;
 use crate::input::Handle;
@@ -259,6 +260,7 @@ impl Engine {
         entry.key = what.key;
         entry.replacement = what.replacement;
         entry.decided = owed.decided;
+        entry.follows = !is_of_answered(owed.cause);
         self.promise_again(entry, &[])?;
         if let Some(ending) = original
             .state
@@ -312,6 +314,7 @@ impl Engine {
             let mut entry = SafEntry::new(handle, leg.issuer, what);
             entry.decided = advised.admitted;
             entry.completed = advised.completes;
+            entry.follows = advised.completes.is_none();
             self.promise_again(entry, advised.fields)?;
         } else {
             self.replay_unforwarded(handle, advised);

@@ -6,6 +6,7 @@
 mod exceptions;
 pub(crate) mod heap;
 pub(crate) mod live;
+mod order;
 mod ramp;
 
 use alloc::boxed::Box;
@@ -19,12 +20,12 @@ use domain::record::{Completed, ReversalCause};
 use domain::request::{DuplicateKey, FrameId, Transmission};
 use domain::time::{Instant, WallTime};
 
-use crate::index::KeyIndex;
 use crate::input::{Handle, OwedId};
 use crate::output::{Ended, Owed};
 use crate::random::Random;
 use crate::saf::heap::DueHeap;
 use crate::saf::live::Live;
+use crate::saf::order::{Order, OrderKeys};
 use crate::saf::ramp::Ramp;
 use crate::settings::{SafPolicy, Settings};
 use crate::table::NONE;
@@ -51,8 +52,8 @@ pub(crate) struct Saf {
     ramp_at: Option<Instant>,
     /// Response deadlines and ends of pauses.
     due: DueHeap,
-    /// Owed advices by their transaction.
-    advices: KeyIndex,
+    /// What is owed about one original, wherever it came from.
+    order: Order,
     /// Requests that wait for some of it.
     pub(crate) live: Live,
     /// All that is owed by age; the head expires first.
@@ -91,12 +92,12 @@ pub(crate) struct SafEntry {
     pub(crate) status: Status,
     /// The next one of the same transaction.
     pub(crate) next: u32,
-    /// A completion whose original's issuer has been told of it, or need not be.
+    /// Nothing older of its original is owed, or was when it last asked.
     pub(crate) follows: bool,
     /// How often that was asked in vain.
     asked: u8,
-    /// Under which key an advice is indexed.
-    advice_key: Option<u64>,
+    /// Under which keys it is found.
+    keys: OrderKeys,
     expires: Instant,
     expired: bool,
     generation: u32,
@@ -184,9 +185,9 @@ impl SafEntry {
             code: None,
             status: Status::Appended,
             next: NONE,
-            follows: false,
+            follows: true,
             asked: 0,
-            advice_key: None,
+            keys: OrderKeys::NONE,
             expires: Instant::FAR_FUTURE,
             expired: false,
             generation: 0,
@@ -239,7 +240,7 @@ impl Saf {
             runnable: false,
             ramp_at: None,
             due: DueHeap::new(places_max),
-            advices: KeyIndex::new(entries_max, settings.seed),
+            order: Order::new(entries_max, settings.seed),
             live: Live::new(settings, places_max),
             aging: Ends::EMPTY,
             excepted: Ends::EMPTY,
@@ -314,18 +315,12 @@ impl Saf {
         let Some(entry) = self.get(position) else {
             return;
         };
-        let key = entry.advice_key;
         if !entry.expired {
             let mut aging = self.aging;
             self.unlink(Chain::Aging, &mut aging, position);
             self.aging = aging;
         }
-        if let Some(key) = key {
-            self.advices.remove(key, position);
-        }
-        if let Some(entry) = self.get_mut(position) {
-            entry.advice_key = None;
-        }
+        self.unindex(position);
         self.count = self.count.saturating_sub(1);
     }
 
@@ -423,34 +418,6 @@ impl Saf {
         self.note_paused(position, now);
         let pause = self.pause_after(attempts);
         self.due.set(position, now.after(pause));
-    }
-
-    /// It was asked in vain whether a completion may leave; returns how often, up to a bound, so
-    /// that it follows its original by some seconds at most.
-    pub(crate) fn note_asked(&mut self, position: u32) -> u32 {
-        let Some(entry) = self.get_mut(position) else {
-            return 0;
-        };
-        entry.asked = entry.asked.saturating_add(1).min(ASKED_MAX);
-        u32::from(entry.asked)
-    }
-
-    /// Lets an advice be found by its transaction for as long as it is owed.
-    pub(crate) fn index_advice(&mut self, position: u32, key: u64) {
-        let entry = self.get(position);
-        let is_advice = entry.is_some_and(|entry| matches!(entry.what, Owed::Advice(_)));
-        if is_advice && self.advices.insert(key, position) {
-            if let Some(entry) = self.get_mut(position) {
-                entry.advice_key = Some(key);
-            }
-        } else {
-            debug_assert!(!is_advice, "it holds as many as can be owed");
-        }
-    }
-
-    /// The owed advice under `key` for which `is_it` says yes.
-    pub(crate) fn advice_of(&self, key: u64, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        self.advices.find(key, is_it)
     }
 
     /// The transmission did not happen: its attempt does not count.
@@ -692,6 +659,3 @@ impl Saf {
         })
     }
 }
-
-/// Pauses double so often while a completion waits for its original.
-const ASKED_MAX: u8 = 4;

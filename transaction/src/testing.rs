@@ -539,9 +539,9 @@ impl Rig {
         } else if let (Output::FindOriginal { handle, query }, true) = (output, decides) {
             let original = self.engine.original(&query);
             self.decide(Input::Original { handle, original });
-        } else if let (Output::AskOwed { owed, original }, true) = (output, decides) {
-            let is_owed = self.engine.owes_advice(original);
-            self.decide(Input::OwedOf { owed, is_owed });
+        } else if let (Output::AskOlder { owed, query }, true) = (output, decides) {
+            let is_owed = self.engine.owes_older(&query);
+            self.decide(Input::Older { owed, is_owed });
         } else if let (Output::AssignLeg { handle, issuer, .. }, true) = (output, decides) {
             let assignment = self.assign(issuer);
             self.decide(Input::Assigned { handle, assignment });

@@ -1,5 +1,7 @@
 //! One transaction: what it captured at admission, and what it has come to since.
 
+use core::time::Duration;
+
 use domain::ids::{AcquirerId, AuthorisationId, MerchantId, TransactionId};
 use domain::pan::PanToken;
 use domain::profile::Profile;
@@ -60,8 +62,9 @@ pub(crate) struct Transaction {
     /// The accepted partial reversals of the acquirer, to know their copies: no more are accepted
     /// than it holds. One in full may push one out, as every copy is then told the same.
     pub(crate) reversals: [u64; 3],
-    /// When its latest reversal was decided; zero before the first.
-    pub(crate) reversed_at: WallTime,
+    /// The latest place in the order of what is owed about it, zero before the first
+    /// (`engine/following.rs`).
+    pub(crate) placed: WallTime,
     /// Owed reversals in order, by position in the SAF.
     pub(crate) saf_head: u32,
     pub(crate) saf_tail: u32,
@@ -201,6 +204,7 @@ impl Transaction {
                     transmitted: leg.transmitted,
                     local: self.facts.trace.local().unwrap_or(leg.transmitted),
                 },
+                place: None,
                 is_told: self.advised.is_none() || self.taken > 0,
                 approved: Amount::new(self.left, self.facts.amount.currency())
                     .ok()
@@ -238,7 +242,7 @@ impl Transaction {
             answer: StoredAnswer::of(ResponseCode::MALFUNCTION),
             left: 0,
             reversals: [0; 3],
-            reversed_at: WallTime::from_unix_millis(0),
+            placed: WallTime::from_unix_millis(0),
             saf_head: NONE,
             saf_tail: NONE,
             owed_count: 0,
@@ -343,6 +347,28 @@ impl Transaction {
     pub(crate) const fn has_room_for_reversal(&self) -> bool {
         let [.., last] = self.reversals;
         last == 0
+    }
+
+    /// Whether the acquirer had reversed it before the latest time.
+    pub(crate) const fn was_reversed_before(&self) -> bool {
+        let [_, before, _] = self.reversals;
+        before != 0
+    }
+
+    /// Whether something about it has a place.
+    pub(crate) fn has_place(&self) -> bool {
+        self.placed > WallTime::default()
+    }
+
+    /// A place at `wall`, or so long behind the latest.
+    pub(crate) fn place_next(&mut self, wall: WallTime, apart: Duration) -> WallTime {
+        let place = if self.has_place() {
+            wall.max(self.placed.after(apart))
+        } else {
+            wall
+        };
+        self.placed = place;
+        place
     }
 
     /// Whether `key` names a reversal that was accepted before.

@@ -75,7 +75,7 @@ impl Shard {
                 self.tell(frame, reply, now);
             }
             Output::Discard { frame } => self.discard(frame),
-            Output::AskOwed { owed, original } => self.ask_owed(owed, original, now),
+            Output::AskOlder { owed, query } => self.ask_older(owed, query, self.id, now),
             Output::Operated { ticket, result } => self.tell_operated(ticket, result),
             Output::Retried { ticket, retried } => self.tell_retried(ticket, retried),
             Output::Noted { token } => self.follow_noted(token),

@@ -1,7 +1,7 @@
 //! Advices: from the session into the engine, and from there to their issuers.
 
 use domain::ResponseCode;
-use domain::ids::{IssuerId, LinkId, TransactionId};
+use domain::ids::{IssuerId, LinkId};
 use domain::pan::Pan;
 use domain::request::{Advice, Answer, FrameId, IssuerLeg, Transmission};
 use domain::time::{Instant, TransmissionTime};
@@ -53,12 +53,6 @@ impl Shard {
     pub(super) fn find_original(&mut self, handle: Handle, query: OriginalQuery, now: Instant) {
         let owner = query.named.slot.owner(self.shards);
         self.ask(owner, handle, Question::Original(query), now);
-    }
-
-    /// Asks the shard of what a completion completes.
-    pub(super) fn ask_owed(&mut self, owed: OwedId, original: TransactionId, now: Instant) {
-        let owner = original.slot().owner(self.shards);
-        self.ask(owner, owed.handle, Question::Owes(owed, original), now);
     }
 
     /// Decides whose an advice is, and gives it a STAN of one of that issuer's links.

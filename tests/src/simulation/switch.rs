@@ -570,7 +570,7 @@ impl Shard {
                 self.look_up_original((handle, from), &query, around);
                 Ok(())
             }
-            Message::AskOwed { .. } | Message::OwedOf { .. } => self.owed_of(message, around),
+            Message::AskOlder { .. } | Message::Older { .. } => self.older(message, around),
             Message::Original { handle, original } => {
                 self.give(Input::Original { handle, original }, around)
             }

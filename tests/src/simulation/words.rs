@@ -2,7 +2,7 @@
 
 use domain::bytes::Text;
 use domain::currency::Currency;
-use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Slot, Stan, TransactionId};
+use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Slot, Stan};
 use domain::network::SettlementDate;
 use domain::pan::{Account, PanToken, SealedPan};
 use domain::profile::{Profile, ReversalAnswer};
@@ -19,7 +19,7 @@ use transaction::input::Assessment;
 use transaction::matching::{Echo, Expected};
 use transaction::reconciliation::ReconciliationId;
 use transaction::reference::{Found, ReferenceQuery};
-use transaction::{Handle, OwedId};
+use transaction::{Handle, OlderQuery, OwedId};
 
 use super::administering::Administrative;
 pub(super) use super::content::{Content, Loss, Way};
@@ -227,14 +227,16 @@ pub(super) enum Message {
         from: u16,
         query: Box<OriginalQuery>,
     },
-    /// To the same, before a completion leaves.
-    AskOwed {
+    /// To each shard in turn, before what has a place leaves.
+    AskOlder {
         owed: OwedId,
         from: u16,
-        original: TransactionId,
+        query: Box<OlderQuery>,
     },
-    OwedOf {
+    Older {
         owed: OwedId,
+        asked: u16,
+        query: Box<OlderQuery>,
         is_owed: bool,
     },
     Original {

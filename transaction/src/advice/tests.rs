@@ -173,6 +173,9 @@ fn what_is_left_of_an_original_can_be_completed() {
         ..reversal(1, 11)
     }));
     advise_as(&mut rig, 2, 20, 1);
+    assert_eq!(rig.told(20), Some(OK));
+    rig.respond_to_reversal(OK);
+    rig.pass(Duration::from_secs(3));
     assert_eq!(rig.advices_sent().len(), 1);
 }
 
@@ -428,6 +431,7 @@ fn an_original_that_went_nowhere_is_unknown() {
         named: named(number),
         merchant: facts(number).trace.merchant,
         token: facts(number).account.token,
+        taken: None,
     };
     let known = rig.engine.original(&query(1));
     assert!(matches!(

@@ -1,47 +1,132 @@
-//! Completions follow the advices that they complete: an issuer that has not been told of the
-//! original knows nothing that could be completed (25).
+//! What is owed about one original leaves in its order, whichever transactions and shards owe it:
+//! an issuer that has not been told of the original knows nothing that could be completed (25), and
+//! one that has reversed it completes it no more.
 //!
-//! A completion may lie on another shard than its original. Before its first transmission the shell
-//! asks the original's shard whether the original's advice is still owed; if so, it waits and asks
-//! again.
+//! The shard of the original deals out the places: each completion that names it, and each reversal
+//! of it, gets a time later than the one before. That time is all that is compared, so that nobody
+//! waits for somebody who waits for him. Before the first transmission of what has a place, the
+//! shell asks all shards whether something with an earlier one is owed; if so, it waits and asks
+//! again. The journal keeps the time; of a completion, the one at which it was taken, which is
+//! earlier only when two came within a millisecond or the clock was set back.
+
+use core::time::Duration;
 
 use domain::ids::TransactionId;
+use domain::record::ReversalCause;
+use domain::time::WallTime;
 
 use crate::engine::Engine;
-use crate::input::OwedId;
+use crate::input::{Handle, OwedId};
 use crate::output::{Event, Output, Owed};
-use crate::replay::id_key;
 use crate::saf::{SafEntry, Status};
+use crate::transaction::Transaction;
+
+/// Who would leave, for a shard to say whether it owes something older about the same original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OlderQuery {
+    /// About what.
+    pub original: TransactionId,
+    /// Who owes it.
+    pub transaction: TransactionId,
+    /// Its place.
+    pub decided: WallTime,
+}
 
 impl Engine {
-    /// Whether an issuer is still owed the advice of this transaction.
+    /// Whether this shard owes an issuer something about an original that goes before this.
     #[must_use]
-    pub fn owes_advice(&self, transaction: TransactionId) -> bool {
-        let is_it = |saf| {
-            let entry = self.saf.get(saf);
-            let owner = entry.and_then(|entry| self.table.transaction(entry.handle));
-            owner.is_some_and(|owner| owner.id == transaction)
+    pub fn owes_older(&self, query: &OlderQuery) -> bool {
+        let own = |saf| {
+            self.owner_of(saf).is_some_and(|(entry, owner)| {
+                let goes_first =
+                    matches!(entry.what, Owed::Advice(_)) || is_older(entry, owner, query);
+                owner.id == query.original && owner.id != query.transaction && goes_first
+            })
         };
-        self.saf.advice_of(id_key(transaction), is_it).is_some()
+        let about_it = |saf| {
+            self.owner_of(saf).is_some_and(|(entry, owner)| {
+                let original = entry.completed.map(|named| named.transaction);
+                original == Some(query.original)
+                    && owner.id != query.transaction
+                    && is_older(entry, owner, query)
+            })
+        };
+        self.saf.owes(query.original, own) || self.saf.is_owed_about(query.original, about_it)
+    }
+
+    fn owner_of(&self, saf: u32) -> Option<(&SafEntry, &Transaction)> {
+        let entry = self.saf.get(saf)?;
+        Some((entry, self.table.transaction(entry.handle)?))
+    }
+
+    /// The place of a completion that was taken at `taken` and names this transaction.
+    pub(crate) fn place_behind(&mut self, original: Handle, taken: WallTime) -> Option<WallTime> {
+        let transaction = self.table.transaction_mut(original)?;
+        Some(transaction.place_next(taken, MOMENT))
+    }
+
+    /// What a completion owes is found by what it completes from here on; its own reversal gets a
+    /// place behind its own.
+    pub(crate) fn take_place(&mut self, completion: Handle) {
+        let saf = self.first_owed(completion);
+        let decided = saf
+            .and_then(|saf| self.saf.get(saf))
+            .map(|entry| entry.decided);
+        let owner = self.table.transaction_mut(completion);
+        if let (Some(saf), Some(decided), Some(owner)) = (saf, decided, owner) {
+            owner.placed = owner.placed.max(decided);
+            let id = owner.id;
+            self.saf.index(saf, id);
+        }
+    }
+
+    /// The place of a reversal. It is its DE7 too, which names it together with its STAN: two of
+    /// one transaction never share a second.
+    pub(crate) fn place_reversal(&mut self, original: Handle) -> WallTime {
+        let wall = self.clock.wall();
+        let Some(transaction) = self.table.transaction_mut(original) else {
+            return wall;
+        };
+        let apart = if transaction.was_reversed_before() {
+            Duration::from_secs(1)
+        } else {
+            MOMENT
+        };
+        transaction.place_next(wall, apart)
+    }
+
+    /// Whether a reversal may have to wait for a completion: of what has ended otherwise than by an
+    /// answer there is none, and of what this process has admitted it knows who named it.
+    pub(crate) fn may_be_completed(&self, original: &Transaction, cause: ReversalCause) -> bool {
+        is_of_answered(cause)
+            && (original.has_place() || original.id.start() != self.settings.start & START_BITS)
     }
 
     //= docs/rules.md#A-05
-    /// Lets the shell ask before a completion leaves for the first time. `false` when it may leave.
+    //= docs/rules.md#V-12
+    /// Lets the shell ask before something with a place leaves for the first time. `false` when it
+    /// may leave.
     pub(crate) fn ask_before(&mut self, saf: u32) -> bool {
-        let Some((owed, original)) = self.saf.get(saf).and_then(|entry| unasked(entry, saf)) else {
+        let waits = self.owner_of(saf).filter(|(entry, _)| !entry.follows);
+        let Some((entry, owner)) = waits else {
             return false;
         };
+        let owed = entry.id(saf);
+        let completed = entry.completed.map(|named| named.transaction);
+        let query = OlderQuery {
+            original: completed.unwrap_or(owner.id),
+            transaction: owner.id,
+            decided: entry.decided,
+        };
         self.saf.uncount_attempt(saf);
-        self.emit(Output::AskOwed { owed, original });
+        self.emit(Output::AskOlder { owed, query });
         true
     }
 
-    pub(crate) fn on_owed_of(&mut self, owed: OwedId, is_owed: bool) {
+    pub(crate) fn on_older(&mut self, owed: OwedId, is_owed: bool) {
         let waits = |saf: &u32| {
             let entry = self.saf.get(*saf);
-            entry.is_some_and(|entry| {
-                entry.status == Status::InFlight && unasked(entry, *saf).is_some()
-            })
+            entry.is_some_and(|entry| entry.status == Status::InFlight && !entry.follows)
         };
         let Some(saf) = self.still_owed(owed).filter(waits) else {
             return self.count(Event::Stray);
@@ -57,9 +142,24 @@ impl Engine {
     }
 }
 
-/// What a completion that has not been asked about completes.
-pub(crate) fn unasked(entry: &SafEntry, saf: u32) -> Option<(OwedId, TransactionId)> {
-    let completed = entry.completed.filter(|_| !entry.follows)?;
-    let is_advice = matches!(entry.what, Owed::Advice(_));
-    is_advice.then(|| (entry.id(saf), completed.transaction))
+/// Whether something can have been completed that is reversed for this cause.
+pub(crate) const fn is_of_answered(cause: ReversalCause) -> bool {
+    match cause {
+        ReversalCause::Requested | ReversalCause::Undelivered => true,
+        ReversalCause::Timeout | ReversalCause::InvalidAnswer | ReversalCause::Restart => false,
+    }
 }
+
+/// The same on every shard and after a restart, and never both ways.
+fn is_older(entry: &SafEntry, owner: &Transaction, query: &OlderQuery) -> bool {
+    (entry.decided, owner.id) < (query.decided, query.transaction)
+}
+
+/// As many bits as an id has of the start counter.
+const START_BITS: u32 = 0x000F_FFFF;
+
+/// What is decided is kept to the millisecond.
+const MOMENT: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests;

@@ -7,13 +7,10 @@ use domain::ids::Stan;
 use domain::record::{ReversalCause, SafResult};
 use domain::request::DuplicateKey;
 use domain::response_code::ReversalEnding;
-use domain::time::WallTime;
 
-use crate::engine::following::unasked;
 use crate::engine::{Effect, Engine};
 use crate::input::{Handle, OwedId};
 use crate::output::{Ended, EntryKind, Event, Output, Owed, StanReuse};
-use crate::replay::id_key;
 use crate::saf::{SafEntry, Status};
 use crate::state::{Ending, Requested, State};
 use crate::table::NONE;
@@ -38,11 +35,13 @@ impl Engine {
             debug_assert!(false, "only what was sent is reversed");
             return;
         };
-        let decided = self.second_of_its_own(transaction.reversed_at);
+        let follows = !self.may_be_completed(transaction, cause);
+        let decided = self.place_reversal(handle);
         let mut entry = SafEntry::new(handle, leg.issuer, Owed::Reversal(cause));
         entry.key = what.key;
         entry.replacement = what.replacement;
         entry.waits = what.waits;
+        entry.follows = follows;
         entry.decided = decided;
         let Some(saf) = self.saf.insert(entry, Duration::ZERO, self.clock.now()) else {
             debug_assert!(false, "room for every reversal is taken at admission");
@@ -56,33 +55,29 @@ impl Engine {
         self.wait(Effect::Owed { saf, generation });
     }
 
-    /// The DE7 of a reversal names it together with its STAN: two of one transaction never share
-    /// one.
-    fn second_of_its_own(&self, last: WallTime) -> WallTime {
-        let after_last = match last.unix_millis() {
-            0 => last,
-            _ => last.after(Duration::from_secs(1)),
-        };
-        self.clock.wall().max(after_last)
-    }
-
     /// Appends to what the transaction owes; it lives until that is settled.
     pub(crate) fn chain_owed(&mut self, handle: Handle, saf: u32) {
         self.table.unfinish(handle.index);
-        let reversed = self.saf.get(saf).and_then(|entry| match entry.what {
-            Owed::Reversal(_) => Some(entry.decided),
-            Owed::Advice(_) => None,
-        });
+        let first = self
+            .first_owed(handle)
+            .and_then(|first| self.saf.get(first));
+        let completed = first.and_then(|first| first.completed);
+        let decided = self.saf.get(saf).map(|entry| entry.decided);
         let Some(transaction) = self.table.transaction_mut(handle) else {
             return;
         };
-        transaction.reversed_at = reversed.unwrap_or(transaction.reversed_at);
+        transaction.placed = transaction.placed.max(decided.unwrap_or_default());
         transaction.owed_count = transaction.owed_count.saturating_add(1);
         let (ordinal, id) = (transaction.owed_count, transaction.id);
         if let Some(entry) = self.saf.get_mut(saf) {
             entry.ordinal = ordinal;
+            // What reverses a completion stands in the order of what is completed.
+            if completed.is_some() {
+                entry.completed = completed;
+                entry.follows = false;
+            }
         }
-        self.saf.index_advice(saf, id_key(id));
+        self.saf.index(saf, id);
         self.chain_last(handle, saf);
     }
 
@@ -256,7 +251,7 @@ impl Engine {
         let Some(entry) = self.saf.get(saf) else {
             return;
         };
-        if entry.status == Status::InFlight && unasked(entry, saf).is_none() {
+        if entry.status == Status::InFlight && entry.follows {
             let owed = entry.id(saf);
             self.emit(Output::GiveUpReversal { owed });
         }

@@ -73,14 +73,13 @@ impl Shard {
             Output::FindReferred { handle } => self.find_referred(handle, around),
             Output::FindOriginal { handle, query } => self.find_original(handle, query, around),
             Output::AssignLeg { handle, issuer, .. } => self.assign_leg(handle, issuer, around),
-            Output::AskOwed { owed, original } => {
-                let (to, from) = (original.slot().owner(self.shards).0, self.id);
-                let ask = Message::AskOwed {
+            Output::AskOlder { owed, query } => {
+                let ask = Message::AskOlder {
                     owed,
-                    from,
-                    original,
+                    from: self.id,
+                    query: Box::new(query),
                 };
-                self.tell(to, ask, around);
+                self.tell(self.id, ask, around);
             }
             Output::Operated { .. } | Output::Retried { .. } => {
                 return Err(("operator", format!("{output:?}: nobody acts by hand here")));

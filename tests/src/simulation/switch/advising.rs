@@ -35,25 +35,40 @@ impl Shard {
         self.tell(to, find, around);
     }
 
-    /// What is asked before a completion leaves, and what is told.
-    pub(super) fn owed_of(
+    /// What is asked before what has a place leaves, and what is told.
+    pub(super) fn older(
         &mut self,
         message: Message,
         around: &mut Around<'_>,
     ) -> Result<(), Broken> {
         match message {
-            Message::AskOwed {
-                owed,
-                from,
-                original,
-            } => {
+            Message::AskOlder { owed, from, query } => {
                 let looks = self.driver != Driver::OvertakesOriginals;
-                let is_owed = looks && self.engine.owes_advice(original);
+                let is_owed = looks && self.engine.owes_older(&query);
                 self.counts.completions_behind += u64::from(is_owed);
-                self.tell(from, Message::OwedOf { owed, is_owed }, around);
+                let told = Message::Older {
+                    owed,
+                    asked: self.id,
+                    query,
+                    is_owed,
+                };
+                self.tell(from, told, around);
                 Ok(())
             }
-            Message::OwedOf { owed, is_owed } => self.give(Input::OwedOf { owed, is_owed }, around),
+            Message::Older {
+                owed,
+                asked,
+                query,
+                is_owed,
+            } => {
+                let next = (asked + 1) % self.shards;
+                if is_owed || next == self.id {
+                    return self.give(Input::Older { owed, is_owed }, around);
+                }
+                let from = self.id;
+                self.tell(next, Message::AskOlder { owed, from, query }, around);
+                Ok(())
+            }
             _ => Err(("advice", "no word of what is owed".to_owned())),
         }
     }

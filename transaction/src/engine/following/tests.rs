@@ -1,0 +1,218 @@
+//! What is owed about one original leaves in its order.
+
+use core::time::Duration;
+use std::vec::Vec;
+
+use domain::ResponseCode;
+use domain::ids::TransactionId;
+
+use crate::input::{Input, OwedId};
+use crate::output::Output;
+use crate::testing::{Auto, Rig, advice, approval, code, facts, kes, named, reversal};
+
+const OK: ResponseCode = ResponseCode::APPROVED;
+/// Longer than the longest pause, shorter than anything expires.
+const LONG: Duration = Duration::from_secs(900);
+
+/// Request 1 is approved.
+fn approved() -> Rig {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    rig.respond(approval());
+    rig.seen.clear();
+    rig
+}
+
+/// Advice `number` completes request 1.
+fn complete(rig: &mut Rig, number: u32) {
+    let mut completion = advice(number, 20 + number);
+    completion.facts.account = facts(1).account;
+    completion.facts.amount = kes(100);
+    completion.original = Some(named(1));
+    rig.give(Input::Advice(completion));
+    assert_eq!(rig.told(20 + number), Some(OK));
+}
+
+fn reverse_in_part(rig: &mut Rig, minor: u64, frame: u32) {
+    let mut part = reversal(1, frame);
+    part.key.0 += u128::from(frame);
+    part.replacement = Some(kes(minor));
+    rig.give(Input::Reversal(part));
+    assert_eq!(rig.told(frame), Some(OK));
+}
+
+/// What has left since the last look, each once: whose, and whether it is an advice.
+fn left(rig: &mut Rig) -> Vec<(TransactionId, bool, OwedId)> {
+    let mut left = Vec::new();
+    for output in &rig.seen {
+        let (owed, is_advice) = if let Output::SendAdvice { owed, .. } = output {
+            (*owed, true)
+        } else if let Output::SendReversal { owed, .. } = output {
+            (*owed, false)
+        } else {
+            continue;
+        };
+        if left.iter().all(|(_, _, other)| *other != owed) {
+            let id = rig.engine.transaction_id(owed.handle).unwrap();
+            left.push((id, is_advice, owed));
+        }
+    }
+    rig.seen.clear();
+    left
+}
+
+fn acknowledge(rig: &mut Rig, owed: OwedId) {
+    rig.give(Input::ReversalResponse { owed, code: OK });
+}
+
+/// The one entry that has left, and keeps leaving for a long time without another one.
+#[track_caller]
+fn alone(rig: &mut Rig) -> (TransactionId, bool, OwedId) {
+    rig.pass(LONG);
+    let left = left(rig);
+    assert_eq!(left.len(), 1, "{left:?}");
+    left[0]
+}
+
+/// All that is owed leaves one by one; whether each is an advice.
+fn one_by_one(rig: &mut Rig) -> Vec<bool> {
+    let mut kinds = Vec::new();
+    while rig.engine.counts().saf > 0 {
+        let (_, is_advice, owed) = alone(rig);
+        kinds.push(is_advice);
+        acknowledge(rig, owed);
+    }
+    kinds
+}
+
+//= docs/rules.md#V-12
+#[test]
+fn a_reversal_never_overtakes_a_completion() {
+    let mut rig = approved();
+    complete(&mut rig, 2);
+    rig.reverse(1, 30);
+    assert_eq!(rig.told(30), Some(OK), "it is taken at once");
+    assert_eq!(one_by_one(&mut rig), [true, false]);
+}
+
+//= docs/rules.md#V-12
+#[test]
+fn completions_leave_in_their_order() {
+    let mut rig = approved();
+    for number in 2..=5 {
+        complete(&mut rig, number);
+    }
+    let mut ids = Vec::new();
+    while rig.engine.counts().saf > 0 {
+        let (id, _, owed) = alone(&mut rig);
+        ids.push(id);
+        acknowledge(&mut rig, owed);
+    }
+    assert_eq!(ids.len(), 4);
+    assert!(ids.is_sorted(), "{ids:?}");
+}
+
+//= docs/rules.md#V-12
+#[test]
+fn a_completion_never_overtakes_the_reversal_that_left_it_something() {
+    let mut rig = approved();
+    reverse_in_part(&mut rig, 5_000, 30);
+    complete(&mut rig, 2);
+    reverse_in_part(&mut rig, 1_000, 31);
+    complete(&mut rig, 3);
+    assert_eq!(one_by_one(&mut rig), [false, true, false, true]);
+}
+
+/// What was completed by mistake is reversed and completed anew.
+#[test]
+fn a_completion_never_overtakes_the_reversal_of_an_older_one() {
+    let mut rig = approved();
+    complete(&mut rig, 2);
+    let mut undone = reversal(2, 30);
+    undone.original = named(2).reference;
+    undone.token = Some(facts(1).account.token);
+    undone.amount = kes(100);
+    rig.give(Input::Reversal(undone));
+    assert_eq!(rig.told(30), Some(OK));
+    complete(&mut rig, 3);
+    let (first, is_advice, owed) = alone(&mut rig);
+    assert!(is_advice);
+    acknowledge(&mut rig, owed);
+    let (second, is_advice, owed) = alone(&mut rig);
+    assert_eq!((second, is_advice), (first, false));
+    acknowledge(&mut rig, owed);
+    let (third, is_advice, _) = alone(&mut rig);
+    assert!(third != first && is_advice);
+}
+
+#[test]
+fn of_different_originals_nobody_waits() {
+    let mut rig = approved();
+    complete(&mut rig, 2);
+    rig.request(7, 17);
+    rig.respond(approval());
+    rig.reverse(7, 30);
+    assert_eq!(left(&mut rig).len(), 2);
+}
+
+#[test]
+fn what_nobody_has_named_leaves_without_a_question() {
+    let mut rig = approved();
+    rig.reverse(1, 30);
+    let asked = |output: &Output| matches!(output, Output::AskOlder { .. });
+    assert!(!rig.seen.iter().any(asked));
+    assert_eq!(left(&mut rig).len(), 1);
+}
+
+#[test]
+fn what_people_have_does_not_hold_the_rest() {
+    let mut rig = approved();
+    complete(&mut rig, 2);
+    rig.reverse(1, 30);
+    let (_, _, owed) = alone(&mut rig);
+    for _ in 0..3 {
+        rig.give(Input::ReversalResponse {
+            owed,
+            code: code(b"12"),
+        });
+        rig.pass(LONG);
+    }
+    assert_eq!(rig.engine.counts().exceptions, 1);
+    let left = left(&mut rig);
+    assert!(left.iter().any(|(_, is_advice, _)| !is_advice), "{left:?}");
+}
+
+#[test]
+fn a_restart_keeps_the_order() {
+    let mut rig = approved();
+    reverse_in_part(&mut rig, 5_000, 30);
+    complete(&mut rig, 2);
+    complete(&mut rig, 3);
+    rig.reverse(1, 31);
+    rig.restart(rig.journal.len()).unwrap();
+    assert_eq!(one_by_one(&mut rig), [false, true, true, false]);
+}
+
+#[test]
+fn a_reversal_waits_for_a_completion_from_before_the_restart() {
+    let mut rig = approved();
+    complete(&mut rig, 2);
+    rig.restart(rig.journal.len()).unwrap();
+    rig.pass(Duration::from_millis(1));
+    rig.reverse(1, 30);
+    assert_eq!(rig.told(30), Some(OK));
+    assert_eq!(one_by_one(&mut rig), [true, false]);
+}
+
+/// Its place is behind what it names, also by a clock that was set back.
+#[test]
+fn a_clock_that_was_set_back_changes_no_order() {
+    let mut rig = approved();
+    complete(&mut rig, 2);
+    let hour = Duration::from_secs(3_600);
+    let wall = rig.wall().before(hour);
+    rig.give(Input::Wall { wall });
+    complete(&mut rig, 3);
+    rig.reverse(1, 31);
+    assert_eq!(one_by_one(&mut rig), [true, true, false]);
+}
