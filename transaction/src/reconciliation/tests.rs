@@ -3,9 +3,11 @@
 use core::time::Duration;
 use std::vec::Vec;
 
+use domain::ResponseCode;
 use domain::bytes::Text;
 use domain::ids::{AcquirerId, IssuerId};
 use domain::network::SettlementDate;
+use domain::profile::PartialApproval;
 use domain::reconciliation::{Figure, Party, Totals, Verdict};
 use domain::record::SafResult;
 use domain::request::{Answer, DuplicateKey, Facts, MessageClass, Reversal, Transmission};
@@ -128,6 +130,46 @@ fn reversals_count_for_what_they_take_back() {
     check(&rig, key(ACQUIRER, today()), &all);
     rig.reverse(1, 22);
     check(&rig, key(ACQUIRER, today()), &all);
+}
+
+//= docs/rules.md#B-06
+/// What was approved of it counts, and no more than that is ever taken back.
+#[test]
+fn a_partial_approval_counts_with_what_was_approved_and_goes_back_to_nothing() {
+    let check_all = |rig: &Rig, figures: &[(u8, u64)]| {
+        for party in [ACQUIRER, FIRST] {
+            check(rig, key(party, today()), figures);
+        }
+    };
+    for restarts in [false, true] {
+        for stays in [None, Some(1_000)] {
+            let mut rig = rig();
+            rig.profile.partial_approval = PartialApproval::Pass;
+            rig.request(1, 10);
+            rig.respond(Answer {
+                code: ResponseCode::PARTIAL_APPROVAL,
+                amount: Some(kes(4_000)),
+                ..approval()
+            });
+            check_all(&rig, &[(76, 1), (88, 4_000)]);
+            if restarts {
+                rig.restart(rig.journal.len()).unwrap();
+            }
+            if let Some(stays) = stays {
+                // Above what was approved, though below what was asked for.
+                rig.give(Input::Reversal(partial(1, 20, 4_001)));
+                assert_eq!(rig.told(20), Some(ResponseCode::INVALID_AMOUNT));
+                rig.give(Input::Reversal(partial(1, 21, stays)));
+                check_all(&rig, &[(76, 1), (77, 1), (88, 4_000), (89, 3_000)]);
+            }
+            if restarts {
+                rig.restart(rig.journal.len()).unwrap();
+            }
+            rig.reverse(1, 22);
+            let reversals = if stays.is_some() { 2 } else { 1 };
+            check_all(&rig, &[(76, 1), (77, reversals), (88, 4_000), (89, 4_000)]);
+        }
+    }
 }
 
 #[test]

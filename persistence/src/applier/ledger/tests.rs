@@ -124,6 +124,40 @@ fn a_reversal_takes_back_what_stands_and_no_more() {
     check(vec![moved(1, debit, What::TakenBack(0))], &fees(0), &[]);
 }
 
+//= docs/rules.md#B-06
+/// 1,000 are asked for and 300 approved.
+#[test]
+fn a_partial_approval_stands_with_what_was_approved_and_goes_back_to_nothing() {
+    let debit = Some(between(Kind::Debit));
+    let steps = |stays: &[u64]| {
+        let mut steps = vec![moved(1, debit, approved(Some(300)))];
+        for (stays, lsn) in stays.iter().zip(2..) {
+            steps.push(moved(lsn, debit, What::TakenBack(*stays)));
+        }
+        steps
+    };
+    let entries = [
+        (POS, 0, 300),
+        (BANK, 0, -300),
+        (POS, 0, -300),
+        (BANK, 0, 300),
+    ];
+    let posted = check(steps(&[0]), &fees(0), &entries);
+    assert_eq!(posted.standing.get(&ONE).unwrap().amount, 0);
+    // What would stay is more than what stands.
+    let posted = check(steps(&[400]), &fees(0), &entries[..2]);
+    assert_eq!(posted.standing.get(&ONE).unwrap().amount, 300);
+    let entries = [
+        (POS, 0, 300),
+        (BANK, 0, -300),
+        (POS, 0, -200),
+        (BANK, 0, 200),
+        (POS, 0, -100),
+        (BANK, 0, 100),
+    ];
+    check(steps(&[100, 0]), &fees(0), &entries);
+}
+
 #[test]
 fn a_fee_is_of_purchases_and_goes_back_in_proportion() {
     let debit = Some(between(Kind::Debit));
