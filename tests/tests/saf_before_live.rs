@@ -93,10 +93,13 @@ fn a_request_that_has_waited_for_half_of_its_deadline_gets_91() {
     scene.close_with(link);
 }
 
+/// Also where an acquirer wants to hear that an original is unknown: this one is not.
+//= docs/rules.md#V-13
 #[test]
 fn the_reversal_of_a_request_that_waits_goes_no_further() {
     let [silence, deadline] = PATIENT;
-    let more = [ALONE, ASKED, ONE_SHARD, silence, deadline];
+    let unknown = ("NJIA__LISTENER__POS__UNKNOWN_ORIGINAL", "25");
+    let more = [ALONE, ASKED, ONE_SHARD, silence, deadline, unknown];
     let (scene, mut link) = Scene::open("saf-before-live-reversed", &more);
     let mut session = scene.session();
     let acknowledgement = owed(&mut session, &mut link, "000001");
@@ -108,6 +111,18 @@ fn the_reversal_of_a_request_that_waits_goes_no_further() {
         .unwrap();
     assert_eq!(next(&mut session), told("0430", "000002", "00"));
     await_held(&scene, 0.0);
+    session
+        .send(&reversal(*b"0421", "000002", &request))
+        .unwrap();
+    assert_eq!(next(&mut session), told("0430", "000002", "00"));
+    let repeat = [b"0201", &request[4..]].concat();
+    session.send(&repeat).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000002", "94"));
+    let never_sent = purchase("000007");
+    session
+        .send(&reversal(*b"0420", "000007", &never_sent))
+        .unwrap();
+    assert_eq!(next(&mut session), told("0430", "000007", "25"));
     link.send(&acknowledgement).unwrap();
     scene.node.settle(Duration::from_secs(60)).unwrap();
     assert!(!link.has_more().unwrap(), "nothing has left");

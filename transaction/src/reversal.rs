@@ -16,6 +16,7 @@
 //! | V12 | approved | in part, and it changes nothing | 00 | nothing |
 //! | V13 | reversed in part while sent | any | as V08 to V12 | behind the first one |
 //! | V14 | reversed in part three times | in part once more | 13 | nothing |
+//! | V15 | held back | any | 00; refused as reversed | nothing |
 
 use domain::profile::{Profile, ReversalAnswer};
 use domain::record::{OutcomeKind, ReversalCause, SafResult, Tombstone};
@@ -35,7 +36,7 @@ use crate::transaction::Transaction;
 enum Verdict {
     /// V03.
     Withdraw,
-    /// V04.
+    /// V04, V15.
     CloseUnsent,
     /// V05.
     WhileSent(Requested),
@@ -263,12 +264,8 @@ impl Engine {
 /// The table above, for a known original.
 fn verdict(original: &Transaction, reversal: &Reversal) -> Verdict {
     match original.state {
-        State::Assessing
-        | State::Routing
-        | State::HeldBack
-        | State::Assigning
-        | State::Locating => Verdict::Withdraw,
-        State::Intended | State::Rerouting => Verdict::CloseUnsent,
+        State::Assessing | State::Routing | State::Assigning | State::Locating => Verdict::Withdraw,
+        State::HeldBack | State::Intended | State::Rerouting => Verdict::CloseUnsent,
         State::Sent => verdict_on_sent(original, reversal),
         State::Reversing => verdict_on_reversed(original, reversal),
         State::Settling(ending) | State::Settled(ending) => match ending {

@@ -208,6 +208,8 @@ pub(crate) enum Action<'a> {
     },
     /// It has waited for too long: as `Refuse`.
     GiveUpWaiting,
+    /// Its reversal has come: as `Refuse`, without an answer.
+    RefuseReversed,
     /// Forget it: 96, no trace.
     Abandon(NotAdmitted),
     /// Forget it without an answer: its reversal has come.
@@ -332,7 +334,7 @@ impl State {
             Signal::Freed => (Self::Routing, Action::SelectRoute),
             Signal::Deadline => (Self::Settling(Ending::Refused), Action::GiveUpWaiting),
             Signal::TurnedAway(reason) => (self, Action::Abandon(reason)),
-            Signal::Reversal(_) => (self, Action::Withdraw),
+            Signal::Reversal(_) => (Self::Settling(Ending::Refused), Action::RefuseReversed),
             Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
             Signal::Assigned { leg, .. } => (self, Action::ReturnStan(leg)),
             Signal::StoodIn(what) => (self, Action::ReturnStan(what.leg)),

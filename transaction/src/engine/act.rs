@@ -140,6 +140,7 @@ impl Engine {
             Action::Abandon(reason) => self.abandon(handle, reason),
             Action::HoldBack { issuer, deadline } => self.hold_back(handle, issuer, deadline),
             Action::GiveUpWaiting => self.give_up_waiting(handle),
+            Action::RefuseReversed => self.reverse_held_back(handle),
             Action::Withdraw => self.withdraw(handle),
             Action::Intend { leg, deadline } => {
                 self.set_route_deadline(handle, deadline);

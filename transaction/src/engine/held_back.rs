@@ -105,6 +105,14 @@ impl Engine {
         self.refuse(handle, code, RefusalReason::NoneAdmits);
     }
 
+    //= docs/rules.md#V-13
+    /// L13. Nobody is answered, and what it would have been told is what its copies are told.
+    pub(crate) fn reverse_held_back(&mut self, handle: Handle) {
+        self.discard_frame(handle);
+        let code = self.code_of_reversed(handle);
+        self.refuse(handle, code, RefusalReason::ReversedOriginal);
+    }
+
     /// What is owed for the account of its transaction holds requests from here on.
     pub(crate) fn hold_requests_behind(&mut self, saf: u32) {
         let Some(entry) = self.saf.get(saf) else {

@@ -18,7 +18,7 @@
 //! | L10 | the last of what was owed when it came has ended | the router is asked again |
 //! | L11 | half of its route's deadline has passed | 91 |
 //! | L12 | a copy comes | the copy takes its place in front of the acquirer |
-//! | L13 | its reversal comes | withdrawn; a tombstone, 00, nothing for the issuer |
+//! | L13 | its reversal comes | refused as reversed; 00, nothing for the issuer |
 //! | L14 | a drain begins | 96, nothing is remembered |
 //!
 //! 91 says that the issuer cannot be used, as where none admits (R2); 96 that the switch takes no

@@ -145,7 +145,12 @@ const LEGAL: [(&str, &str, &str, &str); 42] = [
     ("HeldBack", "Freed", "Routing", "SelectRoute"),
     ("HeldBack", "Deadline", "Settling(Refused)", "GiveUpWaiting"),
     ("HeldBack", "TurnedAway", "HeldBack", "Abandon"),
-    ("HeldBack", "Reversal", "HeldBack", "Withdraw"),
+    (
+        "HeldBack",
+        "Reversal",
+        "Settling(Refused)",
+        "RefuseReversed",
+    ),
     ("Intended", "IntentDurable", "Sent", "Send"),
     ("Intended", "Deadline", "Settling(NotSent)", "CloseUnsent"),
     ("Intended", "Reversal", "Settling(NotSent)", "CloseUnsent"),

@@ -7,6 +7,7 @@ use std::vec::Vec;
 use domain::ResponseCode;
 use domain::bytes::Text;
 use domain::ids::IssuerId;
+use domain::profile::{Profile, UnknownOriginal};
 use domain::record::{Operation, Operator, Reason, Record};
 use domain::request::{Completion, Facts, Request, Reversal, Transmission};
 
@@ -382,19 +383,54 @@ fn l12_a_copy_takes_the_place_of_who_waits() {
 fn l13_the_reversal_of_who_waits_goes_no_further() {
     let mut rig = owing(&[FIRST]);
     request(&mut rig, 2);
-    rig.give(Input::Reversal(Reversal {
-        token: Some(facts(1).account.token),
-        ..reversal(2, 22)
-    }));
+    reverse(&mut rig, 2, 22);
     assert_eq!(rig.told(22), Some(ResponseCode::APPROVED));
     assert!(rig.discarded(20));
-    assert_eq!(rig.records().last(), Some(&"tombstone"));
+    assert_eq!(rig.records().last(), Some(&"refused"));
     let counts = rig.engine.counts();
     assert_eq!((counts.held_back, counts.saf), (0, 1));
     rig.respond_to_reversal(ResponseCode::APPROVED);
     assert_eq!(sent(&rig), [0; 0]);
     rig.request_as(same_account(2), 23, Transmission::Repeat);
     assert_eq!(rig.told(23), Some(code(b"94")));
+}
+
+/// Reverses `number`, whose account is that of request 1, in a session that wants to hear of
+/// unknown originals.
+fn reverse(rig: &mut Rig, number: u32, frame: u32) {
+    rig.give(Input::Reversal(Reversal {
+        token: Some(facts(1).account.token),
+        profile: Profile {
+            unknown_original: UnknownOriginal::NotFound,
+            ..Profile::PLAIN
+        },
+        ..reversal(number, frame)
+    }));
+}
+
+//= docs/rules.md#V-13
+#[test]
+fn l13_who_waits_is_known_also_where_an_unknown_original_is_told_25() {
+    let mut rig = owing(&[FIRST]);
+    reverse(&mut rig, 9, 19);
+    assert_eq!(rig.told(19), Some(ResponseCode::ORIGINAL_NOT_FOUND));
+    request(&mut rig, 2);
+    rig.auto = Auto::Decide;
+    reverse(&mut rig, 2, 22);
+    assert_eq!(rig.told(22), None, "what it says is not durable");
+    rig.flush();
+    assert_eq!(rig.told(22), Some(ResponseCode::APPROVED));
+    for (restarts, frame) in [(false, 30), (true, 40)] {
+        if restarts {
+            rig.restart(rig.journal.len()).unwrap();
+        }
+        reverse(&mut rig, 2, frame);
+        rig.flush();
+        assert_eq!(rig.told(frame), Some(ResponseCode::APPROVED), "its copy");
+        rig.request_as(same_account(2), frame + 1, Transmission::Repeat);
+        rig.flush();
+        assert_eq!(rig.told(frame + 1), Some(code(b"94")));
+    }
 }
 
 #[test]
@@ -411,7 +447,7 @@ fn what_a_completion_names_is_undecided_while_it_waits() {
         transmission: Transmission::First,
         facts: completion,
         completion: Completion::Named(named(2)),
-        profile: domain::profile::Profile::PLAIN,
+        profile: Profile::PLAIN,
     }));
     assert_eq!(rig.told(40), Some(ResponseCode::MALFUNCTION));
 }
