@@ -362,6 +362,20 @@ pub struct Completed {
     /// When it was made where it was made, as an issuer of 1993 has it in DE12; DE7 of its leg
     /// where its acquirer did not say.
     pub local: TransmissionTime,
+    /// How much of it is completed.
+    pub extent: Extent,
+}
+
+/// How the amount of a completion stands to what it completes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// Nothing was approved, or nobody has compared them.
+    #[default]
+    Unknown = 0,
+    /// It is what was approved and stands.
+    Whole = 1,
+    /// It is more or less.
+    Other = 2,
 }
 
 /// What was told at once.

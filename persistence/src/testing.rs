@@ -17,7 +17,7 @@ use domain::reconciliation::{
     Totals, Verdict,
 };
 use domain::record::{
-    Acknowledged, AdviceOrigin, Advised, Carriage, Completed, Intent, LateResponse, Operated,
+    Acknowledged, AdviceOrigin, Advised, Carriage, Completed, Extent, Intent, LateResponse, Operated,
     Operation, Operator, Outcome, OutcomeKind, OwedKind, Reason, Record, RefusalReason, Refused,
     ReversalCause, SafDone, SafOwed, SafResult, Tombstone,
 };
@@ -354,6 +354,7 @@ fn advised(dice: &mut Dice, transaction: TransactionId) -> Advised<'static> {
             stan: dice.stan(),
             transmitted: dice.transmitted(),
             local: dice.transmitted(),
+            extent: dice.pick(&[Extent::Unknown, Extent::Whole, Extent::Other]),
         }),
         answer: Acknowledged {
             code: answer.code,

@@ -264,6 +264,7 @@ impl Engine {
                 ..
             } => {
                 let is_over = self.is_over(handle, approved);
+                let completed = self.extended(handle, completed, approved);
                 let saf = self.first_owed(handle);
                 if let Some(entry) = saf.and_then(|saf| self.saf.get_mut(saf)) {
                     entry.completed = Some(completed);

@@ -19,7 +19,7 @@
 //! the issuer's place, which alone knows what it holds.
 
 use domain::ids::IssuerId;
-use domain::record::{Completed, RefusalReason};
+use domain::record::{Completed, Extent, RefusalReason};
 use domain::{Amount, ResponseCode};
 
 use crate::advice::Original;
@@ -45,7 +45,10 @@ impl Engine {
                 is_told: true,
                 approved,
                 ..
-            } if !self.is_over(handle, approved) => Signal::Located { issuer, completed },
+            } if !self.is_over(handle, approved) => Signal::Located {
+                issuer,
+                completed: self.extended(handle, completed, approved),
+            },
             Original::Stands { is_told: true, .. } => Signal::Declined {
                 code: ResponseCode::INVALID_AMOUNT,
                 reason: RefusalReason::OverOriginal,
@@ -74,6 +77,25 @@ impl Engine {
             let limit = found.profile.completion;
             limit.is_passed(found.facts.amount, approved)
         })
+    }
+
+    /// What a completion completes, with how its amount stands to what is approved.
+    pub(crate) fn extended(
+        &self,
+        handle: Handle,
+        completed: Completed,
+        approved: Option<Amount>,
+    ) -> Completed {
+        let completion = self.table.transaction(handle);
+        let extent = match completion.zip(approved) {
+            None => Extent::Unknown,
+            Some((found, approved)) if found.facts.amount == approved => Extent::Whole,
+            Some(_) => Extent::Other,
+        };
+        Completed {
+            extent,
+            ..completed
+        }
     }
 
     pub(crate) fn select_issuer(&mut self, handle: Handle, issuer: IssuerId, completed: Completed) {

@@ -5,7 +5,9 @@ use core::time::Duration;
 use domain::ids::{AcquirerId, AuthorisationId, MerchantId, TransactionId};
 use domain::pan::PanToken;
 use domain::profile::Profile;
-use domain::record::{AdviceOrigin, Advised, Completed, Intent, RefusalReason, Refused, Tombstone};
+use domain::record::{
+    AdviceOrigin, Advised, Completed, Extent, Intent, RefusalReason, Refused, Tombstone,
+};
 use domain::request::{
     Advice, Answer, Completion, DuplicateKey, Facts, FrameId, IssuerLeg, MessageKind,
     OriginalReference, Request, Reversal,
@@ -203,6 +205,7 @@ impl Transaction {
                     stan: leg.stan,
                     transmitted: leg.transmitted,
                     local: self.facts.trace.local().unwrap_or(leg.transmitted),
+                    extent: Extent::Unknown,
                 },
                 place: None,
                 is_told: self.advised.is_none() || self.taken > 0,

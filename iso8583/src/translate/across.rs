@@ -2,6 +2,7 @@
 //! others become. `docs/dialects.md` has the table for people.
 
 use domain::amount::Amount;
+use domain::record::{Completed, Extent};
 use domain::request::{IssuerLeg, MessageClass, Trace};
 use domain::time::{TransmissionTime, WallTime, digits_of};
 
@@ -117,11 +118,21 @@ fn move_category(
     }
 }
 
-/// DE24 of a request or an advice: an original authorisation, an original financial one.
-pub(super) const fn function_of(class: MessageClass) -> &'static [u8; 3] {
-    match class {
-        MessageClass::Authorisation => b"100",
-        MessageClass::Financial => b"200",
+//= docs/rules.md#A-10
+/// DE24 of a request or an advice: an original authorisation, an original financial one, or one
+/// that was authorised before, with the amount of then or with another one.
+pub(super) const fn function_of(
+    class: MessageClass,
+    completed: Option<&Completed>,
+) -> &'static [u8; 3] {
+    match (class, completed) {
+        (MessageClass::Authorisation, _) => b"100",
+        (MessageClass::Financial, None) => b"200",
+        (MessageClass::Financial, Some(completed)) => match completed.extent {
+            Extent::Unknown => b"200",
+            Extent::Whole => b"201",
+            Extent::Other => b"202",
+        },
     }
 }
 

@@ -203,7 +203,7 @@ fn put_own(
         match (number, advice.completed) {
             (12, _) => writer.put(12, &local)?,
             (13 | 18 | 22 | 90, _) => return Ok(false),
-            (24, _) => writer.put(24, across::function_of(facts.class))?,
+            (24, completed) => writer.put(24, across::function_of(facts.class, completed))?,
             (26, _) => put_present(writer, 26, facts.merchant_category.as_bytes())?,
             (39, _) if decided_here => writer.put(39, b"000")?,
             (56, Some(completed)) => put_completed(writer, completed, named_by, advice.decided)?,

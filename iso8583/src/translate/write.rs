@@ -3,7 +3,7 @@
 use domain::amount::Amount;
 use domain::ids::{InstitutionId, Stan};
 use domain::record::{Completed, ReversalCause};
-use domain::request::{Answer, Facts, IssuerLeg, MessageKind, Transmission};
+use domain::request::{Answer, Facts, IssuerLeg, MessageClass, MessageKind, Transmission};
 use domain::response_code::ResponseCode;
 use domain::result_code::CodeEdition;
 use domain::time::{TransmissionTime, WallTime, digits_of};
@@ -252,6 +252,10 @@ fn write_across(
             (7, _) => writer.put(7, &leg.transmitted.digits())?,
             (11, _) => writer.put(11, &leg.stan.digits())?,
             (33, _) => writer.put(33, going.forwarding.as_bytes())?,
+            (24, _) if going.completed.is_some() && to == Version::Iso1993 => {
+                let class = MessageClass::Financial;
+                writer.put(24, across::function_of(class, going.completed))?;
+            }
             _ if number == original => put_original(&mut writer, request, going)?,
             _ if carried.contains(number) => writer.copy(number, request)?,
             _ => across::put_converted(&mut writer, number, request, &local)?,

@@ -3,6 +3,7 @@
 use super::*;
 use crate::testing::{approval, code, decline};
 use domain::ids::{IssuerId, LinkId, RouteId, Stan, TransactionId};
+use domain::record::Extent;
 use domain::request::{MessageClass, MessageKind};
 use domain::time::TransmissionTime;
 use std::collections::HashSet;
@@ -105,6 +106,7 @@ fn completed() -> Completed {
         stan: Stan::new(1).unwrap(),
         transmitted: TransmissionTime::default(),
         local: TransmissionTime::default(),
+        extent: Extent::Unknown,
     }
 }
 

@@ -9,7 +9,7 @@ use domain::ids::{
     AcquirerId, InstitutionId, IssuerId, LinkId, RouteId, Slot, Stan, TransactionId,
 };
 use domain::pan::{Account, PanToken, SealedPan};
-use domain::record::{Completed, ReversalCause};
+use domain::record::{Completed, Extent, ReversalCause};
 use domain::request::{
     ContentHash, DuplicateKey, Facts, MessageClass, MessageKind, TraceKey, Transmission,
 };
@@ -546,6 +546,7 @@ fn what_a_request_completes_is_named_as_its_issuer_knows_it() {
         stan: Stan::new(699_999).unwrap(),
         transmitted: TransmissionTime::from_number(601_115_931),
         local: TransmissionTime::from_number(601_145_931),
+        extent: Extent::Whole,
     };
     let named_87 = "010069999906011159310000062812300000000999";
     let named_93 = "110069999926060114593106628123";
@@ -569,6 +570,24 @@ fn what_a_request_completes_is_named_as_its_issuer_knows_it() {
         check(&going, "0202", &[(11, "700001"), (90, named_87)], &[56]);
         let going = forwarded_as(&sent, of_1993, Some(&completed));
         check(&going, "1202", &[(11, "700001"), (56, named_93)], &[90]);
+        // An acquirer of 1993 says itself what it means.
+        for (extent, told) in [
+            (Extent::Unknown, "200"),
+            (Extent::Whole, "201"),
+            (Extent::Other, "202"),
+        ] {
+            let completed = Completed {
+                extent,
+                ..completed
+            };
+            let going = forwarded_as(&sent, of_1993, Some(&completed));
+            let function = if from == of_1993 { "200" } else { told };
+            assert_eq!(
+                text(&going, 24).as_deref(),
+                Some(function),
+                "{mti} {extent:?}"
+            );
+        }
     }
 }
 

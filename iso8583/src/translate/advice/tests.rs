@@ -4,6 +4,7 @@ use std::vec::Vec;
 
 use domain::bytes::Text;
 use domain::ids::{Stan, TransactionId};
+use domain::record::Extent;
 use domain::request::MessageKind;
 use domain::time::TransmissionTime;
 
@@ -165,6 +166,7 @@ fn what_is_completed_is_named_as_its_issuer_knows_it() {
         stan: Stan::new(699_999).unwrap(),
         transmitted: TransmissionTime::from_number(601_115_931),
         local: TransmissionTime::from_number(601_145_931),
+        extent: Extent::Whole,
     };
     let advice = IssuerAdvice {
         completed: Some(&completed),

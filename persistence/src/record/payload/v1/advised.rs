@@ -1,7 +1,7 @@
 //! What an issuer has to be told of.
 
 use domain::ids::{Stan, TransactionId};
-use domain::record::{Acknowledged, AdviceOrigin, Advised, Completed};
+use domain::record::{Acknowledged, AdviceOrigin, Advised, Completed, Extent};
 use domain::request::MessageKind;
 use domain::response_code::ResponseCode;
 use domain::time::{TransmissionTime, WallTime};
@@ -37,7 +37,9 @@ pub(in super::super) struct AdvisedV1 {
     origin: u8,
     /// Zeros: the advice has no DE39.
     reported: [u8; 2],
-    reserved: [u8; 5],
+    /// 0 not compared, 1 what stands of what is completed, 2 more or less than that.
+    completes_extent: u8,
+    reserved: [u8; 4],
 }
 
 impl From<&Advised<'_>> for AdvisedV1 {
@@ -62,7 +64,8 @@ impl From<&Advised<'_>> for AdvisedV1 {
             },
             origin: advised.origin as u8,
             reported: code_bytes(advised.reported),
-            reserved: [0; 5],
+            completes_extent: completes.map_or(0, |completes| completes.extent as u8),
+            reserved: [0; 4],
         }
     }
 }
@@ -117,6 +120,12 @@ impl AdvisedV1 {
             stan: Stan::new(self.completes_stan).map_err(value)?,
             transmitted: TransmissionTime::from_number(self.completes_transmitted),
             local: TransmissionTime::from_number(self.completes_local),
+            extent: match self.completes_extent {
+                0 => Extent::Unknown,
+                1 => Extent::Whole,
+                2 => Extent::Other,
+                _ => return Err(RecordError::Value("extent")),
+            },
         }))
     }
 }
