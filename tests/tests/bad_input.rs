@@ -152,6 +152,8 @@ fn framed_but_wrong(scene: &mut Scene<'_>) {
     scene.refused("a class that is not served", &unserved, "12", "");
     let edition = with(b"0200", b"1200");
     scene.refused("another edition", &edition, "12", "");
+    let later = with(b"0200", b"2200");
+    scene.refused("the edition of 2003", &later, "12", "");
     let version = with(b"0200", b"3200");
     scene.refused("a version that there is not", &version, "30", "");
 }
