@@ -21,8 +21,8 @@ mod scrub;
 mod write;
 
 pub use administrative::{
-    AdministrativeFields, GoingAdministrative, administrative, write_administrative,
-    write_administrative_answer,
+    AdministrativeFields, GoingAdministrative, administrative, administrative_amount,
+    administrative_kind, write_administrative, write_administrative_answer,
 };
 pub use advice::{AdviceFields, IssuerAdvice, advice, advice_content, write_advice};
 pub use network::{

@@ -42,21 +42,32 @@ pub struct AdministrativeFields {
 /// # Errors
 /// The field that is missing or cannot be used; 0 when the message is no such message.
 pub fn administrative(message: MessageRef<'_>) -> Result<AdministrativeFields, FormatError> {
+    Ok(AdministrativeFields {
+        version: message.mti().version(),
+        kind: administrative_kind(message).ok_or(FormatError { field: 0 })?,
+        account: read::account(message)?,
+        amount: administrative_amount(message),
+        merchant_category: read::optional(message, read::category_field(message))?,
+        trace: read::trace_of(message, read::optional(message, 41)?)?,
+    })
+}
+
+/// Whether it asks or reports; `None` when the message is no such message.
+#[must_use]
+pub fn administrative_kind(message: MessageRef<'_>) -> Option<MessageKind> {
     let mti = message.mti();
-    let kind = match (mti.class(), mti.function()) {
+    match (mti.class(), mti.function()) {
         _ if !read::is_of_its_dialect(message) || mti.origin() == Origin::Reserved => None,
         (Class::Administrative, Function::Request) => Some(MessageKind::Request),
         (Class::Administrative, Function::Advice) => Some(MessageKind::Advice),
         _ => None,
-    };
-    Ok(AdministrativeFields {
-        version: mti.version(),
-        kind: kind.ok_or(FormatError { field: 0 })?,
-        account: read::account(message)?,
-        amount: read::amount(message).ok(),
-        merchant_category: read::optional(message, read::category_field(message))?,
-        trace: read::trace_of(message, read::optional(message, 41)?)?,
-    })
+    }
+}
+
+/// DE4 in DE49; `None` when either is absent.
+#[must_use]
+pub fn administrative_amount(message: MessageRef<'_>) -> Option<Amount> {
+    read::amount(message).ok()
 }
 
 /// An administrative message on its way to an issuer.

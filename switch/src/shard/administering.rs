@@ -18,9 +18,9 @@ use domain::ResponseCode;
 use domain::ids::{IssuerId, LinkId, RouteId, Stan};
 use domain::pan::Pan;
 use domain::request::{DuplicateKey, FrameId, IssuerLeg, MessageKind};
-use domain::time::{Instant, TransmissionTime};
+use domain::time::Instant;
 use iso8583::error::WriteError;
-use iso8583::translate::{self, AdministrativeFields, GoingAdministrative};
+use iso8583::translate::{self, GoingAdministrative};
 use router::conditions::{MerchantCategory, RouteClass};
 use router::links::LinkOutcome;
 use router::selection::{CallOutcome, Query};
@@ -34,7 +34,7 @@ use transaction::administrative::{
 use transaction::matching::{Expected, ResponseKind};
 
 use super::issuing::{amount_asked, link_keys};
-use super::routing::draw_of;
+use super::routing::{Nobody, Picked, draw_of};
 use super::{FollowUp, Shard, Waiting, unwritable};
 use crate::acquirer::SessionRef;
 use crate::config::Config;
@@ -198,45 +198,20 @@ impl Shard {
         &mut self,
         exchange: ExchangeId,
         frame: FrameId,
-        (mut tried, route, key): (u8, Option<RouteId>, DuplicateKey),
+        (tried, route, key): (u8, Option<RouteId>, DuplicateKey),
         now: Instant,
     ) -> Chosen {
-        loop {
-            let choice = self.ask_router_for(frame, (tried, route, key), now);
-            let (route, candidate, issuer, permit, deadline) = match choice {
-                Some(Selection::Chosen {
-                    route,
-                    candidate,
-                    issuer,
-                    permit,
-                    deadline,
-                    skipped,
-                }) => {
-                    self.count_skipped(skipped);
-                    (route, candidate, issuer, permit, deadline)
-                }
-                Some(Selection::NoneAdmits { skipped, .. }) => {
-                    self.count_skipped(skipped);
-                    return Chosen::NoneAdmits(self.code_of_none(skipped, now));
-                }
-                Some(Selection::NoRoute) | None => return Chosen::NoRoute,
-            };
-            let Some((link, stan)) = self.take_link(issuer, now) else {
-                let nothing = CallOutcome::NotCalled;
-                self.router.finish(permit, nothing, Duration::ZERO, now);
-                tried |= 1_u8.checked_shl(u32::from(candidate)).unwrap_or(u8::MAX);
-                continue;
-            };
-            self.work.administering.legs.insert(exchange, permit);
-            let leg = IssuerLeg {
-                route,
-                candidate,
-                issuer,
-                link,
-                stan,
-                transmitted: TransmissionTime::at(self.work.wall),
-            };
-            return Chosen::Leg { leg, deadline };
+        let ask = |shard: &mut Self, tried| shard.ask_router_for(frame, (tried, route, key), now);
+        let begin = |shard: &mut Self, picked: Picked| {
+            let deadline = picked.deadline;
+            let (permit, leg) = shard.take_leg(picked, now)?;
+            shard.work.administering.legs.insert(exchange, permit);
+            Some(Chosen::Leg { leg, deadline })
+        };
+        match self.pick(tried, ask, begin) {
+            Ok(chosen) => chosen,
+            Err(Nobody::NoRoute) => Chosen::NoRoute,
+            Err(Nobody::NoneAdmits(skipped)) => Chosen::NoneAdmits(self.code_of_none(skipped, now)),
         }
     }
 
@@ -296,9 +271,10 @@ impl Shard {
         let issuer = *self.wires.get(usize::from(leg.issuer.0))?;
         let waiting = self.work.waiting.get(frame.0 as usize)?;
         let message = waiting.frame.message();
-        let fields = translate::administrative(message).ok()?;
+        // It was read whole when its route was chosen.
+        let kind = translate::administrative_kind(message)?;
         let exponents = self.exponents(&waiting.frame);
-        let amount = match fields.amount {
+        let amount = match translate::administrative_amount(message) {
             Some(amount) => {
                 let listener = waiting.frame.listener;
                 let amount = exponents.from_network(amount).ok_or(());
@@ -317,7 +293,7 @@ impl Shard {
             };
             translate::write_administrative(issuer.dialect, message, &going, body)
         });
-        let expected = expected_of(&fields, leg.stan);
+        let expected = expected_of(kind, leg.stan);
         let echo = self.echo.of_administrative(message, leg, issuer.dialect);
         let framed = framed.map_err(|why| self.note_unwritable(leg.issuer, why, now));
         let bytes = self.work.scratch.get(..framed.ok()?)?.to_vec();
@@ -501,8 +477,8 @@ impl Shard {
     }
 }
 
-fn expected_of(fields: &AdministrativeFields, stan: Stan) -> Expected {
-    let kind = match fields.kind {
+fn expected_of(kind: MessageKind, stan: Stan) -> Expected {
+    let kind = match kind {
         MessageKind::Advice => ResponseKind::AdministrativeAdvice,
         MessageKind::Request | MessageKind::Completion => ResponseKind::Administrative,
     };

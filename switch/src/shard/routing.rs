@@ -1,5 +1,7 @@
 //! Risk and route: what the engine asks for and is told within the same turn where it can be.
 
+use std::time::Duration;
+
 use domain::ResponseCode;
 use domain::ids::{IssuerId, LinkId, RouteId, ShardId};
 use domain::pan::Pan;
@@ -21,6 +23,28 @@ use super::asking::Question;
 use super::{FollowUp, Leg, LinkTable, Shard};
 use crate::config::Issuer;
 use crate::metrics::{Counter, Histogram};
+
+/// Whom the router has named.
+#[derive(Debug)]
+pub(super) struct Picked {
+    route: RouteId,
+    candidate: u8,
+    issuer: IssuerId,
+    permit: Permit,
+    /// By when it is to have answered.
+    pub(super) deadline: Duration,
+    /// Another one was tried before.
+    is_failover: bool,
+}
+
+/// Why the router has named nobody.
+#[derive(Debug)]
+pub(super) enum Nobody {
+    /// No route leads anywhere.
+    NoRoute,
+    /// Nobody admits, of these.
+    NoneAdmits(Skipped),
+}
 
 impl Shard {
     /// Asks the shard that keeps the account's history.
@@ -79,10 +103,32 @@ impl Shard {
         tried: u8,
         now: Instant,
     ) -> Result<Selection, Skipped> {
+        let ask = |shard: &mut Self, tried| shard.ask_router(handle, frame, tried, now);
+        let begin = |shard: &mut Self, picked: Picked| {
+            let deadline = picked.deadline;
+            if picked.is_failover {
+                shard.metrics.count(Counter::Failovers(picked.issuer));
+            }
+            let leg = shard.begin_leg(handle, picked, None, now)?;
+            Some(Selection::Leg { leg, deadline })
+        };
+        match self.pick(tried, ask, begin) {
+            Ok(selection) => Ok(selection),
+            Err(Nobody::NoRoute) => Ok(no_route()),
+            Err(Nobody::NoneAdmits(skipped)) => Err(skipped),
+        }
+    }
+
+    /// Asks the router until `begin` takes whom it names; who is not taken is passed over.
+    pub(super) fn pick<L>(
+        &mut self,
+        tried: u8,
+        mut ask: impl FnMut(&mut Self, u8) -> Option<Choice>,
+        mut begin: impl FnMut(&mut Self, Picked) -> Option<L>,
+    ) -> Result<L, Nobody> {
         let mut tried = tried;
         loop {
-            let choice = self.ask_router(handle, frame, tried, now);
-            let (route, candidate, issuer, permit, deadline) = match choice {
+            let picked = match ask(self, tried) {
                 Some(Choice::Chosen {
                     route,
                     candidate,
@@ -92,23 +138,26 @@ impl Shard {
                     skipped,
                 }) => {
                     self.count_skipped(skipped);
-                    (route, candidate, issuer, permit, deadline)
+                    Picked {
+                        route,
+                        candidate,
+                        issuer,
+                        permit,
+                        deadline,
+                        is_failover: tried != 0,
+                    }
                 }
                 Some(Choice::NoneAdmits { skipped, .. }) => {
                     self.count_skipped(skipped);
-                    return Err(skipped);
+                    return Err(Nobody::NoneAdmits(skipped));
                 }
-                Some(Choice::NoRoute) | None => return Ok(no_route()),
+                Some(Choice::NoRoute) | None => return Err(Nobody::NoRoute),
             };
-            if tried != 0 {
-                self.metrics.count(Counter::Failovers(issuer));
+            let candidate = u32::from(picked.candidate);
+            if let Some(leg) = begin(self, picked) {
+                return Ok(leg);
             }
-            let chosen = (route, candidate, issuer, permit);
-            let Some(leg) = self.begin_leg(handle, chosen, None, now) else {
-                tried |= 1_u8.checked_shl(u32::from(candidate)).unwrap_or(0);
-                continue;
-            };
-            return Ok(Selection::Leg { leg, deadline });
+            tried |= 1_u8.checked_shl(candidate).unwrap_or(u8::MAX);
         }
     }
 
@@ -138,9 +187,16 @@ impl Shard {
                 deadline,
                 ..
             }) => {
-                let chosen = (route, candidate, issuer, permit);
+                let picked = Picked {
+                    route,
+                    candidate,
+                    issuer,
+                    permit,
+                    deadline,
+                    is_failover: false,
+                };
                 let completed = Some(Box::new(wanted.completed));
-                match self.begin_leg(handle, chosen, completed, now) {
+                match self.begin_leg(handle, picked, completed, now) {
                     Some(leg) => Selection::Leg { leg, deadline },
                     None => none_admits(),
                 }
@@ -153,40 +209,54 @@ impl Shard {
         }
     }
 
-    /// A link and a STAN for what was chosen; without one the permit goes back.
+    /// The leg of a request to whom was chosen; without one the permit goes back.
     fn begin_leg(
         &mut self,
         handle: Handle,
-        (route, candidate, issuer, permit): (RouteId, u8, IssuerId, Permit),
+        picked: Picked,
         completed: Option<Box<Completed>>,
         now: Instant,
     ) -> Option<IssuerLeg> {
-        let class = self.engine.facts(handle).map(|facts| facts.class);
-        let taken = class.and_then(|class| Some((class, self.take_link(issuer, now)?)));
-        let Some((class, (link, stan))) = taken else {
-            let nothing = CallOutcome::NotCalled;
-            self.router
-                .finish(permit, nothing, std::time::Duration::ZERO, now);
+        let Some(class) = self.engine.facts(handle).map(|facts| facts.class) else {
+            self.return_permit(picked.permit, now);
             return None;
         };
+        let (permit, leg) = self.take_leg(picked, now)?;
         let expected = Expected {
             kind: class.into(),
-            stan,
+            stan: leg.stan,
         };
-        let leg = Leg {
+        let open = Leg {
             permit,
             expected,
             completed,
         };
-        self.work.legs.insert(handle.index, leg);
-        Some(IssuerLeg {
-            route,
-            candidate,
-            issuer,
+        self.work.legs.insert(handle.index, open);
+        Some(leg)
+    }
+
+    /// A link and a STAN for what was chosen; without one the permit goes back.
+    pub(super) fn take_leg(&mut self, picked: Picked, now: Instant) -> Option<(Permit, IssuerLeg)> {
+        let Some((link, stan)) = self.take_link(picked.issuer, now) else {
+            self.return_permit(picked.permit, now);
+            return None;
+        };
+        let leg = IssuerLeg {
+            route: picked.route,
+            candidate: picked.candidate,
+            issuer: picked.issuer,
             link,
             stan,
             transmitted: TransmissionTime::at(self.work.wall),
-        })
+        };
+        Some((picked.permit, leg))
+    }
+
+    /// Nobody was called.
+    fn return_permit(&mut self, permit: Permit, now: Instant) {
+        let nothing = CallOutcome::NotCalled;
+        let took = Duration::ZERO;
+        self.router.finish(permit, nothing, took, now);
     }
 
     fn none_of(&self, skipped: Skipped, now: Instant) -> Selection {

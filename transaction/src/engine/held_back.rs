@@ -55,7 +55,10 @@ impl Engine {
     fn chosen(&self, handle: Handle, leg: &IssuerLeg) -> Option<Chosen> {
         let live = &self.saf.live;
         let is_asked = live.is_asked(leg.issuer);
-        let transaction = self.table.transaction(handle).filter(|_| is_asked)?;
+        if !is_asked {
+            return None;
+        }
+        let transaction = self.table.transaction(handle)?;
         let before = match (transaction.state, live.held_for(handle)) {
             (State::Rerouting, _) => Before::Intent,
             (State::Routing, None) => Before::Nothing,
