@@ -288,3 +288,48 @@ fn what_is_beyond_the_limit_of_the_listener_is_refused_or_left_to_people() {
     scene.node.check_sums().unwrap();
     scene.close_with(link);
 }
+
+/// Two completions of one purchase, and its reversal: on whichever shards they are owed, the bank
+/// has them one by one, in the order in which they were accepted.
+//= docs/rules.md#V-12
+#[test]
+fn what_is_owed_about_one_purchase_reaches_the_bank_in_its_order() {
+    let patient = ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "120000");
+    let (scene, mut link) = Scene::open("completion-order", &[ALONE, patient]);
+    let mut session = scene.session();
+    let purchases: Vec<(String, Vec<u8>)> = (1..=PURCHASES)
+        .map(|place| {
+            let stan = format!("{place:06}");
+            let (request, _) = approved(&mut session, &mut link, &stan);
+            (stan, request)
+        })
+        .collect();
+    for (stan, request) in &purchases {
+        for (mti, back, more, condition) in [
+            (*b"0220", "0230", '1', "01"),
+            (*b"0220", "0230", '2', "02"),
+            (*b"0420", "0430", '3', "03"),
+        ] {
+            let own = format!("{more}{}", &stan[1..]);
+            let sent = with_field(&reversal(mti, &own, request), 25, condition);
+            session.send(&sent).unwrap();
+            assert_eq!(next(&mut session), told(back, &own, "00"));
+        }
+    }
+    for (mti, condition) in [("0220", "01"), ("0220", "02"), ("0420", "")] {
+        let all: Vec<Received> = (0..PURCHASES).map(|_| asked(&mut link, mti)).collect();
+        for one in &all {
+            assert_eq!(one.text(25), condition, "{mti}");
+        }
+        for one in all {
+            link.send(&answered(&one, "00")).unwrap();
+        }
+    }
+    scene.node.settle(Duration::from_secs(60)).unwrap();
+    assert!(!link.has_more().unwrap());
+    scene.node.check_sums().unwrap();
+    scene.close_with(link);
+}
+
+/// Enough for completions beside their purchase and on the other shard.
+const PURCHASES: u32 = 8;
