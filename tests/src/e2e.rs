@@ -8,6 +8,7 @@ pub mod desk;
 pub mod disk;
 mod http;
 mod load;
+pub mod memory;
 pub mod missing;
 mod node;
 pub mod proxy;

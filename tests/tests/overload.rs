@@ -2,13 +2,15 @@
 //! refused is told so and counted, and others do not feel it.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use loadgen::clock::Clock;
+use njia_tests::e2e::memory::MemoryGroup;
 use njia_tests::e2e::session::{Session, framed, purchase};
-use njia_tests::e2e::{Build, Issuers, Node, alone, folder};
+use njia_tests::e2e::{Build, Issuers, Node, alone, eventually, folder};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const LATENCY: Duration = Duration::from_millis(20);
@@ -330,6 +332,107 @@ fn fault_074_a_cut_frame_and_silence_close_the_session_at_the_deadline() {
     scene.close();
 }
 
+/// There is little memory left, and a flood: what the switch takes has its bounds, so that it needs
+/// no more of it for more requests.
+#[test]
+fn fault_090_a_flood_takes_no_more_memory_than_is_left() {
+    let _machine = alone();
+    let Some(group) = MemoryGroup::new("flood").unwrap() else {
+        return;
+    };
+    let limits = format!("{SLOW}\ntransactions_max = 20_000");
+    let scene = Scene::open("memory", 1_000_000, &limits);
+    let calm = scene.node.listener().to_owned();
+    let mut session = Session::connect(&calm).unwrap();
+    let (before, _) = walk(&mut session, 1, 20);
+    assert_eq!(before.approved, 20);
+    group.take(scene.node.pid(), MEMORY_LEFT).unwrap();
+    let flooded: Vec<(u32, Told)> = std::thread::scope(|scope| {
+        let floods: Vec<_> = (0..4)
+            .map(|of| {
+                let calm = &calm;
+                scope.spawn(move || flood(calm, 1_000 + of * 200_000, 40, || true))
+            })
+            .collect();
+        let joined = floods.into_iter().map(|flood| flood.join().unwrap());
+        joined.collect()
+    });
+    for (sent, told) in &flooded {
+        assert_eq!(
+            *sent,
+            told.approved + told.refused + told.others,
+            "{told:?}"
+        );
+    }
+    println!("{} bytes more for {flooded:?}", group.peak().unwrap());
+    assert_eq!(group.kills().unwrap(), 0);
+    scene.close();
+}
+
+/// There is no memory left at all: the kernel ends the process, and the next start knows what was
+/// told.
+#[test]
+fn fault_090_whom_the_kernel_ends_has_lost_nothing() {
+    let _machine = alone();
+    let Some(group) = MemoryGroup::new("killed").unwrap() else {
+        return;
+    };
+    let scene = Scene::open("killed", 1_000_000, SLOW);
+    let mut session = Session::connect(scene.node.listener()).unwrap();
+    group.take(scene.node.pid(), NO_MEMORY).unwrap();
+    let mut told = Vec::new();
+    for stan in 1..=TRIED_MAX {
+        let stan = format!("{stan:06}");
+        let sent = session.send(&purchase(&stan));
+        match sent.and_then(|()| session.receive()) {
+            Ok(answer) => told.push((stan, answer.text(39))),
+            Err(_) => break,
+        }
+    }
+    let Scene {
+        folder,
+        mut node,
+        issuers,
+    } = scene;
+    let mut status = None;
+    let has_ended = eventually(Duration::from_secs(60), || {
+        status = node.ended().unwrap();
+        status.is_some()
+    });
+    assert!(has_ended, "{} bytes were enough", group.peak().unwrap());
+    assert_eq!(status.and_then(|status| status.signal()), Some(KILLED));
+    assert!(group.kills().unwrap() > 0);
+    drop((node, group));
+    let key = [("NJIA_TEST_KEY", KEY)];
+    let (config, state) = (folder.join("njia.toml"), folder.join("state"));
+    let node = Node::configured(Build::Product, &config, &state, &key).unwrap();
+    let scene = Scene {
+        folder,
+        node,
+        issuers,
+    };
+    let mut session = Session::connect(scene.node.listener()).unwrap();
+    let is_told = |code: &str| code != "96";
+    for (stan, code) in told.iter().filter(|(_, code)| is_told(code)) {
+        let repeat = [b"0201", &purchase(stan)[4..]].concat();
+        session.send(&repeat).unwrap();
+        assert_eq!(session.receive().unwrap().text(39), *code, "{stan}");
+    }
+    println!("{} were told before the end", told.len());
+    scene.close();
+}
+
+/// Nothing is closed for being slow, which is the machine's part.
+const SLOW: &str = "session_inflight_max = 65_536\nframe_deadline_ms = 60_000";
+/// What a flood of 32,000 requests may take beside what was there before it. It is more than the
+/// table of transactions holds.
+const MEMORY_LEFT: u64 = 192 << 20;
+/// Less than the first few hundred requests take.
+const NO_MEMORY: u64 = 256 << 10;
+/// Requests until a process without memory has ended, at most.
+const TRIED_MAX: u32 = 200_000;
+/// SIGKILL.
+const KILLED: i32 = 9;
 /// No session is held back by its own share.
 ///
 /// Shares are what is looked at: a machine that stands still for 100 ms is no reason to refuse.

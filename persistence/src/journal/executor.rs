@@ -22,14 +22,19 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::io::{Read, Write};
     use std::process::{Command, Stdio};
+    use std::rc::Rc;
     use std::sync::mpsc::{Receiver, channel};
     use std::time::Instant;
 
     use rustix::process::{Pid, Signal, kill_process};
 
+    use glommio::io::DmaFile;
+
     use super::*;
+    use crate::journal::testing::disk_dir;
 
     const TEST: &str = "journal::executor::tests::an_executor_that_is_stopped_anywhere_goes_on";
     const ROLE: &str = "NJIA_TEST_EXECUTOR_CHILD";
@@ -63,6 +68,63 @@ mod tests {
         child.wait().unwrap();
         assert_eq!(stalled, None, "it sleeps with tasks that could run");
     }
+
+    /// Far more writes than the rings hold are begun in one go, and the thread looks away while
+    /// they complete: each completes once, with its own bytes.
+    #[test]
+    fn fault_092_more_operations_than_the_rings_hold_complete_once_each() {
+        let dir = disk_dir("rings");
+        let path = dir.path().join("file");
+        let executor = executor(Placement::Unbound)
+            .ring_depth(RING)
+            .make()
+            .unwrap();
+        let completed = executor.run(async {
+            let file = Rc::new(DmaFile::create(&path).await.unwrap());
+            let completed = Rc::new(Cell::new([0_u8; OPERATIONS]));
+            let operations: Vec<_> = (0..OPERATIONS)
+                .map(|number| {
+                    let (file, completed) = (Rc::clone(&file), Rc::clone(&completed));
+                    glommio::spawn_local(async move {
+                        let mut block = file.alloc_dma_buffer(BLOCK);
+                        block.as_bytes_mut().fill(byte_of(number));
+                        let at = u64::try_from(number * BLOCK).unwrap();
+                        assert_eq!(file.write_at(block, at).await.unwrap(), BLOCK);
+                        let mut all = completed.get();
+                        all[number] += 1;
+                        completed.set(all);
+                    })
+                })
+                .collect();
+            for _ in 0..10 {
+                glommio::executor().yield_task_queue_now().await;
+                wait(Duration::from_millis(5));
+            }
+            for operation in operations {
+                operation.await;
+            }
+            completed.get()
+        });
+        assert_eq!(completed, [1; OPERATIONS]);
+        let written = std::fs::read(&path).unwrap();
+        for (number, block) in written.chunks(BLOCK).enumerate() {
+            assert!(
+                block.iter().all(|byte| *byte == byte_of(number)),
+                "{number}"
+            );
+        }
+        assert_eq!(written.len(), OPERATIONS * BLOCK);
+    }
+
+    /// Two neighbours differ.
+    fn byte_of(number: usize) -> u8 {
+        u8::try_from(number % 251).unwrap()
+    }
+
+    /// Entries of a submission ring; a completion ring has twice as many.
+    const RING: usize = 8;
+    const OPERATIONS: usize = 1_000;
+    const BLOCK: usize = 4_096;
 
     fn tick_for_ever() {
         let executor = executor(Placement::Unbound).make().unwrap();

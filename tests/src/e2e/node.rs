@@ -302,6 +302,12 @@ impl Node {
         Ok(number.context("a process has a resident size")?.parse()?)
     }
 
+    /// The number of its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// Sets how many descriptors the process may have; what is open stays open. Returns what it
     /// could have before.
     ///
