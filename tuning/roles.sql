@@ -6,6 +6,7 @@
 -- njia_writer   the applier: adds rows, moves the watermark, changes nothing else
 -- njia_reader   reports and reconciliation: truncated account numbers, no token
 -- njia_auditor  every record: tokens, no truncated account number, no sealed record
+-- njia_keeper   retention: drops the events of old days, thins transactions, reads nothing
 -- A token and the truncation of the same account number must not be seen together (PCI DSS, FAQ
 -- 1091): do not grant both of the last two to one login.
 
@@ -14,15 +15,20 @@ BEGIN
     IF to_regrole('njia_writer') IS NULL THEN CREATE ROLE njia_writer NOLOGIN; END IF;
     IF to_regrole('njia_reader') IS NULL THEN CREATE ROLE njia_reader NOLOGIN; END IF;
     IF to_regrole('njia_auditor') IS NULL THEN CREATE ROLE njia_auditor NOLOGIN; END IF;
+    IF to_regrole('njia_keeper') IS NULL THEN CREATE ROLE njia_keeper NOLOGIN; END IF;
 END $$;
 
-GRANT USAGE ON SCHEMA :"schema" TO njia_writer, njia_reader, njia_auditor;
+GRANT USAGE ON SCHEMA :"schema" TO njia_writer, njia_reader, njia_auditor, njia_keeper;
 
 GRANT SELECT, INSERT, UPDATE ON :"schema".watermark, :"schema".transaction TO njia_writer;
 GRANT SELECT, INSERT ON :"schema".event, :"schema".exception, :"schema".quarantine TO njia_writer;
 GRANT INSERT ON :"schema".posting TO njia_writer;
 GRANT SELECT, INSERT, DELETE ON :"schema".business_day, :"schema".closed_day TO njia_writer;
 GRANT SELECT ON :"schema".refinery_schema_history TO njia_writer;
+
+GRANT EXECUTE ON FUNCTION :"schema".make_day_tables(integer) TO njia_writer, njia_keeper;
+GRANT EXECUTE ON FUNCTION :"schema".drop_day_tables(integer),
+    :"schema".thin_transactions(integer, integer) TO njia_keeper;
 
 GRANT SELECT ON :"schema".watermark, :"schema".exception, :"schema".posting,
     :"schema".business_day, :"schema".closed_day, :"schema".total, :"schema".settlement,

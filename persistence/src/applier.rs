@@ -14,6 +14,7 @@ mod attach;
 mod backoff;
 mod batch;
 mod calendar;
+mod days;
 mod error;
 mod event;
 mod failure;
@@ -51,7 +52,7 @@ pub use failure::FailureClass;
 pub use journal_source::JournalSource;
 pub use ledger::Fees;
 pub use lookup::{Held, HeldException, HeldRecord, Wanted, look_up};
-pub use migrate::migrate;
+pub use migrate::{migrate, migrate_to};
 pub use session::holds_password;
 pub use settings::{
     ApplierSettings, Backoff, BatchPolicy, Identity, Names, Payload, SchemaName, SecretSource,
@@ -63,6 +64,7 @@ pub use survey::{Survey, survey};
 pub use verdict::{JournalState, Watermark, compare};
 
 use backoff::BackoffClock;
+use days::DayKeeper;
 use lane::Lane;
 use session::{ConnectError, Session};
 use sql::Sql;
@@ -76,6 +78,7 @@ pub struct Applier {
     status: Arc<Status>,
     session: Option<Session>,
     backoff: BackoffClock,
+    days: DayKeeper,
     /// Why the first lane that cannot go on has stopped.
     stopped: Option<ApplierError>,
 }
@@ -94,6 +97,7 @@ impl Applier {
         Self {
             sql: Sql::new(&settings.server, settings.strategy),
             backoff: BackoffClock::new(settings.backoff, seed),
+            days: DayKeeper::new(&settings.server, settings.retention_days),
             status: Arc::new(Status::new(status)),
             settings,
             lanes,

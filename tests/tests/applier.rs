@@ -23,6 +23,8 @@ macro_rules! for_each_strategy {
 
 #[path = "applier/books.rs"]
 mod books;
+#[path = "applier/days.rs"]
+mod days;
 #[path = "applier/log.rs"]
 mod log;
 #[path = "applier/oracle.rs"]

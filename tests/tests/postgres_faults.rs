@@ -139,7 +139,11 @@ fn fault_039_a_real_disk_that_is_full_under_postgresql_is_waited_for() {
     let place = format!("CREATE TABLESPACE small LOCATION '{}'", space.display());
     client.run(&place).unwrap();
     client
-        .run(&format!("ALTER TABLE {SCHEMA}.event SET TABLESPACE small"))
+        .run(&format!(
+            "DO $$ DECLARE day regclass; BEGIN FOR day IN SELECT inhrelid FROM pg_inherits \
+             WHERE inhparent = '{SCHEMA}.event'::regclass \
+             LOOP EXECUTE format('ALTER TABLE %s SET TABLESPACE small', day); END LOOP; END $$"
+        ))
         .unwrap();
     let running = scene.load("10s");
     scene.await_rows();

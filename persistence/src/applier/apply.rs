@@ -198,16 +198,18 @@ async fn insert_events(
     }
 }
 
-/// A record is in `event` already: the watermark was moved back without its rows.
+/// A record is in `event` already: the watermark was moved back without its rows. The key is that
+/// of the table of a day, as `event_20260131_pkey`.
 fn is_event_key(failure: &Failure) -> bool {
-    is_key(failure, &["event_pkey"])
+    is_key(failure, |key| {
+        key.starts_with("event_") && key.contains("_pkey") || key.starts_with("event_pkey")
+    })
 }
 
 /// A key of ours refuses a row; those that somebody else has made are none of them.
-fn is_key(failure: &Failure, keys: &[&str]) -> bool {
+fn is_key(failure: &Failure, is_ours: impl Fn(&str) -> bool) -> bool {
     failure.server().is_some_and(|server| {
-        let constraint = server.constraint().unwrap_or_default();
-        server.code().code() == "23505" && keys.iter().any(|key| constraint.starts_with(key))
+        server.code().code() == "23505" && is_ours(server.constraint().unwrap_or_default())
     })
 }
 
@@ -299,7 +301,8 @@ impl Lay<'_> {
 
 /// A transaction is there already, or another one has its business key.
 fn is_transaction_key(failure: &Failure) -> bool {
-    is_key(failure, &["transaction_pkey", "transaction_business_key"])
+    let ours = ["transaction_pkey", "transaction_business_key"];
+    is_key(failure, |key| ours.iter().any(|ours| key.starts_with(ours)))
 }
 
 /// Lists reversals and advices that no issuer took: each from its own record, since a later record

@@ -1,6 +1,6 @@
 //! Brings a schema up to this program's version.
 
-use refinery::{Report, Runner};
+use refinery::{Report, Runner, Target};
 use tokio_postgres::Client;
 
 use super::error::ApplierError;
@@ -28,10 +28,18 @@ pub(crate) fn version() -> i32 {
 /// # Errors
 /// [`ApplierError::Away`], [`ApplierError::Misconfigured`], [`ApplierError::Migration`].
 pub async fn migrate(server: &Server) -> Result<Vec<i32>, ApplierError> {
+    migrate_to(server, version()).await
+}
+
+/// The same, up to `version`: what an earlier program has left, for tests of an upgrade.
+///
+/// # Errors
+/// As [`migrate`].
+pub async fn migrate_to(server: &Server, version: i32) -> Result<Vec<i32>, ApplierError> {
     let mut session = Session::open(server, "njia migrate")
         .await
         .map_err(ConnectError::into_error)?;
-    let outcome = locked(&mut session.client, server).await;
+    let outcome = locked(&mut session.client, server, version).await;
     // The end of the session frees the lock, also when a migration has failed.
     session.close().await;
     let report = outcome?;
@@ -39,7 +47,11 @@ pub async fn migrate(server: &Server) -> Result<Vec<i32>, ApplierError> {
     Ok(applied.map(refinery::Migration::version).collect())
 }
 
-async fn locked(client: &mut Client, server: &Server) -> Result<Report, ApplierError> {
+async fn locked(
+    client: &mut Client,
+    server: &Server,
+    version: i32,
+) -> Result<Report, ApplierError> {
     let schema = server.schema.as_str();
     let prepare = format!(
         "SELECT pg_advisory_lock(hashtextextended('njia migrate {schema}', 0)); \
@@ -49,7 +61,9 @@ async fn locked(client: &mut Client, server: &Server) -> Result<Report, ApplierE
         .batch_execute(&prepare)
         .await
         .map_err(|error| ApplierError::Migration(error.into()))?;
+    let target = Target::Version(version);
     runner()
+        .set_target(target)
         .run_async(client)
         .await
         .map_err(|error| ApplierError::Migration(error.into()))

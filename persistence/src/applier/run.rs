@@ -76,6 +76,7 @@ impl Applier {
             self.peek();
             return Ok(Turn::Failed(wait));
         }
+        self.keep_days().await;
         let mut turn = Turn::Idle;
         for lane in 0..self.lanes.len() {
             match self.step(lane, draining).await? {
@@ -143,6 +144,9 @@ impl Applier {
             });
         }
         lane.fence = Some(found.fence);
+        // Whether somebody has moved the watermark back: no key says so of records of another
+        // transaction under the same LSN, so the first batch is compared with what is there.
+        lane.replays = true;
         lane.calendar = found.calendar;
         lane.found_at(lsn, status);
     }
@@ -386,7 +390,7 @@ impl Applier {
         wait
     }
 
-    async fn end_transaction(&mut self) {
+    pub(super) async fn end_transaction(&mut self) {
         let Some(session) = &self.session else {
             return;
         };
@@ -397,7 +401,7 @@ impl Applier {
         }
     }
 
-    fn drop_session(&mut self) {
+    pub(super) fn drop_session(&mut self) {
         self.status.set_connected(false);
         if let Some(session) = self.session.take() {
             session.discard();

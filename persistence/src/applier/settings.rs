@@ -36,6 +36,9 @@ pub struct ApplierSettings {
     pub drain: Duration,
     /// Whether `event` keeps each record as it stands in the journal.
     pub payload: Payload,
+    /// Events of transactions older than so many days are dropped, by whole days in UTC; 0 keeps
+    /// them for ever. Needs a role that may.
+    pub retention_days: u16,
     /// Journals of this node whose loss the operator has accepted by name: their watermarks are
     /// sealed instead of refusing the start (J04, J18).
     pub accept_lost: Vec<JournalUuid>,

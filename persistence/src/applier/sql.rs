@@ -98,7 +98,7 @@ impl Sql {
 
 const WATERMARK_KEY: &str = "shard_key = $1 AND journal = CAST($2 AS uuid) AND shard = $3";
 
-fn begin(timeouts: &Timeouts) -> String {
+pub(crate) fn begin(timeouts: &Timeouts) -> String {
     let Timeouts {
         statement,
         lock,
@@ -132,8 +132,7 @@ const fn planner(strategy: Strategy) -> &'static str {
 /// A record that PostgreSQL has already is an error of COPY, and one row less of `unnest`.
 fn event_insert(s: &str, strategy: Strategy) -> Insert {
     let table = format!("{s}.event");
-    let on_conflict = " ON CONFLICT (shard_key, journal, shard, lsn) DO NOTHING";
-    Insert::new(strategy, &table, event::COLUMNS, on_conflict)
+    Insert::new(strategy, &table, event::COLUMNS, " ON CONFLICT DO NOTHING")
 }
 
 /// The columns of `transaction` that a staged row fills.
@@ -225,7 +224,7 @@ fn event_from_stage(s: &str, rows: &str) -> String {
     let columns = names(&event::COLUMNS, "");
     format!(
         "INSERT INTO {s}.event ({columns}) SELECT {columns} FROM {rows} \
-         ON CONFLICT (shard_key, journal, shard, lsn) DO NOTHING RETURNING lsn"
+         ON CONFLICT DO NOTHING RETURNING lsn"
     )
 }
 

@@ -29,6 +29,7 @@ fn settings() -> ApplierSettings {
         drain: Duration::ZERO,
         payload: Payload::Omit,
         fees: Fees::default(),
+        retention_days: 0,
         accept_lost: Vec::new(),
         clock: || Instant::ZERO,
     }

@@ -26,6 +26,8 @@ pub struct Postgres {
     pub strategy: Strategy,
     /// Rows of one transaction.
     pub batch_rows_max: usize,
+    /// Events of transactions older than so many days are dropped; 0 keeps them for ever.
+    pub retention_days: u16,
     /// Answers per shard that wait for PostgreSQL; with as many new requests are refused with 96.
     pub answers_waiting_max: usize,
     /// New requests are refused with 96 once PostgreSQL has been behind for so long.
@@ -66,6 +68,7 @@ pub(super) fn postgres(section: Section<'_>, vault: &Vault<'_>) -> Postgres {
             .parsed("strategy", strategy)
             .unwrap_or(Strategy::Copy),
         batch_rows_max: section.number("batch_rows_max", 1..=10_000, 2_000),
+        retention_days: section.number("retention_days", 0..=36_500, 0),
         answers_waiting_max: section.number("answers_waiting_max", 1..=1_000_000, 10_000),
         shed_after: section.millis("shed_after_ms", 10..=60_000, 1_000),
         answer_wait_max: section.millis("answer_wait_max_ms", 10..=60_000, 10_000),

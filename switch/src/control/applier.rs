@@ -225,6 +225,7 @@ pub(super) fn settings(
         backoff: Backoff::STANDARD,
         drain: DRAIN,
         payload: Payload::Keep,
+        retention_days: postgres.retention_days,
         accept_lost: Vec::new(),
         clock: monotonic,
     })

@@ -21,7 +21,7 @@ use crate::{books, oracle};
 
 pub const SCHEMA: &str = "njia_test";
 /// Those of an empty server.
-pub const MIGRATIONS: [i32; 3] = [1, 2, 3];
+pub const MIGRATIONS: [i32; 4] = [1, 2, 3, 4];
 /// No condition of these tests takes longer on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -78,6 +78,7 @@ pub fn settings_of(url: SecretSource, owner: u128) -> ApplierSettings {
         },
         drain: PATIENCE,
         payload: Payload::Keep,
+        retention_days: 0,
         accept_lost: Vec::new(),
         clock,
     }

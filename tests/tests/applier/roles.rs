@@ -24,7 +24,7 @@ async fn filled() -> (Cluster, Log) {
     }
     // No staging table is made.
     run(&owner, "REVOKE TEMP ON DATABASE postgres FROM PUBLIC").await;
-    for role in ["writer", "reader", "auditor"] {
+    for role in ["writer", "reader", "auditor", "keeper"] {
         let login = format!("CREATE ROLE a_{role} LOGIN; GRANT njia_{role} TO a_{role}");
         run(&owner, &login).await;
     }
@@ -85,9 +85,34 @@ async fn the_writer_writes_and_can_take_nothing_back() {
         "TRUNCATE {s}.exception",
         "DROP TABLE {s}.event",
         "CREATE TABLE {s}.mine (a int)",
+        "SELECT {s}.drop_day_tables(1)",
+        "SELECT {s}.thin_transactions(1, 1)",
+        "SELECT {s}.make_day_table('event', DATE '2026-01-02')",
     ] {
         assert!(!may(&writer, sql).await, "{sql}");
     }
+    assert!(may(&writer, "SELECT {s}.make_day_tables(9)").await);
+}
+
+#[tokio::test]
+async fn the_keeper_ends_what_is_old_and_reads_nothing() {
+    check(
+        "keeper",
+        &[
+            "SELECT {s}.make_day_tables(9)",
+            "SELECT {s}.drop_day_tables(36500)",
+            "SELECT {s}.thin_transactions(36500, 1)",
+        ],
+        &[
+            "SELECT count(*) FROM {s}.event",
+            "SELECT state FROM {s}.transaction",
+            "DELETE FROM {s}.event",
+            "DELETE FROM {s}.transaction",
+            "DROP TABLE {s}.event_default",
+            "SELECT {s}.make_day_table('event', DATE '2026-01-02')",
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -80,6 +80,14 @@ impl Workload {
         self.approve(facts)
     }
 
+    /// An approved purchase with an account, a key and a slot of its own: two records.
+    pub fn any_purchase(&mut self) -> Vec<Vec<u8>> {
+        let (_, mut facts) = self.facts();
+        facts.class = MessageClass::Financial;
+        facts.processing_code = Text::new("DE3", b"000000").unwrap();
+        self.approve(facts).1
+    }
+
     /// The acquirer's reversal of a transaction.
     pub fn reversed(&mut self, transaction: TransactionId) -> Vec<Vec<u8>> {
         let owed = self.owed(transaction, ReversalCause::Requested, None);
