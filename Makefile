@@ -16,7 +16,7 @@ help:
 	@echo "make chaos       MINUTES=10 of bad connections, kills and outages by SEED=1; then money"
 	@echo "make drain       ENTRIES=10000 reversals to one issuer: how many a second; POISONED=32"
 	@echo "make applier     rows a second into PostgreSQL by either strategy, beside bare COPY;"
-	@echo "                 BATCH='2000 500'"
+	@echo "                 BATCH='2000 500', or rates, bytes, lag"
 	@echo "make clean-demo  remove folders that KEEP=1 left"
 
 demo:

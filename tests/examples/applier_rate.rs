@@ -8,12 +8,17 @@
 //! `posting` as they stand in the end, each once, and no watermark. Nothing folds records into
 //! transactions there, changes a row, or looks for a conflict. Rows are counted alike for all:
 //! those that were added to the three tables.
+//!
+//! Then what a transaction costs in bytes, and how far PostgreSQL is behind at a pace. `rates`,
+//! `bytes` and `lag` among the arguments run these parts alone.
 
 // Shared with the suite, which uses more of it.
 #![expect(dead_code, reason = "the helpers serve tests/applier.rs too")]
 
 #[path = "../tests/applier/books.rs"]
 mod books;
+#[path = "applier_rate/cost.rs"]
+mod cost;
 #[path = "../tests/applier/log.rs"]
 mod log;
 #[path = "../tests/applier/oracle.rs"]
@@ -27,7 +32,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use njia_tests::postgres::Cluster;
-use persistence::applier::{Strategy, Timeouts};
+use persistence::applier::{ApplierSettings, BatchPolicy, Strategy, Timeouts};
 
 use log::Log;
 use rig::{Running, SCHEMA, assert_applied, connect, count, migrated, run, settings};
@@ -38,22 +43,39 @@ const RECORDS: usize = 100_000;
 const WARM: usize = RECORDS / 10;
 /// A disk that others use may be slow, and is still to be measured.
 const PATIENCE: Duration = Duration::from_secs(3600);
+const PARTS: [&str; 3] = ["rates", "bytes", "lag"];
 const TABLES: [&str; 3] = ["event", "transaction", "posting"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     println!("{RECORDS} records each, one connection, fsync on, synchronous_commit on");
     println!("load of the machine before: {}", load());
-    println!("batch  how        rows/s  records/s  of bare  p50 ms  p99 ms");
-    let asked = std::env::args()
+    let (parts, batches): (Vec<String>, Vec<String>) = std::env::args()
         .skip(1)
-        .map(|batch| batch.parse().expect("BATCH is a number"));
-    let mut batches: Vec<usize> = asked.collect();
+        .partition(|arg| PARTS.contains(&arg.as_str()));
+    let wanted = |part| parts.is_empty() || parts.iter().any(|asked| asked == part);
+    let asked = batches.iter();
+    let mut batches: Vec<usize> = asked
+        .map(|batch| {
+            batch
+                .parse()
+                .expect("rates, bytes, lag, or numbers for sizes of batches")
+        })
+        .collect();
     if batches.is_empty() {
         batches = vec![2000, 500, 100];
     }
-    for batch in batches {
-        measure(batch).await;
+    if wanted("rates") {
+        println!("batch  how        rows/s  records/s  of bare  p50 ms  p99 ms");
+        for batch in batches {
+            measure(batch).await;
+        }
+    }
+    if wanted("bytes") {
+        cost::bytes(BatchPolicy::STANDARD.records_max).await;
+    }
+    if wanted("lag") {
+        cost::lag(BatchPolicy::STANDARD.records_max).await;
     }
     println!("load of the machine after: {}", load());
 }
@@ -91,10 +113,8 @@ struct Applied {
 
 /// Applies the records; also the server that has them, and how many rows they were.
 async fn applied(batch: usize, strategy: Strategy) -> (Applied, Cluster, f64) {
-    let cluster = migrated().await;
-    let mut settings = settings(cluster.url(), 1);
-    settings.server.timeouts = Timeouts::STANDARD;
-    settings.batch.records_max = batch;
+    let cluster = prepared().await;
+    let mut settings = settings_of(&cluster, batch);
     settings.strategy = strategy;
     let log = Log::new(1);
     let mut workload = Workload::new(1, 1);
@@ -117,6 +137,20 @@ async fn applied(batch: usize, strategy: Strategy) -> (Applied, Cluster, f64) {
     assert_applied(&cluster, &log, &std::collections::BTreeSet::new()).await;
     let added = rows(&cluster).await - warm;
     (Applied { seconds, latency }, cluster, added)
+}
+
+/// A server whose tables are there, that of the workload's day among them.
+async fn prepared() -> Cluster {
+    let cluster = migrated().await;
+    cost::make_day(&cluster).await;
+    cluster
+}
+
+fn settings_of(cluster: &Cluster, batch: usize) -> ApplierSettings {
+    let mut settings = settings(cluster.url(), 1);
+    settings.server.timeouts = Timeouts::STANDARD;
+    settings.batch.records_max = batch;
+    settings
 }
 
 async fn rows(cluster: &Cluster) -> f64 {
@@ -188,7 +222,7 @@ async fn take_out(cluster: &Cluster, folder: &std::path::Path, batch: usize) {
 
 /// Seconds that bare COPY takes for the batches in `folder` after the warm ones.
 async fn bare(folder: &std::path::Path, batch: usize) -> f64 {
-    let cluster = migrated().await;
+    let cluster = prepared().await;
     let script = |batches: &[(usize, usize)]| {
         let mut script = String::new();
         for (from, _) in batches {
