@@ -11,13 +11,13 @@
 
 mod apply;
 mod attach;
-mod backoff;
+pub(crate) mod backoff;
 mod batch;
 mod calendar;
 mod days;
 mod error;
-mod event;
-mod failure;
+pub(crate) mod event;
+pub(crate) mod failure;
 mod journal_source;
 mod lane;
 mod ledger;

@@ -9,7 +9,8 @@
 //!
 //! # Entry points
 //! [`Manifest`], [`journal::Journal`] (feature `journal`), [`ShardReader`], [`DurablePosition`],
-//! `applier` (feature `applier`). The formats are described in `docs/journal-format.md`.
+//! `applier` (feature `applier`), `events` (feature `kafka`). The formats are described in
+//! `docs/journal-format.md`.
 
 extern crate alloc;
 
@@ -18,6 +19,8 @@ pub mod applier;
 pub mod batch;
 pub mod crash;
 pub mod error;
+#[cfg(feature = "kafka")]
+pub mod events;
 #[cfg(test)]
 mod fixtures;
 pub mod identity;

@@ -280,7 +280,7 @@ impl Names {
         Self::at(&self.issuers, id.0)
     }
 
-    fn route(&self, id: RouteId) -> &str {
+    pub(crate) fn route(&self, id: RouteId) -> &str {
         Self::at(&self.routes, id.0)
     }
 
