@@ -37,6 +37,7 @@ mod codes;
 pub mod dialects;
 mod document;
 mod endpoints;
+mod kafka;
 mod keys;
 mod load;
 mod mac;
@@ -56,6 +57,7 @@ mod tests;
 pub(crate) mod wire;
 
 pub use document::Environment;
+pub use kafka::{Kafka, KafkaMechanism, KafkaSasl, KafkaTls};
 pub use keys::{KeyFileError, create_missing_keys};
 pub use load::{EXAMPLE, Source};
 pub use postgres::{Postgres, PostgresIdentity, PostgresTls};
@@ -80,6 +82,8 @@ pub struct Config {
     pub admin: Admin,
     /// Where the applier copies the journal to; `None` runs on the journal alone.
     pub postgres: Option<Postgres>,
+    /// Where events are published; `None` publishes none.
+    pub kafka: Option<Kafka>,
     /// Repeats and duplicates.
     pub duplicates: Duplicates,
     /// What is owed to issuers.

@@ -20,6 +20,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 mod admin;
 mod applier;
+#[cfg(feature = "kafka")]
+mod events;
 mod listener;
 pub mod logging;
 pub mod lookup;
@@ -77,6 +79,8 @@ pub struct Control {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
+    #[cfg(feature = "kafka")]
+    events: Option<events::Events>,
 }
 
 /// Starts the control plane: its listener is bound and signals are obeyed when this returns.
@@ -118,6 +122,14 @@ pub fn start(
         Arc::clone(shared),
         journals(config, manifest),
     );
+    #[cfg(feature = "kafka")]
+    let events = events::Events::start(
+        config,
+        shared,
+        journals(config, manifest),
+        Arc::clone(&plane.events),
+    )
+    .map_err(ControlError::Start)?;
     let thread = std::thread::Builder::new()
         .name("control".to_owned())
         .spawn(move || runtime.block_on(plane.run(listeners, signals, stopped)))
@@ -126,6 +138,8 @@ pub fn start(
         address,
         stop,
         thread,
+        #[cfg(feature = "kafka")]
+        events,
     })
 }
 
@@ -136,10 +150,14 @@ impl Control {
         self.address
     }
 
-    /// Ends the control plane after the last shard has ended: the applier catches up, but not for
-    /// long.
+    /// Ends the control plane after the last shard has ended: the applier catches up, and so do
+    /// events, but not for long.
     pub fn finish(self) {
         self.stop.send_replace(true);
+        #[cfg(feature = "kafka")]
+        if let Some(events) = self.events {
+            events.finish();
+        }
         if self.thread.join().is_err() {
             tracing::error!("the control thread has panicked");
         }
@@ -186,6 +204,8 @@ struct Plane {
     observer: Arc<Observer>,
     exposition: Arc<Exposition>,
     applier: Task,
+    #[cfg(feature = "kafka")]
+    events: events::EventsStatus,
 }
 
 impl Plane {
@@ -197,7 +217,15 @@ impl Plane {
             journals,
             status: Arc::clone(&status),
         };
-        let exposition = Arc::new(exposition(&config, &shared, &status));
+        #[cfg_attr(not(feature = "kafka"), expect(unused_mut, reason = "one source less"))]
+        let mut exposition = exposition(&config, &shared, &status);
+        #[cfg(feature = "kafka")]
+        let events = events::EventsStatus::default();
+        #[cfg(feature = "kafka")]
+        exposition.add_source(events::EventsSource {
+            status: Arc::clone(&events),
+            clock: shared.node().clock(),
+        });
         let observer = Arc::new(Observer::new(
             Arc::clone(&config),
             Arc::clone(&shared),
@@ -207,8 +235,10 @@ impl Plane {
             config,
             shared,
             observer,
-            exposition,
+            exposition: Arc::new(exposition),
             applier,
+            #[cfg(feature = "kafka")]
+            events,
         }
     }
 

@@ -14,8 +14,8 @@ use super::report::{ConfigErrors, FileId, Origin, Report};
 use super::secret::{SecretKey, Vault};
 use super::section::Section;
 use super::{
-    Admin, Config, Duplicates, Durability, Journal, Keys, Limits, Node, Saf, endpoints, postgres,
-    profile, risk, routes, stand_in,
+    Admin, Config, Duplicates, Durability, Journal, Keys, Limits, Node, Saf, endpoints, kafka,
+    postgres, profile, risk, routes, stand_in,
 };
 use crate::limits::FRAME_LEN_MIN;
 
@@ -172,6 +172,8 @@ fn config(
     let keys = keys(of_keys, &vault);
     let postgres = root.optional_section("postgres");
     let postgres = postgres.map(|section| postgres::postgres(section, &vault));
+    let kafka = root.optional_section("kafka");
+    let kafka = kafka.map(|section| kafka::kafka(section, &vault, kafka::IS_BUILT_IN));
     let limits = limits(root.section("limits"));
     let journal = journal(root.section("journal"), &node.state_dir);
     let admin = admin(root.section("admin"), &node.state_dir);
@@ -199,6 +201,7 @@ fn config(
         keys,
         admin,
         postgres,
+        kafka,
         duplicates,
         saf,
         risk,

@@ -82,37 +82,37 @@ impl Task {
         while self.shared.positions().is_none() {
             sleep(POLL).await;
         }
-        let shards = self.shared.shards.iter();
-        let journal = |shard: &Arc<super::shared::ShardShared>| {
-            let position = shard.position()?;
-            let (root, first) = (self.journals.root.clone(), shard.first_lsn());
-            Some(ShardJournal {
-                journal: self.journals.uuid,
-                shard: shard.id,
-                origin: self.journals.origin,
-                phase: Phase::Live,
-                source: Box::new(JournalSource::new(
-                    root,
-                    shard.id,
-                    Arc::clone(position),
-                    first,
-                )),
-            })
-        };
-        let root = &self.journals.root;
-        let earlier = self
-            .journals
-            .earlier
-            .iter()
-            .map(|(identity, last)| ShardJournal {
-                journal: identity.journal,
-                shard: identity.shard,
-                origin: Origin::Recovered,
-                phase: Phase::Draining,
-                source: Box::new(JournalSource::sealed(root.clone(), *identity, *last)),
-            });
-        earlier.chain(shards.filter_map(journal)).collect()
+        open_journals(&self.shared, &self.journals)
     }
+}
+
+/// The earlier journals that are still there, and those that shards have opened, each to be read
+/// from its files.
+pub(super) fn open_journals(shared: &Shared, journals: &Journals) -> Vec<ShardJournal> {
+    let journal = |shard: &Arc<super::shared::ShardShared>| {
+        let position = shard.position()?;
+        let (root, first) = (journals.root.clone(), shard.first_lsn());
+        Some(ShardJournal {
+            journal: journals.uuid,
+            shard: shard.id,
+            origin: journals.origin,
+            phase: Phase::Live,
+            source: Box::new(JournalSource::new(
+                root,
+                shard.id,
+                Arc::clone(position),
+                first,
+            )),
+        })
+    };
+    let earlier = journals.earlier.iter().map(|(identity, last)| ShardJournal {
+        journal: identity.journal,
+        shard: identity.shard,
+        origin: Origin::Recovered,
+        phase: Phase::Draining,
+        source: Box::new(JournalSource::sealed(journals.root.clone(), *identity, *last)),
+    });
+    earlier.chain(shared.shards.iter().filter_map(journal)).collect()
 }
 
 /// Migrates, however long PostgreSQL is away.
@@ -198,7 +198,6 @@ pub(super) fn settings(
     config: &Config,
     postgres: &Postgres,
 ) -> Result<ApplierSettings, ApplierError> {
-    let names = |names: &mut dyn Iterator<Item = &String>| names.cloned().collect();
     let acquirers = config.acquirers.iter();
     let fees = acquirers
         .map(|acquirer| acquirer.fee_basis_points)
@@ -207,18 +206,14 @@ pub(super) fn settings(
         server: Server {
             url: source(&postgres.url),
             password: postgres.password.as_ref().map(source),
-            tls: postgres.tls.as_ref().map(tls_files),
+            tls: postgres.tls.as_ref().map(postgres_tls),
             schema: SchemaName::new(&postgres.schema)?,
             timeouts: Timeouts::STANDARD,
         },
         node: config.node.id,
         // A fence is raised by a number; the name of its owner only helps people.
         owner: uuid::Uuid::new_v4().as_u128(),
-        names: Names {
-            acquirers: names(&mut config.acquirers.iter().map(|acquirer| &acquirer.name)),
-            issuers: names(&mut config.issuers.iter().map(|issuer| &issuer.name)),
-            routes: names(&mut config.routes.iter().map(|route| &route.name)),
-        },
+        names: names(config),
         fees: Fees { basis_points: fees },
         strategy: postgres.strategy,
         batch: batch_policy(config, postgres),
@@ -231,8 +226,18 @@ pub(super) fn settings(
     })
 }
 
+/// Names by id, those of removed parties among them.
+pub(super) fn names(config: &Config) -> Names {
+    let names = |names: &mut dyn Iterator<Item = &String>| names.cloned().collect();
+    Names {
+        acquirers: names(&mut config.acquirers.iter().map(|acquirer| &acquirer.name)),
+        issuers: names(&mut config.issuers.iter().map(|issuer| &issuer.name)),
+        routes: names(&mut config.routes.iter().map(|route| &route.name)),
+    }
+}
+
 /// Read again at each connect: what was rotated is taken up.
-fn source(place: &SecretPlace) -> SecretSource {
+pub(super) fn source(place: &SecretPlace) -> SecretSource {
     let place = place.clone();
     SecretSource::asked(move || {
         let text = place.read().map_err(std::io::Error::other)?;
@@ -240,7 +245,7 @@ fn source(place: &SecretPlace) -> SecretSource {
     })
 }
 
-fn tls_files(tls: &PostgresTls) -> TlsFiles {
+fn postgres_tls(tls: &PostgresTls) -> TlsFiles {
     TlsFiles {
         trust: tls.trust.clone(),
         identity: tls.identity.as_ref().map(|identity| Identity {
@@ -250,7 +255,7 @@ fn tls_files(tls: &PostgresTls) -> TlsFiles {
     }
 }
 
-fn monotonic() -> Instant {
+pub(super) fn monotonic() -> Instant {
     static CLOCK: OnceLock<Clock> = OnceLock::new();
     CLOCK.get_or_init(Clock::start).now()
 }

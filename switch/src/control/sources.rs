@@ -141,7 +141,7 @@ fn per_shard(
 }
 
 /// In nanoseconds; zero when `at` lies ahead.
-const fn age(now: WallTime, at: WallTime) -> u64 {
+pub(super) const fn age(now: WallTime, at: WallTime) -> u64 {
     now.unix_millis()
         .saturating_sub(at.unix_millis())
         .saturating_mul(1_000_000)

@@ -430,6 +430,19 @@ families! {
         "Failures of the applier, by class.";
     ApplierConnected: GAUGE, None, "njia_applier_connected", [],
         "1 while the applier is connected to PostgreSQL and owns its watermarks.";
+    EventsLagRecords: GAUGE, None, "njia_events_lag_records", [SHARD],
+        "Durable records whose events are not published.";
+    EventsLag: GAUGE, Seconds, "njia_events_lag_seconds", [SHARD],
+        "Age of the oldest record whose event is not published.";
+    EventsWatermark: GAUGE, None, "njia_events_watermark", [SHARD],
+        "LSN up to which a restart knows events as published.";
+    EventsInflight: GAUGE, None, "njia_events_inflight", [],
+        "Records that were read and whose events are not published.";
+    EventsPublished: COUNTER, None, "njia_events_published_total", [],
+        "Events that brokers have acknowledged, repeats included.";
+    EventsFailures: COUNTER, None, "njia_events_failures_total",
+        [words("reason", EVENT_FAILURES)],
+        "Failures on the way of events, by reason.";
     ShardBusy: COUNTER, Seconds, "njia_shard_busy_seconds_total", [SHARD],
         "Time that a shard spent in its turns.";
     ShardTurns: COUNTER, None, "njia_shard_turns_total", [SHARD], "Turns of a shard's loop.";
@@ -455,6 +468,20 @@ families! {
     ProcessStart: GAUGE, Seconds, "process_start_time_seconds", [],
         "Start of the process since the Unix epoch.";
 }
+
+/// The reasons that `persistence` gives to failures of events, by position.
+pub(crate) const EVENT_FAILURES: &[&str] = &[
+    "unreachable",
+    "authentication",
+    "authorisation",
+    "topic",
+    "too_large",
+    "fatal",
+    "settings",
+    "journal",
+    "watermark",
+    "other",
+];
 
 /// The classes that `persistence` gives to failures of the applier, by position.
 pub(crate) const APPLIER_FAILURES: &[&str] = &[
