@@ -11,16 +11,20 @@ step() {
 
 sh scripts/need.sh
 sh scripts/postgres.sh
+sh scripts/kafka.sh
 interop_dir=$(sh scripts/interop.sh)
+
+# librdkafka is built once for all that is tested; a build without events is made below.
+events="--features njia-tests/kafka"
 
 step "format"
 cargo fmt --all --check
 
 step "lints"
-cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo clippy --workspace --all-targets $events --locked -- -D warnings
 
 step "documents"
-RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace $events --no-deps --locked --quiet
 
 if command -v cargo-deny >/dev/null 2>&1; then
     step "licences and advisories"
@@ -41,6 +45,6 @@ null_dir=$(cd "$target/null-control/release" && pwd)
 crash_dir=$(cd "$target/crash-points/release" && pwd)
 NJIA_BIN_DIR=$bin_dir NJIA_CRASH_DIR=$crash_dir NJIA_NULL_CONTROL_DIR=$null_dir \
     NJIA_INTEROP_DIR=$interop_dir \
-    cargo test --workspace --locked
+    cargo test --workspace $events --locked
 
 step "all green"

@@ -10,8 +10,6 @@ mod draw;
 mod iso_8583;
 #[path = "interop/made.rs"]
 mod made;
-#[path = "interop/peer.rs"]
-mod peer;
 #[path = "interop/pyiso8583.rs"]
 mod pyiso8583;
 #[path = "interop/shown.rs"]
@@ -22,9 +20,9 @@ mod told;
 use std::collections::BTreeMap;
 
 use iso8583::Dialect;
+use njia_tests::outside::Peer;
 
 use crate::agree::{First, agree};
-use crate::peer::Peer;
 use crate::told::{Family, Told};
 
 /// Messages in each dialect and direction.
@@ -72,7 +70,7 @@ fn expressed(tell: fn(&'static Dialect) -> Result<Told, &'static str>) -> Vec<To
 
 #[test]
 fn pyiso8583_agrees_both_ways_in_ascii_bcd_and_ebcdic() {
-    let mut peer = Peer::pyiso8583();
+    let mut peer = Peer::python("pyiso8583.py");
     let mut dialects = BTreeMap::new();
     for told in expressed(pyiso8583::told) {
         check(&mut peer, &told);
@@ -114,7 +112,7 @@ fn an_empty_secondary_bitmap_is_read() {
 #[test]
 fn a_specification_that_lies_is_found() {
     let [by_bytes, by_digits, cp500] = made::all();
-    let mut peer = Peer::pyiso8583();
+    let mut peer = Peer::python("pyiso8583.py");
     let mut lie = |dialect, number: &str, key: &str, value: &str| {
         let mut told = pyiso8583::told(dialect).unwrap();
         let row = told.spec[number].as_object_mut().unwrap();

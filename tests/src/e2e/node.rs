@@ -20,6 +20,8 @@ pub enum Build {
     CrashPoints,
     /// The null control: answers before a record is written. Dies where it is told to.
     ReplyBeforeJournal,
+    /// The one that can publish events, which lies beside the test.
+    WithEvents,
 }
 
 impl Build {
@@ -35,6 +37,7 @@ impl Build {
             Self::ReplyBeforeJournal => {
                 variable_or("NJIA_NULL_CONTROL_DIR", "null-control/release")
             }
+            Self::WithEvents => return with_events(),
         };
         let path = folder.join("njia");
         assert!(
@@ -44,6 +47,20 @@ impl Build {
         );
         path
     }
+}
+
+/// The switch that cargo has made of the same profile and features as this test: an example of this
+/// package, so that nothing is compiled a second time for it.
+fn with_events() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test knows its own path");
+    let profile = exe.ancestors().nth(2).expect("a test lies in PROFILE/deps");
+    let path = profile.join("examples/njia_with_events");
+    assert!(
+        path.exists(),
+        "{} is missing; cargo build -p njia-tests --features kafka --example njia_with_events",
+        path.display()
+    );
+    path
 }
 
 /// The load generator's path.

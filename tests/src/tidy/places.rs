@@ -12,7 +12,7 @@ pub struct Confined {
 }
 
 /// Holds for production code and tests alike.
-pub const CONFINED: [Confined; 7] = [
+pub const CONFINED: [Confined; 8] = [
     Confined {
         names: &["glommio"],
         places: &[
@@ -45,6 +45,15 @@ pub const CONFINED: [Confined; 7] = [
             "tests/",
         ],
         reason: "only the applier and the audit speak to PostgreSQL",
+    },
+    Confined {
+        names: &["rdkafka"],
+        places: &[
+            "persistence/src/events/",
+            "persistence/src/events.rs",
+            "tests/",
+        ],
+        reason: "events leave by one module, in builds that ask for them",
     },
     Confined {
         names: &["rkyv"],
@@ -206,6 +215,10 @@ mod tests {
         assert_eq!(
             confined_count("router/src/a.rs", "x.criterion = a::criterion; // glommio"),
             0
+        );
+        assert_eq!(
+            confined_count("switch/src/control/events.rs", "use rdkafka::Message;"),
+            1
         );
         let control = file("switch/src/control/admin.rs", "use glommio::Task;");
         assert_eq!(kept_out(&control, &CONTROL_WITHOUT).len(), 1);

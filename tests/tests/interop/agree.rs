@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use njia_tests::simulation::Random;
 use serde_json::{Value, json};
 
-use crate::peer::Peer;
 use crate::shown::{bytes_of, hex_of};
 use crate::told::{Content, Told};
+use njia_tests::outside::Peer;
 
 /// Which of the two begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

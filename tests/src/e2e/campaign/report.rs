@@ -221,6 +221,7 @@ impl Report {
             Build::Product => "product",
             Build::CrashPoints => "crash-points",
             Build::ReplyBeforeJournal => "null control",
+            Build::WithEvents => "with events",
         }
     }
 

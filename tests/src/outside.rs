@@ -1,4 +1,5 @@
-//! An outside library in a process of its own: one line of JSON to it, one line back.
+//! An outside library in a process of its own, as `scripts/interop.sh` installs it: one line of
+//! JSON to it, one line back.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -6,8 +7,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use njia_tests::e2e::variable_or;
 use serde_json::Value;
+
+use crate::e2e::variable_or;
 
 /// A library that waits for questions.
 #[derive(Debug)]
@@ -17,20 +19,28 @@ pub struct Peer {
     answers: Receiver<String>,
 }
 
-/// One batch takes well below a second.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// One batch takes well below a second; what a driver itself waits for is shorter.
+const ANSWER_MAX: Duration = Duration::from_secs(90);
 
 impl Peer {
-    /// PyPI's pyiso8583.
-    pub fn pyiso8583() -> Self {
+    /// A driver in Python: PyPI's pyiso8583, or confluent-kafka.
+    ///
+    /// # Panics
+    /// It is not installed.
+    #[must_use]
+    pub fn python(script: &str) -> Self {
         let python = installed("python/bin/python");
         // Isolated: no module beside the driver or of the user stands in for the library.
         let mut command = Command::new(python);
-        command.arg("-I").arg(driver("pyiso8583.py"));
+        command.arg("-I").arg(driver(script));
         Self::start(command)
     }
 
     /// npm's iso_8583.
+    ///
+    /// # Panics
+    /// It is not installed.
+    #[must_use]
     pub fn iso_8583() -> Self {
         let library = installed("node/node_modules/iso_8583");
         let mut command = Command::new("node");
@@ -61,6 +71,9 @@ impl Peer {
     }
 
     /// Asks, and waits for the answer.
+    ///
+    /// # Panics
+    /// There is none.
     #[track_caller]
     pub fn ask(&mut self, question: &Value) -> Value {
         let mut line = question.to_string();
