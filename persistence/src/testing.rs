@@ -17,9 +17,9 @@ use domain::reconciliation::{
     Totals, Verdict,
 };
 use domain::record::{
-    Acknowledged, AdviceOrigin, Advised, Carriage, Completed, Extent, Intent, LateResponse, Operated,
-    Operation, Operator, Outcome, OutcomeKind, OwedKind, Reason, Record, RefusalReason, Refused,
-    ReversalCause, SafDone, SafOwed, SafResult, Tombstone,
+    Acknowledged, AdviceOrigin, Advised, Carriage, Completed, Extent, Intent, LateResponse,
+    Operated, Operation, Operator, Outcome, OutcomeKind, OwedKind, Reason, Record, RefusalReason,
+    Refused, ReversalCause, SafDone, SafOwed, SafResult, Tombstone,
 };
 use domain::request::{
     Answer, ContentHash, DuplicateKey, Facts, IssuerLeg, MessageClass, MessageKind,

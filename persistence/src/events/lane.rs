@@ -8,7 +8,7 @@ use domain::time::{Instant, WallTime};
 use super::status::LaneStatus;
 use super::watermark::Watermark;
 use crate::applier::event::Place;
-use crate::applier::{Backoff, RecordSource, ShardJournal, SourceError};
+use crate::applier::{Backoff, Phase, RecordSource, ShardJournal, SourceError};
 use crate::identity::JournalUuid;
 use crate::reader::Entry;
 
@@ -23,6 +23,7 @@ use crate::reader::Entry;
 pub(super) struct Lane {
     pub(super) journal: JournalUuid,
     pub(super) shard: ShardId,
+    phase: Phase,
     source: Box<dyn RecordSource>,
     /// Where the journal ended when this began.
     found: Lsn,
@@ -50,6 +51,7 @@ impl Lane {
         Self {
             journal: journal.journal,
             shard: journal.shard,
+            phase: journal.phase,
             found: journal.source.durable(),
             source: journal.source,
             saved: Lsn::ZERO,
@@ -174,6 +176,17 @@ impl Lane {
 
     pub(super) fn inflight(&self) -> usize {
         self.inflight.len()
+    }
+
+    /// Whether it is of an earlier generation, and not all of it is published: what came after it,
+    /// on whichever shard, waits.
+    pub(super) fn is_draining(&self) -> bool {
+        self.phase == Phase::Draining && self.lag() > 0
+    }
+
+    /// Whether it waits for earlier generations.
+    pub(super) fn waits_for_earlier(&self) -> bool {
+        self.phase == Phase::Live
     }
 
     /// Durable records that are not handed over.

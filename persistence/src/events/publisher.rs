@@ -49,7 +49,7 @@ enum Turn {
 }
 
 impl Publisher {
-    /// For `journals`: one per shard.
+    /// For `journals`: one per shard, and behind them, or before, those of earlier generations.
     #[must_use]
     pub fn new(settings: EventSettings, journals: Vec<ShardJournal>) -> Self {
         let lanes: Vec<Lane> = journals.into_iter().map(Lane::new).collect();
@@ -154,9 +154,11 @@ impl Publisher {
         let now = self.now();
         let share = self.settings.inflight_max / self.lanes.len().max(1);
         let mut turn = Turn::Idle;
+        let drains = self.lanes.iter().any(Lane::is_draining);
         for (index, (lane, status)) in self.lanes.iter_mut().zip(self.status.lanes()).enumerate() {
             let room = share.max(1).saturating_sub(lane.inflight());
-            if lane.due() == 0 || room == 0 || lane.is_halted(now) {
+            let waits = drains && lane.waits_for_earlier();
+            if waits || lane.due() == 0 || room == 0 || lane.is_halted(now) {
                 continue;
             }
             let Some(producer) = &self.producer else {
@@ -322,6 +324,11 @@ impl<'s> Batch<'s> {
             lsn: entry.lsn,
             ..self.first
         };
+        if entry.carriage.is_carried() {
+            // Its journal published it.
+            let record = (entry.lsn, record_time(&entry.record), None);
+            return self.records.push(record);
+        }
         match Event::of(
             &entry.record,
             place,

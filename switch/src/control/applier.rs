@@ -105,14 +105,23 @@ pub(super) fn open_journals(shared: &Shared, journals: &Journals) -> Vec<ShardJo
             )),
         })
     };
-    let earlier = journals.earlier.iter().map(|(identity, last)| ShardJournal {
-        journal: identity.journal,
-        shard: identity.shard,
-        origin: Origin::Recovered,
-        phase: Phase::Draining,
-        source: Box::new(JournalSource::sealed(journals.root.clone(), *identity, *last)),
-    });
-    earlier.chain(shared.shards.iter().filter_map(journal)).collect()
+    let earlier = journals
+        .earlier
+        .iter()
+        .map(|(identity, last)| ShardJournal {
+            journal: identity.journal,
+            shard: identity.shard,
+            origin: Origin::Recovered,
+            phase: Phase::Draining,
+            source: Box::new(JournalSource::sealed(
+                journals.root.clone(),
+                *identity,
+                *last,
+            )),
+        });
+    earlier
+        .chain(shared.shards.iter().filter_map(journal))
+        .collect()
 }
 
 /// Migrates, however long PostgreSQL is away.
