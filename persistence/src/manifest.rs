@@ -138,6 +138,7 @@ impl Manifest {
         };
         check(root, &content, node)?;
         earlier::remove_unfinished(root, content.generation)?;
+        earlier::remove_retired(root)?;
         content.start = content.start.checked_add(1).ok_or_else(|| {
             let what = "the start counter has reached its end";
             JournalError::refused(root, Refusal::Manifest { what })

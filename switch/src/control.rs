@@ -12,7 +12,7 @@ use domain::ids::{Lsn, ShardId};
 use persistence::Manifest;
 use persistence::applier::Origin;
 use persistence::identity::Identity;
-use persistence::manifest::Content;
+use persistence::manifest::{Content, Earlier};
 use thiserror::Error;
 use tokio::runtime;
 use tokio::sync::watch;
@@ -29,6 +29,7 @@ mod operator;
 pub mod preflight;
 pub mod reach;
 pub(crate) mod reporting;
+mod retiring;
 pub mod shared;
 mod signals;
 mod sources;
@@ -44,6 +45,7 @@ use admin::Admin;
 use applier::{Journals, Task};
 use listener::{AdminListener, Waits};
 use operator::Counter;
+use retiring::{Consumer, Retiring};
 use shared::Shared;
 use signals::Signals;
 use sources::{ApplierSource, NodeSource};
@@ -166,10 +168,17 @@ impl Control {
 }
 
 fn journals(config: &Config, manifest: &Manifest) -> Journals {
+    let root = config.journal.dir.clone();
+    let earlier = manifest.content().earlier.iter();
+    let kept: Vec<Earlier> = earlier
+        .filter(|earlier| earlier.is_there(&root))
+        .cloned()
+        .collect();
     Journals {
-        root: config.journal.dir.clone(),
         uuid: manifest.content().journal,
-        earlier: earlier(manifest.content()),
+        earlier: shards_of(manifest.content(), &kept),
+        root,
+        kept,
         origin: if manifest.is_new() {
             Origin::Created
         } else {
@@ -178,10 +187,11 @@ fn journals(config: &Config, manifest: &Manifest) -> Journals {
     }
 }
 
-/// The shards of earlier generations, the oldest first, and where each ends.
-fn earlier(content: &Content) -> Vec<(Identity, Lsn)> {
+/// The shards of earlier generations, the oldest first, and where each ends. PostgreSQL has those
+/// that are not kept to their end; should it have lost that since, the applier refuses (J18).
+fn shards_of(content: &Content, kept: &[Earlier]) -> Vec<(Identity, Lsn)> {
     let mut all = Vec::new();
-    for earlier in &content.earlier {
+    for earlier in kept {
         for (shard, last) in (0..).map(ShardId).zip(&earlier.last) {
             all.push((earlier.identity(content.node, shard), *last));
         }
@@ -206,11 +216,34 @@ struct Plane {
     applier: Task,
     #[cfg(feature = "kafka")]
     events: events::EventsStatus,
+    retiring: Retiring,
 }
 
 impl Plane {
     fn new(config: Arc<Config>, shared: Arc<Shared>, journals: Journals) -> Self {
         let status = Arc::new(OnceLock::new());
+        #[cfg(feature = "kafka")]
+        let events = events::EventsStatus::default();
+        let mut consumers: Vec<Arc<dyn Consumer>> = Vec::new();
+        if config.postgres.is_some() {
+            consumers.push(Arc::<OnceLock<Arc<persistence::applier::Status>>>::clone(
+                &status,
+            ));
+        }
+        #[cfg(feature = "kafka")]
+        if config.kafka.is_some() {
+            consumers.push(Arc::<OnceLock<Arc<persistence::events::Status>>>::clone(
+                &events,
+            ));
+        }
+        let retiring = Retiring {
+            root: journals.root.clone(),
+            kept: journals.kept.clone(),
+            retention: config.journal.retention,
+            consumers,
+            clock: shared.node().clock(),
+        };
+        let kept = journals.kept.clone();
         let applier = Task {
             config: Arc::clone(&config),
             shared: Arc::clone(&shared),
@@ -218,9 +251,7 @@ impl Plane {
             status: Arc::clone(&status),
         };
         #[cfg_attr(not(feature = "kafka"), expect(unused_mut, reason = "one source less"))]
-        let mut exposition = exposition(&config, &shared, &status);
-        #[cfg(feature = "kafka")]
-        let events = events::EventsStatus::default();
+        let mut exposition = exposition(&config, &shared, &status, kept);
         #[cfg(feature = "kafka")]
         exposition.add_source(events::EventsSource {
             status: Arc::clone(&events),
@@ -239,6 +270,7 @@ impl Plane {
             applier,
             #[cfg(feature = "kafka")]
             events,
+            retiring,
         }
     }
 
@@ -249,6 +281,7 @@ impl Plane {
         let counter = Counter::new(Arc::clone(&self.config), Arc::clone(&self.shared));
         let operating = tokio::spawn(operator::serve(listeners.operators, counter));
         let copying = tokio::spawn(self.applier.run(stop.clone()));
+        let retiring = tokio::spawn(self.retiring.run());
         let shared = Arc::clone(&self.shared);
         let obeying = tokio::spawn(async move { signals.obey(shared.node()).await });
         let watching = tokio::spawn(watch_shards(
@@ -273,7 +306,7 @@ impl Plane {
             }
             () = ended => {}
         }
-        for task in [operating, obeying, watching, bounded] {
+        for task in [operating, obeying, watching, bounded, retiring] {
             task.abort();
         }
     }
@@ -283,6 +316,7 @@ fn exposition(
     config: &Config,
     shared: &Shared,
     status: &Arc<OnceLock<Arc<persistence::applier::Status>>>,
+    earlier: Vec<Earlier>,
 ) -> Exposition {
     let shards = shared
         .shards
@@ -302,6 +336,7 @@ fn exposition(
         fingerprint: config.fingerprint.clone(),
         journal: config.journal.dir.clone(),
         journal_limit: config.journal.bytes_max,
+        earlier,
     });
     exposition.add_source(ApplierSource {
         status: Arc::clone(status),

@@ -13,7 +13,7 @@ use njia_tests::e2e::session::purchase;
 use njia_tests::e2e::{
     Build, Issuers, Load, Node, Process, Session, alone, concatenated, eventually, folder,
 };
-use njia_tests::postgres::Cluster;
+use njia_tests::postgres::{Cluster, Stop};
 
 const SCHEMA: &str = "njia_shards";
 const SOON: Duration = Duration::from_secs(60);
@@ -149,6 +149,65 @@ fn j10_a_start_that_is_killed_while_it_deals_anew_is_begun_again() {
     session.send(&repeat(&first)).unwrap();
     assert_eq!(next(&mut session), told("0210", "000001", "00"));
     node.kill().unwrap();
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_the_shards_before_have_left_goes_when_postgresql_has_it() {
+    let _machine = alone();
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "shards-retired");
+    let mut cluster = Cluster::start().unwrap();
+    let url = cluster.url();
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
+    let state = folder.join("state");
+    let start = |count| {
+        let environment = [
+            shards(count),
+            SMALL,
+            ("NJIA__JOURNAL__RETENTION_S", "0"),
+            ("NJIA__POSTGRES__URL", url.as_str()),
+            ("NJIA__POSTGRES__SCHEMA", SCHEMA),
+            ("NJIA__POSTGRES__MIGRATE", "true"),
+        ];
+        Node::start(Build::Product, &state, issuers.addresses(), &environment).unwrap()
+    };
+    let answered = |node: &Node, bytes: &[u8], stan| {
+        let mut session = Session::connect(node.listener()).unwrap();
+        session.send(bytes).unwrap();
+        assert_eq!(next(&mut session), told("0210", stan, "00"));
+    };
+    let kept = |node: &Node| {
+        node.metric("njia_journal_earlier_generations", &[])
+            .unwrap()
+    };
+    let first = purchase("000001");
+    let node = start("1");
+    let migrated = || node.metric("njia_applier_connected", &[]).unwrap() == 1.0;
+    assert!(eventually(SOON, migrated), "{}", node.log());
+    cluster.stop(Stop::Fast).unwrap();
+    answered(&node, &first, "000001");
+    let before = node.journal().join("1");
+    node.kill().unwrap();
+    let node = start("2");
+    answered(&node, &purchase("000002"), "000002");
+    assert!(before.exists(), "PostgreSQL is away: {}", node.log());
+    assert_eq!(kept(&node), 1.0);
+    cluster.resume().unwrap();
+    let gone = || kept(&node) == 0.0 && !before.exists();
+    assert!(eventually(SOON, gone), "{}", node.log());
+    node.kill().unwrap();
+    // It is missed by nobody: not at a start, not at the next change.
+    for count in ["2", "1"] {
+        let node = start(count);
+        answered(&node, &repeat(&first), "000001");
+        let copied = || {
+            let connected = node.metric("njia_applier_connected", &[]).unwrap() == 1.0;
+            connected && node.metric("njia_applier_lag_records", &[]).unwrap() == 0.0
+        };
+        assert!(eventually(SOON, copied), "{}", node.log());
+        node.kill().unwrap();
+    }
     issuers.finish().unwrap();
     fs::remove_dir_all(&folder).unwrap();
 }

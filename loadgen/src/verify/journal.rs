@@ -283,7 +283,11 @@ pub fn last_records(root: &Path) -> Result<Vec<(u16, Lsn)>> {
 fn read_shards(root: &Path, mut take: impl FnMut(&Record<'_>)) -> Result<Vec<(u16, Lsn)>> {
     let content = Manifest::read(root).context("the journal cannot be read")?;
     let mut all = Vec::new();
-    for earlier in &content.earlier {
+    for earlier in content
+        .earlier
+        .iter()
+        .filter(|earlier| earlier.is_there(root))
+    {
         for (shard, last) in (0..).zip(&earlier.last) {
             let identity = earlier.identity(content.node, ShardId(shard));
             read_shard(root, identity, UpTo::Durable(*last), &mut take)?;

@@ -2,7 +2,8 @@
 //! of them can still be copied.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use domain::ids::{Lsn, NodeId, ShardId};
 use domain::time::WallTime;
@@ -10,12 +11,15 @@ use domain::time::WallTime;
 use super::sync_dir;
 use crate::error::JournalError;
 use crate::identity::{Identity, JournalUuid};
+use crate::layout;
 
 /// Generations before the current one that a manifest names. A change of the number of shards
 /// beyond that is refused.
 pub const EARLIER_MAX: usize = 32;
 /// How the line of one begins.
 pub(super) const KEY: &str = "earlier";
+/// Behind the number of a generation whose files are being removed.
+const RETIRED: &str = ".retired";
 
 /// A generation that gets no further record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +45,47 @@ impl Earlier {
             shard,
             shards: u16::try_from(self.last.len()).unwrap_or(u16::MAX),
         }
+    }
+
+    /// Whether its files are below `root`.
+    #[must_use]
+    pub fn is_there(&self, root: &Path) -> bool {
+        self.dir(root).is_dir()
+    }
+
+    /// When the newest of its files was written. Blocks.
+    ///
+    /// # Errors
+    /// A failed operation.
+    pub fn last_written(&self, root: &Path) -> Result<WallTime, JournalError> {
+        let mut newest = 0;
+        for shard in entries(&self.dir(root))? {
+            for file in entries(&shard)? {
+                let failed = |error| JournalError::io("look at", &file, error);
+                let written = fs::metadata(&file).and_then(|found| found.modified());
+                let since = written.map_err(failed)?.duration_since(UNIX_EPOCH);
+                let millis = since.unwrap_or_default().as_millis();
+                newest = newest.max(u64::try_from(millis).unwrap_or(u64::MAX));
+            }
+        }
+        Ok(WallTime::from_unix_millis(newest))
+    }
+
+    /// Removes its files. It loses its name before the first of them goes: what is left of a
+    /// removal that was cut short is no generation, and the next start removes it. Blocks.
+    ///
+    /// # Errors
+    /// A failed operation.
+    pub fn retire(&self, root: &Path) -> Result<(), JournalError> {
+        let dir = self.dir(root);
+        let away = root.join(format!("{}{RETIRED}", self.generation));
+        fs::rename(&dir, &away).map_err(|error| JournalError::io("rename", &dir, error))?;
+        sync_dir(root)?;
+        remove(root, &away)
+    }
+
+    fn dir(&self, root: &Path) -> PathBuf {
+        layout::generation_dir(root, self.generation)
     }
 
     pub(super) fn write(&self, text: &mut String) {
@@ -84,21 +129,44 @@ pub(super) fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Vec<Earli
 /// J10: removes the generations behind `current`, whose making was cut short: nobody was told of
 /// anything in them.
 pub(super) fn remove_unfinished(root: &Path, current: u32) -> Result<(), JournalError> {
-    let list = |error| JournalError::io("list", root, error);
-    for entry in fs::read_dir(root).map_err(list)? {
-        let entry = entry.map_err(list)?;
-        let name = entry.file_name();
-        let number = name.to_str().and_then(|name| name.parse::<u32>().ok());
+    for path in entries(root)? {
+        let number = name_of(&path).and_then(|name| name.parse::<u32>().ok());
         if number.is_some_and(|number| number > current) {
-            let path = entry.path();
             tracing::warn!(
                 generation = number,
                 "a change of the number of shards was cut short: \
                 what it had made is removed"
             );
-            fs::remove_dir_all(&path).map_err(|error| JournalError::io("remove", &path, error))?;
-            sync_dir(root)?;
+            remove(root, &path)?;
         }
     }
     Ok(())
+}
+
+/// Removes what is left of generations whose removal was cut short.
+pub(super) fn remove_retired(root: &Path) -> Result<(), JournalError> {
+    for path in entries(root)? {
+        let number = name_of(&path).and_then(|name| name.strip_suffix(RETIRED));
+        if number.is_some_and(|number| number.parse::<u32>().is_ok()) {
+            remove(root, &path)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(root: &Path, path: &Path) -> Result<(), JournalError> {
+    fs::remove_dir_all(path).map_err(|error| JournalError::io("remove", path, error))?;
+    sync_dir(root)
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, JournalError> {
+    let list = |error| JournalError::io("list", dir, error);
+    let entries = fs::read_dir(dir).map_err(list)?;
+    entries
+        .map(|entry| entry.map(|entry| entry.path()).map_err(list))
+        .collect()
+}
+
+fn name_of(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
 }

@@ -168,6 +168,35 @@ fn j10_a_half_made_generation_is_removed() {
 }
 
 #[test]
+fn a_generation_that_nobody_needs_goes_also_when_its_removal_was_cut_short() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), 1, 1).unwrap());
+    let earlier = |generation: u32| Earlier {
+        generation,
+        journal: JournalUuid::random(),
+        left_behind: None,
+        last: vec![Lsn(1)],
+    };
+    for name in ["1/0", "2/0", "7.retired/0", "x.retired"] {
+        fs::create_dir_all(dir.path().join(name)).unwrap();
+        fs::write(dir.path().join(name).join("00000001.seg"), "x").unwrap();
+    }
+    let is_there = |name: &str| dir.path().join(name).exists();
+    let old = earlier(2);
+    assert!(old.is_there(dir.path()));
+    assert!(old.last_written(dir.path()).unwrap() > WallTime::default());
+    old.retire(dir.path()).unwrap();
+    assert!(!old.is_there(dir.path()) && !is_there("2.retired"));
+    assert!(
+        old.retire(dir.path()).is_err(),
+        "there is nothing to remove"
+    );
+    drop(open(dir.path(), 1, 1).unwrap());
+    assert!(!is_there("7.retired"));
+    assert!(is_there("1/0/00000001.seg") && is_there("x.retired"));
+}
+
+#[test]
 fn j02_what_is_no_directory_cannot_hold_a_journal() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");

@@ -12,6 +12,7 @@ use persistence::applier::{
     ShardJournal, Status, Timeouts, TlsFiles,
 };
 use persistence::identity::JournalUuid;
+use persistence::manifest::Earlier;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -29,6 +30,8 @@ pub(super) struct Journals {
     pub(super) origin: Origin,
     /// The shards of earlier generations, the oldest first, and where each ends.
     pub(super) earlier: Vec<(persistence::identity::Identity, Lsn)>,
+    /// Those generations, as far as their files are there.
+    pub(super) kept: Vec<Earlier>,
 }
 
 /// What the task needs.
@@ -139,8 +142,8 @@ async fn migrate(server: &Server) {
     }
 }
 
-/// Puts down at each shard how far its journal is in PostgreSQL, for `/statusz`. Nothing is retired
-/// by it: a running node keeps all of its segments.
+/// Puts down at each shard how far its journal is in PostgreSQL, for `/statusz`. No segment of the
+/// generation in force is retired by it.
 async fn tell_applied(status: &Status, shared: &Shared, task: &Task) {
     let every = tell_every(&task.config);
     let live = |lane: &&LaneStatus| lane.journal == task.journals.uuid;

@@ -3,11 +3,13 @@
 //! It has a thread of its own, since reading cold segments, saving the watermark and ending a
 //! producer block: neither the applier nor the admin listener waits for that.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use domain::ids::ShardId;
 use persistence::applier::{Backoff, Identity, TlsFiles};
 use persistence::events::{
     Access, EventSettings, LaneStatus, Mechanism, Publisher, Reason, Sasl, Status,
@@ -145,23 +147,38 @@ impl Source for EventsSource {
                 };
                 Reason::ALL.iter().map(reason).collect()
             }
-            FamilyId::EventsLagRecords => per_shard(status, LaneStatus::lag_records),
+            FamilyId::EventsLagRecords => {
+                per_shard(status, LaneStatus::lag_records, u64::saturating_add)
+            }
             FamilyId::EventsLag => {
                 let now = self.clock.wall();
-                per_shard(status, |lane| {
-                    lane.oldest_unpublished().map_or(0, |at| age(now, at))
-                })
+                let oldest =
+                    |lane: &LaneStatus| lane.oldest_unpublished().map_or(0, |at| age(now, at));
+                per_shard(status, oldest, u64::max)
             }
-            FamilyId::EventsWatermark => per_shard(status, |lane| lane.watermark().0),
+            FamilyId::EventsWatermark => {
+                per_shard(status, |lane| lane.watermark().0, |_, live| live)
+            }
             _ => return None,
         })
     }
 }
 
-fn per_shard(status: &Status, value: impl Fn(&LaneStatus) -> u64) -> Vec<Sample> {
-    let sample =
-        |lane: &LaneStatus| Sample::labelled(vec![("shard", lane.shard.to_string())], value(lane));
-    status.lanes().iter().map(sample).collect()
+/// A shard's number may stand for one of several generations.
+fn per_shard(
+    status: &Status,
+    value: impl Fn(&LaneStatus) -> u64,
+    join: impl Fn(u64, u64) -> u64,
+) -> Vec<Sample> {
+    let mut shards: BTreeMap<ShardId, u64> = BTreeMap::new();
+    for lane in status.lanes() {
+        let known = shards.entry(lane.shard).or_default();
+        *known = join(*known, value(lane));
+    }
+    let sample = |(shard, value): (ShardId, u64)| {
+        Sample::labelled(vec![("shard", shard.to_string())], value)
+    };
+    shards.into_iter().map(sample).collect()
 }
 
 /// How often the durable positions are read while nothing is due, and journals looked for while the

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use domain::ids::ShardId;
 use domain::time::WallTime;
 use persistence::applier::{FailureClass, Histogram, LaneStatus, Status};
+use persistence::manifest::Earlier;
 
 use super::logging;
 use crate::clock::Clock;
@@ -22,6 +23,8 @@ pub(super) struct NodeSource {
     pub(super) fingerprint: String,
     pub(super) journal: PathBuf,
     pub(super) journal_limit: u64,
+    /// The generations before the one that is written.
+    pub(super) earlier: Vec<Earlier>,
 }
 
 impl Source for NodeSource {
@@ -39,6 +42,11 @@ impl Source for NodeSource {
             FamilyId::JournalLimit => Sample::number(self.journal_limit),
             FamilyId::JournalDiskFree => Sample::number(self.disk().map_or(0, |(free, _)| free)),
             FamilyId::JournalDiskSize => Sample::number(self.disk().map_or(0, |(_, size)| size)),
+            FamilyId::JournalEarlier => {
+                let kept = self.earlier.iter();
+                let kept = kept.filter(|earlier| earlier.is_there(&self.journal));
+                Sample::number(u64::try_from(kept.count()).unwrap_or(u64::MAX))
+            }
             FamilyId::LogLinesDropped => {
                 let cause = LogDropCause::VALUES
                     .iter()
@@ -192,6 +200,7 @@ mod tests {
             fingerprint: "00".to_owned(),
             journal: folder.path().to_owned(),
             journal_limit: 7,
+            earlier: Vec::new(),
         };
         assert_ne!(
             source.samples(FamilyId::JournalDiskSize),

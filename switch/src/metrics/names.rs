@@ -413,6 +413,8 @@ families! {
         "Bytes free on the file system of the journal.";
     JournalDiskSize: GAUGE, Bytes, "njia_journal_disk_size_bytes", [],
         "Size of the file system of the journal.";
+    JournalEarlier: GAUGE, None, "njia_journal_earlier_generations", [],
+        "Generations behind the one that is written whose files are kept.";
     DuplicateEntries: GAUGE, None, "njia_duplicate_entries", [SHARD],
         "Transactions that are remembered, in flight and finished.";
     ApplierLagRecords: GAUGE, None, "njia_applier_lag_records", [SHARD],
