@@ -1,5 +1,6 @@
 //! Removes the files of earlier generations of the journal, the oldest first, when every consumer
-//! has them to their end. No shard reads them: what was still known went over into the one that is written.
+//! has them to their end. No shard reads them: what was still known went over into the one that is
+//! written.
 
 use std::fmt::Debug;
 use std::path::PathBuf;

@@ -174,7 +174,8 @@ impl World {
     }
 
     fn start_node(&mut self) -> Result<()> {
-        let mut environment: Vec<(&str, &str)> = Vec::new();
+        // What operators get who set nothing.
+        let mut environment = vec![("NJIA__LIMITS__REQUEST_WAIT_MAX_MS", "100")];
         for (name, value) in &self.environment {
             environment.push((name, value));
         }

@@ -234,7 +234,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a switch on `state` with the default configuration and waits until it is ready.
+    /// Starts a switch on `state` with the default configuration, but patient, and waits until it is
+    /// ready.
     ///
     /// # Errors
     /// It did not become ready; the error holds the end of its log.
@@ -244,11 +245,13 @@ impl Node {
         issuers: [SocketAddr; 2],
         environment: &[(&str, &str)],
     ) -> Result<Self> {
-        Process::start(build, state, issuers, environment)?.ready()
+        let all: Vec<_> = [PATIENT].iter().chain(environment).copied().collect();
+        Process::start(build, state, issuers, &all)?.ready()
     }
 
     /// Starts a switch on a configuration of its own, which has a listener `pos` and keeps its
-    /// state in `state`, and waits until it is ready.
+    /// state in `state`, and waits until it is ready. Where it does not say how long a request may
+    /// wait, the switch is patient.
     ///
     /// # Errors
     /// It did not become ready; the error holds the end of its log.
@@ -258,10 +261,13 @@ impl Node {
         state: &Path,
         environment: &[(&str, &str)],
     ) -> Result<Self> {
+        let text = std::fs::read_to_string(config)?;
+        let patient = (!text.contains("request_wait_max_ms")).then_some(PATIENT);
         let mut command = Command::new(build.njia());
         command
             .args(["serve", "-c"])
             .arg(config)
+            .envs(patient)
             .envs(environment.iter().copied());
         Process::launch(command, state)?.ready()
     }
@@ -533,6 +539,10 @@ const STAGES: [&str; 7] = [
     "outcome_sync",
     "reply",
 ];
+
+/// A machine that stands still for the default of 100 ms refuses what waited, which is right, and
+/// not what most tests look at.
+const PATIENT: (&str, &str) = ("NJIA__LIMITS__REQUEST_WAIT_MAX_MS", "60000");
 
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();

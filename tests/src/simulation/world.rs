@@ -398,12 +398,6 @@ impl World {
         Ok(())
     }
 
-    fn fall_back(&mut self) {
-        for table in &mut self.tables {
-            table.fall_back(self.random.below(40));
-        }
-    }
-
     fn begin_calm(&mut self) {
         self.plan.calm();
         self.is_calm = true;
