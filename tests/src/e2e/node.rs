@@ -234,8 +234,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a switch on `state` with the default configuration, but patient, and waits until it is
-    /// ready.
+    /// Starts a switch on `state` with the default configuration, but patient, and waits until it
+    /// is ready.
     ///
     /// # Errors
     /// It did not become ready; the error holds the end of its log.
