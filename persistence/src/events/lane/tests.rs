@@ -32,7 +32,7 @@ fn lane(durable: u64, first: u64) -> Lane {
         journal: JournalUuid([1; 16]),
         shard: ShardId(2),
         origin: crate::applier::Origin::Recovered,
-        phase: crate::applier::Phase::Live,
+        phase: Phase::Live,
         source: Box::new(Nothing(durable, first)),
     })
 }
