@@ -8,6 +8,8 @@ use domain::ids::ShardId;
 pub const MANIFEST: &str = "manifest";
 /// A manifest that is being written; becomes [`MANIFEST`] by rename.
 pub const MANIFEST_NEW: &str = "manifest.new";
+/// How far each shard has been published; there once anything was.
+pub const EVENTS_WATERMARK: &str = "events.watermark";
 
 /// What a name in a shard's directory stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

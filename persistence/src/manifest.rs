@@ -67,7 +67,7 @@ const SEGMENT: &str = "segment";
 const LINES_BEFORE_NAMES: usize = 7;
 const LEN_MAX: usize = 262_144;
 /// More than any configuration allows.
-const SHARDS_MAX: u16 = 256;
+pub(crate) const SHARDS_MAX: u16 = 256;
 const _: () = assert!(
     2 * NAMES_MAX * (NAME_LEN_MAX + "acquirer 49 \n".len())
         + SHARDS_MAX as usize * "segment 255 18446744073709551615\n".len()

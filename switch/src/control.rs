@@ -12,6 +12,7 @@ use domain::ids::{Lsn, ShardId};
 use persistence::Manifest;
 use persistence::applier::Origin;
 use persistence::identity::Identity;
+use persistence::layout::EVENTS_WATERMARK;
 use persistence::manifest::{Content, Earlier};
 use thiserror::Error;
 use tokio::runtime;
@@ -45,7 +46,7 @@ use admin::Admin;
 use applier::{Journals, Task};
 use listener::{AdminListener, Waits};
 use operator::Counter;
-use retiring::{Consumer, Retiring};
+use retiring::{Absent, Consumer, Kept, Retiring};
 use shared::Shared;
 use signals::Signals;
 use sources::{ApplierSource, NodeSource};
@@ -236,9 +237,17 @@ impl Plane {
                 &events,
             ));
         }
+        if config.kafka.is_none() && journals.root.join(EVENTS_WATERMARK).exists() {
+            consumers.push(Arc::new(Absent));
+            tracing::warn!(
+                file = %journals.root.join(EVENTS_WATERMARK).display(),
+                "events of this journal were published, and there is no [kafka]: earlier \
+                 generations are kept until it is back, or the file is removed"
+            );
+        }
         let retiring = Retiring {
             root: journals.root.clone(),
-            kept: journals.kept.clone(),
+            kept: journals.kept.iter().cloned().map(Kept::from).collect(),
             retention: config.journal.retention,
             consumers,
             clock: shared.node().clock(),

@@ -246,11 +246,15 @@ impl Shell {
             }
             Output::ReleaseStan { leg, reuse } => self.stans.release(leg.stan, reuse, self.now),
             Output::SendReversal { owed, .. } => self.reversal = Some(owed),
+            Output::AskOlder { owed, query } => {
+                let is_owed = self.engine.owes_older(&query);
+                let input = Input::Older { owed, is_owed };
+                self.engine.handle_input(input, self.now);
+            }
             Output::Reply { .. } => self.replies += 1,
             Output::LegEnded { .. }
             | Output::GiveUpReversal { .. }
             | Output::Operated { .. }
-            | Output::AskOlder { .. }
             | Output::Retried { .. }
             | Output::FindOriginal { .. }
             | Output::FindReferred { .. }

@@ -184,11 +184,6 @@ impl Lane {
         self.phase == Phase::Draining && self.lag() > 0
     }
 
-    /// Whether it waits for earlier generations.
-    pub(super) fn waits_for_earlier(&self) -> bool {
-        self.phase == Phase::Live
-    }
-
     /// Durable records that are not handed over.
     pub(super) fn due(&self) -> u64 {
         self.source.durable().0.saturating_sub(self.sent().0)

@@ -154,11 +154,16 @@ impl Publisher {
         let now = self.now();
         let share = self.settings.inflight_max / self.lanes.len().max(1);
         let mut turn = Turn::Idle;
-        let drains = self.lanes.iter().any(Lane::is_draining);
+        // Lanes are in the order of their generations.
+        let draining = self.lanes.iter().find(|lane| lane.is_draining());
+        let draining = draining.map(|lane| lane.journal);
         for (index, (lane, status)) in self.lanes.iter_mut().zip(self.status.lanes()).enumerate() {
             let room = share.max(1).saturating_sub(lane.inflight());
-            let waits = drains && lane.waits_for_earlier();
-            if waits || lane.due() == 0 || room == 0 || lane.is_halted(now) {
+            if draining.is_some_and(|journal| journal != lane.journal) {
+                look_ahead(lane);
+                continue;
+            }
+            if lane.due() == 0 || room == 0 || lane.is_halted(now) {
                 continue;
             }
             let Some(producer) = &self.producer else {
@@ -247,12 +252,7 @@ impl Publisher {
 
     /// How old the oldest record is that was not published, while none is.
     fn peek(&mut self) {
-        for lane in &mut self.lanes {
-            if let Err(error) = lane.peek() {
-                // Publishing it will say so; until then nothing depends on it.
-                tracing::debug!(%error, "the oldest record cannot be read");
-            }
-        }
+        self.lanes.iter_mut().for_each(look_ahead);
     }
 
     fn save_if_due(&mut self) {
@@ -372,6 +372,14 @@ impl<'s> Batch<'s> {
             }),
             None => Ok(true),
         }
+    }
+}
+
+/// How old the oldest record is that waits.
+fn look_ahead(lane: &mut Lane) {
+    if let Err(error) = lane.peek() {
+        // Publishing it will say so; until then nothing depends on it.
+        tracing::debug!(%error, "the oldest record cannot be read");
     }
 }
 

@@ -18,7 +18,8 @@ use domain::ids::{Lsn, ShardId};
 
 use super::error::EventsError;
 use crate::identity::JournalUuid;
-use crate::manifest::sync_dir;
+use crate::layout::EVENTS_WATERMARK;
+use crate::manifest::{EARLIER_MAX, SHARDS_MAX, sync_dir};
 
 /// Every record of `journal`'s `shard` up to `lsn` has been published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +32,14 @@ pub struct Watermark {
     pub lsn: Lsn,
 }
 
-const NAME: &str = "events.watermark";
+const NAME: &str = EVENTS_WATERMARK;
 const NAME_NEW: &str = "events.watermark.new";
 const HEAD: &str = "njia-events 1";
-const LEN_MAX: u64 = 65_536;
+/// Far above the shards of all generations that a manifest can name, a line each.
+const LEN_MAX: u64 = 1 << 20;
+const _: () = assert!(LEN_MAX >= (SHARDS_MAX as u64) * (EARLIER_MAX as u64 + 1) * LINE_LEN_MAX);
+/// `journal UUID shard N lsn N`, and its end.
+const LINE_LEN_MAX: u64 = 8 + 36 + 7 + 5 + 5 + 20 + 1;
 
 /// The watermarks below a journal's `root`: what a segment must lie behind to be of no further use
 /// to the publisher. None when nothing was ever published, and then nothing may go.

@@ -22,26 +22,37 @@ use crate::clock::Clock;
 
 /// Reads the journal for itself, and keeps a durable watermark of each shard.
 pub(super) trait Consumer: Debug + Send + Sync {
-    /// The last record that it will not ask for again; [`Lsn::ZERO`] while that is not known.
-    fn watermark(&self, journal: JournalUuid, shard: ShardId) -> Lsn;
+    /// The last record that it has; `None` while that is not known.
+    fn watermark(&self, journal: JournalUuid, shard: ShardId) -> Option<Lsn>;
 }
 
 /// PostgreSQL, once the applier has read its watermarks.
 impl Consumer for OnceLock<Arc<applier::Status>> {
-    fn watermark(&self, journal: JournalUuid, shard: ShardId) -> Lsn {
-        let mut lanes = self.get().map_or(&[][..], |status| status.lanes()).iter();
+    fn watermark(&self, journal: JournalUuid, shard: ShardId) -> Option<Lsn> {
+        let mut lanes = self.get()?.lanes().iter();
         let lane = lanes.find(|lane| (lane.journal, lane.shard) == (journal, shard));
-        lane.map_or(Lsn::ZERO, applier::LaneStatus::watermark)
+        lane.map(applier::LaneStatus::watermark)
     }
 }
 
 /// The topic, once the publisher has read its file.
 #[cfg(feature = "kafka")]
 impl Consumer for OnceLock<Arc<events::Status>> {
-    fn watermark(&self, journal: JournalUuid, shard: ShardId) -> Lsn {
-        let mut lanes = self.get().map_or(&[][..], |status| status.lanes()).iter();
+    fn watermark(&self, journal: JournalUuid, shard: ShardId) -> Option<Lsn> {
+        let mut lanes = self.get()?.lanes().iter();
         let lane = lanes.find(|lane| (lane.journal, lane.shard) == (journal, shard));
-        lane.map_or(Lsn::ZERO, events::LaneStatus::watermark)
+        lane.map(events::LaneStatus::watermark)
+    }
+}
+
+/// The topic that events were published to, in a run that is not told where it is: it goes on from
+/// its file when it is.
+#[derive(Debug)]
+pub(super) struct Absent;
+
+impl Consumer for Absent {
+    fn watermark(&self, _: JournalUuid, _: ShardId) -> Option<Lsn> {
+        None
     }
 }
 
@@ -50,11 +61,29 @@ impl Consumer for OnceLock<Arc<events::Status>> {
 pub(super) struct Retiring {
     pub(super) root: PathBuf,
     /// Those whose files are there, the oldest first.
-    pub(super) kept: Vec<Earlier>,
+    pub(super) kept: Vec<Kept>,
     pub(super) retention: Duration,
     /// Those that have to have them.
     pub(super) consumers: Vec<Arc<dyn Consumer>>,
     pub(super) clock: Clock,
+}
+
+/// A generation whose files are there.
+#[derive(Debug)]
+pub(super) struct Kept {
+    earlier: Earlier,
+    /// Since when every consumer has been seen to have all of it: a copy that is taken over by an
+    /// older one lacks it again, and is not to find it gone before the retention is over.
+    whole_since: Option<WallTime>,
+}
+
+impl From<Earlier> for Kept {
+    fn from(earlier: Earlier) -> Self {
+        Self {
+            earlier,
+            whole_since: None,
+        }
+    }
 }
 
 impl Retiring {
@@ -75,14 +104,25 @@ impl Retiring {
 
     /// Removes the oldest one, if it may go.
     async fn look(&mut self) -> Result<(), JournalError> {
-        let Some(oldest) = self.kept.first().cloned() else {
+        let now = self.clock.wall();
+        for index in 0..self.kept.len() {
+            self.note(index, now);
+        }
+        let Some(oldest) = self.kept.first() else {
             return Ok(());
         };
-        let is_owed = self.is_owed(&oldest);
-        let (root, now, retention) = (self.root.clone(), self.clock.wall(), self.retention);
+        let Some(whole_since) = oldest.whole_since else {
+            return Ok(());
+        };
+        let (root, retention) = (self.root.clone(), self.retention);
+        let (oldest, is_copied) = (oldest.earlier.clone(), !self.consumers.is_empty());
         let removed = spawn_blocking(move || {
-            let written = oldest.last_written(&root)?;
-            if is_owed || age(written, now) < retention {
+            let since = if is_copied {
+                whole_since
+            } else {
+                oldest.last_written(&root)?
+            };
+            if age(since, now) < retention {
                 return Ok(false);
             }
             oldest.retire(&root)?;
@@ -100,11 +140,24 @@ impl Retiring {
         Ok(())
     }
 
+    /// Notes whether the consumers have all of one.
+    fn note(&mut self, index: usize, now: WallTime) {
+        let Some(is_owed) = self.kept.get(index).map(|kept| self.is_owed(&kept.earlier)) else {
+            return;
+        };
+        if let Some(kept) = self.kept.get_mut(index) {
+            kept.whole_since = (!is_owed).then(|| kept.whole_since.unwrap_or(now));
+        }
+    }
+
     /// Whether a consumer has less than all of it, as far as is known.
     fn is_owed(&self, earlier: &Earlier) -> bool {
         let ends = || (0..).map(ShardId).zip(&earlier.last);
         self.consumers.iter().any(|consumer| {
-            ends().any(|(shard, last)| consumer.watermark(earlier.journal, shard) < *last)
+            ends().any(|(shard, last)| {
+                let has = consumer.watermark(earlier.journal, shard);
+                has.is_none_or(|has| has < *last)
+            })
         })
     }
 }
@@ -119,6 +172,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -133,28 +188,34 @@ mod tests {
     struct Has(u64, u64);
 
     impl Consumer for Has {
-        fn watermark(&self, journal: JournalUuid, shard: ShardId) -> Lsn {
+        fn watermark(&self, journal: JournalUuid, shard: ShardId) -> Option<Lsn> {
             assert_eq!(journal, JournalUuid([1; 16]));
-            Lsn(if shard.0 == 0 { self.0 } else { self.1 })
+            Some(Lsn(if shard.0 == 0 { self.0 } else { self.1 }))
+        }
+    }
+
+    fn earlier(last: [u64; 2]) -> Earlier {
+        Earlier {
+            generation: 1,
+            journal: JournalUuid([1; 16]),
+            left_behind: None,
+            last: last.map(Lsn).to_vec(),
+        }
+    }
+
+    fn retiring(consumers: Vec<Arc<dyn Consumer>>) -> Retiring {
+        Retiring {
+            root: PathBuf::new(),
+            kept: vec![earlier([3, 5]).into()],
+            retention: Duration::ZERO,
+            consumers,
+            clock: Clock::start(),
         }
     }
 
     #[track_caller]
     fn check(consumers: Vec<Arc<dyn Consumer>>, expected: bool) {
-        let retiring = Retiring {
-            root: PathBuf::new(),
-            kept: Vec::new(),
-            retention: Duration::ZERO,
-            consumers,
-            clock: Clock::start(),
-        };
-        let earlier = Earlier {
-            generation: 1,
-            journal: JournalUuid([1; 16]),
-            left_behind: None,
-            last: vec![Lsn(3), Lsn(5)],
-        };
-        assert_eq!(retiring.is_owed(&earlier), expected);
+        assert_eq!(retiring(consumers).is_owed(&earlier([3, 5])), expected);
     }
 
     #[test]
@@ -169,7 +230,38 @@ mod tests {
 
     #[test]
     fn a_consumer_that_has_told_nothing_is_owed_all() {
-        let silent = Arc::new(OnceLock::<Arc<applier::Status>>::new());
-        check(vec![silent], true);
+        let silent = || Arc::new(OnceLock::<Arc<applier::Status>>::new());
+        check(vec![silent()], true);
+        check(vec![Arc::new(Absent)], true);
+        assert!(
+            retiring(vec![silent()]).is_owed(&earlier([0, 0])),
+            "of nothing too"
+        );
+    }
+
+    /// Has everything, or nothing any more.
+    #[derive(Debug)]
+    struct FallsBack(AtomicBool);
+
+    impl Consumer for FallsBack {
+        fn watermark(&self, _: JournalUuid, _: ShardId) -> Option<Lsn> {
+            Some(Lsn(if self.0.load(Ordering::Relaxed) { 0 } else { 9 }))
+        }
+    }
+
+    #[test]
+    fn a_consumer_that_falls_back_begins_the_time_anew() {
+        let consumer = Arc::new(FallsBack(AtomicBool::new(false)));
+        let mut retiring = retiring(vec![Arc::<FallsBack>::clone(&consumer)]);
+        let mut whole_since = |at: u64| {
+            retiring.note(0, WallTime::from_unix_millis(at));
+            retiring.kept[0].whole_since.map(WallTime::unix_millis)
+        };
+        assert_eq!(whole_since(1_000), Some(1_000));
+        assert_eq!(whole_since(2_000), Some(1_000));
+        consumer.0.store(true, Ordering::Relaxed);
+        assert_eq!(whole_since(3_000), None);
+        consumer.0.store(false, Ordering::Relaxed);
+        assert_eq!(whole_since(4_000), Some(4_000));
     }
 }

@@ -9,6 +9,7 @@
 //! Before the rename nothing has changed; the next start removes what was half made (J10). After it
 //! the old generation gets no further record: it is kept, and the applier copies it to its end.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,7 +20,9 @@ use domain::time::{Instant, WallTime};
 use glommio::Placement;
 use persistence::ShardReader;
 use persistence::identity::Identity;
-use persistence::journal::{Full, Journal, JournalSettings, Recovered, executor};
+use persistence::journal::{
+    Full, Journal, JournalSettings, Pressure, Recovered, ShedCause, executor,
+};
 use persistence::manifest::{Content, Manifest};
 use persistence::reader::UpTo;
 use persistence::segment_header::WrappedKey;
@@ -159,6 +162,7 @@ impl Import {
             owed: old.iter().map(|old| old.engine.counts().saf).sum(),
         };
         figures.carried += self.carry_books(&mut old, &new).await?;
+        new.iter().try_for_each(|new| self.check_room(new))?;
         drop(old);
         for new in new {
             new.journal.close().await?;
@@ -299,6 +303,15 @@ impl Import {
         Ok(carried)
     }
 
+    /// A shard that would begin by shedding is of no use.
+    fn check_room(&self, new: &New) -> Result<(), ServeError> {
+        if new.journal.pressure(self.now) == Pressure::Shed(ShedCause::HighWater) {
+            let what = "it would be full to 80 %";
+            return Err(misfit(new.identity, &what));
+        }
+        Ok(())
+    }
+
     /// Reads the new generation back and brings every engine up, as the shards will: what they
     /// would refuse is refused while the old one is still in force.
     async fn prove(&self, next: &Content, figures: &Figures) -> Result<(), ServeError> {
@@ -334,14 +347,18 @@ async fn append(new: &New, record: &Record<'_>, carriage: Carriage) -> Result<()
                 new.journal.wait_durable(new.journal.durable()).await?;
             }
             Err(full @ (Full::Space | Full::TooLong)) => {
-                return Err(ServeError::Recover(format!(
-                    "what shard {} of {} would take over does not fit: {full}; raise \
-                     journal.bytes_max, or keep the number of shards",
-                    new.identity.shard, new.identity.shards
-                )));
+                return Err(misfit(new.identity, &full));
             }
         }
     }
+}
+
+fn misfit(identity: Identity, why: &dyn Display) -> ServeError {
+    ServeError::Recover(format!(
+        "what shard {} of {} would take over does not fit: {why}; raise journal.bytes_max, or \
+         keep the number of shards",
+        identity.shard, identity.shards
+    ))
 }
 
 /// The record with its account under the key of the new journal: an envelope opens where it was

@@ -34,6 +34,9 @@ const V2: Files = Files {
     kills: "memory.events",
 };
 
+/// What does not fit is not to be put elsewhere.
+const NO_SWAP: [(&str, &str); 2] = [("memory.swap.max", "0"), ("memory.swappiness", "0")];
+
 impl MemoryGroup {
     /// A group without members whose name begins with `name`.
     ///
@@ -70,6 +73,10 @@ impl MemoryGroup {
     /// It has ended, or the kernel refuses.
     pub fn take(&self, pid: u32, bytes: u64) -> Result<()> {
         self.write(self.files.limit, &bytes.to_string())?;
+        for (file, none) in NO_SWAP {
+            // There is none without swap, nor in the other version.
+            fs::write(self.folder.join(file), none).ok();
+        }
         self.write("cgroup.procs", &pid.to_string())
     }
 
