@@ -16,7 +16,10 @@ const ISSUER_LATENCY: Duration = Duration::from_millis(600);
 fn fault_072_what_is_beyond_a_sessions_share_is_told_so() {
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "share");
     let issuers = Issuers::start(&folder, ISSUER_LATENCY).unwrap();
-    let share = [("NJIA__LIMITS__SESSION_INFLIGHT_MAX", "4")];
+    let share = [
+        ("NJIA__LIMITS__SESSION_INFLIGHT_MAX", "4"),
+        ("NJIA__LIMITS__REQUEST_WAIT_MAX_MS", "100"),
+    ];
     let state = folder.join("state");
     let node = Node::start(Build::Product, &state, issuers.addresses(), &share).unwrap();
     let mut session = Session::connect(node.listener()).unwrap();

@@ -197,7 +197,7 @@ fn caught(driver: Driver, rules: &[&str]) {
 
 #[test]
 fn a_reply_before_its_record_is_durable_is_caught() {
-    caught(Driver::RepliesBeforeDurable, &["S1"]);
+    caught(Driver::RepliesBeforeDurable, &["S1", "B-03"]);
 }
 
 #[test]
