@@ -9,6 +9,14 @@ use thiserror::Error;
 use crate::manifest::NAMES_MAX;
 use crate::recovery::{Label, Refusal};
 
+/// An error with its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
+}
+
 /// A journal cannot be opened, read or written. Cheap to clone: the error that ends a journal is
 /// told to everybody who waits for it.
 #[derive(Clone, Debug, Error)]

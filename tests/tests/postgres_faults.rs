@@ -45,9 +45,9 @@ impl Scene {
         }
     }
 
-    fn load(&self, duration: &str) -> Running {
+    fn load(&self, rate: u32, duration: &str) -> Running {
         let load = Load {
-            rate: 100,
+            rate,
             duration: duration.to_owned(),
             warmup: "1s".to_owned(),
             timeout: "5s".to_owned(),
@@ -108,7 +108,7 @@ fn fault_036_a_table_that_is_locked_for_a_minute_holds_nobody_up() {
     let _machine = alone();
     let cluster = Cluster::start().unwrap();
     let scene = Scene::open("stuck-locked", &cluster);
-    let running = scene.load("66s");
+    let running = scene.load(100, "66s");
     scene.await_rows();
     let mut blocker = Sql::connect(&scene.url).unwrap();
     let lock = format!("BEGIN; LOCK TABLE {SCHEMA}.transaction IN ACCESS EXCLUSIVE MODE");
@@ -145,7 +145,8 @@ fn fault_039_a_real_disk_that_is_full_under_postgresql_is_waited_for() {
              LOOP EXECUTE format('ALTER TABLE %s SET TABLESPACE small', day); END LOOP; END $$"
         ))
         .unwrap();
-    let running = scene.load("10s");
+    // A server makes its files longer by up to 512 KiB at once: as much must come behind the fill.
+    let running = scene.load(500, "20s");
     scene.await_rows();
     disk.fill().unwrap();
     scene.await_that("the server says that its disk is full", || {

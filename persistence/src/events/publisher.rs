@@ -18,6 +18,7 @@ use crate::applier::backoff::BackoffClock;
 use crate::applier::event::{Place, record_time};
 use crate::applier::failure::Remedy;
 use crate::applier::{ShardJournal, SourceError};
+use crate::error::chain;
 use crate::reader::Entry;
 
 /// Publishes the journals of one node.
@@ -390,13 +391,6 @@ fn unreadable(lane: &mut Lane, now: Instant, settings: &EventSettings, error: &S
         tracing::error!(journal = %lane.journal, shard = %lane.shard, %error, failures,
             "events: the journal cannot be read");
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let texts: Vec<String> = causes.map(ToString::to_string).collect();
-    texts.join(": ")
 }
 
 /// Records of one lane that are encoded before others get their turn.

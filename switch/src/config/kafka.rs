@@ -1,8 +1,9 @@
 //! `[kafka]`: where events go, and how that is reached.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::postgres::certificates;
 use super::secret::{SecretPlace, Vault};
 use super::section::Section;
 
@@ -132,29 +133,8 @@ fn topic(text: &str) -> Result<String, String> {
 }
 
 fn tls(section: Section<'_>, vault: &Vault<'_>) -> Option<KafkaTls> {
-    let public = |text: &str| {
-        let place = vault.place(text).ok();
-        let path = place
-            .as_ref()
-            .and_then(SecretPlace::path)
-            .map(Path::to_owned);
-        path.ok_or_else(|| "takes file:PATH or credential:NAME".to_owned())
-    };
-    let secret = |text: &str| {
-        let path = public(text)?;
-        vault.text(text).map(|_| path)
-    };
-    let trust = section.required("trust", public);
-    let certificate = section.parsed("certificate", public);
-    let key = section.parsed("key", secret);
-    if section.has("certificate") != section.has("key") {
-        section.fault_at("certificate", "`certificate` and `key` go together");
-    }
-    section.finish();
-    Some(KafkaTls {
-        trust: trust?,
-        identity: certificate.zip(key),
-    })
+    let (trust, identity) = certificates(section, vault)?;
+    Some(KafkaTls { trust, identity })
 }
 
 fn sasl(section: Section<'_>, vault: &Vault<'_>) -> Option<KafkaSasl> {

@@ -111,6 +111,18 @@ fn checked(vault: &Vault<'_>, reference: &str) -> Result<SecretPlace, String> {
 }
 
 fn tls(section: Section<'_>, vault: &Vault<'_>) -> Option<PostgresTls> {
+    let (trust, identity) = certificates(section, vault)?;
+    Some(PostgresTls {
+        trust,
+        identity: identity.map(|(certificate, key)| PostgresIdentity { certificate, key }),
+    })
+}
+
+/// Files of a TLS client: whom it trusts, and its own certificate with its key.
+type Certificates = (PathBuf, Option<(PathBuf, PathBuf)>);
+
+/// The keys `trust`, `certificate` and `key` of a section that has no others.
+pub(super) fn certificates(section: Section<'_>, vault: &Vault<'_>) -> Option<Certificates> {
     let public = |text: &str| {
         let place = vault.place(text).ok();
         let path = place
@@ -131,12 +143,7 @@ fn tls(section: Section<'_>, vault: &Vault<'_>) -> Option<PostgresTls> {
         section.fault_at("certificate", text);
     }
     section.finish();
-    Some(PostgresTls {
-        trust: trust?,
-        identity: certificate
-            .zip(key)
-            .map(|(certificate, key)| PostgresIdentity { certificate, key }),
-    })
+    Some((trust?, certificate.zip(key)))
 }
 
 fn strategy(text: &str) -> Result<Strategy, String> {

@@ -11,6 +11,7 @@ use persistence::applier::{
     JournalSource, LaneStatus, Names, Origin, Payload, Phase, SchemaName, SecretSource, Server,
     ShardJournal, Status, Timeouts, TlsFiles,
 };
+pub(super) use persistence::error::chain;
 use persistence::identity::JournalUuid;
 use persistence::manifest::Earlier;
 use tokio::sync::watch;
@@ -197,13 +198,6 @@ fn give_up(error: &ApplierError) {
         logging::flush();
         std::process::exit(ExitCode::JournalRefused.number());
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let texts: Vec<String> = causes.map(ToString::to_string).collect();
-    texts.join(": ")
 }
 
 pub(super) fn settings(

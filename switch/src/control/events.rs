@@ -3,7 +3,6 @@
 //! It has a thread of its own, since reading cold segments, saving the watermark and ending a
 //! producer block: neither the applier nor the admin listener waits for that.
 
-use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -17,7 +16,7 @@ use persistence::events::{
 
 use super::applier::{Journals, monotonic, names, open_journals, source};
 use super::shared::Shared;
-use super::sources::age;
+use super::sources::{age, per_shard};
 use crate::clock::Clock;
 use crate::config::{Config, Kafka, KafkaMechanism, KafkaSasl, KafkaTls};
 use crate::metrics::exposition::Source;
@@ -147,38 +146,30 @@ impl Source for EventsSource {
                 };
                 Reason::ALL.iter().map(reason).collect()
             }
-            FamilyId::EventsLagRecords => {
-                per_shard(status, LaneStatus::lag_records, u64::saturating_add)
-            }
+            FamilyId::EventsLagRecords => per_shard(
+                of_lanes(status, LaneStatus::lag_records),
+                u64::saturating_add,
+            ),
             FamilyId::EventsLag => {
                 let now = self.clock.wall();
                 let oldest =
                     |lane: &LaneStatus| lane.oldest_unpublished().map_or(0, |at| age(now, at));
-                per_shard(status, oldest, u64::max)
+                per_shard(of_lanes(status, oldest), u64::max)
             }
             FamilyId::EventsWatermark => {
-                per_shard(status, |lane| lane.watermark().0, |_, live| live)
+                per_shard(of_lanes(status, |lane| lane.watermark().0), |_, live| live)
             }
             _ => return None,
         })
     }
 }
 
-/// A shard's number may stand for one of several generations.
-fn per_shard(
+fn of_lanes(
     status: &Status,
     value: impl Fn(&LaneStatus) -> u64,
-    join: impl Fn(u64, u64) -> u64,
-) -> Vec<Sample> {
-    let mut shards: BTreeMap<ShardId, u64> = BTreeMap::new();
-    for lane in status.lanes() {
-        let known = shards.entry(lane.shard).or_default();
-        *known = join(*known, value(lane));
-    }
-    let sample = |(shard, value): (ShardId, u64)| {
-        Sample::labelled(vec![("shard", shard.to_string())], value)
-    };
-    shards.into_iter().map(sample).collect()
+) -> impl Iterator<Item = (ShardId, u64)> {
+    let lanes = status.lanes().iter();
+    lanes.map(move |lane| (lane.shard, value(lane)))
 }
 
 /// How often the durable positions are read while nothing is due, and journals looked for while the

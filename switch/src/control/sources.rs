@@ -90,14 +90,15 @@ impl Source for ApplierSource {
             }
             FamilyId::ApplierBatchDuration => vec![histogram(&status.batch_seconds)],
             FamilyId::ApplierBatchRows => vec![histogram(&status.batch_records)],
-            FamilyId::ApplierLagRecords => {
-                per_shard(status, |lane| lane.lag_records(), u64::saturating_add)
-            }
+            FamilyId::ApplierLagRecords => per_shard(
+                of_lanes(status, LaneStatus::lag_records),
+                u64::saturating_add,
+            ),
             FamilyId::ApplierLag => {
                 let now = self.clock.wall();
                 let oldest =
                     |lane: &LaneStatus| lane.oldest_unapplied().map_or(0, |at| age(now, at));
-                per_shard(status, oldest, u64::max)
+                per_shard(of_lanes(status, oldest), u64::max)
             }
             _ => return None,
         })
@@ -131,16 +132,24 @@ fn histogram<const N: usize>(histogram: &Histogram<N>) -> Sample {
     }
 }
 
-/// A shard's number may stand for one of several generations.
-fn per_shard(
+fn of_lanes(
     status: &Status,
     value: impl Fn(&LaneStatus) -> u64,
+) -> impl Iterator<Item = (ShardId, u64)> {
+    let lanes = status.lanes().iter();
+    lanes.map(move |lane| (lane.shard, value(lane)))
+}
+
+/// One value per shard. A shard's number may stand for one of several generations: `join` says what
+/// of two is told.
+pub(super) fn per_shard(
+    lanes: impl Iterator<Item = (ShardId, u64)>,
     join: impl Fn(u64, u64) -> u64,
 ) -> Vec<Sample> {
     let mut shards: BTreeMap<ShardId, u64> = BTreeMap::new();
-    for lane in status.lanes() {
-        let known = shards.entry(lane.shard).or_default();
-        *known = join(*known, value(lane));
+    for (shard, value) in lanes {
+        let known = shards.entry(shard).or_default();
+        *known = join(*known, value);
     }
     let sample = |(shard, value): (ShardId, u64)| {
         Sample::labelled(vec![("shard", shard.to_string())], value)
