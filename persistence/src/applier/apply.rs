@@ -12,7 +12,7 @@ use super::calendar::Calendar;
 use super::event::{Place, shard_key};
 use super::failure::Failure;
 use super::lane::Claim;
-use super::load::Loaded;
+use super::load::{Insert, Loaded};
 use super::projection::{Failed, Projection, Staged};
 use super::rows::RowBuffer;
 use super::settings::{ApplierSettings, Names};
@@ -22,6 +22,9 @@ use super::status::Counts;
 use super::{posting, stage, words};
 use crate::crash::{self, Step};
 use crate::identity::JournalUuid;
+
+/// Up to one row in so many is looked for before it is added.
+const RESUMED_SHARE: usize = 8;
 
 /// Why a batch did not land, or may not have.
 #[derive(Debug)]
@@ -241,38 +244,59 @@ struct Lay<'a> {
 
 impl Lay<'_> {
     /// Adds the transactions that the batch asks for. Those that are there, and doubles, are looked
-    /// for only when the numbers do not add up.
+    /// for only where there may be some.
     async fn add(
         &self,
         projection: &Projection,
         claim: &Claim,
         counts: &mut Counts,
     ) -> Result<(), ApplyError> {
+        let sql = self.sql;
+        if claim.replays || claim.collides {
+            let all = || projection.requested();
+            return self.lay(all, &sql.transaction_or_not, counts).await;
+        }
+        let (begun, resumed) = (projection.begun().count(), projection.resumed().count());
+        // While the first candidate of a route is not tried, every row looks resumed, and is not.
+        if resumed > begun / RESUMED_SHARE {
+            let all = || projection.requested();
+            return self.lay(all, &sql.transaction, counts).await;
+        }
+        let begun = || projection.begun();
+        self.lay(begun, &sql.transaction, counts).await?;
+        let resumed = || projection.resumed();
+        self.lay(resumed, &sql.transaction_or_not, counts).await
+    }
+
+    /// Adds rows; lays those that are there already over them, and lists doubles.
+    async fn lay<'p, I: Iterator<Item = &'p Staged>>(
+        &self,
+        staged: impl Fn() -> I,
+        into: &Insert,
+        counts: &mut Counts,
+    ) -> Result<(), ApplyError> {
         let (client, sql) = (self.client, self.sql);
-        let rows = stage::write(projection.requested(), Use::Add, self.place, self.names);
+        let rows = stage::write(staged(), Use::Add, self.place, self.names);
         let asked = rows.rows();
         if asked == 0 {
             return Ok(());
         }
-        let mut placed = if claim.replays || claim.collides {
-            sql.transaction_or_not.run(client, rows).await?
-        } else {
-            match sql.transaction.run(client, rows).await {
-                Ok(placed) => placed,
-                Err(failure) if is_transaction_key(&failure) => return Err(ApplyError::Collides),
-                Err(failure) => return Err(ApplyError::Refused(failure)),
-            }
+        let mut placed = match into.run(client, rows).await {
+            Ok(placed) => placed,
+            Err(failure) if is_transaction_key(&failure) => return Err(ApplyError::Collides),
+            Err(failure) => return Err(ApplyError::Refused(failure)),
         };
         if placed == asked {
             return Ok(());
         }
-        let rows = self.load(projection.requested());
+        let rows = self.load(staged());
         placed += rows.execute(client, &sql.transaction_merge).await?;
         if placed < asked {
-            counts.doubles = rows.execute(client, &sql.transaction_double).await?;
-        }
-        if counts.doubles > 0 {
-            rows.execute(client, &sql.exception_double).await?;
+            let doubles = rows.execute(client, &sql.transaction_double).await?;
+            if doubles > 0 {
+                rows.execute(client, &sql.exception_double).await?;
+            }
+            counts.doubles += doubles;
         }
         Ok(())
     }

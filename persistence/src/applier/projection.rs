@@ -24,8 +24,8 @@ use std::collections::HashMap;
 
 use domain::ids::{AuthorisationId, Lsn, TransactionId};
 use domain::record::{
-    Advised, Intent, LateResponse, Operated, Operation, Outcome, OutcomeKind, OwedKind, Record,
-    Refused, SafDone, SafOwed, SafResult,
+    AdviceOrigin, Advised, Intent, LateResponse, Operated, Operation, Outcome, OutcomeKind,
+    OwedKind, Record, Refused, SafDone, SafOwed, SafResult,
 };
 use domain::request::{Facts, IssuerLeg};
 use domain::time::WallTime;
@@ -68,6 +68,8 @@ pub(crate) struct Staged {
     /// The last record of the batch that names it.
     pub(crate) lsn: Lsn,
     pub(crate) touched: Touched,
+    /// Whether its first record of the batch is one that a transaction begins with.
+    begins: bool,
     pub(crate) request: Option<Asked>,
     pub(crate) leg: Option<IssuerLeg>,
     pub(crate) outcome: Ending,
@@ -159,8 +161,14 @@ impl Projection {
     /// Lays `record` over what the batch has set so far.
     pub(crate) fn fold(&mut self, lsn: Lsn, record: &Record<'_>) {
         match record {
-            Record::Intent(intent) => self.row(lsn, intent.transaction).intent(intent),
-            Record::Refused(refused) => self.row(lsn, refused.transaction).refused(refused),
+            Record::Intent(intent) => {
+                self.request(lsn, intent.transaction, !is_further(&intent.leg))
+                    .intent(intent);
+            }
+            Record::Refused(refused) => {
+                self.request(lsn, refused.transaction, true)
+                    .refused(refused);
+            }
             Record::Outcome(outcome) => self.row(lsn, outcome.transaction).outcome(outcome),
             Record::SafOwed(owed) => self.row(lsn, owed.transaction).saf_owed(*owed),
             Record::SafDone(done) => {
@@ -182,7 +190,9 @@ impl Projection {
                         note: None,
                     });
                 }
-                self.row(lsn, advised.transaction).advised(advised);
+                let begins = advised.origin != AdviceOrigin::StandIn;
+                self.request(lsn, advised.transaction, begins)
+                    .advised(advised);
             }
             Record::Operated(operated) => self.operated(lsn, operated),
             Record::LateResponse(late) => self.row(lsn, late.transaction).late(*late),
@@ -251,6 +261,17 @@ impl Projection {
         rows.filter(|row| row.touched.has(Touched::REQUEST))
     }
 
+    /// Of the [`Self::requested`], those that an earlier batch has probably begun: it held the intent
+    /// for a candidate that could not be reached.
+    pub(crate) fn resumed(&self) -> impl Iterator<Item = &Staged> {
+        self.requested().filter(|row| !row.begins)
+    }
+
+    /// The others.
+    pub(crate) fn begun(&self) -> impl Iterator<Item = &Staged> {
+        self.requested().filter(|row| row.begins)
+    }
+
     /// The rows of transactions whose request came in an earlier batch.
     pub(crate) fn continued(&self) -> impl Iterator<Item = &Staged> {
         let rows = self.rows.iter();
@@ -260,6 +281,13 @@ impl Projection {
     /// What ended without the issuer taking it.
     pub(crate) fn failed(&self) -> &[Failed] {
         &self.failed
+    }
+
+    /// The row of a record that carries a request.
+    fn request(&mut self, lsn: Lsn, transaction: TransactionId, begins: bool) -> &mut Staged {
+        let row = self.row(lsn, transaction);
+        row.begins |= begins && row.touched == Touched::default();
+        row
     }
 
     fn row(&mut self, lsn: Lsn, transaction: TransactionId) -> &mut Staged {
@@ -278,12 +306,19 @@ impl Projection {
     }
 }
 
+/// Whether another candidate has probably been tried before it. With a breaker open it may be the
+/// first all the same.
+const fn is_further(leg: &IssuerLeg) -> bool {
+    leg.candidate != 0 && leg.candidate != IssuerLeg::OF_ORIGINAL
+}
+
 impl Staged {
     const fn new(lsn: Lsn, transaction: TransactionId) -> Self {
         Self {
             transaction,
             lsn,
             touched: Touched(0),
+            begins: false,
             request: None,
             leg: None,
             outcome: Ending::SENT,
@@ -396,5 +431,58 @@ impl Staged {
     const fn late(&mut self, late: LateResponse) {
         self.touched.add(Touched::LATE);
         self.late = Some(late);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::record::Record;
+
+    use super::*;
+    use crate::testing::sample;
+
+    fn intent(transaction: u128, candidate: u8) -> Record<'static> {
+        let mut found = (0..).find_map(|seed| match sample(seed) {
+            Record::Intent(intent) => Some(intent),
+            _ => None,
+        });
+        let mut intent = found.take().unwrap();
+        intent.transaction = TransactionId(transaction);
+        intent.leg.candidate = candidate;
+        Record::Intent(intent)
+    }
+
+    fn outcome(transaction: u128) -> Record<'static> {
+        let mut found = (0..).find_map(|seed| match sample(seed) {
+            Record::Outcome(outcome) => Some(outcome),
+            _ => None,
+        });
+        let mut outcome = found.take().unwrap();
+        outcome.transaction = TransactionId(transaction);
+        Record::Outcome(outcome)
+    }
+
+    #[test]
+    fn what_an_earlier_batch_may_have_begun_is_told_from_what_begins_here() {
+        let records = [
+            intent(1, 0),
+            intent(2, 1),
+            intent(3, 0),
+            intent(3, 1),
+            outcome(4),
+            intent(4, 0),
+            intent(5, IssuerLeg::OF_ORIGINAL),
+            outcome(6),
+        ];
+        let mut projection = Projection::default();
+        for (lsn, record) in (1..).zip(&records) {
+            projection.fold(Lsn(lsn), record);
+        }
+        let ids = |rows: &mut dyn Iterator<Item = &Staged>| -> Vec<u128> {
+            rows.map(|row| row.transaction.0).collect()
+        };
+        assert_eq!(ids(&mut projection.begun()), [1, 3, 5]);
+        assert_eq!(ids(&mut projection.resumed()), [2, 4]);
+        assert_eq!(ids(&mut projection.continued()), [6]);
     }
 }

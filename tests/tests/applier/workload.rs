@@ -190,7 +190,10 @@ impl Workload {
                     transaction,
                     admitted,
                     facts,
-                    leg: self.leg(),
+                    leg: IssuerLeg {
+                        candidate: 1,
+                        ..self.leg()
+                    },
                 });
                 let outcome = self.outcome(transaction, answered, b"00");
                 [intent, not_sent, second, outcome].into()
@@ -376,7 +379,7 @@ impl Workload {
         let issuer = u16::try_from(self.below(3)).unwrap();
         IssuerLeg {
             route: RouteId(0),
-            candidate: 1,
+            candidate: 0,
             issuer: IssuerId(issuer),
             link: LinkId(40_000),
             stan: self.stan(),
