@@ -1,6 +1,7 @@
 //! An issuer by hand: the test itself reads what the switch sends on each link, and says what comes
 //! back and when.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -53,6 +54,20 @@ impl Desk {
         let (stream, _) = found.context("no link connects")?;
         stream.set_nonblocking(false)?;
         Session::over(stream)
+    }
+
+    /// Whoever has connected and was not seen to is gone.
+    ///
+    /// # Errors
+    /// The socket does not say.
+    pub fn forget(&self) -> Result<()> {
+        loop {
+            match self.listener.accept() {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// The next link that connects, signed on.

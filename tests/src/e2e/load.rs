@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::node::njia_loadgen;
 
@@ -130,6 +131,15 @@ impl Running {
 }
 
 impl Running {
+    /// Asks it to end before its time and takes its report.
+    ///
+    /// # Errors
+    /// It left no summary.
+    pub fn end(self) -> Result<LoadReport> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        self.finish()
+    }
+
     /// Ends it without a report.
     ///
     /// # Errors
