@@ -24,7 +24,7 @@ fn a_forwarded_reversal_is_told_what_the_issuer_says() {
         ALONE,
         ("NJIA__LISTENER__POS__REVERSAL_REQUEST", "forward"),
         ("NJIA__LISTENER__POS__TIMEOUT_ANSWER", "68"),
-        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "500"),
+        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "3000"),
     ];
     let (scene, mut link) = Scene::open("forwarded", &forward);
     let mut session = scene.session();
@@ -171,7 +171,7 @@ fn a_reversal_may_be_a_request_with_a_number_of_its_own() {
         SHORT,
         ("NJIA__ISSUER__BANK__REVERSAL_MTI", "0400"),
         ("NJIA__ISSUER__BANK__REVERSAL_STAN", "new"),
-        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "300"),
+        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "3000"),
     ];
     let (scene, mut link) = Scene::open("own-number", &own);
     let mut session = scene.session();
@@ -202,6 +202,7 @@ fn a_late_decline_cancels_a_reversal_that_has_not_left() {
         SHORT,
         ("NJIA__NODE__SHARDS", "1"),
         ("NJIA__SAF__INFLIGHT_MAX", "1"),
+        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "60000"),
         (
             "NJIA__ISSUER__BANK__CANCEL_REVERSAL_ON_LATE_DECLINE",
             "true",

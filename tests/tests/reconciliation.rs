@@ -11,7 +11,7 @@ use iso8583::{Dialect, Mti, Writer};
 use loadgen::clock::Clock;
 use njia_tests::e2e::desk::{Desk, answered, with_field};
 use njia_tests::e2e::session::{Received, message, purchase};
-use njia_tests::e2e::{Build, Issuers, Node, Session, eventually, folder};
+use njia_tests::e2e::{Build, Issuers, Node, Session, away_from_midnight, eventually, folder};
 
 const SHARDS: (&str, &str) = ("NJIA__NODE__SHARDS", "2");
 const KEPT: (&str, &str) = ("NJIA__LISTENER__POS__RECONCILE", "true");
@@ -45,6 +45,7 @@ struct Scene {
 
 impl Scene {
     fn open(name: &str, more: &[(&'static str, &'static str)]) -> Self {
+        away_from_midnight();
         let folder = folder(
             env!("CARGO_TARGET_TMPDIR"),
             &format!("reconciliation-{name}"),
@@ -251,10 +252,14 @@ fn out_of_balance_is_processed_and_a_repeat_gets_the_earlier_result_after_a_kill
         (exceptions(&scene), scene.reconciled("out_of_balance")),
         (1.0, 1.0)
     );
-    let log = scene.node.log();
+    let tells = || {
+        let log = scene.node.log();
+        log.contains("totals are out of balance") && log.contains("[88]")
+    };
     assert!(
-        log.contains("totals are out of balance") && log.contains("[88]"),
-        "{log}"
+        eventually(Duration::from_secs(60), tells),
+        "{}",
+        scene.node.log()
     );
 
     // The day is closed: what follows counts for the next one.
@@ -459,20 +464,23 @@ struct Counter {
     dialect: &'static Dialect,
 }
 
-const ISSUER: [(&str, &str); 9] = [
+const ISSUER: [(&str, &str); 10] = [
     SHARDS,
     ("NJIA__ISSUER__BANK__LINKS", "1"),
     ("NJIA__ISSUER__BANK__RECONNECT_MAX_MS", "100"),
     ("NJIA__ISSUER__BANK__SIGN_ON", "false"),
     ("NJIA__ISSUER__BANK__RECONCILE", "true"),
     ("NJIA__ISSUER__BANK__RECON_GRACE_S", "0"),
-    ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "500"),
+    ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "3000"),
     ("NJIA__ROUTE__BANK_CARDS__DEADLINE_MS", "2000"),
+    // A day waits for the longest deadline of all routes.
+    ("NJIA__ROUTE__MOMO_CARDS__DEADLINE_MS", "2000"),
     ("NJIA__SAF__BACKOFF_FIRST_MS", "100"),
 ];
 
 impl Counter {
     fn open(name: &str, dialect: &'static Dialect, more: &[(&'static str, &'static str)]) -> Self {
+        away_from_midnight();
         let folder = folder(
             env!("CARGO_TARGET_TMPDIR"),
             &format!("reconciliation-{name}"),

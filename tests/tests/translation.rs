@@ -210,7 +210,7 @@ echo_idle_s = 3600
 name = "all"
 prefixes = ["5061"]
 candidates = ["bank"]
-deadline_ms = 400
+deadline_ms = 3_000
 "#,
         state.display()
     );
