@@ -146,7 +146,7 @@ fn a_lost_connection_is_made_again() {
         }
         listener
     });
-    let mut config = config(address, 200.0, Duration::from_millis(1_500));
+    let mut config = config(address, 200.0, Duration::from_secs(5));
     config.grace = Duration::from_millis(100);
     let report = run_quietly(&config);
     assert!(report.totals.all.tally.of(Outcome::Disconnected) > 0);

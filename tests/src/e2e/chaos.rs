@@ -174,8 +174,7 @@ impl World {
     }
 
     fn start_node(&mut self) -> Result<()> {
-        // What operators get who set nothing.
-        let mut environment = vec![("NJIA__LIMITS__REQUEST_WAIT_MAX_MS", "100")];
+        let mut environment = super::OPERATORS.to_vec();
         for (name, value) in &self.environment {
             environment.push((name, value));
         }

@@ -224,7 +224,7 @@ impl<'a> Life<'a> {
     }
 
     fn start(&self, arm: Option<&str>) -> Result<Process> {
-        let mut environment: Vec<(&str, &str)> = Vec::new();
+        let mut environment = crate::e2e::OPERATORS.to_vec();
         for (name, value) in &self.environment {
             environment.push((name, value));
         }
@@ -335,7 +335,7 @@ impl<'a> Life<'a> {
 
 const ISSUER_LATENCY: Duration = Duration::from_millis(20);
 /// How long a step is waited for.
-const STEP_MAX: Duration = Duration::from_secs(4);
+const STEP_MAX: Duration = Duration::from_secs(15);
 const OPEN_MAX: Duration = Duration::from_secs(30);
 const SIGKILL: i32 = 9;
 /// Two lengths of segments.
