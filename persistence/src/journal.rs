@@ -36,7 +36,7 @@ use domain::record::{Carriage, Record};
 use domain::time::Instant;
 use glommio::Task;
 
-pub use self::executor::executor;
+pub use self::executor::{executor, yield_to_rings};
 pub use self::flush::Flush;
 pub use self::recover::Recovered;
 pub use self::settings::{Clock, FileSystems, JournalSettings};

@@ -44,7 +44,7 @@ use domain::time::{Instant, WallTime};
 use futures_lite::future;
 use glommio::timer::Timer;
 use persistence::error::JournalError;
-use persistence::journal::Journal;
+use persistence::journal::{Journal, yield_to_rings};
 use risk_inline::RiskEngine;
 use router::links::LinkPool;
 use router::{Permit, Router};
@@ -233,8 +233,8 @@ pub(crate) struct Work {
     pub(crate) was_shedding: bool,
     /// What is timed on the way of a transaction.
     pub(crate) timings: Timings,
-    /// Whether the journal's flush was overdue at the last look.
-    pub(crate) is_stalled: bool,
+    /// For how long the journal's batch has been seen to be due.
+    pub(crate) stall: upkeep::Stall,
     /// Failures of the journal that the metrics have.
     pub(crate) journal_errors: JournalErrors,
     /// By issuer, whether what is owed gives way to requests.
@@ -372,7 +372,7 @@ impl Shard {
             let wait = self.next_deadline().since(self.clock.now());
             if wait.is_zero() {
                 // Whatever is due, every turn lets the sockets and the journal have theirs.
-                future::yield_now().await;
+                yield_to_rings().await;
             } else {
                 future::or(self.inbox.ready(), sleep(wait.max(TIMER_RESOLUTION))).await;
             }
@@ -395,7 +395,7 @@ impl Shard {
             }
             if taken == TURN_EVENTS_MAX {
                 // More waits: let the sockets and the journal have their turn first.
-                future::yield_now().await;
+                yield_to_rings().await;
             }
         }
     }

@@ -11,6 +11,7 @@ use loadgen::clock::Clock;
 use njia_tests::e2e::memory::MemoryGroup;
 use njia_tests::e2e::session::{Session, framed, purchase};
 use njia_tests::e2e::{Build, Issuers, Node, alone, eventually, folder};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const LATENCY: Duration = Duration::from_millis(20);
@@ -332,6 +333,65 @@ fn fault_074_a_cut_frame_and_silence_close_the_session_at_the_deadline() {
     scene.close();
 }
 
+/// Others take the core of one shard: each request is told once, by whichever shard, what cannot be
+/// served in time is refused, and the process goes on. Its turns are so long then that it is never
+/// idle.
+#[test]
+fn fault_094_a_core_that_is_taken_away_slows_and_loses_nothing() {
+    let _machine = alone();
+    let scene = Scene::open("neighbour", 1_000_000, SLOW);
+    let calm = scene.node.listener().to_owned();
+    let wild = scene.node.listener_named("flood").to_owned();
+    let own = sched_getaffinity(None).unwrap();
+    let core = (0..CpuSet::MAX_CPU).filter(|core| own.is_set(*core)).nth(1);
+    let Some(core) = core else {
+        eprintln!("NOT CHECKED: a core of one shard alone needs a machine with two");
+        return scene.close();
+    };
+    let goes_on = AtomicBool::new(true);
+    let flooded: Vec<(u32, Told)> = std::thread::scope(|scope| {
+        for _ in 0..NEIGHBOURS {
+            scope.spawn(|| {
+                let mut only = CpuSet::new();
+                only.set(core);
+                sched_setaffinity(None, &only).unwrap();
+                while goes_on.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let floods: Vec<_> = (0..4)
+            .map(|of| {
+                let listener = if of % 2 == 0 { &calm } else { &wild };
+                scope.spawn(move || flood(listener, 1 + of * 200_000, 8, || true))
+            })
+            .collect();
+        let joined = floods.into_iter().map(|flood| flood.join());
+        let joined: Vec<_> = joined.collect();
+        goes_on.store(false, Ordering::Relaxed);
+        joined.into_iter().map(|flood| flood.unwrap()).collect()
+    });
+    for (sent, told) in &flooded {
+        // A bank that is too slow for its deadline is told as 91, which is no fault of the switch.
+        assert_eq!(
+            *sent,
+            told.approved + told.refused + told.others,
+            "{told:?}"
+        );
+    }
+    println!("beside {NEIGHBOURS} neighbours on core {core}: {flooded:?}");
+    let mut session = Session::connect(&calm).unwrap();
+    // What the flood has left behind is at its end first.
+    scene.node.settle(Duration::from_secs(60)).unwrap();
+    let mut stan = 990_000;
+    let is_served = || {
+        stan += 1;
+        walk(&mut session, stan, 1).0.approved == 1
+    };
+    assert!(eventually(Duration::from_secs(60), is_served));
+    scene.close();
+}
+
 /// There is little memory left, and a flood: what the switch takes has its bounds, so that it needs
 /// no more of it for more requests.
 #[test]
@@ -424,6 +484,8 @@ fn fault_090_whom_the_kernel_ends_has_lost_nothing() {
 
 /// Nothing is closed for being slow, which is the machine's part.
 const SLOW: &str = "session_inflight_max = 65_536\nframe_deadline_ms = 60_000";
+/// Busy threads on the core of one shard.
+const NEIGHBOURS: usize = 3;
 /// What a flood of 32,000 requests may take beside what was there before it. It is more than the
 /// table of transactions holds.
 const MEMORY_LEFT: u64 = 192 << 20;
