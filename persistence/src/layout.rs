@@ -10,6 +10,10 @@ pub const MANIFEST: &str = "manifest";
 pub const MANIFEST_NEW: &str = "manifest.new";
 /// How far each shard has been published; there once anything was.
 pub const EVENTS_WATERMARK: &str = "events.watermark";
+/// The MAC keys that other sides have brought; there once one was.
+pub const MAC_KEYS: &str = "mac-keys";
+/// Keys that are being written; become [`MAC_KEYS`] by rename.
+pub const MAC_KEYS_NEW: &str = "mac-keys.new";
 
 /// What a name in a shard's directory stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

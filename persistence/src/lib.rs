@@ -26,6 +26,7 @@ mod fixtures;
 pub mod identity;
 #[cfg(feature = "journal")]
 pub mod journal;
+pub mod key_file;
 pub mod layout;
 pub mod manifest;
 pub mod position;

@@ -12,6 +12,7 @@
 
 pub(crate) mod endpoint_keys;
 pub mod key_change;
+pub mod key_store;
 pub mod mac;
 mod siphash;
 

@@ -45,6 +45,7 @@ use futures_lite::future;
 use glommio::timer::Timer;
 use persistence::error::JournalError;
 use persistence::journal::{Journal, yield_to_rings};
+use persistence::key_file::{KeyFileError, PushedKey};
 use risk_inline::RiskEngine;
 use router::links::LinkPool;
 use router::{Permit, Router};
@@ -65,6 +66,7 @@ use crate::control::shared::ShardShared;
 use crate::crypto::Keyring;
 use crate::crypto::endpoint_keys::KeyTable;
 use crate::crypto::key_change::NewKey;
+use crate::crypto::key_store::KeyStore;
 use crate::echo::EchoReader;
 use crate::endpoint::IssuerWire;
 use crate::frame::{Casing, Frame, FramePool};
@@ -141,6 +143,13 @@ pub(crate) enum Event {
         frame: Box<Frame>,
         /// The key.
         key: NewKey,
+    },
+    /// A new key was stored, or could not be.
+    KeyStored {
+        /// Of which round of changes.
+        round: u32,
+        /// What is stored now, if it is.
+        saved: Result<Vec<PushedKey>, KeyFileError>,
     },
     /// The business day of an acquirer changes.
     SessionCutOver {
@@ -437,6 +446,7 @@ impl Shard {
                 frame,
                 key,
             } => self.session_key(session, frame, key, now),
+            Event::KeyStored { round, saved } => self.key_stored(round, saved, now),
             Event::SessionCutOver { listener, named } => {
                 self.session_cut_over(listener, named, now);
             }
@@ -586,7 +596,7 @@ impl Shard {
 
 impl Work {
     /// Nothing to do yet.
-    pub(crate) fn new(wall: WallTime, config: &Config) -> Self {
+    pub(crate) fn new(wall: WallTime, config: &Config, keys: Option<KeyStore>) -> Self {
         let issuers = config.issuers.len();
         Self {
             wall,
@@ -595,6 +605,7 @@ impl Work {
             scratch: vec![0; config.frame_len_max().saturating_add(Casing::LEN_MAX)],
             awaiting: Awaiting::new(config),
             administering: Administering::new(config),
+            key_changes: key_changes::KeyChanges::new(keys),
             ..Self::default()
         }
     }

@@ -27,6 +27,7 @@ use crate::config::{Config, Issuer};
 use crate::control::shared::ShardShared;
 use crate::crypto::Keyring;
 use crate::crypto::endpoint_keys::{Endpoint, KeyTable};
+use crate::crypto::key_store::{KeyStore, RestoredKey};
 use crate::echo::EchoReader;
 use crate::endpoint::IssuerWire;
 use crate::frame::FramePool;
@@ -57,6 +58,10 @@ pub(crate) struct ShardSeed {
     pub(crate) echo: EchoReader,
     pub(crate) metrics: Metrics,
     pub(crate) shared: Arc<ShardShared>,
+    /// MAC keys from before this start.
+    pub(crate) restored: Arc<[RestoredKey]>,
+    /// Where new ones are stored; of the shard that leads their changes.
+    pub(crate) key_store: Option<KeyStore>,
 }
 
 /// Opens the journal, recovers, and connects to the peers and to the issuers. Listeners stay
@@ -102,7 +107,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     let shares = shares.map(|acquirer| acquirer.inflight_max.div_ceil(u32::from(shards)));
     let session_share = config.limits.session_inflight_max;
     let sessions = Sessions::new(id, sessions_max, session_share, shares);
-    let keys = KeyTable::new(&config);
+    let keys = KeyTable::new(&config, &seed.restored, now);
     let (wires, echo, seed_of_stans) = (seed.wires, seed.echo, u64::from(start));
     let links = link_table(&config, id, shards, seed_of_stans, &wires, &echo, &keys);
     let mesh = Mesh::connect(mesh, &inbox).await;
@@ -127,7 +132,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         echo,
         metrics: seed.metrics,
         shared: seed.shared,
-        work: Work::new(wall, &config),
+        work: Work::new(wall, &config, seed.key_store),
         config,
     };
     shard.recover(now).await?;
@@ -450,7 +455,7 @@ mod tests {
         let table = Arc::clone(&config.route_table);
         Router::new(table, issuer_policies(&config, 2)).unwrap();
         let wires = crate::endpoint::issuer_wires(&config);
-        let keys = KeyTable::new(&config);
+        let keys = KeyTable::new(&config, &[], Instant::ZERO);
         let links = link_table(&config, ShardId(0), 2, 1, &wires, &EchoReader::new(), &keys);
         let of_issuer = links.of_issuer.iter().map(|pool| pool.ids().count());
         let of_issuer: Vec<usize> = of_issuer.collect();

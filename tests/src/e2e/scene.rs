@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use super::desk::{Desk, accepted};
 use super::session::{Received, Session, message};
-use super::{Build, Issuers, Node, eventually, folder};
+use super::{Build, Issuers, Node, Process, eventually, folder};
 
 /// The switch and the two issuers.
 #[derive(Debug)]
@@ -131,6 +131,38 @@ impl Scene {
         let link = scene.bank.signed_on().unwrap();
         scene.await_up(1.0);
         (scene, link)
+    }
+
+    /// Kills the switch, lets `change` do something to its journal's folder, and starts it again
+    /// with `more` above what it had: it has to refuse. Its exit code and its log.
+    ///
+    /// # Panics
+    /// It does not end.
+    pub fn killed_and_refused(
+        self,
+        change: impl FnOnce(&Path),
+        more: &[(&str, &str)],
+    ) -> (Remains, Option<i32>, String) {
+        let journal = self.node.journal().to_owned();
+        self.node.kill().unwrap();
+        change(&journal);
+        let environment = self.environment.iter();
+        let environment = environment.map(|(name, value)| (name.as_str(), value.as_str()));
+        let environment: Vec<_> = environment.chain(more.iter().copied()).collect();
+        let addresses = addresses(&self.bank, &self.operator);
+        let state = self.folder.join("state");
+        let mut process = Process::start(Build::Product, &state, addresses, &environment).unwrap();
+        let mut ended = None;
+        assert!(eventually(Duration::from_secs(60), || {
+            ended = process.ended().unwrap();
+            ended.is_some()
+        }));
+        let log = process.log_end();
+        let remains = Remains {
+            folder: self.folder,
+            operator: self.operator,
+        };
+        (remains, ended.and_then(|status| status.code()), log)
     }
 
     /// Ends the switch by a signal and leaves what it has written. How it ended.

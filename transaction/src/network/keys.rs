@@ -43,6 +43,16 @@ impl<K: Clone> KeyRoll<K> {
         }
     }
 
+    /// One key that has followed another; that one still checks until then.
+    pub const fn resumed(current: K, previous: Option<(K, Instant)>, overlap: Duration) -> Self {
+        Self {
+            current,
+            next: None,
+            previous,
+            overlap,
+        }
+    }
+
     /// What makes new codes.
     pub const fn current(&self) -> &K {
         &self.current
