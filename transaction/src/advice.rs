@@ -272,7 +272,7 @@ impl Engine {
                     entry.decided = place.unwrap_or(entry.decided);
                     entry.follows = false;
                 }
-                self.take_place(handle);
+                self.take_place(handle, completed.transaction);
                 if is_over {
                     return self.advance(handle, Signal::NotForwarded);
                 }
@@ -333,7 +333,7 @@ impl Engine {
         if let Some(transaction) = self.table.transaction_mut(handle) {
             transaction.leg = Some(leg);
             transaction.stan_held = true;
-            transaction.answer = StoredAnswer::of(ResponseCode::APPROVED);
+            transaction.answer.set_code(ResponseCode::APPROVED);
             if transaction.state.ending() == Some(Ending::Approved) {
                 transaction.left = transaction.facts.amount.minor();
             }

@@ -184,7 +184,7 @@ impl Engine {
                 .replacement
                 .and_then(|minor| Amount::new(minor, currency).ok()),
             account: transaction.facts.account.masked,
-            original: entry.completed.map(|completed| completed.transaction),
+            original: transaction.answer.completes(),
         })
     }
 
@@ -299,9 +299,7 @@ impl Engine {
             return false;
         }
         self.note_exception_left(handle);
-        if let Some(id) = self.table.transaction(handle).map(|found| found.id) {
-            self.saf.index(saf, id);
-        }
+        self.index_owed(handle, saf);
         self.chain_last(handle, saf);
         self.hold_requests_behind(saf);
         true

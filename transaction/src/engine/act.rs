@@ -12,7 +12,7 @@ use crate::engine::{Effect, Engine};
 use crate::input::{Assessment, Handle, Selection};
 use crate::output::{EntryKind, Event, LegEnding, NotAdmitted, Output, Reply, StanReuse};
 use crate::state::{Action, Ending, Signal, State, Unusable, WhyUnsent};
-use crate::transaction::{StoredAnswer, Transaction};
+use crate::transaction::Transaction;
 
 impl Engine {
     pub(crate) fn on_assessed(&mut self, handle: Handle, assessment: Assessment) {
@@ -433,10 +433,10 @@ impl Engine {
     pub(crate) fn store_code(&mut self, handle: Handle, code: ResponseCode) {
         if let Some(transaction) = self.table.transaction_mut(handle) {
             debug_assert!(
-                transaction.answer.fields.is_empty(),
+                transaction.answer.fields().is_empty(),
                 "a stored answer is not replaced"
             );
-            transaction.answer = StoredAnswer::of(code);
+            transaction.answer.set_code(code);
         }
     }
 }

@@ -7,12 +7,14 @@
 //! waits for somebody who waits for him. Before the first transmission of what has a place, the
 //! shell asks all shards whether something with an earlier one is owed; if so, it waits and asks
 //! again. The journal keeps the time; of a completion, the one at which it was taken, which is
-//! earlier only when two came within a millisecond or the clock was set back.
+//! earlier only when two came within a millisecond or the clock was set back. What reverses a
+//! completion has its place from the shard of the completion, behind its own; of a completion
+//! request (0202) nothing is kept, as it was never owed.
 
 use core::time::Duration;
 
 use domain::ids::TransactionId;
-use domain::record::ReversalCause;
+use domain::record::{OwedKind, ReversalCause};
 use domain::time::WallTime;
 
 use crate::engine::Engine;
@@ -28,6 +30,8 @@ pub struct OlderQuery {
     pub original: TransactionId,
     /// Who owes it.
     pub transaction: TransactionId,
+    /// Reversal or advice.
+    pub kind: OwedKind,
     /// Its place.
     pub decided: WallTime,
 }
@@ -43,15 +47,25 @@ impl Engine {
                 owner.id == query.original && owner.id != query.transaction && goes_first
             })
         };
-        let about_it = |saf| {
+        // A completion may be completed itself: its reversal waits for that too.
+        let is_completed = match query.kind {
+            OwedKind::Reversal => self.owes_older_about(query.transaction, query),
+            OwedKind::Advice => false,
+        };
+        is_completed
+            || self.saf.owes(query.original, own)
+            || self.owes_older_about(query.original, query)
+    }
+
+    /// Completions of this transaction, and what reverses them.
+    fn owes_older_about(&self, original: TransactionId, query: &OlderQuery) -> bool {
+        self.saf.is_owed_about(original, |saf| {
             self.owner_of(saf).is_some_and(|(entry, owner)| {
-                let original = entry.completed.map(|named| named.transaction);
-                original == Some(query.original)
+                owner.answer.completes() == Some(original)
                     && owner.id != query.transaction
                     && is_older(entry, owner, query)
             })
-        };
-        self.saf.owes(query.original, own) || self.saf.is_owed_about(query.original, about_it)
+        })
     }
 
     fn owner_of(&self, saf: u32) -> Option<(&SafEntry, &Transaction)> {
@@ -66,8 +80,8 @@ impl Engine {
     }
 
     /// What a completion owes is found by what it completes from here on; its own reversal gets a
-    /// place behind its own.
-    pub(crate) fn take_place(&mut self, completion: Handle) {
+    /// place behind its own, also when the issuer has long acknowledged the completion.
+    pub(crate) fn take_place(&mut self, completion: Handle, original: TransactionId) {
         let saf = self.first_owed(completion);
         let decided = saf
             .and_then(|saf| self.saf.get(saf))
@@ -75,8 +89,15 @@ impl Engine {
         let owner = self.table.transaction_mut(completion);
         if let (Some(saf), Some(decided), Some(owner)) = (saf, decided, owner) {
             owner.placed = owner.placed.max(decided);
-            let id = owner.id;
-            self.saf.index(saf, id);
+            owner.answer.set_completes(Some(original));
+            self.index_owed(completion, saf);
+        }
+    }
+
+    /// Lets what a transaction owes be found for as long as it does.
+    pub(crate) fn index_owed(&mut self, handle: Handle, saf: u32) {
+        if let Some(owner) = self.table.transaction(handle) {
+            self.saf.index(saf, owner.id, owner.answer.completes());
         }
     }
 
@@ -112,10 +133,10 @@ impl Engine {
             return false;
         };
         let owed = entry.id(saf);
-        let completed = entry.completed.map(|named| named.transaction);
         let query = OlderQuery {
-            original: completed.unwrap_or(owner.id),
+            original: owner.answer.completes().unwrap_or(owner.id),
             transaction: owner.id,
+            kind: entry.what.kind(),
             decided: entry.decided,
         };
         self.saf.uncount_attempt(saf);

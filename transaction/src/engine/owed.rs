@@ -58,26 +58,20 @@ impl Engine {
     /// Appends to what the transaction owes; it lives until that is settled.
     pub(crate) fn chain_owed(&mut self, handle: Handle, saf: u32) {
         self.table.unfinish(handle.index);
-        let first = self
-            .first_owed(handle)
-            .and_then(|first| self.saf.get(first));
-        let completed = first.and_then(|first| first.completed);
         let decided = self.saf.get(saf).map(|entry| entry.decided);
         let Some(transaction) = self.table.transaction_mut(handle) else {
             return;
         };
         transaction.placed = transaction.placed.max(decided.unwrap_or_default());
         transaction.owed_count = transaction.owed_count.saturating_add(1);
-        let (ordinal, id) = (transaction.owed_count, transaction.id);
+        let ordinal = transaction.owed_count;
+        let completes = transaction.answer.completes();
         if let Some(entry) = self.saf.get_mut(saf) {
             entry.ordinal = ordinal;
             // What reverses a completion stands in the order of what is completed.
-            if completed.is_some() {
-                entry.completed = completed;
-                entry.follows = false;
-            }
+            entry.follows &= completes.is_none();
         }
-        self.saf.index(saf, id);
+        self.index_owed(handle, saf);
         self.chain_last(handle, saf);
     }
 

@@ -41,6 +41,42 @@ fn reverse_in_part(rig: &mut Rig, minor: u64, frame: u32) {
     assert_eq!(rig.told(frame), Some(OK));
 }
 
+/// Advice `number`, which completes request 1, was a mistake. Its place is told from those around
+/// it by the millisecond.
+fn undo(rig: &mut Rig, number: u32, frame: u32) {
+    let moment = Duration::from_millis(1);
+    rig.pass(moment);
+    let mut undone = reversal(number, frame);
+    undone.token = Some(facts(1).account.token);
+    undone.amount = kes(100);
+    rig.give(Input::Reversal(undone));
+    assert_eq!(rig.told(frame), Some(OK));
+    rig.pass(moment);
+}
+
+/// Advice 2 completes request 1, and the issuer has it.
+fn completed() -> Rig {
+    let mut rig = approved();
+    complete(&mut rig, 2);
+    let (_, _, owed) = alone(&mut rig);
+    acknowledge(&mut rig, owed);
+    assert_eq!(rig.engine.counts().saf, 0);
+    rig
+}
+
+/// Whose all that is owed is, in the order in which it leaves, one by one: by the number of its
+/// request or advice.
+fn owners(rig: &mut Rig) -> Vec<u32> {
+    let mut owners = Vec::new();
+    while rig.engine.counts().saf > 0 {
+        let (_, _, owed) = alone(rig);
+        let facts = rig.engine.facts(owed.handle).unwrap();
+        owners.push(facts.trace.stan.number());
+        acknowledge(rig, owed);
+    }
+    owners
+}
+
 /// What has left since the last look, each once: whose, and whether it is an advice.
 fn left(rig: &mut Rig) -> Vec<(TransactionId, bool, OwedId)> {
     let mut left = Vec::new();
@@ -128,12 +164,7 @@ fn a_completion_never_overtakes_the_reversal_that_left_it_something() {
 fn a_completion_never_overtakes_the_reversal_of_an_older_one() {
     let mut rig = approved();
     complete(&mut rig, 2);
-    let mut undone = reversal(2, 30);
-    undone.original = named(2).reference;
-    undone.token = Some(facts(1).account.token);
-    undone.amount = kes(100);
-    rig.give(Input::Reversal(undone));
-    assert_eq!(rig.told(30), Some(OK));
+    undo(&mut rig, 2, 30);
     complete(&mut rig, 3);
     let (first, is_advice, owed) = alone(&mut rig);
     assert!(is_advice);
@@ -143,6 +174,51 @@ fn a_completion_never_overtakes_the_reversal_of_an_older_one() {
     acknowledge(&mut rig, owed);
     let (third, is_advice, _) = alone(&mut rig);
     assert!(third != first && is_advice);
+}
+
+//= docs/rules.md#V-12
+#[test]
+fn the_reversal_of_what_was_acknowledged_waits_for_an_older_completion() {
+    let mut rig = completed();
+    complete(&mut rig, 3);
+    undo(&mut rig, 2, 30);
+    assert_eq!(owners(&mut rig), [3, 2]);
+}
+
+//= docs/rules.md#V-12
+#[test]
+fn nothing_overtakes_the_reversal_of_what_was_acknowledged() {
+    let mut rig = completed();
+    undo(&mut rig, 2, 30);
+    complete(&mut rig, 3);
+    rig.reverse(1, 31);
+    assert_eq!(owners(&mut rig), [2, 3, 1]);
+}
+
+//= docs/rules.md#V-12
+#[test]
+fn what_an_acknowledged_completion_completes_survives_a_restart() {
+    let mut rig = completed();
+    rig.restart(rig.journal.len()).unwrap();
+    complete(&mut rig, 3);
+    undo(&mut rig, 2, 30);
+    rig.reverse(1, 31);
+    rig.restart(rig.journal.len()).unwrap();
+    assert_eq!(owners(&mut rig), [3, 2, 1]);
+}
+
+/// What completes an original may be completed itself, and have been acknowledged before.
+#[test]
+fn the_reversal_of_a_completion_waits_for_what_completes_that() {
+    let mut rig = completed();
+    let mut further = advice(3, 23);
+    further.facts.account = facts(1).account;
+    further.facts.amount = kes(100);
+    further.original = Some(named(2));
+    rig.give(Input::Advice(further));
+    assert_eq!(rig.told(23), Some(OK));
+    undo(&mut rig, 2, 30);
+    assert_eq!(owners(&mut rig), [3, 2]);
 }
 
 #[test]
