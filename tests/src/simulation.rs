@@ -90,6 +90,8 @@ pub enum Driver {
     CompletesUnseen,
     /// Lets a completion leave whatever is owed of its original.
     OvertakesOriginals,
+    /// Lets a reversal leave whatever completions are owed of what it reverses or completes.
+    OvertakesCompletions,
     /// Lets a request leave whatever its issuer is owed for the account.
     OvertakesOwed,
     /// Sends a completion request to another issuer than that of its original.

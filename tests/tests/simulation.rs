@@ -292,7 +292,13 @@ fn a_completion_without_a_look_at_its_original_is_caught() {
 
 #[test]
 fn a_completion_ahead_of_what_it_completes_is_caught() {
-    caught(Driver::OvertakesOriginals, &["A-05"]);
+    caught(Driver::OvertakesOriginals, &["A-05", "V-12"]);
+}
+
+//= docs/rules.md#V-12
+#[test]
+fn a_reversal_ahead_of_a_completion_is_caught() {
+    caught(Driver::OvertakesCompletions, &["V-12"]);
 }
 
 //= docs/rules.md#A-09

@@ -16,8 +16,10 @@ use super::totals::Shadow;
 use super::words::{Ask, Asked, number_of};
 
 mod exchanges;
+mod order;
 mod totals;
 
+use order::Order;
 use totals::Found;
 
 pub(super) use exchanges::{DEADLINE_MS, ExchangeBook, Told, Waits};
@@ -72,6 +74,7 @@ struct Content {
 pub(super) struct Fold {
     purchase_of: BTreeMap<TransactionId, u32>,
     states: BTreeMap<u32, State>,
+    order: Order,
     /// By shard.
     totals: BTreeMap<u16, Shadow>,
     pub(super) tombstones: u64,
@@ -115,6 +118,7 @@ impl Fold {
 
     /// Takes a record that no shard's totals are about.
     pub(super) fn add_apart(&mut self, record: &Record<'_>) {
+        self.order.note(record);
         if let Record::Tombstone(tombstone) = record {
             self.tombstones += 1;
             let purchase = number_of(tombstone.key);
@@ -572,6 +576,7 @@ impl Ledger {
     /// After a crash: what was told must have survived.
     pub(super) fn survived(&mut self, fold: Fold) -> Result<(), Broken> {
         self.journal = fold;
+        self.journal.found_order();
         // Nothing of those outlives a restart.
         self.exchanges = ExchangeBook::default();
         self.totals_survived()?;

@@ -571,9 +571,7 @@ impl Shard {
                 Ok(())
             }
             Message::AskOlder { .. } | Message::Older { .. } => self.older(message, around),
-            Message::Original { handle, original } => {
-                self.give(Input::Original { handle, original }, around)
-            }
+            Message::Original { handle, original } => self.take_original(handle, original, around),
             Message::Send {
                 id,
                 link,

@@ -357,6 +357,7 @@ impl Shard {
         if !around.ledger.journal().may_reverse(message.purchase) {
             return Err(("A-05", format!("{message:?} overtakes its advice")));
         }
+        self.check_order(handle, around)?;
         if self.driver == Driver::DropsOwed && around.random.permille(100) {
             self.follow.push_back(Follow::Acknowledged(id));
             return Ok(());
