@@ -280,6 +280,10 @@ impl Engine {
         if self.is_overtaken(entry) {
             return Err(OperateError::Overtaken);
         }
+        let owner = self.table.transaction(entry.handle);
+        if !owner.is_some_and(|owner| self.may_owe_reversal(owner)) {
+            return Err(OperateError::Full);
+        }
         let promised = self.saf.count().saturating_add(self.load.exposed);
         if promised >= self.settings.saf_max || !self.put_back(saf, Duration::ZERO) {
             return Err(OperateError::Full);

@@ -476,6 +476,8 @@ pub enum NotAdmitted {
     Undecided,
     /// Its issuer is to have first what it is owed for the account, and too many wait for that.
     HeldBackFull,
+    /// A completion: as many are owed about its original as may be at a time.
+    CompletionsFull,
 }
 
 /// Why a request did not leave whose issuer was to have first what it was owed for the account.

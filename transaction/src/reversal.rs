@@ -88,7 +88,9 @@ impl Engine {
 
     fn accept_reversal(&mut self, handle: Handle, reversal: &Reversal, what: Requested) {
         let promised = self.saf.count().saturating_add(self.load.exposed);
-        if promised >= self.settings.saf_max {
+        let original = self.table.transaction(handle);
+        let may_owe = original.is_some_and(|original| self.may_owe_reversal(original));
+        if promised >= self.settings.saf_max || !may_owe {
             return self.refuse_reversal(reversal.frame);
         }
         // An approval that nobody was told waits for a repeat no longer.

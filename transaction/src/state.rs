@@ -125,6 +125,7 @@ pub(crate) enum Signal<'a> {
     /// Nobody is told of an advice, and nothing is remembered of it.
     Unassigned {
         code: ResponseCode,
+        reason: NotAdmitted,
     },
     /// What an advice completes was reversed.
     NotForwarded,
@@ -184,7 +185,7 @@ pub(crate) enum Action<'a> {
     /// Journal an advice that nobody is told of.
     LeaveToPeople,
     /// Forget an advice: this code, no trace.
-    DropAdvice { code: ResponseCode },
+    DropAdvice(ResponseCode, NotAdmitted),
     /// Forget an advice without an answer: its reversal has come.
     WithdrawAdvice,
     /// Journal the approval and the advice that it owes.
@@ -358,10 +359,11 @@ impl State {
         match signal {
             Signal::Assigned { leg, ending } => (Self::Settling(ending), Action::Advise { leg }),
             Signal::NotForwarded => (Self::Settling(Ending::NotSent), Action::LeaveToPeople),
-            Signal::Unassigned { code } => (self, Action::DropAdvice { code }),
+            Signal::Unassigned { code, reason } => (self, Action::DropAdvice(code, reason)),
             Signal::Deadline => {
                 let code = ResponseCode::MALFUNCTION;
-                (self, Action::DropAdvice { code })
+                let reason = NotAdmitted::Undecided;
+                (self, Action::DropAdvice(code, reason))
             }
             Signal::Reversal(_) => (self, Action::WithdrawAdvice),
             Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),

@@ -129,7 +129,7 @@ impl Engine {
             Action::ReturnStan(leg) => self.return_stan(leg),
             Action::Advise { leg } => self.advise(handle, leg),
             Action::LeaveToPeople => self.leave_to_people(handle),
-            Action::DropAdvice { code } => self.drop_advice(handle, code),
+            Action::DropAdvice(code, reason) => self.drop_advice(handle, code, reason),
             Action::WithdrawAdvice => self.withdraw_advice(handle),
             Action::StandIn(what) => self.stand_in(handle, &what),
             Action::SelectRoute => self.select_route(handle),

@@ -94,6 +94,34 @@ impl Engine {
         }
     }
 
+    //= docs/rules.md#V-14
+    /// Whether this shard may owe one completion more of an original: each question about it walks
+    /// what is owed about it.
+    pub(crate) fn may_owe_about(&self, original: TransactionId) -> bool {
+        self.owed_about(original, COMPLETIONS_MAX) < COMPLETIONS_MAX
+    }
+
+    //= docs/rules.md#V-14
+    /// Whether one reversal more of a completion may be owed; of anything else, always.
+    pub(crate) fn may_owe_reversal(&self, of: &Transaction) -> bool {
+        of.answer.completes().is_none_or(|original| {
+            self.owed_about(original, COMPLETIONS_REVERSED_MAX) < COMPLETIONS_REVERSED_MAX
+        })
+    }
+
+    /// How much this shard owes about an original for others; at most `max` are counted.
+    fn owed_about(&self, original: TransactionId, max: usize) -> usize {
+        let mut count = 0_usize;
+        self.saf.is_owed_about(original, |saf| {
+            let is_it = self
+                .owner_of(saf)
+                .is_some_and(|(_, owner)| owner.answer.completes() == Some(original));
+            count = count.saturating_add(usize::from(is_it));
+            count >= max
+        });
+        count
+    }
+
     /// Lets what a transaction owes be found for as long as it does.
     pub(crate) fn index_owed(&mut self, handle: Handle, saf: u32) {
         if let Some(owner) = self.table.transaction(handle) {
@@ -175,6 +203,11 @@ pub(crate) const fn is_of_answered(cause: ReversalCause) -> bool {
 fn is_older(entry: &SafEntry, owner: &Transaction, query: &OlderQuery) -> bool {
     (entry.decided, owner.id) < (query.decided, query.transaction)
 }
+
+/// Completions of one original, and what reverses some, that a shard takes on at a time.
+pub(crate) const COMPLETIONS_MAX: usize = 128;
+/// As many may be owed when a completion is reversed: of those that were acknowledged long ago too.
+pub(crate) const COMPLETIONS_REVERSED_MAX: usize = 4 * COMPLETIONS_MAX;
 
 /// As many bits as an id has of the start counter.
 const START_BITS: u32 = 0x000F_FFFF;
