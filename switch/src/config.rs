@@ -54,6 +54,7 @@ mod section;
 mod stand_in;
 #[cfg(test)]
 mod tests;
+mod timers;
 pub(crate) mod wire;
 
 pub use document::Environment;
@@ -358,6 +359,8 @@ pub struct Listener {
     pub timeout_answer: ResponseCode,
     /// What its sessions ask for where practice differs.
     pub profile: Profile,
+    /// How long its acquirer waits for an answer, as far as that is known: longer than any route.
+    pub answer_within: Option<Duration>,
     /// When an 0400 is answered.
     pub reversal_request: ReversalAnswer,
     /// How long the copies of its acquirer are known; the same for all of the acquirer's listeners.

@@ -190,7 +190,7 @@ fn config(
     let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);
     let issuers = endpoints::issuers(&root, &shared);
     let routing = routes::routing(root.section("routing"));
-    let (routes, route_table) = routes::routes(&root, &acquirers, &issuers);
+    let (routes, route_table) = routes::routes(&root, &acquirers, &issuers, (&listeners, &limits));
     let stand_in = stand_in::stand_in(&root, &acquirers, &issuers);
     root.finish();
     Some(Config {
@@ -406,6 +406,13 @@ fn saf(section: Section<'_>) -> Saf {
         section.fault_at(
             "backoff_first_ms",
             "`backoff_first_ms` is above `backoff_max_s`",
+        );
+    }
+    //= docs/rules.md#T-14
+    if saf.expiry <= saf.backoff_max {
+        section.fault_at(
+            "expiry_s",
+            "`expiry_s` is not above `backoff_max_s`: the last pause would outlast what waits",
         );
     }
     section.finish();
