@@ -326,6 +326,9 @@ fn busy() -> Option<ResponseCode> {
 #[test]
 fn so_many_completions_of_one_original_are_owed_at_a_time() {
     let mut rig = approved_with_room();
+    rig.request(9_000, 9_002);
+    rig.respond(approval());
+    rig.seen.clear();
     let last = 2 + u32::try_from(COMPLETIONS_MAX).unwrap();
     for number in 2..last {
         complete(&mut rig, number);
@@ -337,8 +340,6 @@ fn so_many_completions_of_one_original_are_owed_at_a_time() {
     let full = Output::Event(Event::NotAdmitted(NotAdmitted::CompletionsFull));
     assert!(rig.seen.contains(&full), "its reason is counted");
     assert_eq!(rig.engine.counts().saf, before, "nothing is remembered");
-    rig.request(9_000, 9_002);
-    rig.respond(approval());
     let mut other = advice(9_001, 9_003);
     other.facts.account = facts(9_000).account;
     other.original = Some(named(9_000));
