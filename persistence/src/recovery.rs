@@ -285,6 +285,7 @@ impl Recovery {
         Ok(())
     }
 
+    //= docs/rules.md#J-04
     /// J13, J14, J15: a batch at `spot` is bad.
     fn tear(&self, bytes: &[u8], spot: Spot, place: Place) -> Result<SegmentEnd, Refusal> {
         if let Some(proof) = self.proof(bytes, spot, place) {
@@ -308,6 +309,7 @@ impl Recovery {
         })
     }
 
+    //= docs/rules.md#J-03
     /// What shows that the bad batch at `spot` had once been durable.
     fn proof(&self, bytes: &[u8], spot: Spot, place: Place) -> Option<Proof> {
         if place == Place::Earlier {

@@ -77,6 +77,7 @@ fn fault_057_an_issuer_that_signs_off_finishes_its_work_and_is_taken_back() {
     scene.close_with(link);
 }
 
+//= docs/rules.md#N-06
 #[test]
 fn fault_057_an_issuer_that_wants_silence_for_its_cut_over_has_it() {
     let hold = ("NJIA__ISSUER__BANK__HOLD_ON_CUTOVER", "true");
@@ -109,6 +110,7 @@ fn fault_057_an_issuer_that_wants_silence_for_its_cut_over_has_it() {
     scene.close_with(link);
 }
 
+//= docs/rules.md#T-07
 #[test]
 fn fault_045_an_approval_after_the_deadline_changes_nothing() {
     let (scene, mut link) = Scene::open("late", &[ALONE, SHORT]);
@@ -338,6 +340,7 @@ fn fault_052_an_issuer_that_is_silent_is_left_and_connected_anew() {
     scene.close();
 }
 
+//= docs/rules.md#N-01
 #[test]
 fn a_session_signs_on_where_it_must_and_is_signed_off_at_the_end() {
     let must = [
@@ -423,6 +426,7 @@ fn key(hex: &str) -> SoftwareMac {
     SoftwareMac::new(algorithm, MacLen::Eight, &bytes_of(hex)).unwrap()
 }
 
+//= docs/rules.md#N-04
 #[test]
 fn fault_057_a_key_changes_under_load_and_nothing_is_lost() {
     let keys = [

@@ -86,6 +86,7 @@ fn postgres_away_for_half_a_minute_is_not_noticed_and_made_up_for() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+//= docs/rules.md#R-07
 /// What the switch holds is made small by its own bound, so that the generator, which shares the
 /// cores, can offer three times as much: 100 in flight on each of two shards at 50 ms is 4,000 a
 /// second at the most.

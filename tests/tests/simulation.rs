@@ -225,6 +225,7 @@ fn matching_on_the_stan_alone_is_caught() {
     caught(Driver::MatchesOnStanAlone, &["S7", "sum", "S2"]);
 }
 
+//= docs/rules.md#T-04
 #[test]
 fn sending_again_on_another_link_is_caught() {
     caught(Driver::RetriesElsewhere, &["S2", "sum", "pending"]);
@@ -265,6 +266,7 @@ fn an_account_number_in_a_record_is_caught() {
     caught(Driver::LeaksPan, &["S6"]);
 }
 
+//= docs/rules.md#R-03
 #[test]
 fn a_permit_that_is_not_given_back_is_caught() {
     caught(Driver::LeaksPermit, &["S8", "permits"]);

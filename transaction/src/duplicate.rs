@@ -68,6 +68,7 @@ pub(crate) enum Decision {
     Buried,
 }
 
+//= docs/rules.md#D-04
 /// The table above.
 pub(crate) const fn decide(
     seen: Seen,

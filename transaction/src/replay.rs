@@ -147,6 +147,7 @@ impl Engine {
         Ok(())
     }
 
+    //= docs/rules.md#J-05
     /// Closes the next transaction that the crash left open. `false` when all are closed.
     pub(crate) fn replay_step(&mut self) -> bool {
         let Some(cursor) = self.replay.as_ref().and_then(|replay| replay.cursor) else {
@@ -174,6 +175,7 @@ impl Engine {
         latest.insert(leg.link, leg.stan);
     }
 
+    //= docs/rules.md#T-10
     fn close_replayed(&mut self, handle: Handle) {
         let Some(transaction) = self.table.transaction(handle) else {
             return;

@@ -130,6 +130,7 @@ impl Engine {
             .and_then(|index| self.table.handle(index))
     }
 
+    //= docs/rules.md#V-02
     /// V01, V02: the original, should it still come, is not forwarded.
     fn bury(&mut self, reversal: &Reversal) {
         let frame = reversal.frame;
@@ -247,6 +248,7 @@ impl Engine {
         self.acknowledge_when_durable(frame, ResponseCode::APPROVED);
     }
 
+    //= docs/rules.md#V-01
     fn acknowledge_when_durable(&mut self, frame: FrameId, code: ResponseCode) {
         self.reply_when_durable(frame, Reply::Acknowledge { code });
     }
@@ -263,6 +265,7 @@ impl Engine {
     }
 }
 
+//= docs/rules.md#V-04
 /// The table above, for a known original.
 fn verdict(original: &Transaction, reversal: &Reversal) -> Verdict {
     match original.state {
@@ -287,6 +290,7 @@ fn verdict_on_sent(original: &Transaction, reversal: &Reversal) -> Verdict {
     Verdict::WhileSent(requested(reversal))
 }
 
+//= docs/rules.md#V-05
 /// V07, V13.
 fn verdict_on_reversed(original: &Transaction, reversal: &Reversal) -> Verdict {
     if original.left == 0 {
@@ -317,6 +321,7 @@ fn verdict_on_approved(original: &Transaction, reversal: &Reversal) -> Verdict {
     Verdict::Accept(what)
 }
 
+//= docs/rules.md#V-06
 /// DE4 names the original amount, DE95 what stays of it.
 fn is_above(reversal: &Reversal, asked: Amount, left: Amount) -> bool {
     let stays_too_much = reversal

@@ -204,6 +204,7 @@ impl SafEntry {
         }
     }
 
+    //= docs/rules.md#V-07
     /// The origin digit of its latest transmission.
     pub(crate) const fn transmission(&self) -> Transmission {
         if self.found || self.attempts > 1 {

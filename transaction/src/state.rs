@@ -436,6 +436,8 @@ impl State {
         }
     }
 
+    //= docs/rules.md#T-04
+    //= docs/rules.md#T-06
     fn on_sent(self, signal: Signal<'_>) -> (Self, Action<'_>) {
         match signal {
             Signal::Approval(answer) => (Self::Settling(Ending::Approved), Action::Answer(answer)),

@@ -405,6 +405,7 @@ impl Transaction {
         }
     }
 
+    //= docs/rules.md#B-06
     /// Of a stored approval, what it approves: less than was asked for when it is partial.
     pub(crate) fn approved(&self) -> u64 {
         let asked = self.facts.amount.minor();
@@ -421,6 +422,7 @@ impl Transaction {
         self.reversals = [short(key), first, second];
     }
 
+    //= docs/rules.md#V-10
     /// Whether a further partial reversal can be remembered.
     pub(crate) const fn has_room_for_reversal(&self) -> bool {
         let [.., last] = self.reversals;

@@ -126,6 +126,7 @@ fn keep_storable(chip_data: &mut [u8]) -> Option<usize> {
     (kept > 0).then_some(kept)
 }
 
+//= docs/rules.md#C-01
 /// An element without account number and authentication data, in itself and in all that it holds.
 /// What is malformed within it may hide some: where one reader sees a value another one sees tags.
 fn may_be_stored(element: &tlv::Element<'_>) -> bool {

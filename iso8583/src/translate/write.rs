@@ -19,6 +19,7 @@ use crate::message::MessageRef;
 use crate::mti::{Class, Function, Mti, Version};
 use crate::writer::Writer;
 
+//= docs/rules.md#M-05
 /// Answers a request: its echo fields byte for byte, DE38, DE39 as the dialect's edition writes it,
 /// and the issuer's further fields that mean the same in it. DE4 is the request's, but for a
 /// partial approval, where it is the approved amount.

@@ -110,6 +110,7 @@ pub(crate) async fn apply(
     Ok((counts, calendar))
 }
 
+//= docs/rules.md#J-07
 /// Moves the watermark past one record that the tables refuse, and keeps the record aside.
 pub(crate) async fn quarantine(
     client: &Client,
@@ -151,6 +152,7 @@ pub(crate) async fn roll_back(client: &Client) -> bool {
     client.batch_execute("ROLLBACK").await.is_ok()
 }
 
+//= docs/rules.md#J-06
 /// The compare-and-set: from where this applier left the watermark, under the fence that it raised.
 async fn advance(
     client: &Client,

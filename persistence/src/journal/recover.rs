@@ -249,6 +249,7 @@ fn read_synced(path: &Path, into: &mut Vec<u8>) -> Result<(), JournalError> {
     Ok(())
 }
 
+//= docs/rules.md#J-01
 /// J14: keeps a copy of the torn tail, then zeroes it, so that it can never come back.
 fn cut(dir: &Path, number: u64, bytes: &[u8], offset: u64, end: u64) -> Result<(), JournalError> {
     let range = usize::try_from(offset).unwrap_or(0)..usize::try_from(end).unwrap_or(0);

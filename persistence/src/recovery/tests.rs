@@ -265,6 +265,7 @@ fn j13_a_bad_batch_before_a_good_one_is_corruption() {
     }
 }
 
+//= docs/rules.md#J-03
 #[test]
 fn j13_a_later_acknowledgement_convicts() {
     let (log, [.., third, anchor]) = log();
@@ -338,6 +339,7 @@ fn j13_the_watermark_convicts_at_the_first_connect() {
     assert_eq!(judge(Lsn(10)), Err(expected));
 }
 
+//= docs/rules.md#J-04
 #[test]
 fn j14_a_torn_last_batch_is_a_tail() {
     let mut log = Log::new();

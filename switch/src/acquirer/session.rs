@@ -481,6 +481,7 @@ impl Reader {
         }
     }
 
+    //= docs/rules.md#N-01
     /// What the acquirer asks is always answered, and goes no further. A new key is answered when
     /// every shard has it.
     fn take_network(&self, frame: Box<Frame>, now: Instant) {

@@ -37,6 +37,7 @@ impl Shard {
         }
     }
 
+    //= docs/rules.md#R-07
     /// The owner takes a message: its words are made out of it, and the engine decides. A first
     /// request that has waited too long is not begun: others wait behind it, and their acquirers
     /// count from when they sent them.

@@ -96,6 +96,7 @@ async fn fault_033_a_server_that_crashes_in_the_middle_of_batches_costs_nothing(
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
 }
 
+//= docs/rules.md#J-06
 async fn fault_011_a_commit_without_answer_is_settled_by_the_watermark() {
     let cluster = migrated().await;
     let log = Log::new(1);

@@ -217,6 +217,7 @@ impl Engine {
         frame
     }
 
+    //= docs/rules.md#T-01
     fn intend(&mut self, handle: Handle, leg: IssuerLeg) {
         let now = self.clock.now();
         if let Some(transaction) = self.table.transaction_mut(handle) {
@@ -260,6 +261,7 @@ impl Engine {
         self.select_route(handle);
     }
 
+    //= docs/rules.md#T-05
     fn close_unsent(&mut self, handle: Handle, why: WhyUnsent) {
         self.end_leg(handle, LegEnding::Unsent);
         self.release_stan(handle, StanReuse::AtOnce);
@@ -280,6 +282,7 @@ impl Engine {
         self.journal_outcome(handle, OutcomeKind::NotSent, None);
     }
 
+    //= docs/rules.md#T-02
     fn answered(&mut self, handle: Handle, answer: &Answer<'_>) {
         let Some((transaction, arena)) = self.table.with_arena(handle) else {
             return;
@@ -300,6 +303,7 @@ impl Engine {
         self.wait(Effect::Outcome(handle));
     }
 
+    //= docs/rules.md#T-03
     fn time_out(&mut self, handle: Handle) {
         self.end_leg(handle, LegEnding::TimedOut);
         self.store_code(handle, self.settings.timeout_answer);
@@ -312,6 +316,7 @@ impl Engine {
         self.wait(Effect::Outcome(handle));
     }
 
+    //= docs/rules.md#T-08
     fn invalidate(&mut self, handle: Handle, what: Unusable) {
         self.end_leg(handle, LegEnding::Unusable);
         self.store_code(handle, what.told);
@@ -320,6 +325,7 @@ impl Engine {
         self.wait(Effect::Outcome(handle));
     }
 
+    //= docs/rules.md#T-09
     fn reply(&mut self, handle: Handle) {
         let transaction = self.table.transaction_mut(handle);
         let frame = transaction.and_then(|transaction| transaction.frame.take());
@@ -330,6 +336,7 @@ impl Engine {
         self.finish_if_done(handle);
     }
 
+    //= docs/rules.md#T-07
     /// An answer after the end: journaled once, changes nothing.
     fn late(&mut self, handle: Handle, code: Option<ResponseCode>) {
         let Some(transaction) = self.table.transaction_mut(handle) else {

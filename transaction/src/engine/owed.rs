@@ -176,6 +176,7 @@ impl Engine {
         }
     }
 
+    //= docs/rules.md#V-08
     pub(crate) fn on_reversal_response(&mut self, owed: OwedId, code: ResponseCode) {
         let Some(saf) = self.still_owed(owed) else {
             return self.count(Event::Stray);

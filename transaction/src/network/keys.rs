@@ -66,6 +66,7 @@ impl<K: Clone> KeyRoll<K> {
         self.next = None;
     }
 
+    //= docs/rules.md#N-04
     /// The next key makes codes from here on; the one before it checks until the overlap ends.
     /// `false` when there is none.
     pub fn use_next(&mut self, now: Instant) -> bool {

@@ -43,6 +43,7 @@ fn partial(frame: u32, stays: u64) -> Reversal {
     }
 }
 
+//= docs/rules.md#T-10
 #[test]
 fn p01_an_open_intent_is_timed_out_and_reversed() {
     let mut rig = crashed(|rig| rig.request(1, 10), 1);
@@ -140,6 +141,7 @@ fn p03_an_outcome_is_kept_for_repeats() {
     assert_eq!(rig.engine.busy_legs().count(), 0);
 }
 
+//= docs/rules.md#V-07
 #[test]
 fn p04_what_is_owed_goes_out_as_a_repeat_with_its_own_time() {
     let mut rig = Rig::new(Auto::Flush);
@@ -298,6 +300,7 @@ fn what_a_partial_one_in_flight_left_is_the_same_after_a_restart() {
     }
 }
 
+//= docs/rules.md#J-05
 #[test]
 fn a_crash_at_any_record_and_in_any_recovery_ends_the_same() {
     let story = |rig: &mut Rig| {

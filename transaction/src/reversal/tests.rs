@@ -50,6 +50,7 @@ fn results(rig: &Rig) -> Vec<ReversalResult> {
     results.collect()
 }
 
+//= docs/rules.md#V-02
 #[test]
 fn v01_an_unknown_original_gets_a_durable_tombstone_first() {
     let mut rig = Rig::new(Auto::Decide);
@@ -152,6 +153,7 @@ fn v03_an_undecided_original_is_withdrawn() {
     }
 }
 
+//= docs/rules.md#T-05
 #[test]
 fn v04_an_intent_that_was_not_sent_is_closed() {
     let mut rig = Rig::new(Auto::Decide);
@@ -384,6 +386,7 @@ fn v13_a_decline_leaves_nothing_to_reverse() {
     assert_eq!((rig.told(22), rig.engine.counts().saf), (APPROVED, 0));
 }
 
+//= docs/rules.md#V-04
 #[test]
 fn v06_what_moved_nothing_is_acknowledged_without_a_reversal() {
     let mut rig = Rig::new(Auto::Flush);
@@ -416,6 +419,7 @@ fn v07_a_timed_out_original_owes_no_second_reversal() {
     assert_eq!((rig.told(21), rig.engine.counts().saf), (APPROVED, 0));
 }
 
+//= docs/rules.md#T-08
 #[test]
 fn v07_an_invalid_original_owes_no_second_reversal() {
     let mut rig = Rig::new(Auto::Flush);
@@ -429,6 +433,7 @@ fn v07_an_invalid_original_owes_no_second_reversal() {
     assert_eq!(rig.engine.counts().saf, 1);
 }
 
+//= docs/rules.md#V-05
 #[test]
 fn v08_a_copy_of_a_partial_one_changes_nothing() {
     let mut rig = approved();
@@ -447,6 +452,7 @@ fn v08_a_copy_of_a_partial_one_changes_nothing() {
     assert_eq!(results(&rig), [accepted, accepted, ReversalResult::Copy]);
 }
 
+//= docs/rules.md#V-06
 #[test]
 fn v09_more_than_is_left_is_refused() {
     let refused = |amount: Amount, replacement: Option<Amount>| {
@@ -475,6 +481,7 @@ fn v09_more_than_is_left_is_refused() {
     assert_eq!((rig.told(20), rig.told(21)), (APPROVED, INVALID_AMOUNT));
 }
 
+//= docs/rules.md#V-01
 #[test]
 fn v10_an_approval_is_reversed_in_full() {
     let mut rig = approved();
@@ -569,6 +576,7 @@ fn v12_a_partial_one_that_changes_nothing_owes_nothing() {
     assert_eq!(results(&rig), [ReversalResult::NothingOwed]);
 }
 
+//= docs/rules.md#V-10
 #[test]
 fn v14_copies_of_all_partial_ones_are_known() {
     let mut rig = approved();

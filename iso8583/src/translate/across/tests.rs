@@ -535,6 +535,7 @@ fn a_request_of_1993_may_have_no_transmission_time() {
     assert_eq!(translate::request(of_1987.view()).unwrap_err().field, 0);
 }
 
+//= docs/rules.md#A-10
 /// A completion request names its original as the issuer knows it, in the field of its edition,
 /// whatever its acquirer has written there, or nothing.
 #[test]

@@ -71,6 +71,7 @@ fn source(error: &JournalError) -> &std::io::Error {
     }
 }
 
+//= docs/rules.md#J-02
 #[test]
 fn fault_020_a_full_device_ends_the_journal() {
     let full = File::options().write(true).open("/dev/full").unwrap();
@@ -80,6 +81,7 @@ fn fault_020_a_full_device_ends_the_journal() {
     });
 }
 
+//= docs/rules.md#J-02
 #[test]
 fn fault_021_a_failed_sync_ends_the_journal_at_once() {
     let null = File::options().write(true).open("/dev/null").unwrap();

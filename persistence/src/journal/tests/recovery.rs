@@ -243,6 +243,7 @@ fn fault_025_j13_corruption_is_refused_with_file_and_offset() {
     );
 }
 
+//= docs/rules.md#J-01
 #[test]
 fn fault_024_j14_a_torn_tail_is_kept_aside_cut_off_and_never_written_over() {
     let bench = closed("torn");

@@ -24,6 +24,7 @@ fn bench(name: &str) -> Bench {
     bench
 }
 
+//= docs/rules.md#R-08
 #[test]
 fn fault_031_the_last_tenth_is_kept_for_what_ends_or_reverses() {
     let bench = bench("reserve");
