@@ -241,7 +241,9 @@ impl Issuer {
         }
         if random.permille(plan.wrong_stan) && !self.recent.is_empty() {
             let other = self.recent[random.below(self.recent.len() as u64) as usize];
-            replies.stray = Some(Said {
+            // A STAN comes round again: under the one of this request it would be no stray, but a
+            // second answer ahead of the first.
+            replies.stray = (other.expected != message.expected).then_some(Said {
                 expected: other.expected,
                 code: Some(ResponseCode::APPROVED),
                 amount: None,
