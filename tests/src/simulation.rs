@@ -29,6 +29,7 @@ mod postgres;
 mod random;
 mod reconciling;
 mod rot;
+mod secrets;
 mod seen;
 mod switch;
 mod switches;
@@ -142,6 +143,18 @@ pub enum Driver {
     ReversesWhereNamed,
     /// Looks for what a completion request means only where its own STAN leads.
     CompletesWhereNamed,
+    /// Recovery does not look at intents without an outcome.
+    LeavesOpen,
+    /// Tells an acquirer what it told another one.
+    SwapsAnswers,
+    /// Holds more transactions than are declared.
+    BuildsTooWide,
+    /// Does not tell some answers.
+    LosesAnswers,
+    /// Does not hear that an issuer has what it was owed.
+    DeafToAcknowledgements,
+    /// After a restart nothing is copied to PostgreSQL.
+    StopsApplying,
 }
 
 /// How much of the world takes part: each has what is above it too. Seeds that have shown a fault

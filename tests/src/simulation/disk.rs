@@ -9,6 +9,7 @@ use persistence::batch::BLOCK;
 use persistence::identity::Identity;
 
 use super::random::Random;
+use super::secrets;
 
 pub(super) const SECTOR: usize = 512;
 
@@ -27,6 +28,7 @@ pub(super) const fn folder(identity: &Identity) -> Folder {
 #[derive(Debug, Default)]
 pub(super) struct Disk {
     files: BTreeMap<FileId, File>,
+    has_secret: bool,
 }
 
 #[derive(Debug)]
@@ -95,6 +97,7 @@ impl Disk {
 
     /// A write is submitted. `at` is where it lands, `meant_at` where it should.
     pub(super) fn write(&mut self, file: FileId, at: usize, meant_at: usize, bytes: &[u8]) {
+        self.has_secret |= secrets::is_in(bytes);
         let bytes = bytes.to_vec();
         let file = self.file_mut(file);
         file.is_damaged |= at != meant_at;
@@ -103,6 +106,11 @@ impl Disk {
             meant_at,
             bytes,
         });
+    }
+
+    /// S6: whether an account number was ever written.
+    pub(super) const fn has_secret(&self) -> bool {
+        self.has_secret
     }
 
     /// What was written is durable.
@@ -198,11 +206,6 @@ impl Disk {
                 file.is_damaged = false;
             }
         }
-    }
-
-    /// Everything that lies on the disk.
-    pub(super) fn images(&self) -> impl Iterator<Item = &[u8]> {
-        self.files.values().map(|file| file.durable.as_slice())
     }
 
     fn of_folder(&self, folder: Folder) -> impl Iterator<Item = &File> {

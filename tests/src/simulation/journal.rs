@@ -252,6 +252,11 @@ impl Journal {
         (self.sink.waiting(), BUFFERS)
     }
 
+    /// Whether it waits for something to write.
+    pub(super) fn is_resting(&self) -> bool {
+        self.stage == Stage::Resting
+    }
+
     /// Whether a flush is being waited for.
     pub(super) const fn is_syncing(&self) -> bool {
         matches!(self.stage, Stage::Syncing { .. })

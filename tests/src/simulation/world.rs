@@ -1,8 +1,7 @@
 //! The world: one clock, one queue of events, and everybody in it.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use domain::ids::{LinkId, Lsn, NodeId, ShardId};
 use persistence::identity::{Identity, JournalUuid};
@@ -32,6 +31,7 @@ mod carry;
 mod close;
 mod days;
 mod importing;
+mod step;
 mod streams;
 
 use importing::Sealed;
@@ -67,6 +67,8 @@ pub(super) struct World {
     tables: Vec<Table>,
     appliers: Vec<Applier>,
     issuers: Vec<Issuer>,
+    /// Purchases that some issuer has approved.
+    carried_out: BTreeSet<u32>,
     acquirer: Acquirer,
     reconciler: Reconciler,
     administrator: Administrator,
@@ -168,6 +170,7 @@ impl World {
             tables: (0..shards).map(|_| Table::default()).collect(),
             appliers: Vec::new(),
             issuers: (0..issuers).map(|_| Issuer::default()).collect(),
+            carried_out: BTreeSet::new(),
             acquirer: Acquirer::default(),
             reconciler: Reconciler::default(),
             administrator: Administrator::default(),
@@ -281,13 +284,13 @@ impl World {
                     self.happen(event)?;
                 }
             }
-            for shard in &self.shards {
-                shard.check_bounds(&self.plan)?;
-            }
+            self.check_step()?;
             if self.is_calm && self.is_settled() {
                 return self.close();
             }
-            if self.now > self.calm_since.saturating_add(CALM_MS * MS) {
+            // Where nothing is to come, nothing settles any more.
+            let is_over = timer.is_none() && event_at.is_none();
+            if is_over || self.now > self.calm_since.saturating_add(CALM_MS * MS) {
                 return Err(("L2", self.unsettled()));
             }
         }
@@ -417,6 +420,7 @@ impl World {
 
     fn stop(&mut self, for_ms: u64) {
         self.counts.stops += 1;
+        self.ledger.answers.process_stops(self.now, for_ms * MS);
         self.stopped_until = self.now + for_ms * MS;
     }
 
@@ -443,6 +447,7 @@ impl World {
             self.counts.put_off += shard.journal.put_off;
         }
         self.in_mesh = 0;
+        self.ledger.answers.close();
         for wire in &mut self.wires {
             wire.lose(Loss::IssuerEnds);
         }
@@ -507,6 +512,7 @@ impl World {
             shard.check_past(&past, around)
         })?;
         self.in_each(Shard::close_open)?;
+        self.ledger.check_closed()?;
         self.claim_strange();
         for link in (0..LINKS).map(LinkId) {
             if self.wires[usize::from(link.0)].up {
@@ -582,7 +588,8 @@ impl World {
     }
 
     fn apply_later(&mut self) {
-        if !self.shards.is_empty() {
+        let stops = self.driver == Driver::StopsApplying && self.life > 1;
+        if !self.shards.is_empty() && !stops {
             let life = self.life;
             let pause = self.random.between(5, 200) * MS;
             self.later(pause, Event::Apply { life });

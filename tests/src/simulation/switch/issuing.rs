@@ -203,6 +203,9 @@ impl Shard {
             return self.administrative_answered((exchange, stan), said, around);
         }
         match (said.code, id.purpose) {
+            (Some(_), Purpose::Reversal(_)) if self.driver == Driver::DeafToAcknowledgements => {
+                Ok(())
+            }
             (Some(code), Purpose::Reversal(owed)) => {
                 self.give(Input::ReversalResponse { owed, code }, around)
             }

@@ -84,6 +84,9 @@ impl Begin {
         let mut on_record = |_: Lsn, record: &Record<'_>, carriage: Carriage| {
             let id = record.transaction();
             if hidden.contains(&id) {
+                if driver == Driver::LeavesOpen {
+                    fold.add(self.shard(), record, carriage);
+                }
                 return;
             }
             fold.add(self.shard(), record, carriage);
@@ -130,9 +133,12 @@ impl Begin {
         }
     }
 
-    /// A null control hides open intents from the engine, to ask for them again.
+    /// A null control hides open intents from the engine; another one asks for them again.
     fn hidden(&self, asks: &mut Vec<Ask>, around: &mut Around<'_>) -> BTreeSet<TransactionId> {
-        if self.driver != Driver::ResendsAfterRestart {
+        if !matches!(
+            self.driver,
+            Driver::ResendsAfterRestart | Driver::LeavesOpen
+        ) {
             return BTreeSet::new();
         }
         let mut open = BTreeMap::new();
@@ -149,7 +155,9 @@ impl Begin {
         start.cut_short = 0;
         // A refusal shows again in the start itself.
         drop(start.recover(&mut on_record));
-        asks.extend(open.values().map(Ask::again));
+        if self.driver == Driver::ResendsAfterRestart {
+            asks.extend(open.values().map(Ask::again));
+        }
         open.into_keys().collect()
     }
 
@@ -228,7 +236,10 @@ pub(super) fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
         node: NodeId(1),
         shard: begin.identity.shard,
         start: begin.life as u32,
-        transactions_max: bounds.transactions_max as usize,
+        transactions_max: match begin.driver {
+            Driver::BuildsTooWide => 256,
+            _ => bounds.transactions_max as usize,
+        },
         inflight_max: bounds.inflight_max as usize,
         saf_max: bounds.saf_max as usize,
         exceptions_max: 4,
