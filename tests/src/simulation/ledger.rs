@@ -48,6 +48,8 @@ pub(super) struct Ledger {
     pub(super) names_days: bool,
     session: Option<Profile>,
     on_disk: OnDisk,
+    /// Purchases that some issuer has approved.
+    pub(super) carried_out: BTreeSet<u32>,
     pub(super) answers: AnswerBook,
     pub(super) exchanges: ExchangeBook,
     pub(super) replays: u64,

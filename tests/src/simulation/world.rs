@@ -1,7 +1,7 @@
 //! The world: one clock, one queue of events, and everybody in it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap};
 
 use domain::ids::{LinkId, Lsn, NodeId, ShardId};
 use persistence::identity::{Identity, JournalUuid};
@@ -67,8 +67,6 @@ pub(super) struct World {
     tables: Vec<Table>,
     appliers: Vec<Applier>,
     issuers: Vec<Issuer>,
-    /// Purchases that some issuer has approved.
-    carried_out: BTreeSet<u32>,
     acquirer: Acquirer,
     reconciler: Reconciler,
     administrator: Administrator,
@@ -170,7 +168,6 @@ impl World {
             tables: (0..shards).map(|_| Table::default()).collect(),
             appliers: Vec::new(),
             issuers: (0..issuers).map(|_| Issuer::default()).collect(),
-            carried_out: BTreeSet::new(),
             acquirer: Acquirer::default(),
             reconciler: Reconciler::default(),
             administrator: Administrator::default(),
@@ -487,6 +484,7 @@ impl World {
                 life: self.life,
                 identity: self.identity(shard),
                 watermark: (!away).then_some(Lsn(watermark)),
+                behind: self.left_behind(),
                 cut_short,
             };
             let (read, around) = ((&mut fold, &mut past), &mut self.around(&mut events));

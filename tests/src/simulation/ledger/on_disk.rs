@@ -99,8 +99,8 @@ impl Ledger {
         }
     }
 
-    /// Where an issuer may have approved what is told otherwise, it is owed the reversal in the same
-    /// turn.
+    /// Where an issuer may have approved what is told otherwise, it is owed the reversal in the
+    /// same turn.
     pub(super) fn note_owed(&mut self, purchase: u32, record: &Record<'_>) {
         match record {
             Record::Outcome(outcome)

@@ -7,7 +7,6 @@ use persistence::record::{RECORD_BYTES_MAX, encode};
 use persistence::recovery::Found;
 use transaction::carrying::written_at;
 
-use super::start::settings;
 use super::*;
 use crate::simulation::journal::Stop;
 use crate::simulation::ledger::Fold;
@@ -30,7 +29,7 @@ impl Begin {
         around: &mut Around<'_>,
     ) -> Result<Old, NotStarted> {
         let now = around.instant();
-        let mut engine = Engine::new(settings(self, around));
+        let mut engine = self.engine(around);
         let mut records = Vec::new();
         let mut refused = None;
         let (driver, shard) = (self.driver, self.identity.shard.0);

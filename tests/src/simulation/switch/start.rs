@@ -30,6 +30,8 @@ pub(in crate::simulation) struct Begin {
     pub(in crate::simulation) life: u64,
     pub(in crate::simulation) identity: Identity,
     pub(in crate::simulation) watermark: Option<Lsn>,
+    /// What was over then may not have been carried over.
+    pub(in crate::simulation) behind: Option<WallTime>,
     /// How often the power fails between two steps, in permille.
     pub(in crate::simulation) cut_short: u64,
 }
@@ -76,7 +78,7 @@ impl Begin {
     ) -> Result<Shard, NotStarted> {
         let now = around.instant();
         let hidden = self.hidden(asks, around);
-        let mut engine = Engine::new(settings(self, around));
+        let mut engine = self.engine(around);
         let (risk, stand_in) = (risk(), stand_in(around.plan));
         let mut refused = None;
         let driver = self.driver;
@@ -115,6 +117,15 @@ impl Begin {
             shard.places[usize::from(link.0)].stans.go_on_after(stan);
         }
         Ok(Shard { owed_here, ..shard })
+    }
+
+    /// One that knows nothing yet.
+    pub(super) fn engine(&self, around: &Around<'_>) -> Engine {
+        let mut engine = Engine::new(settings(self, around));
+        if let Some(wall) = self.behind {
+            engine.begin_behind(wall);
+        }
+        engine
     }
 
     const fn shard(&self) -> u16 {
@@ -230,7 +241,7 @@ impl Shard {
     }
 }
 
-pub(super) fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
+fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
     let bounds = around.plan.bounds;
     Settings {
         node: NodeId(1),

@@ -78,7 +78,7 @@ impl World {
         }
         let ahead = issuer.ahead.take();
         if let Some(purchase) = issuer.began.take()
-            && !self.carried_out.insert(purchase)
+            && !self.ledger.carried_out.insert(purchase)
         {
             let what = format!("purchase {purchase} is carried out a second time: {message:?}");
             return Err(("S2", what));
