@@ -145,6 +145,7 @@ fn seeds_that_have_shown_a_fault_stay_clean() {
             157,
             "a part of an original was taken back with a completion",
         ),
+        (3_949, "a STAN came again in one second on another shard"),
         (1_855, "a stray answer had the STAN of its own request"),
     ] {
         if let Err(violation) = run_extent(seed, Extent::References) {

@@ -172,6 +172,7 @@ impl Engine {
     fn note_leg(&mut self, leg: &IssuerLeg) {
         let latest = &mut self.replaying().latest;
         latest.insert(leg.link, leg.stan);
+        self.note_ahead(leg);
     }
 
     fn close_replayed(&mut self, handle: Handle) {

@@ -244,7 +244,7 @@ impl Shard {
     }
 
     /// The numbers that recovered legs hold in the parts of other shards: the number of shards was
-    /// changed since they were given out.
+    /// changed since they were given out. With them those that may not come again in this second.
     pub(crate) fn strange_stans(&self) -> Vec<(LinkId, Stan)> {
         let legs = self.engine.busy_legs().map(|(_, leg)| (leg.link, leg.stan));
         let owed = self.engine.owed_reconciliations().filter_map(|owed| {
@@ -255,7 +255,8 @@ impl Shard {
             let place = self.links.all.get(usize::from(link.0));
             place.is_some_and(|place| !place.stans.has(*stan))
         };
-        legs.chain(owed).filter(is_strange).collect()
+        let strange = legs.chain(owed).filter(is_strange);
+        strange.chain(self.engine.stans_ahead()).collect()
     }
 
     /// Claims those of `held` that are of this shard's part: an answer to what they were given out

@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use domain::ResponseCode;
 use domain::ids::Lsn;
-use domain::record::{Record, ReversalCause};
+use domain::record::{Carriage, Record, ReversalCause};
 use domain::request::{Answer, DuplicateKey, Reversal, Transmission};
 use domain::time::Instant;
 
@@ -375,6 +375,16 @@ fn the_number_that_a_link_gave_out_last_is_told() {
         engine.recover(record, rig.now).unwrap();
     }
     assert_eq!(engine.latest_stans().collect::<Vec<_>>(), [legs[1]]);
+    assert_eq!(engine.stans_ahead().count(), 0, "the next one goes on");
+    for (later, ahead) in [(0, legs.as_slice()), (1, &legs[..0])] {
+        let mut engine = Engine::new(settings());
+        let now = rig.now.after(Duration::from_secs(later));
+        for record in &rig.journal {
+            engine.recover_as(record, Carriage::Carried, now).unwrap();
+        }
+        let told: Vec<_> = engine.stans_ahead().collect();
+        assert_eq!(told, ahead, "{later} s later");
+    }
 }
 
 #[test]
