@@ -117,11 +117,13 @@ fn a_listener_has_its_own_words_for_copies_and_reversals() {
     session.send(&request).unwrap();
     assert_eq!(
         next(&mut session),
-        told("0210", "000004", "94"),
+        told("0210", "000004", "09"),
         "in flight"
     );
     link.send(&answered(&second, "00")).unwrap();
     assert_eq!(next(&mut session), told("0210", "000004", "00"));
+    session.send(&request).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000004", "94"));
     scene.close_with(link);
 }
 

@@ -121,7 +121,7 @@ impl Engine {
         match self.known_copy(advice) {
             Known::Nothing => self.take_advice(advice),
             Known::Equal(handle) => self.acknowledge_copy(handle, frame),
-            Known::Other => self.refuse_copy(frame, CopyResult::Conflict),
+            Known::Other => self.refuse_duplicate(frame, CopyResult::Conflict),
             Known::Buried => {
                 self.count(Event::Advice(AdviceResult::Reversed));
                 let code = ResponseCode::APPROVED;

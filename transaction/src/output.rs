@@ -447,7 +447,7 @@ pub enum CopyResult {
     Stored,
     /// It waits for the answer of the transaction in flight.
     Attached,
-    /// Refused by `duplicate_same_content`.
+    /// Refused by `duplicate_same_content`: 94, or 09 in flight.
     Rejected,
     /// Same key, other content: 94 and an alarm.
     Conflict,

@@ -467,6 +467,12 @@ impl Ledger {
         if ask.of.is_advice() {
             return self.acknowledges(ask, answer.code);
         }
+        //= docs/rules.md#D-07
+        let in_flight = answer.code == ResponseCode::IN_PROGRESS;
+        if in_flight && (!self.rejects() || self.told.contains_key(&purchase)) {
+            let what = format!("purchase {purchase} is told to be in flight");
+            return Err(("D-07", what));
+        }
         if answer.code.is_approval() {
             self.check_approval(ask, answer)?;
             self.approved.insert(purchase);

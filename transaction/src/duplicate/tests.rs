@@ -196,6 +196,7 @@ fn d07_a_repeat_before_the_outcome_is_durable_waits_too() {
     assert_eq!((rig.told(10), rig.told(11)), (None, APPROVED));
 }
 
+//= docs/rules.md#D-07
 #[test]
 fn d08_a_duplicate_in_flight_waits_or_is_rejected() {
     let mut rig = in_flight(settings());
@@ -204,9 +205,15 @@ fn d08_a_duplicate_in_flight_waits_or_is_rejected() {
     assert_eq!((rig.told(11), sends(&rig)), (APPROVED, 1));
     let mut rig = in_flight_under(REJECTING);
     rig.request(1, 11);
-    assert_eq!(rig.told(11), DUPLICATE);
+    assert_eq!(rig.told(11), Some(ResponseCode::IN_PROGRESS));
+    rig.auto = Auto::Decide;
     rig.respond(approval());
+    rig.request(1, 12);
+    assert_eq!(rig.told(12), Some(ResponseCode::IN_PROGRESS), "not durable");
+    rig.flush();
     assert_eq!((rig.told(10), sends(&rig)), (APPROVED, 1));
+    rig.request(1, 13);
+    assert_eq!((rig.told(13), sends(&rig)), (DUPLICATE, 1));
 }
 
 #[test]

@@ -22,8 +22,12 @@ impl Engine {
             Decision::Process => self.admit(request),
             Decision::Replay => self.reply_stored(found.handle, frame),
             Decision::Attach => self.attach(found.handle, frame),
-            Decision::Reject => self.refuse_copy(frame, CopyResult::Rejected),
-            Decision::Conflict => self.refuse_copy(frame, CopyResult::Conflict),
+            Decision::Reject => self.refuse_duplicate(frame, CopyResult::Rejected),
+            Decision::RejectInFlight => {
+                let code = ResponseCode::IN_PROGRESS;
+                self.refuse_copy(frame, code, CopyResult::Rejected);
+            }
+            Decision::Conflict => self.refuse_duplicate(frame, CopyResult::Conflict),
             Decision::Reversed => {
                 self.refuse_reversed(request, Event::Copy(CopyResult::Reversed));
             }
@@ -183,9 +187,13 @@ impl Engine {
         self.count(Event::Copy(CopyResult::Attached));
     }
 
-    pub(crate) fn refuse_copy(&mut self, frame: FrameId, result: CopyResult) {
+    pub(crate) fn refuse_duplicate(&mut self, frame: FrameId, result: CopyResult) {
+        self.refuse_copy(frame, ResponseCode::DUPLICATE, result);
+    }
+
+    fn refuse_copy(&mut self, frame: FrameId, code: ResponseCode, result: CopyResult) {
         self.count(Event::Copy(result));
-        let reply = Reply::Code(ResponseCode::DUPLICATE);
+        let reply = Reply::Code(code);
         self.emit(Output::Reply { frame, reply });
     }
 
