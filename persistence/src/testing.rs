@@ -10,6 +10,7 @@ use domain::currency::Currency;
 use domain::ids::{
     AcquirerId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan, TransactionId,
 };
+use domain::message_reason::MessageReason;
 use domain::network::SettlementDate;
 use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
 use domain::reconciliation::{
@@ -84,6 +85,10 @@ impl Dice {
     fn amount(&mut self) -> Amount {
         let currency = Currency::new(self.number::<u16>(999) + 1).unwrap();
         Amount::new(self.below(Amount::MINOR_MAX + 1), currency).unwrap()
+    }
+
+    fn reason(&mut self) -> MessageReason {
+        MessageReason::new(self.number(10_000)).unwrap()
     }
 
     fn stan(&mut self) -> Stan {
@@ -413,6 +418,7 @@ fn saf_owed(dice: &mut Dice, transaction: TransactionId) -> SafOwed {
         ]),
         key: dice.key(),
         replacement: dice.maybe(Dice::amount),
+        reason: dice.maybe(Dice::reason),
     }
 }
 

@@ -13,13 +13,14 @@ use std::time::Duration;
 use domain::code_map::CodeMap;
 use domain::currency::{Currency, Exponents};
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, NodeId, RouteId};
+use domain::message_reason::MessageReason;
 use domain::pan::PanToken;
 use domain::profile::{Profile, ReversalAnswer, SameContent};
 use domain::reconciliation::ReconSign;
 use domain::{Amount, ResponseCode};
 use iso8583::header::HeaderBytes;
 use iso8583::keep_alive::Answers;
-use iso8583::translate::{NetworkCodes, ReversalForm};
+use iso8583::translate::{NetworkCodes, ReasonField, ReversalForm};
 use iso8583::{Dialect, Framing, Header, Mti};
 use risk_inline::list::Bin;
 use router::links::EjectionPolicy;
@@ -134,6 +135,8 @@ pub struct StandIn {
     pub accounts_max: usize,
     /// A request with a PIN block is approved although nobody has looked at it.
     pub pin_unchecked: bool,
+    /// Why the advice of such an approval is sent: 1003 or 1006.
+    pub reason: MessageReason,
 }
 
 /// This machine.
@@ -387,6 +390,8 @@ pub struct Wire {
     pub codes: Arc<CodeMap>,
     /// Currencies that it counts in other units than ISO 4217.
     pub exponents: Arc<Exponents>,
+    /// Where its messages say why they were sent; `None` where they do not.
+    pub reason_field: Option<ReasonField>,
 }
 
 /// Who is asked.

@@ -277,6 +277,7 @@ impl Keyring {
             token: pan.map(|pan| self.token(pan)),
             amount: fields.amount,
             replacement: fields.replacement,
+            reason: None,
             profile: Profile::PLAIN,
             answered: ReversalAnswer::WhenOwed,
         }

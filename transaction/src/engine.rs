@@ -395,6 +395,7 @@ impl Engine {
             replacement: entry
                 .replacement
                 .and_then(|minor| Amount::new(minor, currency).ok()),
+            reason: entry.reason,
             cause,
             attempts: entry.attempts,
         })
@@ -552,6 +553,7 @@ impl Engine {
             cause,
             key: owed.key,
             replacement: owed.replacement.and_then(amount),
+            reason: owed.reason,
         })
     }
 

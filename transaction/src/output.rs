@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use domain::ids::{AuthorisationId, IssuerId, Lsn};
+use domain::message_reason::MessageReason;
 use domain::reconciliation::Verdict;
 use domain::record::{
     AdviceOrigin, Completed, Operation, OutcomeKind, OwedKind, RefusalReason, ReversalCause,
@@ -308,7 +309,9 @@ pub struct OwedReversal {
     pub decided: WallTime,
     /// The amount that stays; `None` reverses all.
     pub replacement: Option<Amount>,
-    /// Why.
+    /// Why, where an acquirer has said so.
+    pub reason: Option<MessageReason>,
+    /// Why, as the switch sees it.
     pub cause: ReversalCause,
     /// Transmissions so far.
     pub attempts: u32,

@@ -254,11 +254,13 @@ impl Engine {
         let what = Requested {
             key: owed.key,
             replacement: owed.replacement.map(Amount::minor),
+            reason: owed.reason,
             waits: None,
         };
         let mut entry = SafEntry::new(found, leg.issuer, Owed::Reversal(owed.cause));
         entry.key = what.key;
         entry.replacement = what.replacement;
+        entry.reason = what.reason;
         entry.decided = owed.decided;
         entry.follows = !is_of_answered(owed.cause);
         self.promise_again(entry, &[])?;

@@ -331,6 +331,7 @@ fn requested(reversal: &Reversal) -> Requested {
             .replacement
             .map(Amount::minor)
             .filter(|minor| *minor > 0),
+        reason: reversal.reason,
         waits: None,
     }
 }

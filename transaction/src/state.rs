@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use domain::ResponseCode;
 use domain::ids::{AuthorisationId, IssuerId};
+use domain::message_reason::MessageReason;
 use domain::record::{Completed, RefusalReason};
 use domain::request::{Answer, DuplicateKey, FrameId, IssuerLeg};
 
@@ -166,6 +167,8 @@ pub(crate) struct Requested {
     pub(crate) key: DuplicateKey,
     /// Minor units that stay; `None` takes all back.
     pub(crate) replacement: Option<u64>,
+    /// Why, where its acquirer has said so.
+    pub(crate) reason: Option<MessageReason>,
     /// The frame that waits for the issuer's answer to it.
     pub(crate) waits: Option<FrameId>,
 }

@@ -131,6 +131,7 @@ fn outcome(stan: u32, kind: OutcomeKind, code: &[u8; 2]) -> Record<'static> {
 
 fn owed(stan: u32) -> Record<'static> {
     Record::SafOwed(SafOwed {
+        reason: None,
         transaction: transaction(stan),
         decided: NOW,
         cause: ReversalCause::Timeout,

@@ -599,6 +599,7 @@ impl Ask {
             token: (!vague).then_some(facts.account.token),
             amount: kes(amount),
             replacement: stays.map(kes),
+            reason: None,
             profile,
             answered: ReversalAnswer::WhenOwed,
         })

@@ -456,6 +456,7 @@ impl Workload {
             cause,
             key: DuplicateKey::default(),
             replacement,
+            reason: None,
         })
     }
 

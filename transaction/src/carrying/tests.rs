@@ -197,6 +197,7 @@ fn told(engine: &Engine, index: u32, own: &crate::transaction::Transaction) -> S
             );
             let rest = (
                 entry.replacement,
+                entry.reason,
                 entry.decided,
                 entry.found,
                 entry.attempts,

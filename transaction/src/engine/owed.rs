@@ -21,6 +21,7 @@ impl Engine {
         let nobody = Requested {
             key: DuplicateKey(0),
             replacement: None,
+            reason: None,
             waits: None,
         };
         self.owe_requested(handle, cause, nobody);
@@ -40,6 +41,7 @@ impl Engine {
         let mut entry = SafEntry::new(handle, leg.issuer, Owed::Reversal(cause));
         entry.key = what.key;
         entry.replacement = what.replacement;
+        entry.reason = what.reason;
         entry.waits = what.waits;
         entry.follows = follows;
         entry.decided = decided;

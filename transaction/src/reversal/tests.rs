@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::vec::Vec;
 
 use domain::bytes::Text;
+use domain::message_reason::MessageReason;
 use domain::pan::PanToken;
 use domain::profile::UnknownOriginal;
 use domain::record::{OutcomeKind, Record, ReversalCause, SafResult};
@@ -296,6 +297,33 @@ fn v05_a_partial_one_keeps_what_stays() {
     assert_eq!(rig.told(20), INVALID_AMOUNT);
     rig.respond(approval());
     assert_eq!(rig.told(10), APPROVED);
+}
+
+/// V-14: whether it comes before or behind the answer, and after a restart.
+//= docs/rules.md#V-14
+#[test]
+fn why_an_acquirer_reverses_is_kept_as_long_as_it_is_owed() {
+    let reason = MessageReason::new(4006).ok();
+    for (in_flight, reason) in [(false, reason), (true, reason), (false, None)] {
+        let mut rig = Rig::new(Auto::Flush);
+        rig.request(1, 10);
+        let said = Reversal {
+            reason,
+            ..partial(20, 6_000)
+        };
+        if in_flight {
+            give(&mut rig, said);
+            rig.respond(approval());
+        } else {
+            rig.respond(approval());
+            give(&mut rig, said);
+        }
+        let owed = |rig: &Rig| rig.engine.reversal(rig.reversal_sent().0).unwrap();
+        assert_eq!(owed(&rig).reason, reason);
+        rig.restart(rig.journal.len()).unwrap();
+        assert_eq!(owed(&rig).reason, reason);
+        assert_eq!(rig.reversal_sent().1, Transmission::Repeat);
+    }
 }
 
 /// Reversed in part while sent: 60.00 of 100.00 stays.
