@@ -268,7 +268,8 @@ async fn totals_that_differ_are_listed_with_what_differs() {
                 ids[0],
                 "out_of_balance",
                 1,
-                "acquirer %: 2024-10-04 %DE11 000042; other figures in DE88; ours: DE76 1, DE88 1500",
+                "acquirer %: 2024-10-04 %DE11 000042; other figures in DE88; \
+                 ours: DE76 1, DE88 1500",
             ),
             (ids[1], "out_of_balance", 3, "%; sent 3 times"),
             (ids[2], "reconciliation_refused", 5, "%; sent 3 times"),

@@ -1,6 +1,7 @@
 //! The further fields of an issuer's answer, as `domain::request::Answer::fields` lays them out:
 //! for each one byte field number, two bytes big-endian length, the value. Those of an issuer
-//! of 1993 begin with field 0, which says so. Those of an advice have its message reason as field 1.
+//! of 1993 begin with field 0, which says so. Those of an advice have its message reason as field
+//! 1.
 
 use domain::message_reason::MessageReason;
 use domain::request::Answer;
