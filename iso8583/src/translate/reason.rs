@@ -7,7 +7,7 @@ use crate::class::Class;
 use crate::composite::Composite;
 use crate::dialect::Dialect;
 use crate::error::WriteError;
-use crate::field::Length;
+use crate::field::{Length, Sensitivity};
 use crate::message::MessageRef;
 use crate::mti::Version;
 use crate::writer::Writer;
@@ -42,7 +42,9 @@ impl ReasonField {
         let names_original = dialect.version() == Version::Iso1993 && number == 56;
         let holds = dialect.field(number).is_some_and(|row| {
             let is_text = matches!(row.class, Class::N | Class::An | Class::Ans);
-            is_text && row.composite == Composite::Opaque && row.has_length(4)
+            // What is read here is journaled: never where a verification value may stand.
+            let is_public = row.sensitivity == Sensitivity::Public;
+            is_text && is_public && row.composite == Composite::Opaque && row.has_length(4)
         });
         let may_be = Self::NUMBERS.contains(&number) && !names_original;
         (holds && may_be).then_some(Self(number))

@@ -21,8 +21,12 @@ use crate::translate::{
 
 /// A network that has its reasons in DE60.
 fn sixty() -> &'static Dialect {
+    sixty_seen_as(Sensitivity::Public)
+}
+
+fn sixty_seen_as(sensitivity: Sensitivity) -> &'static Dialect {
     let base = Dialect::ISO87_ASCII;
-    let named = FieldSpec::new(60, "advice reason", Class::N, Length::lll(4));
+    let named = FieldSpec::new(60, "advice reason", Class::N, Length::lll(4)).seen_as(sensitivity);
     let rows = base
         .rows()
         .map(|row| if row.number == 60 { named } else { *row });
@@ -69,6 +73,7 @@ fn an_endpoint_names_only_what_holds_four_digits() {
     check(Dialect::ISO87_ASCII, 56, true);
     check(Dialect::ISO87_ASCII, 60, false);
     check(sixty(), 60, true);
+    check(sixty_seen_as(Sensitivity::Sad), 60, false);
     check(Dialect::ISO87_ASCII, 48, false);
     check(Dialect::ISO93_ASCII, 25, true);
     check(Dialect::ISO93_ASCII, 56, false);
