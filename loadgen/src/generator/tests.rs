@@ -26,7 +26,7 @@ impl Bench {
         let mut scenario = Scenario::built_in().unwrap();
         for item in &mut scenario.items {
             item.repeat.share = repeat;
-            item.reverse.share = reverse;
+            item.reverse.follow.share = reverse;
         }
         let share = Share {
             thread: 0,

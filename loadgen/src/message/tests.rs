@@ -21,8 +21,7 @@ fn draft() -> Draft {
             amount: *b"000000012345",
             transmitted: *b"0115101500",
             stan: *b"000042",
-            local_time: *b"131500",
-            local_date: *b"0115",
+            local: *b"260115131500",
             institution: InstitutionId::new("DE32", b"628123").unwrap(),
             rrn: *b"601510000042",
             terminal: *b"KE000007",
@@ -33,6 +32,8 @@ fn draft() -> Draft {
         place: *b"BARAKA SUPERMARKET       NAIROBI      KE",
         chip: Some(99),
         track2: true,
+        authorisation: None,
+        completes: None,
     }
 }
 
@@ -75,9 +76,8 @@ fn a_reversal_names_its_original() {
             stan: *b"000043",
             ..draft.echo
         },
-        original_mti: draft.mti,
-        original_stan: draft.echo.stan,
-        original_transmitted: draft.echo.transmitted,
+        original: Original::of(draft.mti, &draft.echo),
+        stays: None,
         category: draft.category,
     };
     let mut frame = Vec::new();

@@ -16,7 +16,7 @@ fn config(address: std::net::SocketAddr, rate: f64, duration: Duration) -> RunCo
     let mut scenario = Scenario::built_in().unwrap();
     for item in &mut scenario.items {
         item.repeat.share = 0.0;
-        item.reverse.share = 0.0;
+        item.reverse.follow.share = 0.0;
     }
     config.scenario = Arc::new(scenario);
     config.connections = 4;

@@ -164,6 +164,7 @@ fn ack(stan: u32, code: Option<&[u8; 2]>) -> Ack {
         amount: amount(stan),
         at: NOW,
         original: None,
+        stays: 0,
     }
 }
 
