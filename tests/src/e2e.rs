@@ -10,6 +10,7 @@ mod http;
 mod load;
 pub mod memory;
 pub mod missing;
+pub mod mix;
 mod node;
 pub mod proxy;
 pub mod scene;
