@@ -118,7 +118,7 @@ impl AckLog {
             at.as_bytes(),
             original_stan,
             original_time,
-            stays.map_or(b"-", |stays| trimmed(stays)),
+            stays.map_or(&b"-"[..], trimmed),
         ];
         for word in words {
             self.buffer.extend_from_slice(word);

@@ -239,6 +239,7 @@ const AMOUNT_MAX: u64 = 99_999_999_999;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use iso8583::mti::Function;
     use std::collections::HashSet;
 
     fn traffic(thread: u32, seed: u64) -> Traffic {
@@ -276,6 +277,40 @@ mod tests {
                 assert!(!echo.amount.iter().all(|digit| *digit == b'0'));
             }
         }
+    }
+
+    #[test]
+    fn the_mix_draws_completions_below_what_they_complete_and_reversals_in_part() {
+        let scenario = Arc::new(Scenario::mixed().unwrap());
+        let mut traffic = Traffic::new(scenario, 0, 1, 42);
+        let drawn = draw(&mut traffic, 20_000);
+        let (mut advices, mut asks, mut completions, mut parts) = (0, 0, 0, 0);
+        let mut seen = HashSet::new();
+        for one in &drawn {
+            let echo = &one.draft.echo;
+            assert!(seen.insert((echo.terminal, echo.stan)));
+            assert_eq!(
+                one.draft.authorisation.is_some(),
+                one.draft.mti.function() == Function::Advice
+            );
+            match &one.follow_up {
+                Some(Planned::Completion { draft, .. }) => {
+                    completions += 1;
+                    asks += u32::from(draft.mti == Mti::FINANCIAL_COMPLETION);
+                    assert!(draft.echo.amount <= echo.amount && draft.echo.amount > [b'0'; 12]);
+                    assert_eq!(draft.completes.unwrap().stan, echo.stan);
+                    assert!(seen.insert((echo.terminal, draft.echo.stan)));
+                }
+                Some(Planned::Reversal { stays, stan, .. }) => {
+                    parts += u32::from(stays.is_some_and(|stays| stays < echo.amount));
+                    assert!(seen.insert((echo.terminal, *stan)));
+                }
+                Some(Planned::Repeat { .. }) | None => {}
+            }
+            advices += u32::from(one.draft.mti.function() == Function::Advice);
+        }
+        assert!(completions > 2_500 && advices > 1_800 && parts > 400);
+        assert!(asks * 3 < completions && asks > 300);
     }
 
     #[test]

@@ -25,6 +25,8 @@ use crate::issuer::Effect;
 use crate::issuer::book::EffectKind;
 use crate::trace_id::TraceId;
 
+mod mix;
+
 const NOW: WallTime = WallTime::from_unix_millis(1_768_472_100_000);
 
 fn id(stan: u32) -> TraceId {
