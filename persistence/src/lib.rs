@@ -17,6 +17,7 @@ extern crate alloc;
 #[cfg(feature = "applier")]
 pub mod applier;
 pub mod batch;
+pub mod checkpoint;
 pub mod crash;
 pub mod error;
 #[cfg(feature = "kafka")]

@@ -27,6 +27,7 @@ use crate::crypto::{CryptoError, Keyring};
 use crate::echo::EchoReader;
 use crate::endpoint::issuer_wires;
 use crate::mesh;
+use crate::shard::checkpoint;
 use crate::shard::exchange;
 use crate::shard::import;
 use crate::shard::setup::{self, ShardSeed};
@@ -124,12 +125,16 @@ pub fn serve(config: Config, options: &ServeOptions) -> Result<(), ServeError> {
     drop(report);
     await_listening(&reports, &shared, &mut manifest)?;
     drop(reserved);
+    let maker = checkpoint::start(config, &shared, manifest)?;
     await_links(config, shared.node());
     ready(config, options, &addresses, control.address())?;
     for executor in executors {
         join(executor)?;
     }
+    // The lock of the journal's directory, until the last reader is done.
+    let manifest = maker.finish();
     control.finish();
+    drop(manifest);
     tracing::info!("drained");
     Ok(())
 }

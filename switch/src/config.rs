@@ -207,8 +207,10 @@ pub struct Journal {
     pub segment_bytes: u64,
     /// Bytes that one shard's segments may use.
     pub bytes_max: u64,
-    /// How long an earlier generation is kept at least, when nobody needs it.
+    /// How long segments and earlier generations are kept at least, when nobody needs them.
     pub retention: Duration,
+    /// New journal of a shard after which it gets a checkpoint.
+    pub checkpoint_bytes: u64,
     /// Longest wait for more records before a batch is written; zero writes at once.
     pub batch_wait: Duration,
     /// Accept file systems that were not tested for durability.

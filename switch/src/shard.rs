@@ -11,6 +11,7 @@ mod advising;
 pub(crate) mod asking;
 pub(crate) mod awaiting;
 mod build;
+pub(crate) mod checkpoint;
 pub(crate) mod exchange;
 pub(crate) mod import;
 mod intake;

@@ -13,7 +13,7 @@ use domain::request::{Facts, IssuerLeg, Trace};
 use domain::response_code::ResponseCode;
 use hashbrown::HashMap;
 use persistence::identity::Identity;
-use persistence::reader::UpTo;
+use persistence::reader::{KnownReader, UpTo, list};
 use persistence::{Manifest, ShardReader};
 
 use crate::trace_id::TraceId;
@@ -300,7 +300,8 @@ fn read_shards(root: &Path, mut take: impl FnMut(&Record<'_>)) -> Result<Vec<(u1
     Ok(all)
 }
 
-/// What was carried over was taken where it happened.
+/// What was carried over was taken where it happened; where that was retired, from the checkpoint
+/// that stands for it.
 fn read_shard(
     root: &Path,
     identity: Identity,
@@ -309,9 +310,40 @@ fn read_shard(
 ) -> Result<Lsn> {
     let (generation, shard) = (identity.generation, identity.shard);
     let damaged = || format!("shard {shard} of generation {generation} cannot be read");
+    let segments = list(root, &identity).with_context(damaged)?;
+    if segments.first().is_some_and(|first| first.number > 1) {
+        return read_known(root, identity, up_to, take).with_context(damaged);
+    }
     let mut reader = ShardReader::of(root, identity, Lsn::ZERO);
     let mut last = Lsn::ZERO;
     while let Some(entry) = reader.next(up_to).with_context(damaged)? {
+        last = entry.lsn;
+        if !entry.carriage.is_carried() {
+            take(&entry.record);
+        }
+    }
+    Ok(last)
+}
+
+/// What a start would read: of what was over and is forgotten nothing is left.
+fn read_known(
+    root: &Path,
+    identity: Identity,
+    up_to: UpTo,
+    take: &mut impl FnMut(&Record<'_>),
+) -> Result<Lsn> {
+    let mut reader = KnownReader::open(root, identity)?;
+    let covered = reader.covered().copied();
+    let mut left = covered.map_or(0, |covered| covered.records);
+    let mut last = covered.map_or(Lsn::ZERO, |covered| {
+        Lsn(covered.next_lsn.0.saturating_sub(1))
+    });
+    while let Some(entry) = reader.next(up_to)? {
+        if left > 0 {
+            left -= 1;
+            take(&entry.record);
+            continue;
+        }
         last = entry.lsn;
         if !entry.carriage.is_carried() {
             take(&entry.record);

@@ -1,5 +1,6 @@
 //! The running journal on a real disk.
 
+mod checkpoints;
 mod faults;
 mod recovery;
 mod space;

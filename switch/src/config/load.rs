@@ -290,6 +290,7 @@ fn journal(section: Section<'_>, state_dir: &Path) -> Journal {
         segment_bytes: section.number("segment_bytes", 8 << 20..=1 << 30, 64 << 20),
         bytes_max: section.number("bytes_max", 32 << 20..=1 << 50, 16 << 30),
         retention: section.seconds("retention_s", 0..=31_536_000, 86_400),
+        checkpoint_bytes: section.number("checkpoint_bytes", 8 << 20..=1 << 50, 1 << 30),
         batch_wait: section.micros("batch_wait_us", 0..=100_000, 0),
         allow_any_filesystem: section.flag("allow_any_filesystem", false),
     };

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::ids::{LinkId, Lsn, ShardId, Stan};
 use domain::record::{Carriage, Record};
@@ -10,13 +11,14 @@ use domain::request::IssuerLeg;
 use domain::time::{Instant, WallTime};
 use persistence::crash::{self, Step};
 use persistence::error::JournalError;
-use persistence::journal::{Journal, JournalSettings, Waiter};
+use persistence::journal::{Journal, JournalSettings, Retirer, Waiter};
 use risk_inline::RiskEngine;
 use router::Router;
 use transaction::Engine;
 
 use super::build::{engine_settings, issuer_policies, link_table, risk_policy};
 use super::exchange::{Counters, Exchange, ExchangeEnds};
+use super::import::left_behind;
 use super::replay::Replay;
 use super::standing_in::StandInState;
 use super::{Event, Shard, Work};
@@ -90,7 +92,6 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     )
     .await?;
     let Counters { risk, stand_in } = exchange.end().await;
-    seed.shared.set_first_lsn(journal.first_lsn());
     seed.shared.set_position(journal.position());
 
     let table = Arc::clone(&config.route_table);
@@ -152,6 +153,7 @@ async fn recover_state(
 ) -> Result<Recovery, ServeError> {
     let settings = engine_settings(config, id, shards, start, wall_at_zero(wall, now));
     let mut engine = Engine::with_windows(settings, &config.windows());
+    let behind = behind.max(left_behind(&journal.root, &journal.identity)?);
     if let Some(wall) = behind {
         engine.begin_behind(wall);
     }
@@ -168,7 +170,9 @@ async fn recover_state(
     let (mut engine, exchange) = replay.end()?;
     keyring.add_wrapped(&recovered.wrapped_keys)?;
     engine.resume_at(recovered.next_lsn);
-    tracing::info!(shard = %id, records = recovered.records, "journal recovered");
+    let covered = recovered.covered;
+    let carried = covered.map_or(0, |covered| covered.records);
+    tracing::info!(shard = %id, records = recovered.records, carried, "journal recovered");
     Ok(Recovery {
         engine,
         exchange,
@@ -212,6 +216,8 @@ impl Shard {
 
     fn start_tasks(&self, start: u32) {
         glommio::spawn_local(tell_durable(self.journal.waiter(), self.inbox.clone())).detach();
+        let retired = retire(self.journal.retirer(), Arc::clone(&self.shared));
+        glommio::spawn_local(retired).detach();
         for (issuer, wire) in self.config.issuers.iter().zip(&self.wires) {
             let budget = Rc::new(ConnectBudget::new(CONNECTS_MAX));
             for link in issuer.link_ids() {
@@ -342,6 +348,34 @@ async fn tell_durable(waiter: Waiter, inbox: Inbox) {
         }
     }
 }
+
+/// Removes the segments that the control plane lets go, until the journal ends. What cannot be
+/// removed is tried again; the journal lives.
+async fn retire(retirer: Retirer, shared: Arc<ShardShared>) {
+    while !retirer.has_ended() {
+        glommio::timer::sleep(RETIRE_EVERY).await;
+        let keep_from = shared.marks.keep_from();
+        if keep_from <= retirer.first_lsn() {
+            continue;
+        }
+        match retirer.retire(keep_from).await {
+            Ok(0) => {}
+            Ok(count) => {
+                shared.marks.count_retired(count);
+                let first = retirer.first_lsn();
+                let shard = shared.id;
+                tracing::info!(%shard, count, %first, "segments of the journal retired");
+            }
+            Err(error) => {
+                let error = persistence::error::chain(&error);
+                tracing::warn!(shard = %shared.id, %error, "a segment cannot be retired");
+            }
+        }
+    }
+}
+
+/// How often the shard looks whether segments may go.
+const RETIRE_EVERY: Duration = Duration::from_millis(500);
 
 /// A recovered leg with the link that holds its STAN in this start. A leg that no link of its
 /// issuer holds gets a number that no link has: its reversal goes over any link of the issuer.
