@@ -142,6 +142,10 @@ pub enum Driver {
     ReversesWhereNamed,
     /// Looks for what a completion request means only where its own STAN leads.
     CompletesWhereNamed,
+    /// Leaves what is owed out of checkpoints.
+    OmitsOwed,
+    /// Removes segments that a checkpoint covers, whatever PostgreSQL lacks.
+    RetiresUnread,
 }
 
 /// How much of the world takes part: each has what is above it too. Seeds that have shown a fault
@@ -162,11 +166,13 @@ pub enum Extent {
     Administrative,
     /// Originals that are found by DE37, DE41 and DE42.
     References,
+    /// Checkpoints, and segments that go behind them.
+    Checkpoints,
 }
 
 impl Extent {
     /// All that a seed draws.
-    pub const WHOLE: Self = Self::References;
+    pub const WHOLE: Self = Self::Checkpoints;
 }
 
 /// Whether every event is to be printed.

@@ -78,6 +78,8 @@ fn every_promise_holds_in_every_seed() {
         ("changes of the number of shards", sum.seen.dealt_anew, 50),
         ("changes that were cut short", sum.seen.dealt_in_part, 5),
         ("records that were carried over", sum.seen.carried, 1_000),
+        ("checkpoints", sum.seen.checkpoints, 100),
+        ("segments behind checkpoints", sum.seen.retired, 50),
     ]);
     check_practice(&sum);
 }
@@ -324,6 +326,16 @@ fn a_past_that_is_counted_as_the_present_is_caught() {
 #[test]
 fn a_past_that_is_counted_for_each_candidate_is_caught() {
     caught(Driver::CountsPastTwice, &["R-14"]);
+}
+
+#[test]
+fn a_checkpoint_without_what_is_owed_is_caught() {
+    caught(Driver::OmitsOwed, &["S1", "S3", "sum", "carried"]);
+}
+
+#[test]
+fn a_segment_that_goes_before_postgresql_has_it_is_caught() {
+    caught(Driver::RetiresUnread, &["recovery", "L2"]);
 }
 
 #[test]

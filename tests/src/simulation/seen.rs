@@ -155,4 +155,8 @@ seen! {
     dealt_too_small,
     /// Records that were carried over.
     carried,
+    /// Checkpoints that were made.
+    checkpoints,
+    /// Segments that went behind them.
+    retired,
 }

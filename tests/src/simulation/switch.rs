@@ -4,6 +4,7 @@
 mod act;
 mod administering;
 mod advising;
+mod checkpointing;
 mod importing;
 mod issuing;
 mod locating;

@@ -23,7 +23,7 @@ use transaction::{Handle, OlderQuery, OwedId};
 
 use super::administering::Administrative;
 pub(super) use super::content::{Content, Loss, Way};
-pub(super) use super::event::{Alarm, Event, Inside};
+pub(super) use super::event::{Alarm, Event, Inside, Stage};
 use super::reconciling::{BookMessage, Reckoned};
 use super::switch::Located;
 

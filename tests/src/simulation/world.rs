@@ -29,6 +29,7 @@ use super::{Driver, Extent, Report, Violation};
 
 mod administering;
 mod carry;
+mod checkpoints;
 mod close;
 mod days;
 mod importing;
@@ -96,6 +97,9 @@ const ADMINISTERING: u64 = 0x0600;
 /// The same of references.
 const REFERENCES: u64 = 0xDE37;
 
+/// The same of checkpoints.
+const CHECKPOINTS: u64 = 0xC4EC;
+
 /// Calm has this long to settle everything.
 const CALM_MS: u64 = 1_200_000;
 
@@ -114,34 +118,7 @@ fn identity(generation: u32, shard: u16, shards: u16) -> Identity {
 impl World {
     pub(super) fn new(seed: u64, driver: Driver, focus: Option<Focus>, extent: Extent) -> Self {
         let mut random = Random::new(seed);
-        let mut plan = Plan::draw(&mut random);
-        if let Some(focus) = focus {
-            plan.focus(focus);
-        }
-        if focus.is_none() && extent >= Extent::Advices {
-            plan.draw_advices(&mut Random::new(!seed));
-            plan.draw_owed_first(seed);
-        }
-        if focus.is_none() && extent >= Extent::Days {
-            plan.draw_days(&mut Random::new(seed.rotate_left(32) ^ DAYS));
-        }
-        if focus.is_none() && extent >= Extent::Shards {
-            plan.draw_shards(&mut Random::new(seed.rotate_left(32) ^ SHARDS));
-        }
-        if focus.is_none() && extent >= Extent::Switches {
-            plan.switches = Switches::draw(&mut Random::new(seed.rotate_left(16) ^ DAYS));
-        }
-        if focus.is_none() && extent >= Extent::Administrative {
-            plan.draw_administering(&mut Random::new(seed.rotate_left(16) ^ ADMINISTERING));
-        }
-        if focus.is_none() && extent >= Extent::References {
-            plan.draw_references(&mut Random::new(seed.rotate_left(16) ^ REFERENCES));
-        }
-        if driver == Driver::KeepsHalfFrames {
-            plan.administering = None;
-            plan.link_flaps = 60;
-            plan.lines = Some(Lines::in_pieces(&mut random));
-        }
+        let plan = Self::plan(seed, driver, (focus, extent), &mut random);
         let issuers = usize::from(ISSUERS);
         let (shards, switches) = (plan.shards, plan.switches);
         let mut world = Self {
@@ -181,6 +158,47 @@ impl World {
         };
         world.schedule_faults();
         world
+    }
+
+    /// Which faults there are: each part of the world draws them from a source of its own.
+    fn plan(
+        seed: u64,
+        driver: Driver,
+        (focus, extent): (Option<Focus>, Extent),
+        random: &mut Random,
+    ) -> Plan {
+        let mut plan = Plan::draw(random);
+        if let Some(focus) = focus {
+            plan.focus(focus);
+        }
+        if focus.is_none() && extent >= Extent::Advices {
+            plan.draw_advices(&mut Random::new(!seed));
+            plan.draw_owed_first(seed);
+        }
+        if focus.is_none() && extent >= Extent::Days {
+            plan.draw_days(&mut Random::new(seed.rotate_left(32) ^ DAYS));
+        }
+        if focus.is_none() && extent >= Extent::Shards {
+            plan.draw_shards(&mut Random::new(seed.rotate_left(32) ^ SHARDS));
+        }
+        if focus.is_none() && extent >= Extent::Switches {
+            plan.switches = Switches::draw(&mut Random::new(seed.rotate_left(16) ^ DAYS));
+        }
+        if focus.is_none() && extent >= Extent::Administrative {
+            plan.draw_administering(&mut Random::new(seed.rotate_left(16) ^ ADMINISTERING));
+        }
+        if focus.is_none() && extent >= Extent::References {
+            plan.draw_references(&mut Random::new(seed.rotate_left(16) ^ REFERENCES));
+        }
+        if focus.is_none() && extent >= Extent::Checkpoints {
+            plan.draw_checkpoints(&mut Random::new(seed.rotate_left(16) ^ CHECKPOINTS));
+        }
+        if driver == Driver::KeepsHalfFrames {
+            plan.administering = None;
+            plan.link_flaps = 60;
+            plan.lines = Some(Lines::in_pieces(random));
+        }
+        plan
     }
 
     pub(super) fn run(mut self) -> Result<Report, Violation> {
@@ -245,6 +263,7 @@ impl World {
         }
         self.schedule_days(end);
         self.schedule_administering(end);
+        self.schedule_checkpoints(end);
         self.later(end, Event::Calm);
     }
 
@@ -372,6 +391,7 @@ impl World {
                 connection,
                 message,
             } => return self.say((link, connection), message),
+            Event::Checkpoint { shard, stage } => self.of_checkpoints(shard, stage),
             Event::Inside { life, shard, event } if life == self.life => {
                 return self.in_shard(shard, |shard, around| shard.inside(event, around));
             }
@@ -471,7 +491,7 @@ impl World {
             return Ok(());
         }
         let mut events = Vec::new();
-        let (mut fold, mut past) = (self.forgotten.clone(), Past::default());
+        let (mut fold, mut past) = (self.left_out(), Past::default());
         let mut asks = Vec::new();
         let mut shards = Vec::new();
         for shard in 0..self.plan.shards {

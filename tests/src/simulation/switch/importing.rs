@@ -31,6 +31,9 @@ impl Begin {
     ) -> Result<Old, NotStarted> {
         let now = around.instant();
         let mut engine = Engine::new(settings(self, around));
+        if let Some(wall) = self.left_behind(around) {
+            engine.begin_behind(wall);
+        }
         let mut records = Vec::new();
         let mut refused = None;
         let (driver, shard) = (self.driver, self.identity.shard.0);

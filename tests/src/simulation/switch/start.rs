@@ -19,6 +19,7 @@ use transaction::settings::{BeforeLive, Chunks, OutsideWindow, SafPolicy};
 
 use super::past::{Past, WINDOW};
 use super::*;
+use crate::simulation::disk::folder;
 use crate::simulation::journal::{Start, Stop};
 use crate::simulation::ledger::{DEADLINE_MS, Fold};
 use crate::simulation::reconciling::parties;
@@ -77,6 +78,9 @@ impl Begin {
         let now = around.instant();
         let hidden = self.hidden(asks, around);
         let mut engine = Engine::new(settings(self, around));
+        if let Some(wall) = self.left_behind(around) {
+            engine.begin_behind(wall);
+        }
         let (risk, stand_in) = (risk(), stand_in(around.plan));
         let mut refused = None;
         let driver = self.driver;
@@ -116,6 +120,12 @@ impl Begin {
 
     const fn shard(&self) -> u16 {
         self.identity.shard.0
+    }
+
+    /// Of what was over then the checkpoint that is read may lack some.
+    pub(super) fn left_behind(&self, around: &Around<'_>) -> Option<WallTime> {
+        let checkpoint = around.disk.checkpoint(folder(&self.identity));
+        checkpoint?.covered.left_behind
     }
 
     pub(super) fn recovery<'a>(&self, around: &'a mut Around<'_>) -> Start<'a> {

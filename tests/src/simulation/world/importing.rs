@@ -74,7 +74,7 @@ impl World {
     fn deal_anew(&mut self, shards: u16, cut_short: u64) -> Result<(), Failed> {
         let cut_short = cut_short.min(CUT_SHORT_MAX);
         let (old, new) = (self.generation, self.generation + 1);
-        let forgotten = self.forgotten.clone();
+        let forgotten = self.left_out();
         let mut before = self.read_all(old, self.plan.shards, forgotten, cut_short)?;
         // What was told has survived so far.
         let survived = self.ledger.survived(before.fold.clone());
@@ -85,7 +85,7 @@ impl World {
             let made = begin.make(&mut self.around(&mut Vec::new()));
             journals.push(made.map_err(|stop| Failed::Stop((new, shard), stop))?);
         }
-        let mut forgotten = self.forgotten.clone();
+        let mut forgotten = self.left_out();
         let carried = self.carry_over(&mut before, &mut journals, &mut forgotten)?;
         let after = self.read_all(new, shards, forgotten.clone(), cut_short)?;
         let mut engines = after.shards;
@@ -253,7 +253,7 @@ impl World {
     pub(super) fn fall_back(&mut self) {
         let sealed = self.sealed.iter_mut().map(|sealed| &mut sealed.table);
         for table in self.tables.iter_mut().chain(sealed) {
-            table.fall_back(self.random.below(40));
+            table.fall_back(self.random.below(checkpoints::FALL_BACK));
         }
     }
 
