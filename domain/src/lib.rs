@@ -28,6 +28,7 @@ pub mod code_map;
 pub mod currency;
 pub mod error;
 pub mod ids;
+pub mod message_reason;
 pub mod network;
 pub mod pan;
 pub mod profile;

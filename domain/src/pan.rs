@@ -48,6 +48,7 @@ impl Pan {
         self.digits.get(..usize::from(self.len)).unwrap_or_default()
     }
 
+    //= docs/rules.md#C-02
     /// The form that may be shown and stored: first six and last four digits.
     #[must_use]
     pub fn masked(&self) -> MaskedPan {
@@ -164,6 +165,7 @@ mod tests {
     use super::*;
     use std::format;
 
+    //= docs/rules.md#C-02
     #[test]
     fn a_pan_never_shows_its_middle() {
         let pan = Pan::new(b"4111111111111111").unwrap();

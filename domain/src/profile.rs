@@ -38,7 +38,7 @@ impl Profile {
 pub enum SameContent {
     /// Treated as a repeat.
     Replay,
-    /// 94.
+    /// 94; 09 while its original is in flight.
     Reject,
 }
 

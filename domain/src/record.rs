@@ -7,6 +7,7 @@ pub use operated::{Operated, Operation, Operator, OwedKind, Reason};
 
 use crate::amount::Amount;
 use crate::ids::{AcquirerId, AuthorisationId, IssuerId, Slot, Stan, TransactionId};
+use crate::message_reason::MessageReason;
 use crate::reconciliation::{
     BusinessDay, DayTotals, Reconciled, ReconciliationDone, ReconciliationOwed,
 };
@@ -208,6 +209,8 @@ pub struct SafOwed {
     pub key: DuplicateKey,
     /// The amount that stays, for a partial reversal.
     pub replacement: Option<Amount>,
+    /// Why, in the words of the acquirer that asked for it; `None` where it did not say.
+    pub reason: Option<MessageReason>,
 }
 
 impl SafOwed {

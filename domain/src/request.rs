@@ -8,6 +8,7 @@ use crate::ids::{
     AcquirerId, AuthorisationId, InstitutionId, IssuerId, LinkId, MerchantId, RouteId, Rrn, Slot,
     Stan, TerminalId,
 };
+use crate::message_reason::MessageReason;
 use crate::pan::Account;
 use crate::pan::PanToken;
 use crate::profile::{CompletionLimit, Profile, ReversalAnswer};
@@ -203,6 +204,8 @@ pub struct Reversal {
     pub amount: Amount,
     /// DE95: the amount that was really completed. `None` reverses all of it.
     pub replacement: Option<Amount>,
+    /// Why, where it says so.
+    pub reason: Option<MessageReason>,
     /// What its session asks for.
     pub profile: Profile,
     /// When it is answered.

@@ -25,6 +25,8 @@ impl ResponseCode {
     pub const APPROVED: Self = Self::of_an2(*b"00");
     /// 05, do not honour.
     pub const DO_NOT_HONOUR: Self = Self::of_an2(*b"05");
+    /// 09, request in progress: 923 in 1993.
+    pub const IN_PROGRESS: Self = Self::of_an2(*b"09");
     /// 10, approved for a part of the amount.
     pub const PARTIAL_APPROVAL: Self = Self::of_an2(*b"10");
     /// 12, invalid transaction: a message that is not served here.

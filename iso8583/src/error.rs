@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+//= docs/rules.md#C-03
 /// Why bytes are not a message of the dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("field {field} at offset {offset}: {kind}")]

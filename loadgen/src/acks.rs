@@ -1,13 +1,19 @@
 //! `acks.log`: what the acquirer was told, one line per message whose end is known.
 //!
 //! ```text
-//! njia-acks 1
+//! njia-acks 2
 //! <mti> <de11> <de7> <de37> <de41> <outcome> <de39> <de38> <minor> <currency> <unix ms>
-//! <de11 and de7 of the original>
-//! 0200 000042 0115101500 601510000042 KE000007 approved 00 A1B2C3 12345 404 1768472100123 - -
+//! <de11 and de7 of the original> <minor units that stay>
+//! 0200 000042 0115101500 601510000042 KE000007 approved 00 A1B2C3 12345 404 1768472100123 - - -
+//! 0420 000043 0115101502 601510000042 KE000007 approved 00 - 12345 404 1768472102456 000042
+//! 0115101500 9000
 //! ```
 //! A line is appended after the answer was checked. A message without an answer has `--` for DE39:
 //! it explains what the journal knows and the acquirer does not.
+//!
+//! The original is what a reversal reverses and a completion completes: DE37 and DE41 are those of
+//! both. The amount is that of the message; of a reversal that of its original, and what stays of
+//! it stands last when that is not nothing. Version 1 had neither completions nor what stays.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -19,10 +25,13 @@ use domain::amount::Amount;
 use domain::currency::Currency;
 use domain::ids::{AuthorisationId, Stan};
 use domain::response_code::ResponseCode;
+use domain::result_code::CodeEdition;
 use domain::time::{TransmissionTime, WallTime};
 use iso8583::Mti;
+use iso8583::mti::Class;
 use parking_lot::Mutex;
 
+use crate::inflight::Refers;
 use crate::message::Echo;
 use crate::recorder::Outcome;
 use crate::trace_id::TraceId;
@@ -49,8 +58,8 @@ pub struct AckLine<'a> {
     pub authorisation: Option<&'a [u8]>,
     /// When its end was known.
     pub at: WallTime,
-    /// DE11 and DE7 of what a reversal reverses.
-    pub original: Option<(&'a [u8; 6], &'a [u8; 10])>,
+    /// What a reversal reverses, or a completion completes.
+    pub original: Option<&'a Refers>,
 }
 
 impl AckLog {
@@ -84,13 +93,18 @@ impl AckLog {
             return Ok(());
         }
         let (original_stan, original_time): (&[u8], &[u8]) = match line.original {
-            Some((stan, time)) => (stan, time),
+            Some(original) => (&original.stan, &original.transmitted),
             None => (b"-", b"-"),
         };
+        let stays = line.original.and_then(|original| original.stays.as_ref());
         let echo = line.echo;
-        let amount = trimmed(&echo.amount);
+        let amount = match line.original {
+            // Of 1993 DE4 of a reversal in part is what stays.
+            Some(original) if line.mti.class() == Class::Reversal => &original.amount,
+            Some(_) | None => &echo.amount,
+        };
         let at = line.at.unix_millis().to_string();
-        let words: [&[u8]; 13] = [
+        let words: [&[u8]; 14] = [
             line.mti.as_bytes(),
             &echo.stan,
             &echo.transmitted,
@@ -99,11 +113,12 @@ impl AckLog {
             line.outcome.name().as_bytes(),
             line.code.unwrap_or(b"--"),
             line.authorisation.unwrap_or(b"-"),
-            amount,
+            trimmed(amount),
             &echo.currency,
             at.as_bytes(),
             original_stan,
             original_time,
+            stays.map_or(&b"-"[..], trimmed),
         ];
         for word in words {
             self.buffer.extend_from_slice(word);
@@ -149,7 +164,7 @@ pub struct Ack {
     pub mti: Mti,
     /// The message.
     pub id: TraceId,
-    /// DE39; `None` without an answer that can be used.
+    /// DE39 as 1987 has it; `None` without an answer that can be used.
     pub code: Option<ResponseCode>,
     /// DE38; empty when the answer had none.
     pub authorisation: AuthorisationId,
@@ -157,8 +172,10 @@ pub struct Ack {
     pub amount: Amount,
     /// When its end was known.
     pub at: WallTime,
-    /// The message that a reversal reverses.
+    /// The message that a reversal reverses, or a completion completes.
     pub original: Option<TraceId>,
+    /// Minor units of the original that a reversal leaves.
+    pub stays: u64,
 }
 
 impl Ack {
@@ -171,7 +188,7 @@ impl Ack {
             File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
         let mut lines = BufReader::new(file).lines();
         let header = lines.next().transpose()?;
-        if header.as_deref() != Some(HEADER) {
+        if !header.is_some_and(|header| header == HEADER || header == HEADER_1) {
             bail!("{} does not begin with `{HEADER}`", path.display());
         }
         for (number, line) in lines.enumerate() {
@@ -194,7 +211,7 @@ impl Ack {
             "--" => None,
             // A byte of it was spoiled on the way: nobody acts on it, and its request is repeated.
             _ if outcome == Outcome::Protocol.name() => None,
-            code => Some(ResponseCode::read(code.as_bytes())?),
+            code => Some(ResponseCode::read(code.as_bytes())?.written_in(CodeEdition::An2)),
         };
         let authorisation = match word("DE38 is missing")? {
             "-" => AuthorisationId::EMPTY,
@@ -214,6 +231,10 @@ impl Ack {
                 ..id
             }),
         };
+        let stays = match words.next() {
+            None | Some("-") => 0,
+            Some(minor) => minor.parse()?,
+        };
         Ok(Self {
             mti,
             id,
@@ -222,11 +243,13 @@ impl Ack {
             amount: Amount::new(minor, currency)?,
             at,
             original,
+            stays,
         })
     }
 }
 
-const HEADER: &str = "njia-acks 1";
+const HEADER: &str = "njia-acks 2";
+const HEADER_1: &str = "njia-acks 1";
 const BUFFER_LEN: usize = 64 * 1024;
 
 #[cfg(test)]
@@ -247,8 +270,7 @@ mod tests {
             amount: *b"000000012300",
             transmitted: *b"0115101500",
             stan: *b"000042",
-            local_time: *b"131500",
-            local_date: *b"0115",
+            local: *b"260115131500",
             institution: InstitutionId::EMPTY,
             rrn: *b"601510000042",
             terminal: *b"KE000007",
@@ -278,7 +300,12 @@ mod tests {
             outcome: Outcome::Timeout,
             code: None,
             authorisation: None,
-            original: Some((b"000041", b"0115101459")),
+            original: Some(&Refers {
+                stan: *b"000041",
+                transmitted: *b"0115101459",
+                amount: *b"000000045600",
+                stays: Some(*b"000000001200"),
+            }),
             ..line
         })
         .unwrap();
@@ -297,9 +324,25 @@ mod tests {
         assert_eq!(acks[0].id.terminal.as_str(), "KE000007");
         assert_eq!(acks[1].code, None);
         assert_eq!(acks[1].original.unwrap().stan.number(), 41);
+        assert_eq!((acks[1].amount.minor(), acks[1].stays), (45_600, 1_200));
+        assert_eq!(acks[0].stays, 0);
         let text = std::fs::read_to_string(&path).unwrap();
         let card = std::str::from_utf8(echo.card.digits()).unwrap();
         assert!(!text.contains(card), "a card number is in the log");
+    }
+
+    #[test]
+    fn a_log_of_the_version_before_is_read_and_codes_of_1993_are_those_of_1987() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("acks.log");
+        let text = "njia-acks 1\n1220 000042 0115101500 601510000042 KE000007 approved 900 - 12345 \
+            404 1768472100123 000041 0115101459\n";
+        std::fs::write(&path, text).unwrap();
+        let mut acks = Vec::new();
+        Ack::read_all(&path, |ack| acks.push(ack)).unwrap();
+        assert_eq!(acks[0].code, Some(ResponseCode::APPROVED));
+        assert_eq!(acks[0].original.unwrap().stan.number(), 41);
+        assert_eq!(acks[0].stays, 0);
     }
 
     #[test]

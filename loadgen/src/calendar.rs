@@ -9,10 +9,8 @@ use domain::time::{TransmissionTime, WallTime, digits_of};
 pub struct Stamp {
     /// DE7, UTC.
     pub transmitted: [u8; 10],
-    /// DE12, at the terminal.
-    pub local_time: [u8; 6],
-    /// DE13, at the terminal.
-    pub local_date: [u8; 4],
+    /// `YYMMDDhhmmss` at the terminal: DE12 of 1993; of 1987 DE12 has its time and DE13 its date.
+    pub local: [u8; 12],
     /// The head of DE37: last digit of the year, day of the year, hour.
     pub reference: [u8; 6],
 }
@@ -53,15 +51,15 @@ impl Default for Calendar {
 
 impl Stamp {
     fn at(wall: WallTime) -> Self {
-        let local = TransmissionTime::at(wall.after(EAST_AFRICA)).digits();
-        let [m1, m2, d1, d2, time @ ..] = local;
+        let there = wall.after(EAST_AFRICA);
+        let [y1, y2]: [u8; 2] = digits_of(u64::from(there.civil().year % 100));
+        let [m1, m2, d1, d2, h1, h2, n1, n2, s1, s2] = TransmissionTime::at(there).digits();
         let civil = wall.civil();
         let begin_of_year = days_before(civil.year, civil.month) + u64::from(civil.day);
         let reference = u64::from(civil.year % 10) * 100_000 + begin_of_year * 100;
         Self {
             transmitted: TransmissionTime::at(wall).digits(),
-            local_time: time,
-            local_date: [m1, m2, d1, d2],
+            local: [y1, y2, m1, m2, d1, d2, h1, h2, n1, n2, s1, s2],
             reference: digits_of(reference + u64::from(civil.hour)),
         }
     }
@@ -92,8 +90,7 @@ mod tests {
         let mut calendar = Calendar::new();
         let stamp = *calendar.stamp(wall);
         assert_eq!(&stamp.transmitted, b"1231221530");
-        assert_eq!(&stamp.local_time, b"011530");
-        assert_eq!(&stamp.local_date, b"0101");
+        assert_eq!(&stamp.local, b"270101011530");
         assert_eq!(&stamp.reference, b"636522");
         let next = *calendar.stamp(wall.after(Duration::from_secs(1)));
         assert_eq!(&next.transmitted, b"1231221531");

@@ -1,7 +1,9 @@
 //! The command line.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -31,7 +33,8 @@ pub enum Command {
     /// Plays an acquirer: offers a schedule of messages and checks every answer.
     #[command(
         after_help = "Example:\n  njia-loadgen run 'iso://127.0.0.1:8583?framing=be16' \
-        --rate 10000 --duration 60s --warmup 10s --out run-1"
+        --rate 10000 --duration 60s --warmup 10s --out run-1\n  njia-loadgen run \
+        'iso://127.0.0.1:8584?dialect=iso93-ascii' --scenario mixed --insist"
     )]
     Run(Box<RunArgs>),
     /// Plays the other side.
@@ -93,10 +96,11 @@ pub struct RunArgs {
     /// Messages in flight that end the run.
     #[arg(long, default_value_t = 200_000)]
     pub inflight_max: usize,
-    /// The mix of messages (TOML); see --print-scenario.
-    #[arg(long)]
-    pub scenario: Option<PathBuf>,
-    /// Prints the built-in scenario and ends.
+    /// The mix of messages: a file (TOML), `purchases`, or `mixed`, which has advices, completions,
+    /// reversals in part and enquiries too.
+    #[arg(long, default_value = "purchases", value_name = "FILE|purchases|mixed")]
+    pub scenario: ScenarioSource,
+    /// Prints the scenario and ends.
     #[arg(long)]
     pub print_scenario: bool,
     /// Of times, messages and amounts.
@@ -114,6 +118,29 @@ pub struct RunArgs {
     /// Allows targets that are neither loopback nor private.
     #[arg(long)]
     pub allow_remote: bool,
+}
+
+/// Where a scenario comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScenarioSource {
+    /// Built in: purchases, authorisations and cash.
+    Purchases,
+    /// Built in: all classes of messages.
+    Mixed,
+    /// A file.
+    File(PathBuf),
+}
+
+impl FromStr for ScenarioSource {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "purchases" => Self::Purchases,
+            "mixed" => Self::Mixed,
+            path => Self::File(PathBuf::from(path)),
+        })
+    }
 }
 
 /// What is printed at the end of a run.
@@ -279,7 +306,7 @@ mod tests {
     fn commands_are_read() {
         let read = |line: &str| Cli::try_parse_from(line.split(' '));
         assert!(read("njia-loadgen run iso://127.0.0.1:1 --rate 500 --threshold p99<1s").is_ok());
-        assert!(read("njia-loadgen run --print-scenario").is_ok());
+        assert!(read("njia-loadgen run --print-scenario --scenario mixed").is_ok());
         assert!(read("njia-loadgen run").is_err());
         assert!(read("njia-loadgen sim issuer --latency lognormal(20ms,0.4)").is_ok());
         assert!(read("njia-loadgen verify --acks a --journal j --ledger l --ledger m").is_ok());

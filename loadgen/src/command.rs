@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use iso8583::Dialect;
 
-use crate::cli::{Command, Format, RunArgs, SendArgs, SimCommand, SimIssuerArgs, VerifyArgs};
+use crate::cli::{
+    Command, Format, RunArgs, ScenarioSource, SendArgs, SimCommand, SimIssuerArgs, VerifyArgs,
+};
 use crate::clock::Clock;
 use crate::console::{complain, say};
 use crate::issuer::{Behaviour, Fault, IssuerConfig, IssuerHost};
@@ -42,7 +44,8 @@ pub fn perform(command: Command) -> Result<u8> {
 
 fn perform_run(args: RunArgs) -> Result<u8> {
     if args.print_scenario {
-        say(format_args!("{}", Scenario::built_in_text().trim_end()));
+        let text = scenario_text(&args.scenario)?;
+        say(format_args!("{}", text.trim_end()));
         return Ok(0);
     }
     let (format, out) = (args.format, args.out.clone());
@@ -80,10 +83,7 @@ fn run_config(args: RunArgs) -> Result<RunConfig> {
     if !args.allow_remote {
         target.require_near()?;
     }
-    let scenario = match &args.scenario {
-        Some(path) => Scenario::parse(&read(path)?)?,
-        None => Scenario::built_in()?,
-    };
+    let scenario = Scenario::parse(&scenario_text(&args.scenario)?)?;
     let profile = match &args.profile {
         Some(text) => Profile::parse(text)?,
         None => Profile::parse(&format!(
@@ -113,6 +113,14 @@ fn run_config(args: RunArgs) -> Result<RunConfig> {
         thresholds,
         ..RunConfig::new(target, 1.0, args.duration)?
     })
+}
+
+fn scenario_text(source: &ScenarioSource) -> Result<String> {
+    match source {
+        ScenarioSource::Purchases => Ok(Scenario::built_in_text().to_owned()),
+        ScenarioSource::Mixed => Ok(Scenario::mixed_text().to_owned()),
+        ScenarioSource::File(path) => read(path),
+    }
 }
 
 fn perform_sim(args: SimIssuerArgs) -> Result<u8> {

@@ -8,22 +8,23 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use anyhow::Result;
+use domain::bytes::Text;
 use domain::time::{Instant, WallTime};
 use hashbrown::HashMap;
 use iso8583::{FieldIndex, MessageRef};
 
 use crate::acks::{AckLine, AckLog};
 use crate::clock::Clock;
-use crate::inflight::{Entry, Inflight, Role};
+use crate::inflight::{Entry, Inflight, Refers, Role};
 use crate::message::Wire;
 use crate::recorder::{Ending, Outcome, Recorder, Window};
-use crate::scenario::Scenario;
+use crate::scenario::{FOLLOW_UPS, Scenario};
 use crate::schedule::Schedule;
 use crate::terminals::trace_number;
 use crate::traffic::{Drawn, Planned, Traffic};
-use follow_up::Second;
+use follow_up::{Second, Sending};
 use judge::Finding;
-use plan::{Plan, PlanKind};
+use plan::{CompletionPlan, Plan, PlanKind};
 
 /// Sends what is due and checks what comes back. Times are nanoseconds of the run's clock.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ impl Generator {
             follow_ups: BinaryHeap::new(),
             plans: HashMap::new(),
             inflight: Inflight::default(),
-            recorder: Recorder::new(items + 2, parts.window),
+            recorder: Recorder::new(items + FOLLOW_UPS.len(), parts.window),
             acks: parts.acks,
             items,
             insists: parts.insists,
@@ -222,9 +223,14 @@ impl Generator {
 
     fn send_original(&mut self, due: u64, now: u64, line: Option<u16>, out: &mut Vec<u8>) {
         self.next += 1;
-        let Some(drawn) = self.traffic.draw(self.wall(now)) else {
-            return;
-        };
+        if let Some(drawn) = self.traffic.draw(self.wall(now)) {
+            self.send_drawn(drawn, Sending { due, now, line }, out);
+        }
+    }
+
+    /// Sends a message that stands for itself, or completes another one, and plans what follows.
+    fn send_drawn(&mut self, drawn: Drawn, sending: Sending, out: &mut Vec<u8>) {
+        let Sending { due, now, line } = sending;
         let start = out.len();
         if let Err(problem) = drawn.draft.write(self.wire, out) {
             self.problem = Some(problem);
@@ -235,7 +241,7 @@ impl Generator {
             return;
         };
         let mut entry = Entry {
-            mti: drawn.draft.mti,
+            mti: self.wire.mti(drawn.draft.mti),
             echo,
             item: drawn.item,
             intended: due,
@@ -243,19 +249,20 @@ impl Generator {
             deadline: now.saturating_add(self.timeout),
             line: line.unwrap_or(0),
             role: Role::Original,
+            refers: drawn.draft.completes.map(|one| Refers::to(&one, None)),
             plan: None,
             attached: None,
             cancelled: false,
         };
         let frame = out.get(start..).unwrap_or_default();
-        entry.plan = self.plan(&drawn, number, &entry, frame);
+        entry.plan = self.plan(drawn, number, &entry, frame);
         if line.is_none() {
             out.truncate(start);
         }
         self.dispatch(number, entry, line.is_some());
     }
 
-    fn plan(&mut self, drawn: &Drawn, number: u64, entry: &Entry, frame: &[u8]) -> Option<u64> {
+    fn plan(&mut self, drawn: Drawn, number: u64, entry: &Entry, frame: &[u8]) -> Option<u64> {
         let Some(planned) = drawn.follow_up else {
             if self.insists {
                 let kind = PlanKind::insist(*entry, frame);
@@ -265,7 +272,26 @@ impl Generator {
         };
         let (after, kind) = match planned {
             Planned::Repeat { after } => (after, PlanKind::repeat(*entry, frame)),
-            Planned::Reversal { after, stan } => (after, PlanKind::reversal(&drawn.draft, stan)),
+            Planned::Reversal { after, stan, stays } => {
+                let kind = PlanKind::reversal(&drawn.draft, self.wire.version(), stan, stays);
+                (after, kind)
+            }
+            Planned::Completion {
+                after,
+                draft,
+                follow_up,
+            } => {
+                let due = entry.intended.saturating_add(after);
+                let kind = PlanKind::Completion(CompletionPlan {
+                    entry: *entry,
+                    frame: frame.to_vec(),
+                    due,
+                    draft,
+                    follow_up,
+                });
+                self.plans.insert(number, Plan::new(kind));
+                return Some(number); // due when its original is approved, not before
+            }
         };
         self.plans.insert(number, Plan::new(kind));
         let due = entry.intended.saturating_add(after);
@@ -342,18 +368,14 @@ impl Generator {
     }
 
     fn acknowledge(&mut self, entry: &Entry, finding: &Finding, now: u64) {
-        let original = match &entry.role {
-            Role::Original | Role::Repeat => None,
-            Role::Reversal { stan, transmitted } => Some((stan, transmitted)),
-        };
         let line = AckLine {
             mti: entry.mti,
             echo: &entry.echo,
             outcome: finding.outcome,
-            code: finding.code.as_ref().map(<[u8; 2]>::as_slice),
+            code: finding.code.as_ref().map(Text::as_bytes),
             authorisation: finding.authorisation.as_ref().map(<[u8; 6]>::as_slice),
             at: self.wall(now),
-            original,
+            original: entry.refers.as_ref(),
         };
         if let Err(problem) = self.acks.write(&line) {
             self.problem = Some(problem);
@@ -366,6 +388,10 @@ impl Generator {
 
     const fn reversal_item(&self) -> usize {
         self.items + 1
+    }
+
+    const fn completion_item(&self) -> usize {
+        self.items + 2
     }
 
     fn wall(&self, now: u64) -> WallTime {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 use iso8583::Mti;
 
-use crate::message::Echo;
+use crate::message::{Echo, Original};
 
 /// A message that has been sent.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ pub struct Entry {
     pub line: u16,
     /// What it is.
     pub role: Role,
+    /// What it reverses or completes.
+    pub refers: Option<Refers>,
     /// Where the plan lies that it belongs to.
     pub plan: Option<u64>,
     /// A repeat that was sent while it waited: times at which that one was due and sent.
@@ -41,13 +43,34 @@ pub enum Role {
     Original,
     /// The bytes of an earlier one again.
     Repeat,
-    /// Reverses the message with this DE11 and DE7.
-    Reversal {
-        /// DE11 of the original.
-        stan: [u8; 6],
-        /// DE7 of the original.
-        transmitted: [u8; 10],
-    },
+    /// Reverses an earlier one.
+    Reversal,
+}
+
+/// The earlier message that another one is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refers {
+    /// DE11 of the original.
+    pub stan: [u8; 6],
+    /// DE7 of the original.
+    pub transmitted: [u8; 10],
+    /// DE4 of the original.
+    pub amount: [u8; 12],
+    /// What a reversal leaves of it; `None` when it leaves nothing.
+    pub stays: Option<[u8; 12]>,
+}
+
+impl Refers {
+    /// To this message, of which `stays` stays when it is reversed.
+    #[must_use]
+    pub const fn to(original: &Original, stays: Option<[u8; 12]>) -> Self {
+        Self {
+            stan: original.stan,
+            transmitted: original.transmitted,
+            amount: original.amount,
+            stays,
+        }
+    }
 }
 
 /// All messages of one generator thread that wait, by the number of terminal and STAN.

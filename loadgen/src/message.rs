@@ -4,8 +4,9 @@ use std::fmt;
 
 use anyhow::{Context, Result};
 use domain::ids::InstitutionId;
-
+use domain::time::digits_of;
 use iso8583::header::{HeaderBytes, Stripped};
+use iso8583::mti::{Class, Function, Version};
 use iso8583::{Dialect, Framing, Header, MessageRef, Mti, Writer};
 
 use crate::cards::Card;
@@ -43,6 +44,18 @@ impl Wire {
         }
     }
 
+    /// The edition of its messages.
+    #[must_use]
+    pub fn version(self) -> Version {
+        self.dialect.version()
+    }
+
+    /// A type of 1987 as this wire has it.
+    #[must_use]
+    pub fn mti(self, mti: Mti) -> Mti {
+        mti.in_version(self.version())
+    }
+
     /// Where a message begins in its frame.
     #[must_use]
     pub fn message_at(self) -> usize {
@@ -76,10 +89,8 @@ pub struct Echo {
     pub transmitted: [u8; 10],
     /// DE11.
     pub stan: [u8; 6],
-    /// DE12.
-    pub local_time: [u8; 6],
-    /// DE13.
-    pub local_date: [u8; 4],
+    /// `YYMMDDhhmmss`: DE12 of 1993; of 1987 DE12 has its time and DE13 its date.
+    pub local: [u8; 12],
     /// DE32.
     pub institution: InstitutionId,
     /// DE37.
@@ -97,7 +108,8 @@ impl Echo {
     /// message that could not be read, may lack any but DE11 and DE41.
     #[must_use]
     pub fn differs(&self, answer: MessageRef<'_>, partial: bool) -> Option<u8> {
-        self.fields().into_iter().find_map(|(number, sent)| {
+        let fields = self.fields(answer.dialect().version());
+        fields.into_iter().flatten().find_map(|(number, sent)| {
             let mut scratch = [0; ECHOED_LEN_MAX];
             let same = match answer.decode(number, &mut scratch) {
                 Some(received) => received == sent,
@@ -117,21 +129,42 @@ impl Echo {
         echo.differs(answer, false)
     }
 
-    fn fields(&self) -> [(u8, &[u8]); 12] {
+    fn fields(&self, version: Version) -> [Option<(u8, &[u8])>; 12] {
+        let (date, time) = self.local_parts();
+        let later = is_1993(version);
         [
-            (11, &self.stan),
-            (41, &self.terminal),
-            (37, &self.rrn),
-            (2, self.card.digits()),
-            (3, &self.processing_code),
-            (4, &self.amount),
-            (7, &self.transmitted),
-            (12, &self.local_time),
-            (13, &self.local_date),
-            (32, self.institution.as_bytes()),
-            (42, &self.merchant),
-            (49, &self.currency),
+            Some((11, &self.stan[..])),
+            Some((41, &self.terminal)),
+            Some((37, &self.rrn)),
+            Some((2, self.card.digits())),
+            Some((3, &self.processing_code)),
+            Some((4, &self.amount)),
+            Some((7, &self.transmitted)),
+            Some((12, if later { &self.local } else { time })),
+            (!later).then_some((13, date)),
+            Some((32, self.institution.as_bytes())),
+            Some((42, &self.merchant)),
+            Some((49, &self.currency)),
         ]
+    }
+
+    /// `MMDD` and `hhmmss`.
+    fn local_parts(&self) -> (&[u8], &[u8]) {
+        self.local[2..].split_at(4)
+    }
+
+    /// The fields that a message of any kind has: what names it, without DE2, 3 and 4.
+    fn put_trace(&self, writer: &mut Writer<'_>, version: Version) -> Result<()> {
+        let (date, time) = self.local_parts();
+        writer.put(7, &self.transmitted)?;
+        writer.put(11, &self.stan)?;
+        if is_1993(version) {
+            writer.put(12, &self.local)?;
+        } else {
+            writer.put(12, time)?;
+            writer.put(13, date)?;
+        }
+        Ok(())
     }
 }
 
@@ -162,6 +195,78 @@ pub struct Draft {
     pub chip: Option<u64>,
     /// DE35 is present.
     pub track2: bool,
+    /// DE38: what was approved before. An advice has it, and a completion that of its original.
+    pub authorisation: Option<[u8; 6]>,
+    /// What it completes.
+    pub completes: Option<Original>,
+}
+
+/// An earlier message, as another one names it: DE90, in 1993 DE56.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// The message type as first sent.
+    pub mti: Mti,
+    /// DE4.
+    pub amount: [u8; 12],
+    /// DE11.
+    pub stan: [u8; 6],
+    /// DE7.
+    pub transmitted: [u8; 10],
+    /// `YYMMDDhhmmss` at the terminal.
+    pub local: [u8; 12],
+}
+
+impl Original {
+    /// A message of this type.
+    #[must_use]
+    pub const fn of(mti: Mti, echo: &Echo) -> Self {
+        Self {
+            mti,
+            amount: echo.amount,
+            stan: echo.stan,
+            transmitted: echo.transmitted,
+            local: echo.local,
+        }
+    }
+
+    fn put(&self, writer: &mut Writer<'_>, of: (Version, &InstitutionId)) -> Result<()> {
+        let (version, institution) = of;
+        if is_1993(version) {
+            let len: [u8; 2] = digits_of(crate::numeric::count(institution.as_bytes().len()));
+            let mti = self.mti.in_version(version);
+            let parts = [
+                mti.as_bytes(),
+                &self.stan[..],
+                &self.local,
+                &len,
+                institution.as_bytes(),
+            ];
+            writer.put(56, &parts.concat())?;
+        } else {
+            writer.put(90, &self.original_data(institution))?;
+        }
+        Ok(())
+    }
+
+    /// DE90: MTI 4, STAN 6, DE7 10, DE32 11, DE33 11; institutions zero-filled on the left.
+    fn original_data(&self, institution: &InstitutionId) -> [u8; 42] {
+        let institution = institution.as_bytes();
+        let gap = 11_usize.saturating_sub(institution.len());
+        let zeros = [b'0'; 11];
+        let parts = self
+            .mti
+            .as_bytes()
+            .iter()
+            .chain(&self.stan)
+            .chain(&self.transmitted)
+            .chain(zeros.iter().take(gap))
+            .chain(institution);
+        let mut data = [b'0'; 42];
+        for (slot, digit) in data.iter_mut().zip(parts) {
+            *slot = *digit;
+        }
+        data
+    }
 }
 
 impl Draft {
@@ -170,27 +275,32 @@ impl Draft {
     /// # Errors
     /// A field does not suit the dialect.
     pub fn write(&self, wire: Wire, out: &mut Vec<u8>) -> Result<()> {
+        let mti = wire.mti(self.mti);
         framed(wire, out, |room| {
-            let mut writer = Writer::new(wire.dialect, self.mti, room);
-            self.put(&mut writer)?;
+            let mut writer = Writer::new(wire.dialect, mti, room);
+            self.put(&mut writer, wire.version())?;
             Ok(writer.finish()?)
         })
         .context("a request cannot be written")
     }
 
-    fn put(&self, writer: &mut Writer<'_>) -> Result<()> {
+    fn put(&self, writer: &mut Writer<'_>, version: Version) -> Result<()> {
         let echo = &self.echo;
+        let later = is_1993(version);
         writer.put(2, echo.card.digits())?;
         writer.put(3, &echo.processing_code)?;
         writer.put(4, &echo.amount)?;
-        writer.put(7, &echo.transmitted)?;
-        writer.put(11, &echo.stan)?;
-        writer.put(12, &echo.local_time)?;
-        writer.put(13, &echo.local_date)?;
+        echo.put_trace(writer, version)?;
         writer.put(14, &echo.card.expiry)?;
-        writer.put(18, &self.category)?;
-        writer.put(22, self.entry_mode())?;
-        writer.put(25, b"00")?;
+        if later {
+            writer.put(22, self.point_of_service())?;
+            writer.put(24, self.function_code())?;
+            writer.put(26, &self.category)?;
+        } else {
+            writer.put(18, &self.category)?;
+            writer.put(22, self.entry_mode())?;
+            writer.put(25, b"00")?;
+        }
         writer.put(32, echo.institution.as_bytes())?;
         if self.track2 {
             let mut track = [0; 37];
@@ -198,16 +308,49 @@ impl Draft {
             writer.put(35, track.get(..len).unwrap_or_default())?;
         }
         writer.put(37, &echo.rrn)?;
+        if let Some(authorisation) = &self.authorisation {
+            writer.put(38, authorisation)?;
+        }
+        if self.mti.function() == Function::Advice {
+            writer.put(39, if later { b"000" } else { b"00" })?;
+        }
         writer.put(41, &echo.terminal)?;
         writer.put(42, &echo.merchant)?;
-        writer.put(43, &self.place)?;
+        let place = if later {
+            self.place.trim_ascii_end()
+        } else {
+            &self.place
+        };
+        writer.put(43, place)?;
         writer.put(49, &echo.currency)?;
         if let Some(mixed) = self.chip {
             let mut tags = [0; chip::LEN];
             let len = chip::write(&echo.amount, &echo.currency, mixed, &mut tags);
             writer.put(55, tags.get(..len).unwrap_or_default())?;
         }
+        if let Some(original) = &self.completes {
+            original.put(writer, (version, &echo.institution))?;
+        }
         Ok(())
+    }
+
+    /// DE24 of 1993: what the message does; 201 completes what was authorised, 202 another amount.
+    fn function_code(&self) -> &'static [u8; 3] {
+        match (self.mti.class(), &self.completes) {
+            (Class::Authorisation, _) => b"100",
+            (_, Some(original)) if original.amount == self.echo.amount => b"201",
+            (_, Some(_)) => b"202",
+            (_, None) => b"200",
+        }
+    }
+
+    /// DE22 of 1993: how the card was read, its holder present and not asked to prove who he is.
+    const fn point_of_service(&self) -> &'static [u8; 12] {
+        match (self.chip, self.track2) {
+            (Some(_), _) => b"510101500140",
+            (None, true) => b"210101200140",
+            (None, false) => b"110101100140",
+        }
     }
 
     /// DE22: chip, magnetic stripe, or keyed in.
@@ -220,73 +363,69 @@ impl Draft {
     }
 }
 
-/// An acquirer's reversal of a request.
+/// An acquirer's reversal of an earlier message.
 #[derive(Clone, Debug)]
 pub struct ReversalDraft {
-    /// What the answer repeats: the original's fields with a STAN and a time of its own.
+    /// What the answer repeats: the original's fields with a STAN and a time of its own. DE4 is the
+    /// original amount; of a reversal in part in 1993, where DE30 has that, what stays.
     pub echo: Echo,
-    /// The message type of the original as first sent.
-    pub original_mti: Mti,
-    /// DE11 of the original.
-    pub original_stan: [u8; 6],
-    /// DE7 of the original.
-    pub original_transmitted: [u8; 10],
+    /// What it reverses.
+    pub original: Original,
+    /// What stays of the original amount; `None` reverses all of it.
+    pub stays: Option<[u8; 12]>,
     /// DE18.
     pub category: [u8; 4],
 }
 
 impl ReversalDraft {
+    /// Nothing stays.
+    pub const fn reverse_all(&mut self) {
+        self.stays = None;
+        self.echo.amount = self.original.amount;
+    }
+
     /// Appends the framed 0420.
     ///
     /// # Errors
     /// A field does not suit the dialect.
     pub fn write(&self, wire: Wire, out: &mut Vec<u8>) -> Result<()> {
+        let mti = wire.mti(Mti::REVERSAL_ADVICE);
         framed(wire, out, |room| {
-            let mut writer = Writer::new(wire.dialect, Mti::REVERSAL_ADVICE, room);
-            self.put(&mut writer)?;
+            let mut writer = Writer::new(wire.dialect, mti, room);
+            self.put(&mut writer, wire.version())?;
             Ok(writer.finish()?)
         })
         .context("a reversal cannot be written")
     }
 
-    fn put(&self, writer: &mut Writer<'_>) -> Result<()> {
+    fn put(&self, writer: &mut Writer<'_>, version: Version) -> Result<()> {
         let echo = &self.echo;
+        let later = is_1993(version);
         writer.put(2, echo.card.digits())?;
         writer.put(3, &echo.processing_code)?;
         writer.put(4, &echo.amount)?;
-        writer.put(7, &echo.transmitted)?;
-        writer.put(11, &echo.stan)?;
-        writer.put(12, &echo.local_time)?;
-        writer.put(13, &echo.local_date)?;
-        writer.put(18, &self.category)?;
-        writer.put(22, b"012")?;
+        echo.put_trace(writer, version)?;
+        if later {
+            let function = if self.stays.is_some() { b"401" } else { b"400" };
+            writer.put(24, function)?;
+            writer.put(26, &self.category)?;
+            if self.stays.is_some() {
+                writer.put(30, &[self.original.amount, [b'0'; 12]].concat())?;
+            }
+        } else {
+            writer.put(18, &self.category)?;
+            writer.put(22, b"012")?;
+        }
         writer.put(32, echo.institution.as_bytes())?;
         writer.put(37, &echo.rrn)?;
         writer.put(41, &echo.terminal)?;
         writer.put(42, &echo.merchant)?;
         writer.put(49, &echo.currency)?;
-        writer.put(90, &self.original_data())?;
-        Ok(())
-    }
-
-    /// DE90: MTI 4, STAN 6, DE7 10, DE32 11, DE33 11; institutions zero-filled on the left.
-    fn original_data(&self) -> [u8; 42] {
-        let institution = self.echo.institution.as_bytes();
-        let gap = 11_usize.saturating_sub(institution.len());
-        let zeros = [b'0'; 11];
-        let parts = self
-            .original_mti
-            .as_bytes()
-            .iter()
-            .chain(&self.original_stan)
-            .chain(&self.original_transmitted)
-            .chain(zeros.iter().take(gap))
-            .chain(institution);
-        let mut data = [b'0'; 42];
-        for (slot, digit) in data.iter_mut().zip(parts) {
-            *slot = *digit;
+        self.original.put(writer, (version, &echo.institution))?;
+        if let Some(stays) = self.stays.filter(|_| !later) {
+            writer.put(95, &[&stays[..], &[b'0'; 30]].concat())?;
         }
-        data
+        Ok(())
     }
 }
 
@@ -317,6 +456,10 @@ pub fn framed(
             Err(error)
         }
     }
+}
+
+const fn is_1993(version: Version) -> bool {
+    matches!(version, Version::Iso1993)
 }
 
 /// Makes the frame at the start of `frame` a repeat: the origin digit odd, nothing else. In every

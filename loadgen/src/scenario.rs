@@ -42,10 +42,12 @@ pub struct Item {
     pub chip: f64,
     /// Share that carries track 2 (DE35).
     pub track2: f64,
-    /// Reversed by the acquirer later.
-    pub reverse: FollowUp,
     /// Sent a second time later.
     pub repeat: FollowUp,
+    /// Reversed by the acquirer later.
+    pub reverse: Reversals,
+    /// Completed by the acquirer later, where it was approved.
+    pub complete: Completions,
 }
 
 /// What a message asks for.
@@ -57,6 +59,12 @@ pub enum MessageKind {
     Authorisation,
     /// 0200, cash.
     Cash,
+    /// 0200, what is on the account: it moves no money.
+    Balance,
+    /// 0220, goods and services that were sold without asking.
+    Advice,
+    /// 0120, what was authorised without asking.
+    AuthorisationAdvice,
 }
 
 impl MessageKind {
@@ -64,8 +72,10 @@ impl MessageKind {
     #[must_use]
     pub const fn mti(self) -> Mti {
         match self {
-            Self::Purchase | Self::Cash => Mti::FINANCIAL_REQUEST,
+            Self::Purchase | Self::Cash | Self::Balance => Mti::FINANCIAL_REQUEST,
             Self::Authorisation => Mti::AUTHORISATION_REQUEST,
+            Self::Advice => Mti::FINANCIAL_ADVICE,
+            Self::AuthorisationAdvice => Mti::AUTHORISATION_ADVICE,
         }
     }
 
@@ -73,9 +83,18 @@ impl MessageKind {
     #[must_use]
     pub const fn processing_code(self) -> &'static [u8; 6] {
         match self {
-            Self::Purchase | Self::Authorisation => b"000000",
+            Self::Purchase | Self::Authorisation | Self::Advice | Self::AuthorisationAdvice => {
+                b"000000"
+            }
             Self::Cash => b"010000",
+            Self::Balance => b"310000",
         }
+    }
+
+    /// Whether it reports what has happened.
+    #[must_use]
+    pub const fn is_advice(self) -> bool {
+        matches!(self, Self::Advice | Self::AuthorisationAdvice)
     }
 }
 
@@ -94,6 +113,54 @@ impl FollowUp {
         share: 0.0,
         after: Distribution::Fixed(0.0),
     };
+
+    /// Whether it follows this message.
+    pub fn happens(&self, random: &mut Random) -> bool {
+        random.chance(self.share)
+    }
+}
+
+/// Reversals of earlier messages.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reversals {
+    /// Which messages they follow, and when.
+    pub follow: FollowUp,
+    /// The share of them that leaves a part of the amount.
+    pub partial: f64,
+}
+
+/// Completions of earlier authorisations.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Completions {
+    /// Which approvals they follow, and when.
+    pub follow: FollowUp,
+    /// The share of them that asks (0202) instead of reporting (0220).
+    pub request: f64,
+    /// Their amount as a share of what was authorised.
+    pub amount: Distribution,
+    /// Sent a second time later.
+    pub repeat: FollowUp,
+    /// Reversed later.
+    pub reverse: Reversals,
+}
+
+impl Reversals {
+    /// None.
+    pub const NEVER: Self = Self {
+        follow: FollowUp::NEVER,
+        partial: 0.0,
+    };
+}
+
+impl Completions {
+    /// None.
+    pub const NEVER: Self = Self {
+        follow: FollowUp::NEVER,
+        request: 0.0,
+        amount: Distribution::Fixed(1.0),
+        repeat: FollowUp::NEVER,
+        reverse: Reversals::NEVER,
+    };
 }
 
 impl Scenario {
@@ -103,6 +170,14 @@ impl Scenario {
     /// None: a test reads it.
     pub fn built_in() -> Result<Self> {
         Self::parse(BUILT_IN)
+    }
+
+    /// The built-in mix of all classes of messages.
+    ///
+    /// # Errors
+    /// None: a test reads it.
+    pub fn mixed() -> Result<Self> {
+        Self::parse(MIXED)
     }
 
     /// Reads a scenario; unknown keys are refused.
@@ -120,13 +195,17 @@ impl Scenario {
         BUILT_IN
     }
 
-    /// Names of what is reported: the items, then repeats and reversals.
+    /// The TOML of the built-in mix of all classes of messages.
+    #[must_use]
+    pub const fn mixed_text() -> &'static str {
+        MIXED
+    }
+
+    /// Names of what is reported: the items, then repeats, reversals and completions.
     #[must_use]
     pub fn report_names(&self) -> Vec<String> {
         let items = self.items.iter().map(|item| item.name.clone());
-        items
-            .chain(["repeat".to_owned(), "reversal".to_owned()])
-            .collect()
+        items.chain(FOLLOW_UPS.map(str::to_owned)).collect()
     }
 }
 
@@ -145,7 +224,10 @@ pub fn weighted<'a>(weights: impl Iterator<Item = &'a f64> + Clone, random: &mut
     last
 }
 
+/// What is reported beside the items.
+pub(crate) const FOLLOW_UPS: [&str; 3] = ["repeat", "reversal", "completion"];
 const BUILT_IN: &str = include_str!("scenario/built_in.toml");
+const MIXED: &str = include_str!("scenario/mixed.toml");
 
 #[cfg(test)]
 mod tests {
@@ -161,9 +243,43 @@ mod tests {
         assert!(kinds.contains(&MessageKind::Authorisation));
         for item in &scenario.items {
             assert!((item.repeat.share - 0.01).abs() < 1e-9, "{}", item.name);
-            assert!((item.reverse.share - 0.01).abs() < 1e-9, "{}", item.name);
+            let reverse = item.reverse.follow;
+            assert!((reverse.share - 0.01).abs() < 1e-9, "{}", item.name);
+            assert_eq!(item.complete, Completions::NEVER, "{}", item.name);
         }
-        assert_eq!(scenario.report_names().len(), scenario.items.len() + 2);
+        assert_eq!(scenario.report_names().len(), scenario.items.len() + 3);
+    }
+
+    #[test]
+    fn the_mix_has_every_kind_and_what_follows_it() {
+        let scenario = Scenario::mixed().unwrap();
+        let has = |kind| {
+            let mut items = scenario.items.iter();
+            items.find(|item| item.message == kind).unwrap()
+        };
+        for kind in [
+            MessageKind::Purchase,
+            MessageKind::Cash,
+            MessageKind::Balance,
+            MessageKind::Advice,
+            MessageKind::AuthorisationAdvice,
+        ] {
+            assert_eq!(has(kind).complete, Completions::NEVER, "{kind:?}");
+        }
+        let held = has(MessageKind::Authorisation);
+        assert!(held.complete.follow.share > 0.5);
+        assert!(held.complete.request > 0.0 && held.complete.reverse.follow.share > 0.0);
+        assert!(has(MessageKind::Purchase).reverse.partial > 0.0);
+    }
+
+    #[test]
+    fn only_what_was_authorised_is_completed() {
+        let wrong = MIXED.replacen("message = \"auth\"", "message = \"purchase\"", 1);
+        let error = format!("{:#}", Scenario::parse(&wrong).unwrap_err());
+        assert!(error.contains("complete"), "{error}");
+        let wrong = MIXED.replacen("uniform(0.5, 1.0)", "uniform(0.5, 3.0)", 1);
+        assert_ne!(wrong, MIXED);
+        assert!(Scenario::parse(&wrong).is_err());
     }
 
     #[test]

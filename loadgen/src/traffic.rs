@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use domain::amount::Amount;
 use domain::time::{WallTime, digits_of};
+use iso8583::Mti;
 
 use crate::calendar::Calendar;
-use crate::message::{Draft, Echo};
+use crate::message::{Draft, Echo, Original};
 use crate::numeric::whole;
 use crate::random::Random;
-use crate::scenario::{Item, MessageKind, Scenario, weighted};
+use crate::scenario::{FollowUp, Item, MessageKind, Reversals, Scenario, weighted};
 use crate::terminals::{Terminal, Terminals};
 
 /// The messages of one generator thread: the same seed draws the same ones in the same order.
@@ -34,7 +35,7 @@ pub struct Drawn {
 }
 
 /// A message that is to follow another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Planned {
     /// The same bytes once more.
     Repeat {
@@ -47,6 +48,17 @@ pub enum Planned {
         after: u64,
         /// DE11 of the reversal.
         stan: [u8; 6],
+        /// What stays of the amount; `None` reverses all of it.
+        stays: Option<[u8; 12]>,
+    },
+    /// Its completion, if it is approved.
+    Completion {
+        /// Nanoseconds after the original was due.
+        after: u64,
+        /// All of it but its times and what the original's answer says.
+        draft: Box<Draft>,
+        /// What follows it.
+        follow_up: Option<Box<Self>>,
     },
 }
 
@@ -79,8 +91,7 @@ impl Traffic {
             amount: amount.digits(),
             transmitted: stamp.transmitted,
             stan,
-            local_time: stamp.local_time,
-            local_date: stamp.local_date,
+            local: stamp.local,
             institution,
             rrn: reference(stamp.reference, stan),
             terminal: terminal.id,
@@ -94,8 +105,13 @@ impl Traffic {
             place: terminal.place,
             chip: random.chance(item.chip).then(|| random.bits()),
             track2: random.chance(item.track2),
+            authorisation: item
+                .message
+                .is_advice()
+                .then(|| digits_of(random.bits() >> 32)),
+            completes: None,
         };
-        let follow_up = follow_up(item, terminal, random);
+        let follow_up = follow_up(item, &draft, terminal, random);
         Some(Drawn {
             item: place,
             draft,
@@ -109,17 +125,72 @@ impl Traffic {
     }
 }
 
-fn follow_up(item: &Item, terminal: &mut Terminal, random: &mut Random) -> Option<Planned> {
-    if random.chance(item.repeat.share) {
-        let after = item.repeat.after.sample_nanos(random);
+fn follow_up(
+    item: &Item,
+    draft: &Draft,
+    terminal: &mut Terminal,
+    random: &mut Random,
+) -> Option<Planned> {
+    let amount = draft.echo.amount;
+    copy_or_reversal((&item.repeat, &item.reverse), amount, terminal, random).or_else(|| {
+        let complete = &item.complete;
+        if !complete.follow.happens(random) {
+            return None;
+        }
+        let after = complete.follow.after.sample_nanos(random);
+        let stan = digits_of(u64::from(terminal.take_stan()));
+        let mti = if random.chance(complete.request) {
+            Mti::FINANCIAL_COMPLETION
+        } else {
+            Mti::FINANCIAL_ADVICE
+        };
+        let amount = share_of(draft.echo.amount, complete.amount.sample(random));
+        let follows = (&complete.repeat, &complete.reverse);
+        let follow_up = copy_or_reversal(follows, amount, terminal, random).map(Box::new);
+        let draft = Box::new(Draft {
+            mti,
+            echo: Echo {
+                amount,
+                stan,
+                ..draft.echo
+            },
+            chip: None,
+            track2: false,
+            completes: Some(Original::of(draft.mti, &draft.echo)),
+            ..draft.clone()
+        });
+        Some(Planned::Completion {
+            after,
+            draft,
+            follow_up,
+        })
+    })
+}
+
+fn copy_or_reversal(
+    (repeat, reverse): (&FollowUp, &Reversals),
+    amount: [u8; 12],
+    terminal: &mut Terminal,
+    random: &mut Random,
+) -> Option<Planned> {
+    if repeat.happens(random) {
+        let after = repeat.after.sample_nanos(random);
         return Some(Planned::Repeat { after });
     }
-    random
-        .chance(item.reverse.share)
-        .then(|| Planned::Reversal {
-            after: item.reverse.after.sample_nanos(random),
-            stan: digits_of(u64::from(terminal.take_stan())),
-        })
+    reverse.follow.happens(random).then(|| Planned::Reversal {
+        after: reverse.follow.after.sample_nanos(random),
+        stan: digits_of(u64::from(terminal.take_stan())),
+        stays: random
+            .chance(reverse.partial)
+            .then(|| share_of(amount, 0.1 + 0.8 * random.unit()))
+            .filter(|stays| *stays != amount),
+    })
+}
+
+/// A share of an amount, at least one minor unit.
+fn share_of(amount: [u8; 12], share: f64) -> [u8; 12] {
+    let minor = domain::time::decimal("DE4", &amount).unwrap_or(0);
+    digits_of(whole(crate::numeric::real(minor) * share).clamp(1, AMOUNT_MAX))
 }
 
 /// DE37: the hour, then the STAN.
@@ -138,7 +209,10 @@ fn amount(item: &Item, random: &mut Random) -> Option<Amount> {
         .currencies
         .get(place)
         .map_or(domain::currency::Currency::KES, |(currency, _)| *currency);
-    let minor = whole(item.amount.sample(random)).clamp(1, 99_999_999_999);
+    if item.message == MessageKind::Balance {
+        return Amount::new(0, currency).ok();
+    }
+    let minor = whole(item.amount.sample(random)).clamp(1, AMOUNT_MAX);
     let minor = match (currency.exponent(), random.below(4)) {
         (0, _) => minor.div_ceil(50) * 50, // whole units only
         (_, 0) => minor,
@@ -151,13 +225,21 @@ fn amount(item: &Item, random: &mut Random) -> Option<Amount> {
 const fn category(message: MessageKind, category: [u8; 4]) -> [u8; 4] {
     match message {
         MessageKind::Cash => *b"6011",
-        MessageKind::Purchase | MessageKind::Authorisation => category,
+        MessageKind::Purchase
+        | MessageKind::Authorisation
+        | MessageKind::Balance
+        | MessageKind::Advice
+        | MessageKind::AuthorisationAdvice => category,
     }
 }
+
+/// Minor units; so that twice as much still has a place in DE4.
+const AMOUNT_MAX: u64 = 99_999_999_999;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use iso8583::mti::Function;
     use std::collections::HashSet;
 
     fn traffic(thread: u32, seed: u64) -> Traffic {
@@ -195,6 +277,40 @@ mod tests {
                 assert!(!echo.amount.iter().all(|digit| *digit == b'0'));
             }
         }
+    }
+
+    #[test]
+    fn the_mix_draws_completions_below_what_they_complete_and_reversals_in_part() {
+        let scenario = Arc::new(Scenario::mixed().unwrap());
+        let mut traffic = Traffic::new(scenario, 0, 1, 42);
+        let drawn = draw(&mut traffic, 20_000);
+        let (mut advices, mut asks, mut completions, mut parts) = (0, 0, 0, 0);
+        let mut seen = HashSet::new();
+        for one in &drawn {
+            let echo = &one.draft.echo;
+            assert!(seen.insert((echo.terminal, echo.stan)));
+            assert_eq!(
+                one.draft.authorisation.is_some(),
+                one.draft.mti.function() == Function::Advice
+            );
+            match &one.follow_up {
+                Some(Planned::Completion { draft, .. }) => {
+                    completions += 1;
+                    asks += u32::from(draft.mti == Mti::FINANCIAL_COMPLETION);
+                    assert!(draft.echo.amount <= echo.amount && draft.echo.amount > [b'0'; 12]);
+                    assert_eq!(draft.completes.unwrap().stan, echo.stan);
+                    assert!(seen.insert((echo.terminal, draft.echo.stan)));
+                }
+                Some(Planned::Reversal { stays, stan, .. }) => {
+                    parts += u32::from(stays.is_some_and(|stays| stays < echo.amount));
+                    assert!(seen.insert((echo.terminal, *stan)));
+                }
+                Some(Planned::Repeat { .. }) | None => {}
+            }
+            advices += u32::from(one.draft.mti.function() == Function::Advice);
+        }
+        assert!(completions > 2_500 && advices > 1_800 && parts > 400);
+        assert!(asks * 3 < completions && asks > 300);
     }
 
     #[test]

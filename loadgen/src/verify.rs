@@ -4,10 +4,13 @@
 //!
 //! | place | money |
 //! |---|---|
-//! | acquirer | told an approval: its amount; a reversal of it acknowledged: 0 |
-//! | journal | answered with an approval: its amount; a reversal owed: what it leaves (0, or DE95) |
+//! | acquirer | told an approval: its amount; a reversal of it acknowledged: what that leaves |
+//! | journal | answered with an approval, or advised: its amount; a reversal owed: what it leaves |
 //! | PostgreSQL | the same from the columns of `transaction` |
 //! | issuers | approved minus taken back, over all ledgers, by STAN and DE7 of the issuer's leg |
+//!
+//! What a completion completes is 0 in all of them for as long as something of the completion is
+//! left, and what it was before when that is reversed as a whole.
 //!
 //! An approval that the issuer gave and the switch timed out is 0 everywhere once its reversal has
 //! arrived. What the acquirer was never told is in the journal all the same: it is counted, its
@@ -16,6 +19,7 @@
 
 mod acquirer;
 mod checks;
+mod completions;
 mod database;
 mod journal;
 mod ledgers;

@@ -40,6 +40,12 @@ pub enum Step {
     SpareZeroed,
     /// 13: it has its name, the directory is not synced.
     SegmentRenamed,
+    /// 13: a checkpoint was written and synced, it has no name.
+    CheckpointWritten,
+    /// 13: it has its name, the directory is not synced.
+    CheckpointRenamed,
+    /// 13: a segment that it covers was removed, the directory is not synced.
+    SegmentRetired,
     /// 14: recovery has read a segment.
     RecoveryRead,
     /// 14: recovery has appended the outcomes and reversals that were missing.
@@ -58,7 +64,7 @@ pub enum Step {
 
 impl Step {
     /// All of them, by the names under which they are armed.
-    pub const ALL: [(&'static str, Self); 23] = [
+    pub const ALL: [(&'static str, Self); 26] = [
         ("frame-parsed", Self::FrameParsed),
         ("intent-appended", Self::IntentAppended),
         ("intent-durable", Self::IntentDurable),
@@ -75,6 +81,9 @@ impl Step {
         ("spare-created", Self::SpareCreated),
         ("spare-zeroed", Self::SpareZeroed),
         ("segment-renamed", Self::SegmentRenamed),
+        ("checkpoint-written", Self::CheckpointWritten),
+        ("checkpoint-renamed", Self::CheckpointRenamed),
+        ("segment-retired", Self::SegmentRetired),
         ("recovery-read", Self::RecoveryRead),
         ("recovery-appended", Self::RecoveryAppended),
         ("recovery-durable", Self::RecoveryDurable),

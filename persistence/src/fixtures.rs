@@ -127,6 +127,7 @@ fn expected() -> Vec<Record<'static>> {
             cause: ReversalCause::Timeout,
             key: DuplicateKey(0x0600),
             replacement: Some(amount(60)),
+            reason: None,
         }),
         Record::SafDone(SafDone {
             transaction: TransactionId(2),

@@ -36,7 +36,7 @@ use domain::record::{Carriage, Record};
 use domain::time::Instant;
 use glommio::Task;
 
-pub use self::executor::executor;
+pub use self::executor::{executor, yield_to_rings};
 pub use self::flush::Flush;
 pub use self::recover::Recovered;
 pub use self::settings::{Clock, FileSystems, JournalSettings};
@@ -205,8 +205,8 @@ impl Journal {
         self.shared.flushes.borrow_mut().pop_front()
     }
 
-    /// Deletes the segments whose records all lie before `keep_from`, and returns how many. The
-    /// caller answers for it that no consumer and no open transaction needs anything before
+    /// Deletes the segments whose records all lie before `keep_from`, and returns how many: those
+    /// that a checkpoint covers. The caller answers for it that no consumer needs anything before
     /// `keep_from`.
     ///
     /// # Errors
@@ -215,12 +215,48 @@ impl Journal {
         segment::retire(&self.shared, keep_from).await
     }
 
+    /// A second handle that only retires segments: for a task beside the shard's loop.
+    #[must_use]
+    pub fn retirer(&self) -> Retirer {
+        Retirer {
+            shared: Rc::clone(&self.shared),
+        }
+    }
+
     /// Takes no more records, writes what was taken and an anchor behind it.
     ///
     /// # Errors
     /// [`JournalError::Dead`]; then some records may not be durable.
     pub async fn close(&self) -> Result<(), JournalError> {
         self.shared.close().await
+    }
+}
+
+/// Retires segments.
+#[derive(Clone, Debug)]
+pub struct Retirer {
+    shared: Rc<Shared>,
+}
+
+impl Retirer {
+    /// As [`Journal::retire`].
+    ///
+    /// # Errors
+    /// As [`Journal::retire`].
+    pub async fn retire(&self, keep_from: Lsn) -> Result<usize, JournalError> {
+        segment::retire(&self.shared, keep_from).await
+    }
+
+    /// As [`Journal::first_lsn`].
+    #[must_use]
+    pub fn first_lsn(&self) -> Lsn {
+        self.shared.first_lsn()
+    }
+
+    /// Whether the journal has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.shared.has_ended()
     }
 }
 

@@ -10,6 +10,15 @@ pub const MANIFEST: &str = "manifest";
 pub const MANIFEST_NEW: &str = "manifest.new";
 /// How far each shard has been published; there once anything was.
 pub const EVENTS_WATERMARK: &str = "events.watermark";
+/// The MAC keys that other sides have brought; there once one was.
+pub const MAC_KEYS: &str = "mac-keys";
+/// Keys that are being written; become [`MAC_KEYS`] by rename.
+pub const MAC_KEYS_NEW: &str = "mac-keys.new";
+/// In a checkpoint's folder, what it covers.
+pub const COVERED: &str = "covered";
+
+const CHECKPOINT_PREFIX: &str = "checkpoint-";
+const PART: &str = ".part";
 
 /// What a name in a shard's directory stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +31,10 @@ pub enum Entry {
     Broken,
     /// `probe-*.tmp`: what is left of the test whether the directory can be written.
     Probe,
+    /// `checkpoint-00000032`: a folder with all that a start would still find before segment 32.
+    Checkpoint(u64),
+    /// `checkpoint-*.part`: one that was being made or removed.
+    CheckpointPart,
     /// Not ours; left alone.
     Foreign,
 }
@@ -32,6 +45,15 @@ pub fn classify(name: &str) -> Entry {
     if let Some(digits) = name.strip_suffix(".seg") {
         return match digits.parse::<u64>() {
             Ok(number) if number > 0 && segment_name(number) == name => Entry::Segment(number),
+            _ => Entry::Foreign,
+        };
+    }
+    if let Some(rest) = name.strip_prefix(CHECKPOINT_PREFIX) {
+        return match rest.parse::<u64>() {
+            Ok(number) if number > 0 && checkpoint_name(number) == name => {
+                Entry::Checkpoint(number)
+            }
+            _ if rest.ends_with(PART) => Entry::CheckpointPart,
             _ => Entry::Foreign,
         };
     }
@@ -50,6 +72,18 @@ pub fn classify(name: &str) -> Entry {
 #[must_use]
 pub fn segment_name(number: u64) -> String {
     format!("{number:08}.seg")
+}
+
+/// The folder of the checkpoint that covers what is before segment `number`.
+#[must_use]
+pub fn checkpoint_name(number: u64) -> String {
+    format!("{CHECKPOINT_PREFIX}{number:08}")
+}
+
+/// The same while it is being made, or removed.
+#[must_use]
+pub fn checkpoint_part_name(number: u64) -> String {
+    format!("{CHECKPOINT_PREFIX}{number:08}{PART}")
 }
 
 /// The directory of a generation below the journal's `root`.
@@ -82,6 +116,10 @@ mod tests {
         check("00000001-4096.broken.part", Entry::Broken);
         check("probe-1.tmp", Entry::Probe);
         check("lost+found", Entry::Foreign);
+        check("checkpoint-00000032", Entry::Checkpoint(32));
+        check("checkpoint-00000032.part", Entry::CheckpointPart);
+        check("checkpoint-32", Entry::Foreign);
+        check("checkpoint-00000000", Entry::Foreign);
     }
 
     #[test]

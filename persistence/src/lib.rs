@@ -17,6 +17,7 @@ extern crate alloc;
 #[cfg(feature = "applier")]
 pub mod applier;
 pub mod batch;
+pub mod checkpoint;
 pub mod crash;
 pub mod error;
 #[cfg(feature = "kafka")]
@@ -26,6 +27,7 @@ mod fixtures;
 pub mod identity;
 #[cfg(feature = "journal")]
 pub mod journal;
+pub mod key_file;
 pub mod layout;
 pub mod manifest;
 pub mod position;

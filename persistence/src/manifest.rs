@@ -26,6 +26,9 @@
 //! generation, journal, a time in Unix milliseconds (what was over then may not have been carried
 //! over; 0 when everything was), and the last LSN of each of its shards.
 //!
+//! Format 4 says no more than that a checkpoint was made, so that segments may have been retired: a
+//! program that knows no checkpoints would begin with the first segment that is left.
+//!
 //! Replaced as a whole: written aside, synced, renamed, and the directory synced. Read strictly: a
 //! manifest that is not exactly this refuses the start (J05).
 
@@ -62,6 +65,8 @@ const FORMAT_NAMELESS: u16 = 1;
 const FORMAT: u16 = 2;
 /// With earlier generations.
 const FORMAT_CHANGED: u16 = 3;
+/// With checkpoints.
+const FORMAT_CHECKPOINTS: u16 = 4;
 const SEGMENT: &str = "segment";
 /// The format, and one line per number.
 const LINES_BEFORE_NAMES: usize = 7;
@@ -109,6 +114,8 @@ pub struct Content {
     pub segments: Vec<u64>,
     /// The generations before this one, oldest first.
     pub earlier: Vec<Earlier>,
+    /// Whether a checkpoint was ever made, so that early segments may be gone.
+    pub has_checkpoints: bool,
 }
 
 impl Manifest {
@@ -177,6 +184,23 @@ impl Manifest {
         debug_assert_eq!(segments.len(), usize::from(self.content.shards));
         let content = Content {
             segments,
+            ..self.content.clone()
+        };
+        write(&self.root, &content)?;
+        self.content = content;
+        Ok(())
+    }
+
+    /// Says that there may be checkpoints, before the first one gets its name. Blocks.
+    ///
+    /// # Errors
+    /// A failed operation.
+    pub fn expect_checkpoints(&mut self) -> Result<(), JournalError> {
+        if self.content.has_checkpoints {
+            return Ok(());
+        }
+        let content = Content {
+            has_checkpoints: true,
             ..self.content.clone()
         };
         write(&self.root, &content)?;
@@ -330,7 +354,9 @@ impl Content {
     }
 
     pub(crate) fn encode(&self) -> String {
-        let format = if !self.earlier.is_empty() {
+        let format = if self.has_checkpoints {
+            FORMAT_CHECKPOINTS
+        } else if !self.earlier.is_empty() {
             FORMAT_CHANGED
         } else if self.names.is_empty() && self.segments.is_empty() {
             FORMAT_NAMELESS
@@ -365,12 +391,9 @@ impl Content {
             line.strip_prefix(key)?.strip_prefix(' ')
         };
         let format = next("njia-journal").ok_or("it has no format")?;
-        if ![FORMAT_NAMELESS, FORMAT, FORMAT_CHANGED]
-            .map(|known| known.to_string())
-            .contains(&format.to_owned())
-        {
-            return Err("its format is not one that this program reads");
-        }
+        let known = [FORMAT_NAMELESS, FORMAT, FORMAT_CHANGED, FORMAT_CHECKPOINTS];
+        let known = known.into_iter().find(|known| known.to_string() == format);
+        let format = known.ok_or("its format is not one that this program reads")?;
         let content = (|| {
             Some(Self {
                 node: NodeId(next("node")?.parse().ok()?),
@@ -382,6 +405,7 @@ impl Content {
                 names: PartyNames::read(body.lines().skip(LINES_BEFORE_NAMES).filter(is_name))?,
                 segments: read_segments(body.lines().skip(LINES_BEFORE_NAMES))?,
                 earlier: earlier::read(body.lines().skip(LINES_BEFORE_NAMES))?,
+                has_checkpoints: format == FORMAT_CHECKPOINTS,
             })
         })();
         let content = content.ok_or("a line is missing or holds no number")?;
@@ -461,6 +485,7 @@ fn fresh(root: &Path, node: NodeId, shards: u16) -> Result<Content, JournalError
         names: PartyNames::default(),
         segments: Vec::new(),
         earlier: Vec::new(),
+        has_checkpoints: false,
     };
     let entries = fs::read_dir(root).map_err(|error| JournalError::io("list", root, error))?;
     for entry in entries {

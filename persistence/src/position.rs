@@ -6,10 +6,11 @@ use domain::ids::Lsn;
 
 /// Published by a shard's writer after each completed flush, read by the applier. Lock-free: one
 /// writer, any number of readers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DurablePosition {
     lsn: AtomicU64,
     segment: AtomicU64,
+    first: AtomicU64,
     dead: AtomicBool,
 }
 
@@ -20,6 +21,7 @@ impl DurablePosition {
         Self {
             lsn: AtomicU64::new(0),
             segment: AtomicU64::new(0),
+            first: AtomicU64::new(1),
             dead: AtomicBool::new(false),
         }
     }
@@ -35,6 +37,12 @@ impl DurablePosition {
     #[must_use]
     pub fn segment(&self) -> u64 {
         self.segment.load(Ordering::Acquire)
+    }
+
+    /// The first record that the segments still hold, or would hold.
+    #[must_use]
+    pub fn first(&self) -> Lsn {
+        Lsn(self.first.load(Ordering::Acquire))
     }
 
     /// Whether the writer has met an error: the position will not move again.
@@ -54,12 +62,27 @@ impl DurablePosition {
         self.lsn.store(lsn.0, Ordering::Release);
     }
 
+    /// Segments were retired; never back.
+    #[cfg_attr(
+        not(any(test, feature = "journal", feature = "applier")),
+        expect(dead_code, reason = "the writer")
+    )]
+    pub(crate) fn begin_at(&self, first: Lsn) {
+        self.first.store(first.0, Ordering::Release);
+    }
+
     #[cfg_attr(
         not(any(test, feature = "journal")),
         expect(dead_code, reason = "the writer")
     )]
     pub(crate) fn mark_dead(&self) {
         self.dead.store(true, Ordering::Release);
+    }
+}
+
+impl Default for DurablePosition {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -7,6 +7,7 @@
 //! damaged: it names what is wrong and goes on behind it.
 
 mod folder;
+mod known;
 mod scan;
 mod segments;
 mod walk;
@@ -21,9 +22,11 @@ use domain::record::{Carriage, Record};
 use rustix::fs::{Advice, fadvise};
 
 pub use self::folder::{Folder, Generation, ShardFolder};
+pub use self::known::KnownReader;
 pub use self::scan::{Belongs, End, Event, Finding, Met, Scan, What};
-pub(crate) use self::segments::numbers as segment_numbers;
 pub use self::segments::wrapped_keys;
+pub use self::segments::{Listed, list};
+pub(crate) use self::segments::{keys_in, numbers as segment_numbers};
 pub use self::walk::{Behind, Fault, Source, Step as WalkStep, Walk};
 use crate::batch::{self, BATCH_HEADER_LEN, BLOCK, BatchHeader};
 use crate::error::JournalError;
@@ -79,7 +82,7 @@ struct OpenSegment {
 }
 
 /// The batch whose records are being handed out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Batch {
     bytes: Vec<u8>,
     end: usize,
@@ -107,13 +110,23 @@ impl ShardReader {
     /// The same of the shard and generation that `identity` names.
     #[must_use]
     pub fn of(root: &Path, identity: Identity, after: Lsn) -> Self {
+        let dir = layout::shard_dir(root, identity.generation, identity.shard);
+        Self::within(dir, identity, after)
+    }
+
+    /// The same of the files in `dir`.
+    const fn within(dir: PathBuf, identity: Identity, after: Lsn) -> Self {
         Self {
-            dir: layout::shard_dir(root, identity.generation, identity.shard),
+            dir,
             identity,
             after,
             open: None,
             tail: Tail::new(),
-            batch: Batch::default(),
+            batch: Batch {
+                bytes: Vec::new(),
+                end: 0,
+                cursor: 0,
+            },
             torn: false,
         }
     }

@@ -19,8 +19,6 @@ pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 pub const RECORD_ALIGN: usize = 8;
 
 const MAGIC: [u8; 2] = *b"jR";
-/// The payload version that is written, for every type.
-const PAYLOAD_VERSION: u16 = 1;
 
 /// What a record is, as its header says. The numbers are on disk: never reused, never changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +219,7 @@ pub fn encode_as(
     payload::write(record, body)?;
     padding.fill(0);
     Header {
-        version: PAYLOAD_VERSION,
+        version: payload::version(record),
         kind: RecordType::of(record) as u16,
         carriage,
         payload_len: u32::try_from(payload_len).map_err(|_| EncodeError::TooLong)?,
@@ -262,12 +260,12 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded<'_>, RecordError> {
         version: header.version,
     };
     let kind = RecordType::from_number(header.kind).ok_or(unknown)?;
-    if header.version != PAYLOAD_VERSION {
+    if !payload::knows(kind, header.version) {
         return Err(unknown);
     }
     Ok(Decoded {
         lsn: header.lsn,
-        record: payload::read(kind, header.transaction, body)?,
+        record: payload::read((kind, header.version), header.transaction, body)?,
         carriage: header.carriage,
         len,
     })

@@ -1,6 +1,6 @@
 //! What the bytes of a journal mean after a stop of any kind: a decision table, pure.
 //!
-//! The rows are J01 to J20 of `docs/journal-format.md`, decided in their order; each refusal names
+//! The rows are J01 to J21 of `docs/journal-format.md`, decided in their order; each refusal names
 //! its row. Reading files, locking and mending belong to the caller.
 //!
 //! Warning to the editor: a batch that is cut off here is forgotten for good. It may only be cut
@@ -15,6 +15,7 @@ use domain::record::{Carriage, Record};
 pub use self::refusal::{Label, Proof, Refusal};
 pub use self::watermark::{Found, Torn, Watermark, judge_watermark};
 use crate::batch::{self, BATCH_HEADER_LEN, BLOCK, BatchHeader, BatchKind, FORMAT_VERSION};
+use crate::checkpoint::Covered;
 use crate::identity::Identity;
 use crate::segment_header::{HeaderError, SegmentHeader};
 
@@ -80,6 +81,8 @@ impl Default for Tail {
 /// Whether more segments follow the one that is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
+    /// It is part of a checkpoint: all of it was durable before it had a name.
+    Checkpoint,
     /// A later segment with a good header exists.
     Earlier,
     /// The one that was being written.
@@ -145,6 +148,23 @@ pub fn judge_numbers(numbers: &[u64]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// J09, of the same `numbers`: whether what they do not hold is in the checkpoint. Those before the
+/// first that it does not cover need not be there.
+///
+/// # Errors
+/// [`Refusal::Uncovered`] or [`Refusal::Unfollowed`].
+pub fn judge_cover(numbers: &[u64], covered: Option<&Covered>) -> Result<(), Refusal> {
+    match (covered, numbers.first().copied()) {
+        (None, None | Some(1)) => Ok(()),
+        (None, Some(first)) => Err(Refusal::Uncovered { first }),
+        (Some(covered), _) if numbers.contains(&covered.segment) => Ok(()),
+        (Some(covered), _) => {
+            let segment = covered.segment;
+            Err(Refusal::Unfollowed { segment })
+        }
+    }
+}
+
 /// Reads the segments of one shard in the order of their numbers and judges each.
 #[derive(Clone, Debug)]
 pub struct Recovery {
@@ -164,6 +184,17 @@ impl Recovery {
             watermark,
             tail: Tail::new(),
             first_lsn: Lsn(1),
+        }
+    }
+
+    /// The same, behind what a checkpoint covers: the first segment is the one that it names.
+    #[must_use]
+    pub const fn behind(covered: &Covered, watermark: Option<Lsn>) -> Self {
+        Self {
+            identity: covered.identity,
+            watermark,
+            tail: covered.tail(),
+            first_lsn: covered.next_lsn,
         }
     }
 
@@ -227,15 +258,16 @@ impl Recovery {
         Ok(header)
     }
 
-    /// J09. The first segment on disk is believed when earlier ones were retired: what they held is
-    /// in PostgreSQL, and J19 checks that.
+    /// J09. What is not here must be in the checkpoint.
     fn continues(&mut self, header: &SegmentHeader) -> Result<(), Refusal> {
-        let first_on_disk = self.tail.segment == 0;
-        if first_on_disk && header.number > 1 {
-            self.tail.next_lsn = header.first_lsn;
-            self.tail.next_sequence = header.first_sequence;
-            self.tail.chain = header.previous_chain;
-            self.first_lsn = header.first_lsn;
+        let before = self.tail.segment;
+        if before == 0 && header.number > 1 {
+            let first = header.number;
+            return Err(Refusal::Uncovered { first });
+        }
+        if before.checked_add(1) != Some(header.number) {
+            let after = header.number;
+            return Err(Refusal::Gap { before, after });
         }
         let broken = if header.first_lsn != self.tail.next_lsn {
             Some("first LSN")
@@ -285,6 +317,7 @@ impl Recovery {
         Ok(())
     }
 
+    //= docs/rules.md#J-04
     /// J13, J14, J15: a batch at `spot` is bad.
     fn tear(&self, bytes: &[u8], spot: Spot, place: Place) -> Result<SegmentEnd, Refusal> {
         if let Some(proof) = self.proof(bytes, spot, place) {
@@ -308,10 +341,13 @@ impl Recovery {
         })
     }
 
+    //= docs/rules.md#J-03
     /// What shows that the bad batch at `spot` had once been durable.
     fn proof(&self, bytes: &[u8], spot: Spot, place: Place) -> Option<Proof> {
-        if place == Place::Earlier {
-            return Some(Proof::LaterSegment);
+        match place {
+            Place::Checkpoint => return Some(Proof::Checkpoint),
+            Place::Earlier => return Some(Proof::LaterSegment),
+            Place::Last => {}
         }
         if self.watermark.is_some_and(|lsn| lsn >= self.tail.next_lsn) {
             return Some(Proof::Watermark);

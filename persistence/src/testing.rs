@@ -10,6 +10,7 @@ use domain::currency::Currency;
 use domain::ids::{
     AcquirerId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan, TransactionId,
 };
+use domain::message_reason::MessageReason;
 use domain::network::SettlementDate;
 use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
 use domain::reconciliation::{
@@ -29,6 +30,7 @@ use domain::response_code::ResponseCode;
 use domain::time::{TransmissionTime, WallTime};
 
 use crate::batch::BLOCK;
+use crate::checkpoint::{Builder, Covered, Draft, Image, Shape};
 use crate::identity::{Identity, JournalUuid};
 use crate::layout;
 use crate::manifest::{Content, PartyNames, SLOT_HASH_VERSION};
@@ -84,6 +86,10 @@ impl Dice {
     fn amount(&mut self) -> Amount {
         let currency = Currency::new(self.number::<u16>(999) + 1).unwrap();
         Amount::new(self.below(Amount::MINOR_MAX + 1), currency).unwrap()
+    }
+
+    fn reason(&mut self) -> MessageReason {
+        MessageReason::new(self.number(10_000)).unwrap()
     }
 
     fn stan(&mut self) -> Stan {
@@ -413,6 +419,7 @@ fn saf_owed(dice: &mut Dice, transaction: TransactionId) -> SafOwed {
         ]),
         key: dice.key(),
         replacement: dice.maybe(Dice::amount),
+        reason: dice.maybe(Dice::reason),
     }
 }
 
@@ -582,6 +589,7 @@ impl Log {
             names: PartyNames::default(),
             segments: Vec::new(),
             earlier: Vec::new(),
+            has_checkpoints: false,
         };
         let dir = layout::shard_dir(root, IDENTITY.generation, IDENTITY.shard);
         fs::create_dir_all(&dir).unwrap();
@@ -590,6 +598,52 @@ impl Log {
             fs::write(dir.join(layout::segment_name(index as u64 + 1)), bytes).unwrap();
         }
     }
+}
+
+/// What a checkpoint before `segment` says, and its files, as a maker that forgets nothing makes
+/// them.
+pub(crate) fn checkpoint_of(log: &Log, segment: u64) -> (Covered, Vec<Image>) {
+    let shape = Shape {
+        segment_bytes: 16 * BLOCK,
+        batch_bytes_max: 2 * BLOCK,
+    };
+    let mut builder = Builder::new((&IDENTITY, segment), shape, Vec::new(), WallTime::default());
+    let mut judge = Recovery::new(IDENTITY, None);
+    let mut images = Vec::new();
+    for (number, bytes) in (1..segment).zip(&log.segments) {
+        let mut on_record = |_: Lsn, record: &Record<'_>, _: Carriage| {
+            images.extend(builder.add(record, Carriage::Carried).unwrap());
+        };
+        judge
+            .segment(number, bytes, Place::Earlier, &mut on_record)
+            .unwrap();
+    }
+    let mut ended = builder.end();
+    images.append(&mut ended.images);
+    let tail = judge.tail();
+    let covered = Covered {
+        identity: IDENTITY,
+        segment,
+        next_lsn: tail.next_lsn,
+        next_sequence: tail.next_sequence,
+        chain: tail.chain,
+        left_behind: None,
+        files: ended.files,
+        records: ended.records,
+    };
+    (covered, images)
+}
+
+/// The same in the shard's directory `dir`.
+pub(crate) fn write_checkpoint(dir: &Path, log: &Log, segment: u64) -> Covered {
+    let (covered, images) = checkpoint_of(log, segment);
+    let mut draft = Draft::begin(dir, segment).unwrap();
+    for image in &images {
+        draft.put(image).unwrap();
+    }
+    draft.prove(&covered, &mut |_, _, _| {}).unwrap();
+    draft.keep().unwrap();
+    covered
 }
 
 /// What recovery made of a journal.

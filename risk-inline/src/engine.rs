@@ -48,6 +48,7 @@ impl RiskEngine {
         })
     }
 
+    //= docs/rules.md#R-06
     /// May this request go to an issuer? Counts it if it may.
     pub fn assess(&mut self, facts: &Facts, now: Instant) -> Verdict {
         let rules = &self.rules;

@@ -268,6 +268,7 @@ impl Breaker {
         BreakerState::Open
     }
 
+    //= docs/rules.md#R-04
     fn probe(&mut self, now: Instant) -> BreakerState {
         self.enter(match self.policy.echo {
             Some(_) => State::Echo { sent: None },

@@ -121,6 +121,7 @@ impl Router {
         Some((route.id(), first))
     }
 
+    //= docs/rules.md#R-03
     /// Takes a permit back. `latency` is the time from sending to the end of the call; it is not
     /// looked at when nothing was sent.
     pub fn finish(
@@ -249,6 +250,7 @@ impl Router {
         }
     }
 
+    //= docs/rules.md#R-02
     fn choose(&mut self, route: &Route, draw: u64, tried: u8, now: Instant) -> Selection {
         debug_assert!(!route.candidates().is_empty());
         let mut skipped = Skipped::default();

@@ -86,6 +86,7 @@ impl RouteTable {
         build::build(routes)
     }
 
+    //= docs/rules.md#R-01
     /// The route of an account, or of an administrative message that names none; `None` when no
     /// entry claims it.
     #[must_use]

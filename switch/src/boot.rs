@@ -23,10 +23,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
 use crate::control::shared::{NodeFlags, Shared};
+use crate::crypto::key_store::{KeyStore, KeyStoreError, RestoredKey};
 use crate::crypto::{CryptoError, Keyring};
 use crate::echo::EchoReader;
 use crate::endpoint::issuer_wires;
 use crate::mesh;
+use crate::shard::checkpoint;
 use crate::shard::exchange;
 use crate::shard::import;
 use crate::shard::setup::{self, ShardSeed};
@@ -48,6 +50,9 @@ pub enum ServeError {
     /// A key could not be made or used.
     #[error(transparent)]
     Crypto(#[from] CryptoError),
+    /// Stored MAC keys cannot be taken up.
+    #[error(transparent)]
+    MacKeys(#[from] KeyStoreError),
     /// Routes contradict each other.
     #[error("routes: {0}")]
     Routes(String),
@@ -110,6 +115,7 @@ pub fn serve(config: Config, options: &ServeOptions) -> Result<(), ServeError> {
         .map_err(|errors| ServeError::Routes(setup::join_errors(&errors)))?;
     warn_of_memory(&config);
     let config = &Arc::new(config);
+    let stored_keys = KeyStore::open(manifest.root(), config, clock.wall())?;
     import::take_up(config, &mut manifest, shards, clock)?;
     let reserved = reserve_addresses(config)?;
     let addresses: Arc<[SocketAddr]> = reserved.iter().map(|(address, _)| *address).collect();
@@ -118,18 +124,22 @@ pub fn serve(config: Config, options: &ServeOptions) -> Result<(), ServeError> {
         .map_err(|error| cannot_start("the control plane", &error))?;
     let (report, reports) = channel();
     let mut executors = Vec::new();
-    for seed in seeds(config, &manifest, &shared)? {
+    for seed in seeds(config, &manifest, &shared, stored_keys)? {
         executors.push(spawn(config, seed, Arc::clone(&addresses), report.clone())?);
     }
     drop(report);
     await_listening(&reports, &shared, &mut manifest)?;
     drop(reserved);
+    let maker = checkpoint::start(config, &shared, manifest)?;
     await_links(config, shared.node());
     ready(config, options, &addresses, control.address())?;
     for executor in executors {
         join(executor)?;
     }
+    // The lock of the journal's directory, until the last reader is done.
+    let manifest = maker.finish();
     control.finish();
+    drop(manifest);
     tracing::info!("drained");
     Ok(())
 }
@@ -139,7 +149,9 @@ fn seeds(
     config: &Arc<Config>,
     manifest: &Manifest,
     shared: &Shared,
+    (key_store, restored): (KeyStore, Vec<RestoredKey>),
 ) -> Result<Vec<ShardSeed>, ServeError> {
+    let (mut key_store, restored) = (Some(key_store), Arc::from(restored));
     let shards = manifest.content().shards;
     let start = manifest.content().start;
     let wires = issuer_wires(config);
@@ -174,6 +186,9 @@ fn seeds(
             echo: echo.clone(),
             metrics: shared.metrics.clone(),
             shared: Arc::clone(shared),
+            restored: Arc::clone(&restored),
+            // The first shard leads the changes of keys.
+            key_store: key_store.take(),
         });
     }
     Ok(seeds)

@@ -355,7 +355,9 @@ const fn of_serve(error: &ServeError) -> ExitCode {
     match error {
         ServeError::Journal(error) => ExitCode::of(error.exit_code()),
         ServeError::Routes(_) | ServeError::Risk(_) => ExitCode::ConfigRefused,
-        ServeError::Recover(_) | ServeError::Crypto(_) => ExitCode::JournalRefused,
+        ServeError::Recover(_) | ServeError::Crypto(_) | ServeError::MacKeys(_) => {
+            ExitCode::JournalRefused
+        }
         ServeError::Bind { .. } | ServeError::Start { .. } | ServeError::ReadyFile { .. } => {
             ExitCode::Other
         }

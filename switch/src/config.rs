@@ -13,13 +13,14 @@ use std::time::Duration;
 use domain::code_map::CodeMap;
 use domain::currency::{Currency, Exponents};
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, NodeId, RouteId};
+use domain::message_reason::MessageReason;
 use domain::pan::PanToken;
 use domain::profile::{Profile, ReversalAnswer, SameContent};
 use domain::reconciliation::ReconSign;
 use domain::{Amount, ResponseCode};
 use iso8583::header::HeaderBytes;
 use iso8583::keep_alive::Answers;
-use iso8583::translate::{NetworkCodes, ReversalForm};
+use iso8583::translate::{NetworkCodes, ReasonField, ReversalForm};
 use iso8583::{Dialect, Framing, Header, Mti};
 use risk_inline::list::Bin;
 use router::links::EjectionPolicy;
@@ -54,6 +55,7 @@ mod section;
 mod stand_in;
 #[cfg(test)]
 mod tests;
+mod timers;
 pub(crate) mod wire;
 
 pub use document::Environment;
@@ -134,6 +136,8 @@ pub struct StandIn {
     pub accounts_max: usize,
     /// A request with a PIN block is approved although nobody has looked at it.
     pub pin_unchecked: bool,
+    /// Why the advice of such an approval is sent: 1003 or 1006.
+    pub reason: MessageReason,
 }
 
 /// This machine.
@@ -207,8 +211,10 @@ pub struct Journal {
     pub segment_bytes: u64,
     /// Bytes that one shard's segments may use.
     pub bytes_max: u64,
-    /// How long an earlier generation is kept at least, when nobody needs it.
+    /// How long segments and earlier generations are kept at least, when nobody needs them.
     pub retention: Duration,
+    /// New journal of a shard after which it gets a checkpoint.
+    pub checkpoint_bytes: u64,
     /// Longest wait for more records before a batch is written; zero writes at once.
     pub batch_wait: Duration,
     /// Accept file systems that were not tested for durability.
@@ -358,6 +364,8 @@ pub struct Listener {
     pub timeout_answer: ResponseCode,
     /// What its sessions ask for where practice differs.
     pub profile: Profile,
+    /// How long its acquirer waits for an answer, as far as that is known: longer than any route.
+    pub answer_within: Option<Duration>,
     /// When an 0400 is answered.
     pub reversal_request: ReversalAnswer,
     /// How long the copies of its acquirer are known; the same for all of the acquirer's listeners.
@@ -387,6 +395,8 @@ pub struct Wire {
     pub codes: Arc<CodeMap>,
     /// Currencies that it counts in other units than ISO 4217.
     pub exponents: Arc<Exponents>,
+    /// Where its messages say why they were sent; `None` where they do not.
+    pub reason_field: Option<ReasonField>,
 }
 
 /// Who is asked.

@@ -26,11 +26,13 @@ mod events;
 mod listener;
 pub mod logging;
 pub mod lookup;
+pub(crate) mod marks;
 mod operator;
 pub mod preflight;
 pub mod reach;
 pub(crate) mod reporting;
 mod retiring;
+mod segments;
 pub mod shared;
 mod signals;
 mod sources;
@@ -47,9 +49,10 @@ use applier::{Journals, Task};
 use listener::{AdminListener, Waits};
 use operator::Counter;
 use retiring::{Absent, Consumer, Kept, Retiring};
+use segments::Segments;
 use shared::Shared;
 use signals::Signals;
-use sources::{ApplierSource, NodeSource};
+use sources::{ApplierSource, CheckpointSource, NodeSource};
 use status::Observer;
 
 /// Why the control plane does not start.
@@ -218,6 +221,7 @@ struct Plane {
     #[cfg(feature = "kafka")]
     events: events::EventsStatus,
     retiring: Retiring,
+    segments: Segments,
 }
 
 impl Plane {
@@ -241,10 +245,11 @@ impl Plane {
             consumers.push(Arc::new(Absent));
             tracing::warn!(
                 file = %journals.root.join(EVENTS_WATERMARK).display(),
-                "events of this journal were published, and there is no [kafka]: earlier \
-                 generations are kept until it is back, or the file is removed"
+                "events of this journal were published, and there is no [kafka]: segments and \
+                 earlier generations are kept until it is back, or the file is removed"
             );
         }
+        let segments = Segments::new(&config, &shared, journals.root.clone(), consumers.clone());
         let retiring = Retiring {
             root: journals.root.clone(),
             kept: journals.kept.iter().cloned().map(Kept::from).collect(),
@@ -280,6 +285,7 @@ impl Plane {
             #[cfg(feature = "kafka")]
             events,
             retiring,
+            segments,
         }
     }
 
@@ -291,6 +297,7 @@ impl Plane {
         let operating = tokio::spawn(operator::serve(listeners.operators, counter));
         let copying = tokio::spawn(self.applier.run(stop.clone()));
         let retiring = tokio::spawn(self.retiring.run());
+        let letting_go = tokio::spawn(self.segments.run());
         let shared = Arc::clone(&self.shared);
         let obeying = tokio::spawn(async move { signals.obey(shared.node()).await });
         let watching = tokio::spawn(watch_shards(
@@ -315,7 +322,7 @@ impl Plane {
             }
             () = ended => {}
         }
-        for task in [operating, obeying, watching, bounded, retiring] {
+        for task in [operating, obeying, watching, bounded, retiring, letting_go] {
             task.abort();
         }
     }
@@ -346,6 +353,9 @@ fn exposition(
         journal: config.journal.dir.clone(),
         journal_limit: config.journal.bytes_max,
         earlier,
+    });
+    exposition.add_source(CheckpointSource {
+        shards: shared.shards.clone(),
     });
     exposition.add_source(ApplierSource {
         status: Arc::clone(status),

@@ -12,6 +12,7 @@
 
 pub(crate) mod endpoint_keys;
 pub mod key_change;
+pub mod key_store;
 pub mod mac;
 mod siphash;
 
@@ -277,6 +278,7 @@ impl Keyring {
             token: pan.map(|pan| self.token(pan)),
             amount: fields.amount,
             replacement: fields.replacement,
+            reason: None,
             profile: Profile::PLAIN,
             answered: ReversalAnswer::WhenOwed,
         }

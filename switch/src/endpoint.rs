@@ -2,6 +2,7 @@
 
 use domain::ids::InstitutionId;
 use iso8583::Dialect;
+use iso8583::translate::ReasonField;
 
 use crate::config::Config;
 use crate::frame::Casing;
@@ -14,6 +15,8 @@ pub(crate) struct IssuerWire {
     pub(crate) casing: Casing,
     /// DE33 of what is forwarded.
     pub(crate) institution: InstitutionId,
+    /// Where it reads why a message was sent.
+    pub(crate) reason_field: Option<ReasonField>,
 }
 
 /// By [`domain::ids::IssuerId`].
@@ -25,6 +28,7 @@ pub(crate) fn issuer_wires(config: &Config) -> Vec<IssuerWire> {
             header: issuer.request_header,
         },
         institution: issuer.institution,
+        reason_field: issuer.wire.reason_field,
     };
     config.issuers.iter().map(wire).collect()
 }

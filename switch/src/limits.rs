@@ -78,7 +78,8 @@ pub const DECISION_TIMEOUT: Duration = Duration::from_secs(1);
 /// A shard that has not turned for so long never will: the process is aborted and recovers.
 pub const WATCHDOG: Duration = Duration::from_secs(10);
 
-/// A journal whose batch has been due for so long is given up: the process ends and recovers.
+/// A journal whose batch has been due for so long, as far as its shard could see its end, is given
+/// up: the process ends and recovers.
 pub const JOURNAL_STALL_MAX: Duration = Duration::from_secs(10);
 
 /// A shard that has not turned for so long makes the process not live.

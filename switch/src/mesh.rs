@@ -296,10 +296,12 @@ pub(crate) enum BookMessage {
 /// What a leader has decided about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyVerdict {
-    /// All check with it.
+    /// All check with it, and it is stored.
     Held,
     /// Not all have said so in time: it is offered no longer.
     Overdue,
+    /// It could not be stored: it is offered no longer.
+    Unstored,
     /// Another one came first; nobody was offered this one.
     Busy,
 }

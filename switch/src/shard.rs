@@ -11,6 +11,7 @@ mod advising;
 pub(crate) mod asking;
 pub(crate) mod awaiting;
 mod build;
+pub(crate) mod checkpoint;
 pub(crate) mod exchange;
 pub(crate) mod import;
 mod intake;
@@ -44,7 +45,8 @@ use domain::time::{Instant, WallTime};
 use futures_lite::future;
 use glommio::timer::Timer;
 use persistence::error::JournalError;
-use persistence::journal::Journal;
+use persistence::journal::{Journal, yield_to_rings};
+use persistence::key_file::{KeyFileError, PushedKey};
 use risk_inline::RiskEngine;
 use router::links::LinkPool;
 use router::{Permit, Router};
@@ -65,6 +67,7 @@ use crate::control::shared::ShardShared;
 use crate::crypto::Keyring;
 use crate::crypto::endpoint_keys::KeyTable;
 use crate::crypto::key_change::NewKey;
+use crate::crypto::key_store::KeyStore;
 use crate::echo::EchoReader;
 use crate::endpoint::IssuerWire;
 use crate::frame::{Casing, Frame, FramePool};
@@ -141,6 +144,13 @@ pub(crate) enum Event {
         frame: Box<Frame>,
         /// The key.
         key: NewKey,
+    },
+    /// A new key was stored, or could not be.
+    KeyStored {
+        /// Of which round of changes.
+        round: u32,
+        /// What is stored now, if it is.
+        saved: Result<Vec<PushedKey>, KeyFileError>,
     },
     /// The business day of an acquirer changes.
     SessionCutOver {
@@ -233,8 +243,8 @@ pub(crate) struct Work {
     pub(crate) was_shedding: bool,
     /// What is timed on the way of a transaction.
     pub(crate) timings: Timings,
-    /// Whether the journal's flush was overdue at the last look.
-    pub(crate) is_stalled: bool,
+    /// For how long the journal's batch has been seen to be due.
+    pub(crate) stall: upkeep::Stall,
     /// Failures of the journal that the metrics have.
     pub(crate) journal_errors: JournalErrors,
     /// By issuer, whether what is owed gives way to requests.
@@ -372,7 +382,7 @@ impl Shard {
             let wait = self.next_deadline().since(self.clock.now());
             if wait.is_zero() {
                 // Whatever is due, every turn lets the sockets and the journal have theirs.
-                future::yield_now().await;
+                yield_to_rings().await;
             } else {
                 future::or(self.inbox.ready(), sleep(wait.max(TIMER_RESOLUTION))).await;
             }
@@ -395,7 +405,7 @@ impl Shard {
             }
             if taken == TURN_EVENTS_MAX {
                 // More waits: let the sockets and the journal have their turn first.
-                future::yield_now().await;
+                yield_to_rings().await;
             }
         }
     }
@@ -437,6 +447,7 @@ impl Shard {
                 frame,
                 key,
             } => self.session_key(session, frame, key, now),
+            Event::KeyStored { round, saved } => self.key_stored(round, saved, now),
             Event::SessionCutOver { listener, named } => {
                 self.session_cut_over(listener, named, now);
             }
@@ -586,7 +597,7 @@ impl Shard {
 
 impl Work {
     /// Nothing to do yet.
-    pub(crate) fn new(wall: WallTime, config: &Config) -> Self {
+    pub(crate) fn new(wall: WallTime, config: &Config, keys: Option<KeyStore>) -> Self {
         let issuers = config.issuers.len();
         Self {
             wall,
@@ -595,6 +606,7 @@ impl Work {
             scratch: vec![0; config.frame_len_max().saturating_add(Casing::LEN_MAX)],
             awaiting: Awaiting::new(config),
             administering: Administering::new(config),
+            key_changes: key_changes::KeyChanges::new(keys),
             ..Self::default()
         }
     }

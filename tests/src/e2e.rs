@@ -10,6 +10,7 @@ mod http;
 mod load;
 pub mod memory;
 pub mod missing;
+pub mod mix;
 mod node;
 pub mod proxy;
 pub mod scene;
@@ -26,7 +27,7 @@ use loadgen::issuer::{Behaviour, IssuerConfig, IssuerHost};
 use loadgen::message::Wire;
 
 pub use load::{Load, LoadReport, Running, concatenated};
-pub use node::{Build, Node, Process, variable_or};
+pub use node::{Build, Node, OPERATORS, Process, variable_or};
 pub use session::Session;
 
 /// Two simulated issuers, `bank` and `momo`, in this process: they outlive the switch.
@@ -137,6 +138,19 @@ pub fn eventually(deadline: Duration, mut found: impl FnMut() -> bool) -> bool {
     }
     found()
 }
+
+/// Waits for the next day of UTC when it is near, for tests that name a day before they use it.
+pub fn away_from_midnight() {
+    let clock = Clock::start();
+    let left = DAY_MS - clock.wall(clock.now()).unix_millis() % DAY_MS;
+    if left < NEAR_MS {
+        pause(Duration::from_millis(left + 100));
+    }
+}
+
+const DAY_MS: u64 = 86_400_000;
+/// Longer than any of those tests takes.
+const NEAR_MS: u64 = 180_000;
 
 /// Lets time pass; for moments that a test chooses, never instead of waiting for an event.
 pub fn pause(time: Duration) {

@@ -19,6 +19,8 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, NoTls};
 
+use crate::e2e::pause;
+
 /// A running or stopped server with its data.
 #[derive(Debug)]
 pub struct Cluster {
@@ -180,6 +182,7 @@ impl Cluster {
             if !log.contains("shared memory block") && !log.contains("is another postmaster") {
                 break;
             }
+            pause(Duration::from_millis(200));
         }
         Err(anyhow!("the server does not start:\n{log}"))
     }

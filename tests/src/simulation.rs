@@ -29,6 +29,7 @@ mod postgres;
 mod random;
 mod reconciling;
 mod rot;
+mod secrets;
 mod seen;
 mod switch;
 mod switches;
@@ -90,6 +91,8 @@ pub enum Driver {
     CompletesUnseen,
     /// Lets a completion leave whatever is owed of its original.
     OvertakesOriginals,
+    /// Lets a reversal leave whatever completions are owed of what it reverses or completes.
+    OvertakesCompletions,
     /// Lets a request leave whatever its issuer is owed for the account.
     OvertakesOwed,
     /// Sends a completion request to another issuer than that of its original.
@@ -142,6 +145,22 @@ pub enum Driver {
     ReversesWhereNamed,
     /// Looks for what a completion request means only where its own STAN leads.
     CompletesWhereNamed,
+    /// Recovery does not look at intents without an outcome.
+    LeavesOpen,
+    /// Tells an acquirer what it told another one.
+    SwapsAnswers,
+    /// Holds more transactions than are declared.
+    BuildsTooWide,
+    /// Does not tell some answers.
+    LosesAnswers,
+    /// Does not hear that an issuer has what it was owed.
+    DeafToAcknowledgements,
+    /// After a restart nothing is copied to PostgreSQL.
+    StopsApplying,
+    /// Leaves what is owed out of checkpoints.
+    OmitsOwed,
+    /// Removes segments that a checkpoint covers, whatever PostgreSQL lacks.
+    RetiresUnread,
 }
 
 /// How much of the world takes part: each has what is above it too. Seeds that have shown a fault
@@ -162,11 +181,13 @@ pub enum Extent {
     Administrative,
     /// Originals that are found by DE37, DE41 and DE42.
     References,
+    /// Checkpoints, and segments that go behind them.
+    Checkpoints,
 }
 
 impl Extent {
     /// All that a seed draws.
-    pub const WHOLE: Self = Self::References;
+    pub const WHOLE: Self = Self::Checkpoints;
 }
 
 /// Whether every event is to be printed.

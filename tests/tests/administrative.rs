@@ -2,7 +2,8 @@
 //! The test is the acquirer and every issuer.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use njia_tests::e2e::desk::{Desk, answered, with_field, without};
 use njia_tests::e2e::scene::{asked, next, told};
 use njia_tests::e2e::session::{Received, Session, message};
 use njia_tests::e2e::{Build, Node, eventually, folder};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 /// Accounts of the bank, of the bank within 200 ms, of an issuer of 1993, of one that is down, and
@@ -27,6 +29,8 @@ struct Scene {
     node: Node,
     bank: Session,
     other: Session,
+    /// Nobody else of this machine comes to listen there.
+    _down: OwnedFd,
 }
 
 impl Scene {
@@ -35,7 +39,8 @@ impl Scene {
         let folder = folder(env!("CARGO_TARGET_TMPDIR"), name);
         let (state, config) = (folder.join("state"), folder.join("njia.toml"));
         let (bank, other) = (Desk::open().unwrap(), Desk::open().unwrap());
-        let addresses = [bank.address().unwrap(), other.address().unwrap(), unused()];
+        let (down, nowhere) = unused();
+        let addresses = [bank.address().unwrap(), other.address().unwrap(), nowhere];
         let text = text(&state.to_string_lossy(), addresses, limits, routes);
         fs::write(&config, text).unwrap();
         let key = [("NJIA_TEST_KEY", KEY)];
@@ -45,6 +50,7 @@ impl Scene {
             node,
             bank: bank.link().unwrap(),
             other: other.link().unwrap(),
+            _down: down,
         };
         scene.await_that("both links are up", || {
             scene.node.metric("njia_links", &["state=\"up\""]).unwrap() == 2.0
@@ -93,10 +99,12 @@ impl Scene {
     }
 }
 
-/// Where nobody listens.
-fn unused() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+/// Where nobody listens, for as long as the socket is held.
+fn unused() -> (OwnedFd, SocketAddr) {
+    let held = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&held, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = getsockname(&held).unwrap().try_into().unwrap();
+    (held, address)
 }
 
 fn text(state: &str, addresses: [SocketAddr; 3], limits: &str, routes: &str) -> String {

@@ -370,6 +370,7 @@ impl Shell {
             token: None,
             amount: facts.amount,
             replacement: stays.map(minor),
+            reason: None,
             profile: Profile::PLAIN,
             answered: ReversalAnswer::WhenOwed,
         }));

@@ -218,6 +218,72 @@ async fn a_failed_reversal_is_listed_however_its_records_fall_into_batches() {
     }
 }
 
+/// Whoever holds money that the other side does not know of has to be asked; a second way to
+/// decline has moved nothing.
+async fn an_answer_that_contradicts_the_first_is_listed_once() {
+    for (first, then, listed) in [(b"00", b"51", 1), (b"51", b"00", 1), (b"51", b"05", 0)] {
+        for cut in 0..=3 {
+            let cluster = migrated().await;
+            let log = Log::new(1);
+            let (transaction, mut records) = Workload::new(13, 1).answered_twice(first, then);
+            let rest = records.split_off(cut);
+            let applier = Running::start(settings(cluster.url(), 1), vec![log.journal()]);
+            for batch in [records, rest] {
+                log.append(batch);
+                applier.caught_up(&log).await;
+            }
+            applier.finish().await;
+            let client = connect(&cluster).await;
+            let says = if then == b"00" {
+                "approves with 00"
+            } else {
+                "declines with 51"
+            };
+            let row = format!(
+                "{{s}}.exception WHERE transaction_id = '{transaction}' AND lsn = 3 \
+                 AND reason = 'answer_conflict' AND note LIKE 'issuer %: {says} at %'"
+            );
+            assert_eq!(count(&client, &row).await, listed, "cut after {cut}");
+            assert_eq!(count(&client, "{s}.exception").await, listed);
+            assert_applied(&cluster, &log, &BTreeSet::new()).await;
+        }
+    }
+}
+
+async fn totals_that_differ_are_listed_with_what_differs() {
+    for cut in 0..=5 {
+        let cluster = migrated().await;
+        let log = Log::new(1);
+        let (ids, mut records) = Workload::new(13, 1).out_of_balance();
+        let rest = records.split_off(cut);
+        let applier = Running::start(settings(cluster.url(), 1), vec![log.journal()]);
+        for batch in [records, rest] {
+            log.append(batch);
+            applier.caught_up(&log).await;
+        }
+        applier.finish().await;
+        let client = connect(&cluster).await;
+        for (transaction, reason, lsn, note) in [
+            (
+                ids[0],
+                "out_of_balance",
+                1,
+                "acquirer %: 2024-10-04 %DE11 000042; other figures in DE88; \
+                 ours: DE76 1, DE88 1500",
+            ),
+            (ids[1], "out_of_balance", 3, "%; sent 3 times"),
+            (ids[2], "reconciliation_refused", 5, "%; sent 3 times"),
+        ] {
+            let row = format!(
+                "{{s}}.exception WHERE transaction_id = '{transaction}' AND lsn = {lsn} \
+                 AND reason = '{reason}' AND note LIKE '{note}'"
+            );
+            assert_eq!(count(&client, &row).await, 1, "{reason}, cut after {cut}");
+        }
+        assert_eq!(count(&client, "{s}.exception").await, 3, "cut after {cut}");
+    }
+}
+
 /// What an operator did stays visible, with who and why, whatever follows it.
 async fn what_was_done_by_hand_is_listed_with_who_and_why() {
     for cut in 0..=5 {
@@ -337,6 +403,8 @@ for_each_strategy! {
     a_business_key_that_two_transactions_claim_is_an_exception,
     two_nodes_that_claim_one_key_at_once_lose_nothing,
     failed_reversals_are_exceptions_for_people,
+    an_answer_that_contradicts_the_first_is_listed_once,
+    totals_that_differ_are_listed_with_what_differs,
     a_failed_reversal_is_listed_however_its_records_fall_into_batches,
     what_was_done_by_hand_is_listed_with_who_and_why,
     what_was_copied_before_there_were_books_is_not_in_them_nor_is_its_reversal,

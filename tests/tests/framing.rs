@@ -279,6 +279,8 @@ fn what_cannot_be_written_fails_over_and_counts_once() {
     assert_eq!(metric("njia_requests_total", &[]), 2.0);
     assert_eq!(metric("njia_transactions_total", &[]), 2.0);
     assert_eq!(metric("njia_declines_total", &[]), 0.0);
+    let tells = || node.log().contains("cannot be written");
+    assert!(eventually(Duration::from_secs(60), tells), "{}", node.log());
     let log = node.log();
     assert_eq!(log.matches("cannot be written").count(), 1, "{log}");
     end(&folder, issuers, node);
@@ -390,11 +392,12 @@ fn a_rejected_request_is_answered_and_not_reversed() {
     let metric = |name: &str| node.metric(name, &[]).unwrap();
     assert_eq!(metric("njia_issuer_rejects_total"), 1.0);
     assert_eq!(metric("njia_saf_depth"), 0.0);
+    let tells = || {
+        let log = node.log();
+        log.contains("rejects messages") && log.contains("0510")
+    };
+    assert!(eventually(Duration::from_secs(60), tells), "{}", node.log());
     let log = node.log();
-    assert!(
-        log.contains("rejects messages") && log.contains("0510"),
-        "{log}"
-    );
     assert!(!log.contains("5061001234567890"), "no account in the log");
     end(&folder, issuers, node);
 }

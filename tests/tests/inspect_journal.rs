@@ -149,7 +149,7 @@ fn a_journal_is_looked_at_while_a_switch_writes_it_under_load() {
     let printed = journal("cat", &dir, &[]).good();
     assert_dense(&lsns(&printed));
     running.finish().unwrap();
-    node.settle(Duration::from_secs(30)).unwrap();
+    node.settle(Duration::from_secs(60)).unwrap();
     let sums = journal("stat", &dir, &["--json"]);
     let sum = |shard: &Value| shard["records"].as_u64().unwrap();
     let all: u64 = sums.json()["shards"]

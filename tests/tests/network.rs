@@ -3,41 +3,10 @@
 
 use std::time::Duration;
 
-use iso8583::mac::MacEngine as _;
-use iso8583::{Dialect, mac};
-use njia_tests::e2e::desk::{accepted, answered, with_field};
+use njia_tests::e2e::desk::{accepted, answered, said, with_field};
 use njia_tests::e2e::eventually;
 use njia_tests::e2e::scene::{ALONE, SHORT, Scene, asked, next, told};
-use njia_tests::e2e::session::{Received, Session, authenticated, message, purchase};
-use switch::crypto::mac::{MacAlgorithm, MacLen, MacPadding, SoftwareMac};
-
-/// Asks the switch something on a link or a session; DE39 of its answer, which echoes what it must.
-#[track_caller]
-fn said(connection: &mut Session, code: &str, more: &[(u8, &str)]) -> String {
-    let mut fields = vec![(7, "0601120000"), (11, "000042"), (70, code)];
-    fields.extend(more);
-    fields.sort_unstable();
-    connection.send(&message(*b"0800", &fields)).unwrap();
-    let answer = connection.receive().unwrap();
-    let echoed = (
-        answer.mti(),
-        answer.text(7),
-        answer.text(11),
-        answer.text(70),
-    );
-    let expected = ("0810", "0601120000", "000042", code);
-    assert_eq!(echoed, expected_of(expected));
-    answer.text(39)
-}
-
-fn expected_of(text: (&str, &str, &str, &str)) -> (String, String, String, String) {
-    (
-        text.0.to_owned(),
-        text.1.to_owned(),
-        text.2.to_owned(),
-        text.3.to_owned(),
-    )
-}
+use njia_tests::e2e::session::{Received, Session, message, purchase};
 
 #[test]
 fn fault_057_an_issuer_that_signs_off_finishes_its_work_and_is_taken_back() {
@@ -77,6 +46,7 @@ fn fault_057_an_issuer_that_signs_off_finishes_its_work_and_is_taken_back() {
     scene.close_with(link);
 }
 
+//= docs/rules.md#N-06
 #[test]
 fn fault_057_an_issuer_that_wants_silence_for_its_cut_over_has_it() {
     let hold = ("NJIA__ISSUER__BANK__HOLD_ON_CUTOVER", "true");
@@ -109,6 +79,7 @@ fn fault_057_an_issuer_that_wants_silence_for_its_cut_over_has_it() {
     scene.close_with(link);
 }
 
+//= docs/rules.md#T-07
 #[test]
 fn fault_045_an_approval_after_the_deadline_changes_nothing() {
     let (scene, mut link) = Scene::open("late", &[ALONE, SHORT]);
@@ -181,8 +152,10 @@ fn fault_048_an_answer_that_is_not_that_of_a_request_is_told_with_what_comes_nea
     let differs = format!("differs(DE41): 0210 stan {stan}; nearest is financial stan {stan}");
     assert!(notes.contains(&differs), "{notes}");
     assert!(notes.contains("which differs in DE11"), "{notes}");
+    scene.await_that("the log tells of it", || {
+        scene.node.log().contains("answer not matched")
+    });
     let log = scene.node.log();
-    assert!(log.contains("answer not matched"), "{log}");
     for secret in ["TERM0002", "5061009999999999", "000000000009"] {
         assert!(!log.contains(secret) && !notes.contains(secret), "{secret}");
     }
@@ -307,7 +280,6 @@ fn fault_052_an_issuer_that_is_silent_is_left_and_connected_anew() {
     let fast = [
         ("NJIA__ISSUER__BANK__ECHO_IDLE_S", "1"),
         ("NJIA__ISSUER__BANK__ECHO_MISSED", "2"),
-        // Long enough for the start, when nobody is at the desk.
         ("NJIA__ISSUER__BANK__NETWORK_TIMEOUT_MS", "4000"),
     ];
     let (scene, mut link) = Scene::open("silent", &fast);
@@ -338,6 +310,7 @@ fn fault_052_an_issuer_that_is_silent_is_left_and_connected_anew() {
     scene.close();
 }
 
+//= docs/rules.md#N-01
 #[test]
 fn a_session_signs_on_where_it_must_and_is_signed_off_at_the_end() {
     let must = [
@@ -386,7 +359,7 @@ fn a_silent_session_is_asked_for_a_sign_of_life() {
     let echoes = [
         ("NJIA__LISTENER__POS__ECHO_IDLE_S", "1"),
         ("NJIA__LISTENER__POS__ECHO_MISSED", "2"),
-        ("NJIA__LISTENER__POS__NETWORK_TIMEOUT_MS", "300"),
+        ("NJIA__LISTENER__POS__NETWORK_TIMEOUT_MS", "3000"),
     ];
     let (scene, link) = Scene::open("session-echo", &echoes);
     let mut session = scene.session();
@@ -401,128 +374,5 @@ fn a_silent_session_is_asked_for_a_sign_of_life() {
     scene.await_that("it is told why", || {
         scene.metric("njia_session_closes_total", &["reason=\"silent\""]) == 1.0
     });
-    scene.close_with(link);
-}
-
-const ASCII: &Dialect = Dialect::ISO87_ASCII;
-const BANK_TO_US: &str = "2b7e151628aed2a6abf7158809cf4f3c";
-const US_TO_BANK: &str = "603deb1015ca71be2b73aef0857d7781";
-const KEK: &str = "0123456789abcdeffedcba9876543210";
-const NEW_KEY: &str = "7ca110454a1a6e570131d9619dc1376e";
-/// [`NEW_KEY`] under [`KEK`], and the first of zeros under it, both by `openssl enc -des-ede`.
-const WRAPPED: &str = "f08d805d3435580116f6d4d7a1d89161";
-const CHECK: &str = "29a9c3";
-
-fn bytes_of(hex: &str) -> Vec<u8> {
-    let digit = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-    (0..hex.len()).step_by(2).map(digit).collect()
-}
-
-fn key(hex: &str) -> SoftwareMac {
-    let algorithm = MacAlgorithm::Retail(MacPadding::Method2);
-    SoftwareMac::new(algorithm, MacLen::Eight, &bytes_of(hex)).unwrap()
-}
-
-#[test]
-fn fault_057_a_key_changes_under_load_and_nothing_is_lost() {
-    let keys = [
-        ALONE,
-        ("NJIA__KEYS__SOFTWARE_MAC", "true"),
-        ("NJIA__ISSUER__BANK__MAC__ALGORITHM", "retail"),
-        ("NJIA__ISSUER__BANK__MAC__RECEIVE_KEY", "env:BANK_TO_US"),
-        ("NJIA__ISSUER__BANK__MAC__SEND_KEY", "env:US_TO_BANK"),
-        ("NJIA__ISSUER__BANK__MAC__NETWORK", "false"),
-        ("NJIA__ISSUER__BANK__MAC__KEY_CHANGE__KEK", "env:KEK"),
-        ("BANK_TO_US", BANK_TO_US),
-        ("US_TO_BANK", US_TO_BANK),
-        ("KEK", KEK),
-    ];
-    let (scene, mut link) = Scene::open("key-change", &keys);
-    let mut session = scene.session();
-    let (old_in, old_out, new) = (key(US_TO_BANK), key(BANK_TO_US), key(NEW_KEY));
-    let ask = |link: &mut Session, session: &mut Session, stan: &str, under: &SoftwareMac| {
-        session.send(&purchase(stan)).unwrap();
-        let request = asked(link, "0200");
-        assert_eq!(mac::verify(request.message(), under), Ok(()), "{stan}");
-        request
-    };
-    let answer = |link: &mut Session, request: &Received, under: &SoftwareMac| {
-        link.send(&authenticated(ASCII, &answered(request, "00"), under))
-            .unwrap();
-    };
-    let offered = format!("{WRAPPED}{CHECK}");
-    let wrong = format!("{WRAPPED}29a9c4");
-    assert_eq!(said(&mut link, "160", &[(48, &wrong)]), "63");
-    assert_eq!(
-        said(&mut link, "160", &[(48, WRAPPED)]),
-        "30",
-        "no check value"
-    );
-    assert_eq!(said(&mut link, "160", &[]), "12", "keys are not made here");
-    let first = ask(&mut link, &mut session, "000001", &old_in);
-
-    assert_eq!(said(&mut link, "160", &[(48, &offered)]), "00");
-    scene.await_that("both shards use it", || {
-        scene.node.log().matches("new key in use").count() == 2
-    });
-    answer(&mut link, &first, &old_out);
-    assert_eq!(
-        next(&mut session),
-        told("0210", "000001", "00"),
-        "within the overlap"
-    );
-    let second = ask(&mut link, &mut session, "000002", &new);
-    answer(&mut link, &second, &new);
-    assert_eq!(next(&mut session), told("0210", "000002", "00"));
-    let failures = scene.metric("njia_mac_failures_total", &[]);
-    assert_eq!(failures, 0.0);
-    assert_ne!(new.compute(b"x"), old_in.compute(b"x"));
-    let log = scene.node.log().to_lowercase();
-    assert!(log.contains("the check value is wrong"), "{log}");
-    for secret in [KEK, NEW_KEY, WRAPPED, CHECK] {
-        assert!(!log.contains(secret), "{secret}");
-    }
-    scene.close_with(link);
-}
-
-#[test]
-fn a_link_asks_for_its_key_before_it_takes_work() {
-    let keys = [
-        ALONE,
-        ("NJIA__KEYS__SOFTWARE_MAC", "true"),
-        ("NJIA__ISSUER__BANK__MAC__ALGORITHM", "retail"),
-        ("NJIA__ISSUER__BANK__MAC__RECEIVE_KEY", "env:BANK_TO_US"),
-        ("NJIA__ISSUER__BANK__MAC__SEND_KEY", "env:US_TO_BANK"),
-        ("NJIA__ISSUER__BANK__MAC__NETWORK", "false"),
-        ("NJIA__ISSUER__BANK__MAC__KEY_CHANGE__KEK", "env:KEK"),
-        ("NJIA__ISSUER__BANK__MAC__KEY_CHANGE__ASK", "true"),
-        ("BANK_TO_US", BANK_TO_US),
-        ("US_TO_BANK", US_TO_BANK),
-        ("KEK", KEK),
-    ];
-    let scene = Scene::start("key-asked", &keys);
-    let mut link = scene.bank.signed_on().unwrap();
-    let wish = asked(&mut link, "0800");
-    assert_eq!(wish.text(70), "101");
-    scene.await_that("it waits for a key", || {
-        scene.metric("njia_links", &["bank", "signed_on"]) == 1.0
-    });
-    let mut session = scene.session();
-    session.send(&purchase("000001")).unwrap();
-    assert_eq!(
-        next(&mut session),
-        told("0210", "000001", "91"),
-        "no key, no work"
-    );
-    let offered = format!("{WRAPPED}{CHECK}");
-    link.send(&with_field(&accepted(&wish), 48, &offered))
-        .unwrap();
-    scene.await_up(1.0);
-    session.send(&purchase("000002")).unwrap();
-    let request = asked(&mut link, "0200");
-    assert_eq!(mac::verify(request.message(), &key(NEW_KEY)), Ok(()));
-    let bytes = authenticated(ASCII, &answered(&request, "00"), &key(NEW_KEY));
-    link.send(&bytes).unwrap();
-    assert_eq!(next(&mut session), told("0210", "000002", "00"));
     scene.close_with(link);
 }

@@ -78,7 +78,7 @@ impl Scene {
     /// Nobody was refused, and everything arrives.
     fn close(self, report: LoadReport) {
         println!("{}", report.printed);
-        assert_eq!(report.number("/refused"), 0.0, "{}", report.printed);
+        report.check_refusals(&self.node);
         self.node.settle(PATIENCE).unwrap();
         self.await_that("PostgreSQL has everything", || {
             self.metric("njia_applier_lag_records", &[]) == 0.0

@@ -24,7 +24,7 @@ fn a_forwarded_reversal_is_told_what_the_issuer_says() {
         ALONE,
         ("NJIA__LISTENER__POS__REVERSAL_REQUEST", "forward"),
         ("NJIA__LISTENER__POS__TIMEOUT_ANSWER", "68"),
-        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "500"),
+        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "3000"),
     ];
     let (scene, mut link) = Scene::open("forwarded", &forward);
     let mut session = scene.session();
@@ -117,11 +117,59 @@ fn a_listener_has_its_own_words_for_copies_and_reversals() {
     session.send(&request).unwrap();
     assert_eq!(
         next(&mut session),
-        told("0210", "000004", "94"),
+        told("0210", "000004", "09"),
         "in flight"
     );
     link.send(&answered(&second, "00")).unwrap();
     assert_eq!(next(&mut session), told("0210", "000004", "00"));
+    session.send(&request).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000004", "94"));
+    scene.close_with(link);
+}
+
+//= docs/rules.md#V-15
+//= docs/rules.md#A-11
+#[test]
+fn an_issuer_that_reads_reasons_is_told_why() {
+    let fields = [
+        ALONE,
+        SHORT,
+        ("NJIA__ISSUER__BANK__REASON_FIELD", "56"),
+        ("NJIA__LISTENER__POS__REASON_FIELD", "56"),
+    ];
+    let (scene, mut link) = Scene::open("reasons", &fields);
+    let mut session = scene.session();
+    session.send(&purchase("000001")).unwrap();
+    asked(&mut link, "0200");
+    let owed = asked(&mut link, "0420");
+    assert_eq!(owed.text(56), "4021", "no answer in time");
+    link.send(&answered(&owed, "00")).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000001", "91"));
+
+    let first = approved(&mut session, &mut link, "000002");
+    session.send(&reversal(*b"0420", "000003", &first)).unwrap();
+    let owed = asked(&mut link, "0420");
+    assert_eq!(owed.text(56), "4000", "its acquirer did not say why");
+    link.send(&answered(&owed, "00")).unwrap();
+    assert_eq!(next(&mut session), told("0430", "000003", "00"));
+
+    let report = [b"0220", &with_field(&purchase("000004"), 56, "1377")[4..]].concat();
+    session.send(&report).unwrap();
+    assert_eq!(next(&mut session), told("0230", "000004", "00"));
+    let owed = asked(&mut link, "0220");
+    assert_eq!(owed.text(56), "1377");
+    link.send(&answered(&owed, "00")).unwrap();
+
+    let second = approved(&mut session, &mut link, "000005");
+    let said = with_field(&reversal(*b"0420", "000006", &second), 56, "4006");
+    session.send(&said).unwrap();
+    assert_eq!(next(&mut session), told("0430", "000006", "00"));
+    assert_eq!(asked(&mut link, "0420").text(56), "4006");
+    drop((session, link));
+    let (scene, mut link) = scene.killed();
+    let again = asked(&mut link, "0421");
+    assert_eq!(again.text(56), "4006", "after a restart");
+    link.send(&answered(&again, "00")).unwrap();
     scene.close_with(link);
 }
 
@@ -171,7 +219,7 @@ fn a_reversal_may_be_a_request_with_a_number_of_its_own() {
         SHORT,
         ("NJIA__ISSUER__BANK__REVERSAL_MTI", "0400"),
         ("NJIA__ISSUER__BANK__REVERSAL_STAN", "new"),
-        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "300"),
+        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "3000"),
     ];
     let (scene, mut link) = Scene::open("own-number", &own);
     let mut session = scene.session();
@@ -202,6 +250,7 @@ fn a_late_decline_cancels_a_reversal_that_has_not_left() {
         SHORT,
         ("NJIA__NODE__SHARDS", "1"),
         ("NJIA__SAF__INFLIGHT_MAX", "1"),
+        ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "60000"),
         (
             "NJIA__ISSUER__BANK__CANCEL_REVERSAL_ON_LATE_DECLINE",
             "true",

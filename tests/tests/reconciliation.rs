@@ -11,7 +11,7 @@ use iso8583::{Dialect, Mti, Writer};
 use loadgen::clock::Clock;
 use njia_tests::e2e::desk::{Desk, answered, with_field};
 use njia_tests::e2e::session::{Received, message, purchase};
-use njia_tests::e2e::{Build, Issuers, Node, Session, eventually, folder};
+use njia_tests::e2e::{Build, Issuers, Node, Session, away_from_midnight, eventually, folder};
 
 const SHARDS: (&str, &str) = ("NJIA__NODE__SHARDS", "2");
 const KEPT: (&str, &str) = ("NJIA__LISTENER__POS__RECONCILE", "true");
@@ -43,12 +43,16 @@ struct Scene {
     dialect: &'static Dialect,
 }
 
+/// Its days are those of the clock.
+fn place(name: &str) -> PathBuf {
+    away_from_midnight();
+    let tmp = env!("CARGO_TARGET_TMPDIR");
+    folder(tmp, &format!("reconciliation-{name}"))
+}
+
 impl Scene {
     fn open(name: &str, more: &[(&'static str, &'static str)]) -> Self {
-        let folder = folder(
-            env!("CARGO_TARGET_TMPDIR"),
-            &format!("reconciliation-{name}"),
-        );
+        let folder = place(name);
         let issuers = Issuers::start(&folder, Duration::from_millis(1)).unwrap();
         let environment = [&[SHARDS, KEPT], more].concat();
         let state = folder.join("state");
@@ -86,17 +90,15 @@ impl Scene {
 
     #[track_caller]
     fn approved(&mut self, message: &[u8]) {
-        let answer = self.ask(message);
-        let code = answer.text(39);
-        assert!(matches!(code.as_str(), "00" | "000" | "400"), "{code}");
+        let code = self.ask(message).text(39);
+        assert!(["00", "000", "400"].contains(&code.as_str()), "{code}");
     }
 
     fn reconciled(&self, result: &str) -> f64 {
         let result = format!("result=\"{result}\"");
         let labels = ["side=\"acquirer\"", result.as_str()];
-        self.node
-            .metric("njia_reconciliations_total", &labels)
-            .unwrap()
+        let found = self.node.metric("njia_reconciliations_total", &labels);
+        found.unwrap()
     }
 
     fn close(self) {
@@ -251,11 +253,11 @@ fn out_of_balance_is_processed_and_a_repeat_gets_the_earlier_result_after_a_kill
         (exceptions(&scene), scene.reconciled("out_of_balance")),
         (1.0, 1.0)
     );
-    let log = scene.node.log();
-    assert!(
-        log.contains("totals are out of balance") && log.contains("[88]"),
-        "{log}"
-    );
+    let is_told = eventually(Duration::from_secs(60), || {
+        let log = scene.node.log();
+        log.contains("totals are out of balance") && log.contains("[88]")
+    });
+    assert!(is_told, "{}", scene.node.log());
 
     // The day is closed: what follows counts for the next one.
     scene.approved(&purchase("000002"));
@@ -459,24 +461,23 @@ struct Counter {
     dialect: &'static Dialect,
 }
 
-const ISSUER: [(&str, &str); 9] = [
+const ISSUER: [(&str, &str); 10] = [
     SHARDS,
     ("NJIA__ISSUER__BANK__LINKS", "1"),
     ("NJIA__ISSUER__BANK__RECONNECT_MAX_MS", "100"),
     ("NJIA__ISSUER__BANK__SIGN_ON", "false"),
     ("NJIA__ISSUER__BANK__RECONCILE", "true"),
     ("NJIA__ISSUER__BANK__RECON_GRACE_S", "0"),
-    ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "500"),
+    ("NJIA__ISSUER__BANK__REVERSAL_TIMEOUT_MS", "3000"),
     ("NJIA__ROUTE__BANK_CARDS__DEADLINE_MS", "2000"),
+    // A day waits for the longest deadline of all routes.
+    ("NJIA__ROUTE__MOMO_CARDS__DEADLINE_MS", "2000"),
     ("NJIA__SAF__BACKOFF_FIRST_MS", "100"),
 ];
 
 impl Counter {
     fn open(name: &str, dialect: &'static Dialect, more: &[(&'static str, &'static str)]) -> Self {
-        let folder = folder(
-            env!("CARGO_TARGET_TMPDIR"),
-            &format!("reconciliation-{name}"),
-        );
+        let folder = place(name);
         let operator = Issuers::start(&folder, Duration::from_millis(1)).unwrap();
         let bank = Desk::open().unwrap();
         let environment = [&ISSUER[..], more].concat();

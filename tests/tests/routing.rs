@@ -141,7 +141,7 @@ links = 2
 
     #[track_caller]
     fn await_that(&self, what: &str, holds: impl FnMut() -> bool) {
-        let in_time = eventually(Duration::from_secs(30), holds);
+        let in_time = eventually(Duration::from_secs(60), holds);
         assert!(in_time, "{what}:\n{}", self.node.log());
     }
 
@@ -185,7 +185,7 @@ fn purchase(stan: u32, account: &str, amount: u64, category: &str) -> Vec<u8> {
 fn route(name: &str, prefix: &str, candidates: &str, more: &str) -> String {
     format!(
         "[[route]]\nname = \"{name}\"\nprefixes = [\"{prefix}\"]\ncandidates = {candidates}\n\
-         deadline_ms = 2_000\n{more}\n\n"
+         deadline_ms = 5_000\n{more}\n\n"
     )
 }
 
@@ -301,7 +301,7 @@ fn spent_on_a_silent_issuer(probe: &str) -> f64 {
         "[issuer.breaker]\ncalls_min = 3\nopen_ms = 300\nopen_max_ms = 300\nprobes = 2\n\
          probe = \"{probe}\"\necho_timeout_ms = 100"
     );
-    let routes = route("cards", "50", "[\"bank\", \"momo\"]", "").replace("2_000", "500");
+    let routes = route("cards", "50", "[\"bank\", \"momo\"]", "").replace("5_000", "500");
     let mut scene = Scene::open(probe, host.1.addresses(), &breaker, &routes);
     let account = "5061001234567890";
     assert_eq!(scene.taken_by(account, 1, ""), "bank");
@@ -315,7 +315,7 @@ fn spent_on_a_silent_issuer(probe: &str) -> f64 {
     }
     let spent = scene.calls("bank", "timeout") - opened_at;
     host.1.host.control(Issuers::BANK).mute(false);
-    let closes = eventually(Duration::from_secs(30), || {
+    let closes = eventually(Duration::from_secs(60), || {
         scene.ask(account, 1, "");
         scene.breaker_went("closed") >= 1.0
     });

@@ -7,31 +7,40 @@ use std::time::Duration;
 use njia_tests::e2e::session::{Session, framed, purchase};
 use njia_tests::e2e::{Build, Issuers, Node, eventually, folder};
 
-/// Far longer than a request may wait for its turn, far shorter than the deadline of a route.
-const ISSUER_LATENCY: Duration = Duration::from_millis(600);
+/// Far longer than a machine stands still, far shorter than the deadline of a route.
+const ISSUER_LATENCY: Duration = Duration::from_secs(4);
 
 /// Faults 72 and 87: the session is not read for as long as a request may wait; what is beyond its
 /// share after that is told so, long before what is within it is answered.
 #[test]
 fn fault_072_what_is_beyond_a_sessions_share_is_told_so() {
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "share");
-    let issuers = Issuers::start(&folder, ISSUER_LATENCY).unwrap();
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
     let share = [
         ("NJIA__LIMITS__SESSION_INFLIGHT_MAX", "4"),
-        ("NJIA__LIMITS__REQUEST_WAIT_MAX_MS", "100"),
+        ("NJIA__LIMITS__REQUEST_WAIT_MAX_MS", "2000"),
     ];
     let state = folder.join("state");
     let node = Node::start(Build::Product, &state, issuers.addresses(), &share).unwrap();
+    let labels = ["issuer=\"bank\"", "state=\"up\""];
+    let has_links = || node.metric("njia_links", &labels).unwrap() > 0.0;
+    assert!(eventually(Duration::from_secs(60), has_links));
+    let bank = issuers.host.control(Issuers::BANK);
+    bank.freeze(true);
     let mut session = Session::connect(node.listener()).unwrap();
     let many: Vec<u8> = (1..=200)
         .flat_map(|stan| framed(&purchase(&format!("{stan:06}"))))
         .collect();
     session.send_raw(&many).unwrap();
-    let answers: Vec<(String, String)> = (0..200)
-        .map(|_| session.receive().unwrap())
-        .map(|answer| (answer.text(39), answer.text(11)))
-        .collect();
-    let (refused, approved) = answers.split_at(196);
+    let mut answers = |count| -> Vec<(String, String)> {
+        (0..count)
+            .map(|_| session.receive().unwrap())
+            .map(|answer| (answer.text(39), answer.text(11)))
+            .collect()
+    };
+    let refused = answers(196);
+    bank.freeze(false);
+    let approved = answers(4);
     assert!(
         refused.iter().all(|(code, _)| code == "96"),
         "the refusals come first: {refused:?}"
@@ -58,7 +67,7 @@ fn what_a_held_session_has_begun_has_its_whole_deadline() {
     let issuers = Issuers::start(&folder, ISSUER_LATENCY).unwrap();
     let limits = [
         ("NJIA__LIMITS__SESSION_INFLIGHT_MAX", "1"),
-        ("NJIA__LIMITS__FRAME_DEADLINE_MS", "300"),
+        ("NJIA__LIMITS__FRAME_DEADLINE_MS", "2000"),
     ];
     let state = folder.join("state");
     let node = Node::start(Build::Product, &state, issuers.addresses(), &limits).unwrap();

@@ -47,6 +47,7 @@ institution = "100002"
 name = "cards"
 prefixes = ["5"]
 candidates = ["momo", "bank"]
+deadline_ms = 30_000
 
 [[stand_in]]
 name = "small"
@@ -129,7 +130,7 @@ fn fault_042_an_issuer_that_is_down_is_stood_in_for_within_limits() {
     let node = start(&folder, &issuers);
     let taken = ["origin=\"stand_in\"", "\"acknowledged\""];
     let acknowledged = || node.metric("njia_advices_total", &taken).unwrap();
-    let told_all = eventually(Duration::from_secs(30), || acknowledged() == 2.0);
+    let told_all = eventually(Duration::from_secs(60), || acknowledged() == 2.0);
     assert!(told_all, "{}", node.log());
     let mut session = Session::connect(node.listener()).unwrap();
     assert_eq!(told(&mut session, &repeat), ("00".to_owned(), given));

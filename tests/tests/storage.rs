@@ -156,7 +156,7 @@ fn fault_020_a_journal_on_exhausted_storage_ends_the_process_and_loses_nothing()
     let node = scene.node();
     let load = Load {
         rate: 200,
-        duration: "6s".to_owned(),
+        duration: "300s".to_owned(),
         warmup: "1s".to_owned(),
         timeout: "2s".to_owned(),
         seed: 71,
@@ -180,7 +180,7 @@ fn fault_020_a_journal_on_exhausted_storage_ends_the_process_and_loses_nothing()
         "{}",
         node.log()
     );
-    let acks = running.finish().unwrap().acks;
+    let acks = running.end().unwrap().acks;
     drop(node);
 
     scene.disk.relieve().unwrap();

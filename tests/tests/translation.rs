@@ -210,7 +210,7 @@ echo_idle_s = 3600
 name = "all"
 prefixes = ["5061"]
 candidates = ["bank"]
-deadline_ms = 400
+deadline_ms = 3_000
 "#,
         state.display()
     );
@@ -453,6 +453,7 @@ fn check_reversal(sent: &Sent, to: &Dialect, draft: &Draft) {
     assert_eq!(sent.text(37), format!("000000{}", draft.stan));
 }
 
+//= docs/rules.md#M-05
 #[test]
 fn an_acquirer_of_1987_and_an_issuer_of_1993() {
     check_pair("iso87-ascii", "iso93-ascii");

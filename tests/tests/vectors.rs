@@ -31,6 +31,7 @@ fn our_own_messages_are_read_and_written_again() {
     assert_eq!(vectors.iter().map(check_message).count(), 3);
 }
 
+//= docs/rules.md#C-03
 #[test]
 fn our_own_malformed_messages_name_field_and_offset() {
     let vectors = read(OWN, "negatives.json");

@@ -57,11 +57,13 @@ institution = "100002"
 name = "cards"
 prefixes = ["5061"]
 candidates = ["bank"]
+deadline_ms = 30_000
 
 [[route]]
 name = "wallets"
 prefixes = ["5062"]
 candidates = ["momo"]
+deadline_ms = 30_000
 
 [[stand_in]]
 name = "small"

@@ -15,6 +15,7 @@
 //! | A10 | nothing | its original's issuer is not configured any more | 00 | nothing: people look |
 //! | A11 | nothing | names an original that is undecided | 96 | nothing, nothing is remembered |
 //! | A12 | nothing | completes more than its session lets it | 00 | nothing: people look |
+//! | A13 | nothing | names an original of which too much is owed | 96 | nothing is remembered |
 
 use core::time::Duration;
 
@@ -121,7 +122,7 @@ impl Engine {
         match self.known_copy(advice) {
             Known::Nothing => self.take_advice(advice),
             Known::Equal(handle) => self.acknowledge_copy(handle, frame),
-            Known::Other => self.refuse_copy(frame, CopyResult::Conflict),
+            Known::Other => self.refuse_duplicate(frame, CopyResult::Conflict),
             Known::Buried => {
                 self.count(Event::Advice(AdviceResult::Reversed));
                 let code = ResponseCode::APPROVED;
@@ -256,6 +257,15 @@ impl Engine {
         }
         match original {
             Original::Unknown => self.assign(handle, None),
+            Original::Stands { completed, .. } if !self.may_owe_about(completed.transaction) => {
+                self.advance(
+                    handle,
+                    Signal::Unassigned {
+                        code: ResponseCode::MALFUNCTION,
+                        reason: NotAdmitted::CompletionsFull,
+                    },
+                );
+            }
             Original::Stands {
                 issuer,
                 completed,
@@ -272,7 +282,7 @@ impl Engine {
                     entry.decided = place.unwrap_or(entry.decided);
                     entry.follows = false;
                 }
-                self.take_place(handle);
+                self.take_place(handle, completed.transaction);
                 if is_over {
                     return self.advance(handle, Signal::NotForwarded);
                 }
@@ -281,7 +291,8 @@ impl Engine {
             Original::Reversed => self.advance(handle, Signal::NotForwarded),
             Original::Undecided => {
                 let code = ResponseCode::MALFUNCTION;
-                self.advance(handle, Signal::Unassigned { code });
+                let reason = NotAdmitted::Undecided;
+                self.advance(handle, Signal::Unassigned { code, reason });
             }
         }
     }
@@ -304,9 +315,7 @@ impl Engine {
             Assignment::Leg(leg) if !self.saf.knows_issuer(leg.issuer) => {
                 debug_assert!(false, "a route leads to an issuer that is configured");
                 self.return_stan(leg);
-                Signal::Unassigned {
-                    code: ResponseCode::CANNOT_ROUTE,
-                }
+                unassigned(ResponseCode::CANNOT_ROUTE)
             }
             Assignment::Leg(leg) => {
                 let found = self.table.transaction(handle);
@@ -314,7 +323,7 @@ impl Engine {
                 Signal::Assigned { leg, ending }
             }
             Assignment::NoIssuer => Signal::NotForwarded,
-            Assignment::None { code } => Signal::Unassigned { code },
+            Assignment::None { code } => unassigned(code),
         };
         self.advance(handle, signal);
     }
@@ -333,7 +342,7 @@ impl Engine {
         if let Some(transaction) = self.table.transaction_mut(handle) {
             transaction.leg = Some(leg);
             transaction.stan_held = true;
-            transaction.answer = StoredAnswer::of(ResponseCode::APPROVED);
+            transaction.answer.set_code(ResponseCode::APPROVED);
             if transaction.state.ending() == Some(Ending::Approved) {
                 transaction.left = transaction.facts.amount.minor();
             }
@@ -440,15 +449,10 @@ impl Engine {
         self.wait(Effect::Outcome(handle));
     }
 
-    /// A07, or nothing was decided in time.
-    pub(crate) fn drop_advice(&mut self, handle: Handle, code: ResponseCode) {
+    /// A07, A11, A13, or nothing was decided in time.
+    pub(crate) fn drop_advice(&mut self, handle: Handle, code: ResponseCode, reason: NotAdmitted) {
         let frame = self.forget_advice(handle);
         if let Some(frame) = frame {
-            let reason = if code == ResponseCode::CANNOT_ROUTE {
-                NotAdmitted::NoRoute
-            } else {
-                NotAdmitted::Undecided
-            };
             self.not_admitted(frame, code, reason);
         }
     }
@@ -488,6 +492,16 @@ impl Engine {
             fields: self.saf.content(saf),
         })
     }
+}
+
+/// No issuer was found for an advice, or no number for it.
+fn unassigned(code: ResponseCode) -> Signal<'static> {
+    let reason = if code == ResponseCode::CANNOT_ROUTE {
+        NotAdmitted::NoRoute
+    } else {
+        NotAdmitted::Undecided
+    };
+    Signal::Unassigned { code, reason }
 }
 
 /// What the table holds under an advice's key.

@@ -8,16 +8,20 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use domain::ids::{AcquirerId, IssuerId, ShardId, Slot, Stan, TransactionId};
+use domain::ids::{AcquirerId, IssuerId, LinkId, ShardId, Slot, Stan, TransactionId};
 use domain::reconciliation::{BusinessDay, DayTotals, Party, Totals};
 use domain::record::{Carriage, Record, Tombstone};
-use domain::time::{Instant, WallTime};
+use domain::request::IssuerLeg;
+use domain::time::{Instant, TransmissionTime, WallTime};
 
 use crate::engine::Engine;
 use crate::error::RecoverError;
 use crate::reconciliation::Stamp;
 pub use crate::replay::written_at;
 use crate::table::Body;
+
+/// What a part can do without: a second's worth at a thousand requests a second and shard.
+const AHEAD_MAX: usize = 1_024;
 
 impl Engine {
     /// As [`Engine::recover`], of a record that may have been carried over.
@@ -39,6 +43,26 @@ impl Engine {
     /// from before that may be unknown here, should the clock be set back.
     pub fn begin_behind(&mut self, wall: WallTime) {
         self.table.forget_before(wall);
+    }
+
+    /// Another generation may have given this number out in a part of which nobody goes on.
+    pub(crate) fn note_ahead(&mut self, leg: &IssuerLeg) {
+        if self.fed_as() == Carriage::Fresh || self.ahead.len() >= AHEAD_MAX {
+            return;
+        }
+        let wall = self.clock.wall();
+        let this_second = TransmissionTime::at(wall).resolve(wall);
+        if leg.transmitted.resolve(wall) >= this_second {
+            self.ahead.push((leg.link, leg.stan));
+        }
+    }
+
+    /// Numbers of legs that were carried over, of whatever part, and whose DE7 the wall clock had
+    /// not passed when they were fed: under such a number and in that second another request would
+    /// be taken for theirs. Of no more than 1,024 legs.
+    //= docs/rules.md#M-08
+    pub fn stans_ahead(&self) -> impl Iterator<Item = (LinkId, Stan)> {
+        self.ahead.iter().copied()
     }
 
     /// Whether something of the journal that was fed had to be forgotten for want of room.

@@ -9,7 +9,7 @@
 //! | D05 | finished | repeat | stored answer |
 //! | D06 | finished | first sending | stored answer, or 94 by policy |
 //! | D07 | in flight | repeat | attach |
-//! | D08 | in flight | first sending | attach, or 94 by policy |
+//! | D08 | in flight | first sending | attach, or 09 by policy |
 
 use domain::profile::SameContent;
 use domain::request::{ContentHash, Transmission};
@@ -63,12 +63,15 @@ pub(crate) enum Decision {
     Replay,
     Attach,
     Reject,
+    RejectInFlight,
     Conflict,
     Reversed,
     Buried,
 }
 
+//= docs/rules.md#D-04
 /// The table above.
+//= docs/rules.md#D-07
 pub(crate) const fn decide(
     seen: Seen,
     transmission: Transmission,
@@ -83,9 +86,8 @@ pub(crate) const fn decide(
         | (Seen::Finished, Transmission::First, SameContent::Replay) => Decision::Replay,
         (Seen::InFlight, Transmission::Repeat, _)
         | (Seen::InFlight, Transmission::First, SameContent::Replay) => Decision::Attach,
-        (Seen::Finished | Seen::InFlight, Transmission::First, SameContent::Reject) => {
-            Decision::Reject
-        }
+        (Seen::Finished, Transmission::First, SameContent::Reject) => Decision::Reject,
+        (Seen::InFlight, Transmission::First, SameContent::Reject) => Decision::RejectInFlight,
     }
 }
 

@@ -14,6 +14,7 @@ mod tests;
 mod waiting;
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use domain::Amount;
 use domain::ids::{IssuerId, LinkId, Lsn, Stan};
@@ -61,6 +62,8 @@ pub struct Engine {
     /// Deadlines up to here have been called out.
     pub(crate) expire_until: Instant,
     pub(crate) replay: Option<Replay>,
+    /// Numbers of legs that were carried over and whose DE7 is not over; see `carrying.rs`.
+    pub(crate) ahead: Vec<(LinkId, Stan)>,
 }
 
 /// How much is under way.
@@ -150,6 +153,7 @@ impl Engine {
             operator: (NOBODY, Reason::EMPTY),
             expire_until: Instant::ZERO,
             replay: None,
+            ahead: Vec::new(),
         }
     }
 
@@ -395,6 +399,7 @@ impl Engine {
             replacement: entry
                 .replacement
                 .and_then(|minor| Amount::new(minor, currency).ok()),
+            reason: entry.reason,
             cause,
             attempts: entry.attempts,
         })
@@ -552,6 +557,7 @@ impl Engine {
             cause,
             key: owed.key,
             replacement: owed.replacement.and_then(amount),
+            reason: owed.reason,
         })
     }
 

@@ -184,7 +184,7 @@ impl Engine {
                 .replacement
                 .and_then(|minor| Amount::new(minor, currency).ok()),
             account: transaction.facts.account.masked,
-            original: entry.completed.map(|completed| completed.transaction),
+            original: transaction.answer.completes(),
         })
     }
 
@@ -280,6 +280,10 @@ impl Engine {
         if self.is_overtaken(entry) {
             return Err(OperateError::Overtaken);
         }
+        let owner = self.table.transaction(entry.handle);
+        if !owner.is_some_and(|owner| self.may_owe_reversal(owner)) {
+            return Err(OperateError::Full);
+        }
         let promised = self.saf.count().saturating_add(self.load.exposed);
         if promised >= self.settings.saf_max || !self.put_back(saf, Duration::ZERO) {
             return Err(OperateError::Full);
@@ -299,9 +303,7 @@ impl Engine {
             return false;
         }
         self.note_exception_left(handle);
-        if let Some(id) = self.table.transaction(handle).map(|found| found.id) {
-            self.saf.index(saf, id);
-        }
+        self.index_owed(handle, saf);
         self.chain_last(handle, saf);
         self.hold_requests_behind(saf);
         true

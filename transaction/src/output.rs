@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use domain::ids::{AuthorisationId, IssuerId, Lsn};
+use domain::message_reason::MessageReason;
 use domain::reconciliation::Verdict;
 use domain::record::{
     AdviceOrigin, Completed, Operation, OutcomeKind, OwedKind, RefusalReason, ReversalCause,
@@ -308,7 +309,9 @@ pub struct OwedReversal {
     pub decided: WallTime,
     /// The amount that stays; `None` reverses all.
     pub replacement: Option<Amount>,
-    /// Why.
+    /// Why, where an acquirer has said so.
+    pub reason: Option<MessageReason>,
+    /// Why, as the switch sees it.
     pub cause: ReversalCause,
     /// Transmissions so far.
     pub attempts: u32,
@@ -447,7 +450,7 @@ pub enum CopyResult {
     Stored,
     /// It waits for the answer of the transaction in flight.
     Attached,
-    /// Refused by `duplicate_same_content`.
+    /// Refused by `duplicate_same_content`: 94, or 09 in flight.
     Rejected,
     /// Same key, other content: 94 and an alarm.
     Conflict,
@@ -476,6 +479,8 @@ pub enum NotAdmitted {
     Undecided,
     /// Its issuer is to have first what it is owed for the account, and too many wait for that.
     HeldBackFull,
+    /// A completion: as many are owed about its original as may be at a time.
+    CompletionsFull,
 }
 
 /// Why a request did not leave whose issuer was to have first what it was owed for the account.

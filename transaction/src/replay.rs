@@ -147,6 +147,7 @@ impl Engine {
         Ok(())
     }
 
+    //= docs/rules.md#J-05
     /// Closes the next transaction that the crash left open. `false` when all are closed.
     pub(crate) fn replay_step(&mut self) -> bool {
         let Some(cursor) = self.replay.as_ref().and_then(|replay| replay.cursor) else {
@@ -172,8 +173,10 @@ impl Engine {
     fn note_leg(&mut self, leg: &IssuerLeg) {
         let latest = &mut self.replaying().latest;
         latest.insert(leg.link, leg.stan);
+        self.note_ahead(leg);
     }
 
+    //= docs/rules.md#T-10
     fn close_replayed(&mut self, handle: Handle) {
         let Some(transaction) = self.table.transaction(handle) else {
             return;
@@ -254,11 +257,13 @@ impl Engine {
         let what = Requested {
             key: owed.key,
             replacement: owed.replacement.map(Amount::minor),
+            reason: owed.reason,
             waits: None,
         };
         let mut entry = SafEntry::new(found, leg.issuer, Owed::Reversal(owed.cause));
         entry.key = what.key;
         entry.replacement = what.replacement;
+        entry.reason = what.reason;
         entry.decided = owed.decided;
         entry.follows = !is_of_answered(owed.cause);
         self.promise_again(entry, &[])?;

@@ -6,7 +6,7 @@
 //! | V02 | a tombstone of this very reversal | any copy | 00 | nothing |
 //! | V03 | undecided, nothing journaled | any | as V01; the original is withdrawn | nothing |
 //! | V04 | intended, provably not sent | any | 00; closed as not sent | nothing |
-//! | V05 | sent | any | 00 | owed if it approves or stays silent |
+//! | V05 | sent | any, in part too | 00 | owed in full if it approves or stays silent |
 //! | V06 | declined, refused, not sent | any | 00 | nothing |
 //! | V07 | timed out, invalid, reversed | any | 00 | no second reversal |
 //! | V08 | approved | a copy of an accepted one | 00 | no second reversal |
@@ -14,7 +14,7 @@
 //! | V10 | approved | in full | 00 | owed in full |
 //! | V11 | approved | in part | 00 | owed in part, the rest stays |
 //! | V12 | approved | in part, and it changes nothing | 00 | nothing |
-//! | V13 | reversed in part while sent | any | as V08 to V12 | behind the first one |
+//! | V13 | reversed in part while sent, in an older journal | any | as V08 to V12 | behind the first |
 //! | V14 | reversed in part three times | in part once more | 13 | nothing |
 //! | V15 | held back | any | 00; refused as reversed | nothing |
 
@@ -88,7 +88,9 @@ impl Engine {
 
     fn accept_reversal(&mut self, handle: Handle, reversal: &Reversal, what: Requested) {
         let promised = self.saf.count().saturating_add(self.load.exposed);
-        if promised >= self.settings.saf_max {
+        let original = self.table.transaction(handle);
+        let may_owe = original.is_some_and(|original| self.may_owe_reversal(original));
+        if promised >= self.settings.saf_max || !may_owe {
             return self.refuse_reversal(reversal.frame);
         }
         // An approval that nobody was told waits for a repeat no longer.
@@ -128,6 +130,7 @@ impl Engine {
             .and_then(|index| self.table.handle(index))
     }
 
+    //= docs/rules.md#V-02
     /// V01, V02: the original, should it still come, is not forwarded.
     fn bury(&mut self, reversal: &Reversal) {
         let frame = reversal.frame;
@@ -245,6 +248,7 @@ impl Engine {
         self.acknowledge_when_durable(frame, ResponseCode::APPROVED);
     }
 
+    //= docs/rules.md#V-01
     fn acknowledge_when_durable(&mut self, frame: FrameId, code: ResponseCode) {
         self.reply_when_durable(frame, Reply::Acknowledge { code });
     }
@@ -261,6 +265,7 @@ impl Engine {
     }
 }
 
+//= docs/rules.md#V-04
 /// The table above, for a known original.
 fn verdict(original: &Transaction, reversal: &Reversal) -> Verdict {
     match original.state {
@@ -277,14 +282,20 @@ fn verdict(original: &Transaction, reversal: &Reversal) -> Verdict {
     }
 }
 
+//= docs/rules.md#V-16
 fn verdict_on_sent(original: &Transaction, reversal: &Reversal) -> Verdict {
     let asked = original.facts.amount;
     if is_above(reversal, asked, asked) {
         return Verdict::TooMuch;
     }
-    Verdict::WhileSent(requested(reversal))
+    // Its acquirer has no approval of which a part could stay.
+    Verdict::WhileSent(Requested {
+        replacement: None,
+        ..requested(reversal)
+    })
 }
 
+//= docs/rules.md#V-05
 /// V07, V13.
 fn verdict_on_reversed(original: &Transaction, reversal: &Reversal) -> Verdict {
     if original.left == 0 {
@@ -315,6 +326,7 @@ fn verdict_on_approved(original: &Transaction, reversal: &Reversal) -> Verdict {
     Verdict::Accept(what)
 }
 
+//= docs/rules.md#V-06
 /// DE4 names the original amount, DE95 what stays of it.
 fn is_above(reversal: &Reversal, asked: Amount, left: Amount) -> bool {
     let stays_too_much = reversal
@@ -331,6 +343,7 @@ fn requested(reversal: &Reversal) -> Requested {
             .replacement
             .map(Amount::minor)
             .filter(|minor| *minor > 0),
+        reason: reversal.reason,
         waits: None,
     }
 }

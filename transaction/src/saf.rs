@@ -16,6 +16,7 @@ use core::time::Duration;
 
 use domain::ResponseCode;
 use domain::ids::IssuerId;
+use domain::message_reason::MessageReason;
 use domain::record::{Completed, ReversalCause};
 use domain::request::{DuplicateKey, FrameId, Transmission};
 use domain::time::{Instant, WallTime};
@@ -80,6 +81,8 @@ pub(crate) struct SafEntry {
     pub(crate) key: DuplicateKey,
     /// Minor units that stay; `None` reverses all.
     pub(crate) replacement: Option<u64>,
+    /// Why, where an acquirer has said so.
+    pub(crate) reason: Option<MessageReason>,
     pub(crate) decided: WallTime,
     /// The frame of an acquirer that waits for the issuer's answer.
     pub(crate) waits: Option<FrameId>,
@@ -177,6 +180,7 @@ impl SafEntry {
             is_over: false,
             key: DuplicateKey(0),
             replacement: None,
+            reason: None,
             decided: WallTime::from_unix_millis(0),
             waits: None,
             found: false,
@@ -204,6 +208,7 @@ impl SafEntry {
         }
     }
 
+    //= docs/rules.md#V-07
     /// The origin digit of its latest transmission.
     pub(crate) const fn transmission(&self) -> Transmission {
         if self.found || self.attempts > 1 {

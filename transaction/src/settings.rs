@@ -102,6 +102,7 @@ impl Settings {
     /// What one entry of the table takes.
     pub const ENTRY_BYTES_MAX: usize = 432;
 
+    //= docs/rules.md#R-08
     /// Room for what is owed without the tenth that the acquirers' reversals have (F31).
     pub(crate) const fn saf_free_of_reserve(&self) -> usize {
         self.saf_max.saturating_sub(self.saf_max / 10)

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use domain::ResponseCode;
 use domain::ids::{AuthorisationId, IssuerId};
+use domain::message_reason::MessageReason;
 use domain::record::{Completed, RefusalReason};
 use domain::request::{Answer, DuplicateKey, FrameId, IssuerLeg};
 
@@ -125,6 +126,7 @@ pub(crate) enum Signal<'a> {
     /// Nobody is told of an advice, and nothing is remembered of it.
     Unassigned {
         code: ResponseCode,
+        reason: NotAdmitted,
     },
     /// What an advice completes was reversed.
     NotForwarded,
@@ -166,6 +168,8 @@ pub(crate) struct Requested {
     pub(crate) key: DuplicateKey,
     /// Minor units that stay; `None` takes all back.
     pub(crate) replacement: Option<u64>,
+    /// Why, where its acquirer has said so.
+    pub(crate) reason: Option<MessageReason>,
     /// The frame that waits for the issuer's answer to it.
     pub(crate) waits: Option<FrameId>,
 }
@@ -184,7 +188,7 @@ pub(crate) enum Action<'a> {
     /// Journal an advice that nobody is told of.
     LeaveToPeople,
     /// Forget an advice: this code, no trace.
-    DropAdvice { code: ResponseCode },
+    DropAdvice(ResponseCode, NotAdmitted),
     /// Forget an advice without an answer: its reversal has come.
     WithdrawAdvice,
     /// Journal the approval and the advice that it owes.
@@ -358,10 +362,10 @@ impl State {
         match signal {
             Signal::Assigned { leg, ending } => (Self::Settling(ending), Action::Advise { leg }),
             Signal::NotForwarded => (Self::Settling(Ending::NotSent), Action::LeaveToPeople),
-            Signal::Unassigned { code } => (self, Action::DropAdvice { code }),
+            Signal::Unassigned { code, reason } => (self, Action::DropAdvice(code, reason)),
             Signal::Deadline => {
-                let code = ResponseCode::MALFUNCTION;
-                (self, Action::DropAdvice { code })
+                let dropped = Action::DropAdvice(ResponseCode::MALFUNCTION, NotAdmitted::Undecided);
+                (self, dropped)
             }
             Signal::Reversal(_) => (self, Action::WithdrawAdvice),
             Signal::Routed { leg, .. } => (self, Action::ReturnLeg(leg)),
@@ -434,6 +438,8 @@ impl State {
         }
     }
 
+    //= docs/rules.md#T-04
+    //= docs/rules.md#T-06
     fn on_sent(self, signal: Signal<'_>) -> (Self, Action<'_>) {
         match signal {
             Signal::Approval(answer) => (Self::Settling(Ending::Approved), Action::Answer(answer)),

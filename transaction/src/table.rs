@@ -196,7 +196,7 @@ impl Table {
         self.unchain(trace_key, index);
         self.unchain_reference(index);
         if let Some(transaction) = self.at(index) {
-            let fields = transaction.answer.fields;
+            let fields = transaction.answer.fields();
             self.arena.free_span(fields);
         }
         let free = self.free;

@@ -162,6 +162,7 @@ pub(crate) fn reversal(number: u32, frame: u32) -> Reversal {
         token: Some(facts.account.token),
         amount: facts.amount,
         replacement: None,
+        reason: None,
         profile: Profile::PLAIN,
         answered: ReversalAnswer::WhenOwed,
     }

@@ -83,10 +83,32 @@ pub(crate) struct Transaction {
 pub(crate) struct StoredAnswer {
     pub(crate) code: ResponseCode,
     pub(crate) authorisation: AuthorisationId,
-    /// In the currency of the request; `u64::MAX` when absent.
-    amount: u64,
-    pub(crate) fields: Span,
+    more: More,
 }
+
+/// What only a request is told, or what only an advice has: of each transaction one of them, as an
+/// entry of the table has no byte to spare.
+#[derive(Clone, Copy, Debug)]
+enum More {
+    /// A request is told it.
+    Told {
+        /// In the currency of the request; `u64::MAX` when absent.
+        amount: Narrow<u64>,
+        fields: Span,
+    },
+    /// An advice completes this.
+    Completes(Narrow<TransactionId>),
+}
+
+/// Begins at any fourth byte, so that what lies beside it needs no padding.
+#[derive(Clone, Copy, Debug)]
+#[repr(Rust, packed(4))]
+struct Narrow<T: Copy>(T);
+
+const _: () = assert!(
+    size_of::<StoredAnswer>() == 32,
+    "what an advice completes takes no room of its own"
+);
 
 impl StoredAnswer {
     /// A code and nothing else.
@@ -94,8 +116,57 @@ impl StoredAnswer {
         Self {
             code,
             authorisation: AuthorisationId::EMPTY,
-            amount: u64::MAX,
-            fields: Span::EMPTY,
+            more: More::Told {
+                amount: Narrow(u64::MAX),
+                fields: Span::EMPTY,
+            },
+        }
+    }
+
+    /// A code and nothing else is told; what an advice completes stays.
+    pub(crate) fn set_code(&mut self, code: ResponseCode) {
+        let completes = self.completes();
+        *self = Self::of(code);
+        self.set_completes(completes);
+    }
+
+    /// What an advice completes. An answer to a request has nothing of the kind.
+    pub(crate) fn set_completes(&mut self, original: Option<TransactionId>) {
+        debug_assert!(self.fields().is_empty(), "an advice is told a code alone");
+        if let Some(original) = original {
+            self.more = More::Completes(Narrow(original));
+        }
+    }
+
+    pub(crate) const fn completes(&self) -> Option<TransactionId> {
+        match self.more {
+            More::Completes(original) => Some(original.0),
+            More::Told { .. } => None,
+        }
+    }
+
+    pub(crate) const fn fields(&self) -> Span {
+        match self.more {
+            More::Told { fields, .. } => fields,
+            More::Completes(_) => Span::EMPTY,
+        }
+    }
+
+    /// Says where the further fields lie; returns where they lay.
+    pub(crate) fn replace_fields(&mut self, by: Span) -> Span {
+        match &mut self.more {
+            More::Told { fields, .. } => core::mem::replace(fields, by),
+            More::Completes(_) => {
+                debug_assert!(by.is_empty(), "an advice is told a code alone");
+                Span::EMPTY
+            }
+        }
+    }
+
+    const fn amount(&self) -> u64 {
+        match self.more {
+            More::Told { amount, .. } => amount.0,
+            More::Completes(_) => u64::MAX,
         }
     }
 }
@@ -145,6 +216,8 @@ impl Transaction {
         self.reported = advised.reported;
         self.answer = StoredAnswer::of(advised.answer.code);
         self.answer.authorisation = advised.answer.authorisation;
+        let completes = advised.completes.map(|named| named.transaction);
+        self.answer.set_completes(completes);
         self.left = match self.state.ending() {
             Some(Ending::Approved) => self.facts.amount.minor(),
             _ => 0,
@@ -290,8 +363,10 @@ impl Transaction {
         self.answer = StoredAnswer {
             code: answer.code,
             authorisation: answer.authorisation,
-            amount: amount.map_or(u64::MAX, Amount::minor),
-            fields: fields.unwrap_or(Span::EMPTY),
+            more: More::Told {
+                amount: Narrow(amount.map_or(u64::MAX, Amount::minor)),
+                fields: fields.unwrap_or(Span::EMPTY),
+            },
         };
         fields.is_some()
     }
@@ -301,8 +376,8 @@ impl Transaction {
         Answer {
             code: self.answer.code,
             authorisation: self.answer.authorisation,
-            amount: Amount::new(self.answer.amount, self.facts.amount.currency()).ok(),
-            fields: arena.get(self.answer.fields),
+            amount: Amount::new(self.answer.amount(), self.facts.amount.currency()).ok(),
+            fields: arena.get(self.answer.fields()),
         }
     }
 
@@ -310,7 +385,7 @@ impl Transaction {
     pub(crate) fn take_back(&mut self, what: Requested, arena: &mut Arena) {
         self.left = what.replacement.unwrap_or(0);
         self.remember_reversal(what.key);
-        let fields = core::mem::replace(&mut self.answer.fields, Span::EMPTY);
+        let fields = self.answer.replace_fields(Span::EMPTY);
         arena.free_span(fields);
     }
 
@@ -330,11 +405,12 @@ impl Transaction {
         }
     }
 
+    //= docs/rules.md#B-06
     /// Of a stored approval, what it approves: less than was asked for when it is partial.
     pub(crate) fn approved(&self) -> u64 {
         let asked = self.facts.amount.minor();
         if self.answer.code == ResponseCode::PARTIAL_APPROVAL {
-            self.answer.amount.min(asked)
+            self.answer.amount().min(asked)
         } else {
             asked
         }
@@ -346,6 +422,7 @@ impl Transaction {
         self.reversals = [short(key), first, second];
     }
 
+    //= docs/rules.md#V-10
     /// Whether a further partial reversal can be remembered.
     pub(crate) const fn has_room_for_reversal(&self) -> bool {
         let [.., last] = self.reversals;

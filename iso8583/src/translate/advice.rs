@@ -5,15 +5,18 @@ use core::fmt;
 use domain::amount::Amount;
 use domain::code_map::CodeMap;
 use domain::ids::{AuthorisationId, InstitutionId};
+use domain::message_reason::MessageReason;
 use domain::record::Completed;
 use domain::request::{Facts, IssuerLeg, MessageClass, OriginalReference, Transmission};
 use domain::response_code::ResponseCode;
 use domain::time::WallTime;
 
 use super::across;
+use super::answer_fields::REASON;
 use super::answer_fields::{self, AnswerFields};
 use super::original::{self, put_completed};
 use super::read::{self, RequestFields};
+use super::reason::{self, ReasonField};
 use super::write::{put_entry_mode, put_further, put_present};
 use crate::bitmap::Bitmap;
 use crate::dialect::{CHIP_DATA, Dialect};
@@ -73,12 +76,25 @@ pub fn advice(message: MessageRef<'_>) -> Result<AdviceFields, FormatError> {
 /// What an advice of this message says beyond its facts, encoded into `scratch` as
 /// [`domain::request::Answer::fields`] lays it out: fields whose meaning the standard fixes and
 /// that hold no account number, no expiry date and no authentication data. What is private,
-/// reserved or national may hold some, and what does not fit is left out.
+/// reserved or national may hold some, and what does not fit is left out. Why it was sent is kept
+/// as field 1, which no message has, so that each issuer is told it in its own field.
 #[must_use]
-pub fn advice_content<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a [u8] {
+pub fn advice_content<'a>(message: MessageRef<'_>, why: Why, scratch: &'a mut [u8]) -> &'a [u8] {
     let dialect = message.dialect();
+    let of_message = match why {
+        Why::Said(field) | Why::Instead(field, _) => field.map(ReasonField::number),
+    };
+    let said = match why {
+        Why::Said(field) => reason::reason(message, field),
+        Why::Instead(_, reason) => Some(reason),
+    };
     let mut kept = Bitmap::EMPTY;
     for number in KEPT {
+        // In 1993 DE25 says nothing else.
+        let is_reason = number == 25 && dialect.version() == Version::Iso1993;
+        if is_reason || of_message == Some(number) {
+            continue;
+        }
         let is_public = dialect
             .field(number)
             .is_some_and(|row| row.sensitivity == Sensitivity::Public);
@@ -91,7 +107,16 @@ pub fn advice_content<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a
             kept = kept.with(number);
         }
     }
-    answer_fields::collect_of(message, kept, scratch)
+    answer_fields::collect_with(message, kept, said, scratch)
+}
+
+/// Why an advice is sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Why {
+    /// As its message says in this field, if it does.
+    Said(Option<ReasonField>),
+    /// For this reason, whatever a request says in that field about itself.
+    Instead(Option<ReasonField>, MessageReason),
 }
 
 /// An advice that the switch owes an issuer.
@@ -117,6 +142,27 @@ pub struct IssuerAdvice<'a> {
     pub transmission: Transmission,
     /// What [`advice_content`] kept.
     pub fields: &'a [u8],
+    /// Where the issuer reads why it was sent; `None` where it does not.
+    pub reason_field: Option<ReasonField>,
+}
+
+impl IssuerAdvice<'_> {
+    /// Why it was sent. What was kept before reasons had a field of their own has it where the
+    /// message had it.
+    //= docs/rules.md#A-11
+    fn said(&self) -> Option<(ReasonField, MessageReason)> {
+        let field = self.reason_field?;
+        let (origin, fields) = answer_fields::origin(self.fields);
+        let as_sent = if origin == Version::Iso1993 {
+            25
+        } else {
+            field.number()
+        };
+        let is_reason = |number| number == REASON || number == as_sent;
+        let mut fields = AnswerFields(fields).filter(|(number, _)| is_reason(*number));
+        let reason = fields.find_map(|(_, value)| MessageReason::read(value).ok())?;
+        Some((field, reason))
+    }
 }
 
 impl fmt::Debug for IssuerAdvice<'_> {
@@ -154,7 +200,8 @@ pub fn write_advice(
     let carried = across::carried(origin, version);
     // Of another edition only what means the same; its code is told as this one writes it.
     let crosses = |number: &u8| origin == version || *number == 39 || carried.contains(*number);
-    let further = AnswerFields(fields).filter(|(number, _)| crosses(number));
+    let is_reason = |number| number == REASON || origin == Version::Iso1993 && number == 25;
+    let further = AnswerFields(fields).filter(|(number, _)| crosses(number) && !is_reason(*number));
     let mut further = further.peekable();
     for number in OWN {
         while let Some((before, value)) = further.next_if(|(before, _)| *before < number) {
@@ -197,6 +244,13 @@ fn put_own(
     let IssuerAdvice { facts, leg, .. } = *advice;
     let trace = &facts.trace;
     let decided_here = !advice.authorisation.is_empty();
+    if advice
+        .reason_field
+        .is_some_and(|field| field.number() == number)
+    {
+        reason::put_if(writer, advice.said())?;
+        return Ok(true);
+    }
     if writer.dialect().version() == Version::Iso1993 {
         let local = across::local_time(trace, leg, advice.decided);
         let named_by = [&trace.institution, advice.forwarding];
@@ -258,9 +312,9 @@ fn put_of_1987(
     Ok(true)
 }
 
-/// What is written out of the facts, the leg and what is completed; 38 and 39 at times.
-const OWN: [u8; 21] = [
-    2, 3, 4, 7, 11, 12, 13, 18, 22, 24, 26, 32, 33, 37, 38, 39, 41, 42, 49, 56, 90,
+/// What is written out of the facts, the leg, the reason and what is completed; 38 and 39 at times.
+const OWN: [u8; 23] = [
+    2, 3, 4, 7, 11, 12, 13, 18, 22, 24, 25, 26, 32, 33, 37, 38, 39, 41, 42, 49, 56, 60, 90,
 ];
 /// What is kept of an advice: amounts of settlement and billing with their rates, dates, countries,
 /// conditions and reasons, fees, what was decided, names of the acceptor, chip data, originals.

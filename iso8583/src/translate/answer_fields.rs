@@ -1,7 +1,9 @@
 //! The further fields of an issuer's answer, as `domain::request::Answer::fields` lays them out:
 //! for each one byte field number, two bytes big-endian length, the value. Those of an issuer
-//! of 1993 begin with field 0, which says so.
+//! of 1993 begin with field 0, which says so. Those of an advice have its message reason as field
+//! 1.
 
+use domain::message_reason::MessageReason;
 use domain::request::Answer;
 
 use crate::bitmap::Bitmap;
@@ -19,13 +21,14 @@ use crate::tlv;
 /// first, because the terminal needs it to end its dialogue with the card; what then does not fit
 /// is left out.
 pub(super) fn collect<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a [u8] {
-    collect_of(message, message.dialect().replay(), scratch)
+    collect_with(message, message.dialect().replay(), None, scratch)
 }
 
-/// Encodes those of `numbers` that are there.
-pub(super) fn collect_of<'a>(
+/// Encodes those of `numbers` that are there, behind a reason.
+pub(super) fn collect_with<'a>(
     message: MessageRef<'_>,
     numbers: Bitmap,
+    reason: Option<MessageReason>,
     scratch: &'a mut [u8],
 ) -> &'a [u8] {
     let room = scratch.len().min(Answer::FIELDS_LEN_MAX);
@@ -35,6 +38,12 @@ pub(super) fn collect_of<'a>(
     };
     let mut spare = room.saturating_sub(size(CHIP_DATA));
     let mut at = put_origin(message.dialect().version(), scratch);
+    if let Some(reason) = reason {
+        at = at.saturating_add(put_reason(
+            reason,
+            scratch.get_mut(at..).unwrap_or_default(),
+        ));
+    }
     spare = spare.saturating_sub(at);
     for number in numbers.intersection(message.present()) {
         if number != CHIP_DATA {
@@ -67,6 +76,18 @@ fn put_origin(version: Version, out: &mut [u8]) -> usize {
         Some(slot) => {
             *slot = [0, 0, 1, digit];
             ORIGIN_LEN
+        }
+        None => 0,
+    }
+}
+
+/// Bytes written.
+fn put_reason(reason: MessageReason, out: &mut [u8]) -> usize {
+    let [a, b, c, d] = reason.digits();
+    match out.first_chunk_mut::<REASON_LEN>() {
+        Some(slot) => {
+            *slot = [REASON, 0, 4, a, b, c, d];
+            REASON_LEN
         }
         None => 0,
     }
@@ -126,6 +147,7 @@ fn keep_storable(chip_data: &mut [u8]) -> Option<usize> {
     (kept > 0).then_some(kept)
 }
 
+//= docs/rules.md#C-01
 /// An element without account number and authentication data, in itself and in all that it holds.
 /// What is malformed within it may hide some: where one reader sees a value another one sees tags.
 fn may_be_stored(element: &tlv::Element<'_>) -> bool {
@@ -159,6 +181,9 @@ impl<'a> Iterator for AnswerFields<'a> {
     }
 }
 
+/// The number under which a message reason is kept, whichever field it came in.
+pub(super) const REASON: u8 = 1;
+const REASON_LEN: usize = HEADER_LEN + 4;
 const HEADER_LEN: usize = 3;
 const ORIGIN_LEN: usize = HEADER_LEN + 1;
 /// The longest chip data that is taken out of datasets in another encoding than bytes.

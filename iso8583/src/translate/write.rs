@@ -2,6 +2,7 @@
 
 use domain::amount::Amount;
 use domain::ids::{InstitutionId, Stan};
+use domain::message_reason::MessageReason;
 use domain::record::{Completed, ReversalCause};
 use domain::request::{Answer, Facts, IssuerLeg, MessageClass, MessageKind, Transmission};
 use domain::response_code::ResponseCode;
@@ -10,6 +11,7 @@ use domain::time::{TransmissionTime, WallTime, digits_of};
 
 use super::answer_fields::{self, AnswerFields};
 use super::original::{self, original_data, original_data_1993, replacement_amounts};
+use super::reason::{self, ReasonField};
 use super::{across, read};
 use crate::bitmap::Bitmap;
 use crate::composite::Composite;
@@ -19,6 +21,7 @@ use crate::message::MessageRef;
 use crate::mti::{Class, Function, Mti, Version};
 use crate::writer::Writer;
 
+//= docs/rules.md#M-05
 /// Answers a request: its echo fields byte for byte, DE38, DE39 as the dialect's edition writes it,
 /// and the issuer's further fields that mean the same in it. DE4 is the request's, but for a
 /// partial approval, where it is the approved amount.
@@ -287,8 +290,12 @@ pub struct IssuerReversal<'a> {
     pub replacement: Option<Amount>,
     /// When it was decided: chooses the year of a date that has none.
     pub decided: WallTime,
-    /// Why: DE25 of 1993.
+    /// Why, as the switch sees it.
     pub cause: ReversalCause,
+    /// Why, in the words of its acquirer; `None` where it has said nothing.
+    pub reason: Option<MessageReason>,
+    /// Where the issuer reads why; `None` where it does not.
+    pub reason_field: Option<ReasonField>,
     /// First sending 0420 or 0400, repeat 0421 or 0401.
     pub transmission: Transmission,
     /// DE7: when the reversal was first sent, also in a repeat.
@@ -305,6 +312,16 @@ pub enum ReversalForm {
 }
 
 impl IssuerReversal<'_> {
+    /// Why, if that stands in one of these fields: in the acquirer's words where it said so.
+    //= docs/rules.md#V-15
+    fn said(&self, numbers: &[u8]) -> Option<(ReasonField, MessageReason)> {
+        let field = self.reason_field?;
+        let in_part = self.replacement.is_some();
+        let of_cause = MessageReason::of_reversal(self.cause, in_part);
+        let is_here = numbers.contains(&field.number());
+        is_here.then(|| (field, self.reason.unwrap_or(of_cause)))
+    }
+
     fn mti(&self) -> Mti {
         let first = match self.form {
             ReversalForm::Advice => Mti::REVERSAL_ADVICE,
@@ -363,12 +380,14 @@ pub fn write_reversal(
     put_present(&mut writer, 13, trace.local_date.as_bytes())?;
     put_present(&mut writer, 18, facts.merchant_category.as_bytes())?;
     put_entry_mode(&mut writer, facts.entry_mode.as_bytes())?;
+    reason::put_if(&mut writer, reversal.said(&[25]))?;
     put_present(&mut writer, 32, trace.institution.as_bytes())?;
     put_present(&mut writer, 33, forwarding.as_bytes())?;
     put_present(&mut writer, 37, trace.rrn.as_bytes())?;
     put_present(&mut writer, 41, trace.terminal.as_bytes())?;
     put_present(&mut writer, 42, trace.merchant.as_bytes())?;
     writer.put(49, &facts.amount.currency().digits())?;
+    reason::put_if(&mut writer, reversal.said(&[56, 60]))?;
     writer.put(90, &original)?;
     writer.put(95, &replacement_amounts(reversal.replacement))?;
     writer.finish()
@@ -406,7 +425,7 @@ fn write_reversal_1993(
         b"400"
     };
     writer.put(24, function)?;
-    writer.put(25, reason(reversal.cause))?;
+    reason::put_if(&mut writer, reversal.said(&[25]))?;
     put_present(&mut writer, 26, facts.merchant_category.as_bytes())?;
     if partial.is_some() {
         let mut amounts = [b'0'; 24];
@@ -422,17 +441,8 @@ fn write_reversal_1993(
     put_present(&mut writer, 42, trace.merchant.as_bytes())?;
     writer.put(49, &facts.amount.currency().digits())?;
     writer.put(56, original.as_bytes())?;
+    reason::put_if(&mut writer, reversal.said(&[60]))?;
     writer.finish()
-}
-
-/// DE25 (semantics.md §3.5). After a restart nobody knows more than that no answer came.
-const fn reason(cause: ReversalCause) -> &'static [u8; 4] {
-    match cause {
-        ReversalCause::Timeout | ReversalCause::Restart => b"4021",
-        // Its customer has gone without what was approved.
-        ReversalCause::Requested | ReversalCause::Undelivered => b"4000",
-        ReversalCause::InvalidAnswer => b"4020",
-    }
 }
 
 pub(super) fn put_present(

@@ -8,8 +8,12 @@
 //! | refused (96) | sent; it is new to the switch | not sent |
 //! | unanswered | sent | sent |
 //!
+//! A part of the amount stays only where the whole of it is known to be approved.
+//!
 //! A reversal is sent again, as a repeat, until it is acknowledged. So is every other message of a
-//! generator that insists.
+//! generator that insists. A completion is due at its time, or at the approval of its original when
+//! that comes later: its response is not counted from before it could be sent. What is declined or
+//! never answered is not completed.
 
 use std::cmp::Reverse;
 
@@ -18,10 +22,11 @@ use iso8583::Mti;
 use super::Generator;
 use super::judge::Finding;
 use super::plan::{Fate, PlanKind};
-use crate::inflight::{Entry, Role};
+use crate::inflight::{Entry, Refers, Role};
 use crate::message::mark_repeat;
 use crate::recorder::Outcome;
 use crate::terminals::trace_number;
+use crate::traffic::Drawn;
 
 /// What the answer to the other one of a request and its repeat is.
 pub(super) enum Second {
@@ -35,10 +40,10 @@ pub(super) enum Second {
 
 /// The circumstances of a sending.
 #[derive(Clone, Copy)]
-struct Sending {
-    due: u64,
-    now: u64,
-    line: Option<u16>,
+pub(super) struct Sending {
+    pub(super) due: u64,
+    pub(super) now: u64,
+    pub(super) line: Option<u16>,
 }
 
 impl Generator {
@@ -58,6 +63,7 @@ impl Generator {
             Some(PlanKind::Repeat(_)) => self.send_repeat(number, sending, out),
             Some(PlanKind::Reversal(_)) => self.send_reversal(number, sending, out),
             Some(PlanKind::Insist(_)) => self.send_again(number, sending, out),
+            Some(PlanKind::Completion(_)) => self.send_completion(number, sending, out),
             None => {}
         }
         if line.is_none() {
@@ -111,14 +117,16 @@ impl Generator {
         let Some(plan) = self.plans.get_mut(&number) else {
             return;
         };
-        let PlanKind::Insist(insist) = &plan.kind else {
-            return;
+        let (frame, original) = match &plan.kind {
+            PlanKind::Insist(insist) => (&insist.frame, insist.entry),
+            PlanKind::Completion(completion) => (&completion.frame, completion.entry),
+            PlanKind::Repeat(_) | PlanKind::Reversal(_) => return,
         };
         if self.inflight.waiting(number).is_some() {
             return;
         }
         plan.sent += 1;
-        append_repeat(self.wire, &insist.frame, out);
+        append_repeat(self.wire, frame, out);
         let Sending { due, now, line } = sending;
         let entry = Entry {
             item,
@@ -128,9 +136,56 @@ impl Generator {
             line: line.unwrap_or(0),
             role: Role::Repeat,
             plan: Some(number),
-            ..insist.entry
+            ..original
         };
         self.dispatch(number, entry, line.is_some());
+    }
+
+    /// Completes what was approved; what was not answered is sent again by who insists.
+    fn send_completion(&mut self, number: u64, sending: Sending, out: &mut Vec<u8>) {
+        let fate = self.plans.get(&number).map(|plan| plan.fate);
+        if fate != Some(Fate::Answered(Outcome::Approved)) {
+            return self.send_again(number, sending, out);
+        }
+        let kind = self.plans.remove(&number).map(|plan| plan.kind);
+        let Some(PlanKind::Completion(mut plan)) = kind else {
+            return;
+        };
+        let stamp = self.traffic.stamp(self.wall(sending.now));
+        plan.draft.echo.transmitted = stamp.transmitted;
+        plan.draft.echo.local = stamp.local;
+        let drawn = Drawn {
+            item: self.completion_item(),
+            draft: *plan.draft,
+            follow_up: plan.follow_up.map(|planned| *planned),
+        };
+        self.send_drawn(drawn, sending, out);
+    }
+
+    /// The end of an authorisation that is to be completed is known, or one of its sendings.
+    fn tell_completion(&mut self, number: u64, finding: &Finding, now: u64) {
+        let insists = self.insists;
+        let Some(plan) = self.plans.get_mut(&number) else {
+            return;
+        };
+        let PlanKind::Completion(completion) = &mut plan.kind else {
+            return;
+        };
+        let is_whole = finding.outcome == Outcome::Approved && !finding.is_partial();
+        let again = if is_whole {
+            plan.fate = Fate::Answered(Outcome::Approved);
+            completion.draft.authorisation = finding.authorisation;
+            Some(completion.due.max(now))
+        } else {
+            let goes_on = insists && !finding.is_final() && plan.sent < REPEATS_MAX;
+            goes_on.then(|| now.saturating_add(REPEAT_PAUSE))
+        };
+        match again {
+            Some(due) => self.follow_ups.push(Reverse((due, number))),
+            None => {
+                self.plans.remove(&number);
+            }
+        }
     }
 
     fn send_reversal(&mut self, number: u64, sending: Sending, out: &mut Vec<u8>) {
@@ -144,15 +199,18 @@ impl Generator {
             self.plans.remove(&number);
             return;
         }
+        let is_approved = plan.fate == Fate::Answered(Outcome::Approved);
         let PlanKind::Reversal(reversal) = &mut plan.kind else {
             return;
         };
+        if plan.sent == 0 && !is_approved {
+            reversal.draft.reverse_all();
+        }
         plan.sent += 1;
         let draft = &mut reversal.draft;
         if reversal.frame.is_empty() {
             draft.echo.transmitted = stamp.transmitted;
-            draft.echo.local_time = stamp.local_time;
-            draft.echo.local_date = stamp.local_date;
+            draft.echo.local = stamp.local;
             if let Err(problem) = draft.write(self.wire, &mut reversal.frame) {
                 self.problem = Some(problem);
                 return;
@@ -162,17 +220,15 @@ impl Generator {
             append_repeat(self.wire, &reversal.frame, out);
         }
         let entry = Entry {
-            mti: Mti::REVERSAL_ADVICE,
+            mti: self.wire.mti(Mti::REVERSAL_ADVICE),
             echo: draft.echo,
             item,
             intended: due,
             attempted: now,
             deadline: now.saturating_add(self.timeout),
             line: line.unwrap_or(0),
-            role: Role::Reversal {
-                stan: draft.original_stan,
-                transmitted: draft.original_transmitted,
-            },
+            role: Role::Reversal,
+            refers: Some(Refers::to(&draft.original, draft.stays)),
             plan: Some(number),
             attached: None,
             cancelled: false,
@@ -194,6 +250,9 @@ impl Generator {
         let Some(plan) = self.plans.get_mut(&number) else {
             return;
         };
+        if let PlanKind::Completion(_) = plan.kind {
+            return self.tell_completion(number, finding, now);
+        }
         let answered = outcome.is_answer();
         if self.insists {
             plan.insist_on(entry.role, finding);
@@ -216,10 +275,10 @@ impl Generator {
             Role::Original if answered => plan.fate = Fate::Answered(outcome),
             Role::Original => plan.fate = Fate::Unanswered,
             Role::Repeat => {}
-            Role::Reversal { .. } if finding.is_final() => {
+            Role::Reversal if finding.is_final() => {
                 self.plans.remove(&number);
             }
-            Role::Reversal { .. } => {
+            Role::Reversal => {
                 if plan.sent < sendings_max {
                     let again = now.saturating_add(REVERSAL_PAUSE);
                     self.follow_ups.push(Reverse((again, number)));

@@ -1,6 +1,10 @@
 //! What an answer says about the message that it came for.
 
+use domain::bytes::Text;
+use domain::response_code::ResponseCode;
+use domain::result_code::{CodeClass, CodeEdition};
 use iso8583::MessageRef;
+use iso8583::mti::Function;
 
 use crate::inflight::Entry;
 use crate::recorder::Outcome;
@@ -9,8 +13,8 @@ use crate::recorder::Outcome;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) outcome: Outcome,
-    /// DE39.
-    pub(super) code: Option<[u8; 2]>,
+    /// DE39, of two characters or, in 1993, three digits.
+    pub(super) code: Option<Text<4>>,
     /// DE38.
     pub(super) authorisation: Option<[u8; 6]>,
 }
@@ -18,7 +22,9 @@ pub(super) struct Finding {
 impl Finding {
     /// Checks an answer: its type, DE39, and every field that it must repeat.
     pub(super) fn of(entry: &Entry, answer: MessageRef<'_>, readable: bool) -> Self {
-        let code = answer.array(39);
+        let mut scratch = [0; 4];
+        let told = answer.decode(39, &mut scratch);
+        let code = told.and_then(|code| Text::new("DE39", code).ok());
         Self {
             outcome: outcome(entry, answer, readable, code),
             code,
@@ -31,7 +37,7 @@ impl Finding {
     pub(super) fn is_final(&self) -> bool {
         match self.outcome {
             Outcome::Approved | Outcome::Declined => true,
-            Outcome::Unexpected => self.code != Some(*b"30"),
+            Outcome::Unexpected => !self.says(ResponseCode::FORMAT_ERROR),
             Outcome::Refused
             | Outcome::Reversed
             | Outcome::Timeout
@@ -40,6 +46,16 @@ impl Finding {
             | Outcome::Mismatched
             | Outcome::Duplicate => false,
         }
+    }
+
+    /// Whether a part of the amount was approved.
+    pub(super) fn is_partial(&self) -> bool {
+        self.says(ResponseCode::PARTIAL_APPROVAL)
+    }
+
+    fn says(&self, code: ResponseCode) -> bool {
+        let told = self.code.and_then(|told| meaning(told.as_bytes()));
+        told == Some(code)
     }
 
     /// It ended without an answer.
@@ -56,15 +72,18 @@ fn outcome(
     entry: &Entry,
     answer: MessageRef<'_>,
     readable: bool,
-    code: Option<[u8; 2]>,
+    code: Option<Text<4>>,
 ) -> Outcome {
-    let Some(code) = code.filter(|_| readable) else {
+    let Some(told) = code.filter(|_| readable) else {
         return Outcome::Protocol;
+    };
+    let Some(code) = meaning(told.as_bytes()) else {
+        return Outcome::Unexpected;
     };
     if entry.mti.response() != Some(answer.mti()) {
         return Outcome::Mismatched;
     }
-    let differing = match &code {
+    let differing = match code.as_bytes() {
         b"10" => entry.echo.differs_beside_amount(answer),
         // Refused before it was read as a whole: what could not be read is not repeated.
         b"30" | b"96" => entry.echo.differs(answer, true),
@@ -73,7 +92,19 @@ fn outcome(
     if differing.is_some() {
         return Outcome::Mismatched;
     }
-    classify(&code)
+    // In 1993 it acknowledges what was reported; a request is not answered so.
+    let asks = entry.mti.function() == Function::Request;
+    let sent = ResponseCode::read(told.as_bytes());
+    if asks && sent.is_ok_and(|sent| sent.class() == CodeClass::Administrative) {
+        return Outcome::Unexpected;
+    }
+    classify(code.as_bytes())
+}
+
+/// What 1987 would have said.
+fn meaning(told: &[u8]) -> Option<ResponseCode> {
+    let told = ResponseCode::read(told).ok()?;
+    Some(told.written_in(CodeEdition::An2))
 }
 
 /// Semantics of DE39 for an acquirer whose messages are right.

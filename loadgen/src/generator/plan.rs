@@ -2,8 +2,10 @@
 
 use super::judge::Finding;
 use crate::inflight::{Entry, Role};
-use crate::message::{Draft, Echo, ReversalDraft};
+use crate::message::{Draft, Echo, Original, ReversalDraft};
 use crate::recorder::Outcome;
+use crate::traffic::Planned;
+use iso8583::mti::Version;
 
 /// What follows one original.
 #[derive(Debug)]
@@ -28,7 +30,7 @@ impl Plan {
         let goes_on = match role {
             Role::Original => self.sent > 0,
             Role::Repeat => true,
-            Role::Reversal { .. } => false,
+            Role::Reversal => false,
         };
         if let PlanKind::Repeat(repeat) = &mut self.kind
             && goes_on
@@ -55,6 +57,20 @@ pub(super) enum PlanKind {
     Repeat(RepeatPlan),
     Reversal(ReversalPlan),
     Insist(InsistPlan),
+    Completion(CompletionPlan),
+}
+
+/// The completion of an authorisation. It is due at its time, and not before its original was
+/// approved: an acquirer cannot complete what it may not.
+#[derive(Debug)]
+pub(super) struct CompletionPlan {
+    /// The authorisation as it was sent.
+    pub(super) entry: Entry,
+    pub(super) frame: Vec<u8>,
+    /// When it is due if the authorisation has been approved by then.
+    pub(super) due: u64,
+    pub(super) draft: Box<Draft>,
+    pub(super) follow_up: Option<Box<Planned>>,
 }
 
 /// The same bytes again and again until they are answered.
@@ -111,16 +127,25 @@ impl PlanKind {
         })
     }
 
-    pub(super) fn reversal(original: &Draft, stan: [u8; 6]) -> Self {
+    pub(super) fn reversal(
+        original: &Draft,
+        version: Version,
+        stan: [u8; 6],
+        stays: Option<[u8; 12]>,
+    ) -> Self {
+        let amount = match (version, stays) {
+            (Version::Iso1993, Some(stays)) => stays,
+            _ => original.echo.amount,
+        };
         Self::Reversal(ReversalPlan {
             draft: ReversalDraft {
                 echo: Echo {
                     stan,
+                    amount,
                     ..original.echo
                 },
-                original_mti: original.mti,
-                original_stan: original.echo.stan,
-                original_transmitted: original.echo.transmitted,
+                original: Original::of(original.mti, &original.echo),
+                stays,
                 category: original.category,
             },
             frame: Vec::new(),

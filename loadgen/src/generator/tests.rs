@@ -6,7 +6,9 @@ use std::time::Duration;
 use iso8583::Writer;
 
 use super::*;
+use crate::distribution::Distribution;
 use crate::profile::Profile;
+use crate::scenario::{Completions, FollowUp, Item, MessageKind};
 use crate::schedule::{Arrival, Share};
 
 const MS: u64 = 1_000_000;
@@ -26,8 +28,32 @@ impl Bench {
         let mut scenario = Scenario::built_in().unwrap();
         for item in &mut scenario.items {
             item.repeat.share = repeat;
-            item.reverse.share = reverse;
+            item.reverse.follow.share = reverse;
         }
+        Self::of(scenario, rate, seconds)
+    }
+
+    /// Authorisations that are completed after a second, and what then follows the completions.
+    fn completing(shape: impl Fn(&mut Completions)) -> Self {
+        let mut scenario = Scenario::mixed().unwrap();
+        let is_held = |item: &Item| item.message == MessageKind::Authorisation;
+        scenario.items.retain(is_held);
+        for item in &mut scenario.items {
+            item.repeat.share = 0.0;
+            item.reverse.follow.share = 0.0;
+            item.complete = Completions {
+                follow: FollowUp {
+                    share: 1.0,
+                    after: Distribution::Fixed(1e9),
+                },
+                ..Completions::NEVER
+            };
+            shape(&mut item.complete);
+        }
+        Self::of(scenario, 1.0, 1)
+    }
+
+    fn of(scenario: Scenario, rate: f64, seconds: u64) -> Self {
         let share = Share {
             thread: 0,
             threads: 1,
@@ -334,5 +360,143 @@ fn a_generator_that_insists_repeats_what_was_lost_until_it_is_answered() {
     bench.sent.clear();
     assert_eq!(bench.send_all(405 * MS), 2);
     bench.answer_all(b"00", 406 * MS);
+    assert!(bench.generator.is_done(), "{:?}", bench.generator.plans);
+}
+
+/// What a frame has in a field.
+fn text(frame: &[u8], number: u8) -> String {
+    let mut index = FieldIndex::new();
+    let message = &frame[2..];
+    WIRE.dialect.parse(message, &mut index).unwrap();
+    let view = MessageRef::new(message, &index);
+    String::from_utf8_lossy(view.field(number).unwrap_or_default()).into_owned()
+}
+
+#[test]
+fn an_approved_authorisation_is_completed_and_a_declined_or_unanswered_one_is_not() {
+    let check = |code: Option<&[u8; 2]>, completions: usize| {
+        let mut bench = Bench::completing(|_| ());
+        assert_eq!(bench.send_all(0), 1);
+        let original = bench.sent[0].clone();
+        match code {
+            Some(code) => bench.answer_all(code, MS),
+            None => bench.sent.clear(),
+        }
+        bench.generator.expire(6_000 * MS);
+        assert_eq!(bench.send_all(7_000 * MS), completions, "{code:?}");
+        if completions > 0 {
+            let sent = &bench.sent[0];
+            assert_eq!(&sent[2..6], b"0220");
+            let named = format!("0100{}{}", text(&original, 11), text(&original, 7));
+            assert_eq!(text(sent, 90)[..20], named);
+            assert_eq!(text(sent, 37), text(&original, 37));
+            assert_eq!(text(sent, 4), text(&original, 4));
+            bench.answer_all(b"00", 7_001 * MS);
+            assert_eq!(bench.tally(3).of(Outcome::Approved), 1);
+        }
+        assert!(bench.generator.is_done());
+    };
+    check(Some(b"00"), 1);
+    check(Some(b"10"), 0);
+    check(Some(b"51"), 0);
+    check(None, 0);
+}
+
+/// It is due at the later one of its time and its original's approval: not a moment before it could
+/// be sent, and not when somebody looks.
+#[test]
+fn a_completion_is_due_when_its_original_is_approved() {
+    for (approved, due) in [(100, 1_000), (2_500, 2_500)] {
+        let mut bench = Bench::completing(|_| ());
+        bench.send_all(0);
+        assert_eq!(bench.send_all(1_000 * MS), 0, "nobody has approved it");
+        bench.sent.truncate(1);
+        bench.answer_all(b"00", approved * MS);
+        assert_eq!(bench.generator.next_event(), Some(due * MS));
+        assert_eq!(bench.send_all(due * MS - 1), 0);
+        assert_eq!(bench.send_all((due + 30) * MS), 1);
+        bench.answer_all(b"00", (due + 40) * MS);
+        let latencies = &bench.generator.recorder().items[3].latencies;
+        let response = latencies.response.max() / 1_000;
+        assert!((40..=41).contains(&response), "{response}");
+    }
+}
+
+#[test]
+fn a_completion_is_repeated_and_reversed_like_any_other_message() {
+    let soon = FollowUp {
+        share: 1.0,
+        after: Distribution::Fixed(1e9),
+    };
+    let mut bench = Bench::completing(|complete| {
+        complete.request = 1.0;
+        complete.reverse.follow = soon;
+        complete.reverse.partial = 1.0;
+    });
+    bench.send_all(0);
+    bench.answer_all(b"00", MS);
+    assert_eq!(bench.send_all(1_000 * MS), 1);
+    let asked = bench.sent[0].clone();
+    assert_eq!(&asked[2..6], b"0202");
+    bench.answer_all(b"00", 1_001 * MS);
+    assert_eq!(bench.send_all(2_000 * MS), 1);
+    let reversal = bench.sent[0].clone();
+    assert_eq!(&reversal[2..6], b"0420");
+    let named = format!("0202{}{}", text(&asked, 11), text(&asked, 7));
+    assert_eq!(text(&reversal, 90)[..20], named);
+    assert!(text(&reversal, 95)[..12] < *text(&asked, 4));
+    bench.answer_all(b"00", 2_001 * MS);
+    assert!(bench.generator.is_done());
+
+    let mut bench = Bench::completing(|complete| complete.repeat = soon);
+    bench.send_all(0);
+    bench.answer_all(b"00", MS);
+    bench.send_all(1_000 * MS);
+    bench.answer_all(b"00", 1_001 * MS);
+    assert_eq!(bench.send_all(2_000 * MS), 1);
+    assert_eq!(&bench.sent[0][2..6], b"0221");
+    bench.answer_all(b"00", 2_001 * MS);
+    assert_eq!(bench.tally(1).of(Outcome::Approved), 1);
+}
+
+#[test]
+fn a_part_stays_only_of_what_is_known_to_be_approved() {
+    let check = |code: Option<&[u8; 2]>, is_partial: bool| {
+        let mut scenario = Scenario::built_in().unwrap();
+        for item in &mut scenario.items {
+            item.repeat.share = 0.0;
+            item.reverse.follow.share = 1.0;
+            item.reverse.partial = 1.0;
+        }
+        let mut bench = Bench::of(scenario, 1.0, 1);
+        bench.send_all(0);
+        match code {
+            Some(code) => bench.answer_all(code, MS),
+            None => bench.sent.clear(),
+        }
+        assert_eq!(bench.send_all(5_000 * MS), 1);
+        assert_eq!(!text(&bench.sent[0], 95).is_empty(), is_partial);
+    };
+    check(Some(b"00"), true);
+    check(None, false);
+}
+
+#[test]
+fn a_generator_that_insists_repeats_an_authorisation_before_it_completes_it() {
+    let mut bench = Bench::completing(|_| ());
+    bench.generator.insists = true;
+    bench.send_all(0);
+    bench.sent.clear();
+    bench.generator.line_lost(0, MS);
+    assert_eq!(bench.send_all(201 * MS), 1);
+    assert_eq!(&bench.sent[0][2..6], b"0101");
+    bench.answer_all(b"00", 202 * MS);
+    assert_eq!(bench.send_all(1_000 * MS), 1);
+    assert_eq!(&bench.sent[0][2..6], b"0220");
+    bench.sent.clear();
+    bench.generator.line_lost(0, 1_001 * MS);
+    assert_eq!(bench.send_all(1_201 * MS), 1);
+    assert_eq!(&bench.sent[0][2..6], b"0221");
+    bench.answer_all(b"00", 1_202 * MS);
     assert!(bench.generator.is_done(), "{:?}", bench.generator.plans);
 }

@@ -28,6 +28,10 @@ pub enum EffectKind {
     Approve,
     /// Given back.
     Reverse,
+    /// Held no longer: a completion stands in its place.
+    Release,
+    /// Held again: its completion was reversed.
+    Hold,
 }
 
 /// What the issuer tells.
@@ -50,6 +54,8 @@ pub struct Asked {
     pub amount: Amount,
     /// What it gets if nothing speaks against it.
     pub told: Told,
+    /// What it completes.
+    pub completes: Option<TraceId>,
 }
 
 /// All requests that one issuer has decided on.
@@ -70,7 +76,7 @@ pub struct Book {
 pub struct Money {
     /// Approved.
     pub approved: u64,
-    /// Taken back.
+    /// Taken back, or replaced by a completion.
     pub reversed: u64,
 }
 
@@ -87,6 +93,8 @@ pub struct Oddities {
     pub reversals_repeated: u64,
     /// A request that came after its reversal.
     pub requests_after_reversal: u64,
+    /// A completion of what never came, or was not approved.
+    pub completions_unknown: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +105,9 @@ enum Entry {
         /// Minor units taken back.
         taken_back: u64,
         reversed: bool,
+        completes: Option<TraceId>,
+        /// Completions that stand in its place.
+        completions: u32,
     },
     Declined(Told),
     /// Reversed before it came.
@@ -133,6 +144,8 @@ impl Book {
                 told: asked.told,
                 taken_back: 0,
                 reversed: false,
+                completes: asked.completes,
+                completions: 0,
             }
         } else {
             Entry::Declined(asked.told)
@@ -176,16 +189,30 @@ impl Book {
                 amount,
                 taken_back,
                 reversed,
+                completes,
+                completions,
                 ..
             }) => {
                 let kept = stays.map_or(0, Amount::minor).min(amount.minor());
                 *reversed = true;
                 *taken_back = amount.minor() - kept;
                 let (minor, currency) = (*taken_back, amount.currency());
-                self.effect(EffectKind::Reverse, *id, minor, currency);
+                let undone = completes.filter(|_| kept == 0);
+                // What a completion stands for is not held, and cannot be given back.
+                if *completions == 0 {
+                    self.effect(EffectKind::Reverse, *id, minor, currency);
+                }
+                if let Some(original) = undone {
+                    self.uncomplete(&original);
+                }
                 ResponseCode::APPROVED
             }
         }
+    }
+
+    /// What comes under this id was reversed before.
+    pub fn bury(&mut self, id: TraceId) {
+        self.entries.entry(id).or_insert(Entry::Voided);
     }
 
     /// The answer has left: the STAN may be used again.
@@ -208,6 +235,46 @@ impl Book {
         if asked.told.code.is_approval() {
             let (minor, currency) = (asked.amount.minor(), asked.amount.currency());
             self.effect(EffectKind::Approve, asked.id, minor, currency);
+            if let Some(original) = &asked.completes {
+                self.complete(original);
+            }
+        }
+    }
+
+    /// A completion stands in the place of what its original held.
+    fn complete(&mut self, original: &TraceId) {
+        let Some(Entry::Approved {
+            amount,
+            taken_back,
+            completions,
+            ..
+        }) = self.entries.get_mut(original)
+        else {
+            self.oddities.completions_unknown += 1;
+            return;
+        };
+        *completions += 1;
+        if *completions == 1 {
+            let (minor, currency) = (amount.minor() - *taken_back, amount.currency());
+            self.effect(EffectKind::Release, *original, minor, currency);
+        }
+    }
+
+    /// Nothing of a completion is left: its original holds what it held before.
+    fn uncomplete(&mut self, original: &TraceId) {
+        let Some(Entry::Approved {
+            amount,
+            taken_back,
+            completions,
+            ..
+        }) = self.entries.get_mut(original)
+        else {
+            return;
+        };
+        *completions = completions.saturating_sub(1);
+        if *completions == 0 {
+            let (minor, currency) = (amount.minor() - *taken_back, amount.currency());
+            self.effect(EffectKind::Hold, *original, minor, currency);
         }
     }
 
@@ -217,8 +284,8 @@ impl Book {
         };
         let total = self.totals.entry(currency.code()).or_default();
         match kind {
-            EffectKind::Approve => total.approved += minor,
-            EffectKind::Reverse => total.reversed += minor,
+            EffectKind::Approve | EffectKind::Hold => total.approved += minor,
+            EffectKind::Reverse | EffectKind::Release => total.reversed += minor,
         }
         self.effects.push(Effect { kind, id, amount });
     }
@@ -259,6 +326,14 @@ mod tests {
                 code: ResponseCode::APPROVED,
                 authorisation: AuthorisationId::new("DE38", b"A1B2C3").unwrap(),
             },
+            completes: None,
+        }
+    }
+
+    fn completion(stan: u32, minor: u64, of: u32) -> Asked {
+        Asked {
+            completes: Some(id(of)),
+            ..asked(stan, minor)
         }
     }
 
@@ -351,6 +426,60 @@ mod tests {
         assert_eq!(kes(&book), (500, 0));
         assert_eq!(book.reversal(&id(1), None), ResponseCode::APPROVED);
         assert_eq!(kes(&book), (500, 500));
+    }
+
+    #[test]
+    fn a_completion_replaces_what_was_held_once() {
+        let mut book = Book::default();
+        book.request(&asked(1, 500));
+        assert_eq!(book.advice(&completion(2, 300, 1)), ResponseCode::APPROVED);
+        assert_eq!(kes(&book), (800, 500));
+        let repeat = Asked {
+            repeat: true,
+            ..completion(2, 300, 1)
+        };
+        assert_eq!(book.advice(&repeat), ResponseCode::APPROVED);
+        assert_eq!(kes(&book), (800, 500));
+        // What it stands for is not given back beside it.
+        assert_eq!(book.reversal(&id(1), None), ResponseCode::APPROVED);
+        assert_eq!(kes(&book), (800, 500));
+        assert_eq!(book.oddities, Oddities::default());
+    }
+
+    #[test]
+    fn a_second_completion_moves_money_twice() {
+        let mut book = Book::default();
+        book.request(&asked(1, 500));
+        book.advice(&completion(2, 300, 1));
+        book.advice(&completion(2, 300, 1));
+        assert_eq!(kes(&book), (1_100, 500));
+        assert_eq!(book.oddities.requests_doubled, 1);
+    }
+
+    #[test]
+    fn a_completion_that_is_reversed_leaves_what_was_held() {
+        let mut book = Book::default();
+        book.request(&asked(1, 500));
+        book.request(&completion(2, 300, 1));
+        let stays = Amount::new(100, Currency::KES).unwrap();
+        assert_eq!(book.reversal(&id(2), Some(stays)), ResponseCode::APPROVED);
+        assert_eq!(kes(&book), (800, 700), "a part stands in its place");
+        let mut book = Book::default();
+        book.request(&asked(1, 500));
+        book.request(&completion(2, 300, 1));
+        assert_eq!(book.reversal(&id(2), None), ResponseCode::APPROVED);
+        assert_eq!(kes(&book), (1_300, 800));
+        let kinds: Vec<EffectKind> = book.take_effects().map(|effect| effect.kind).collect();
+        use EffectKind::{Approve, Hold, Release, Reverse};
+        assert_eq!(kinds, [Approve, Approve, Release, Reverse, Hold]);
+    }
+
+    #[test]
+    fn a_completion_of_what_never_came_is_odd() {
+        let mut book = Book::default();
+        assert_eq!(book.advice(&completion(2, 300, 1)), ResponseCode::APPROVED);
+        assert_eq!(kes(&book), (300, 0));
+        assert_eq!(book.oddities.completions_unknown, 1);
     }
 
     #[test]

@@ -4,8 +4,12 @@
 //! njia-ledger 1
 //! approve <de11> <de7> <de37> <de41> <minor> <currency> <unix ms>
 //! reverse …
+//! release …
+//! hold …
 //! ```
-//! DE11 and DE7 are those of the issuer's leg.
+//! DE11 and DE7 are those of the issuer's leg. An authorisation that is completed is released: the
+//! completion is approved in its place. When all of that is reversed, the authorisation holds
+//! again.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -57,6 +61,8 @@ impl Ledger {
         let kind: &[u8] = match effect.kind {
             EffectKind::Approve => b"approve ",
             EffectKind::Reverse => b"reverse ",
+            EffectKind::Release => b"release ",
+            EffectKind::Hold => b"hold ",
         };
         let out = &mut self.buffer;
         out.extend_from_slice(kind);
@@ -122,7 +128,9 @@ fn parse(line: &str) -> Result<Effect> {
     let kind = match words.next() {
         Some("approve") => EffectKind::Approve,
         Some("reverse") => EffectKind::Reverse,
-        _ => bail!("a line begins with approve or reverse"),
+        Some("release") => EffectKind::Release,
+        Some("hold") => EffectKind::Hold,
+        _ => bail!("a line begins with approve, reverse, release or hold"),
     };
     let id = TraceId::parse(&mut words)?;
     let mut word = |what: &'static str| words.next().context(what);
@@ -199,13 +207,17 @@ mod tests {
             kind: EffectKind::Reverse,
             ..effect
         };
+        let of = |kind| Effect { kind, ..effect };
+        let completed = [of(EffectKind::Release), of(EffectKind::Hold)];
         ledger.append(&effect, WallTime::from_unix_millis(5));
         ledger.flush().unwrap();
-        ledger.append(&reverse, WallTime::from_unix_millis(6));
+        for one in completed.iter().chain([&reverse]) {
+            ledger.append(one, WallTime::from_unix_millis(6));
+        }
         ledger.close().unwrap();
         let mut read = Vec::new();
         Ledger::read_all(&path, |effect| read.push(effect)).unwrap();
-        assert_eq!(read, [effect, reverse]);
+        assert_eq!(read, [effect, completed[0], completed[1], reverse]);
         std::fs::write(&path, "njia-ledger 1\nkeep 1\n").unwrap();
         assert!(Ledger::read_all(&path, |_| ()).is_err());
     }

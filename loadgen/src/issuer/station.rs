@@ -65,10 +65,15 @@ impl IssuerStats {
         let Oddities {
             requests_doubled,
             stans_reused,
+            completions_unknown,
             ..
         } = self.oddities;
         let breaches = [
             (requests_doubled, "requests came twice"),
+            (
+                completions_unknown,
+                "completions named what was not approved",
+            ),
             (stans_reused, "STANs were used while in flight"),
             (self.unreadable, "messages could not be read"),
             (self.before_sign_on, "requests came before the sign-on"),
@@ -104,6 +109,8 @@ pub(super) struct Station {
     signed_on: HashSet<u32>,
     /// DE7 of requests of 1993, by DE11 and DE12.
     made: HashMap<(Stan, String), TransmissionTime>,
+    /// What was reversed before it came, by the same.
+    early: HashSet<(Stan, String)>,
     /// Reversals that are never answered, by what they reverse.
     poisoned: HashSet<TraceId>,
     /// When the first request came: scripted faults count from it.
@@ -123,6 +130,7 @@ impl Station {
             stats: IssuerStats::default(),
             signed_on: HashSet::new(),
             made: HashMap::new(),
+            early: HashSet::new(),
             poisoned: HashSet::new(),
             first: None,
         }
@@ -297,6 +305,7 @@ impl Station {
             repeat: message.mti().is_repeat(),
             amount: fields.amount,
             told: self.wanted(),
+            completes: self.completed(message, &fields.trace),
         };
         let told = self.book.request(&asked);
         self.stats.approved += u64::from(told.code.is_approval());
@@ -317,6 +326,7 @@ impl Station {
     /// What has happened is acknowledged, whatever was decided.
     fn advice(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
         let fields = translate::advice(message).ok()?;
+        self.remember(&fields.request);
         self.stats.advices += 1;
         let delivery = self.delivery();
         if delivery == (Delivery::Silent { processed: false }) {
@@ -332,6 +342,7 @@ impl Station {
                 code,
                 authorisation: AuthorisationId::EMPTY,
             },
+            completes: self.completed(message, &fields.request.trace),
         };
         let told = self.book.advice(&asked);
         if matches!(delivery, Delivery::Silent { .. }) {
@@ -349,6 +360,10 @@ impl Station {
             transmitted: self.transmitted(&fields),
             ..trace_id(&fields.trace)
         };
+        let key = (id.stan, fields.original_local.as_str().to_owned());
+        if fields.original.transmitted.is_none() && !self.made.contains_key(&key) {
+            self.early.insert(key);
+        }
         let code = self.book.reversal(&id, fields.replacement);
         let delivery = self.delivery();
         if self.parts.control.take_poison() {
@@ -378,12 +393,36 @@ impl Station {
         self.answer(line, message, &accepted, delivery, now)
     }
 
+    /// What a request or an advice completes, if it names something: DE90, in 1993 DE56, which has
+    /// the time of the original's place.
+    fn completed(&self, message: MessageRef<'_>, trace: &Trace) -> Option<TraceId> {
+        let mut scratch = [0; 48];
+        let is_1993 = message.dialect().version() == Version::Iso1993;
+        let named = message.decode(if is_1993 { 56 } else { 90 }, &mut scratch)?;
+        let stan = Stan::from_digits(named.get(4..10)?).ok()?;
+        let transmitted = if is_1993 {
+            let local = str::from_utf8(named.get(12..22)?).ok()?;
+            *self.made.get(&(stan, local.to_owned()))?
+        } else {
+            TransmissionTime::from_digits(named.get(10..20)?).ok()?
+        };
+        Some(TraceId {
+            stan,
+            transmitted,
+            ..trace_id(trace)
+        })
+    }
+
     /// A reversal of 1993 names its original by the time of its place, and not by DE7.
     fn remember(&mut self, fields: &RequestFields) {
         if fields.version == Version::Iso1993 {
             let trace = &fields.trace;
             let local = [trace.local_date.as_str(), trace.local_time.as_str()].concat();
-            self.made.insert((trace.stan, local), trace.transmitted);
+            let key = (trace.stan, local);
+            if self.early.remove(&key) {
+                self.book.bury(trace_id(trace));
+            }
+            self.made.insert(key, trace.transmitted);
         }
     }
 

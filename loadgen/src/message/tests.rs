@@ -21,8 +21,7 @@ fn draft() -> Draft {
             amount: *b"000000012345",
             transmitted: *b"0115101500",
             stan: *b"000042",
-            local_time: *b"131500",
-            local_date: *b"0115",
+            local: *b"260115131500",
             institution: InstitutionId::new("DE32", b"628123").unwrap(),
             rrn: *b"601510000042",
             terminal: *b"KE000007",
@@ -33,6 +32,8 @@ fn draft() -> Draft {
         place: *b"BARAKA SUPERMARKET       NAIROBI      KE",
         chip: Some(99),
         track2: true,
+        authorisation: None,
+        completes: None,
     }
 }
 
@@ -75,9 +76,8 @@ fn a_reversal_names_its_original() {
             stan: *b"000043",
             ..draft.echo
         },
-        original_mti: draft.mti,
-        original_stan: draft.echo.stan,
-        original_transmitted: draft.echo.transmitted,
+        original: Original::of(draft.mti, &draft.echo),
+        stays: None,
         category: draft.category,
     };
     let mut frame = Vec::new();
@@ -155,4 +155,131 @@ fn an_answer_that_changes_an_echoed_field_is_seen() {
     check(None, Some(49), false, Some(49));
     check(None, Some(49), true, None);
     check(None, Some(41), true, Some(41));
+}
+
+fn of_1993() -> Wire {
+    let dialect = Dialect::by_name("iso93-ascii").unwrap();
+    Wire { dialect, ..WIRE }
+}
+
+/// Calls `look` with the message as the codec reads it, in both editions.
+fn in_both(write: impl Fn(Wire) -> Vec<u8>, look: impl Fn(MessageRef<'_>)) {
+    for wire in [WIRE, of_1993()] {
+        let frame = write(wire);
+        let mut index = FieldIndex::new();
+        wire.dialect.parse(&frame[2..], &mut index).unwrap();
+        let message = MessageRef::new(&frame[2..], &index);
+        assert_eq!(message.check_requirements(), Ok(()));
+        assert_eq!(message.mti().version(), wire.version());
+        look(message);
+    }
+}
+
+fn written(draft: &Draft, wire: Wire) -> Vec<u8> {
+    let mut frame = Vec::new();
+    draft.write(wire, &mut frame).unwrap();
+    frame
+}
+
+#[test]
+fn a_completion_names_its_original_in_both_editions() {
+    let held = Draft {
+        mti: Mti::AUTHORISATION_REQUEST,
+        ..draft()
+    };
+    for (mti, amount) in [
+        (Mti::FINANCIAL_ADVICE, b"000000012345"),
+        (Mti::FINANCIAL_COMPLETION, b"000000009000"),
+    ] {
+        let completion = Draft {
+            mti,
+            echo: Echo {
+                stan: *b"000043",
+                transmitted: *b"0115101600",
+                amount: *amount,
+                ..held.echo
+            },
+            authorisation: Some(*b"A1B2C3"),
+            completes: Some(Original::of(held.mti, &held.echo)),
+            ..held.clone()
+        };
+        in_both(
+            |wire| written(&completion, wire),
+            |message| {
+                let (named, is_told) = match translate::completion(message).unwrap() {
+                    Some(asked) => (asked.original, asked.authorisation.as_str() == "A1B2C3"),
+                    None => {
+                        let advice = translate::advice(message).unwrap();
+                        let reported = advice.reported.unwrap();
+                        (advice.original, reported.is_approval())
+                    }
+                };
+                assert_eq!(named.unwrap().stan.number(), 42);
+                assert!(is_told);
+                if message.mti().version() == Version::Iso1993 {
+                    let whole = *amount == held.echo.amount;
+                    let function = if whole { b"201" } else { b"202" };
+                    assert_eq!(message.field(24), Some(&function[..]));
+                }
+            },
+        );
+    }
+}
+
+#[test]
+fn a_reversal_says_what_stays_in_both_editions() {
+    let draft = draft();
+    let check = |stays: Option<[u8; 12]>, minor: Option<u64>| {
+        let write = |wire: Wire| {
+            let amount = match (wire.version(), stays) {
+                (Version::Iso1993, Some(stays)) => stays,
+                _ => draft.echo.amount,
+            };
+            let reversal = ReversalDraft {
+                echo: Echo {
+                    stan: *b"000043",
+                    amount,
+                    ..draft.echo
+                },
+                original: Original::of(draft.mti, &draft.echo),
+                stays,
+                category: draft.category,
+            };
+            let mut frame = Vec::new();
+            reversal.write(wire, &mut frame).unwrap();
+            frame
+        };
+        in_both(write, |message| {
+            let fields = translate::reversal(message).unwrap();
+            assert_eq!(fields.amount.minor(), 12_345);
+            assert_eq!(fields.replacement.map(|stays| stays.minor()), minor);
+            assert_eq!(fields.original.stan.number(), 42);
+        });
+    };
+    check(None, None);
+    check(Some(*b"000000001200"), Some(1_200));
+}
+
+#[test]
+fn a_request_and_an_advice_of_1993_are_what_the_codec_reads() {
+    let advice = Draft {
+        mti: Mti::AUTHORISATION_ADVICE,
+        authorisation: Some(*b"123456"),
+        ..draft()
+    };
+    let wire = of_1993();
+    in_both(
+        |wire| written(&draft(), wire),
+        |message| {
+            let fields = translate::request(message).unwrap();
+            assert_eq!(fields.trace.local_time.as_str(), "131500");
+            assert_eq!(fields.trace.local_date.as_str(), "0115");
+            assert_eq!(draft().echo.differs(message, false), None);
+        },
+    );
+    in_both(
+        |wire| written(&advice, wire),
+        |message| assert!(translate::advice(message).unwrap().original.is_none()),
+    );
+    assert_eq!(wire.mti(Mti::REVERSAL_ADVICE).as_bytes(), b"1420");
 }

@@ -16,7 +16,7 @@ fn config(address: std::net::SocketAddr, rate: f64, duration: Duration) -> RunCo
     let mut scenario = Scenario::built_in().unwrap();
     for item in &mut scenario.items {
         item.repeat.share = 0.0;
-        item.reverse.share = 0.0;
+        item.reverse.follow.share = 0.0;
     }
     config.scenario = Arc::new(scenario);
     config.connections = 4;
@@ -146,7 +146,7 @@ fn a_lost_connection_is_made_again() {
         }
         listener
     });
-    let mut config = config(address, 200.0, Duration::from_millis(1_500));
+    let mut config = config(address, 200.0, Duration::from_secs(5));
     config.grace = Duration::from_millis(100);
     let report = run_quietly(&config);
     assert!(report.totals.all.tally.of(Outcome::Disconnected) > 0);

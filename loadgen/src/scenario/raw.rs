@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use domain::currency::Currency;
 use serde::Deserialize;
 
-use super::{FollowUp, Item, MessageKind, Scenario};
+use super::{Completions, FollowUp, Item, MessageKind, Reversals, Scenario};
 use crate::cards::{CardSet, Skew};
 use crate::distribution::Distribution;
 use crate::terminals::TerminalPlan;
@@ -40,8 +40,9 @@ struct RawItem {
     chip: f64,
     #[serde(default)]
     track2: f64,
-    reverse: Option<RawFollowUp>,
+    reverse: Option<RawReversals>,
     repeat: Option<RawFollowUp>,
+    complete: Option<RawCompletions>,
     expect: Option<RawExpect>,
 }
 
@@ -68,6 +69,27 @@ struct RawCards {
 struct RawFollowUp {
     share: f64,
     after: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReversals {
+    share: f64,
+    after: String,
+    #[serde(default)]
+    partial: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCompletions {
+    share: f64,
+    after: String,
+    #[serde(default)]
+    request: f64,
+    amount: Option<String>,
+    repeat: Option<RawFollowUp>,
+    reverse: Option<RawReversals>,
 }
 
 #[derive(Deserialize)]
@@ -122,16 +144,21 @@ impl RawItem {
             Some(expect) => Some(approval(&expect.approved, &self.name)?),
             None => None,
         };
+        let message = kind(&self.message)?;
+        if self.complete.is_some() && message != MessageKind::Authorisation {
+            bail!("complete: only what `auth` has authorised is completed");
+        }
         let item = Item {
             weight: self.weight,
-            message: kind(&self.message)?,
+            message,
             amount: Distribution::parse_number(&self.amount_minor)?,
             currencies: currencies(self.currency)?,
             cards: CardSet::new(&self.cards.bins, self.cards.count, skew)?,
             chip: share("chip", self.chip)?,
             track2: share("track2", self.track2)?,
-            reverse: follow_up("reverse", self.reverse)?,
             repeat: follow_up("repeat", self.repeat)?,
+            reverse: reversals(self.reverse)?,
+            complete: completions(self.complete)?,
             name: self.name,
         };
         Ok((item, expectation))
@@ -143,7 +170,13 @@ fn kind(word: &str) -> Result<MessageKind> {
         "purchase" => Ok(MessageKind::Purchase),
         "auth" => Ok(MessageKind::Authorisation),
         "cash" => Ok(MessageKind::Cash),
-        other => bail!("`{other}` is not a message that is offered: purchase, auth or cash"),
+        "balance" => Ok(MessageKind::Balance),
+        "advice" => Ok(MessageKind::Advice),
+        "auth-advice" => Ok(MessageKind::AuthorisationAdvice),
+        other => bail!(
+            "`{other}` is not a message that is offered: purchase, auth, cash, balance, advice or \
+             auth-advice"
+        ),
     }
 }
 
@@ -177,6 +210,50 @@ fn follow_up(what: &str, raw: Option<RawFollowUp>) -> Result<FollowUp> {
     })
 }
 
+fn reversals(raw: Option<RawReversals>) -> Result<Reversals> {
+    let Some(raw) = raw else {
+        return Ok(Reversals::NEVER);
+    };
+    let RawReversals {
+        share: of,
+        after,
+        partial,
+    } = raw;
+    Ok(Reversals {
+        follow: follow_up("reverse", Some(RawFollowUp { share: of, after }))?,
+        partial: share("partial", partial)?,
+    })
+}
+
+fn completions(raw: Option<RawCompletions>) -> Result<Completions> {
+    let Some(raw) = raw else {
+        return Ok(Completions::NEVER);
+    };
+    let follow = RawFollowUp {
+        share: raw.share,
+        after: raw.after,
+    };
+    let amount = match &raw.amount {
+        Some(amount) => Distribution::parse_number(amount).context("complete: amount")?,
+        None => Distribution::Fixed(1.0),
+    };
+    let largest = match amount {
+        Distribution::Fixed(value) => value,
+        Distribution::Uniform { high, .. } => high,
+        Distribution::Lognormal { .. } => bail!("complete: its amount has no bound"),
+    };
+    if !(largest > 0.0 && largest <= COMPLETED_MAX) {
+        bail!("complete: its amount is above 0 and up to {COMPLETED_MAX} of what was authorised");
+    }
+    Ok(Completions {
+        follow: follow_up("complete", Some(follow))?,
+        request: share("request", raw.request)?,
+        amount,
+        repeat: follow_up("repeat", raw.repeat)?,
+        reverse: reversals(raw.reverse)?,
+    })
+}
+
 fn share(what: &str, share: f64) -> Result<f64> {
     if !(0.0..=1.0).contains(&share) {
         bail!("the share of `{what}` is not between 0 and 1");
@@ -192,3 +269,5 @@ fn approval(bound: &str, item: &str) -> Result<Threshold> {
 }
 
 const ITEMS_MAX: usize = 64;
+/// A tip doubles a bill at most.
+const COMPLETED_MAX: f64 = 2.0;

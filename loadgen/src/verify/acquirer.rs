@@ -7,7 +7,7 @@ use domain::amount::Amount;
 use domain::ids::AuthorisationId;
 use domain::response_code::ResponseCode;
 use hashbrown::HashMap;
-use iso8583::mti::Class;
+use iso8583::mti::{Class, Function};
 
 use crate::acks::Ack;
 use crate::trace_id::TraceId;
@@ -30,6 +30,12 @@ pub(super) struct Told {
     /// A copy of it was never answered.
     pub(super) unanswered: bool,
     pub(super) reversal: Reversal,
+    /// Minor units that the reversal leaves.
+    pub(super) stays: u64,
+    /// It reports what has happened.
+    pub(super) is_advice: bool,
+    /// What it completes.
+    pub(super) completes: Option<TraceId>,
 }
 
 /// What is known of its reversal.
@@ -65,6 +71,8 @@ impl AcquirerBook {
             .told
             .entry(ack.id)
             .or_insert_with(|| Told::unknown(ack.amount));
+        told.is_advice = ack.mti.function() == Function::Advice;
+        told.completes = ack.original;
         let Some(code) = ack.code else {
             told.unanswered = true;
             return;
@@ -92,6 +100,7 @@ impl AcquirerBook {
             .told
             .entry(original)
             .or_insert_with(|| Told::unknown(ack.amount));
+        told.stays = ack.stays.min(ack.amount.minor());
         if ack.code == Some(ResponseCode::APPROVED) {
             told.reversal = Reversal::Acknowledged;
         } else if told.reversal == Reversal::None {
@@ -108,6 +117,9 @@ impl Told {
             authorisation: AuthorisationId::EMPTY,
             unanswered: false,
             reversal: Reversal::None,
+            stays: 0,
+            is_advice: false,
+            completes: None,
         }
     }
 
@@ -120,11 +132,21 @@ impl Told {
     /// Money as the acquirer knows it, in minor units.
     pub(super) fn money(&self) -> u64 {
         let approved = self.code.is_some_and(ResponseCode::is_approval);
-        if approved && self.reversal != Reversal::Acknowledged {
-            self.amount.minor()
-        } else {
-            0
+        match self.reversal {
+            _ if !approved => 0,
+            Reversal::Acknowledged => self.stays,
+            Reversal::None | Reversal::Unanswered => self.amount.minor(),
         }
+    }
+
+    /// Whether it was told that what it names is unknown (25).
+    pub(super) fn was_unknown(&self) -> bool {
+        self.code == Some(ResponseCode::ORIGINAL_NOT_FOUND)
+    }
+
+    /// The reversal of an advice came first: it is acknowledged, and that is all.
+    pub(super) fn may_be_buried(&self) -> bool {
+        self.is_advice && self.reversal == Reversal::Acknowledged
     }
 
     /// Whether it may know less than the journal: an answer to it or to its reversal was lost.

@@ -9,6 +9,7 @@ use domain::response_code::ResponseCode;
 use hashbrown::HashMap;
 
 use super::acquirer::{AcquirerBook, Reversal, Told};
+use super::completions::Completions;
 use super::database::DatabaseBook;
 use super::journal::{Entry, JournalBook};
 use super::ledgers::LedgerBook;
@@ -121,13 +122,15 @@ impl Audit {
             transactions: crate::numeric::count(journal.transactions.len()),
             ..Self::default()
         };
-        audit.journal_itself(journal);
-        audit.acquirer_and_journal(acquirer, journal);
+        let completions = Completions::of(acquirer, journal);
+        audit.journal_itself(journal, &completions);
+        audit.acquirer_and_journal(acquirer, journal, &completions);
+        audit.completed(&completions);
         if let Some(ledgers) = ledgers {
-            audit.issuers_and_journal(ledgers, journal);
+            audit.issuers_and_journal(ledgers, journal, &completions);
         }
         if let Some(database) = database {
-            audit.database_and_journal(database, journal);
+            audit.database_and_journal(database, journal, &completions);
         }
         let mut sums = Check::new("sums of a currency that are not equal", Fault::Other);
         for (currency, one) in &audit.sums {
@@ -160,7 +163,7 @@ impl Audit {
         checks.map(|check| check.count).sum()
     }
 
-    fn journal_itself(&mut self, journal: &JournalBook) {
+    fn journal_itself(&mut self, journal: &JournalBook, completions: &Completions) {
         let mut doubled = Check::new("requests with more than one transaction", Fault::Doubled);
         journal.doubled.iter().for_each(|id| doubled.found(id));
         let mut contradictions = Check::new("records that contradict others", Fault::Other);
@@ -186,14 +189,20 @@ impl Audit {
             failed.expect(ended_well, id);
         }
         self.reversals_owed = owing.count;
-        for entry in journal.transactions.values() {
-            self.sum(entry.amount.currency().code()).journal += i128::from(entry.money());
+        for (id, entry) in &journal.transactions {
+            let money = completions.money(*id, entry);
+            self.sum(entry.amount.currency().code()).journal += i128::from(money);
         }
         self.checks
             .extend([doubled, contradictions, open, owing, failed]);
     }
 
-    fn acquirer_and_journal(&mut self, acquirer: &AcquirerBook, journal: &JournalBook) {
+    fn acquirer_and_journal(
+        &mut self,
+        acquirer: &AcquirerBook,
+        journal: &JournalBook,
+        completions: &Completions,
+    ) {
         let mut lost = Check::new("acknowledged, but not in the journal", Fault::Lost);
         let mut differing = Check::new("told otherwise than the journal says", Fault::Other);
         let mut money = Check::new("money of acquirer and journal differs", Fault::Other);
@@ -201,35 +210,34 @@ impl Audit {
         for (id, told) in &acquirer.told {
             self.acknowledged += u64::from(told.code.is_some());
             self.acked_writes += told.acked_writes();
-            self.sum(told.amount.currency().code()).acquirer += i128::from(told.money());
-            let Some(entry) = journal
-                .by_request
-                .get(id)
-                .and_then(|id| journal.transactions.get(id))
-            else {
+            let known = completions.told_money(id, told);
+            self.sum(told.amount.currency().code()).acquirer += i128::from(known);
+            let Some((transaction, entry)) = journal.of_request(id) else {
                 match told.code {
                     Some(code) if has_no_record(code) => self.refused += 1,
+                    Some(_) if told.may_be_buried() && journal.is_buried(id) => {}
                     Some(_) => lost.found(id),
                     None => {}
                 }
                 continue;
             };
+            let has = completions.money(transaction, entry);
             differing.expect(same_answer(told, entry), id);
             self.unacknowledged += u64::from(told.code.is_none());
-            if told.is_uncertain() {
-                partial.expect(entry.is_all_or_nothing(told.amount), id);
-                self.untell(entry, told.money());
+            if completions.is_uncertain(id, told) {
+                partial.expect(entry.is_all_or_nothing(told.amount, told.stays), id);
+                self.untell(entry, (known, has));
             } else {
-                money.expect(told.money() == entry.money(), id);
+                money.expect(known == has, id);
             }
         }
-        for (request, id) in &journal.by_request {
+        for request in journal.by_request.keys() {
             if !acquirer.told.contains_key(request)
-                && let Some(entry) = journal.transactions.get(id)
+                && let Some((transaction, entry)) = journal.of_request(request)
             {
                 self.unacknowledged += 1;
-                partial.expect(entry.is_all_or_nothing(entry.amount), request);
-                self.untell(entry, 0);
+                partial.expect(entry.is_all_or_nothing(entry.amount, 0), request);
+                self.untell(entry, (0, completions.money(transaction, entry)));
             }
         }
         let mut contradicted = Check::new("told two different things", Fault::Other);
@@ -241,14 +249,27 @@ impl Audit {
             .extend([lost, differing, contradicted, money, partial]);
     }
 
+    fn completed(&mut self, completions: &Completions) {
+        let mut astray = Check::new("completes another one than it names, or none", Fault::Other);
+        let mut denied = Check::new("completes what was approved, and was told 25", Fault::Lost);
+        completions.astray.iter().for_each(|id| astray.found(id));
+        completions.denied.iter().for_each(|id| denied.found(id));
+        self.checks.extend([astray, denied]);
+    }
+
     /// The acquirer knows of `told`, and cannot know better.
-    fn untell(&mut self, entry: &Entry, told: u64) {
-        self.untold += u64::from(entry.money() != told);
-        let untold = i128::from(entry.money()) - i128::from(told);
+    fn untell(&mut self, entry: &Entry, (told, has): (u64, u64)) {
+        self.untold += u64::from(has != told);
+        let untold = i128::from(has) - i128::from(told);
         self.sum(entry.amount.currency().code()).untold += untold;
     }
 
-    fn issuers_and_journal(&mut self, ledgers: &LedgerBook, journal: &JournalBook) {
+    fn issuers_and_journal(
+        &mut self,
+        ledgers: &LedgerBook,
+        journal: &JournalBook,
+        completions: &Completions,
+    ) {
         let mut stray = Check::new("money moved at an issuer without an intent", Fault::Lost);
         let mut doubled = Check::new("money moved more than once at issuers", Fault::Doubled);
         let mut money = Check::new("money of issuers and journal differs", Fault::Other);
@@ -272,13 +293,19 @@ impl Audit {
             let (approvals, stays) = net.get(id).copied().unwrap_or_default();
             doubled.expect(approvals <= 1, id);
             // A reversal on its way is listed as owed.
-            let settled = !entry.is_owing() && !entry.open;
-            money.expect(!settled || stays == i128::from(entry.money()), id);
+            let settled = completions.is_settled(*id, entry);
+            let has = i128::from(completions.money(*id, entry));
+            money.expect(!settled || stays == has, id);
         }
         self.checks.extend([stray, doubled, money]);
     }
 
-    fn database_and_journal(&mut self, database: &DatabaseBook, journal: &JournalBook) {
+    fn database_and_journal(
+        &mut self,
+        database: &DatabaseBook,
+        journal: &JournalBook,
+        completions: &Completions,
+    ) {
         let mut missing = Check::new("in the journal, but not in PostgreSQL", Fault::Lost);
         let mut doubled = Check::new("in PostgreSQL more than once", Fault::Doubled);
         let mut surplus = Check::new("in PostgreSQL, but not in the journal", Fault::Other);
@@ -294,7 +321,7 @@ impl Audit {
             *self
                 .sum(row.amount.currency().code())
                 .database
-                .get_or_insert(0) += i128::from(row.money());
+                .get_or_insert(0) += i128::from(completions.in_place_of(*id, row.money()));
             surplus.expect(journal.transactions.contains_key(id), id);
             posted.expect(row.is_posted(), id);
         }

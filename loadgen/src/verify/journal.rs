@@ -4,16 +4,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use domain::amount::Amount;
-use domain::ids::{AuthorisationId, Lsn, ShardId, TransactionId};
+use domain::ids::{AuthorisationId, Lsn, Rrn, ShardId, Stan, TransactionId};
 use domain::record::{
     Advised, Intent, Operated, Operation, Outcome, OutcomeKind, OwedKind, Record, SafOwed,
     SafResult,
 };
 use domain::request::{Facts, IssuerLeg, Trace};
 use domain::response_code::ResponseCode;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use persistence::identity::Identity;
-use persistence::reader::UpTo;
+use persistence::reader::{KnownReader, UpTo, list};
 use persistence::{Manifest, ShardReader};
 
 use crate::trace_id::TraceId;
@@ -26,6 +26,10 @@ pub struct JournalBook {
     pub(super) by_request: HashMap<TraceId, TransactionId>,
     /// By the same fields of the issuer's leg.
     pub(super) by_leg: HashMap<TraceId, TransactionId>,
+    /// Of advices that complete something: what they complete.
+    pub(super) completes: HashMap<TransactionId, TransactionId>,
+    /// DE11 and DE37 of what was reversed before it came.
+    buried: HashSet<(Stan, Rrn)>,
     /// Requests that have more than one transaction.
     pub(super) doubled: Vec<TransactionId>,
     /// Records that contradict the ones before them.
@@ -54,6 +58,7 @@ pub(super) struct Entry {
     pub(super) advice: Option<Option<SafResult>>,
     /// An advice reports an approval.
     pub(super) moved: bool,
+    is_advised: bool,
 }
 
 /// What is owed to the issuer.
@@ -103,9 +108,12 @@ impl JournalBook {
                 }
             }
             Record::Operated(operated) => self.operated(operated),
+            Record::Tombstone(tombstone) => {
+                let original = &tombstone.original;
+                self.buried.insert((original.stan, original.rrn));
+            }
             // None of them moves money.
-            Record::Tombstone(_)
-            | Record::LateResponse(_)
+            Record::LateResponse(_)
             | Record::Day(_)
             | Record::Totals(_)
             | Record::Reconciled(_)
@@ -157,8 +165,13 @@ impl JournalBook {
     }
 
     fn advised(&mut self, advised: &Advised<'_>) {
+        if let Some(completed) = &advised.completes {
+            self.completes
+                .insert(advised.transaction, completed.transaction);
+        }
         let mut entry = Entry::asked(&advised.facts);
         entry.open = false;
+        entry.is_advised = true;
         entry.code = Some(advised.answer.code);
         entry.authorisation = advised.answer.authorisation;
         entry.advice = Some(None);
@@ -221,6 +234,23 @@ impl JournalBook {
         }
     }
 
+    /// The transaction of a request.
+    pub(super) fn of_request(&self, request: &TraceId) -> Option<(TransactionId, &Entry)> {
+        let id = self.by_request.get(request)?;
+        Some((*id, self.transactions.get(id)?))
+    }
+
+    /// Whether it is an advice.
+    pub(super) fn is_advised(&self, transaction: TransactionId) -> bool {
+        let entry = self.transactions.get(&transaction);
+        entry.is_some_and(|entry| entry.is_advised)
+    }
+
+    /// Whether a request was reversed before it came.
+    pub(super) fn is_buried(&self, request: &TraceId) -> bool {
+        self.buried.contains(&(request.stan, request.rrn))
+    }
+
     fn entry(&mut self, transaction: TransactionId) -> Option<&mut Entry> {
         self.transactions.get_mut(&transaction)
     }
@@ -243,6 +273,7 @@ impl Entry {
             reversal: None,
             advice: None,
             moved: false,
+            is_advised: false,
         }
     }
 
@@ -257,10 +288,12 @@ impl Entry {
         }
     }
 
-    /// Whether its money is what was `asked` for, or none: a lost answer explains no other.
-    pub(super) fn is_all_or_nothing(&self, asked: Amount) -> bool {
+    /// Whether its money is what was `asked` for, what a reversal leaves of that, or none: a lost
+    /// answer explains no other.
+    pub(super) fn is_all_or_nothing(&self, asked: Amount, stays: u64) -> bool {
         let same_currency = self.amount.currency() == asked.currency();
-        self.money() == 0 || (same_currency && self.money() == asked.minor())
+        let explained = [asked.minor(), stays].contains(&self.money());
+        self.money() == 0 || (same_currency && explained)
     }
 
     /// A reversal or an advice is owed and has not ended.
@@ -300,7 +333,8 @@ fn read_shards(root: &Path, mut take: impl FnMut(&Record<'_>)) -> Result<Vec<(u1
     Ok(all)
 }
 
-/// What was carried over was taken where it happened.
+/// What was carried over was taken where it happened; where that was retired, from the checkpoint
+/// that stands for it.
 fn read_shard(
     root: &Path,
     identity: Identity,
@@ -309,9 +343,40 @@ fn read_shard(
 ) -> Result<Lsn> {
     let (generation, shard) = (identity.generation, identity.shard);
     let damaged = || format!("shard {shard} of generation {generation} cannot be read");
+    let segments = list(root, &identity).with_context(damaged)?;
+    if segments.first().is_some_and(|first| first.number > 1) {
+        return read_known(root, identity, up_to, take).with_context(damaged);
+    }
     let mut reader = ShardReader::of(root, identity, Lsn::ZERO);
     let mut last = Lsn::ZERO;
     while let Some(entry) = reader.next(up_to).with_context(damaged)? {
+        last = entry.lsn;
+        if !entry.carriage.is_carried() {
+            take(&entry.record);
+        }
+    }
+    Ok(last)
+}
+
+/// What a start would read: of what was over and is forgotten nothing is left.
+fn read_known(
+    root: &Path,
+    identity: Identity,
+    up_to: UpTo,
+    take: &mut impl FnMut(&Record<'_>),
+) -> Result<Lsn> {
+    let mut reader = KnownReader::open(root, identity)?;
+    let covered = reader.covered().copied();
+    let mut left = covered.map_or(0, |covered| covered.records);
+    let mut last = covered.map_or(Lsn::ZERO, |covered| {
+        Lsn(covered.next_lsn.0.saturating_sub(1))
+    });
+    while let Some(entry) = reader.next(up_to)? {
+        if left > 0 {
+            left -= 1;
+            take(&entry.record);
+            continue;
+        }
         last = entry.lsn;
         if !entry.carriage.is_carried() {
             take(&entry.record);

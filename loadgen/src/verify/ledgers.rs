@@ -52,7 +52,8 @@ impl LedgerBook {
                 leg.approvals += 1;
                 leg.approved += effect.amount.minor();
             }
-            EffectKind::Reverse => leg.reversed += effect.amount.minor(),
+            EffectKind::Hold => leg.approved += effect.amount.minor(),
+            EffectKind::Reverse | EffectKind::Release => leg.reversed += effect.amount.minor(),
         }
     }
 }

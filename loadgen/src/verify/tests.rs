@@ -25,6 +25,8 @@ use crate::issuer::Effect;
 use crate::issuer::book::EffectKind;
 use crate::trace_id::TraceId;
 
+mod mix;
+
 const NOW: WallTime = WallTime::from_unix_millis(1_768_472_100_000);
 
 fn id(stan: u32) -> TraceId {
@@ -131,6 +133,7 @@ fn outcome(stan: u32, kind: OutcomeKind, code: &[u8; 2]) -> Record<'static> {
 
 fn owed(stan: u32) -> Record<'static> {
     Record::SafOwed(SafOwed {
+        reason: None,
         transaction: transaction(stan),
         decided: NOW,
         cause: ReversalCause::Timeout,
@@ -164,6 +167,7 @@ fn ack(stan: u32, code: Option<&[u8; 2]>) -> Ack {
         amount: amount(stan),
         at: NOW,
         original: None,
+        stays: 0,
     }
 }
 

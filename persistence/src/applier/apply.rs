@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use domain::ids::{Lsn, TransactionId};
+use domain::reconciliation::Party;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -13,7 +14,7 @@ use super::event::{Place, shard_key};
 use super::failure::Failure;
 use super::lane::Claim;
 use super::load::{Insert, Loaded};
-use super::projection::{Failed, Projection, Staged};
+use super::projection::{Failed, Projection, Staged, What};
 use super::rows::RowBuffer;
 use super::settings::{ApplierSettings, Names};
 use super::sql::Sql;
@@ -107,12 +108,13 @@ pub(crate) async fn apply(
         posting::replace_calendar(client, &sql.posting, &Key::of(claim), &calendar).await?;
     }
     if !projection.failed().is_empty() {
-        except(client, sql, claim, projection.failed()).await?;
+        except(&lay, claim, projection.failed()).await?;
     }
     commit(client).await?;
     Ok((counts, calendar))
 }
 
+//= docs/rules.md#J-07
 /// Moves the watermark past one record that the tables refuse, and keeps the record aside.
 pub(crate) async fn quarantine(
     client: &Client,
@@ -154,6 +156,7 @@ pub(crate) async fn roll_back(client: &Client) -> bool {
     client.batch_execute("ROLLBACK").await.is_ok()
 }
 
+//= docs/rules.md#J-06
 /// The compare-and-set: from where this applier left the watermark, under the fence that it raised.
 async fn advance(
     client: &Client,
@@ -329,14 +332,12 @@ fn is_transaction_key(failure: &Failure) -> bool {
     is_key(failure, |key| ours.iter().any(|ours| key.starts_with(ours)))
 }
 
-/// Lists reversals and advices that no issuer took: each from its own record, since a later record
-/// of the same transaction may have changed its row in this very batch.
-async fn except(
-    client: &Client,
-    sql: &Sql,
-    claim: &Claim,
-    failed: &[Failed],
-) -> Result<(), ApplyError> {
+/// Lists what a person has to look at: each from its own record, since a later record of the same
+/// transaction may have changed its row in this very batch. Laid twice it changes nothing.
+async fn except(lay: &Lay<'_>, claim: &Claim, failed: &[Failed]) -> Result<(), ApplyError> {
+    let Lay {
+        client, sql, names, ..
+    } = *lay;
     let key = Key::of(claim);
     let shard_keys: Vec<i16> = failed
         .iter()
@@ -345,8 +346,18 @@ async fn except(
     let transactions: Vec<String> = failed.iter().map(|f| uuid_text(f.transaction)).collect();
     let reasons: Vec<&str> = failed.iter().map(|f| words::exception(f)).collect();
     let lsns: Vec<i64> = failed.iter().map(|f| int8(f.lsn)).collect();
-    let notes: Vec<Option<&str>> = failed.iter().map(|f| f.note.as_deref()).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 7] = [
+    let notes: Vec<Option<String>> = failed.iter().map(|f| note(f, names)).collect();
+    let approves: Vec<Option<bool>> = failed
+        .iter()
+        .map(|f| match f.what {
+            What::SecondAnswer { approves } => Some(approves),
+            What::Owed(..)
+            | What::OutOfBalance
+            | What::ReconciliationRefused
+            | What::ReconciliationExpired => None,
+        })
+        .collect();
+    let parameters: [(&(dyn ToSql + Sync), Type); 8] = [
         (&key.journal, Type::TEXT),
         (&key.shard, Type::INT4),
         (&shard_keys, Type::INT2_ARRAY),
@@ -354,11 +365,24 @@ async fn except(
         (&reasons, Type::TEXT_ARRAY),
         (&lsns, Type::INT8_ARRAY),
         (&notes, Type::TEXT_ARRAY),
+        (&approves, Type::BOOL_ARRAY),
     ];
     client
         .execute_typed(&sql.exception_owed, &parameters)
         .await?;
     Ok(())
+}
+
+/// What a person needs to act on it, with the name of whom it is with.
+fn note(failed: &Failed, names: &Names) -> Option<String> {
+    let (side, name) = match failed.party {
+        Some(Party::Acquirer(id)) => ("acquirer", names.acquirers.get(usize::from(id.0))),
+        Some(Party::Issuer(id)) => ("issuer", names.issuers.get(usize::from(id.0))),
+        None => return failed.note.clone(),
+    };
+    let name = name.map_or("?", String::as_str);
+    let note = failed.note.as_deref().unwrap_or_default();
+    Some(format!("{side} {name}: {note}"))
 }
 
 fn uuid_text(transaction: TransactionId) -> String {

@@ -9,7 +9,7 @@ use super::source::{RecordSource, SourceError};
 use crate::error::JournalError;
 use crate::identity::Identity;
 use crate::position::DurablePosition;
-use crate::reader::{Entry, ShardReader, UpTo};
+use crate::reader::{Entry, ShardReader, UpTo, list};
 use crate::record;
 
 /// Reads a shard's files up to the position that its writer publishes.
@@ -21,7 +21,6 @@ pub struct JournalSource {
     root: PathBuf,
     shard: ShardId,
     position: Arc<DurablePosition>,
-    first_retained: Lsn,
     /// Of a generation that gets no further record: where it lies.
     sealed: Option<Identity>,
     reader: Option<ShardReader>,
@@ -29,19 +28,13 @@ pub struct JournalSource {
 }
 
 impl JournalSource {
-    /// Of `shard` below the journal's `root`; `first_retained` as its recovery found it.
+    /// Of `shard` below the journal's `root`.
     #[must_use]
-    pub fn new(
-        root: PathBuf,
-        shard: ShardId,
-        position: Arc<DurablePosition>,
-        first_retained: Lsn,
-    ) -> Self {
+    pub fn new(root: PathBuf, shard: ShardId, position: Arc<DurablePosition>) -> Self {
         Self {
             root,
             shard,
             position,
-            first_retained,
             sealed: None,
             reader: None,
             window: Window::default(),
@@ -53,9 +46,14 @@ impl JournalSource {
     pub fn sealed(root: PathBuf, identity: Identity, last: Lsn) -> Self {
         let position = DurablePosition::new();
         position.publish(last, 0);
+        // What cannot be read here is told when records are asked for.
+        let segments = list(&root, &identity).unwrap_or_default();
+        if let Some(segment) = segments.first() {
+            position.begin_at(segment.first_lsn);
+        }
         Self {
             sealed: Some(identity),
-            ..Self::new(root, identity.shard, Arc::new(position), Lsn(1))
+            ..Self::new(root, identity.shard, Arc::new(position))
         }
     }
 
@@ -86,7 +84,7 @@ impl RecordSource for JournalSource {
     }
 
     fn first_retained(&self) -> Lsn {
-        self.first_retained
+        self.position.first()
     }
 
     fn read(

@@ -15,14 +15,18 @@
 //! | advised | request, leg, outcome; one that nobody is told of is also kept by itself |
 //! | advice-done | none; a failed one is kept by itself |
 //! | operated | ended, of a reversal (to `owed` again, or `dropped`); also kept by itself |
-//! | late response | late |
+//! | late response | late; also kept by itself, in case it contradicts the first answer |
 //! | any that posts | posted, from the books (`ledger`) |
 //! | tombstone | none: it is no transaction, its row is in `event` alone |
-//! | day, totals, reconciled, reconciliation-owed and -done | as a tombstone |
+//! | day, totals, reconciliation-owed | as a tombstone |
+//! | reconciled, reconciliation-done | as a tombstone; a failed one is kept by itself |
 
 use std::collections::HashMap;
 
 use domain::ids::{AuthorisationId, Lsn, TransactionId};
+use domain::reconciliation::{
+    Figure, Party, Reconciled, ReconciliationDone, ReconciliationOwed, Totals, Verdict,
+};
 use domain::record::{
     AdviceOrigin, Advised, Intent, LateResponse, Operated, Operation, Outcome, OutcomeKind,
     OwedKind, Record, Refused, SafDone, SafOwed, SafResult,
@@ -128,18 +132,40 @@ pub(crate) struct Projection {
     rows: Vec<Staged>,
     index: HashMap<TransactionId, usize>,
     failed: Vec<Failed>,
+    /// Our totals that issuers were owed in this batch.
+    totals: HashMap<TransactionId, ReconciliationOwed>,
 }
 
-/// Something owed that ended without the issuer taking it. No fold: a later reversal of the same
-/// transaction does not settle this one.
+/// Something that a person has to look at. No fold: a later reversal of the same transaction does
+/// not settle one that its issuer did not take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failed {
     pub(crate) transaction: TransactionId,
     pub(crate) lsn: Lsn,
-    pub(crate) what: OwedKind,
-    pub(crate) how: Failure,
-    /// Who has done it by hand, and why.
+    pub(crate) what: What,
+    /// Whom it is with, where the transaction does not say.
+    pub(crate) party: Option<Party>,
+    /// Who has done it by hand, and why; or what else is needed to act on it.
     pub(crate) note: Option<String>,
+}
+
+/// What has to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Something owed that ended without the issuer taking it.
+    Owed(OwedKind, Failure),
+    /// An issuer's answer after the end. It matters where the first one said the opposite, which
+    /// the row of its transaction knows.
+    SecondAnswer {
+        /// Whether it approves.
+        approves: bool,
+    },
+    /// Two sides do not have the same totals.
+    OutOfBalance,
+    /// An issuer did not take our totals.
+    ReconciliationRefused,
+    /// It never answered.
+    ReconciliationExpired,
 }
 
 /// Why the issuer has not taken it.
@@ -155,6 +181,93 @@ pub(crate) enum Failure {
     Over,
     /// An operator has put it back.
     PutBack,
+}
+
+impl Failed {
+    fn late(lsn: Lsn, late: &LateResponse) -> Self {
+        let (code, at) = (late.code, late.received);
+        let approves = late.code.is_approval();
+        let says = if approves { "approves" } else { "declines" };
+        Self {
+            transaction: late.transaction,
+            lsn,
+            what: What::SecondAnswer { approves },
+            party: Some(Party::Issuer(late.issuer)),
+            note: Some(format!("{says} with {code} at {at}, after the opposite")),
+        }
+    }
+
+    /// A reconciliation of the other side, where both do not say the same.
+    fn reconciled(lsn: Lsn, reconciled: &Reconciled) -> Option<Self> {
+        let differs = reconciled.differs;
+        (reconciled.verdict == Verdict::OutOfBalance).then(|| Self {
+            transaction: reconciled.transaction,
+            lsn,
+            what: What::OutOfBalance,
+            party: Some(reconciled.party),
+            note: Some(format!(
+                "{} {}, DE11 {}; other figures in {}; ours: {}",
+                reconciled.date,
+                reconciled.currency,
+                reconciled.stan,
+                listed(differs.fields().map(|field| format!("DE{field}"))),
+                figures(&reconciled.ours),
+            )),
+        })
+    }
+
+    /// A reconciliation of ours that its issuer did not take, or did not agree with. What was owed
+    /// is not known any more when that was in an earlier batch: it is in `event`.
+    fn not_taken(
+        lsn: Lsn,
+        done: &ReconciliationDone,
+        owed: Option<&ReconciliationOwed>,
+    ) -> Option<Self> {
+        let what = match (done.result, done.verdict) {
+            (SafResult::Acknowledged, Verdict::OutOfBalance) => What::OutOfBalance,
+            (SafResult::Acknowledged, Verdict::InBalance | Verdict::Unknown) => return None,
+            (SafResult::Acknowledged, Verdict::Error)
+            | (SafResult::Refused | SafResult::Dropped, _) => What::ReconciliationRefused,
+            (SafResult::Expired, _) => What::ReconciliationExpired,
+        };
+        let attempts = done.attempts;
+        let ours = owed.map_or_else(
+            || "what was owed is in the event reconciliation_owed".to_owned(),
+            |owed| {
+                format!(
+                    "{} {}, DE11 {}; ours: {}",
+                    owed.date,
+                    owed.currency,
+                    owed.stan,
+                    figures(&owed.ours)
+                )
+            },
+        );
+        Some(Self {
+            transaction: done.transaction,
+            lsn,
+            what,
+            party: owed.map(|owed| Party::Issuer(owed.issuer)),
+            note: Some(format!("{ours}; sent {attempts} times")),
+        })
+    }
+}
+
+/// Those that are not 0.
+fn figures(totals: &Totals) -> String {
+    let all = Figure::ALL
+        .into_iter()
+        .map(|figure| (figure.field(), totals.of(figure)));
+    let counted = all.filter(|(_, value)| *value > 0);
+    listed(counted.map(|(field, value)| format!("DE{field} {value}")))
+}
+
+fn listed(parts: impl Iterator<Item = String>) -> String {
+    let parts: Vec<String> = parts.collect();
+    if parts.is_empty() {
+        return "none".to_owned();
+    }
+    parts.join(", ")
 }
 
 impl Projection {
@@ -181,12 +294,15 @@ impl Projection {
                     self.failed.push(Failed {
                         transaction: advised.transaction,
                         lsn,
-                        what: OwedKind::Advice,
-                        how: match advised.completes {
-                            Some(_) if advised.is_over => Failure::Over,
-                            Some(_) => Failure::NoIssuer,
-                            None => Failure::Reversed,
-                        },
+                        what: What::Owed(
+                            OwedKind::Advice,
+                            match advised.completes {
+                                Some(_) if advised.is_over => Failure::Over,
+                                Some(_) => Failure::NoIssuer,
+                                None => Failure::Reversed,
+                            },
+                        ),
+                        party: None,
                         note: None,
                     });
                 }
@@ -195,13 +311,21 @@ impl Projection {
                     .advised(advised);
             }
             Record::Operated(operated) => self.operated(lsn, operated),
-            Record::LateResponse(late) => self.row(lsn, late.transaction).late(*late),
-            Record::Tombstone(_)
-            | Record::Day(_)
-            | Record::Totals(_)
-            | Record::Reconciled(_)
-            | Record::ReconciliationOwed(_)
-            | Record::ReconciliationDone(_) => {}
+            Record::LateResponse(late) => {
+                self.failed.push(Failed::late(lsn, late));
+                self.row(lsn, late.transaction).late(*late);
+            }
+            Record::Reconciled(reconciled) => {
+                self.failed.extend(Failed::reconciled(lsn, reconciled));
+            }
+            Record::ReconciliationOwed(owed) => {
+                self.totals.insert(owed.transaction, *owed);
+            }
+            Record::ReconciliationDone(done) => {
+                let owed = self.totals.get(&done.transaction);
+                self.failed.extend(Failed::not_taken(lsn, done, owed));
+            }
+            Record::Tombstone(_) | Record::Day(_) | Record::Totals(_) => {}
         }
     }
 
@@ -210,8 +334,8 @@ impl Projection {
             self.failed.push(Failed {
                 transaction: done.transaction,
                 lsn,
-                what,
-                how: Failure::Ended(done.result),
+                what: What::Owed(what, Failure::Ended(done.result)),
+                party: None,
                 note: None,
             });
         }
@@ -224,11 +348,14 @@ impl Projection {
         self.failed.push(Failed {
             transaction: operated.transaction,
             lsn,
-            what: operated.what,
-            how: match operated.operation {
-                Operation::Retry => Failure::PutBack,
-                Operation::Drop => Failure::Ended(SafResult::Dropped),
-            },
+            what: What::Owed(
+                operated.what,
+                match operated.operation {
+                    Operation::Retry => Failure::PutBack,
+                    Operation::Drop => Failure::Ended(SafResult::Dropped),
+                },
+            ),
+            party: None,
             note: Some(format!("by {name} ({}): {reason}", operator.uid)),
         });
         if operated.what == OwedKind::Reversal {
@@ -261,8 +388,8 @@ impl Projection {
         rows.filter(|row| row.touched.has(Touched::REQUEST))
     }
 
-    /// Of the [`Self::requested`], those that an earlier batch has probably begun: it held the intent
-    /// for a candidate that could not be reached.
+    /// Of the [`Self::requested`], those that an earlier batch has probably begun: it held the
+    /// intent for a candidate that could not be reached.
     pub(crate) fn resumed(&self) -> impl Iterator<Item = &Staged> {
         self.requested().filter(|row| !row.begins)
     }
@@ -278,7 +405,7 @@ impl Projection {
         rows.filter(|row| !row.touched.has(Touched::REQUEST))
     }
 
-    /// What ended without the issuer taking it.
+    /// What a person has to look at.
     pub(crate) fn failed(&self) -> &[Failed] {
         &self.failed
     }

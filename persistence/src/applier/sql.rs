@@ -215,7 +215,11 @@ fn exception_owed(s: &str) -> String {
          (shard_key, transaction_id, reason, journal, shard, lsn, note) \
          SELECT f.shard_key, CAST(f.transaction_id AS uuid), f.reason, \
          CAST($1 AS uuid), $2, f.lsn, f.note \
-         FROM unnest($3, $4, $5, $6, $7) AS f (shard_key, transaction_id, reason, lsn, note) \
+         FROM unnest($3, $4, $5, $6, $7, $8) \
+         AS f (shard_key, transaction_id, reason, lsn, note, approves) \
+         WHERE f.approves IS NULL OR EXISTS (SELECT 1 FROM {s}.transaction AS t \
+         WHERE t.shard_key = f.shard_key AND t.transaction_id = CAST(f.transaction_id AS uuid) \
+         AND t.state = 'answered' AND t.approved <> f.approves) \
          ON CONFLICT DO NOTHING"
     )
 }

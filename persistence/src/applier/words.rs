@@ -8,7 +8,7 @@ use domain::record::{
 };
 use domain::request::MessageClass;
 
-use super::projection::{Failed, Failure};
+use super::projection::{Failed, Failure, What};
 use crate::record::RecordType;
 
 /// The type of a record.
@@ -107,7 +107,14 @@ pub const OWED: &str = "owed";
 
 /// Why people have to look at something that was owed.
 pub(crate) const fn exception(failed: &Failed) -> &'static str {
-    match (failed.what, failed.how) {
+    let (kind, failure) = match failed.what {
+        What::Owed(kind, failure) => (kind, failure),
+        What::SecondAnswer { .. } => return "answer_conflict",
+        What::OutOfBalance => return "out_of_balance",
+        What::ReconciliationRefused => return "reconciliation_refused",
+        What::ReconciliationExpired => return "reconciliation_expired",
+    };
+    match (kind, failure) {
         (OwedKind::Reversal, Failure::Ended(SafResult::Refused)) => "reversal_refused",
         (OwedKind::Reversal, Failure::Ended(SafResult::Expired)) => "reversal_expired",
         (OwedKind::Reversal, Failure::Ended(SafResult::Dropped)) => "reversal_dropped",

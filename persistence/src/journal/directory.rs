@@ -12,6 +12,7 @@ use super::segment::{os_error, write_all};
 use super::settings::{FileSystems, JournalSettings};
 use super::sys;
 use crate::batch::BLOCK;
+use crate::checkpoint::remove_unfinished;
 use crate::error::{JournalError, Unfit};
 use crate::identity::Identity;
 use crate::layout::{self, Entry};
@@ -110,7 +111,7 @@ fn clean(dir: &Path) -> Result<(), JournalError> {
             fs::remove_file(&path).map_err(|error| JournalError::io("remove", &path, error))?;
         }
     }
-    sync_dir(dir)
+    remove_unfinished(dir)
 }
 
 /// Writes a block as the journal would, and reads it back.

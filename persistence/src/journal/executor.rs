@@ -1,7 +1,11 @@
 //! The executor that shards and journals run on.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
+use glommio::timer::Timer;
 use glommio::{LocalExecutorBuilder, Placement};
 
 /// An executor without glommio's preemption timer.
@@ -11,10 +15,31 @@ use glommio::{LocalExecutorBuilder, Placement};
 /// for an idle one and goes to sleep with tasks that could run, and with no timer to wake it: their
 /// timers have fired already. (Repaired by pull request 53 of glommio/glommio, in no release
 /// yet.) So the timer is put off for ever. What preempts without it is every completion on the ring
-/// of the sockets, and the end of the runnable tasks.
+/// of the sockets, and the end of the runnable tasks: whoever goes on without waiting for anything
+/// calls [`yield_to_rings`].
 #[must_use]
 pub fn executor(placement: Placement) -> LocalExecutorBuilder {
     LocalExecutorBuilder::new(placement).preempt_timer(NEVER)
+}
+
+/// Lets the other tasks run, and then the executor look at its rings and its timers.
+///
+/// A plain yield leaves the task runnable. On an [`executor`] whose tasks always can run and whose
+/// sockets are silent, no completion of the disk would be seen any more, and no timer would fire.
+pub async fn yield_to_rings() {
+    let mut timer = Timer::new(NEVER);
+    let mut has_waited = false;
+    let turn = poll_fn(|context| {
+        if has_waited {
+            return Poll::Ready(());
+        }
+        has_waited = true;
+        // Only a timer that was waited for is looked at where the rings are, however short it is.
+        let waited = pin!(&mut timer).poll(context);
+        timer.reset(Duration::ZERO);
+        waited.map(drop)
+    });
+    turn.await;
 }
 
 /// Longer than a machine is ever stopped in the middle of a round.
@@ -116,6 +141,38 @@ mod tests {
         assert_eq!(written.len(), OPERATIONS * BLOCK);
     }
 
+    /// A task that never waits for anything looks on until a file is written: it must not keep the
+    /// executor from its rings.
+    #[test]
+    fn fault_094_a_task_that_is_never_idle_keeps_nobody_from_the_disk() {
+        let dir = disk_dir("busy");
+        let path = dir.path().join("file");
+        let executor = executor(Placement::Unbound).make().unwrap();
+        let is_written = executor.run(async {
+            let is_written = Rc::new(Cell::new(false));
+            let written = Rc::clone(&is_written);
+            let writer = glommio::spawn_local(async move {
+                let file = DmaFile::create(&path).await.unwrap();
+                let block = file.alloc_dma_buffer(BLOCK);
+                assert_eq!(file.write_at(block, 0).await.unwrap(), BLOCK);
+                file.fdatasync().await.unwrap();
+                glommio::timer::sleep(Duration::from_millis(1)).await;
+                written.set(true);
+                file.close().await.unwrap();
+            });
+            for _ in 0..ROUNDS {
+                yield_to_rings().await;
+                if is_written.get() {
+                    break;
+                }
+            }
+            let seen = is_written.get();
+            writer.await;
+            seen
+        });
+        assert!(is_written, "its completions were not looked for");
+    }
+
     /// Two neighbours differ.
     fn byte_of(number: usize) -> u8 {
         u8::try_from(number % 251).unwrap()
@@ -124,6 +181,8 @@ mod tests {
     /// Entries of a submission ring; a completion ring has twice as many.
     const RING: usize = 8;
     const OPERATIONS: usize = 1_000;
+    /// A minute at least, where each looks at the rings.
+    const ROUNDS: u32 = 10_000_000;
     const BLOCK: usize = 4_096;
 
     fn tick_for_ever() {

@@ -15,6 +15,7 @@ use super::settings::JournalSettings;
 use super::shared::Span;
 use super::writer::header;
 use crate::batch::BLOCK;
+use crate::checkpoint::{self, Covered};
 use crate::crash::{self, Step};
 use crate::error::JournalError;
 use crate::layout;
@@ -37,8 +38,10 @@ pub struct Recovered {
     pub next_lsn: Lsn,
     /// Records that were read.
     pub records: u64,
-    /// The wrapped data keys of all segments, each once.
+    /// The wrapped data keys of the checkpoint and of all segments, each once.
     pub wrapped_keys: Vec<WrappedKey>,
+    /// What was read from a checkpoint in place of segments.
+    pub covered: Option<Covered>,
 }
 
 pub(super) struct Recovery {
@@ -64,9 +67,10 @@ struct LastSegment {
     held: HeldSegment,
 }
 
-/// Judges all segments; cuts off a torn tail. The last segment is locked before a byte of it is
-/// read: a killed process may still have writes on their way into it, and its lock lasts as long as
-/// they do.
+/// Reads the newest checkpoint, judges all segments behind it and cuts off a torn tail. Those
+/// before it are there for readers: of them the headers alone are judged. The last segment is
+/// locked before a byte of it is read: a killed process may still have writes on their way into it,
+/// and its lock lasts as long as they do.
 pub(super) async fn recover(
     settings: &JournalSettings,
     directory: &Directory,
@@ -76,6 +80,8 @@ pub(super) async fn recover(
     let numbers = segment_numbers(dir)?;
     let refused = |refusal| JournalError::refused(dir, refusal);
     recovery::judge_numbers(&numbers).map_err(refused)?;
+    let covered = checkpoint::newest(dir, &settings.identity)?;
+    recovery::judge_cover(&numbers, covered.as_ref()).map_err(refused)?;
     let newest = numbers.last().copied().unwrap_or(0);
     check_newest(dir, settings.segment_known, newest)?;
     let Some(last) = numbers.last() else {
@@ -83,7 +89,7 @@ pub(super) async fn recover(
         return Ok(Walk::default().finish(settings, dir, &judge, None));
     };
     let held = HeldSegment::open(dir.join(layout::segment_name(*last))).await?;
-    match judge(settings, dir, &numbers, on_record).await {
+    match judge(settings, dir, (&numbers, covered.as_ref()), on_record).await {
         Ok((walk, judge)) => Ok(walk.finish(settings, dir, &judge, Some(held))),
         Err(error) => {
             held.close().await?;
@@ -95,13 +101,24 @@ pub(super) async fn recover(
 async fn judge(
     settings: &JournalSettings,
     dir: &Path,
-    numbers: &[u64],
+    (numbers, covered): (&[u64], Option<&Covered>),
     on_record: &mut dyn FnMut(Lsn, &Record<'_>, Carriage),
 ) -> Result<(Walk, recovery::Recovery), JournalError> {
-    let mut judge = recovery::Recovery::new(settings.identity, settings.watermark);
     let mut walk = Walk::default();
+    let mut judge = match covered {
+        Some(covered) => {
+            walk.carried(dir, covered, on_record)?;
+            crash::point(Step::RecoveryRead);
+            recovery::Recovery::behind(covered, settings.watermark)
+        }
+        None => recovery::Recovery::new(settings.identity, settings.watermark),
+    };
     let mut bytes = Vec::new();
     for (index, number) in numbers.iter().enumerate() {
+        if covered.is_some_and(|covered| *number < covered.segment) {
+            walk.pass(read_header(settings, dir, *number)?);
+            continue;
+        }
         let place = if index + 1 < numbers.len() {
             Place::Earlier
         } else {
@@ -124,7 +141,8 @@ async fn judge(
             });
             cut(dir, *number, &bytes, offset, end)?;
         }
-        walk.pass(header, end);
+        walk.pass(header.clone());
+        walk.last = Some((header, end));
         crash::point(Step::RecoveryRead);
         // Reading a gigabyte must not starve what else was started on this executor.
         glommio::executor().yield_task_queue_now().await;
@@ -139,14 +157,28 @@ struct Walk {
     torn: Option<Torn>,
     keys: Vec<WrappedKey>,
     spans: Vec<Span>,
+    covered: Option<Covered>,
     last: Option<(SegmentHeader, SegmentEnd)>,
 }
 
 impl Walk {
-    fn pass(&mut self, header: SegmentHeader, end: SegmentEnd) {
-        for key in &header.keys {
-            if !self.keys.contains(key) {
-                self.keys.push(*key);
+    /// Reads the checkpoint.
+    fn carried(
+        &mut self,
+        dir: &Path,
+        covered: &Covered,
+        on_record: &mut dyn FnMut(Lsn, &Record<'_>, Carriage),
+    ) -> Result<(), JournalError> {
+        self.keys = checkpoint::verified(dir, covered, on_record)?;
+        self.records = covered.records;
+        self.covered = Some(*covered);
+        Ok(())
+    }
+
+    fn pass(&mut self, header: SegmentHeader) {
+        for key in header.keys {
+            if !self.keys.contains(&key) {
+                self.keys.push(key);
             }
         }
         self.spans.push(Span {
@@ -154,7 +186,6 @@ impl Walk {
             first_lsn: header.first_lsn,
             bytes: header.segment_bytes,
         });
-        self.last = Some((header, end));
     }
 
     fn finish(
@@ -165,19 +196,21 @@ impl Walk {
         held: Option<HeldSegment>,
     ) -> Recovery {
         let tail = judge.tail();
+        let first = self.spans.first().map(|span| span.first_lsn);
         let last = self.last.zip(held);
         let last = last.map(|((header, end), held)| LastSegment { header, end, held });
         Recovery {
             report: Recovered {
                 found: Found {
                     journal: settings.identity.journal,
-                    first: judge.first_lsn(),
+                    first: first.unwrap_or_else(|| judge.first_lsn()),
                     last: Lsn(tail.next_lsn.0.saturating_sub(1)),
                     torn: self.torn,
                 },
                 next_lsn: tail.next_lsn,
                 records: self.records,
                 wrapped_keys: self.keys,
+                covered: self.covered,
             },
             dir: dir.to_owned(),
             tail,
@@ -185,6 +218,25 @@ impl Walk {
             last,
         }
     }
+}
+
+/// J06, J08: of a segment that a checkpoint covers.
+fn read_header(
+    settings: &JournalSettings,
+    dir: &Path,
+    number: u64,
+) -> Result<SegmentHeader, JournalError> {
+    let path = dir.join(layout::segment_name(number));
+    let mut block = vec![0; BLOCK];
+    File::open(&path)
+        .and_then(|file| file.read_exact_at(&mut block, 0))
+        .map_err(|error| JournalError::io("read", &path, error))?;
+    recovery::read_header(number, &block)
+        .and_then(|header| {
+            recovery::judge_identity(&header, number, &settings.identity)?;
+            Ok(header)
+        })
+        .map_err(|refusal| JournalError::refused(&path, refusal))
 }
 
 /// Goes on in the last segment where it ends, or begins a new one: when there is none, when its
@@ -249,6 +301,7 @@ fn read_synced(path: &Path, into: &mut Vec<u8>) -> Result<(), JournalError> {
     Ok(())
 }
 
+//= docs/rules.md#J-01
 /// J14: keeps a copy of the torn tail, then zeroes it, so that it can never come back.
 fn cut(dir: &Path, number: u64, bytes: &[u8], offset: u64, end: u64) -> Result<(), JournalError> {
     let range = usize::try_from(offset).unwrap_or(0)..usize::try_from(end).unwrap_or(0);

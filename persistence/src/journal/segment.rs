@@ -12,6 +12,7 @@ use glommio::io::{DmaFile, OpenOptions};
 use super::directory::lock_file;
 use super::shared::Shared;
 use crate::batch::BLOCK;
+use crate::checkpoint;
 use crate::crash::{self, Step};
 use crate::error::JournalError;
 use crate::layout;
@@ -203,24 +204,37 @@ impl ActiveSegment {
     }
 }
 
-/// Deletes the segments whose records all lie before `keep_from`; never the one being written.
+/// Deletes the segments whose records all lie before `keep_from` and that a checkpoint on disk
+/// covers; never the one being written.
 pub(super) async fn retire(shared: &Shared, keep_from: Lsn) -> Result<usize, JournalError> {
     let mut removed = 0;
     while let Some(number) = shared.retirable(keep_from) {
-        let path = shared.dir.join(layout::segment_name(number));
         let dir = shared.dir.clone();
-        let file = path.clone();
-        glommio::executor()
-            .spawn_blocking(move || {
-                fs::remove_file(&file)?;
-                File::open(&dir)?.sync_all()
-            })
-            .await
-            .map_err(|error| JournalError::io("remove", &path, error))?;
+        let is_removed = glommio::executor()
+            .spawn_blocking(move || remove_covered(&dir, number))
+            .await?;
+        if !is_removed {
+            break;
+        }
         shared.retired(number);
         removed += 1;
     }
     Ok(removed)
+}
+
+/// Without a checkpoint the next start would be refused.
+fn remove_covered(dir: &Path, number: u64) -> Result<bool, JournalError> {
+    let newest = checkpoint::numbers(dir)?.last().copied();
+    if newest.is_none_or(|covers| covers <= number) {
+        return Ok(false);
+    }
+    let path = dir.join(layout::segment_name(number));
+    let removed = fs::remove_file(&path).and_then(|()| {
+        crash::point(Step::SegmentRetired);
+        File::open(dir)?.sync_all()
+    });
+    removed.map_err(|error| JournalError::io("remove", &path, error))?;
+    Ok(true)
 }
 
 /// Writes all of `bytes`, a multiple of a block, at `at`.

@@ -140,6 +140,7 @@ impl Shared {
             batch_bytes_max: settings.batch_bytes_max as u64,
             bytes_max: settings.bytes_max,
         };
+        shared.position.begin_at(shared.first_lsn());
         shared.measure();
         shared
     }
@@ -279,6 +280,7 @@ impl Shared {
         self.segments
             .borrow_mut()
             .retain(|span| span.number != number);
+        self.position.begin_at(self.first_lsn());
         self.measure();
         self.supply.notify();
     }

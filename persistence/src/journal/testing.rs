@@ -32,9 +32,9 @@ pub(crate) fn on_executor<T>(future: impl Future<Output = T>) -> T {
     executor.run(future)
 }
 
-/// Waits until `reached`, for ten seconds at most.
+/// Waits until `reached`, for a minute at most.
 pub(crate) async fn until(mut reached: impl FnMut() -> bool) {
-    for _ in 0..10_000 {
+    for _ in 0..60_000 {
         if reached() {
             return;
         }
@@ -80,7 +80,7 @@ impl Bench {
             bytes_max: 64 * 128 * 1024,
             batch_wait: Duration::ZERO,
             anchor_wait: Duration::from_millis(2),
-            file_systems: FileSystems::Tried,
+            file_systems: FileSystems::Any,
             keys: Vec::new(),
             segment_known: 0,
             watermark: None,

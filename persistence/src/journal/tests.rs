@@ -1,5 +1,6 @@
 //! The running journal on a real disk.
 
+mod checkpoints;
 mod faults;
 mod recovery;
 mod space;
@@ -212,7 +213,7 @@ fn a_journal_that_was_dropped_keeps_what_was_durable() {
 #[test]
 fn waiting_for_company_makes_one_batch_of_several_turns() {
     let mut bench = Bench::new("company");
-    bench.settings.batch_wait = Duration::from_millis(30);
+    bench.settings.batch_wait = Duration::from_secs(1);
     on_executor(async {
         let journal = bench.open().await.unwrap().journal;
         for number in 1..=10 {

@@ -55,6 +55,7 @@ impl Writer {
         shared.end(ended);
     }
 
+    //= docs/rules.md#J-02
     async fn serve(&mut self) -> Result<(), JournalError> {
         loop {
             match self.next_work().await {

@@ -20,6 +20,7 @@ fn content() -> Content {
         names: PartyNames::default(),
         segments: Vec::new(),
         earlier: Vec::new(),
+        has_checkpoints: false,
     }
 }
 

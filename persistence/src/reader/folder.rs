@@ -9,16 +9,20 @@ use domain::ids::ShardId;
 use rustix::fs::{FlockOperation, flock};
 
 use super::scan::Belongs;
+use super::segment_numbers;
+use crate::checkpoint;
 use crate::error::JournalError;
 use crate::layout;
 use crate::manifest::{Content, Manifest};
+use crate::recovery::judge_cover;
 
 /// A journal's directory.
 #[derive(Debug)]
 pub struct Folder {
     /// The manifest, or why it cannot be believed (J05).
     pub manifest: Result<Content, JournalError>,
-    /// Generations from the oldest to the newest, and the shards of each.
+    /// Generations from the oldest to the newest, and the shards of each, with a checkpoint before
+    /// the segments that it stands for.
     pub shards: Vec<ShardFolder>,
     /// Whether a process holds the lock: the journal may be written at this moment.
     pub is_held: bool,
@@ -33,6 +37,8 @@ pub struct ShardFolder {
     pub state: Generation,
     /// The shard.
     pub shard: ShardId,
+    /// Of a checkpoint, the first segment that it does not cover.
+    pub checkpoint: Option<u64>,
     /// Its files.
     pub dir: PathBuf,
     /// Where they belong.
@@ -75,12 +81,59 @@ impl Folder {
             }
         }
         shards.sort_unstable();
-        let folder = |(generation, shard)| shard_folder(root, &manifest, generation, shard);
+        let mut folders = Vec::new();
+        for (generation, shard) in shards {
+            let folder = shard_folder(root, &manifest, generation, shard);
+            for segment in checkpoint::numbers(&folder.dir)? {
+                folders.push(folder.of_checkpoint(segment));
+            }
+            folders.push(folder);
+        }
         Ok(Self {
-            shards: shards.into_iter().map(folder).collect(),
+            shards: folders,
             manifest,
             is_held: is_held(root)?,
         })
+    }
+}
+
+impl ShardFolder {
+    fn of_checkpoint(&self, segment: u64) -> Self {
+        Self {
+            checkpoint: Some(segment),
+            dir: checkpoint::folder(&self.dir, segment),
+            belongs: match self.belongs {
+                Belongs::To(identity) => Belongs::To(checkpoint::files_of(&identity, segment)),
+                folder @ Belongs::Folder { .. } => folder,
+            },
+            ..self.clone()
+        }
+    }
+
+    /// Whether all of a checkpoint is here, with so many records; of segments, whether a checkpoint
+    /// stands for those that are not.
+    ///
+    /// # Errors
+    /// Rows J09 and J21, or the directory cannot be listed.
+    pub fn judge_whole(&self, records: u64) -> Result<(), JournalError> {
+        let numbers = segment_numbers(&self.dir)?;
+        let refused = |refusal| JournalError::refused(&self.dir, refusal);
+        match self.checkpoint {
+            Some(segment) => {
+                let covered = checkpoint::covered(&self.dir, segment)?;
+                let files = numbers.len() as u64;
+                covered.judge_whole(files, records).map_err(refused)
+            }
+            None => {
+                let newest = checkpoint::numbers(&self.dir)?.last().copied();
+                let folder = newest.map(|segment| checkpoint::folder(&self.dir, segment));
+                let covered = match (newest, folder) {
+                    (Some(segment), Some(folder)) => Some(checkpoint::covered(&folder, segment)?),
+                    _ => None,
+                };
+                judge_cover(&numbers, covered.as_ref()).map_err(refused)
+            }
+        }
     }
 }
 
@@ -102,6 +155,7 @@ fn shard_folder(
         Err(_) => (Generation::Unknown, Belongs::Folder { generation, shard }),
     };
     ShardFolder {
+        checkpoint: None,
         generation,
         state,
         shard,

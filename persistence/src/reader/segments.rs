@@ -4,25 +4,39 @@ use std::fs;
 use std::path::Path;
 
 use domain::ids::{Lsn, ShardId};
+use domain::time::WallTime;
 
 use super::OpenSegment;
+use crate::checkpoint;
 use crate::error::JournalError;
 use crate::identity::Identity;
 use crate::layout::{self, Entry};
 use crate::manifest::Manifest;
+use crate::recovery::Tail;
 use crate::segment_header::WrappedKey;
 
-/// The wrapped data keys of all segments of `shard`, each once, in the order of the segments: what
-/// the shell unwraps before it opens the journal.
+/// The wrapped data keys of the newest checkpoint and of all segments of `shard`, each once, in the
+/// order of the segments: what the shell unwraps before it opens the journal.
 ///
 /// # Errors
 /// The manifest or a header cannot be read or believed.
 pub fn wrapped_keys(root: &Path, shard: ShardId) -> Result<Vec<WrappedKey>, JournalError> {
     let identity = Manifest::read(root)?.identity(shard);
     let dir = layout::shard_dir(root, identity.generation, shard);
+    let mut keys = checkpoint::wrapped_keys(&dir, &identity)?;
+    for key in keys_in(&dir, &identity)? {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
+/// The same of the segments in `dir` alone.
+pub(crate) fn keys_in(dir: &Path, identity: &Identity) -> Result<Vec<WrappedKey>, JournalError> {
     let mut keys: Vec<WrappedKey> = Vec::new();
-    for number in numbers(&dir)? {
-        let Some(segment) = OpenSegment::open(&dir, number, &identity)? else {
+    for number in numbers(dir)? {
+        let Some(segment) = OpenSegment::open(dir, number, identity)? else {
             continue;
         };
         for key in segment.header.keys {
@@ -71,4 +85,47 @@ pub(super) fn holding(
         earliest = Some(segment);
     }
     Ok(earliest)
+}
+
+/// A segment, as far as its name and its header tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its number.
+    pub number: u64,
+    /// Its first record.
+    pub first_lsn: Lsn,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// When it was begun: all records before it had been written.
+    pub created: WallTime,
+    /// What the log has to continue when it begins.
+    pub begins: Tail,
+}
+
+/// The segments of `identity` below `root`, in the order of their numbers.
+///
+/// # Errors
+/// A header cannot be read or believed.
+pub fn list(root: &Path, identity: &Identity) -> Result<Vec<Listed>, JournalError> {
+    let dir = layout::shard_dir(root, identity.generation, identity.shard);
+    let mut found = Vec::new();
+    for number in numbers(&dir)? {
+        let Some(segment) = OpenSegment::open(&dir, number, identity)? else {
+            continue;
+        };
+        let header = &segment.header;
+        found.push(Listed {
+            number,
+            first_lsn: header.first_lsn,
+            bytes: header.segment_bytes,
+            created: header.created,
+            begins: Tail {
+                segment: number.saturating_sub(1),
+                next_lsn: header.first_lsn,
+                next_sequence: header.first_sequence,
+                chain: header.previous_chain,
+            },
+        });
+    }
+    Ok(found)
 }

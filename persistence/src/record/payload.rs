@@ -3,6 +3,7 @@
 //! the reason.
 
 mod v1;
+mod v2;
 
 use domain::ids::TransactionId;
 use domain::record::{Outcome, Record};
@@ -26,12 +27,29 @@ const _: () = assert!(v1::ADVISED_LEN <= FIXED_MAX && v1::INTENT_LEN <= FIXED_MA
 #[repr(align(16))]
 struct Aligned([u8; FIXED_MAX]);
 
+/// The version that `record` is written in: the oldest that holds what it says, so that an older
+/// program reads it too.
+pub(super) const fn version(record: &Record<'_>) -> u16 {
+    if let Record::SafOwed(owed) = record
+        && owed.reason.is_some()
+    {
+        return 2;
+    }
+    1
+}
+
+/// Whether payloads of `kind` come in this version.
+pub(super) const fn knows(kind: RecordType, version: u16) -> bool {
+    matches!((kind, version), (_, 1) | (RecordType::SafOwed, 2))
+}
+
 /// Bytes of the payload of `record`.
 pub(super) const fn len(record: &Record<'_>) -> usize {
     match record {
         Record::Intent(_) => v1::INTENT_LEN,
         Record::Refused(_) => v1::REFUSED_LEN,
         Record::Outcome(outcome) => v1::OUTCOME_LEN + outcome.answer.fields.len(),
+        Record::SafOwed(owed) if owed.reason.is_some() => v2::SAF_OWED_LEN,
         Record::SafOwed(_) => v1::SAF_OWED_LEN,
         Record::SafDone(_) | Record::AdviceDone(_) => v1::SAF_DONE_LEN,
         Record::Tombstone(_) => v1::TOMBSTONE_LEN,
@@ -55,7 +73,10 @@ pub(super) fn write(record: &Record<'_>, out: &mut [u8]) -> Result<(), EncodeErr
             let fixed = v1::OutcomeV1::from(outcome);
             write_with_fields(&fixed, v1::OUTCOME_LEN, outcome.answer.fields, out)
         }
-        Record::SafOwed(owed) => archive(&v1::SafOwedV1::from(owed), out),
+        Record::SafOwed(owed) => match owed.reason {
+            Some(reason) => archive(&v2::SafOwedV2::new(owed, reason), out),
+            None => archive(&v1::SafOwedV1::from(owed), out),
+        },
         Record::SafDone(done) | Record::AdviceDone(done) => {
             archive(&v1::SafDoneV1::from(done), out)
         }
@@ -81,9 +102,9 @@ pub(super) fn write(record: &Record<'_>, out: &mut [u8]) -> Result<(), EncodeErr
     }
 }
 
-/// Reads a payload of `kind`; `bytes` must be all of it.
+/// Reads a payload of `kind`, in a version that is known; `bytes` must be all of it.
 pub(super) fn read(
-    kind: RecordType,
+    (kind, version): (RecordType, u16),
     transaction: TransactionId,
     bytes: &[u8],
 ) -> Result<Record<'_>, RecordError> {
@@ -93,6 +114,9 @@ pub(super) fn read(
             Record::Refused(exact::<v1::RefusedV1>(bytes)?.refused(transaction)?)
         }
         RecordType::Outcome => Record::Outcome(read_outcome(transaction, bytes)?),
+        RecordType::SafOwed if version == 2 => {
+            Record::SafOwed(exact::<v2::SafOwedV2>(bytes)?.saf_owed(transaction)?)
+        }
         RecordType::SafOwed => {
             Record::SafOwed(exact::<v1::SafOwedV1>(bytes)?.saf_owed(transaction)?)
         }

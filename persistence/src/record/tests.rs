@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::testing::{intent, sample, small};
 use domain::ResponseCode;
-use domain::record::{Outcome, OutcomeKind};
-use domain::request::Answer;
+use domain::message_reason::MessageReason;
+use domain::record::{Outcome, OutcomeKind, ReversalCause, SafOwed};
+use domain::request::{Answer, DuplicateKey};
 use domain::time::WallTime;
 
 fn encoded(record: &Record<'_>, lsn: Lsn) -> Vec<u8> {
@@ -136,6 +137,31 @@ fn an_answer_over_its_bound_is_refused() {
     outcome.answer.fields = &fields;
     let refused = encode(&Record::Outcome(outcome), Lsn(1), &mut [0; 4096]);
     assert_eq!(refused, Err(EncodeError::TooLong));
+}
+
+#[test]
+fn a_record_is_written_in_the_oldest_version_that_holds_it() {
+    let owed = |reason| {
+        Record::SafOwed(SafOwed {
+            transaction: intent(1).transaction(),
+            decided: WallTime::from_unix_millis(5),
+            cause: ReversalCause::Requested,
+            key: DuplicateKey(9),
+            replacement: None,
+            reason,
+        })
+    };
+    let check = |reason, version: u8, len| {
+        let record = owed(reason);
+        let mut bytes = encoded(&record, Lsn(1));
+        assert_eq!((bytes[2], bytes.len()), (version, RECORD_HEADER_LEN + len));
+        assert_eq!(decode(&bytes).unwrap().record, record);
+        // Each is read as what it says it is.
+        bytes[2] = 3 - version;
+        assert_eq!(decode(&bytes), Err(RecordError::Length));
+    };
+    check(None, 1, 40);
+    check(Some(MessageReason::TIMEOUT), 2, 48);
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub enum Label {
     J17,
     J18,
     J19,
+    J21,
 }
 
 impl fmt::Display for Label {
@@ -46,6 +47,7 @@ impl fmt::Display for Label {
             Self::J17 => "J17",
             Self::J18 => "J18",
             Self::J19 => "J19",
+            Self::J21 => "J21",
         })
     }
 }
@@ -69,6 +71,8 @@ pub enum Proof {
     Watermark,
     /// The writer has published it as durable.
     Published,
+    /// It lies in a checkpoint, which got its name when all of it was durable.
+    Checkpoint,
 }
 
 impl fmt::Display for Proof {
@@ -81,6 +85,7 @@ impl fmt::Display for Proof {
             }
             Self::Watermark => f.write_str("the watermark in PostgreSQL"),
             Self::Published => f.write_str("the position that the writer published"),
+            Self::Checkpoint => f.write_str("the name of the checkpoint"),
         }
     }
 }
@@ -151,6 +156,24 @@ pub enum Refusal {
         before: u64,
         /// The first behind it.
         after: u64,
+    },
+    /// J09.
+    #[error(
+        "segments before {first} are gone, and no checkpoint is here that covers them: bring back \
+         the checkpoint, or the segments"
+    )]
+    Uncovered {
+        /// The first on disk.
+        first: u64,
+    },
+    /// J09.
+    #[error(
+        "the checkpoint covers what is before segment {segment}, and that one is not here: bring \
+         it back, or what was acknowledged in it is forgotten"
+    )]
+    Unfollowed {
+        /// The first that it does not cover.
+        segment: u64,
     },
     /// J09.
     #[error("segment {segment} does not continue the one before: its {what} does not fit")]
@@ -246,6 +269,17 @@ pub enum Refusal {
         /// The first record on disk.
         first: Lsn,
     },
+    /// J21.
+    #[error(
+        "the checkpoint before segment {segment} cannot be believed: {what}; bring it back, or, if \
+         segment 1 and all behind it are here, move its folder away"
+    )]
+    Checkpoint {
+        /// The first segment that it does not cover.
+        segment: u64,
+        /// The fault.
+        what: &'static str,
+    },
 }
 
 struct Newest(u64);
@@ -268,13 +302,18 @@ impl Refusal {
             Self::Manifest { .. } => Label::J05,
             Self::Format { .. } => Label::J06,
             Self::HeaderDamaged { .. } | Self::Elsewhere { .. } => Label::J08,
-            Self::Lost { .. } | Self::Gap { .. } | Self::Discontinued { .. } => Label::J09,
+            Self::Lost { .. }
+            | Self::Gap { .. }
+            | Self::Uncovered { .. }
+            | Self::Unfollowed { .. }
+            | Self::Discontinued { .. } => Label::J09,
             Self::Corrupt { .. } => Label::J13,
             Self::BeyondTail { .. } => Label::J15,
             Self::Misplaced { .. } => Label::J16,
             Self::BadRecord { .. } => Label::J17,
             Self::Behind { .. } | Self::OtherJournal { .. } => Label::J18,
             Self::RowsMissing { .. } => Label::J19,
+            Self::Checkpoint { .. } => Label::J21,
         }
     }
 }

@@ -179,14 +179,13 @@ fn j09_the_first_segment_of_a_journal_begins_at_one() {
 }
 
 #[test]
-fn a_journal_whose_early_segments_were_retired_is_read_from_where_it_begins() {
+fn j09_a_journal_whose_early_segments_are_gone_is_refused_without_a_checkpoint() {
     let (mut log, _) = log();
     log.roll();
     log.batch(&[small(7), small(8)]);
     let recovered = recover_numbered(&[(2, &log.segments[1])], None);
-    let lsns: Vec<Lsn> = recovered.records.iter().map(|(lsn, _)| *lsn).collect();
-    assert_eq!(lsns, [Lsn(7), Lsn(8)]);
-    assert_eq!(recovered.tail, log.sink.tail());
+    assert_eq!(recovered.end, Err(Refusal::Uncovered { first: 2 }));
+    assert!(recovered.records.is_empty(), "nothing was handed out");
 }
 
 #[test]
@@ -265,6 +264,7 @@ fn j13_a_bad_batch_before_a_good_one_is_corruption() {
     }
 }
 
+//= docs/rules.md#J-03
 #[test]
 fn j13_a_later_acknowledgement_convicts() {
     let (log, [.., third, anchor]) = log();
@@ -338,6 +338,7 @@ fn j13_the_watermark_convicts_at_the_first_connect() {
     assert_eq!(judge(Lsn(10)), Err(expected));
 }
 
+//= docs/rules.md#J-04
 #[test]
 fn j14_a_torn_last_batch_is_a_tail() {
     let mut log = Log::new();

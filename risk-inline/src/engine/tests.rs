@@ -86,6 +86,7 @@ fn check(engine: &mut RiskEngine, token: u8, minor: u64, now: Instant) -> Option
     }
 }
 
+//= docs/rules.md#R-06
 #[test]
 fn each_rule_declines_with_its_own_code() {
     let mut engine = engine(Policy {

@@ -126,6 +126,7 @@ fn open_rejects_until_its_time_is_over() {
     assert_eq!(breaker.refresh(at(1_000)), None);
 }
 
+//= docs/rules.md#R-04
 #[test]
 fn half_open_admits_its_probes_and_no_more() {
     let mut breaker = half_open();

@@ -144,6 +144,7 @@ fn open_first(router: &mut Router, now: Instant) {
     assert_eq!(transitions(router), [transition(FIRST, BreakerState::Open)]);
 }
 
+//= docs/rules.md#R-01
 #[test]
 fn the_first_candidate_that_may_be_asked_is_chosen() {
     let mut router = router();
@@ -204,6 +205,7 @@ fn within_a_group_the_draw_says_who_is_asked_and_positions_stay() {
     assert!(matches!(unknown, Selection::NoRoute), "{unknown:?}");
 }
 
+//= docs/rules.md#R-02
 #[test]
 fn an_account_without_a_route_is_told_so() {
     let mut router = router();

@@ -72,6 +72,7 @@ fn found(table: &RouteTable, query: Query<'_>) -> Option<u16> {
     table.find(query).map(|route| route.id().0)
 }
 
+//= docs/rules.md#R-01
 #[test]
 fn the_longest_prefix_wins() {
     let table = RouteTable::build(vec![

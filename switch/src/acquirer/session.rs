@@ -20,6 +20,7 @@ use iso8583::mti::Class as MessageClass;
 use iso8583::translate::{NetworkKind, NetworkRefusal};
 use iso8583::{Dialect, translate};
 use persistence::crash::{self, Step};
+use persistence::journal::yield_to_rings;
 use transaction::network::SessionPolicy;
 
 use super::classify::{Class, classify, refuse};
@@ -149,7 +150,7 @@ impl Reader {
                 Ok(More::MayWait) => {
                     // glommio reads on without a pause where it can, and would never come to the
                     // other tasks while a peer writes as fast as this session reads.
-                    future::yield_now().await;
+                    yield_to_rings().await;
                 }
                 Ok(More::Nothing) => self.held_since = None,
                 Err(reason) => return reason,
@@ -481,6 +482,7 @@ impl Reader {
         }
     }
 
+    //= docs/rules.md#N-01
     /// What the acquirer asks is always answered, and goes no further. A new key is answered when
     /// every shard has it.
     fn take_network(&self, frame: Box<Frame>, now: Instant) {

@@ -1,6 +1,7 @@
 //! Acquirers, listeners and issuers: names become ids.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, Stan};
@@ -72,6 +73,9 @@ pub(super) fn listeners(
             timeout_answer: timeout_answer(&section),
             profile: profile(&section, shared.duplicates.same_content),
             windows: windows(&section, shared.duplicates),
+            answer_within: section
+                .optional_number("answer_within_ms", 50..=600_000)
+                .map(Duration::from_millis),
             reversal_request: reversal_request(&section),
             wire,
         };

@@ -190,7 +190,7 @@ fn config(
     let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);
     let issuers = endpoints::issuers(&root, &shared);
     let routing = routes::routing(root.section("routing"));
-    let (routes, route_table) = routes::routes(&root, &acquirers, &issuers);
+    let (routes, route_table) = routes::routes(&root, &acquirers, &issuers, (&listeners, &limits));
     let stand_in = stand_in::stand_in(&root, &acquirers, &issuers);
     root.finish();
     Some(Config {
@@ -290,6 +290,7 @@ fn journal(section: Section<'_>, state_dir: &Path) -> Journal {
         segment_bytes: section.number("segment_bytes", 8 << 20..=1 << 30, 64 << 20),
         bytes_max: section.number("bytes_max", 32 << 20..=1 << 50, 16 << 30),
         retention: section.seconds("retention_s", 0..=31_536_000, 86_400),
+        checkpoint_bytes: section.number("checkpoint_bytes", 8 << 20..=1 << 50, 1 << 30),
         batch_wait: section.micros("batch_wait_us", 0..=100_000, 0),
         allow_any_filesystem: section.flag("allow_any_filesystem", false),
     };
@@ -406,6 +407,13 @@ fn saf(section: Section<'_>) -> Saf {
         section.fault_at(
             "backoff_first_ms",
             "`backoff_first_ms` is above `backoff_max_s`",
+        );
+    }
+    //= docs/rules.md#T-14
+    if saf.expiry <= saf.backoff_max {
+        section.fault_at(
+            "expiry_s",
+            "`expiry_s` is not above `backoff_max_s`: the last pause would outlast what waits",
         );
     }
     section.finish();

@@ -1,6 +1,7 @@
 //! Rules by which the switch approves in place of an issuer that cannot be asked.
 
 use domain::ids::{AcquirerId, IssuerId, RouteId};
+use domain::message_reason::MessageReason;
 use router::conditions::RouteClass;
 use router::error::TableError;
 use router::{Candidate, RouteSpec, RouteTable};
@@ -40,6 +41,11 @@ pub(super) fn stand_in(
 
 fn rule(section: &Section<'_>, acquirers: &[&str], issuers: &[&str]) -> StandIn {
     let issuer = section.required("issuer", |text| position(text, issuers));
+    let reason = section.parsed("reason", |text| match text {
+        "1003" => Ok(MessageReason::ISSUER_UNAVAILABLE),
+        "1006" => Ok(MessageReason::UNDER_FLOOR_LIMIT),
+        _ => Err("takes \"1003\" or \"1006\"".to_owned()),
+    });
     let rule = StandIn {
         name: name(section),
         issuer: IssuerId(issuer.unwrap_or_default()),
@@ -53,6 +59,7 @@ fn rule(section: &Section<'_>, acquirers: &[&str], issuers: &[&str]) -> StandIn 
             .collect(),
         accounts_max: section.number("accounts_max", 1_000..=100_000_000, 50_000),
         pin_unchecked: section.flag("pin_unchecked", false),
+        reason: reason.unwrap_or(MessageReason::ISSUER_UNAVAILABLE),
     };
     if rule.conditions.class == Some(RouteClass::Administrative) {
         section.fault_at(

@@ -17,6 +17,7 @@ mod network;
 mod postgres;
 mod profiles;
 mod routes;
+mod timers;
 mod wire;
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";

@@ -7,6 +7,7 @@ use iso8583::field::{Coding, Encoding, FieldSpec, Length};
 use iso8583::header::HeaderBytes;
 use iso8583::keep_alive::Answers;
 use iso8583::mti::Version;
+use iso8583::translate::ReasonField;
 use iso8583::{Dialect, Framing, Header};
 
 use super::Wire;
@@ -26,6 +27,7 @@ impl Wire {
             dialect: DEFAULT_DIALECT,
             codes: Arc::default(),
             exponents: Arc::default(),
+            reason_field: ReasonField::of_dialect(DEFAULT_DIALECT),
         }
     }
 }
@@ -47,6 +49,7 @@ pub(super) fn wire(section: &Section<'_>, shared: &Shared<'_>) -> Wire {
         dialect,
         codes: codes(section, dialect),
         exponents: exponents(section),
+        reason_field: reason_field(section, dialect),
     };
     // The cap of all endpoints is judged where it stands.
     if section.has("frame_cap") && wire.frame_len_max * 2 > limits.out_queue_bytes_max {
@@ -56,6 +59,25 @@ pub(super) fn wire(section: &Section<'_>, shared: &Shared<'_>) -> Wire {
     check_framing(section, &wire);
     check_served(section, wire.dialect);
     wire
+}
+
+/// Where messages say why they were sent: where the dialect has it, unless the endpoint says else.
+fn reason_field(section: &Section<'_>, dialect: &Dialect) -> Option<ReasonField> {
+    let named = section.parsed("reason_field", |text| {
+        if text == "none" {
+            return Ok(None);
+        }
+        let number = ReasonField::NUMBERS
+            .into_iter()
+            .find(|known| text == known.to_string());
+        let number = number.ok_or_else(|| "takes \"25\", \"56\", \"60\" or \"none\"".to_owned())?;
+        let field = ReasonField::new(dialect, number);
+        field.map(Some).ok_or_else(|| {
+            let name = dialect.name();
+            format!("names DE{number}, which is no text of four digits in `{name}`")
+        })
+    });
+    named.unwrap_or_else(|| ReasonField::of_dialect(dialect))
 }
 
 /// Refuses a framing that cannot carry what the endpoint is to carry.

@@ -95,17 +95,15 @@ impl Task {
 pub(super) fn open_journals(shared: &Shared, journals: &Journals) -> Vec<ShardJournal> {
     let journal = |shard: &Arc<super::shared::ShardShared>| {
         let position = shard.position()?;
-        let (root, first) = (journals.root.clone(), shard.first_lsn());
         Some(ShardJournal {
             journal: journals.uuid,
             shard: shard.id,
             origin: journals.origin,
             phase: Phase::Live,
             source: Box::new(JournalSource::new(
-                root,
+                journals.root.clone(),
                 shard.id,
                 Arc::clone(position),
-                first,
             )),
         })
     };

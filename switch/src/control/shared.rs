@@ -16,6 +16,7 @@ use router::selection::Transition;
 use transaction::matching::UnmatchedNote;
 
 use super::logging;
+use super::marks::Marks;
 use crate::clock::Clock;
 use crate::config::ListenerId;
 use crate::desk::Desk;
@@ -67,9 +68,10 @@ pub struct ShardShared {
     /// Nanoseconds of the clock at the last turn; zero before the first.
     last_turn: AtomicU64,
     position: OnceLock<Arc<DurablePosition>>,
-    first_lsn: AtomicU64,
     applied: AtomicU64,
     behind: AtomicBool,
+    /// Its checkpoints, and what they let go.
+    pub(crate) marks: Marks,
     /// What operators ask of it.
     pub(crate) desk: Desk,
 }
@@ -167,9 +169,9 @@ impl Shared {
                 node: Arc::clone(&node),
                 last_turn: AtomicU64::new(0),
                 position: OnceLock::new(),
-                first_lsn: AtomicU64::new(1),
                 applied: AtomicU64::new(0),
                 behind: AtomicBool::new(false),
+                marks: Marks::default(),
                 desk: Desk::new(),
             })
         };
@@ -337,24 +339,12 @@ impl ShardShared {
         }
     }
 
-    /// Tells which record is the first that the shard's journal still has; before
-    /// [`ShardShared::set_position`].
-    pub fn set_first_lsn(&self, first: Lsn) {
-        self.first_lsn.store(first.0, Ordering::Release);
-    }
-
-    /// The first record that the shard's journal still had when it was opened.
-    #[must_use]
-    pub fn first_lsn(&self) -> Lsn {
-        Lsn(self.first_lsn.load(Ordering::Acquire))
-    }
-
     /// Tells how far PostgreSQL has the shard's journal.
     pub fn set_applied(&self, applied: Lsn) {
         self.applied.store(applied.0, Ordering::Release);
     }
 
-    /// Records up to this one are in PostgreSQL; segments below it may go. Zero without PostgreSQL.
+    /// Records up to this one are in PostgreSQL. Zero without PostgreSQL.
     #[must_use]
     pub fn applied(&self) -> Lsn {
         Lsn(self.applied.load(Ordering::Acquire))

@@ -11,6 +11,8 @@ use persistence::applier::{FailureClass, Histogram, LaneStatus, Status};
 use persistence::manifest::Earlier;
 
 use super::logging;
+use super::marks::Marks;
+use super::shared::ShardShared;
 use crate::clock::Clock;
 use crate::metrics::exposition::Source;
 use crate::metrics::fold::{Sample, Value};
@@ -65,6 +67,29 @@ impl NodeSource {
         let disk = rustix::fs::statvfs(&self.journal).ok()?;
         let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
         Some((bytes(disk.f_bavail), bytes(disk.f_blocks)))
+    }
+}
+
+/// Checkpoints of all shards, and the segments that they let go.
+#[derive(Debug)]
+pub(super) struct CheckpointSource {
+    pub(super) shards: Vec<Arc<ShardShared>>,
+}
+
+impl Source for CheckpointSource {
+    fn samples(&self, family: FamilyId) -> Option<Vec<Sample>> {
+        let value: fn(&Marks) -> u64 = match family {
+            FamilyId::Checkpoints => Marks::made,
+            FamilyId::CheckpointFailures => Marks::failed,
+            FamilyId::CheckpointTime => Marks::nanos,
+            FamilyId::CheckpointBytes => Marks::bytes,
+            FamilyId::CheckpointLsn => |marks| marks.covered().0.saturating_sub(1),
+            FamilyId::SegmentsRetired => Marks::retired,
+            _ => return None,
+        };
+        let shards = self.shards.iter();
+        let values = shards.map(|shard| (shard.id, value(&shard.marks)));
+        Some(per_shard(values, u64::saturating_add))
     }
 }
 

@@ -4,14 +4,17 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::time::Instant;
 use iso8583::error::{MacError, MacRule};
 use iso8583::mti::Class;
 use iso8583::{Dialect, MessageRef, mac};
+use persistence::key_file::KeyDirection;
 use transaction::network::KeyRoll;
 
 use super::key_change::{KeyScope, NewKey};
+use super::key_store::RestoredKey;
 use super::mac::{EndpointMac, SoftwareMac};
 use crate::config::Config;
 pub(crate) use crate::control::shared::EndpointId as Endpoint;
@@ -21,21 +24,33 @@ pub(crate) use crate::control::shared::EndpointId as Endpoint;
 pub(crate) struct EndpointKeys {
     receive: RefCell<KeyRoll<Arc<SoftwareMac>>>,
     send: RefCell<KeyRoll<Arc<SoftwareMac>>>,
+    overlap: Duration,
     network: bool,
 }
 
 impl EndpointKeys {
     /// Those that are configured.
     pub(crate) fn new(mac: &EndpointMac) -> Self {
-        let overlap = mac.change.as_ref().map(|change| change.overlap);
-        let roll = |key: &Arc<SoftwareMac>| {
-            RefCell::new(KeyRoll::new(Arc::clone(key), overlap.unwrap_or_default()))
-        };
+        let change = mac.change.as_ref();
+        let overlap = change.map_or(Duration::ZERO, |change| change.overlap);
+        let roll = |key: &Arc<SoftwareMac>| RefCell::new(KeyRoll::new(Arc::clone(key), overlap));
         Self {
             receive: roll(&mac.receive),
             send: roll(&mac.send),
+            overlap,
             network: mac.network,
         }
+    }
+
+    /// A key that was stored is in force, since before the start.
+    fn restore(&self, restored: &RestoredKey, now: Instant) {
+        let before = restored.before.as_ref();
+        let before = before.map(|(key, left)| (Arc::clone(key), now.after(*left)));
+        let roll = KeyRoll::resumed(Arc::clone(&restored.key), before, self.overlap);
+        match restored.direction {
+            KeyDirection::Receive => self.receive.replace(roll),
+            KeyDirection::Send => self.send.replace(roll),
+        };
     }
 
     /// For messages of this class: nothing where they have no MAC.
@@ -142,18 +157,24 @@ pub(crate) struct KeyTable {
 }
 
 impl KeyTable {
-    /// Those that are configured.
-    pub(crate) fn new(config: &Config) -> Self {
+    /// Those that are configured, and those that were brought and stored before this start.
+    pub(crate) fn new(config: &Config, restored: &[RestoredKey], now: Instant) -> Self {
         let keys = |mac: &Option<Arc<EndpointMac>>| {
             let mac = mac.as_deref()?;
             Some(Rc::new(EndpointKeys::new(mac)))
         };
         let listeners = config.listeners.iter().map(|listener| keys(&listener.mac));
         let issuers = config.issuers.iter().map(|issuer| keys(&issuer.mac));
-        Self {
+        let table = Self {
             listeners: listeners.collect(),
             issuers: issuers.collect(),
+        };
+        for one in restored {
+            if let Some(keys) = table.of(one.endpoint) {
+                keys.restore(one, now);
+            }
         }
+        table
     }
 
     /// Those of one endpoint; `None` when its messages carry no MAC.
@@ -174,9 +195,9 @@ impl KeyTable {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use iso8583::{FieldIndex, Mti, Writer};
+
+    use persistence::key_file::WrappedMacKey;
 
     use super::*;
     use crate::crypto::mac::{MacAlgorithm, MacLen};
@@ -193,7 +214,20 @@ mod tests {
         EndpointKeys {
             receive: roll(1),
             send: roll(2),
+            overlap: Duration::from_secs(300),
             network: false,
+        }
+    }
+
+    fn new_key(scope: KeyScope) -> NewKey {
+        let stored = WrappedMacKey {
+            wrapped: vec![0; 16].into(),
+            check: vec![0; 3].into(),
+        };
+        NewKey {
+            key: key(3),
+            scope,
+            stored,
         }
     }
 
@@ -231,10 +265,7 @@ mod tests {
     #[test]
     fn a_new_key_checks_at_once_and_makes_after_it_was_acknowledged() {
         let (keys, then) = (keys(), Instant::ZERO);
-        let new = NewKey {
-            key: key(3),
-            scope: KeyScope::Both,
-        };
+        let new = new_key(KeyScope::Both);
         check(&keys, then, &[1], 2);
         keys.offer(&new);
         check(&keys, then, &[1, 3], 2);
@@ -256,19 +287,36 @@ mod tests {
             (KeyScope::Send, [1].as_slice(), 3),
         ] {
             let keys = keys();
-            keys.offer(&NewKey { key: key(3), scope });
+            keys.offer(&new_key(scope));
             keys.use_next(Instant::ZERO);
             check(&keys, Instant::ZERO, receives, sends);
         }
     }
 
     #[test]
+    fn a_stored_key_is_in_force_and_the_one_before_it_checks_for_the_rest_of_the_overlap() {
+        let (keys, then) = (keys(), Instant::from_millis(1_000));
+        let left = Duration::from_secs(7);
+        for (direction, before) in [
+            (KeyDirection::Receive, Some((key(1), left))),
+            (KeyDirection::Send, None),
+        ] {
+            let restored = RestoredKey {
+                endpoint: Endpoint::Issuer(domain::ids::IssuerId(0)),
+                direction,
+                key: key(3),
+                before,
+            };
+            keys.restore(&restored, then);
+        }
+        check(&keys, then, &[1, 3], 3);
+        check(&keys, then.after(left), &[3], 3);
+    }
+
+    #[test]
     fn a_mac_that_is_missing_is_missing_under_every_key() {
         let keys = keys();
-        keys.offer(&NewKey {
-            key: key(3),
-            scope: KeyScope::Both,
-        });
+        keys.offer(&new_key(KeyScope::Both));
         let told = |bytes: &[u8]| {
             let mut index = FieldIndex::new();
             ASCII.parse(bytes, &mut index).unwrap();

@@ -14,6 +14,7 @@ use des::cipher::consts::{U8, U16};
 use des::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt as _, KeyInit as _};
 use des::{Des, TdesEde2, TdesEde3};
 use iso8583::MessageRef;
+use persistence::key_file::WrappedMacKey;
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 use transaction::network::KeyPolicy;
@@ -56,6 +57,8 @@ pub enum KeyScope {
 pub struct NewKey {
     /// The key.
     pub key: Arc<SoftwareMac>,
+    /// As it came, to be stored.
+    pub stored: WrappedMacKey,
     /// Which direction gets it.
     pub scope: KeyScope,
 }
@@ -164,7 +167,7 @@ impl KeyChange {
         kind: (MacAlgorithm, MacLen),
     ) -> Result<NewKey, KeyRefused> {
         let format = KeyRefused::Format(self.key_field);
-        let (algorithm, len) = kind;
+        let (algorithm, _) = kind;
         let is_beside = self.check_field == self.key_field;
         let behind = if is_beside { self.check_len } else { 0 };
         // The shortest that fits: nothing but fill stands behind it.
@@ -174,8 +177,6 @@ impl KeyChange {
         });
         let (key_len, bytes) = found.ok_or(format)?;
         let (wrapped, check) = bytes.split_at(key_len);
-        let mut key = Zeroizing::new(wrapped.to_vec());
-        self.kek.decrypt(&mut key).ok_or(format)?;
         let apart;
         let check = if is_beside {
             check
@@ -184,16 +185,38 @@ impl KeyChange {
             apart = bytes.ok_or(KeyRefused::Format(self.check_field))?;
             &*apart
         };
+        let stored = WrappedMacKey {
+            wrapped: wrapped.into(),
+            check: check.into(),
+        };
+        Ok(NewKey {
+            key: Arc::new(self.reopen(&stored, kind)?),
+            scope: self.scope,
+            stored,
+        })
+    }
+
+    /// Decrypts and verifies a key that came, now or before a restart.
+    ///
+    /// # Errors
+    /// [`KeyRefused`].
+    pub fn reopen(
+        &self,
+        stored: &WrappedMacKey,
+        (algorithm, len): (MacAlgorithm, MacLen),
+    ) -> Result<SoftwareMac, KeyRefused> {
+        let format = KeyRefused::Format(self.key_field);
+        if !key_lengths(algorithm).contains(&stored.wrapped.len()) {
+            return Err(format);
+        }
+        let mut key = Zeroizing::new(stored.wrapped.to_vec());
+        self.kek.decrypt(&mut key).ok_or(format)?;
         let expected = check_value(algorithm, &key).ok_or(format)?;
-        let expected = expected.get(..check.len()).unwrap_or_default();
-        if !bool::from(expected.ct_eq(check)) {
+        let expected = expected.get(..stored.check.len()).unwrap_or_default();
+        if !bool::from(expected.ct_eq(&stored.check)) {
             return Err(KeyRefused::Check);
         }
-        let key = SoftwareMac::new(algorithm, len, &key).map_err(|_| KeyRefused::Weak)?;
-        Ok(NewKey {
-            key: Arc::new(key),
-            scope: self.scope,
-        })
+        SoftwareMac::new(algorithm, len, &key).map_err(|_| KeyRefused::Weak)
     }
 }
 

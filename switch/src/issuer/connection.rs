@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::ids::LinkId;
 use domain::time::Instant;
-use futures_lite::{AsyncReadExt, future};
+use futures_lite::AsyncReadExt as _;
 use glommio::net::TcpStream;
 use glommio::sync::Semaphore;
 use glommio::timer::sleep;
@@ -16,7 +16,7 @@ use iso8583::Dialect;
 use iso8583::frame::FrameStep;
 use iso8583::header::Stripped;
 use iso8583::keep_alive::{KeepAlive, Reaction};
-
+use persistence::journal::yield_to_rings;
 use transaction::network::{Backoff, BackoffPolicy};
 
 use super::Received;
@@ -144,7 +144,7 @@ async fn read_until_lost(setup: &ConnectionSetup, mut stream: TcpStream) {
         // An issuer decides how many messages it sends: what the loop has not taken yet bounds what
         // is read. The pause also lets the other tasks in, when it writes without one.
         while setup.inbox.is_crowded() {
-            future::yield_now().await;
+            yield_to_rings().await;
         }
     };
     conn.close();
@@ -299,7 +299,7 @@ mod tests {
                             running.set(running.get() + 1);
                             let seen = running.get().max(*most.borrow());
                             *most.borrow_mut() = seen;
-                            future::yield_now().await;
+                            futures_lite::future::yield_now().await;
                             running.set(running.get() - 1);
                         };
                         budget.attempt(attempt).await;

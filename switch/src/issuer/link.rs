@@ -271,6 +271,7 @@ impl Link {
         }
     }
 
+    //= docs/rules.md#M-07
     /// Takes an answer that came on another link of the issuer but has a STAN of this one.
     pub(crate) fn adopt(&mut self, message: MessageRef<'_>, now: Instant) -> LinkEvent {
         let is_out = translate::stan(message).is_ok_and(|stan| self.pending.is_stan_out(stan));

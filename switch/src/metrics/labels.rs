@@ -91,6 +91,8 @@ label! {
         Undecided = "undecided",
         /// Its issuer is to have first what it is owed for the account, and too many wait for that.
         HeldBackFull = "held_back_full",
+        /// A completion: as many are owed about its original as may be at a time.
+        CompletionsFull = "completions_full",
     }
 }
 label! {

@@ -415,6 +415,17 @@ families! {
         "Size of the file system of the journal.";
     JournalEarlier: GAUGE, None, "njia_journal_earlier_generations", [],
         "Generations behind the one that is written whose files are kept.";
+    Checkpoints: COUNTER, None, "njia_checkpoints_total", [SHARD], "Checkpoints that were made.";
+    CheckpointFailures: COUNTER, None, "njia_checkpoint_failures_total", [SHARD],
+        "Checkpoints that were begun and not made; each is tried again.";
+    CheckpointTime: COUNTER, Seconds, "njia_checkpoint_seconds_total", [SHARD],
+        "Time that making checkpoints took, beside the shard.";
+    CheckpointBytes: GAUGE, Bytes, "njia_checkpoint_bytes", [SHARD],
+        "Bytes of the newest checkpoint.";
+    CheckpointLsn: GAUGE, None, "njia_checkpoint_lsn", [SHARD],
+        "LSN up to which the newest checkpoint stands for the segments.";
+    SegmentsRetired: COUNTER, None, "njia_journal_segments_retired_total", [SHARD],
+        "Segment files that were removed.";
     DuplicateEntries: GAUGE, None, "njia_duplicate_entries", [SHARD],
         "Transactions that are remembered, in flight and finished.";
     ApplierLagRecords: GAUGE, None, "njia_applier_lag_records", [SHARD],

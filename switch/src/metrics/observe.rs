@@ -383,6 +383,7 @@ impl From<NotAdmitted> for RejectReason {
             NotAdmitted::NoRoute => Self::NoRoute,
             NotAdmitted::Undecided => Self::Undecided,
             NotAdmitted::HeldBackFull => Self::HeldBackFull,
+            NotAdmitted::CompletionsFull => Self::CompletionsFull,
         }
     }
 }

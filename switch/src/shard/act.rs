@@ -144,13 +144,8 @@ impl Shard {
             debug_assert!(false, "invariant: each chosen leg holds a permit");
             return;
         };
-        let outcome = match ending {
-            LegEnding::Answered(code) if code.is_issuer_failure() => CallOutcome::Failure,
-            LegEnding::Answered(_) => CallOutcome::Success,
-            LegEnding::TimedOut | LegEnding::Unusable => CallOutcome::Failure,
-            LegEnding::Unsent => CallOutcome::NotCalled,
-        };
-        self.router.finish(held.permit, outcome, elapsed, now);
+        self.router
+            .finish(held.permit, call_outcome(ending), elapsed, now);
         if let Some(pool) = self.links.pool_mut(leg.issuer) {
             let outcome = match ending {
                 LegEnding::Answered(_) | LegEnding::Unusable => LinkOutcome::Answered,
@@ -312,5 +307,41 @@ fn outcome_told(code: ResponseCode) -> Outcome {
         ResultCode::Malfunction => Outcome::Failed,
         _ if code == ResponseCode::ISSUER_TIMED_OUT => Outcome::TimedOut,
         _ => Outcome::Declined,
+    }
+}
+
+//= docs/rules.md#R-05
+/// What the breaker of an issuer makes of the end of a call.
+fn call_outcome(ending: LegEnding) -> CallOutcome {
+    match ending {
+        LegEnding::Answered(code) if code.is_issuer_failure() => CallOutcome::Failure,
+        LegEnding::Answered(_) => CallOutcome::Success,
+        LegEnding::TimedOut | LegEnding::Unusable => CallOutcome::Failure,
+        LegEnding::Unsent => CallOutcome::NotCalled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(code: &[u8; 2], expected: CallOutcome) {
+        let code = ResponseCode::new(code).unwrap();
+        assert_eq!(call_outcome(LegEnding::Answered(code)), expected);
+    }
+
+    //= docs/rules.md#R-05
+    #[test]
+    fn a_decline_speaks_for_its_issuer() {
+        for code in [b"00", b"05", b"10", b"51", b"54", b"14", b"61"] {
+            check(code, CallOutcome::Success);
+        }
+        for code in [b"91", b"96", b"68"] {
+            check(code, CallOutcome::Failure);
+        }
+        assert_eq!(call_outcome(LegEnding::TimedOut), CallOutcome::Failure);
+        assert_eq!(call_outcome(LegEnding::Unusable), CallOutcome::Failure);
+        assert_eq!(call_outcome(LegEnding::Unsent), CallOutcome::NotCalled);
     }
 }

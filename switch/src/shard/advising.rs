@@ -5,7 +5,7 @@ use domain::ids::{IssuerId, LinkId};
 use domain::pan::Pan;
 use domain::request::{Advice, Answer, FrameId, IssuerLeg, Transmission};
 use domain::time::{Instant, TransmissionTime};
-use iso8583::translate::{self, IssuerAdvice};
+use iso8583::translate::{self, IssuerAdvice, Why};
 use transaction::advice::OriginalQuery;
 use transaction::input::Assignment;
 use transaction::matching::{Expected, ResponseKind};
@@ -35,7 +35,8 @@ impl Shard {
             None => return self.refuse_malformed(session, frame, 4),
         }
         let mut scratch = [0_u8; Answer::FIELDS_LEN_MAX];
-        let content = translate::advice_content(frame.message(), &mut scratch);
+        let why = Why::Said(self.reason_field(&frame));
+        let content = translate::advice_content(frame.message(), why, &mut scratch);
         let Ok(advice) = self.keyring.advice(frame.acquirer, &fields, content) else {
             return self.refuse_malformed(session, frame, 2);
         };
@@ -164,6 +165,7 @@ impl Shard {
             authorisation: &owed.authorisation,
             transmission,
             fields: owed.fields,
+            reason_field: issuer.reason_field,
         };
         let keys = link_keys(&self.keys, leg.issuer);
         let framed = unwritable::write(&issuer, keys, &mut self.work.scratch, |body| {

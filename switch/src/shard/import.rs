@@ -10,7 +10,7 @@
 //! the old generation gets no further record: it is kept, and the applier copies it to its end.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::ids::{Lsn, ShardId};
@@ -18,13 +18,15 @@ use domain::record::{Advised, Carriage, Intent, Record, Refused};
 use domain::request::Facts;
 use domain::time::{Instant, WallTime};
 use glommio::Placement;
-use persistence::ShardReader;
+use persistence::checkpoint;
+use persistence::error::JournalError;
 use persistence::identity::Identity;
 use persistence::journal::{
     Full, Journal, JournalSettings, Pressure, Recovered, ShedCause, executor,
 };
+use persistence::layout::shard_dir;
 use persistence::manifest::{Content, Manifest};
-use persistence::reader::UpTo;
+use persistence::reader::{KnownReader, UpTo};
 use persistence::segment_header::WrappedKey;
 use transaction::Engine;
 use transaction::carrying::{deal_books, written_at};
@@ -34,7 +36,7 @@ use super::setup::{refuse_removed, wall_at_zero};
 use crate::boot::{self, ServeError};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::crypto::Keyring;
+use crate::crypto::{CryptoError, Keyring};
 
 /// Takes the journal of `manifest` up with `shards` shards, if it has another number of them.
 /// Blocks; before any shard is started.
@@ -132,7 +134,7 @@ struct New {
 
 /// An old journal on its way into the new ones.
 struct Source {
-    reader: ShardReader,
+    reader: KnownReader,
     /// The latest time that it has named.
     reached: WallTime,
     is_over: bool,
@@ -145,6 +147,7 @@ impl Import {
             old.push(self.read(shard).await?);
         }
         let last = old.iter().map(|old| old.last).collect();
+        // Also what a checkpoint has left behind: the engine was told of it.
         let forgotten = old.iter().any(|old| old.engine.has_forgotten());
         let behind = if forgotten {
             Some(self.wall)
@@ -176,7 +179,8 @@ impl Import {
         let identity = self.old.identity(shard);
         let (mut keyring, _) = Keyring::new(&self.config.keys, &identity, self.old.start)?;
         let known = self.old.segment_known(shard);
-        let (engine, recovered) = self.fold(identity, known, self.behind()).await?;
+        let behind = self.behind().max(left_behind(&self.root, &identity)?);
+        let (engine, recovered) = self.fold(identity, known, behind).await?;
         keyring.add_wrapped(&recovered.wrapped_keys)?;
         Ok(Old {
             identity,
@@ -250,12 +254,14 @@ impl Import {
     /// Copies the records of all that is still known, those of all old shards in the order of their
     /// times, so that each new journal reads as if its shard had written it.
     async fn carry(&self, old: &[Old], new: &mut [New]) -> Result<u64, ServeError> {
-        let source = |old: &Old| Source {
-            reader: ShardReader::of(&self.root, old.identity, Lsn::ZERO),
-            reached: WallTime::default(),
-            is_over: false,
-        };
-        let mut sources: Vec<Source> = old.iter().map(source).collect();
+        let mut sources = Vec::new();
+        for old in old {
+            sources.push(Source {
+                reader: KnownReader::open(&self.root, old.identity)?,
+                reached: WallTime::default(),
+                is_over: false,
+            });
+        }
         let mut carried = 0;
         loop {
             let open = sources
@@ -337,6 +343,16 @@ impl Import {
     }
 }
 
+/// Of what was over then the newest checkpoint may lack some.
+pub(super) fn left_behind(
+    root: &Path,
+    identity: &Identity,
+) -> Result<Option<WallTime>, JournalError> {
+    let dir = shard_dir(root, identity.generation, identity.shard);
+    let covered = checkpoint::newest(&dir, identity)?;
+    Ok(covered.and_then(|covered| covered.left_behind))
+}
+
 /// Appends a record, when there is room for it.
 async fn append(new: &New, record: &Record<'_>, carriage: Carriage) -> Result<(), ServeError> {
     loop {
@@ -363,12 +379,12 @@ fn misfit(identity: Identity, why: &dyn Display) -> ServeError {
 
 /// The record with its account under the key of the new journal: an envelope opens where it was
 /// sealed, and nowhere else.
-fn resealed<'a>(
+pub(super) fn resealed<'a>(
     record: Record<'a>,
     from: &Keyring,
     to: &mut Keyring,
-) -> Result<Record<'a>, ServeError> {
-    let mut move_over = |facts: Facts| -> Result<Facts, ServeError> {
+) -> Result<Record<'a>, CryptoError> {
+    let mut move_over = |facts: Facts| -> Result<Facts, CryptoError> {
         let mut facts = facts;
         facts.account.sealed = to.reseal(from, &facts.account.sealed)?;
         Ok(facts)

@@ -10,7 +10,7 @@ use domain::profile::{Profile, ReversalAnswer};
 use domain::request::{Completion, Facts, FrameId, Request, Reversal};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::mti::Function;
-use iso8583::translate::{self, CompletionFields, ReversalFields};
+use iso8583::translate::{self, CompletionFields, ReasonField, ReversalFields};
 use transaction::reference::{Purpose, ReferenceQuery};
 
 use super::locating::Located;
@@ -37,6 +37,7 @@ impl Shard {
         }
     }
 
+    //= docs/rules.md#R-07
     /// The owner takes a message: its words are made out of it, and the engine decides. A first
     /// request that has waited too long is not begun: others wait behind it, and their acquirers
     /// count from when they sent them.
@@ -163,6 +164,7 @@ impl Shard {
         let reversal = Reversal {
             profile: self.profile(&frame),
             answered: self.reversal_answer(&frame),
+            reason: translate::reason(frame.message(), self.reason_field(&frame)),
             frame: self.keep(session, frame),
             ..reversal
         };
@@ -202,6 +204,11 @@ impl Shard {
         listener.map_or(ReversalAnswer::WhenOwed, |listener| {
             listener.reversal_request
         })
+    }
+
+    /// Where the messages of its session say why they were sent.
+    pub(super) fn reason_field(&self, frame: &Frame) -> Option<ReasonField> {
+        self.listener_of(frame)?.wire.reason_field
     }
 
     /// In which units the acquirer of a message counts.

@@ -153,6 +153,8 @@ impl Shard {
             },
             decided: owed.decided,
             cause: owed.cause,
+            reason: owed.reason,
+            reason_field: issuer.reason_field,
             transmission,
             transmitted,
         };

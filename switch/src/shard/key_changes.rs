@@ -1,23 +1,26 @@
 //! New MAC keys over all shards: every shard checks with the new key before it is acknowledged, and
-//! uses it after. One shard leads the changes of an endpoint, so that two of them have one order.
+//! uses it after. One shard leads all changes, so that two of them have one order, and stores each
+//! key before it is acknowledged.
 //!
 //! ```text
-//!  link or session ─ Propose ─► leader ─ Offer ─► all ─ Held ─► leader
-//!         ▲                                                       │
-//!         └────────────────── Decided ◄───────────────────────────┘
+//!  link or session ─ Propose ─► leader ─ Offer ─► all ─ Held ─► leader ─ stores it
+//!         ▲                                                                 │
+//!         └────────────────── Decided ◄─────────────────────────────────────┘
 //!         └ acknowledges ─ Ended ─► all: use it, or forget it
 //! ```
 
 use domain::ids::{LinkId, ShardId};
 use domain::time::Instant;
 use iso8583::translate::NetworkRefusal;
+use persistence::key_file::{self, KeyFileError, PushedKey};
 use slab::Slab;
 use transaction::network::{Spread, SpreadStep};
 
-use super::Shard;
+use super::{Event, Shard};
 use crate::acquirer::SessionRef;
 use crate::crypto::endpoint_keys::Endpoint;
 use crate::crypto::key_change::NewKey;
+use crate::crypto::key_store::KeyStore;
 use crate::frame::Frame;
 use crate::limits::{KEY_CHANGES_MAX, KEY_SPREAD_MAX};
 use crate::mesh::{KeyMessage, KeyVerdict, Message};
@@ -31,6 +34,8 @@ pub(crate) struct KeyChanges {
     /// Those that this shard leads, at most one per endpoint.
     rounds: Vec<Round>,
     last_round: u32,
+    /// What is stored; where changes are led.
+    store: Option<KeyStore>,
 }
 
 /// A change whose message waits for its answer.
@@ -56,8 +61,35 @@ struct Round {
     number: u32,
     from: ShardId,
     id: u32,
-    spread: Spread,
-    is_decided: bool,
+    key: NewKey,
+    stage: Stage,
+}
+
+/// How far a change is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not all shards check with the key.
+    Spreading(Spread),
+    /// All do; another one is being stored.
+    Spread,
+    /// It is being stored.
+    Storing,
+    /// Whoever brought it has been told.
+    Decided,
+}
+
+impl KeyChanges {
+    /// `store` where changes are led.
+    pub(super) fn new(store: Option<KeyStore>) -> Self {
+        Self {
+            store,
+            ..Self::default()
+        }
+    }
+
+    fn round_mut(&mut self, number: u32) -> Option<&mut Round> {
+        self.rounds.iter_mut().find(|round| round.number == number)
+    }
 }
 
 impl Shard {
@@ -107,7 +139,7 @@ impl Shard {
             from: self.id,
             id: u32::try_from(id).unwrap_or(u32::MAX),
         };
-        self.tell_shard(leader(endpoint, self.shards), message, now);
+        self.tell_shard(LEADER, message, now);
     }
 
     pub(super) fn take_key_message(&mut self, message: KeyMessage, now: Instant) {
@@ -130,9 +162,10 @@ impl Shard {
                 self.tell_shard(leader, KeyMessage::Held { round }, now);
             }
             KeyMessage::Held { round } => {
-                let rounds = &mut self.work.key_changes.rounds;
-                if let Some(round) = rounds.iter_mut().find(|one| one.number == round) {
-                    round.spread.note();
+                if let Some(round) = self.work.key_changes.round_mut(round)
+                    && let Stage::Spreading(spread) = &mut round.stage
+                {
+                    spread.note();
                 }
                 self.decide_key_rounds(SpreadStep::Complete, now);
             }
@@ -160,8 +193,8 @@ impl Shard {
             number: round,
             from,
             id,
-            spread: Spread::over(others, now.after(KEY_SPREAD_MAX)),
-            is_decided: false,
+            key: key.clone(),
+            stage: Stage::Spreading(Spread::over(others, now.after(KEY_SPREAD_MAX))),
         });
         for shard in self.peers() {
             let offer = KeyMessage::Offer {
@@ -175,23 +208,94 @@ impl Shard {
         self.decide_key_rounds(SpreadStep::Complete, now);
     }
 
-    /// Decides the rounds that stand so.
+    /// Goes on with the rounds that stand so.
     pub(super) fn decide_key_rounds(&mut self, step: SpreadStep, now: Instant) {
+        let stands = |round: &&mut Round| match round.stage {
+            Stage::Spreading(spread) => spread.step(now) == step,
+            Stage::Spread | Stage::Storing | Stage::Decided => false,
+        };
+        let next = match step {
+            SpreadStep::Complete => Stage::Spread,
+            SpreadStep::Waiting | SpreadStep::Overdue => Stage::Decided,
+        };
         let rounds = self.work.key_changes.rounds.iter_mut();
-        let due = rounds.filter(|round| !round.is_decided && round.spread.step(now) == step);
-        let decided: Vec<(ShardId, u32)> = due
+        let due: Vec<(ShardId, u32)> = rounds
+            .filter(stands)
             .map(|round| {
-                round.is_decided = true;
+                round.stage = next;
                 (round.from, round.id)
             })
             .collect();
-        let verdict = match step {
-            SpreadStep::Complete => KeyVerdict::Held,
-            SpreadStep::Waiting | SpreadStep::Overdue => KeyVerdict::Overdue,
-        };
-        for (from, id) in decided {
+        if next == Stage::Spread {
+            return self.store_next_key(now);
+        }
+        let verdict = KeyVerdict::Overdue;
+        for (from, id) in due {
             self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
         }
+    }
+
+    /// Stores the key of the first round whose turn it is: one at a time, since there is one file.
+    fn store_next_key(&mut self, now: Instant) {
+        let wall = self.work.wall;
+        let changes = &mut self.work.key_changes;
+        let mut rounds = changes.rounds.iter();
+        if rounds.any(|round| round.stage == Stage::Storing) {
+            return;
+        }
+        let mut rounds = changes.rounds.iter_mut();
+        let Some(round) = rounds.find(|round| round.stage == Stage::Spread) else {
+            return;
+        };
+        let store = changes.store.as_ref();
+        let keys =
+            store.and_then(|store| store.with(&self.config, round.endpoint, &round.key, wall));
+        let Some((store, keys)) = store.zip(keys) else {
+            round.stage = Stage::Decided;
+            let (from, id, verdict) = (round.from, round.id, KeyVerdict::Unstored);
+            return self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
+        };
+        round.stage = Stage::Storing;
+        let (number, root, inbox) = (round.number, store.root().to_owned(), self.inbox.clone());
+        glommio::spawn_local(async move {
+            let saving = glommio::executor().spawn_blocking(move || {
+                let saved = key_file::save(&root, &keys);
+                saved.map(|()| keys)
+            });
+            let (round, saved) = (number, saving.await);
+            inbox.push(Event::KeyStored { round, saved });
+        })
+        .detach();
+    }
+
+    /// A key is stored and will be found by the next start, or it is not and is refused.
+    pub(super) fn key_stored(
+        &mut self,
+        round: u32,
+        saved: Result<Vec<PushedKey>, KeyFileError>,
+        now: Instant,
+    ) {
+        let changes = &mut self.work.key_changes;
+        let verdict = match saved {
+            Ok(keys) => {
+                if let Some(store) = &mut changes.store {
+                    store.stored(keys);
+                }
+                KeyVerdict::Held
+            }
+            Err(error @ (KeyFileError::Io { .. } | KeyFileError::Damaged { .. })) => {
+                tracing::error!(%error, "a MAC key could not be stored and is refused");
+                KeyVerdict::Unstored
+            }
+            // The next start finds out.
+            Err(error @ KeyFileError::Unknown { .. }) => self.shared.die(&error),
+        };
+        if let Some(round) = changes.round_mut(round) {
+            round.stage = Stage::Decided;
+            let (from, id) = (round.from, round.id);
+            self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
+        }
+        self.store_next_key(now);
     }
 
     /// The leader has decided: acknowledge the key and use it, or refuse it.
@@ -202,7 +306,9 @@ impl Shard {
         };
         let told = match verdict {
             KeyVerdict::Held => Told::Accepted,
-            KeyVerdict::Overdue | KeyVerdict::Busy => Told::Refused(NetworkRefusal::Busy),
+            KeyVerdict::Overdue | KeyVerdict::Unstored | KeyVerdict::Busy => {
+                Told::Refused(NetworkRefusal::Busy)
+            }
         };
         // The acknowledgement still has a MAC under the old key.
         self.answer_key(came, told, now);
@@ -272,11 +378,5 @@ impl Shard {
     }
 }
 
-/// Which shard leads the changes of an endpoint.
-fn leader(endpoint: Endpoint, shards: u16) -> ShardId {
-    let number = match endpoint {
-        Endpoint::Listener(id) => id.0,
-        Endpoint::Issuer(id) => id.0,
-    };
-    ShardId(number.checked_rem(shards).unwrap_or(0))
-}
+/// Leads all changes: there is one file to store keys in.
+pub(super) const LEADER: ShardId = ShardId(0);

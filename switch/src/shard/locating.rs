@@ -89,6 +89,54 @@ impl OpenQuestions {
         self.open.iter().map(|(_, question)| question.until).min()
     }
 
+    /// Q05.
+    fn is_full(&self) -> bool {
+        self.open.len() >= QUESTIONS_MAX
+    }
+
+    /// Opens one that so many shards are asked; this one has found `own`.
+    fn ask(
+        &mut self,
+        asker: Asker,
+        own: Option<(ShardId, Found)>,
+        awaited: u16,
+        now: Instant,
+    ) -> QuestionId {
+        let serial = self.serial.wrapping_add(1);
+        self.serial = serial;
+        let index = self.open.insert(OpenQuestion {
+            serial,
+            asker,
+            awaited,
+            found: own,
+            until: now.after(QUESTION_TIMEOUT),
+        });
+        QuestionId { index, serial }
+    }
+
+    /// Q02. What was given up meanwhile was told 96: its answers are nobody's.
+    fn answer(&mut self, id: QuestionId, shard: ShardId, found: Option<Found>) {
+        let open = self.open.get_mut(id.index);
+        let Some(question) = open.filter(|question| question.serial == id.serial) else {
+            return;
+        };
+        question.awaited = question.awaited.saturating_sub(1);
+        let known = question.found.map(|(_, known)| known.admitted);
+        if let Some(found) = found
+            && known.is_none_or(|known| found.admitted > known)
+        {
+            question.found = Some((shard, found));
+        }
+    }
+
+    /// The question, when all shards have answered it.
+    fn take_settled(&mut self, id: QuestionId) -> Option<OpenQuestion> {
+        let question = self.open.get(id.index)?;
+        let is_settled = question.serial == id.serial && question.awaited == 0;
+        is_settled.then(|| self.open.remove(id.index))
+    }
+
+    /// Q04.
     fn take_due(&mut self, now: Instant) -> Option<OpenQuestion> {
         let due = self.open.iter().find(|(_, open)| open.until <= now);
         let index = due.map(|(index, _)| index)?;
@@ -107,7 +155,7 @@ impl Shard {
         query: &ReferenceQuery,
         now: Instant,
     ) {
-        if self.work.questions.open.len() >= QUESTIONS_MAX {
+        if self.work.questions.is_full() {
             return self.refuse_for(RejectReason::Undecided, session, frame);
         }
         self.metrics.count(Counter::ReversalQuestions);
@@ -118,7 +166,7 @@ impl Shard {
     /// Asks all shards for what a completion request of this shard means by DE37, DE41 and DE42.
     pub(super) fn find_referred(&mut self, handle: Handle, now: Instant) {
         let query = self.reference_of(handle);
-        let is_room = self.work.questions.open.len() < QUESTIONS_MAX;
+        let is_room = !self.work.questions.is_full();
         match query {
             Some(query) if query.is_whole() && is_room => {
                 self.question_all(Asker::Completion(handle), &query, now);
@@ -155,18 +203,9 @@ impl Shard {
     }
 
     fn question_all(&mut self, asker: Asker, query: &ReferenceQuery, now: Instant) {
-        let questions = &mut self.work.questions;
-        let serial = questions.serial.wrapping_add(1);
-        questions.serial = serial;
         let own = self.engine.referred(query).map(|found| (self.id, found));
-        let index = self.work.questions.open.insert(OpenQuestion {
-            serial,
-            asker,
-            awaited: self.shards.saturating_sub(1),
-            found: own,
-            until: now.after(QUESTION_TIMEOUT),
-        });
-        let id = QuestionId { index, serial };
+        let others = self.shards.saturating_sub(1);
+        let id = self.work.questions.ask(asker, own, others, now);
         let from = self.id;
         for shard in (0..self.shards).map(ShardId).filter(|shard| *shard != from) {
             let query = Box::new(*query);
@@ -191,27 +230,14 @@ impl Shard {
         found: Option<Found>,
         now: Instant,
     ) {
-        // Given up meanwhile: its reversal was told 96.
-        let open = self.work.questions.open.get_mut(id.index);
-        let Some(question) = open.filter(|question| question.serial == id.serial) else {
-            return;
-        };
-        question.awaited = question.awaited.saturating_sub(1);
-        let known = question.found.map(|(_, known)| known.admitted);
-        if let Some(found) = found
-            && known.is_none_or(|known| found.admitted > known)
-        {
-            question.found = Some((shard, found));
-        }
+        self.work.questions.answer(id, shard, found);
         self.settle_question(id, now);
     }
 
     fn settle_question(&mut self, id: QuestionId, now: Instant) {
-        let open = self.work.questions.open.get(id.index);
-        if open.is_none_or(|question| question.awaited > 0) {
+        let Some(question) = self.work.questions.take_settled(id) else {
             return;
-        }
-        let question = self.work.questions.open.remove(id.index);
+        };
         let found = question.found;
         let (session, frame) = match question.asker {
             Asker::Reversal { session, frame } => (session, frame),
@@ -264,5 +290,105 @@ impl Shard {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::time::WallTime;
+
+    use super::*;
+
+    /// Three shards are asked for the original of a completion request, which is `index` here.
+    fn ask(questions: &mut OpenQuestions, index: u32, now: Instant) -> QuestionId {
+        questions.ask(Asker::Completion(handle(index)), None, 3, now)
+    }
+
+    fn handle(index: u32) -> Handle {
+        Handle {
+            index,
+            generation: 0,
+        }
+    }
+
+    fn found(index: u32, millis: u64) -> Option<Found> {
+        Some(Found {
+            handle: handle(index),
+            admitted: WallTime::from_unix_millis(millis),
+            original: Original::Unknown,
+        })
+    }
+
+    fn asked_by(question: &OpenQuestion) -> u32 {
+        match question.asker {
+            Asker::Completion(handle) => handle.index,
+            Asker::Reversal { .. } => panic!("no reversal asks here"),
+        }
+    }
+
+    //= docs/rules.md#V-11
+    //= docs/rules.md#T-13
+    #[test]
+    fn q01_q02_q03_the_newest_that_any_shard_knows_is_meant_when_all_have_answered() {
+        let mut questions = OpenQuestions::default();
+        let id = ask(&mut questions, 1, Instant::ZERO);
+        questions.answer(id, ShardId(1), found(7, 20));
+        questions.answer(id, ShardId(2), found(8, 10));
+        assert!(questions.take_settled(id).is_none(), "one has not answered");
+        questions.answer(id, ShardId(3), None);
+        let settled = questions.take_settled(id).unwrap();
+        let meant = settled.found.map(|(shard, found)| (shard, found.handle));
+        assert_eq!(meant, Some((ShardId(1), handle(7))));
+        let id = ask(&mut questions, 2, Instant::ZERO);
+        for shard in 1..=3 {
+            questions.answer(id, ShardId(shard), None);
+        }
+        assert!(questions.take_settled(id).unwrap().found.is_none());
+        assert!(questions.is_empty());
+    }
+
+    //= docs/rules.md#V-11
+    //= docs/rules.md#T-13
+    #[test]
+    fn q04_what_a_shard_leaves_unanswered_is_given_up_whatever_the_others_say() {
+        let mut questions = OpenQuestions::default();
+        let id = ask(&mut questions, 1, Instant::ZERO);
+        questions.answer(id, ShardId(1), found(7, 20));
+        questions.answer(id, ShardId(2), None);
+        let due = Instant::ZERO.after(QUESTION_TIMEOUT);
+        assert_eq!(questions.poll_timeout(), Some(due));
+        let moment = std::time::Duration::from_nanos(1);
+        let before = Instant::ZERO.after(QUESTION_TIMEOUT.saturating_sub(moment));
+        assert!(questions.take_due(before).is_none(), "it has time left");
+        let given_up = questions.take_due(due).unwrap();
+        assert_eq!(asked_by(&given_up), 1);
+        assert!(questions.is_empty() && questions.poll_timeout().is_none());
+        // The next one has its place: the answer that comes too late is none to that.
+        let next = ask(&mut questions, 2, due);
+        assert_eq!(next.index, id.index);
+        questions.answer(id, ShardId(3), found(9, 30));
+        assert!(questions.take_settled(id).is_none());
+        let due = due.after(QUESTION_TIMEOUT);
+        let open = questions.take_due(due).unwrap();
+        assert_eq!((asked_by(&open), open.awaited), (2, 3));
+        assert!(open.found.is_none());
+    }
+
+    //= docs/rules.md#V-11
+    //= docs/rules.md#T-13
+    #[test]
+    fn q05_so_many_are_open_at_a_time() {
+        let mut questions = OpenQuestions::default();
+        let mut ids = Vec::new();
+        for index in 0..u32::try_from(QUESTIONS_MAX).unwrap() {
+            assert!(!questions.is_full());
+            ids.push(ask(&mut questions, index, Instant::ZERO));
+        }
+        assert!(questions.is_full());
+        for shard in 1..=3 {
+            questions.answer(ids[5], ShardId(shard), None);
+        }
+        assert!(questions.take_settled(ids[5]).is_some());
+        assert!(!questions.is_full(), "one was settled");
     }
 }

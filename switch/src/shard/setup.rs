@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::ids::{LinkId, Lsn, ShardId, Stan};
 use domain::record::{Carriage, Record};
@@ -10,13 +11,14 @@ use domain::request::IssuerLeg;
 use domain::time::{Instant, WallTime};
 use persistence::crash::{self, Step};
 use persistence::error::JournalError;
-use persistence::journal::{Journal, JournalSettings, Waiter};
+use persistence::journal::{Journal, JournalSettings, Retirer, Waiter};
 use risk_inline::RiskEngine;
 use router::Router;
 use transaction::Engine;
 
 use super::build::{engine_settings, issuer_policies, link_table, risk_policy};
 use super::exchange::{Counters, Exchange, ExchangeEnds};
+use super::import::left_behind;
 use super::replay::Replay;
 use super::standing_in::StandInState;
 use super::{Event, Shard, Work};
@@ -27,6 +29,7 @@ use crate::config::{Config, Issuer};
 use crate::control::shared::ShardShared;
 use crate::crypto::Keyring;
 use crate::crypto::endpoint_keys::{Endpoint, KeyTable};
+use crate::crypto::key_store::{KeyStore, RestoredKey};
 use crate::echo::EchoReader;
 use crate::endpoint::IssuerWire;
 use crate::frame::FramePool;
@@ -57,6 +60,10 @@ pub(crate) struct ShardSeed {
     pub(crate) echo: EchoReader,
     pub(crate) metrics: Metrics,
     pub(crate) shared: Arc<ShardShared>,
+    /// MAC keys from before this start.
+    pub(crate) restored: Arc<[RestoredKey]>,
+    /// Where new ones are stored; of the shard that leads their changes.
+    pub(crate) key_store: Option<KeyStore>,
 }
 
 /// Opens the journal, recovers, and connects to the peers and to the issuers. Listeners stay
@@ -90,7 +97,6 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     )
     .await?;
     let Counters { risk, stand_in } = exchange.end().await;
-    seed.shared.set_first_lsn(journal.first_lsn());
     seed.shared.set_position(journal.position());
 
     let table = Arc::clone(&config.route_table);
@@ -102,7 +108,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     let shares = shares.map(|acquirer| acquirer.inflight_max.div_ceil(u32::from(shards)));
     let session_share = config.limits.session_inflight_max;
     let sessions = Sessions::new(id, sessions_max, session_share, shares);
-    let keys = KeyTable::new(&config);
+    let keys = KeyTable::new(&config, &seed.restored, now);
     let (wires, echo, seed_of_stans) = (seed.wires, seed.echo, u64::from(start));
     let links = link_table(&config, id, shards, seed_of_stans, &wires, &echo, &keys);
     let mesh = Mesh::connect(mesh, &inbox).await;
@@ -127,7 +133,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         echo,
         metrics: seed.metrics,
         shared: seed.shared,
-        work: Work::new(wall, &config),
+        work: Work::new(wall, &config, seed.key_store),
         config,
     };
     shard.recover(now).await?;
@@ -152,6 +158,7 @@ async fn recover_state(
 ) -> Result<Recovery, ServeError> {
     let settings = engine_settings(config, id, shards, start, wall_at_zero(wall, now));
     let mut engine = Engine::with_windows(settings, &config.windows());
+    let behind = behind.max(left_behind(&journal.root, &journal.identity)?);
     if let Some(wall) = behind {
         engine.begin_behind(wall);
     }
@@ -168,7 +175,9 @@ async fn recover_state(
     let (mut engine, exchange) = replay.end()?;
     keyring.add_wrapped(&recovered.wrapped_keys)?;
     engine.resume_at(recovered.next_lsn);
-    tracing::info!(shard = %id, records = recovered.records, "journal recovered");
+    let covered = recovered.covered;
+    let carried = covered.map_or(0, |covered| covered.records);
+    tracing::info!(shard = %id, records = recovered.records, carried, "journal recovered");
     Ok(Recovery {
         engine,
         exchange,
@@ -212,6 +221,8 @@ impl Shard {
 
     fn start_tasks(&self, start: u32) {
         glommio::spawn_local(tell_durable(self.journal.waiter(), self.inbox.clone())).detach();
+        let retired = retire(self.journal.retirer(), Arc::clone(&self.shared));
+        glommio::spawn_local(retired).detach();
         for (issuer, wire) in self.config.issuers.iter().zip(&self.wires) {
             let budget = Rc::new(ConnectBudget::new(CONNECTS_MAX));
             for link in issuer.link_ids() {
@@ -244,7 +255,7 @@ impl Shard {
     }
 
     /// The numbers that recovered legs hold in the parts of other shards: the number of shards was
-    /// changed since they were given out.
+    /// changed since they were given out. With them those that may not come again in this second.
     pub(crate) fn strange_stans(&self) -> Vec<(LinkId, Stan)> {
         let legs = self.engine.busy_legs().map(|(_, leg)| (leg.link, leg.stan));
         let owed = self.engine.owed_reconciliations().filter_map(|owed| {
@@ -255,7 +266,8 @@ impl Shard {
             let place = self.links.all.get(usize::from(link.0));
             place.is_some_and(|place| !place.stans.has(*stan))
         };
-        legs.chain(owed).filter(is_strange).collect()
+        let strange = legs.chain(owed).filter(is_strange);
+        strange.chain(self.engine.stans_ahead()).collect()
     }
 
     /// Claims those of `held` that are of this shard's part: an answer to what they were given out
@@ -342,6 +354,34 @@ async fn tell_durable(waiter: Waiter, inbox: Inbox) {
         }
     }
 }
+
+/// Removes the segments that the control plane lets go, until the journal ends. What cannot be
+/// removed is tried again; the journal lives.
+async fn retire(retirer: Retirer, shared: Arc<ShardShared>) {
+    while !retirer.has_ended() {
+        glommio::timer::sleep(RETIRE_EVERY).await;
+        let keep_from = shared.marks.keep_from();
+        if keep_from <= retirer.first_lsn() {
+            continue;
+        }
+        match retirer.retire(keep_from).await {
+            Ok(0) => {}
+            Ok(count) => {
+                shared.marks.count_retired(count);
+                let first = retirer.first_lsn();
+                let shard = shared.id;
+                tracing::info!(%shard, count, %first, "segments of the journal retired");
+            }
+            Err(error) => {
+                let error = persistence::error::chain(&error);
+                tracing::warn!(shard = %shared.id, %error, "a segment cannot be retired");
+            }
+        }
+    }
+}
+
+/// How often the shard looks whether segments may go.
+const RETIRE_EVERY: Duration = Duration::from_millis(500);
 
 /// A recovered leg with the link that holds its STAN in this start. A leg that no link of its
 /// issuer holds gets a number that no link has: its reversal goes over any link of the issuer.
@@ -450,7 +490,7 @@ mod tests {
         let table = Arc::clone(&config.route_table);
         Router::new(table, issuer_policies(&config, 2)).unwrap();
         let wires = crate::endpoint::issuer_wires(&config);
-        let keys = KeyTable::new(&config);
+        let keys = KeyTable::new(&config, &[], Instant::ZERO);
         let links = link_table(&config, ShardId(0), 2, 1, &wires, &EchoReader::new(), &keys);
         let of_issuer = links.of_issuer.iter().map(|pool| pool.ids().count());
         let of_issuer: Vec<usize> = of_issuer.collect();

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use domain::ids::{AuthorisationId, RouteId};
+use domain::message_reason::MessageReason;
 use domain::request::{Answer, Facts, IssuerLeg};
 use domain::time::{Instant, TransmissionTime};
-use iso8583::translate;
+use iso8583::translate::{self, Why};
 use risk_inline::list::ListSpec;
 use risk_inline::policy::{AmountLimit, Policy};
 use risk_inline::{Past, PolicyError, RiskEngine, Verdict};
@@ -111,7 +112,11 @@ impl Shard {
             return self.engine.handle_input(input, now);
         };
         let mut scratch = [0_u8; Answer::FIELDS_LEN_MAX];
-        let fields = translate::advice_content(waiting.frame.message(), &mut scratch);
+        let of_session = self.reason_field(&waiting.frame);
+        let stands_in = self.config.stand_in.rule(rule);
+        let why = stands_in.map_or(MessageReason::ISSUER_UNAVAILABLE, |rule| rule.reason);
+        let why = Why::Instead(of_session, why);
+        let fields = translate::advice_content(waiting.frame.message(), why, &mut scratch);
         let authorisation = authorisation(&leg);
         let input = Input::StoodIn {
             handle,

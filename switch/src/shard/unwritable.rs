@@ -123,6 +123,7 @@ mod tests {
         expected: Result<usize, (UnwritableReason, Option<u8>)>,
     ) {
         let wire = IssuerWire {
+            reason_field: None,
             dialect: Dialect::ISO87_ASCII,
             casing: Casing {
                 framing,

@@ -155,12 +155,9 @@ impl Shard {
         }
     }
 
-    /// Not at the first look: after a process was stopped as a whole, a flush that has long ended
-    /// looks stalled until its end has been read.
     fn give_up_stalled_journal(&mut self, now: Instant) {
-        let stalled = JournalStalled::found(self.journal.stalled(now));
-        let was_stalled = std::mem::replace(&mut self.work.is_stalled, stalled.is_some());
-        if let Some(stalled) = stalled.filter(|_| was_stalled) {
+        let seen = self.work.stall.look(self.journal.stalled(now), now);
+        if let Some(stalled) = JournalStalled::found(seen) {
             self.shared.die(&stalled);
         }
     }
@@ -320,6 +317,28 @@ impl Shard {
     }
 }
 
+/// For how long a batch has been due while its end could have been seen. The device answers for
+/// that time alone: a shard whose process is stopped, or whose core is taken by another one, does
+/// not look meanwhile, and finds ended what has ended once it looks again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stall {
+    seen: Duration,
+    looked: Instant,
+}
+
+impl Stall {
+    /// Of a batch that has been due since `due` before `now`; zero when none is.
+    fn look(&mut self, due: Duration, now: Instant) -> Duration {
+        let since_look = now.since(std::mem::replace(&mut self.looked, now));
+        if due <= since_look {
+            self.seen = Duration::ZERO;
+        }
+        // Another one than at the last look counts from where it was due.
+        self.seen += due.min(since_look).min(UNSEEN_MAX);
+        self.seen
+    }
+}
+
 /// A device that is silent for so long may never answer, and acquirers and issuers must not wait
 /// for it: what is not durable was told to nobody, and the next start closes it.
 #[derive(Debug, Error)]
@@ -363,6 +382,12 @@ const fn is_near(inflight: u32, limit: u32) -> bool {
 /// As many as a turn takes: more than that wait for another one.
 const CROWDED_REQUESTS: usize = 512;
 
+/// What counts between two looks, however far they lie apart: a few of [`UPKEEP_INTERVAL`], so that
+/// a device is given up only after it was looked at a hundred times.
+const UNSEEN_MAX: Duration = Duration::from_millis(100);
+const _: () = assert!(UNSEEN_MAX.as_millis() >= 2 * UPKEEP_INTERVAL.as_millis());
+const _: () = assert!(UNSEEN_MAX.as_millis() * 100 <= JOURNAL_STALL_MAX.as_millis());
+
 /// Often enough that a drain or a breaker is seen at once by people, rare enough to cost nothing.
 const UPKEEP_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -375,6 +400,49 @@ mod tests {
         for (inflight, limit, near) in [(0, 8, false), (5, 8, false), (6, 8, true), (8, 8, true)] {
             assert_eq!(is_near(inflight, limit), near, "{inflight} of {limit}");
         }
+    }
+
+    /// Looks every `apart` at a batch that is due since the first look; after how many it is given
+    /// up.
+    #[track_caller]
+    fn given_up_after(apart: Duration, looks: u32) -> Option<u32> {
+        let (start, mut stall) = (Instant::from_nanos(1_000_000_000), Stall::default());
+        stall.look(Duration::ZERO, start);
+        (1..=looks).find(|look| {
+            let due = apart * *look;
+            JournalStalled::found(stall.look(due, start.after(due))).is_some()
+        })
+    }
+
+    #[test]
+    fn fault_094_a_device_answers_for_the_time_in_which_its_answer_could_be_seen() {
+        let check = |apart, after| {
+            let apart = Duration::from_millis(apart);
+            assert_eq!(given_up_after(apart, 600), after, "{apart:?}");
+        };
+        check(20, Some(501));
+        check(100, Some(101));
+        // Its core is taken away, its process is stopped.
+        check(1_000, Some(101));
+        check(3_600_000, Some(101));
+        check(10, None);
+    }
+
+    #[test]
+    fn a_batch_that_ends_between_two_looks_leaves_nothing_to_the_next_one() {
+        let (mut now, mut stall) = (Instant::from_nanos(1_000_000_000), Stall::default());
+        for _ in 0..10_000 {
+            now = now.after(Duration::from_millis(20));
+            let seen = stall.look(Duration::from_millis(5), now);
+            assert_eq!(seen, Duration::from_millis(5));
+        }
+        now = now.after(Duration::from_millis(20));
+        let both = stall.look(Duration::from_millis(25), now);
+        assert_eq!(
+            both,
+            Duration::from_millis(25),
+            "it was due before the last look"
+        );
     }
 
     #[test]

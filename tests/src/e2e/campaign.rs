@@ -50,7 +50,9 @@ pub fn campaign(plan: &Plan, show: &mut dyn FnMut(&Report)) -> Result<Report> {
     let cluster = Cluster::start()?;
     let mut report = Report::new(plan);
     let mut number = 0;
-    while report.points() < plan.points {
+    // A slow machine misses steps; what is told of each row is that one was met.
+    let misses = |report: &Report| plan.points >= ROUND && report.missed().is_some();
+    while report.points() < plan.points || (misses(&report) && number < LIVES_MAX) {
         let mut life = Life::begin(plan, number, &cluster)?;
         if let Err(error) = life.kill_under_load(&mut report) {
             report.failed(&error);
@@ -74,14 +76,19 @@ pub fn campaign(plan: &Plan, show: &mut dyn FnMut(&Report)) -> Result<Report> {
 /// # Errors
 /// None of many was free.
 pub fn free_port(dice: &mut Dice) -> Result<u16> {
+    // Tests beside this one throw the same numbers.
+    let own = u64::from(std::process::id());
     for _ in 0..1_000 {
-        let port = 20_000 + u16::try_from(dice.below(10_000)).unwrap_or(0);
+        let port = 20_000 + u16::try_from((dice.below(10_000) + own) % 10_000).unwrap_or(0);
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);
         }
     }
     anyhow::bail!("no port from 20000 to 29999 is free")
 }
+
+/// Lives that a campaign which has its points may have, to meet what it has missed.
+const LIVES_MAX: u64 = 6;
 
 /// The folder of one life.
 fn life_folder(folder: &Path, number: u64) -> PathBuf {

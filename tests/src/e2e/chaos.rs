@@ -17,8 +17,9 @@ use loadgen::target::Target;
 use loadgen::verify::{Audit, Inputs, audit};
 
 use super::campaign::{Dice, free_port};
+use super::mix::{self, Edition};
 use super::proxy::{Counts, Proxy, Weather};
-use super::{Build, Issuers, Node, eventually, pause};
+use super::{Build, Node, OPERATORS, eventually, pause};
 use crate::postgres::{self, Cluster};
 
 /// What is done for how long.
@@ -67,16 +68,19 @@ struct World {
 /// # Errors
 /// The harness failed, or the switch ended otherwise than by a kill.
 pub fn chaos(plan: &Plan) -> Result<Found> {
-    let issuers = Issuers::start(&plan.folder, ISSUER_LATENCY)?;
+    let edition = Edition::alternating(plan.seed);
+    let issuers = mix::issuers(&plan.folder, ISSUER_LATENCY)?;
     let mut world = World::start(plan, issuers.addresses())?;
     let acks = plan.folder.join("acks.log");
     let target = format!(
-        "iso://{}?framing=be16&dialect=iso87-ascii",
-        world.proxies[0].address()
+        "iso://{}?framing=be16&dialect={}",
+        world.proxies[0].address(),
+        edition.dialect()
     );
     let target: Target = target.parse()?;
     let config = RunConfig {
         insists: true,
+        scenario: mix::scenario()?,
         connections: 16,
         timeout: Duration::from_secs(4),
         grace: Duration::from_secs(120),
@@ -144,7 +148,7 @@ impl World {
             Proxy::start(issuers[0], plan.seed ^ 2)?,
             Proxy::start(issuers[1], plan.seed ^ 3)?,
         ];
-        let environment = vec![
+        let mut environment = vec![
             ("NJIA__LISTENER__POS__ADDRESS", address.to_string()),
             ("NJIA__NODE__SHARDS", "2".to_owned()),
             ("NJIA__POSTGRES__URL", cluster.url()),
@@ -159,6 +163,7 @@ impl World {
             ("NJIA__ISSUER__MOMO__RECONNECT_MAX_MS", "500".to_owned()),
             ("NJIA__SAF__BACKOFF_MAX_S", "5".to_owned()),
         ];
+        environment.extend(mix::environment(Edition::alternating(plan.seed)));
         let mut world = Self {
             dice,
             state: plan.folder.join("state"),
@@ -174,8 +179,7 @@ impl World {
     }
 
     fn start_node(&mut self) -> Result<()> {
-        // What operators get who set nothing.
-        let mut environment = vec![("NJIA__LIMITS__REQUEST_WAIT_MAX_MS", "100")];
+        let mut environment = OPERATORS.to_vec();
         for (name, value) in &self.environment {
             environment.push((name, value));
         }
@@ -315,8 +319,10 @@ impl fmt::Display for Found {
         writeln!(f, "| chaos | value |\n|---|---|")?;
         writeln!(
             f,
-            "| seed, time of faults | {}, {:?} |",
-            self.seed, self.time
+            "| seed, time of faults, acquirer | {}, {:?}, {} |",
+            self.seed,
+            self.time,
+            Edition::alternating(self.seed).dialect()
         )?;
         writeln!(f, "| acts | {} |", listed(&self.acts))?;
         writeln!(

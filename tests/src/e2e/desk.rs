@@ -1,6 +1,7 @@
 //! An issuer by hand: the test itself reads what the switch sends on each link, and says what comes
 //! back and when.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use iso8583::{Dialect, Writer, translate};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use super::eventually;
-use super::session::{Received, Session};
+use super::session::{Received, Session, message};
 
 /// Where the switch connects to.
 #[derive(Debug)]
@@ -53,6 +54,20 @@ impl Desk {
         let (stream, _) = found.context("no link connects")?;
         stream.set_nonblocking(false)?;
         Session::over(stream)
+    }
+
+    /// Whoever has connected and was not seen to is gone.
+    ///
+    /// # Errors
+    /// The socket does not say.
+    pub fn forget(&self) -> Result<()> {
+        loop {
+            match self.listener.accept() {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// The next link that connects, signed on.
@@ -137,4 +152,35 @@ pub fn with_field(message: &[u8], field: u8, value: &str) -> Vec<u8> {
     let len = writer.finish().expect("there is room");
     out.truncate(len);
     out
+}
+
+/// Asks the switch something on a link or a session; DE39 of its answer, which echoes what it must.
+///
+/// # Panics
+/// It does not answer so.
+#[track_caller]
+pub fn said(connection: &mut Session, code: &str, more: &[(u8, &str)]) -> String {
+    let mut fields = vec![(7, "0601120000"), (11, "000042"), (70, code)];
+    fields.extend(more);
+    fields.sort_unstable();
+    connection.send(&message(*b"0800", &fields)).unwrap();
+    let answer = connection.receive().unwrap();
+    let echoed = (
+        answer.mti(),
+        answer.text(7),
+        answer.text(11),
+        answer.text(70),
+    );
+    let expected = ("0810", "0601120000", "000042", code);
+    assert_eq!(echoed, expected_of(expected));
+    answer.text(39)
+}
+
+fn expected_of(text: (&str, &str, &str, &str)) -> (String, String, String, String) {
+    (
+        text.0.to_owned(),
+        text.1.to_owned(),
+        text.2.to_owned(),
+        text.3.to_owned(),
+    )
 }

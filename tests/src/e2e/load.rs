@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
 
-use super::node::njia_loadgen;
+use super::node::{Node, njia_loadgen};
 
 /// What is offered.
 #[derive(Clone, Debug)]
@@ -69,6 +70,24 @@ impl LoadReport {
         let codes = text.lines().filter_map(|line| line.split(' ').nth(6));
         Ok(codes.filter(|found| *found == code).count() as f64)
     }
+
+    /// Nobody was refused, but by a machine that stood still for a second, whatever else happens.
+    ///
+    /// # Panics
+    /// Somebody was, for another reason, or many were.
+    pub fn check_refusals(&self, node: &Node) {
+        let reasons = [
+            "journal_unavailable",
+            "\"shed\"",
+            "undecided",
+            "waited_too_long",
+        ];
+        let rejected = |reason| node.metric("njia_rejected_total", &[reason]).unwrap();
+        let machine: f64 = reasons.into_iter().map(rejected).sum();
+        let refused = self.told("96").unwrap();
+        let most = 0.25 * self.number("/sent");
+        assert!(refused <= machine && refused < most, "{}", self.printed);
+    }
 }
 
 impl Load {
@@ -130,6 +149,15 @@ impl Running {
 }
 
 impl Running {
+    /// Asks it to end before its time and takes its report.
+    ///
+    /// # Errors
+    /// It left no summary.
+    pub fn end(self) -> Result<LoadReport> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        self.finish()
+    }
+
     /// Ends it without a report.
     ///
     /// # Errors

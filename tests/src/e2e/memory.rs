@@ -85,7 +85,10 @@ impl MemoryGroup {
     /// # Errors
     /// The kernel does not say.
     pub fn peak(&self) -> Result<u64> {
-        Ok(self.read(self.files.peak)?.trim().parse()?)
+        let peak = self.read(self.files.peak);
+        // Kernels before 5.19 say only what is taken now.
+        let told = peak.or_else(|_| self.read("memory.current"))?;
+        Ok(told.trim().parse()?)
     }
 
     /// How many processes were ended because there was no more.

@@ -104,7 +104,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a switch on `state` with the default configuration.
+    /// Starts a switch on `state` with the default configuration, but patient; `environment`
+    /// stands above that.
     ///
     /// # Errors
     /// It cannot be started.
@@ -120,6 +121,7 @@ impl Process {
             .arg(state)
             .env("NJIA__ISSUER__BANK__ADDRESSES", issuers[0].to_string())
             .env("NJIA__ISSUER__MOMO__ADDRESSES", issuers[1].to_string())
+            .envs(PATIENT)
             .envs(environment.iter().copied());
         Self::launch(command, state)
     }
@@ -245,8 +247,7 @@ impl Node {
         issuers: [SocketAddr; 2],
         environment: &[(&str, &str)],
     ) -> Result<Self> {
-        let all: Vec<_> = [PATIENT].iter().chain(environment).copied().collect();
-        Process::start(build, state, issuers, &all)?.ready()
+        Process::start(build, state, issuers, environment)?.ready()
     }
 
     /// Starts a switch on a configuration of its own, which has a listener `pos` and keeps its
@@ -262,12 +263,13 @@ impl Node {
         environment: &[(&str, &str)],
     ) -> Result<Self> {
         let text = std::fs::read_to_string(config)?;
-        let patient = (!text.contains("request_wait_max_ms")).then_some(PATIENT);
+        let patient = (!text.contains(WAIT_KEY)).then_some(WAIT);
         let mut command = Command::new(build.njia());
         command
             .args(["serve", "-c"])
             .arg(config)
             .envs(patient)
+            .envs([SEGMENT, FILE_SYSTEM])
             .envs(environment.iter().copied());
         Process::launch(command, state)?.ready()
     }
@@ -540,9 +542,30 @@ const STAGES: [&str; 7] = [
     "reply",
 ];
 
-/// A machine that stands still for the default of 100 ms refuses what waited, which is right, and
-/// not what most tests look at.
-const PATIENT: (&str, &str) = ("NJIA__LIMITS__REQUEST_WAIT_MAX_MS", "60000");
+/// What a slow machine needs. One that stands still for the 100 ms that a request may wait refuses
+/// it, and one that does so for the second of a route tells a timeout: both are right, and not what
+/// most tests look at.
+const PATIENT: [(&str, &str); 6] = [
+    WAIT,
+    ("NJIA__ROUTE__BANK_CARDS__DEADLINE_MS", "30000"),
+    ("NJIA__ROUTE__MOMO_CARDS__DEADLINE_MS", "30000"),
+    SEGMENT,
+    FILE_SYSTEM,
+    ("NJIA__NODE__SHARDS", "2"),
+];
+/// What operators get who set nothing, for tests that are about it.
+pub const OPERATORS: [(&str, &str); 3] = [
+    ("NJIA__LIMITS__REQUEST_WAIT_MAX_MS", "100"),
+    ("NJIA__ROUTE__BANK_CARDS__DEADLINE_MS", "1000"),
+    ("NJIA__ROUTE__MOMO_CARDS__DEADLINE_MS", "1000"),
+];
+const WAIT: (&str, &str) = ("NJIA__LIMITS__REQUEST_WAIT_MAX_MS", "60000");
+/// The same in a configuration.
+const WAIT_KEY: &str = "request_wait_max_ms";
+/// Each state is written with zeros before it is used.
+const SEGMENT: (&str, &str) = ("NJIA__JOURNAL__SEGMENT_BYTES", "8388608");
+/// Wherever the project was unpacked.
+const FILE_SYSTEM: (&str, &str) = ("NJIA__JOURNAL__ALLOW_ANY_FILESYSTEM", "true");
 
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use super::desk::{Desk, accepted};
 use super::session::{Received, Session, message};
-use super::{Build, Issuers, Node, eventually, folder};
+use super::{Build, Issuers, Node, Process, eventually, folder};
 
 /// The switch and the two issuers.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ const CALM: [(&str, &str); 5] = [
 ];
 /// The bank has no stand-by.
 pub const ALONE: (&str, &str) = ("NJIA__ROUTE__BANK_CARDS__CANDIDATES", "bank");
-/// It has to answer soon.
-pub const SHORT: (&str, &str) = ("NJIA__ROUTE__BANK_CARDS__DEADLINE_MS", "400");
+/// A silence is soon over; long enough for an answer on a machine that stands still for a while.
+pub const SHORT: (&str, &str) = ("NJIA__ROUTE__BANK_CARDS__DEADLINE_MS", "3000");
 
 impl Scene {
     /// With one link to the bank, signed on. `more` stands above what is usual here.
@@ -64,10 +64,7 @@ impl Scene {
     /// It does not start.
     #[must_use]
     pub fn open(name: &str, more: &[(&str, &str)]) -> (Self, Session) {
-        let scene = Self::start(name, more);
-        let link = scene.bank.signed_on().unwrap();
-        scene.await_up(1.0);
-        (scene, link)
+        Self::prepare(name, more).signed_on()
     }
 
     /// The same before any link is there.
@@ -76,6 +73,12 @@ impl Scene {
     /// It does not start.
     #[must_use]
     pub fn start(name: &str, more: &[(&str, &str)]) -> Self {
+        let stage = Self::prepare(name, more);
+        let node = stage.started();
+        stage.with(node)
+    }
+
+    fn prepare(name: &str, more: &[(&str, &str)]) -> Stage {
         let exe = std::env::current_exe().expect("a test knows its own path");
         let target = exe.ancestors().nth(3).expect("it lies in target/…/deps");
         let folder = folder(&target.join("tmp").to_string_lossy(), name);
@@ -85,9 +88,7 @@ impl Scene {
         let environment: Vec<(String, String)> = given
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let node = started(&folder, addresses(&bank, &operator), &environment);
-        Self {
-            node,
+        Stage {
             bank,
             folder,
             operator,
@@ -120,17 +121,46 @@ impl Scene {
         node.kill().unwrap();
         let more = more.iter();
         environment.extend(more.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let node = started(&folder, addresses(&bank, &operator), &environment);
-        let scene = Self {
-            node,
+        bank.forget().unwrap();
+        let stage = Stage {
             bank,
             folder,
             operator,
             environment,
         };
-        let link = scene.bank.signed_on().unwrap();
-        scene.await_up(1.0);
-        (scene, link)
+        stage.signed_on()
+    }
+
+    /// Kills the switch, lets `change` do something to its journal's folder, and starts it again
+    /// with `more` above what it had: it has to refuse. Its exit code and its log.
+    ///
+    /// # Panics
+    /// It does not end.
+    pub fn killed_and_refused(
+        self,
+        change: impl FnOnce(&Path),
+        more: &[(&str, &str)],
+    ) -> (Remains, Option<i32>, String) {
+        let journal = self.node.journal().to_owned();
+        self.node.kill().unwrap();
+        change(&journal);
+        let environment = self.environment.iter();
+        let environment = environment.map(|(name, value)| (name.as_str(), value.as_str()));
+        let environment: Vec<_> = environment.chain(more.iter().copied()).collect();
+        let addresses = addresses(&self.bank, &self.operator);
+        let state = self.folder.join("state");
+        let mut process = Process::start(Build::Product, &state, addresses, &environment).unwrap();
+        let mut ended = None;
+        assert!(eventually(Duration::from_secs(60), || {
+            ended = process.ended().unwrap();
+            ended.is_some()
+        }));
+        let log = process.log_end();
+        let remains = Remains {
+            folder: self.folder,
+            operator: self.operator,
+        };
+        (remains, ended.and_then(|status| status.code()), log)
     }
 
     /// Ends the switch by a signal and leaves what it has written. How it ended.
@@ -229,13 +259,46 @@ fn addresses(bank: &Desk, operator: &Issuers) -> [SocketAddr; 2] {
     [bank.address().unwrap(), operator.addresses()[Issuers::MOMO]]
 }
 
-fn started(folder: &Path, addresses: [SocketAddr; 2], environment: &[(String, String)]) -> Node {
-    let environment: Vec<(&str, &str)> = environment
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    let state = folder.join("state");
-    Node::start(Build::Product, &state, addresses, &environment).unwrap()
+/// A scene without its switch.
+struct Stage {
+    bank: Desk,
+    folder: PathBuf,
+    operator: Issuers,
+    environment: Vec<(String, String)>,
+}
+
+impl Stage {
+    fn started(&self) -> Node {
+        let addresses = addresses(&self.bank, &self.operator);
+        let environment = self.environment.iter();
+        let environment: Vec<(&str, &str)> = environment
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let state = self.folder.join("state");
+        Node::start(Build::Product, &state, addresses, &environment).unwrap()
+    }
+
+    /// A switch is not ready before its links are up, unless it has waited for them in vain: the
+    /// bank answers meanwhile.
+    fn signed_on(self) -> (Scene, Session) {
+        let (node, link) = std::thread::scope(|scope| {
+            let link = scope.spawn(|| self.bank.signed_on().unwrap());
+            (self.started(), link.join().unwrap())
+        });
+        let scene = self.with(node);
+        scene.await_up(1.0);
+        (scene, link)
+    }
+
+    fn with(self, node: Node) -> Scene {
+        Scene {
+            node,
+            bank: self.bank,
+            folder: self.folder,
+            operator: self.operator,
+            environment: self.environment,
+        }
+    }
 }
 
 /// MTI, DE11 and DE39 of the next message.

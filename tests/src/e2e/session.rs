@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use iso8583::header::{HeaderBytes, Stripped};
 use iso8583::mac::{self, MacEngine};
 use iso8583::{Dialect, FieldIndex, MessageRef, Mti, Writer};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 /// One connection to the switch.
 #[derive(Debug)]
@@ -80,6 +81,15 @@ impl Session {
             stream,
             header: HeaderBytes::NONE,
         })
+    }
+
+    /// Lets the kernel hold little of what is sent here, so that who does not read is felt soon.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn read_little(&self) -> Result<()> {
+        set_socket_recv_buffer_size(&self.stream, 64 * 1024)?;
+        Ok(())
     }
 
     /// From here on each message is sent behind this header, and each answer must have it turned

@@ -56,6 +56,8 @@ pub(super) fn reversal<'a>(
         replacement: None,
         decided: ADMITTED,
         cause: ReversalCause::Timeout,
+        reason: None,
+        reason_field: None,
         transmission: Transmission::First,
         transmitted: leg.transmitted,
     }

@@ -320,7 +320,8 @@ impl Acquirer {
         );
         let of = told.ask.of;
         let is_copy = plan.switches.rejects() && is_first && !of.is_advice();
-        if is_copy && told.code == ResponseCode::DUPLICATE {
+        let refused = [ResponseCode::DUPLICATE, ResponseCode::IN_PROGRESS];
+        if is_copy && refused.contains(&told.code) {
             // Which copy it was nobody can tell: a repeat is told what became of it.
             return moves;
         }

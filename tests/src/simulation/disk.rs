@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use persistence::batch::BLOCK;
+use persistence::checkpoint::{Covered, Image};
 use persistence::identity::Identity;
 
 use super::random::Random;
+use super::secrets;
 
 pub(super) const SECTOR: usize = 512;
 
@@ -27,6 +29,18 @@ pub(super) const fn folder(identity: &Identity) -> Folder {
 #[derive(Debug, Default)]
 pub(super) struct Disk {
     files: BTreeMap<FileId, File>,
+    has_secret: bool,
+    /// By the segment that each is before.
+    checkpoints: BTreeMap<FileId, (Checkpoint, Name)>,
+}
+
+/// A checkpoint of a shard: its files are synced before it gets its name.
+#[derive(Clone, Debug)]
+pub(super) struct Checkpoint {
+    pub(super) covered: Covered,
+    pub(super) images: Vec<Image>,
+    /// Records that it leaves out: for the books of the world, on no disk.
+    pub(super) left_out: Vec<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -91,10 +105,53 @@ impl Disk {
                 file.name = Name::Durable;
             }
         }
+        for (_, name) in self.of_checkpoints_mut(folder) {
+            if *name == Name::Renamed {
+                *name = Name::Durable;
+            }
+        }
+    }
+
+    /// A checkpoint is written and synced; it has no name.
+    pub(super) fn draft(&mut self, folder: Folder, checkpoint: Checkpoint) {
+        let mut images = checkpoint.images.iter();
+        self.has_secret |= images.any(|image| secrets::is_in(&image.bytes));
+        let file = (folder, checkpoint.covered.segment);
+        self.checkpoints.insert(file, (checkpoint, Name::Spare));
+    }
+
+    /// The checkpoint before a segment gets its name; a loss of power may still take it back.
+    /// `false` when there is none.
+    pub(super) fn name_checkpoint(&mut self, file: FileId) -> bool {
+        let found = self.checkpoints.get_mut(&file);
+        found.is_some_and(|(_, name)| {
+            *name = Name::Renamed;
+            true
+        })
+    }
+
+    /// The name is durable: those before it go.
+    pub(super) fn keep_checkpoint(&mut self, (folder, segment): FileId) {
+        self.sync_names(folder);
+        self.checkpoints
+            .retain(|(of, number), _| *of != folder || *number >= segment);
+    }
+
+    /// The newest checkpoint that has its name.
+    pub(super) fn checkpoint(&self, folder: Folder) -> Option<&Checkpoint> {
+        let all = self.checkpoints.range((folder, 0)..=(folder, u64::MAX));
+        let mut named = all.rev().filter(|(_, (_, name))| *name != Name::Spare);
+        named.next().map(|(_, (checkpoint, _))| checkpoint)
+    }
+
+    /// A segment is removed.
+    pub(super) fn retire(&mut self, file: FileId) {
+        self.files.remove(&file);
     }
 
     /// A write is submitted. `at` is where it lands, `meant_at` where it should.
     pub(super) fn write(&mut self, file: FileId, at: usize, meant_at: usize, bytes: &[u8]) {
+        self.has_secret |= secrets::is_in(bytes);
         let bytes = bytes.to_vec();
         let file = self.file_mut(file);
         file.is_damaged |= at != meant_at;
@@ -103,6 +160,11 @@ impl Disk {
             meant_at,
             bytes,
         });
+    }
+
+    /// S6: whether an account number was ever written.
+    pub(super) const fn has_secret(&self) -> bool {
+        self.has_secret
     }
 
     /// What was written is durable.
@@ -145,17 +207,24 @@ impl Disk {
                 file.name = Name::Spare;
             }
         }
+        for (_, name) in self.checkpoints.values_mut() {
+            if *name == Name::Renamed && random.permille(500) {
+                *name = Name::Spare;
+            }
+        }
         self.sweep();
     }
 
     /// The process ends; what it has submitted is on its way. J10: spares are removed.
     pub(super) fn sweep(&mut self) {
         self.files.retain(|_, file| file.name != Name::Spare);
+        self.checkpoints.retain(|_, (_, name)| *name != Name::Spare);
     }
 
     /// J10: removes generations behind the one in force, which were never finished.
     pub(super) fn remove_behind(&mut self, generation: u32) {
         self.files.retain(|((of, _), _), _| *of <= generation);
+        self.checkpoints.retain(|((of, _), _), _| *of <= generation);
     }
 
     /// The numbers of a shard's segments.
@@ -200,11 +269,6 @@ impl Disk {
         }
     }
 
-    /// Everything that lies on the disk.
-    pub(super) fn images(&self) -> impl Iterator<Item = &[u8]> {
-        self.files.values().map(|file| file.durable.as_slice())
-    }
-
     fn of_folder(&self, folder: Folder) -> impl Iterator<Item = &File> {
         let files = self.files.range((folder, 0)..=(folder, u64::MAX));
         files.map(|(_, file)| file)
@@ -213,6 +277,14 @@ impl Disk {
     fn of_folder_mut(&mut self, folder: Folder) -> impl Iterator<Item = &mut File> {
         let files = self.files.range_mut((folder, 0)..=(folder, u64::MAX));
         files.map(|(_, file)| file)
+    }
+
+    fn of_checkpoints_mut(
+        &mut self,
+        folder: Folder,
+    ) -> impl Iterator<Item = &mut (Checkpoint, Name)> {
+        let all = self.checkpoints.range_mut((folder, 0)..=(folder, u64::MAX));
+        all.map(|(_, checkpoint)| checkpoint)
     }
 
     fn file_mut(&mut self, file: FileId) -> &mut File {

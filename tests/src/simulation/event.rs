@@ -11,6 +11,17 @@ use super::administering::Administrative;
 use super::reconciling::{Reconciliation, TotalsTold};
 use super::words::{Ask, Held, LegB, Loss, Message, OutboundId, Said, Told, Way};
 
+/// What is next of a checkpoint. In one life of the switch; void in the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It is made.
+    Draft,
+    /// What was made before this segment gets its name.
+    Name { life: u64, segment: u64 },
+    /// The name is synced, what it takes the place of goes, and segments that it covers.
+    Keep { life: u64, segment: u64 },
+}
+
 /// What happens in the world.
 #[derive(Clone, Debug)]
 #[expect(
@@ -78,6 +89,11 @@ pub(super) enum Event {
         connection: u32,
         message: Said,
     },
+    /// The journal of a shard gets a checkpoint, by and by.
+    Checkpoint {
+        shard: u16,
+        stage: Stage,
+    },
     /// Of one life of the switch; void in the next.
     Inside {
         life: u64,
@@ -133,6 +149,7 @@ impl Event {
             | Self::Outage { .. }
             | Self::Shed(_)
             | Self::WallJump { .. }
+            | Self::Checkpoint { .. }
             | Self::Apply { .. } => true,
             Self::Bytes { way, .. } => matches!(way, Way::ToSwitch),
             Self::Purchase

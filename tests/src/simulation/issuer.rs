@@ -33,6 +33,8 @@ pub(super) struct Issuer {
     pub(super) ahead: Option<u32>,
     pub(super) completions_asked: u64,
     pub(super) complaint: Option<String>,
+    /// The purchase that it has just approved for the first time.
+    pub(super) began: Option<u32>,
     /// What it was told of totals, by day.
     reckoned: BTreeMap<SettlementDate, (Stan, TransmissionTime, Totals)>,
     /// What was wrong with that.
@@ -121,6 +123,7 @@ impl Issuer {
             return Replies::one(answer);
         }
         let declined = report.content.as_bytes().len() > fields_of(message.purchase).len();
+        self.began = (!declined).then_some(message.purchase);
         let effect = Effect {
             purchase: message.purchase,
             held: if declined { 0 } else { message.amount },
@@ -241,7 +244,9 @@ impl Issuer {
         }
         if random.permille(plan.wrong_stan) && !self.recent.is_empty() {
             let other = self.recent[random.below(self.recent.len() as u64) as usize];
-            replies.stray = Some(Said {
+            // A STAN comes round again: under the one of this request it would be no stray, but a
+            // second answer ahead of the first.
+            replies.stray = (other.expected != message.expected).then_some(Said {
                 expected: other.expected,
                 code: Some(ResponseCode::APPROVED),
                 amount: None,
@@ -289,6 +294,7 @@ impl Issuer {
             approved: answer.code != Some(ResponseCode::INSUFFICIENT_FUNDS),
             answer,
         };
+        self.began = effect.approved.then_some(message.purchase);
         self.accounts.insert(name_of(message), effect);
         answer
     }

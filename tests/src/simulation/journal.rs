@@ -8,13 +8,14 @@ use domain::time::WallTime;
 use persistence::batch::BLOCK;
 use persistence::identity::Identity;
 use persistence::recovery::{
-    Found, Place, Recovery, Refusal, SegmentEnd, Tail, Torn, judge_numbers,
+    Found, Place, Recovery, Refusal, SegmentEnd, Tail, Torn, judge_cover, judge_numbers,
+    read_header,
 };
 use persistence::segment_header::SegmentHeader;
 use persistence::sink::{BUFFERS, Class, Full, Sink};
 
 use super::Driver;
-use super::disk::{Disk, FileId, block, folder};
+use super::disk::{Checkpoint, Disk, FileId, block, folder};
 use super::plan::{Plan, Shape};
 use super::random::Random;
 
@@ -103,11 +104,18 @@ impl Start<'_> {
         let folder = folder(&self.identity);
         let numbers = self.disk.numbers(folder);
         judge_numbers(&numbers).map_err(Stop::Refused)?;
+        let checkpoint = self.disk.checkpoint(folder).cloned();
+        let covered = checkpoint.as_ref().map(|own| own.covered);
+        judge_cover(&numbers, covered.as_ref()).map_err(Stop::Refused)?;
         self.disk.sync_names(folder);
-        let mut judge = Recovery::new(self.identity, self.watermark);
+        let first = self.first_of(&numbers)?;
+        let files = (&self.identity, self.watermark);
+        let begun = begin(files, checkpoint.as_ref(), on_record);
+        let mut judge = begun.map_err(Stop::Refused)?;
         let mut last = None;
         let mut torn = None;
-        for number in &numbers {
+        let is_read = |number: &&u64| covered.is_none_or(|own| **number >= own.segment);
+        for number in numbers.iter().filter(is_read) {
             let file = (folder, *number);
             // What the last process wrote may be in a cache that the next loss of power empties.
             if self.driver != Driver::TrustsCache {
@@ -133,7 +141,7 @@ impl Start<'_> {
         let tail = judge.tail();
         let found = Found {
             journal: self.identity.journal,
-            first: judge.first_lsn(),
+            first: first.unwrap_or_else(|| judge.first_lsn()),
             last: Lsn(tail.next_lsn.0 - 1),
             torn,
         };
@@ -157,6 +165,17 @@ impl Start<'_> {
             waits_for_spare: false,
             put_off: 0,
         })
+    }
+
+    /// The first record that the files hold; of what a checkpoint covers the headers alone are
+    /// read.
+    fn first_of(&self, numbers: &[u64]) -> Result<Option<Lsn>, Stop> {
+        let Some(number) = numbers.first() else {
+            return Ok(None);
+        };
+        let bytes = self.disk.read((folder(&self.identity), *number));
+        let header = read_header(*number, &bytes).map_err(Stop::Refused)?;
+        Ok(Some(header.first_lsn))
     }
 
     /// J14: zeroes the torn tail.
@@ -250,6 +269,11 @@ impl Journal {
     /// Buffers never run out unnoticed: those that wait are bounded.
     pub(super) fn waiting(&self) -> (usize, usize) {
         (self.sink.waiting(), BUFFERS)
+    }
+
+    /// Whether it waits for something to write.
+    pub(super) fn is_resting(&self) -> bool {
+        self.stage == Stage::Resting
     }
 
     /// Whether a flush is being waited for.
@@ -403,6 +427,49 @@ impl Journal {
     const fn next_file(&self) -> FileId {
         (folder(&self.identity), self.header.number + 1)
     }
+}
+
+/// Where judging begins: behind the records of the checkpoint, if there is one.
+fn begin(
+    (identity, watermark): (&Identity, Option<Lsn>),
+    checkpoint: Option<&Checkpoint>,
+    on_record: &mut dyn FnMut(Lsn, &Record<'_>, Carriage),
+) -> Result<Recovery, Refusal> {
+    let Some(Checkpoint {
+        covered, images, ..
+    }) = checkpoint
+    else {
+        return Ok(Recovery::new(*identity, watermark));
+    };
+    covered.judge_identity(identity)?;
+    let mut judge = Recovery::new(covered.identity_of_files(), None);
+    let mut records = 0;
+    let mut counted = |lsn: Lsn, record: &Record<'_>, carriage: Carriage| {
+        records += 1;
+        on_record(lsn, record, carriage);
+    };
+    for image in images {
+        judge.segment(image.number, &image.bytes, Place::Checkpoint, &mut counted)?;
+    }
+    covered.judge_whole(images.len() as u64, records)?;
+    Ok(Recovery::behind(covered, watermark))
+}
+
+/// Reads what a start would read, up to where `segment` begins.
+pub(super) fn read_before(
+    disk: &Disk,
+    identity: &Identity,
+    segment: u64,
+    on_record: &mut dyn FnMut(Lsn, &Record<'_>, Carriage),
+) -> Result<Tail, Refusal> {
+    let folder = folder(identity);
+    let checkpoint = disk.checkpoint(folder);
+    let mut judge = begin((identity, None), checkpoint, on_record)?;
+    for number in checkpoint.map_or(1, |own| own.covered.segment)..segment {
+        let bytes = disk.read((folder, number));
+        judge.segment(number, &bytes, Place::Earlier, on_record)?;
+    }
+    Ok(judge.tail())
 }
 
 /// How long a sync takes, and whether that is too long for the process to wait.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ResponseCode;
-use domain::ids::TransactionId;
+use domain::ids::{Lsn, TransactionId};
 use domain::profile::{CompletionLimit, PartialApproval, Profile, SameContent};
 use domain::record::{
     AdviceOrigin, Advised, Carriage, OutcomeKind, Record, RefusalReason, SafResult,
@@ -15,11 +15,17 @@ use super::switches::Switches;
 use super::totals::Shadow;
 use super::words::{Ask, Asked, number_of};
 
+mod answers;
 mod exchanges;
+mod on_disk;
+mod order;
 mod totals;
 
+use on_disk::OnDisk;
+use order::Order;
 use totals::Found;
 
+pub(super) use answers::AnswerBook;
 pub(super) use exchanges::{DEADLINE_MS, ExchangeBook, Told, Waits};
 
 /// A rule and what was seen against it.
@@ -43,6 +49,10 @@ pub(super) struct Ledger {
     /// Answers may say on which day they settle.
     pub(super) names_days: bool,
     session: Option<Profile>,
+    on_disk: OnDisk,
+    /// Purchases that some issuer has approved.
+    pub(super) carried_out: BTreeSet<u32>,
+    pub(super) answers: AnswerBook,
     pub(super) exchanges: ExchangeBook,
     pub(super) replays: u64,
 }
@@ -72,6 +82,7 @@ struct Content {
 pub(super) struct Fold {
     purchase_of: BTreeMap<TransactionId, u32>,
     states: BTreeMap<u32, State>,
+    order: Order,
     /// By shard.
     totals: BTreeMap<u16, Shadow>,
     pub(super) tombstones: u64,
@@ -115,6 +126,7 @@ impl Fold {
 
     /// Takes a record that no shard's totals are about.
     pub(super) fn add_apart(&mut self, record: &Record<'_>) {
+        self.order.note(record);
         if let Record::Tombstone(tombstone) = record {
             self.tombstones += 1;
             let purchase = number_of(tombstone.key);
@@ -176,6 +188,27 @@ impl Fold {
         }
     }
 
+    /// The purchase that a record is about.
+    fn purchase(&self, record: &Record<'_>) -> Option<u32> {
+        match record {
+            Record::Tombstone(tombstone) => Some(number_of(tombstone.key)),
+            Record::Intent(intent) => Some(number_of(intent.facts.key)),
+            Record::Advised(advised) => Some(number_of(advised.facts.key)),
+            Record::Refused(refused) => Some(number_of(refused.facts.key)),
+            _ => self.purchase_of.get(&record.transaction()).copied(),
+        }
+    }
+
+    /// Owed reversals and advices that have not ended.
+    pub(super) fn owed_now(&self) -> u64 {
+        let states = self.states.values();
+        let open = states.map(|state| {
+            u64::from(state.owed.saturating_sub(state.done))
+                + u64::from(state.advised.saturating_sub(state.told_issuer))
+        });
+        open.sum()
+    }
+
     fn state(&self, purchase: u32) -> State {
         self.states.get(&purchase).cloned().unwrap_or_default()
     }
@@ -187,18 +220,13 @@ impl Fold {
 
     /// Whether nothing of this purchase can stay with an issuer, by the journal.
     fn is_taken_back(&self, purchase: u32, stays: u64) -> bool {
-        let state = self.state(purchase);
-        // A reversal in part of what was approved in part may change nothing.
-        let is_less = state.is_approved && state.left <= stays;
-        let moved_nothing = !state.is_approved && state.intents == state.closed;
-        state.buried || state.owed > 0 || is_less || moved_nothing
+        self.state(purchase).is_taken_back(stays)
     }
 
     /// Whether an acknowledged advice of this purchase is owed to its issuer, or was, or people
     /// have it, or its reversal came before it.
     fn is_advised(&self, purchase: u32) -> bool {
-        let state = self.state(purchase);
-        state.advised > 0 || state.left_to_people || state.buried
+        self.state(purchase).is_advised()
     }
 
     /// Whether nothing that an issuer has to hear before a reversal is under way.
@@ -253,6 +281,17 @@ impl Fold {
 }
 
 impl State {
+    fn is_taken_back(&self, stays: u64) -> bool {
+        // A reversal in part of what was approved in part may change nothing.
+        let is_less = self.is_approved && self.left <= stays;
+        let moved_nothing = !self.is_approved && self.intents == self.closed;
+        self.buried || self.owed > 0 || is_less || moved_nothing
+    }
+
+    fn is_advised(&self) -> bool {
+        self.advised > 0 || self.left_to_people || self.buried
+    }
+
     fn add(&mut self, record: &Record<'_>) {
         match record {
             Record::Intent(_) => self.intents += 1,
@@ -323,9 +362,20 @@ impl Ledger {
         }
     }
 
-    pub(super) fn journaled(&mut self, shard: u16, record: &Record<'_>) -> Result<(), Broken> {
+    pub(super) fn journaled(
+        &mut self,
+        (shard, lsn): (u16, Lsn),
+        record: &Record<'_>,
+    ) -> Result<(), Broken> {
         self.journal.check_id(record)?;
+        let purchase = self.journal.purchase(record);
+        let before = purchase.map(|purchase| self.journal.state(purchase));
         self.journal.add(shard, record, Carriage::Fresh);
+        if let (Some(purchase), Some(before)) = (purchase, before) {
+            let states = (before, self.journal.state(purchase));
+            self.on_disk.appended((shard, lsn), purchase, states);
+            self.note_owed(purchase, record);
+        }
         self.journal.totals[&shard].broken()?;
         match record {
             Record::Advised(advised) => self.check_completion(advised),
@@ -456,6 +506,7 @@ impl Ledger {
         stored: bool,
     ) -> Result<(), Broken> {
         let purchase = ask.of.number;
+        self.rests_on_disk(ask, answer, stored)?;
         if let Asked::Reversal { stays, .. } = ask.what {
             let not_found = answer.code == ResponseCode::ORIGINAL_NOT_FOUND;
             if answer.code.is_approval() || not_found {
@@ -466,6 +517,12 @@ impl Ledger {
         }
         if ask.of.is_advice() {
             return self.acknowledges(ask, answer.code);
+        }
+        //= docs/rules.md#D-07
+        let in_flight = answer.code == ResponseCode::IN_PROGRESS;
+        if in_flight && (!self.rejects() || self.told.contains_key(&purchase)) {
+            let what = format!("purchase {purchase} is told to be in flight");
+            return Err(("D-07", what));
         }
         if answer.code.is_approval() {
             self.check_approval(ask, answer)?;
@@ -572,8 +629,11 @@ impl Ledger {
     /// After a crash: what was told must have survived.
     pub(super) fn survived(&mut self, fold: Fold) -> Result<(), Broken> {
         self.journal = fold;
+        self.journal.found_order();
         // Nothing of those outlives a restart.
         self.exchanges = ExchangeBook::default();
+        self.answers.close();
+        self.on_disk = OnDisk::default();
         self.totals_survived()?;
         let lost = self
             .approved

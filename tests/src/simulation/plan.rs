@@ -105,6 +105,8 @@ pub(super) struct Plan {
     pub(super) shards: u16,
     /// Starts that find another number of shards configured.
     pub(super) deals_anew: u64,
+    /// Times at which the journal of a shard gets a checkpoint.
+    pub(super) checkpoints: u64,
     pub(super) breaker_percent: u8,
 }
 
@@ -277,6 +279,7 @@ impl Plan {
             shape: Shape::draw(random),
             shards: random.between(1, 4) as u16,
             deals_anew: 0,
+            checkpoints: 0,
             breaker_percent: random.between(20, 101) as u8,
             bounds: Bounds::draw(random),
             purchases: random.between(20, 70),
@@ -341,6 +344,12 @@ impl Plan {
         }
     }
 
+    pub(super) fn draw_checkpoints(&mut self, random: &mut Random) {
+        if random.permille(600) {
+            self.checkpoints = random.between(2, 30);
+        }
+    }
+
     /// Where messages are no bytes: what those of this class look like is held by other tests.
     pub(super) fn draw_administering(&mut self, random: &mut Random) {
         let draws = self.lines.is_none() && random.permille(700);
@@ -396,6 +405,7 @@ impl Plan {
             shed: 0,
             shape: self.shape,
             shards: self.shards,
+            checkpoints: 0,
             deals_anew: 0,
             breaker_percent: self.breaker_percent,
             power: 0,
@@ -416,16 +426,22 @@ impl Plan {
             twins: 0,
             stops: 0,
             crash_at: None,
-            reports: Reports {
-                floor: self.reports.floor,
-                ..Reports::default()
-            },
+            reports: self.reports.calm(),
             days: self.days.map(Days::calm),
             switches: self.switches,
             administering: self.administering.map(Administering::calm),
             references: self.references.map(|_| 0),
             lines: self.lines.map(Lines::calm),
         };
+    }
+}
+
+impl Reports {
+    fn calm(self) -> Self {
+        Self {
+            floor: self.floor,
+            ..Self::default()
+        }
     }
 }
 

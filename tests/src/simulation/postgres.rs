@@ -6,6 +6,7 @@ use domain::ids::Lsn;
 use persistence::batch;
 use persistence::identity::{Identity, JournalUuid};
 use persistence::recovery::{Found, Watermark, judge_watermark};
+use persistence::segment_header::SegmentHeader;
 
 use super::Driver;
 use super::disk::{Disk, block, folder};
@@ -101,8 +102,12 @@ impl Table {
         journal: &Source,
     ) -> Result<(), Broken> {
         let mut applier = Applier::default();
-        applier.seek(0, disk, journal);
-        let mut rows = Vec::new();
+        // What was retired is held against what was written then.
+        let gone = first_on(disk, journal)
+            .saturating_sub(1)
+            .min(self.watermark);
+        applier.seek(gone, disk, journal);
+        let mut rows = self.rows[..gone as usize].to_vec();
         while (rows.len() as u64) < self.watermark {
             let before = rows.len();
             applier.read(driver, (disk, journal), self.watermark);
@@ -203,6 +208,12 @@ impl Applier {
             if number > newest {
                 return;
             }
+            let oldest = disk.numbers(folder).first().copied().unwrap_or(number);
+            if number < oldest {
+                // It was retired: all of it had been copied.
+                self.cursor = Some((oldest, 1));
+                continue;
+            }
             let bytes = disk.read((folder, number));
             let rest = bytes.get(block(at as u64)..).unwrap_or_default();
             let Some((header, found)) = batch::open(journal.identity.journal, rest) else {
@@ -237,6 +248,17 @@ impl Applier {
             self.cursor = Some((number, at + blocks as usize));
         }
     }
+}
+
+/// The first record that the files hold.
+fn first_on(disk: &Disk, journal: &Source) -> u64 {
+    let folder = folder(&journal.identity);
+    let first = disk.numbers(folder).first().copied();
+    let header = first.and_then(|number| {
+        let bytes = disk.read((folder, number));
+        SegmentHeader::decode(&bytes).ok()
+    });
+    header.map_or(1, |header| header.first_lsn.0)
 }
 
 /// What makes a record of a transaction one of its kind.

@@ -6,15 +6,17 @@ use persistence::identity::Identity;
 use super::disk::{Disk, FileId, folder};
 use super::random::Random;
 
-/// A byte whose damage a start must refuse: in an earlier segment, in the header of the last one,
-/// or in a batch that a later one follows.
+/// A byte whose damage a start must refuse, in a segment that it reads: in an earlier one, in the
+/// header of the last one, or in a batch that a later one follows.
 pub(super) fn convicted(
     disk: &Disk,
     identity: &Identity,
     random: &mut Random,
 ) -> Option<(FileId, usize)> {
     let folder = folder(identity);
-    let numbers = disk.numbers(folder);
+    let mut numbers = disk.numbers(folder);
+    let covered = disk.checkpoint(folder).map(|own| own.covered.segment);
+    numbers.retain(|number| covered.is_none_or(|covered| *number >= covered));
     let last = *numbers.last()?;
     let number = numbers[random.below(numbers.len() as u64) as usize];
     let file = (folder, number);

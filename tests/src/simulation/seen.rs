@@ -95,6 +95,8 @@ seen! {
     completions_ahead,
     /// Completions that waited for the advice of what they complete.
     completions_behind,
+    /// Reversals of completions that waited for something else about the same original.
+    undone_behind,
     /// Completion requests that reached an issuer.
     completions_asked,
     /// Approvals in place of issuers.
@@ -155,4 +157,8 @@ seen! {
     dealt_too_small,
     /// Records that were carried over.
     carried,
+    /// Checkpoints that were made.
+    checkpoints,
+    /// Segments that went behind them.
+    retired,
 }

@@ -4,6 +4,7 @@
 mod act;
 mod administering;
 mod advising;
+mod checkpointing;
 mod importing;
 mod issuing;
 mod locating;
@@ -37,7 +38,9 @@ use super::plan::Plan;
 use super::postgres::Source;
 use super::random::Random;
 use super::seen::Seen;
-use super::words::{Ask, Asked, Event, Held, Inside, MS, Message, OutboundId, Purpose, Said, WALL};
+use super::words::{
+    Ask, Asked, Came, Event, Held, Inside, MS, Message, OutboundId, Purpose, Said, WALL,
+};
 
 use act::tell_acquirer;
 use administering::Administering;
@@ -99,7 +102,7 @@ pub(super) struct Shard {
 #[derive(Debug)]
 struct Waiting {
     ask: Ask,
-    session: u16,
+    session: Came,
     bytes: Vec<u8>,
 }
 
@@ -181,7 +184,10 @@ impl Shard {
             self.counts.mesh_full += 1;
             return tell_acquirer(ask, bytes, &answer, around);
         }
-        let session = self.id;
+        let session = Came {
+            session: self.id,
+            serial: around.ledger.answers.taken(ask, owner, around.now),
+        };
         let message = Message::Ask {
             session,
             ask,
@@ -269,6 +275,7 @@ impl Shard {
             Step::Durable(lsn) => {
                 self.flushes += 1;
                 self.journal.is_stalled = false;
+                around.ledger.durable(self.id, lsn);
                 self.give(Input::Durable { lsn }, around)?;
             }
         }
@@ -279,6 +286,9 @@ impl Shard {
     }
 
     fn await_disk(&mut self, delay: u64, around: &mut Around<'_>) {
+        if !self.journal.is_resting() {
+            around.ledger.answers.disk_keeps(self.id, around.now, delay);
+        }
         self.later(delay, Inside::Disk, around);
         if self.journal.is_syncing() {
             if delay > FLUSH_SLOW {
@@ -334,6 +344,11 @@ impl Shard {
             && self.administering.is_idle()
             && self.locating.is_idle()
             && self.journal.durable() == self.journal.last()
+    }
+
+    /// Reversals and advices that it owes to issuers.
+    pub(super) fn owed_count(&self) -> u64 {
+        self.engine.counts().saf as u64
     }
 
     /// The journal as an applier reads it.
@@ -483,6 +498,7 @@ impl Shard {
             self.give(Input::Shed(shed), around)?;
         }
         self.write_book(around)?;
+        around.ledger.check_turn()?;
         self.compare_totals(around)?;
         self.begin_disk(around);
         Ok(())
@@ -571,9 +587,7 @@ impl Shard {
                 Ok(())
             }
             Message::AskOlder { .. } | Message::Older { .. } => self.older(message, around),
-            Message::Original { handle, original } => {
-                self.give(Input::Original { handle, original }, around)
-            }
+            Message::Original { handle, original } => self.take_original(handle, original, around),
             Message::Send {
                 id,
                 link,

@@ -23,7 +23,7 @@ use transaction::{Handle, OlderQuery, OwedId};
 
 use super::administering::Administrative;
 pub(super) use super::content::{Content, Loss, Way};
-pub(super) use super::event::{Alarm, Event, Inside};
+pub(super) use super::event::{Alarm, Event, Inside, Stage};
 use super::reconciling::{BookMessage, Reckoned};
 use super::switch::Located;
 
@@ -176,10 +176,20 @@ pub(super) struct Said {
     pub(super) verdict: Option<Verdict>,
 }
 
+/// Where a message came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    /// The shard of the session.
+    pub(super) session: u16,
+    /// Its number among those that wait for an answer.
+    pub(super) serial: u32,
+}
+
 /// An answer on its way out.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) ask: Ask,
+    pub(super) came: Came,
     pub(super) code: ResponseCode,
     pub(super) authorisation: AuthorisationId,
     pub(super) amount: Option<Amount>,
@@ -195,7 +205,7 @@ pub(super) struct Held {
 pub(super) enum Message {
     /// To the owner of its slot.
     Ask {
-        session: u16,
+        session: Came,
         ask: Ask,
         bytes: Vec<u8>,
     },
@@ -282,7 +292,7 @@ pub(super) enum Message {
     },
     /// To who knows its original, or back to where DE90 leads.
     Reverse {
-        session: u16,
+        session: Came,
         ask: Ask,
         bytes: Vec<u8>,
         located: Located,
@@ -599,6 +609,7 @@ impl Ask {
             token: (!vague).then_some(facts.account.token),
             amount: kes(amount),
             replacement: stays.map(kes),
+            reason: None,
             profile,
             answered: ReversalAnswer::WhenOwed,
         })

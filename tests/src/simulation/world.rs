@@ -1,8 +1,7 @@
 //! The world: one clock, one queue of events, and everybody in it.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use domain::ids::{LinkId, Lsn, NodeId, ShardId};
 use persistence::identity::{Identity, JournalUuid};
@@ -29,9 +28,11 @@ use super::{Driver, Extent, Report, Violation};
 
 mod administering;
 mod carry;
+mod checkpoints;
 mod close;
 mod days;
 mod importing;
+mod step;
 mod streams;
 
 use importing::Sealed;
@@ -96,6 +97,9 @@ const ADMINISTERING: u64 = 0x0600;
 /// The same of references.
 const REFERENCES: u64 = 0xDE37;
 
+/// The same of checkpoints.
+const CHECKPOINTS: u64 = 0xC4EC;
+
 /// Calm has this long to settle everything.
 const CALM_MS: u64 = 1_200_000;
 
@@ -114,34 +118,7 @@ fn identity(generation: u32, shard: u16, shards: u16) -> Identity {
 impl World {
     pub(super) fn new(seed: u64, driver: Driver, focus: Option<Focus>, extent: Extent) -> Self {
         let mut random = Random::new(seed);
-        let mut plan = Plan::draw(&mut random);
-        if let Some(focus) = focus {
-            plan.focus(focus);
-        }
-        if focus.is_none() && extent >= Extent::Advices {
-            plan.draw_advices(&mut Random::new(!seed));
-            plan.draw_owed_first(seed);
-        }
-        if focus.is_none() && extent >= Extent::Days {
-            plan.draw_days(&mut Random::new(seed.rotate_left(32) ^ DAYS));
-        }
-        if focus.is_none() && extent >= Extent::Shards {
-            plan.draw_shards(&mut Random::new(seed.rotate_left(32) ^ SHARDS));
-        }
-        if focus.is_none() && extent >= Extent::Switches {
-            plan.switches = Switches::draw(&mut Random::new(seed.rotate_left(16) ^ DAYS));
-        }
-        if focus.is_none() && extent >= Extent::Administrative {
-            plan.draw_administering(&mut Random::new(seed.rotate_left(16) ^ ADMINISTERING));
-        }
-        if focus.is_none() && extent >= Extent::References {
-            plan.draw_references(&mut Random::new(seed.rotate_left(16) ^ REFERENCES));
-        }
-        if driver == Driver::KeepsHalfFrames {
-            plan.administering = None;
-            plan.link_flaps = 60;
-            plan.lines = Some(Lines::in_pieces(&mut random));
-        }
+        let plan = Self::plan(seed, driver, (focus, extent), &mut random);
         let issuers = usize::from(ISSUERS);
         let (shards, switches) = (plan.shards, plan.switches);
         let mut world = Self {
@@ -181,6 +158,47 @@ impl World {
         };
         world.schedule_faults();
         world
+    }
+
+    /// Which faults there are: each part of the world draws them from a source of its own.
+    fn plan(
+        seed: u64,
+        driver: Driver,
+        (focus, extent): (Option<Focus>, Extent),
+        random: &mut Random,
+    ) -> Plan {
+        let mut plan = Plan::draw(random);
+        if let Some(focus) = focus {
+            plan.focus(focus);
+        }
+        if focus.is_none() && extent >= Extent::Advices {
+            plan.draw_advices(&mut Random::new(!seed));
+            plan.draw_owed_first(seed);
+        }
+        if focus.is_none() && extent >= Extent::Days {
+            plan.draw_days(&mut Random::new(seed.rotate_left(32) ^ DAYS));
+        }
+        if focus.is_none() && extent >= Extent::Shards {
+            plan.draw_shards(&mut Random::new(seed.rotate_left(32) ^ SHARDS));
+        }
+        if focus.is_none() && extent >= Extent::Switches {
+            plan.switches = Switches::draw(&mut Random::new(seed.rotate_left(16) ^ DAYS));
+        }
+        if focus.is_none() && extent >= Extent::Administrative {
+            plan.draw_administering(&mut Random::new(seed.rotate_left(16) ^ ADMINISTERING));
+        }
+        if focus.is_none() && extent >= Extent::References {
+            plan.draw_references(&mut Random::new(seed.rotate_left(16) ^ REFERENCES));
+        }
+        if focus.is_none() && extent >= Extent::Checkpoints {
+            plan.draw_checkpoints(&mut Random::new(seed.rotate_left(16) ^ CHECKPOINTS));
+        }
+        if driver == Driver::KeepsHalfFrames {
+            plan.administering = None;
+            plan.link_flaps = 60;
+            plan.lines = Some(Lines::in_pieces(random));
+        }
+        plan
     }
 
     pub(super) fn run(mut self) -> Result<Report, Violation> {
@@ -245,6 +263,7 @@ impl World {
         }
         self.schedule_days(end);
         self.schedule_administering(end);
+        self.schedule_checkpoints(end);
         self.later(end, Event::Calm);
     }
 
@@ -281,13 +300,13 @@ impl World {
                     self.happen(event)?;
                 }
             }
-            for shard in &self.shards {
-                shard.check_bounds(&self.plan)?;
-            }
+            self.check_step()?;
             if self.is_calm && self.is_settled() {
                 return self.close();
             }
-            if self.now > self.calm_since.saturating_add(CALM_MS * MS) {
+            // Where nothing is to come, nothing settles any more.
+            let is_over = timer.is_none() && event_at.is_none();
+            if is_over || self.now > self.calm_since.saturating_add(CALM_MS * MS) {
                 return Err(("L2", self.unsettled()));
             }
         }
@@ -372,6 +391,7 @@ impl World {
                 connection,
                 message,
             } => return self.say((link, connection), message),
+            Event::Checkpoint { shard, stage } => self.of_checkpoints(shard, stage),
             Event::Inside { life, shard, event } if life == self.life => {
                 return self.in_shard(shard, |shard, around| shard.inside(event, around));
             }
@@ -417,6 +437,7 @@ impl World {
 
     fn stop(&mut self, for_ms: u64) {
         self.counts.stops += 1;
+        self.ledger.answers.process_stops(self.now, for_ms * MS);
         self.stopped_until = self.now + for_ms * MS;
     }
 
@@ -443,6 +464,7 @@ impl World {
             self.counts.put_off += shard.journal.put_off;
         }
         self.in_mesh = 0;
+        self.ledger.answers.close();
         for wire in &mut self.wires {
             wire.lose(Loss::IssuerEnds);
         }
@@ -471,7 +493,7 @@ impl World {
             return Ok(());
         }
         let mut events = Vec::new();
-        let (mut fold, mut past) = (self.forgotten.clone(), Past::default());
+        let (mut fold, mut past) = (self.left_out(), Past::default());
         let mut asks = Vec::new();
         let mut shards = Vec::new();
         for shard in 0..self.plan.shards {
@@ -482,6 +504,7 @@ impl World {
                 life: self.life,
                 identity: self.identity(shard),
                 watermark: (!away).then_some(Lsn(watermark)),
+                behind: self.left_behind(),
                 cut_short,
             };
             let (read, around) = ((&mut fold, &mut past), &mut self.around(&mut events));
@@ -507,6 +530,7 @@ impl World {
             shard.check_past(&past, around)
         })?;
         self.in_each(Shard::close_open)?;
+        self.ledger.check_closed()?;
         self.claim_strange();
         for link in (0..LINKS).map(LinkId) {
             if self.wires[usize::from(link.0)].up {
@@ -582,7 +606,8 @@ impl World {
     }
 
     fn apply_later(&mut self) {
-        if !self.shards.is_empty() {
+        let stops = self.driver == Driver::StopsApplying && self.life > 1;
+        if !self.shards.is_empty() && !stops {
             let life = self.life;
             let pause = self.random.between(5, 200) * MS;
             self.later(pause, Event::Apply { life });

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::ids::Lsn;
+use njia_tests::e2e::away_from_midnight;
 use persistence::applier::{migrate, migrate_to};
 use tokio_postgres::Client;
 
@@ -57,6 +58,7 @@ async fn events_lie_in_the_table_of_their_day() {
 
 /// An applier drops the days whose time is over, and rows that come for them later still land.
 async fn old_days_are_dropped_and_late_records_of_them_still_land() {
+    away_from_midnight();
     let cluster = migrated().await;
     let client = connect(&cluster).await;
     run(
@@ -103,6 +105,7 @@ async fn old_days_are_dropped_and_late_records_of_them_still_land() {
 
 /// Nobody has made tables for a while: rows go to the default one, and it heals by itself.
 async fn a_day_without_a_table_stops_nothing_and_the_next_one_has_one() {
+    away_from_midnight();
     let cluster = migrated().await;
     let client = connect(&cluster).await;
     let day = |days: u8| {
@@ -186,6 +189,7 @@ async fn a_role_that_may_not_drop_tables_goes_on_writing() {
 
 /// A report holds every table while new ones are due.
 async fn a_long_report_holds_up_the_tables_and_no_batch() {
+    away_from_midnight();
     let cluster = migrated().await;
     let client = connect(&cluster).await;
     run(
@@ -206,6 +210,7 @@ async fn a_long_report_holds_up_the_tables_and_no_batch() {
 }
 
 async fn an_upgrade_keeps_every_row_and_goes_on_where_it_was() {
+    away_from_midnight();
     let cluster = njia_tests::postgres::Cluster::start().unwrap();
     let server = settings(cluster.url(), 0).server;
     assert_eq!(migrate_to(&server, 3).await.unwrap(), MIGRATIONS[..3]);

@@ -72,6 +72,7 @@ async fn fault_037_neighbours_and_a_whole_run() {
     check(&[(2, "22021"), (3, "22021"), (250, "22P02"), (251, "22003")]).await;
 }
 
+//= docs/rules.md#J-07
 async fn fault_037_every_position_of_a_batch() {
     let cluster = migrated().await;
     let client = connect(&cluster).await;

@@ -23,7 +23,7 @@ pub const SCHEMA: &str = "njia_test";
 /// Those of an empty server.
 pub const MIGRATIONS: [i32; 4] = [1, 2, 3, 4];
 /// No condition of these tests takes longer on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 tokio::task_local! {
     /// How the appliers of the running test bring their rows in.

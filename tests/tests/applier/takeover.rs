@@ -42,6 +42,8 @@ async fn fault_035_many_take_overs_in_mid_batch_make_no_doubles() {
         running.push(applier);
     }
     let last = running.pop().unwrap();
+    // Whoever had written all before the next one came finds out now.
+    log.append(workload.take(1200));
     for loser in running {
         let error = loser.ended().await;
         assert!(matches!(error, ApplierError::Superseded { .. }), "{error}");

@@ -10,7 +10,10 @@ use domain::ids::{
 };
 use domain::network::SettlementDate;
 use domain::pan::{Account, PanToken, SealedPan};
-use domain::reconciliation::{BusinessDay, DayTotals, Party, Totals};
+use domain::reconciliation::{
+    BusinessDay, DayTotals, Differences, Effect, Kind, Party, Reconciled, ReconciliationDone,
+    ReconciliationOwed, Totals, Verdict,
+};
 use domain::record::{
     Acknowledged, AdviceOrigin, Advised, Intent, LateResponse, Operated, Operation, Operator,
     Outcome, OutcomeKind, OwedKind, Reason, Record, RefusalReason, Refused, ReversalCause, SafDone,
@@ -116,6 +119,10 @@ impl Workload {
     }
 
     fn approve(&mut self, facts: Facts) -> (TransactionId, Vec<Vec<u8>>) {
+        self.answer(facts, b"00")
+    }
+
+    fn answer(&mut self, facts: Facts, code: &[u8]) -> (TransactionId, Vec<Vec<u8>>) {
         let transaction = self.transaction(facts.slot);
         let admitted = self.now();
         let leg = self.leg();
@@ -127,7 +134,7 @@ impl Workload {
         };
         let records = [
             Record::Intent(intent),
-            self.outcome(transaction, OutcomeKind::Answered, b"00"),
+            self.outcome(transaction, OutcomeKind::Answered, code),
         ];
         (
             transaction,
@@ -459,6 +466,7 @@ impl Workload {
             cause,
             key: DuplicateKey::default(),
             replacement,
+            reason: None,
         })
     }
 
@@ -547,6 +555,66 @@ impl Workload {
             records.push(self.encode(&operated));
         }
         (transaction, records)
+    }
+
+    /// A request, what its issuer answered, and what it answered then.
+    pub fn answered_twice(&mut self, first: &[u8], then: &[u8]) -> (TransactionId, Vec<Vec<u8>>) {
+        let (_, facts) = self.facts();
+        let (transaction, mut records) = self.answer(facts, first);
+        let late = Record::LateResponse(LateResponse {
+            transaction,
+            received: self.now(),
+            issuer: IssuerId(1),
+            code: ResponseCode::read(then).unwrap(),
+        });
+        records.push(self.encode(&late));
+        (transaction, records)
+    }
+
+    /// An acquirer's totals that are not ours, and two of ours of which an issuer says so, and
+    /// which another one does not take.
+    pub fn out_of_balance(&mut self) -> ([TransactionId; 3], Vec<Vec<u8>>) {
+        let ids = [7, 8, 9].map(|slot| self.transaction(Slot(slot)));
+        let (date, currency) = (SettlementDate::from_days(20_000), Currency::KES);
+        let mut ours = Totals::default();
+        ours.count(Kind::Debit, Effect::Approval, 1_500);
+        let reconciled = Record::Reconciled(Reconciled {
+            transaction: ids[0],
+            decided: self.now(),
+            party: Party::Acquirer(AcquirerId(0)),
+            date,
+            currency,
+            stan: Stan::new(42).unwrap(),
+            transmitted: TransmissionTime::from_number(601_120_000),
+            verdict: Verdict::OutOfBalance,
+            differs: Differences(1 << (88 - 66)),
+            ours,
+        });
+        let mut records = vec![self.encode(&reconciled)];
+        for (transaction, result, verdict) in [
+            (ids[1], SafResult::Acknowledged, Verdict::OutOfBalance),
+            (ids[2], SafResult::Refused, Verdict::Unknown),
+        ] {
+            let owed = Record::ReconciliationOwed(ReconciliationOwed {
+                transaction,
+                decided: self.now(),
+                issuer: IssuerId(1),
+                date,
+                currency,
+                stan: Stan::new(43).unwrap(),
+                ours,
+            });
+            let done = Record::ReconciliationDone(ReconciliationDone {
+                transaction,
+                decided: self.now(),
+                result,
+                verdict,
+                attempts: 3,
+            });
+            records.push(self.encode(&owed));
+            records.push(self.encode(&done));
+        }
+        (ids, records)
     }
 
     fn late(&mut self, transaction: TransactionId) -> Record<'static> {

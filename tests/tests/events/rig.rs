@@ -26,7 +26,7 @@ use crate::log::Log;
 pub const TOPIC: &str = "njia.events";
 pub const PARTITIONS: i32 = 4;
 /// No condition of these tests takes longer on a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Three brokers and a topic.
 pub struct Cluster(pub MockCluster<'static, DefaultProducerContext>);

@@ -134,6 +134,7 @@ fn a_receiver_outside_has_everything_that_a_switch_has_written_across_a_kill() {
     await_metric(&node, "njia_events_published_total", |events| {
         events > 500.0
     });
+    await_metric(&node, "njia_events_watermark", |lsn| lsn > 0.0);
     node.kill().unwrap();
     load.abandon().unwrap();
     assert!(!watermarks(&state.join("journal")).unwrap().is_empty());

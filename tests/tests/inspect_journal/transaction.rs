@@ -8,7 +8,7 @@ use std::time::Duration;
 use njia_tests::e2e::desk::{answered, with_field};
 use njia_tests::e2e::scene::{ALONE, SHORT, Scene, asked};
 use njia_tests::e2e::session::purchase;
-use njia_tests::e2e::{Build, alone, eventually};
+use njia_tests::e2e::{Build, alone, away_from_midnight, eventually};
 use njia_tests::postgres::{Cluster, Stop};
 use serde_json::Value;
 
@@ -77,6 +77,7 @@ fn check_late(found: &Value) {
 #[test]
 fn a_life_is_told_from_the_journal_alone() {
     let _machine = alone();
+    away_from_midnight();
     let (scene, mut link) = Scene::open("inspect-life", &[ALONE, SHORT]);
     lived(&scene, &mut link);
     let dir = scene.node.journal().to_owned();
@@ -187,7 +188,7 @@ fn a_life_is_told_from_postgres_and_what_is_newer_from_the_journal() {
         lag == 0.0 && scene.metric("njia_applier_rows_total", &["inserted"]) >= 8.0
     };
     assert!(
-        eventually(Duration::from_secs(30), copied),
+        eventually(Duration::from_secs(60), copied),
         "{}",
         scene.node.log()
     );

@@ -197,6 +197,7 @@ fn told(engine: &Engine, index: u32, own: &crate::transaction::Transaction) -> S
             );
             let rest = (
                 entry.replacement,
+                entry.reason,
                 entry.decided,
                 entry.found,
                 entry.attempts,
@@ -268,6 +269,80 @@ proptest! {
             }
         }
     }
+}
+
+/// What a checkpoint behind `journal` holds, but for what `is_left_out`.
+fn checkpoint(
+    journal: &[(Record<'static>, Carriage)],
+    rig: &Rig,
+    is_left_out: impl Fn(&Record<'_>) -> bool,
+) -> Vec<(Record<'static>, Carriage)> {
+    let mut engines = folded(&vec![journal.to_vec()], rig);
+    let engine = &mut engines[0];
+    let mut held = Vec::new();
+    for (record, _) in journal {
+        if let Some(carriage) = engine.carriage(record)
+            && !is_left_out(record)
+        {
+            held.push((*record, carriage));
+        }
+    }
+    let book = engine.book_records().into_iter();
+    held.extend(book.map(|record| (record, Carriage::Carried)));
+    held
+}
+
+fn fresh(journal: &[Record<'static>]) -> Vec<(Record<'static>, Carriage)> {
+    let fresh = journal.iter().map(|record| (*record, Carriage::Fresh));
+    fresh.collect()
+}
+
+proptest! {
+    #[test]
+    fn checkpoints_before_any_records_stand_for_all_that_was_before(
+        steps in proptest::collection::vec(step(), 1..80),
+        cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 1..4),
+    ) {
+        let mut rig = Rig::with(kept(), Auto::Flush);
+        rig.restart(0).unwrap();
+        for (frame, step) in (1_000..).zip(steps) {
+            play(&mut rig, frame, step);
+        }
+        let whole = fresh(&rig.journal);
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(whole.len())).collect();
+        cuts.sort_unstable();
+        let (mut journal, mut at) = (Vec::new(), 0);
+        for cut in cuts {
+            journal.extend_from_slice(&whole[at..cut]);
+            journal = checkpoint(&journal, &rig, |_| false);
+            at = cut;
+        }
+        journal.extend_from_slice(&whole[at..]);
+        let expected = folded(&vec![whole], &rig);
+        let mut found = folded(&vec![journal], &rig);
+        prop_assert_eq!(known(&found), known(&expected));
+        prop_assert_eq!(sums(&found), sums(&expected));
+        found[0].recovered(rig.now).unwrap();
+        found[0].check_invariants();
+    }
+}
+
+/// The null control of the one above.
+#[test]
+fn a_checkpoint_without_what_is_owed_is_told_apart() {
+    let mut rig = Rig::with(kept(), Auto::Flush);
+    rig.restart(0).unwrap();
+    rig.request(1, 10);
+    rig.respond(approval());
+    rig.reverse(1, 11);
+    let whole = fresh(&rig.journal);
+    let is_owed = |record: &Record<'_>| matches!(record, Record::SafOwed(_));
+    assert!(whole.iter().any(|(record, _)| is_owed(record)));
+    let expected = known(&folded(&vec![whole.clone()], &rig));
+    let good = checkpoint(&whole, &rig, |_| false);
+    assert_eq!(known(&folded(&vec![good], &rig)), expected);
+    let bad = checkpoint(&whole, &rig, is_owed);
+    assert_ne!(known(&folded(&vec![bad], &rig)), expected);
 }
 
 #[test]

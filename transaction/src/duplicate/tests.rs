@@ -56,6 +56,7 @@ fn sends(rig: &Rig) -> usize {
         .count()
 }
 
+//= docs/rules.md#D-04
 #[test]
 fn d01_a_repeat_that_was_never_seen_is_the_original() {
     let mut rig = Rig::new(Auto::Flush);
@@ -74,6 +75,7 @@ fn d01_another_class_is_another_request() {
     assert_eq!(sends(&rig), 2);
 }
 
+//= docs/rules.md#V-03
 #[test]
 fn d02_an_original_after_its_reversal_is_not_forwarded() {
     let mut rig = Rig::new(Auto::Flush);
@@ -100,6 +102,7 @@ fn d02_waits_until_the_tombstone_is_durable() {
     assert_eq!((rig.told(20), rig.told(10)), (APPROVED, DUPLICATE));
 }
 
+//= docs/rules.md#D-03
 #[test]
 fn d03_other_content_is_refused_in_every_state() {
     for transmission in [Transmission::First, Transmission::Repeat] {
@@ -144,6 +147,7 @@ fn d04_the_answer_follows_the_profile() {
     assert_eq!(rig.told(11), Some(code(b"12")));
 }
 
+//= docs/rules.md#D-01
 #[test]
 fn d05_a_repeat_gets_the_stored_answer() {
     let mut rig = finished(settings());
@@ -172,6 +176,8 @@ fn d06_a_duplicate_is_taken_for_a_repeat_or_rejected() {
     assert_eq!((rig.told(11), sends(&rig)), (DUPLICATE, 1));
 }
 
+//= docs/rules.md#T-11
+//= docs/rules.md#D-02
 #[test]
 fn d07_a_repeat_waits_for_the_one_answer() {
     for profile in [Profile::PLAIN, REJECTING] {
@@ -185,6 +191,7 @@ fn d07_a_repeat_waits_for_the_one_answer() {
     }
 }
 
+//= docs/rules.md#T-09
 #[test]
 fn d07_a_repeat_before_the_outcome_is_durable_waits_too() {
     let mut rig = in_flight(settings());
@@ -196,6 +203,7 @@ fn d07_a_repeat_before_the_outcome_is_durable_waits_too() {
     assert_eq!((rig.told(10), rig.told(11)), (None, APPROVED));
 }
 
+//= docs/rules.md#D-07
 #[test]
 fn d08_a_duplicate_in_flight_waits_or_is_rejected() {
     let mut rig = in_flight(settings());
@@ -204,9 +212,15 @@ fn d08_a_duplicate_in_flight_waits_or_is_rejected() {
     assert_eq!((rig.told(11), sends(&rig)), (APPROVED, 1));
     let mut rig = in_flight_under(REJECTING);
     rig.request(1, 11);
-    assert_eq!(rig.told(11), DUPLICATE);
+    assert_eq!(rig.told(11), Some(ResponseCode::IN_PROGRESS));
+    rig.auto = Auto::Decide;
     rig.respond(approval());
+    rig.request(1, 12);
+    assert_eq!(rig.told(12), Some(ResponseCode::IN_PROGRESS), "not durable");
+    rig.flush();
     assert_eq!((rig.told(10), sends(&rig)), (APPROVED, 1));
+    rig.request(1, 13);
+    assert_eq!((rig.told(13), sends(&rig)), (DUPLICATE, 1));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::engine::{Effect, Engine};
 use crate::input::{Assessment, Handle, Selection};
 use crate::output::{EntryKind, Event, LegEnding, NotAdmitted, Output, Reply, StanReuse};
 use crate::state::{Action, Ending, Signal, State, Unusable, WhyUnsent};
-use crate::transaction::{StoredAnswer, Transaction};
+use crate::transaction::Transaction;
 
 impl Engine {
     pub(crate) fn on_assessed(&mut self, handle: Handle, assessment: Assessment) {
@@ -129,7 +129,7 @@ impl Engine {
             Action::ReturnStan(leg) => self.return_stan(leg),
             Action::Advise { leg } => self.advise(handle, leg),
             Action::LeaveToPeople => self.leave_to_people(handle),
-            Action::DropAdvice { code } => self.drop_advice(handle, code),
+            Action::DropAdvice(code, reason) => self.drop_advice(handle, code, reason),
             Action::WithdrawAdvice => self.withdraw_advice(handle),
             Action::StandIn(what) => self.stand_in(handle, &what),
             Action::SelectRoute => self.select_route(handle),
@@ -217,6 +217,7 @@ impl Engine {
         frame
     }
 
+    //= docs/rules.md#T-01
     fn intend(&mut self, handle: Handle, leg: IssuerLeg) {
         let now = self.clock.now();
         if let Some(transaction) = self.table.transaction_mut(handle) {
@@ -260,6 +261,7 @@ impl Engine {
         self.select_route(handle);
     }
 
+    //= docs/rules.md#T-05
     fn close_unsent(&mut self, handle: Handle, why: WhyUnsent) {
         self.end_leg(handle, LegEnding::Unsent);
         self.release_stan(handle, StanReuse::AtOnce);
@@ -280,6 +282,7 @@ impl Engine {
         self.journal_outcome(handle, OutcomeKind::NotSent, None);
     }
 
+    //= docs/rules.md#T-02
     fn answered(&mut self, handle: Handle, answer: &Answer<'_>) {
         let Some((transaction, arena)) = self.table.with_arena(handle) else {
             return;
@@ -300,6 +303,7 @@ impl Engine {
         self.wait(Effect::Outcome(handle));
     }
 
+    //= docs/rules.md#T-03
     fn time_out(&mut self, handle: Handle) {
         self.end_leg(handle, LegEnding::TimedOut);
         self.store_code(handle, self.settings.timeout_answer);
@@ -312,6 +316,7 @@ impl Engine {
         self.wait(Effect::Outcome(handle));
     }
 
+    //= docs/rules.md#T-08
     fn invalidate(&mut self, handle: Handle, what: Unusable) {
         self.end_leg(handle, LegEnding::Unusable);
         self.store_code(handle, what.told);
@@ -320,6 +325,7 @@ impl Engine {
         self.wait(Effect::Outcome(handle));
     }
 
+    //= docs/rules.md#T-09
     fn reply(&mut self, handle: Handle) {
         let transaction = self.table.transaction_mut(handle);
         let frame = transaction.and_then(|transaction| transaction.frame.take());
@@ -330,6 +336,7 @@ impl Engine {
         self.finish_if_done(handle);
     }
 
+    //= docs/rules.md#T-07
     /// An answer after the end: journaled once, changes nothing.
     fn late(&mut self, handle: Handle, code: Option<ResponseCode>) {
         let Some(transaction) = self.table.transaction_mut(handle) else {
@@ -433,10 +440,10 @@ impl Engine {
     pub(crate) fn store_code(&mut self, handle: Handle, code: ResponseCode) {
         if let Some(transaction) = self.table.transaction_mut(handle) {
             debug_assert!(
-                transaction.answer.fields.is_empty(),
+                transaction.answer.fields().is_empty(),
                 "a stored answer is not replaced"
             );
-            transaction.answer = StoredAnswer::of(code);
+            transaction.answer.set_code(code);
         }
     }
 }

@@ -22,8 +22,12 @@ impl Engine {
             Decision::Process => self.admit(request),
             Decision::Replay => self.reply_stored(found.handle, frame),
             Decision::Attach => self.attach(found.handle, frame),
-            Decision::Reject => self.refuse_copy(frame, CopyResult::Rejected),
-            Decision::Conflict => self.refuse_copy(frame, CopyResult::Conflict),
+            Decision::Reject => self.refuse_duplicate(frame, CopyResult::Rejected),
+            Decision::RejectInFlight => {
+                let code = ResponseCode::IN_PROGRESS;
+                self.refuse_copy(frame, code, CopyResult::Rejected);
+            }
+            Decision::Conflict => self.refuse_duplicate(frame, CopyResult::Conflict),
             Decision::Reversed => {
                 self.refuse_reversed(request, Event::Copy(CopyResult::Reversed));
             }
@@ -33,6 +37,7 @@ impl Engine {
         }
     }
 
+    //= docs/rules.md#V-03
     /// Looks for the transaction with this key, else for a tombstone that buries it.
     fn look_up(&self, request: &Request) -> Found {
         let facts = &request.facts;
@@ -159,6 +164,7 @@ impl Engine {
         TransactionId::new(self.clock.wall().unix_millis(), slot, origin)
     }
 
+    //= docs/rules.md#D-01
     fn reply_stored(&mut self, handle: Option<Handle>, frame: FrameId) {
         let Some(handle) = handle else {
             debug_assert!(false, "what is replayed was found");
@@ -170,6 +176,8 @@ impl Engine {
         self.emit(Output::Reply { frame, reply });
     }
 
+    //= docs/rules.md#T-11
+    //= docs/rules.md#D-02
     /// The newest copy waits for the answer; the one before it waits no longer.
     fn attach(&mut self, handle: Option<Handle>, frame: FrameId) {
         let transaction = handle.and_then(|handle| self.table.transaction_mut(handle));
@@ -183,12 +191,18 @@ impl Engine {
         self.count(Event::Copy(CopyResult::Attached));
     }
 
-    pub(crate) fn refuse_copy(&mut self, frame: FrameId, result: CopyResult) {
+    //= docs/rules.md#D-03
+    pub(crate) fn refuse_duplicate(&mut self, frame: FrameId, result: CopyResult) {
+        self.refuse_copy(frame, ResponseCode::DUPLICATE, result);
+    }
+
+    fn refuse_copy(&mut self, frame: FrameId, code: ResponseCode, result: CopyResult) {
         self.count(Event::Copy(result));
-        let reply = Reply::Code(ResponseCode::DUPLICATE);
+        let reply = Reply::Code(code);
         self.emit(Output::Reply { frame, reply });
     }
 
+    //= docs/rules.md#D-05
     /// R9. Who is told so may rely on the reversal: it is durable by then.
     fn refuse_reversed(&mut self, request: &Request, event: Event) {
         let frame = request.frame;
@@ -201,6 +215,7 @@ impl Engine {
         self.reply_when_durable(frame, Reply::Code(code));
     }
 
+    //= docs/rules.md#D-06
     pub(crate) fn not_admitted(&mut self, frame: FrameId, code: ResponseCode, why: NotAdmitted) {
         self.count(Event::NotAdmitted(why));
         let reply = Reply::Code(code);

@@ -7,12 +7,14 @@
 //! waits for somebody who waits for him. Before the first transmission of what has a place, the
 //! shell asks all shards whether something with an earlier one is owed; if so, it waits and asks
 //! again. The journal keeps the time; of a completion, the one at which it was taken, which is
-//! earlier only when two came within a millisecond or the clock was set back.
+//! earlier only when two came within a millisecond or the clock was set back. What reverses a
+//! completion has its place from the shard of the completion, behind its own; of a completion
+//! request (0202) nothing is kept, as it was never owed.
 
 use core::time::Duration;
 
 use domain::ids::TransactionId;
-use domain::record::ReversalCause;
+use domain::record::{OwedKind, ReversalCause};
 use domain::time::WallTime;
 
 use crate::engine::Engine;
@@ -28,6 +30,8 @@ pub struct OlderQuery {
     pub original: TransactionId,
     /// Who owes it.
     pub transaction: TransactionId,
+    /// Reversal or advice.
+    pub kind: OwedKind,
     /// Its place.
     pub decided: WallTime,
 }
@@ -43,15 +47,25 @@ impl Engine {
                 owner.id == query.original && owner.id != query.transaction && goes_first
             })
         };
-        let about_it = |saf| {
+        // A completion may be completed itself: its reversal waits for that too.
+        let is_completed = match query.kind {
+            OwedKind::Reversal => self.owes_older_about(query.transaction, query),
+            OwedKind::Advice => false,
+        };
+        is_completed
+            || self.saf.owes(query.original, own)
+            || self.owes_older_about(query.original, query)
+    }
+
+    /// Completions of this transaction, and what reverses them.
+    fn owes_older_about(&self, original: TransactionId, query: &OlderQuery) -> bool {
+        self.saf.is_owed_about(original, |saf| {
             self.owner_of(saf).is_some_and(|(entry, owner)| {
-                let original = entry.completed.map(|named| named.transaction);
-                original == Some(query.original)
+                owner.answer.completes() == Some(original)
                     && owner.id != query.transaction
                     && is_older(entry, owner, query)
             })
-        };
-        self.saf.owes(query.original, own) || self.saf.is_owed_about(query.original, about_it)
+        })
     }
 
     fn owner_of(&self, saf: u32) -> Option<(&SafEntry, &Transaction)> {
@@ -66,8 +80,8 @@ impl Engine {
     }
 
     /// What a completion owes is found by what it completes from here on; its own reversal gets a
-    /// place behind its own.
-    pub(crate) fn take_place(&mut self, completion: Handle) {
+    /// place behind its own, also when the issuer has long acknowledged the completion.
+    pub(crate) fn take_place(&mut self, completion: Handle, original: TransactionId) {
         let saf = self.first_owed(completion);
         let decided = saf
             .and_then(|saf| self.saf.get(saf))
@@ -75,8 +89,43 @@ impl Engine {
         let owner = self.table.transaction_mut(completion);
         if let (Some(saf), Some(decided), Some(owner)) = (saf, decided, owner) {
             owner.placed = owner.placed.max(decided);
-            let id = owner.id;
-            self.saf.index(saf, id);
+            owner.answer.set_completes(Some(original));
+            self.index_owed(completion, saf);
+        }
+    }
+
+    //= docs/rules.md#V-14
+    /// Whether this shard may owe one completion more of an original: each question about it walks
+    /// what is owed about it.
+    pub(crate) fn may_owe_about(&self, original: TransactionId) -> bool {
+        self.owed_about(original, COMPLETIONS_MAX) < COMPLETIONS_MAX
+    }
+
+    //= docs/rules.md#V-14
+    /// Whether one reversal more of a completion may be owed; of anything else, always.
+    pub(crate) fn may_owe_reversal(&self, of: &Transaction) -> bool {
+        of.answer.completes().is_none_or(|original| {
+            self.owed_about(original, COMPLETIONS_REVERSED_MAX) < COMPLETIONS_REVERSED_MAX
+        })
+    }
+
+    /// How much this shard owes about an original for others; at most `max` are counted.
+    fn owed_about(&self, original: TransactionId, max: usize) -> usize {
+        let mut count = 0_usize;
+        self.saf.is_owed_about(original, |saf| {
+            let is_it = self
+                .owner_of(saf)
+                .is_some_and(|(_, owner)| owner.answer.completes() == Some(original));
+            count = count.saturating_add(usize::from(is_it));
+            count >= max
+        });
+        count
+    }
+
+    /// Lets what a transaction owes be found for as long as it does.
+    pub(crate) fn index_owed(&mut self, handle: Handle, saf: u32) {
+        if let Some(owner) = self.table.transaction(handle) {
+            self.saf.index(saf, owner.id, owner.answer.completes());
         }
     }
 
@@ -112,10 +161,10 @@ impl Engine {
             return false;
         };
         let owed = entry.id(saf);
-        let completed = entry.completed.map(|named| named.transaction);
         let query = OlderQuery {
-            original: completed.unwrap_or(owner.id),
+            original: owner.answer.completes().unwrap_or(owner.id),
             transaction: owner.id,
+            kind: entry.what.kind(),
             decided: entry.decided,
         };
         self.saf.uncount_attempt(saf);
@@ -154,6 +203,11 @@ pub(crate) const fn is_of_answered(cause: ReversalCause) -> bool {
 fn is_older(entry: &SafEntry, owner: &Transaction, query: &OlderQuery) -> bool {
     (entry.decided, owner.id) < (query.decided, query.transaction)
 }
+
+/// Completions of one original, and what reverses some, that a shard takes on at a time.
+pub(crate) const COMPLETIONS_MAX: usize = 128;
+/// As many may be owed when a completion is reversed: of those that were acknowledged long ago too.
+pub(crate) const COMPLETIONS_REVERSED_MAX: usize = 4 * COMPLETIONS_MAX;
 
 /// As many bits as an id has of the start counter.
 const START_BITS: u32 = 0x000F_FFFF;

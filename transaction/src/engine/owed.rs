@@ -21,6 +21,7 @@ impl Engine {
         let nobody = Requested {
             key: DuplicateKey(0),
             replacement: None,
+            reason: None,
             waits: None,
         };
         self.owe_requested(handle, cause, nobody);
@@ -40,6 +41,7 @@ impl Engine {
         let mut entry = SafEntry::new(handle, leg.issuer, Owed::Reversal(cause));
         entry.key = what.key;
         entry.replacement = what.replacement;
+        entry.reason = what.reason;
         entry.waits = what.waits;
         entry.follows = follows;
         entry.decided = decided;
@@ -58,26 +60,20 @@ impl Engine {
     /// Appends to what the transaction owes; it lives until that is settled.
     pub(crate) fn chain_owed(&mut self, handle: Handle, saf: u32) {
         self.table.unfinish(handle.index);
-        let first = self
-            .first_owed(handle)
-            .and_then(|first| self.saf.get(first));
-        let completed = first.and_then(|first| first.completed);
         let decided = self.saf.get(saf).map(|entry| entry.decided);
         let Some(transaction) = self.table.transaction_mut(handle) else {
             return;
         };
         transaction.placed = transaction.placed.max(decided.unwrap_or_default());
         transaction.owed_count = transaction.owed_count.saturating_add(1);
-        let (ordinal, id) = (transaction.owed_count, transaction.id);
+        let ordinal = transaction.owed_count;
+        let completes = transaction.answer.completes();
         if let Some(entry) = self.saf.get_mut(saf) {
             entry.ordinal = ordinal;
             // What reverses a completion stands in the order of what is completed.
-            if completed.is_some() {
-                entry.completed = completed;
-                entry.follows = false;
-            }
+            entry.follows &= completes.is_none();
         }
-        self.saf.index(saf, id);
+        self.index_owed(handle, saf);
         self.chain_last(handle, saf);
     }
 
@@ -182,6 +178,7 @@ impl Engine {
         }
     }
 
+    //= docs/rules.md#V-08
     pub(crate) fn on_reversal_response(&mut self, owed: OwedId, code: ResponseCode) {
         let Some(saf) = self.still_owed(owed) else {
             return self.count(Event::Stray);

@@ -41,6 +41,8 @@ fn outcome(rig: &Rig, at: usize) -> (OutcomeKind, ResponseCode, Option<ResponseC
     (outcome.kind, outcome.answer.code, outcome.issuer_code)
 }
 
+//= docs/rules.md#T-01
+//= docs/rules.md#T-02
 #[test]
 fn an_approval_is_durable_before_it_is_told() {
     let mut rig = Rig::new(Auto::Decide);
@@ -128,6 +130,7 @@ fn handle_of(rig: &Rig) -> Handle {
     handle.expect("a request was admitted")
 }
 
+//= docs/rules.md#T-03
 #[test]
 fn silence_is_told_only_when_its_reversal_is_durable() {
     let mut rig = sent_without_flush();
@@ -390,6 +393,7 @@ fn a_deadline_before_the_intent_is_durable_sends_nothing() {
     assert_eq!(rig.engine.counts().saf, 0);
 }
 
+//= docs/rules.md#D-06
 #[test]
 fn what_is_not_decided_in_time_leaves_no_trace() {
     let mut rig = Rig::new(Auto::Nothing);

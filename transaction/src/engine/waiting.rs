@@ -138,6 +138,7 @@ impl Engine {
         let nobody = Requested {
             key: DuplicateKey(0),
             replacement: None,
+            reason: None,
             waits: None,
         };
         self.count_reversal(handle, 0);

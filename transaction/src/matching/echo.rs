@@ -146,6 +146,7 @@ impl Echo {
             .fold(EchoFields::default(), |all, (field, _)| all.with(field))
     }
 
+    //= docs/rules.md#M-06
     /// Whether something that tells requests apart is in both and equal.
     pub(super) fn agrees(&self, response: &Self) -> bool {
         let telling = EchoFields::TRANSMITTED

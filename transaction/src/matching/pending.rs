@@ -280,6 +280,7 @@ impl<T: Copy + PartialEq> PendingTable<T> {
         Ok(())
     }
 
+    //= docs/rules.md#M-01
     /// Whose answer this is. A match is taken out of what is out.
     pub fn resolve(&mut self, expected: Expected, echo: &Echo, now: Instant) -> Match<T> {
         self.expire(now);
@@ -314,6 +315,7 @@ impl<T: Copy + PartialEq> PendingTable<T> {
         keys.any(|expected| self.find_out(expected).is_some())
     }
 
+    //= docs/rules.md#M-03
     /// What an answer may have been meant for: what waits under its STAN, else what differs in the
     /// fewest fields and agrees in one that tells requests apart. Looks at all that waits, so it is
     /// for the few answers that are told to people.
@@ -419,6 +421,7 @@ impl<T: Copy + PartialEq> PendingTable<T> {
         }
     }
 
+    //= docs/rules.md#M-04
     /// Moves what is out to those that are only remembered.
     fn remember(&mut self, position: u32, status: Status, now: Instant) {
         self.inflight = self.inflight.saturating_sub(1);

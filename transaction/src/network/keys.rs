@@ -43,6 +43,16 @@ impl<K: Clone> KeyRoll<K> {
         }
     }
 
+    /// One key that has followed another; that one still checks until then.
+    pub const fn resumed(current: K, previous: Option<(K, Instant)>, overlap: Duration) -> Self {
+        Self {
+            current,
+            next: None,
+            previous,
+            overlap,
+        }
+    }
+
     /// What makes new codes.
     pub const fn current(&self) -> &K {
         &self.current
@@ -66,6 +76,7 @@ impl<K: Clone> KeyRoll<K> {
         self.next = None;
     }
 
+    //= docs/rules.md#N-04
     /// The next key makes codes from here on; the one before it checks until the overlap ends.
     /// `false` when there is none.
     pub fn use_next(&mut self, now: Instant) -> bool {

@@ -299,6 +299,7 @@ impl LinkMachine {
         }
     }
 
+    //= docs/rules.md#N-02
     /// Whether it takes new work.
     #[must_use]
     pub const fn is_open(&self) -> bool {
@@ -311,6 +312,7 @@ impl LinkMachine {
         Some(now.since(self.open_since?))
     }
 
+    //= docs/rules.md#N-03
     /// Whether there is nothing more to say before the connection may be closed.
     #[must_use]
     pub const fn is_at_rest(&self) -> bool {

@@ -211,6 +211,7 @@ mod tests {
         machine
     }
 
+    //= docs/rules.md#N-05
     #[test]
     fn requests_wait_for_a_sign_on_where_it_is_required() {
         check(

@@ -67,6 +67,7 @@ impl Settlement {
         self.held_until = None;
     }
 
+    //= docs/rules.md#N-06
     /// Whether new work has to wait.
     #[must_use]
     pub fn is_held(&self, now: Instant) -> bool {

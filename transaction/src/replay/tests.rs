@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use domain::ResponseCode;
 use domain::ids::Lsn;
-use domain::record::{Record, ReversalCause};
+use domain::record::{Carriage, Record, ReversalCause};
 use domain::request::{Answer, DuplicateKey, Reversal, Transmission};
 use domain::time::Instant;
 
@@ -43,6 +43,7 @@ fn partial(frame: u32, stays: u64) -> Reversal {
     }
 }
 
+//= docs/rules.md#T-10
 #[test]
 fn p01_an_open_intent_is_timed_out_and_reversed() {
     let mut rig = crashed(|rig| rig.request(1, 10), 1);
@@ -140,6 +141,7 @@ fn p03_an_outcome_is_kept_for_repeats() {
     assert_eq!(rig.engine.busy_legs().count(), 0);
 }
 
+//= docs/rules.md#V-07
 #[test]
 fn p04_what_is_owed_goes_out_as_a_repeat_with_its_own_time() {
     let mut rig = Rig::new(Auto::Flush);
@@ -298,6 +300,7 @@ fn what_a_partial_one_in_flight_left_is_the_same_after_a_restart() {
     }
 }
 
+//= docs/rules.md#J-05
 #[test]
 fn a_crash_at_any_record_and_in_any_recovery_ends_the_same() {
     let story = |rig: &mut Rig| {
@@ -375,6 +378,16 @@ fn the_number_that_a_link_gave_out_last_is_told() {
         engine.recover(record, rig.now).unwrap();
     }
     assert_eq!(engine.latest_stans().collect::<Vec<_>>(), [legs[1]]);
+    assert_eq!(engine.stans_ahead().count(), 0, "the next one goes on");
+    for (later, ahead) in [(0, legs.as_slice()), (1, &legs[..0])] {
+        let mut engine = Engine::new(settings());
+        let now = rig.now.after(Duration::from_secs(later));
+        for record in &rig.journal {
+            engine.recover_as(record, Carriage::Carried, now).unwrap();
+        }
+        let told: Vec<_> = engine.stans_ahead().collect();
+        assert_eq!(told, ahead, "{later} s later");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::vec::Vec;
 
 use domain::bytes::Text;
+use domain::message_reason::MessageReason;
 use domain::pan::PanToken;
 use domain::profile::UnknownOriginal;
 use domain::record::{OutcomeKind, Record, ReversalCause, SafResult};
@@ -50,6 +51,7 @@ fn results(rig: &Rig) -> Vec<ReversalResult> {
     results.collect()
 }
 
+//= docs/rules.md#V-02
 #[test]
 fn v01_an_unknown_original_gets_a_durable_tombstone_first() {
     let mut rig = Rig::new(Auto::Decide);
@@ -152,6 +154,7 @@ fn v03_an_undecided_original_is_withdrawn() {
     }
 }
 
+//= docs/rules.md#T-05
 #[test]
 fn v04_an_intent_that_was_not_sent_is_closed() {
     let mut rig = Rig::new(Auto::Decide);
@@ -282,14 +285,20 @@ fn v05_a_second_reversal_meanwhile_is_a_copy() {
     assert_eq!(results(&rig), expected);
 }
 
+//= docs/rules.md#V-16
 #[test]
-fn v05_a_partial_one_keeps_what_stays() {
+fn v05_a_partial_one_takes_back_all() {
     let mut rig = Rig::new(Auto::Flush);
     rig.request(1, 10);
     give(&mut rig, partial(20, 6_000));
+    assert_eq!(rig.told(20), APPROVED);
+    rig.repeat(1, 11);
+    assert_eq!(rig.told(11), DUPLICATE);
     rig.respond(approval());
     let (handle, _) = rig.reversal_sent();
-    assert_eq!(rig.engine.replacement(handle), Some(kes(6_000)));
+    assert_eq!(rig.engine.replacement(handle), None);
+    give(&mut rig, partial(21, 2_000));
+    assert_eq!((rig.told(21), rig.engine.counts().saf), (APPROVED, 1));
     let mut rig = Rig::new(Auto::Flush);
     rig.request(1, 10);
     give(&mut rig, partial(20, 10_001));
@@ -298,12 +307,43 @@ fn v05_a_partial_one_keeps_what_stays() {
     assert_eq!(rig.told(10), APPROVED);
 }
 
-/// Reversed in part while sent: 60.00 of 100.00 stays.
+/// V-15: whether it comes before or behind the answer, and after a restart.
+//= docs/rules.md#V-15
+#[test]
+fn why_an_acquirer_reverses_is_kept_as_long_as_it_is_owed() {
+    let reason = MessageReason::new(4006).ok();
+    for (in_flight, reason) in [(false, reason), (true, reason), (false, None)] {
+        let mut rig = Rig::new(Auto::Flush);
+        rig.request(1, 10);
+        let said = Reversal {
+            reason,
+            ..partial(20, 6_000)
+        };
+        if in_flight {
+            give(&mut rig, said);
+            rig.respond(approval());
+        } else {
+            rig.respond(approval());
+            give(&mut rig, said);
+        }
+        let owed = |rig: &Rig| rig.engine.reversal(rig.reversal_sent().0).unwrap();
+        assert_eq!(owed(&rig).reason, reason);
+        rig.restart(rig.journal.len()).unwrap();
+        assert_eq!(owed(&rig).reason, reason);
+        assert_eq!(rig.reversal_sent().1, Transmission::Repeat);
+    }
+}
+
+/// An older journal: reversed in part while sent, so that 60.00 of 100.00 stays.
 fn partly_reversed_in_flight() -> Rig {
     let mut rig = Rig::new(Auto::Flush);
     rig.request(1, 10);
     give(&mut rig, partial(20, 6_000));
-    assert_eq!(rig.told(20), APPROVED);
+    let Some(Record::SafOwed(owed)) = rig.journal.last_mut() else {
+        panic!("a reversal is owed");
+    };
+    owed.replacement = Some(kes(6_000));
+    rig.restart(rig.journal.len()).unwrap();
     rig
 }
 
@@ -320,24 +360,9 @@ fn settle(rig: &mut Rig) -> Vec<Option<Amount>> {
 
 //= docs/rules.md#V-09
 #[test]
-fn v13_the_rest_of_a_partial_one_in_flight_is_reversed_behind_it() {
-    let mut rig = partly_reversed_in_flight();
-    rig.reverse(1, 21);
-    assert_eq!(rig.told(21), APPROVED);
-    assert!(rig.reversals_sent().is_empty(), "they wait for the issuer");
-    rig.respond(approval());
-    assert_eq!(settle(&mut rig), [Some(kes(6_000)), None]);
-    let expected = [ReversalResult::InFlight, ReversalResult::Accepted];
-    assert_eq!(results(&rig), expected);
-    rig.reverse(1, 22);
-    assert_eq!((rig.told(22), rig.engine.counts().saf), (APPROVED, 0));
-}
-
-#[test]
-fn v13_the_rest_can_be_reversed_after_the_answer_too() {
+fn v13_the_rest_can_be_reversed() {
     for acknowledged in [false, true] {
         let mut rig = partly_reversed_in_flight();
-        rig.respond(approval());
         let mut sent = Vec::new();
         if acknowledged {
             sent = settle(&mut rig);
@@ -347,43 +372,25 @@ fn v13_the_rest_can_be_reversed_after_the_answer_too() {
         sent.extend(settle(&mut rig));
         assert_eq!(sent, [Some(kes(6_000)), Some(kes(2_000)), None]);
         assert_eq!((rig.told(21), rig.told(22)), (APPROVED, APPROVED));
+        rig.reverse(1, 23);
+        assert_eq!((rig.told(23), rig.engine.counts().saf), (APPROVED, 0));
     }
 }
 
 #[test]
 fn v13_is_judged_as_on_an_approved_one() {
     let mut rig = partly_reversed_in_flight();
-    for (answered, frame) in [(false, 30), (true, 40)] {
-        if answered {
-            rig.respond(approval());
-        }
-        let mut copy = partial(20, 6_000);
-        copy.frame = FrameId(frame);
-        give(&mut rig, copy);
-        give(&mut rig, partial(frame + 1, 7_000));
-        give(&mut rig, partial(frame + 2, 6_000));
-        let told = [frame, frame + 1, frame + 2].map(|frame| rig.told(frame));
-        assert_eq!(told, [APPROVED, INVALID_AMOUNT, APPROVED]);
-    }
+    let mut copy = partial(20, 6_000);
+    copy.frame = FrameId(30);
+    give(&mut rig, copy);
+    give(&mut rig, partial(31, 7_000));
+    give(&mut rig, partial(32, 6_000));
+    let told = [30, 31, 32].map(|frame| rig.told(frame));
+    assert_eq!(told, [APPROVED, INVALID_AMOUNT, APPROVED]);
     assert_eq!(settle(&mut rig), [Some(kes(6_000))]);
 }
 
-#[test]
-fn v13_a_decline_leaves_nothing_to_reverse() {
-    let mut rig = partly_reversed_in_flight();
-    rig.auto = Auto::Decide;
-    rig.reverse(1, 21);
-    rig.respond(decline());
-    rig.flush();
-    rig.pass(Duration::from_secs(3600));
-    assert!(rig.reversals_sent().is_empty());
-    assert_eq!(rig.records()[3..], ["saf-owed", "saf-done", "saf-done"]);
-    assert_eq!(rig.engine.counts().saf, 0);
-    rig.auto = Auto::Flush;
-    give(&mut rig, partial(22, 1_000));
-    assert_eq!((rig.told(22), rig.engine.counts().saf), (APPROVED, 0));
-}
-
+//= docs/rules.md#V-04
 #[test]
 fn v06_what_moved_nothing_is_acknowledged_without_a_reversal() {
     let mut rig = Rig::new(Auto::Flush);
@@ -416,6 +423,7 @@ fn v07_a_timed_out_original_owes_no_second_reversal() {
     assert_eq!((rig.told(21), rig.engine.counts().saf), (APPROVED, 0));
 }
 
+//= docs/rules.md#T-08
 #[test]
 fn v07_an_invalid_original_owes_no_second_reversal() {
     let mut rig = Rig::new(Auto::Flush);
@@ -429,6 +437,7 @@ fn v07_an_invalid_original_owes_no_second_reversal() {
     assert_eq!(rig.engine.counts().saf, 1);
 }
 
+//= docs/rules.md#V-05
 #[test]
 fn v08_a_copy_of_a_partial_one_changes_nothing() {
     let mut rig = approved();
@@ -447,6 +456,7 @@ fn v08_a_copy_of_a_partial_one_changes_nothing() {
     assert_eq!(results(&rig), [accepted, accepted, ReversalResult::Copy]);
 }
 
+//= docs/rules.md#V-06
 #[test]
 fn v09_more_than_is_left_is_refused() {
     let refused = |amount: Amount, replacement: Option<Amount>| {
@@ -475,6 +485,7 @@ fn v09_more_than_is_left_is_refused() {
     assert_eq!((rig.told(20), rig.told(21)), (APPROVED, INVALID_AMOUNT));
 }
 
+//= docs/rules.md#V-01
 #[test]
 fn v10_an_approval_is_reversed_in_full() {
     let mut rig = approved();
@@ -569,6 +580,7 @@ fn v12_a_partial_one_that_changes_nothing_owes_nothing() {
     assert_eq!(results(&rig), [ReversalResult::NothingOwed]);
 }
 
+//= docs/rules.md#V-10
 #[test]
 fn v14_copies_of_all_partial_ones_are_known() {
     let mut rig = approved();

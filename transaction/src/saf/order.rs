@@ -42,12 +42,17 @@ impl Order {
 impl Saf {
     /// Lets an entry be found for as long as it is owed: by its transaction, and by what it
     /// completes as soon as that is known.
-    pub(crate) fn index(&mut self, position: u32, owner: TransactionId) {
+    pub(crate) fn index(
+        &mut self,
+        position: u32,
+        owner: TransactionId,
+        original: Option<TransactionId>,
+    ) {
         let Some(entry) = self.get(position) else {
             return;
         };
         let mut keys = entry.keys;
-        let original = entry.completed.map(|named| id_key(named.transaction));
+        let original = original.map(id_key);
         if keys.own.is_none() {
             keys.own = Some(id_key(owner)).filter(|key| self.order.own.insert(*key, position));
             debug_assert!(keys.own.is_some(), "it holds as many as can be owed");

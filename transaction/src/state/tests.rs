@@ -92,6 +92,7 @@ fn signal(name: &str) -> Signal<'static> {
         "Reversal" => Signal::Reversal(Requested {
             key: DuplicateKey(1),
             replacement: None,
+            reason: None,
             waits: None,
         }),
         other => panic!("no signal {other}"),
@@ -279,6 +280,7 @@ fn a_partial_reversal_keeps_the_rest() {
     let partial = Requested {
         key: DuplicateKey(1),
         replacement: Some(5),
+        reason: None,
         waits: None,
     };
     let (after, _) = State::Settled(Ending::Approved).on(Signal::Reversal(partial));

@@ -41,7 +41,7 @@ impl Table {
             debug_assert!(false, "an answer is of a transaction");
             return false;
         };
-        transaction.answer.fields = fields;
+        transaction.answer.replace_fields(fields);
         true
     }
 
@@ -53,7 +53,7 @@ impl Table {
         let Some((transaction, arena)) = found else {
             return false;
         };
-        let fields = core::mem::replace(&mut transaction.answer.fields, Span::EMPTY);
+        let fields = transaction.answer.replace_fields(Span::EMPTY);
         debug_assert!(!fields.is_empty(), "it lies at the tail");
         arena.free_span(fields);
         true

@@ -410,6 +410,8 @@ fn owed(
         replacement: kept.map(|minor| Amount::new(minor, Currency::KES).unwrap()),
         decided: NOW,
         cause: ReversalCause::Requested,
+        reason: None,
+        reason_field: translate::ReasonField::of_dialect(to),
         transmission,
         transmitted: TransmissionTime::from_number(601_120_003),
     };
@@ -461,6 +463,7 @@ fn a_reversal_names_its_original_in_the_issuers_edition() {
             let expected = [
                 (4, "000000000600"),
                 (24, "401"),
+                (25, "4004"),
                 (30, "000000001500000000000000"),
             ];
             check(&partial, "1420", &expected, &[95]);
@@ -535,6 +538,7 @@ fn a_request_of_1993_may_have_no_transmission_time() {
     assert_eq!(translate::request(of_1987.view()).unwrap_err().field, 0);
 }
 
+//= docs/rules.md#A-10
 /// A completion request names its original as the issuer knows it, in the field of its edition,
 /// whatever its acquirer has written there, or nothing.
 #[test]

@@ -23,7 +23,8 @@ fn completion(mti: &str) -> Message {
 
 fn kept(message: &Message) -> Vec<u8> {
     let mut scratch = [0; 1024];
-    advice_content(message.view(), &mut scratch).to_vec()
+    let own = ReasonField::of_dialect(message.view().dialect());
+    advice_content(message.view(), Why::Said(own), &mut scratch).to_vec()
 }
 
 fn owed<'a>(
@@ -41,6 +42,7 @@ fn owed<'a>(
         authorisation: &AuthorisationId::EMPTY,
         transmission: Transmission::First,
         fields,
+        reason_field: None,
     }
 }
 

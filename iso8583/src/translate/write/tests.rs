@@ -348,6 +348,8 @@ fn reversal_of<'a>(
         replacement: None,
         decided: admitted(),
         cause: ReversalCause::Timeout,
+        reason: None,
+        reason_field: None,
         transmission: Transmission::First,
         transmitted: TransmissionTime::from_number(601_120_003),
     }

@@ -223,3 +223,79 @@ fn an_administrative_message_is_answered_and_moves_nothing() {
     assert_eq!((stats.administrative, stats.silent), (3, 1));
     assert_eq!(stats.breaches(), []);
 }
+
+fn in_1993() -> Station {
+    let dialect = iso8583::Dialect::by_name("iso93-ascii").unwrap();
+    let (mut station, _) = faithful();
+    station.parts.wire = Wire { dialect, ..WIRE };
+    station
+}
+
+/// A message of 1993 that names an original by its STAN, made at the same place and time of day.
+fn message_1993(mti: &[u8; 4], stan: u32, original: Option<u32>) -> Vec<u8> {
+    let dialect = iso8583::Dialect::by_name("iso93-ascii").unwrap();
+    let mut out = vec![0; 512];
+    let mut writer = Writer::new(dialect, Mti::new(*mti).unwrap(), &mut out);
+    let mut put = |number, value: &[u8]| writer.put(number, value).unwrap();
+    let local = |stan: u32| format!("2601151015{stan:02}");
+    put(2, b"4111111111111111");
+    put(3, b"000000");
+    put(4, b"000000012300");
+    put(7, format!("01151015{stan:02}").as_bytes());
+    put(11, format!("{stan:06}").as_bytes());
+    put(12, local(stan).as_bytes());
+    put(24, if mti[1] == b'4' { b"400" } else { b"200" });
+    put(37, b"601510000042");
+    put(41, b"KE000007");
+    put(49, b"404");
+    if let Some(stan) = original {
+        put(56, format!("1100{stan:06}{}00", local(stan)).as_bytes());
+    }
+    let len = writer.finish().unwrap();
+    out.truncate(len);
+    out
+}
+
+#[test]
+fn an_issuer_of_1993_knows_what_is_completed_and_reversed_by_its_place_and_time() {
+    let mut station = in_1993();
+    station.receive(0, &message_1993(b"1100", 1, None), 0);
+    station.receive(0, &message_1993(b"1220", 2, Some(1)), MS);
+    station.receive(0, &message_1993(b"1221", 2, Some(1)), MS);
+    assert_eq!(kes(&station), (24_600, 12_300), "once, in its place");
+    station.receive(0, &message_1993(b"1420", 3, Some(2)), MS);
+    assert_eq!(kes(&station), (36_900, 24_600), "the first one holds again");
+    station.receive(0, &message_1993(b"1202", 4, Some(1)), MS);
+    assert_eq!(kes(&station), (49_200, 36_900));
+    assert_eq!(station.stats().oddities, Oddities::default());
+}
+
+#[test]
+fn what_an_issuer_of_1993_was_told_to_reverse_before_it_came_is_not_taken() {
+    let mut station = in_1993();
+    station.receive(0, &message_1993(b"1420", 3, Some(1)), 0);
+    station.receive(0, &message_1993(b"1100", 1, None), MS);
+    assert_eq!(kes(&station), (0, 0));
+    assert_eq!(station.stats().oddities.requests_after_reversal, 1);
+}
+
+#[test]
+fn a_completion_takes_the_place_of_what_it_names() {
+    let (mut station, _) = faithful();
+    station.receive(0, &request(Mti::FINANCIAL_REQUEST, 1), 0);
+    let named = format!("0200{:06}0115101500{:022}", 1, 0);
+    let advice = request(Mti::FINANCIAL_ADVICE, 2);
+    let mut index = FieldIndex::new();
+    WIRE.dialect.parse(&advice, &mut index).unwrap();
+    let view = MessageRef::new(&advice, &index);
+    let mut out = vec![0; 512];
+    let mut writer = Writer::new(WIRE.dialect, Mti::FINANCIAL_ADVICE, &mut out);
+    for number in view.present() {
+        writer.copy(number, view).unwrap();
+    }
+    writer.put(90, named.as_bytes()).unwrap();
+    let len = writer.finish().unwrap();
+    station.receive(0, &out[..len], MS);
+    assert_eq!(kes(&station), (24_600, 12_300));
+    assert_eq!(station.stats().oddities, Oddities::default());
+}

@@ -446,6 +446,7 @@ impl SafOwedV1 {
             },
             key: DuplicateKey(u128::from_le_bytes(self.key)),
             replacement: amount(self.replacement_minor, self.replacement_currency)?,
+            reason: None,
         })
     }
 }
@@ -555,7 +556,7 @@ const fn result(number: u8) -> Result<SafResult, RecordError> {
     }
 }
 
-const fn value(error: InvalidValue) -> RecordError {
+pub(super) const fn value(error: InvalidValue) -> RecordError {
     match error {
         InvalidValue::Character(what) | InvalidValue::Length(what) | InvalidValue::Range(what) => {
             RecordError::Value(what)
@@ -563,7 +564,7 @@ const fn value(error: InvalidValue) -> RecordError {
     }
 }
 
-fn zero(what: &'static str, bytes: &[u8]) -> Result<(), RecordError> {
+pub(super) fn zero(what: &'static str, bytes: &[u8]) -> Result<(), RecordError> {
     if bytes.iter().any(|byte| *byte != 0) {
         return Err(RecordError::Value(what));
     }

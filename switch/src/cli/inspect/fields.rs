@@ -187,6 +187,9 @@ impl Fields<'_> {
 
     fn saf_owed(&mut self, owed: &SafOwed) {
         self.text("cause", words::cause(owed.cause));
+        if let Some(reason) = owed.reason {
+            self.shown("message_reason", &reason);
+        }
         self.amount(["replacement", "replacement_currency"], owed.replacement);
         if owed.key.0 != 0 {
             self.more_hash("duplicate_key", owed.key.0);

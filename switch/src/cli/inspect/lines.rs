@@ -24,6 +24,8 @@ pub(super) struct Place {
     /// `None` of a record that PostgreSQL holds.
     pub(super) generation: Option<u32>,
     pub(super) shard: ShardId,
+    /// It lies in a checkpoint: the first segment that this does not cover.
+    pub(super) checkpoint: Option<u64>,
     pub(super) lsn: Lsn,
     /// Its segment and where its batch begins; `None` of a record that PostgreSQL holds.
     pub(super) file: Option<(u64, u64)>,
@@ -81,6 +83,9 @@ fn json(place: &Place, record: &Record<'_>, names: &PartyNames, out: &mut Vec<u8
         line.put("generation", Value::Number(u64::from(generation)));
     }
     line.put("shard", Value::Number(u64::from(place.shard.0)));
+    if let Some(checkpoint) = place.checkpoint {
+        line.put("checkpoint", Value::Number(checkpoint));
+    }
     line.put("lsn", Value::Number(place.lsn.0));
     if let Some((segment, offset)) = place.file {
         line.put("segment", Value::Number(segment));

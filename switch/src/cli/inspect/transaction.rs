@@ -208,7 +208,10 @@ fn read_journal(
         wanted,
         acquirer: acquirer(wanted, lives.names()),
     };
-    for shard in folder.shards.iter().filter(|shard| counts(shard)) {
+    // What was retired is in PostgreSQL, where there is one.
+    let is_read =
+        |shard: &&ShardFolder| counts(shard) && (shard.checkpoint.is_none() || held.is_none());
+    for shard in folder.shards.iter().filter(is_read) {
         findings += search.shard(shard, &folder, held, lives)?;
     }
     Ok(findings)
@@ -256,10 +259,10 @@ impl Search<'_> {
                     after = copied(header.identity.journal);
                 }
                 Event::Batch(_) => {}
-                // What was carried over stands where it happened.
+                // What was carried over stands where it happened, unless that was retired.
                 Event::Record(met)
                     if met.lsn > after
-                        && !met.carriage.is_carried()
+                        && (shard.checkpoint.is_some() || !met.carriage.is_carried())
                         && self.is_wanted(&met, lives) =>
                 {
                     let journal = journal.unwrap_or_default();

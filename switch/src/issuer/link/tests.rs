@@ -216,6 +216,7 @@ fn a_link_speaks_with_the_codes_of_its_issuer() {
     assert_eq!(scene.next(), told("0800", "270", ""));
 }
 
+//= docs/rules.md#N-03
 #[test]
 fn answers_to_earlier_requests_are_taken_after_a_sign_off_of_either_side() {
     for code in [Some(b"002"), None] {
@@ -259,6 +260,7 @@ fn fault_050_what_is_no_answer_matches_nothing() {
     assert!(matches!(event, LinkEvent::Second { .. }), "fault 47");
 }
 
+//= docs/rules.md#M-07
 #[test]
 fn fault_049_an_answer_on_another_link_is_taken_where_the_group_allows_it() {
     let own = answer(b"0210", stan(7), b"T1");

@@ -17,7 +17,8 @@ use persistence::crash::{Step, VARIABLE};
 
 use super::aim::armed;
 use super::{Aim, Dice, Plan, Report, Way, free_port, life_folder};
-use crate::e2e::{Issuers, Node, Process, eventually, pause};
+use crate::e2e::mix::{self, Edition};
+use crate::e2e::{Issuers, Node, OPERATORS, Process, eventually, pause};
 use crate::postgres::Cluster;
 
 /// One state with its issuers, its schema and its load.
@@ -28,6 +29,7 @@ pub(super) struct Life<'a> {
     state: PathBuf,
     issuers: Option<Issuers>,
     address: SocketAddr,
+    edition: Edition,
     environment: Vec<(&'static str, String)>,
     schema: String,
     url: String,
@@ -52,16 +54,18 @@ impl<'a> Life<'a> {
         fs::create_dir_all(&folder)?;
         let mut dice = Dice::new(plan.seed ^ (number << 32));
         let port = free_port(&mut dice)?;
-        let issuers = Issuers::start(&folder, ISSUER_LATENCY)?;
+        let edition = Edition::alternating(number);
+        let issuers = mix::issuers(&folder, ISSUER_LATENCY)?;
         let (url, schema) = (cluster.url(), format!("njia_crash_{number}"));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let environment = vec![
+        let mut environment = vec![
             ("NJIA__LISTENER__POS__ADDRESS", address.to_string()),
             ("NJIA__NODE__SHARDS", "2".to_owned()),
             ("NJIA__POSTGRES__URL", url.clone()),
             ("NJIA__POSTGRES__SCHEMA", schema.clone()),
             ("NJIA__POSTGRES__MIGRATE", "true".to_owned()),
         ];
+        environment.extend(mix::environment(edition));
         Ok(Self {
             plan,
             dice,
@@ -69,6 +73,7 @@ impl<'a> Life<'a> {
             folder,
             issuers: Some(issuers),
             address,
+            edition,
             environment,
             schema,
             url,
@@ -95,10 +100,12 @@ impl<'a> Life<'a> {
         if self.await_open(&mut process, Instant::now(), report)? == Opened::Died {
             bail!("the first start died:\n{}", process.log_end());
         }
-        let target = format!("iso://{}?framing=be16&dialect=iso87-ascii", self.address);
+        let dialect = self.edition.dialect();
+        let target = format!("iso://{}?framing=be16&dialect={dialect}", self.address);
         let target: Target = target.parse()?;
         let config = RunConfig {
             insists: true,
+            scenario: mix::scenario()?,
             connections: 16,
             timeout: Duration::from_secs(4),
             grace: Duration::from_secs(60),
@@ -224,7 +231,7 @@ impl<'a> Life<'a> {
     }
 
     fn start(&self, arm: Option<&str>) -> Result<Process> {
-        let mut environment: Vec<(&str, &str)> = Vec::new();
+        let mut environment = OPERATORS.to_vec();
         for (name, value) in &self.environment {
             environment.push((name, value));
         }
@@ -335,7 +342,7 @@ impl<'a> Life<'a> {
 
 const ISSUER_LATENCY: Duration = Duration::from_millis(20);
 /// How long a step is waited for.
-const STEP_MAX: Duration = Duration::from_secs(4);
+const STEP_MAX: Duration = Duration::from_secs(15);
 const OPEN_MAX: Duration = Duration::from_secs(30);
 const SIGKILL: i32 = 9;
 /// Two lengths of segments.

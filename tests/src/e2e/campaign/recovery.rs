@@ -80,7 +80,10 @@ pub fn measure_recovery(build: Build, folder: &Path, bytes: u64, starts: usize) 
     fs::create_dir_all(folder)?;
     let state = folder.join("state");
     let issuers = Issuers::start(folder, Duration::from_millis(5))?;
-    let environment = [("NJIA__NODE__SHARDS", "2")];
+    let environment = [
+        ("NJIA__NODE__SHARDS", "2"),
+        ("NJIA__JOURNAL__SEGMENT_BYTES", "67108864"),
+    ];
     let node = Node::start(build, &state, issuers.addresses(), &environment)?;
     fill(&node, folder, bytes)?;
     let journal = node.journal().to_owned();

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use loadgen::runner::RunReport;
 use loadgen::verify::{Audit, Sums};
 
-use super::{Aim, Backlog, Plan};
+use super::{Aim, Backlog, Plan, ROUND};
 use crate::e2e::Build;
 
 /// What a campaign found.
@@ -65,10 +65,19 @@ impl Report {
         }
     }
 
-    /// What the next point aims at.
+    /// What the next point aims at: after a round, every second one at what was missed in it.
     pub(super) fn next_aim(&mut self) -> Aim {
+        let number = self.begun;
         self.begun += 1;
-        Aim::of(self.begun - 1)
+        let again = self.missed();
+        let again = again.filter(|_| number >= ROUND && number.is_multiple_of(2));
+        again.unwrap_or_else(|| Aim::of(number))
+    }
+
+    /// The first aim at a row whose step no kill has met yet.
+    pub(super) fn missed(&self) -> Option<Aim> {
+        let mut aims = (0..ROUND).map(Aim::of);
+        aims.find(|aim| aim.row.is_some_and(|row| self.hits(row) == 0))
     }
 
     pub(super) fn kill(&mut self, aim: Aim, reached: bool) {

@@ -4,7 +4,7 @@ use domain::ResponseCode;
 use domain::request::{MessageClass, OriginalReference, Transmission};
 use domain::time::{TransmissionTime, WallTime};
 use iso8583::mti::{Class, Function};
-use iso8583::translate;
+use iso8583::translate::{self, ReasonField, Why};
 
 use super::*;
 use crate::simulation::words::{Ask, Asked, Identity, Original, Report, pan_digits, rrn};
@@ -157,7 +157,8 @@ fn put_original(
 pub(in crate::simulation) fn content_of(dialect: &'static Dialect, bytes: &[u8]) -> Vec<u8> {
     let content = parsed(dialect, bytes, |message| {
         let mut scratch = [0; domain::request::Answer::FIELDS_LEN_MAX];
-        Some(translate::advice_content(message, &mut scratch).to_vec())
+        let why = Why::Said(ReasonField::of_dialect(dialect));
+        Some(translate::advice_content(message, why, &mut scratch).to_vec())
     });
     content.unwrap_or_default()
 }

@@ -6,7 +6,9 @@ use domain::ids::Stan;
 use domain::record::Completed;
 use domain::request::{Facts, IssuerLeg, Transmission};
 use iso8583::mti::Function;
-use iso8583::translate::{self, IssuerAdvice, IssuerRequest, IssuerReversal, ReversalForm};
+use iso8583::translate::{
+    self, IssuerAdvice, IssuerRequest, IssuerReversal, ReasonField, ReversalForm,
+};
 use transaction::matching::{Echo, Expected, ResponseKind};
 use transaction::output::{OwedAdvice, OwedReversal};
 
@@ -56,6 +58,8 @@ pub(in crate::simulation) fn write_reversal(
             replacement: owed.replacement,
             decided: owed.decided,
             cause: owed.cause,
+            reason: owed.reason,
+            reason_field: ReasonField::of_dialect(to),
             transmission,
             transmitted: TransmissionTime::at(owed.decided),
         };
@@ -81,6 +85,7 @@ pub(in crate::simulation) fn write_advice(
             authorisation: &owed.authorisation,
             transmission,
             fields: owed.fields,
+            reason_field: ReasonField::of_dialect(to),
         };
         translate::write_advice(to, &advice, out).ok()
     })

@@ -68,6 +68,16 @@ impl Fold {
         Ok(())
     }
 
+    /// What is carried over adds up to the same.
+    pub(in crate::simulation) fn compare_sums(&self, carried: &Self) -> Result<(), Broken> {
+        let all = self.totals.values().flat_map(Shadow::buckets);
+        for (party, date, _) in all {
+            let (own, told) = (self.totals(party, date), carried.totals(party, date));
+            same((party, date), &own, &told.totals)?;
+        }
+        Ok(())
+    }
+
     /// At the end: everybody knows the same days, and each issuer has what it was owed.
     pub(in crate::simulation) fn check_totals(&self) -> Result<(), Broken> {
         for shadow in self.totals.values() {

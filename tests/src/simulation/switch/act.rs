@@ -20,6 +20,7 @@ use transaction::output::{
 use super::advising::{check_advised, none_admits};
 use super::*;
 use crate::simulation::bytes::write_told;
+use crate::simulation::ledger::authorisation;
 use crate::simulation::words::{Asked, Told, account_of, pan_digits};
 
 impl Shard {
@@ -52,9 +53,10 @@ impl Shard {
             }
             Output::Reply { frame, reply } => return self.reply(frame, reply, around),
             Output::Discard { frame } => {
-                if self.frames.remove(&frame.0).is_none() {
+                let Some(waiting) = self.frames.remove(&frame.0) else {
                     return Err(("L1", format!("{frame:?} discarded after its end")));
-                }
+                };
+                return around.ledger.answers.ended(waiting.session.serial);
             }
             Output::SendReversal { owed, transmission } => {
                 return self.send_reversal(owed, transmission, around);
@@ -119,7 +121,7 @@ impl Shard {
             Err(_) => around.dies = Some(false),
         }
         self.owed_here.note(&record, around.now);
-        around.ledger.journaled(self.id, &record)?;
+        around.ledger.journaled((self.id, lsn), &record)?;
         self.reconciling.is_dirty = around.plan.days.is_some();
         let is_advice = matches!(
             &record,
@@ -391,7 +393,7 @@ impl Shard {
         let Some(waiting) = self.frames.remove(&frame.0) else {
             return Err(("L1", format!("{frame:?} is answered twice")));
         };
-        let (ask, session) = (waiting.ask, waiting.session);
+        let (ask, came) = (waiting.ask, waiting.session);
         let (answer, stored) = match reply {
             Reply::Answer(handle) => (self.engine.answer(handle), true),
             Reply::Code(code) | Reply::Acknowledge { code } => (Some(Answer::of(code)), false),
@@ -401,6 +403,7 @@ impl Shard {
         };
         let mut held = Held {
             ask,
+            came,
             code: answer.code,
             authorisation: answer.authorisation,
             amount: answer.amount,
@@ -408,6 +411,12 @@ impl Shard {
             stored,
             bytes: waiting.bytes,
         };
+        if self.driver == Driver::LosesAnswers && around.random.permille(20) {
+            return Ok(());
+        }
+        if self.driver == Driver::SwapsAnswers && !held.authorisation.is_empty() {
+            held.authorisation = de38(&authorisation(ask.of.number + 1));
+        }
         if self.driver == Driver::AnswersAfresh && stored && !answer.code.is_approval() {
             held.fields.extend(around.now.to_be_bytes().iter().take(4));
         }
@@ -424,7 +433,7 @@ impl Shard {
             self.later(later, Inside::Reply(Box::new(held)), around);
             return Ok(());
         }
-        if session != self.id {
+        if came.session != self.id {
             // Its bytes travel back over the mesh; what matters is decided here.
             self.counts.between_shards += 1;
         }
@@ -439,6 +448,7 @@ impl Shard {
             amount: held.amount,
             fields: &held.fields,
         };
+        around.ledger.answers.ended(held.came.serial)?;
         around.ledger.answered(&held.ask, &answer, held.stored)?;
         tell_acquirer(held.ask, held.bytes, &answer, around)?;
         self.ends_at(CrashPoint::Replied, around);

@@ -1,6 +1,6 @@
 //! Advices, from the session to their issuers, and approvals in place of issuers.
 
-use domain::record::{AdviceOrigin, Advised};
+use domain::record::{AdviceOrigin, Advised, OwedKind};
 use domain::request::{IssuerLeg, Transmission};
 use domain::time::TransmissionTime;
 use risk_inline::Verdict;
@@ -43,9 +43,17 @@ impl Shard {
     ) -> Result<(), Broken> {
         match message {
             Message::AskOlder { owed, from, query } => {
-                let looks = self.driver != Driver::OvertakesOriginals;
+                let looks = match self.driver {
+                    Driver::OvertakesOriginals => false,
+                    Driver::OvertakesCompletions => query.kind == OwedKind::Advice,
+                    _ => true,
+                };
                 let is_owed = looks && self.engine.owes_older(&query);
-                self.counts.completions_behind += u64::from(is_owed);
+                let counts = &mut self.counts;
+                let undoes =
+                    query.kind == OwedKind::Reversal && query.original != query.transaction;
+                counts.undone_behind += u64::from(is_owed && undoes);
+                counts.completions_behind += u64::from(is_owed);
                 let told = Message::Older {
                     owed,
                     asked: self.id,
@@ -161,6 +169,7 @@ impl Shard {
         if completed.is_some_and(|original| !around.ledger.journal().may_complete(original)) {
             return Err(("A-05", format!("{message:?} overtakes what it completes")));
         }
+        self.check_order(handle, around)?;
         if self.driver == Driver::DropsAdvices && around.random.permille(200) {
             self.follow.push_back(Follow::Acknowledged(id));
             return Ok(());
@@ -186,6 +195,34 @@ impl Shard {
         };
         self.dispatch_owed(id, &leg, (message, bytes), around);
         Ok(())
+    }
+
+    /// What a transaction owes first leaves.
+    pub(super) fn check_order(&self, handle: Handle, around: &Around<'_>) -> Result<(), Broken> {
+        match self.engine.transaction_id(handle) {
+            Some(id) => around.ledger.journal().check_order(id),
+            None => Ok(()),
+        }
+    }
+
+    /// What is known of an original has come back.
+    pub(super) fn take_original(
+        &mut self,
+        handle: Handle,
+        original: Original,
+        around: &mut Around<'_>,
+    ) -> Result<(), Broken> {
+        let completion = self.engine.transaction_id(handle);
+        if let (
+            Some(id),
+            Original::Stands {
+                place: Some(at), ..
+            },
+        ) = (completion, original)
+        {
+            around.ledger.placed(id, at);
+        }
+        self.give(Input::Original { handle, original }, around)
     }
 
     /// The issuer in whose place the switch may approve: the one that the account is at home with.

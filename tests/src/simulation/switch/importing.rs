@@ -7,7 +7,6 @@ use persistence::record::{RECORD_BYTES_MAX, encode};
 use persistence::recovery::Found;
 use transaction::carrying::written_at;
 
-use super::start::settings;
 use super::*;
 use crate::simulation::journal::Stop;
 use crate::simulation::ledger::Fold;
@@ -30,7 +29,7 @@ impl Begin {
         around: &mut Around<'_>,
     ) -> Result<Old, NotStarted> {
         let now = around.instant();
-        let mut engine = Engine::new(settings(self, around));
+        let mut engine = self.engine(around);
         let mut records = Vec::new();
         let mut refused = None;
         let (driver, shard) = (self.driver, self.identity.shard.0);
@@ -63,7 +62,8 @@ impl Begin {
 }
 
 impl Shard {
-    /// The numbers that legs of this shard hold in the parts of others.
+    /// The numbers that legs of this shard hold in the parts of others, and those that may not come
+    /// again in this second.
     pub(in crate::simulation) fn strange_stans(&self) -> Vec<Stan> {
         let legs = self.engine.busy_legs().map(|(_, leg)| leg.stan);
         let owed = self.engine.owed_reconciliations().map(|owed| owed.stan);
@@ -71,7 +71,8 @@ impl Shard {
             let place = &self.places[usize::from(link_of(*stan).0)];
             !place.stans.has(*stan)
         };
-        legs.chain(owed).filter(is_strange).collect()
+        let ahead = self.engine.stans_ahead().map(|(_, stan)| stan);
+        legs.chain(owed).filter(is_strange).chain(ahead).collect()
     }
 
     /// Claims those of them that are of this shard's part.

@@ -203,6 +203,9 @@ impl Shard {
             return self.administrative_answered((exchange, stan), said, around);
         }
         match (said.code, id.purpose) {
+            (Some(_), Purpose::Reversal(_)) if self.driver == Driver::DeafToAcknowledgements => {
+                Ok(())
+            }
             (Some(code), Purpose::Reversal(owed)) => {
                 self.give(Input::ReversalResponse { owed, code }, around)
             }
@@ -357,6 +360,7 @@ impl Shard {
         if !around.ledger.journal().may_reverse(message.purchase) {
             return Err(("A-05", format!("{message:?} overtakes its advice")));
         }
+        self.check_order(handle, around)?;
         if self.driver == Driver::DropsOwed && around.random.permille(100) {
             self.follow.push_back(Follow::Acknowledged(id));
             return Ok(());

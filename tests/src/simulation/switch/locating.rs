@@ -86,6 +86,8 @@ impl Shard {
             }
         };
         self.next_frame += 1;
+        let serial = waiting.session.serial;
+        around.ledger.answers.moved(serial, self.id, around.now);
         self.frames.insert(frame.0, waiting);
         self.give(Input::Reversal(reversal), around)
     }

@@ -19,6 +19,7 @@ use transaction::settings::{BeforeLive, Chunks, OutsideWindow, SafPolicy};
 
 use super::past::{Past, WINDOW};
 use super::*;
+use crate::simulation::disk::folder;
 use crate::simulation::journal::{Start, Stop};
 use crate::simulation::ledger::{DEADLINE_MS, Fold};
 use crate::simulation::reconciling::parties;
@@ -30,6 +31,8 @@ pub(in crate::simulation) struct Begin {
     pub(in crate::simulation) life: u64,
     pub(in crate::simulation) identity: Identity,
     pub(in crate::simulation) watermark: Option<Lsn>,
+    /// What was over then may not have been carried over.
+    pub(in crate::simulation) behind: Option<WallTime>,
     /// How often the power fails between two steps, in permille.
     pub(in crate::simulation) cut_short: u64,
 }
@@ -76,7 +79,7 @@ impl Begin {
     ) -> Result<Shard, NotStarted> {
         let now = around.instant();
         let hidden = self.hidden(asks, around);
-        let mut engine = Engine::new(settings(self, around));
+        let mut engine = self.engine(around);
         let (risk, stand_in) = (risk(), stand_in(around.plan));
         let mut refused = None;
         let driver = self.driver;
@@ -84,6 +87,9 @@ impl Begin {
         let mut on_record = |_: Lsn, record: &Record<'_>, carriage: Carriage| {
             let id = record.transaction();
             if hidden.contains(&id) {
+                if driver == Driver::LeavesOpen {
+                    fold.add(self.shard(), record, carriage);
+                }
                 return;
             }
             fold.add(self.shard(), record, carriage);
@@ -114,8 +120,26 @@ impl Begin {
         Ok(Shard { owed_here, ..shard })
     }
 
+    /// One that knows nothing yet.
+    pub(super) fn engine(&self, around: &Around<'_>) -> Engine {
+        let mut engine = Engine::new(settings(self, around));
+        if let Some(wall) = self.behind {
+            engine.begin_behind(wall);
+        }
+        if let Some(wall) = self.left_behind(around) {
+            engine.begin_behind(wall);
+        }
+        engine
+    }
+
     const fn shard(&self) -> u16 {
         self.identity.shard.0
+    }
+
+    /// Of what was over then the checkpoint that is read may lack some.
+    fn left_behind(&self, around: &Around<'_>) -> Option<WallTime> {
+        let checkpoint = around.disk.checkpoint(folder(&self.identity));
+        checkpoint?.covered.left_behind
     }
 
     pub(super) fn recovery<'a>(&self, around: &'a mut Around<'_>) -> Start<'a> {
@@ -130,9 +154,12 @@ impl Begin {
         }
     }
 
-    /// A null control hides open intents from the engine, to ask for them again.
+    /// A null control hides open intents from the engine; another one asks for them again.
     fn hidden(&self, asks: &mut Vec<Ask>, around: &mut Around<'_>) -> BTreeSet<TransactionId> {
-        if self.driver != Driver::ResendsAfterRestart {
+        if !matches!(
+            self.driver,
+            Driver::ResendsAfterRestart | Driver::LeavesOpen
+        ) {
             return BTreeSet::new();
         }
         let mut open = BTreeMap::new();
@@ -149,7 +176,9 @@ impl Begin {
         start.cut_short = 0;
         // A refusal shows again in the start itself.
         drop(start.recover(&mut on_record));
-        asks.extend(open.values().map(Ask::again));
+        if self.driver == Driver::ResendsAfterRestart {
+            asks.extend(open.values().map(Ask::again));
+        }
         open.into_keys().collect()
     }
 
@@ -228,7 +257,10 @@ pub(super) fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
         node: NodeId(1),
         shard: begin.identity.shard,
         start: begin.life as u32,
-        transactions_max: bounds.transactions_max as usize,
+        transactions_max: match begin.driver {
+            Driver::BuildsTooWide => 256,
+            _ => bounds.transactions_max as usize,
+        },
         inflight_max: bounds.inflight_max as usize,
         saf_max: bounds.saf_max as usize,
         exceptions_max: 4,

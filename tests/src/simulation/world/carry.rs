@@ -77,6 +77,12 @@ impl World {
             return Err(("B-05", objection));
         }
         let ahead = issuer.ahead.take();
+        if let Some(purchase) = issuer.began.take()
+            && !self.ledger.carried_out.insert(purchase)
+        {
+            let what = format!("purchase {purchase} is carried out a second time: {message:?}");
+            return Err(("S2", what));
+        }
         let excused = |purchase: &u32| self.ledger.journal().may_be_unheard_of(*purchase);
         if let Some(purchase) = ahead.filter(|purchase| !excused(purchase)) {
             let what = format!("{message:?} completes {purchase}, which its issuer was never told");

@@ -19,6 +19,7 @@ pub(super) struct Sealed {
     source: Source,
     pub(super) table: Table,
     pub(super) applier: Applier,
+    left_behind: Option<WallTime>,
 }
 
 impl Sealed {
@@ -74,20 +75,30 @@ impl World {
     fn deal_anew(&mut self, shards: u16, cut_short: u64) -> Result<(), Failed> {
         let cut_short = cut_short.min(CUT_SHORT_MAX);
         let (old, new) = (self.generation, self.generation + 1);
-        let forgotten = self.forgotten.clone();
-        let mut before = self.read_all(old, self.plan.shards, forgotten, cut_short)?;
+        let forgotten = self.left_out();
+        let mut before = self.read_all(
+            (old, self.left_behind()),
+            self.plan.shards,
+            forgotten,
+            cut_short,
+        )?;
         // What was told has survived so far.
         let survived = self.ledger.survived(before.fold.clone());
         survived.map_err(Failed::Broken)?;
+        let has_forgotten = before.shards.iter().any(|old| old.engine.has_forgotten());
+        let behind = match has_forgotten {
+            true => Some(wall(self.now, self.wall_ahead)),
+            false => self.left_behind(),
+        };
         let mut journals = Vec::new();
         for shard in 0..shards {
-            let begin = self.begin(identity(new, shard, shards), cut_short);
+            let begin = self.begin(identity(new, shard, shards), behind, cut_short);
             let made = begin.make(&mut self.around(&mut Vec::new()));
             journals.push(made.map_err(|stop| Failed::Stop((new, shard), stop))?);
         }
-        let mut forgotten = self.forgotten.clone();
+        let mut forgotten = self.left_out();
         let carried = self.carry_over(&mut before, &mut journals, &mut forgotten)?;
-        let after = self.read_all(new, shards, forgotten.clone(), cut_short)?;
+        let after = self.read_all((new, behind), shards, forgotten.clone(), cut_short)?;
         let mut engines = after.shards;
         for engine in engines.iter_mut().map(|read| &mut read.engine) {
             let now = domain::time::Instant::from_nanos(self.now);
@@ -104,7 +115,7 @@ impl World {
         }
         let compared = before.fold.compare_carried(&after.fold);
         compared.map_err(Failed::Broken)?;
-        self.switch_over(shards, &before, forgotten);
+        self.switch_over((shards, behind), &before, forgotten);
         self.counts.carried += carried;
         Ok(())
     }
@@ -175,7 +186,12 @@ impl World {
     }
 
     /// One rename: from here on the other generation is in force.
-    fn switch_over(&mut self, shards: u16, before: &Read, forgotten: Fold) {
+    fn switch_over(
+        &mut self,
+        (shards, left_behind): (u16, Option<WallTime>),
+        before: &Read,
+        forgotten: Fold,
+    ) {
         let tables = std::mem::take(&mut self.tables);
         for ((shard, table), old) in (0..).zip(tables).zip(&before.shards) {
             self.sealed.push(Sealed {
@@ -186,6 +202,7 @@ impl World {
                 },
                 table,
                 applier: Applier::default(),
+                left_behind,
             });
         }
         self.tables = (0..shards).map(|_| Table::default()).collect();
@@ -198,7 +215,7 @@ impl World {
     /// Reads all journals of a generation.
     fn read_all(
         &mut self,
-        generation: u32,
+        (generation, behind): (u32, Option<WallTime>),
         shards: u16,
         fold: Fold,
         cut_short: u64,
@@ -210,7 +227,7 @@ impl World {
             owed: 0,
         };
         for shard in 0..shards {
-            let begin = self.begin(identity(generation, shard, shards), cut_short);
+            let begin = self.begin(identity(generation, shard, shards), behind, cut_short);
             let old = begin.read(&mut read.fold, &mut self.around(&mut Vec::new()));
             let old = old.map_err(|failed| match failed {
                 NotStarted::Stop(stop) => Failed::Stop((generation, shard), stop),
@@ -224,7 +241,7 @@ impl World {
         Ok(read)
     }
 
-    fn begin(&self, identity: Identity, cut_short: u64) -> Begin {
+    fn begin(&self, identity: Identity, behind: Option<WallTime>, cut_short: u64) -> Begin {
         let table = self.tables.get(usize::from(identity.shard.0));
         let table = table.filter(|_| identity.generation == self.generation);
         Begin {
@@ -232,12 +249,18 @@ impl World {
             life: self.life,
             identity,
             watermark: table.map(|table| Lsn(table.watermark())),
+            behind,
             cut_short,
         }
     }
 }
 
 impl World {
+    /// What was over then may not have been carried over to the generation in force.
+    pub(super) fn left_behind(&self) -> Option<WallTime> {
+        self.sealed.last()?.left_behind
+    }
+
     /// Numbers that legs hold in the parts of other shards are claimed there.
     pub(super) fn claim_strange(&mut self) {
         let strange = self.shards.iter().flat_map(Shard::strange_stans);
@@ -253,7 +276,7 @@ impl World {
     pub(super) fn fall_back(&mut self) {
         let sealed = self.sealed.iter_mut().map(|sealed| &mut sealed.table);
         for table in self.tables.iter_mut().chain(sealed) {
-            table.fall_back(self.random.below(40));
+            table.fall_back(self.random.below(checkpoints::FALL_BACK));
         }
     }
 

@@ -5,10 +5,13 @@ use std::vec::Vec;
 
 use domain::ResponseCode;
 use domain::ids::TransactionId;
+use domain::request::{Advice, Reversal};
 
+use super::{COMPLETIONS_MAX, COMPLETIONS_REVERSED_MAX};
 use crate::input::{Input, OwedId};
-use crate::output::Output;
-use crate::testing::{Auto, Rig, advice, approval, code, facts, kes, named, reversal};
+use crate::output::{Event, NotAdmitted, Output};
+use crate::settings::Settings;
+use crate::testing::{Auto, Rig, advice, approval, code, facts, kes, named, reversal, settings};
 
 const OK: ResponseCode = ResponseCode::APPROVED;
 /// Longer than the longest pause, shorter than anything expires.
@@ -25,12 +28,16 @@ fn approved() -> Rig {
 
 /// Advice `number` completes request 1.
 fn complete(rig: &mut Rig, number: u32) {
-    let mut completion = advice(number, 20 + number);
+    rig.give(Input::Advice(completion(number, 20 + number)));
+    assert_eq!(rig.told(20 + number), Some(OK));
+}
+
+fn completion(number: u32, frame: u32) -> Advice<'static> {
+    let mut completion = advice(number, frame);
     completion.facts.account = facts(1).account;
     completion.facts.amount = kes(100);
     completion.original = Some(named(1));
-    rig.give(Input::Advice(completion));
-    assert_eq!(rig.told(20 + number), Some(OK));
+    completion
 }
 
 fn reverse_in_part(rig: &mut Rig, minor: u64, frame: u32) {
@@ -39,6 +46,46 @@ fn reverse_in_part(rig: &mut Rig, minor: u64, frame: u32) {
     part.replacement = Some(kes(minor));
     rig.give(Input::Reversal(part));
     assert_eq!(rig.told(frame), Some(OK));
+}
+
+/// Advice `number`, which completes request 1, was a mistake. Its place is told from those around
+/// it by the millisecond.
+fn undo(rig: &mut Rig, number: u32, frame: u32) {
+    let moment = Duration::from_millis(1);
+    rig.pass(moment);
+    rig.give(Input::Reversal(undoing(number, frame)));
+    assert_eq!(rig.told(frame), Some(OK));
+    rig.pass(moment);
+}
+
+fn undoing(number: u32, frame: u32) -> Reversal {
+    let mut undone = reversal(number, frame);
+    undone.token = Some(facts(1).account.token);
+    undone.amount = kes(100);
+    undone
+}
+
+/// Advice 2 completes request 1, and the issuer has it.
+fn completed() -> Rig {
+    let mut rig = approved();
+    complete(&mut rig, 2);
+    let (_, _, owed) = alone(&mut rig);
+    acknowledge(&mut rig, owed);
+    assert_eq!(rig.engine.counts().saf, 0);
+    rig
+}
+
+/// Whose all that is owed is, in the order in which it leaves, one by one: by the number of its
+/// request or advice.
+fn owners(rig: &mut Rig) -> Vec<u32> {
+    let mut owners = Vec::new();
+    while rig.engine.counts().saf > 0 {
+        let (_, _, owed) = alone(rig);
+        let facts = rig.engine.facts(owed.handle).unwrap();
+        owners.push(facts.trace.stan.number());
+        acknowledge(rig, owed);
+    }
+    owners
 }
 
 /// What has left since the last look, each once: whose, and whether it is an advice.
@@ -128,12 +175,7 @@ fn a_completion_never_overtakes_the_reversal_that_left_it_something() {
 fn a_completion_never_overtakes_the_reversal_of_an_older_one() {
     let mut rig = approved();
     complete(&mut rig, 2);
-    let mut undone = reversal(2, 30);
-    undone.original = named(2).reference;
-    undone.token = Some(facts(1).account.token);
-    undone.amount = kes(100);
-    rig.give(Input::Reversal(undone));
-    assert_eq!(rig.told(30), Some(OK));
+    undo(&mut rig, 2, 30);
     complete(&mut rig, 3);
     let (first, is_advice, owed) = alone(&mut rig);
     assert!(is_advice);
@@ -143,6 +185,49 @@ fn a_completion_never_overtakes_the_reversal_of_an_older_one() {
     acknowledge(&mut rig, owed);
     let (third, is_advice, _) = alone(&mut rig);
     assert!(third != first && is_advice);
+}
+
+//= docs/rules.md#V-12
+#[test]
+fn the_reversal_of_what_was_acknowledged_waits_for_an_older_completion() {
+    let mut rig = completed();
+    complete(&mut rig, 3);
+    undo(&mut rig, 2, 30);
+    assert_eq!(owners(&mut rig), [3, 2]);
+}
+
+//= docs/rules.md#V-12
+#[test]
+fn nothing_overtakes_the_reversal_of_what_was_acknowledged() {
+    let mut rig = completed();
+    undo(&mut rig, 2, 30);
+    complete(&mut rig, 3);
+    rig.reverse(1, 31);
+    assert_eq!(owners(&mut rig), [2, 3, 1]);
+}
+
+//= docs/rules.md#V-12
+#[test]
+fn what_an_acknowledged_completion_completes_survives_a_restart() {
+    let mut rig = completed();
+    rig.restart(rig.journal.len()).unwrap();
+    complete(&mut rig, 3);
+    undo(&mut rig, 2, 30);
+    rig.reverse(1, 31);
+    rig.restart(rig.journal.len()).unwrap();
+    assert_eq!(owners(&mut rig), [3, 2, 1]);
+}
+
+/// What completes an original may be completed itself, and have been acknowledged before.
+#[test]
+fn the_reversal_of_a_completion_waits_for_what_completes_that() {
+    let mut rig = completed();
+    let mut further = completion(3, 23);
+    further.original = Some(named(2));
+    rig.give(Input::Advice(further));
+    assert_eq!(rig.told(23), Some(OK));
+    undo(&mut rig, 2, 30);
+    assert_eq!(owners(&mut rig), [3, 2]);
 }
 
 #[test]
@@ -215,4 +300,90 @@ fn a_clock_that_was_set_back_changes_no_order() {
     complete(&mut rig, 3);
     rig.reverse(1, 31);
     assert_eq!(one_by_one(&mut rig), [true, true, false]);
+}
+
+/// As [`approved`], with room for more than may be owed about one original.
+fn approved_with_room() -> Rig {
+    let room = 2 * COMPLETIONS_REVERSED_MAX;
+    let settings = Settings {
+        transactions_max: room,
+        saf_max: room,
+        advice_bytes_max: 64 * room,
+        ..settings()
+    };
+    let mut rig = Rig::with(settings, Auto::Flush);
+    rig.request(1, 10);
+    rig.respond(approval());
+    rig.seen.clear();
+    rig
+}
+
+fn busy() -> Option<ResponseCode> {
+    Some(ResponseCode::MALFUNCTION)
+}
+
+//= docs/rules.md#V-14
+#[test]
+fn so_many_completions_of_one_original_are_owed_at_a_time() {
+    let mut rig = approved_with_room();
+    rig.request(9_000, 9_002);
+    rig.respond(approval());
+    rig.seen.clear();
+    let last = 2 + u32::try_from(COMPLETIONS_MAX).unwrap();
+    for number in 2..last {
+        complete(&mut rig, number);
+    }
+    let (_, _, first) = alone(&mut rig);
+    let before = rig.engine.counts().saf;
+    rig.give(Input::Advice(completion(last, 9_001)));
+    assert_eq!(rig.told(9_001), busy());
+    let full = Output::Event(Event::NotAdmitted(NotAdmitted::CompletionsFull));
+    assert!(rig.seen.contains(&full), "its reason is counted");
+    assert_eq!(rig.engine.counts().saf, before, "nothing is remembered");
+    let mut other = advice(9_001, 9_003);
+    other.facts.account = facts(9_000).account;
+    other.original = Some(named(9_000));
+    rig.give(Input::Advice(other));
+    assert_eq!(rig.told(9_003), Some(OK), "it is of another original");
+    acknowledge(&mut rig, first);
+    complete(&mut rig, last);
+}
+
+//= docs/rules.md#V-14
+#[test]
+fn a_restart_counts_what_is_owed_about_one_original() {
+    let mut rig = approved_with_room();
+    let last = 2 + u32::try_from(COMPLETIONS_MAX).unwrap();
+    for number in 2..last {
+        complete(&mut rig, number);
+    }
+    rig.restart(rig.journal.len()).unwrap();
+    rig.give(Input::Advice(completion(last, 9_001)));
+    assert_eq!(rig.told(9_001), busy());
+}
+
+//= docs/rules.md#V-14
+#[test]
+fn so_many_reversals_of_the_completions_of_one_original_are_owed_at_a_time() {
+    let mut rig = approved_with_room();
+    let last = 2 + u32::try_from(COMPLETIONS_REVERSED_MAX).unwrap();
+    for number in 2..=last {
+        complete(&mut rig, number);
+        let owed = left(&mut rig)[0].2;
+        acknowledge(&mut rig, owed);
+    }
+    for number in 2..last {
+        undo(&mut rig, number, 10_000 + number);
+    }
+    rig.give(Input::Reversal(undoing(last, 9_001)));
+    assert_eq!(rig.told(9_001), busy(), "its acquirer repeats it");
+    let owed = rig.seen.iter().find_map(|output| {
+        if let Output::SendReversal { owed, .. } = output {
+            Some(*owed)
+        } else {
+            None
+        }
+    });
+    acknowledge(&mut rig, owed.unwrap());
+    undo(&mut rig, last, 9_002);
 }

@@ -44,6 +44,7 @@ fn ended(rig: &Rig, result: SafResult, attempts: u32, code: Option<ResponseCode>
     assert_eq!(rig.engine.counts().saf, 0);
 }
 
+//= docs/rules.md#V-08
 #[test]
 fn every_code_that_settles_ends_it() {
     for digits in [b"00", b"08", b"25", b"94"] {

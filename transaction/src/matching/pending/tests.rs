@@ -50,6 +50,7 @@ fn echo() -> Echo {
     }
 }
 
+//= docs/rules.md#M-04
 #[test]
 fn an_answer_goes_to_whoever_waits_for_it_once() {
     let mut table = table();
@@ -70,6 +71,7 @@ fn an_answer_goes_to_whoever_waits_for_it_once() {
     assert_eq!(table.inflight(), 0);
 }
 
+//= docs/rules.md#T-06
 #[test]
 fn fault_046_of_an_answer_and_a_deadline_at_one_instant_the_first_counts() {
     let mut table = table();
@@ -101,6 +103,7 @@ fn a_request_and_its_reversal_may_share_a_stan() {
     );
 }
 
+//= docs/rules.md#M-03
 #[test]
 fn every_field_that_differs_is_named_and_nothing_matches() {
     let check = |change: fn(&mut Echo), fields: EchoFields, shown: &str| {
@@ -161,6 +164,7 @@ fn check_key(key: EchoFields, answer: Echo, expected: Match<u32>) {
     assert_eq!(table.resolve(financial(1), &answer, NOW), expected);
 }
 
+//= docs/rules.md#M-06
 #[test]
 fn an_answer_must_give_back_what_its_profile_says_and_may_leave_out_the_rest() {
     let key = |numbers: &[u8]| {
@@ -203,6 +207,7 @@ fn an_answer_must_give_back_what_its_profile_says_and_may_leave_out_the_rest() {
     }
 }
 
+//= docs/rules.md#M-01
 #[test]
 fn a_stan_alone_never_matches() {
     let bare = Echo {

@@ -66,6 +66,7 @@ const UP: Step = (
     LinkPhase::Up,
 );
 
+//= docs/rules.md#N-02
 #[test]
 fn a_link_signs_on_before_it_is_open() {
     let machine = check(POLICY, &[SIGN_ON, UP]);

@@ -29,7 +29,17 @@ const fn by_label(label: Label, what: &What) -> &'static str {
             }
             _ => "bring back this file from a copy of the disk; its batches can be exported",
         },
-        Label::J09 => "bring back the missing segments from a copy of the disk",
+        Label::J09 => match what {
+            What::Refused(Refusal::Uncovered { .. }) => {
+                "bring back the newest checkpoint of this shard from a copy of the disk, or the \
+                 missing segments"
+            }
+            _ => "bring back the missing segments from a copy of the disk",
+        },
+        Label::J21 => {
+            "bring back this checkpoint from a copy of the disk; or, while segment 1 and all \
+             behind it are here, move its folder away"
+        }
         Label::J17 => {
             "keep the folder and report it: it was written wrong, and other records are not hurt"
         }

@@ -19,7 +19,7 @@ use super::super::super::CliError;
 use super::super::fields;
 use super::super::lines::{Form, Place};
 use super::super::parse;
-use super::tally::{counts, journal_of};
+use super::tally::{counts, journal_in, journal_of};
 use super::verify::ended;
 use super::{aside, folder, tell};
 
@@ -235,9 +235,10 @@ impl<'a> Printer<'a> {
         let node = self.folder.manifest.as_ref().ok();
         let place = Place {
             node: node.map(|content| content.node.0),
-            journal,
+            journal: journal_in(shard, journal),
             generation: Some(shard.generation),
             shard: shard.shard,
+            checkpoint: shard.checkpoint,
             lsn: met.lsn,
             file: Some((met.segment, met.offset)),
             is_carried: met.carriage.is_carried(),

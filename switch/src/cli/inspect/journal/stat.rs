@@ -109,6 +109,7 @@ pub(super) fn object(shard: &ShardFolder, tally: &Tally) -> Value {
         "generation": shard.generation,
         "state": format!("{:?}", shard.state).to_lowercase(),
         "shard": shard.shard.0,
+        "checkpoint": shard.checkpoint,
         "segments": tally.segments,
         "file_bytes": tally.file_bytes,
         "batches": tally.batches,

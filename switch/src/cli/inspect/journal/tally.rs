@@ -7,6 +7,7 @@ use domain::ids::{Lsn, TransactionId};
 use domain::record::{OutcomeKind, Record};
 use domain::time::WallTime;
 use persistence::batch::{BATCH_HEADER_LEN, BatchHeader, BatchKind};
+use persistence::error::JournalError;
 use persistence::layout;
 use persistence::manifest::Content;
 use persistence::reader::{Belongs, End, Event, Finding, Generation, Met, Scan, ShardFolder, What};
@@ -72,9 +73,10 @@ impl Tally {
             }
         };
         tally.end = Some(end);
-        if let Some(lost) = lost(shard, manifest, end) {
+        let whole = uncovered(shard, tally.records);
+        for finding in lost(shard, manifest, end).into_iter().chain(whole) {
             tally.findings += 1;
-            on_finding(&lost)?;
+            on_finding(&finding)?;
         }
         Ok(tally)
     }
@@ -144,10 +146,23 @@ impl Tally {
     }
 }
 
+/// J09 and J21, as far as checkpoints tell. One that was replaced meanwhile is not missed.
+fn uncovered(shard: &ShardFolder, records: u64) -> Option<Finding> {
+    let judged = shard.judge_whole(records);
+    match judged.err()? {
+        JournalError::Refused { path, refusal } if shard.dir.exists() => Some(Finding {
+            path,
+            what: What::Refused(refusal),
+        }),
+        _ => None,
+    }
+}
+
 /// J09, as far as the manifest tells: the newest segment is older than the one that the last start
 /// went on in.
 fn lost(shard: &ShardFolder, manifest: Option<&Content>, end: End) -> Option<Finding> {
     let expected = match shard.state {
+        _ if shard.checkpoint.is_some() => 0,
         Generation::Current => manifest.map_or(0, |content| content.segment_known(shard.shard)),
         Generation::Sealed | Generation::Unfinished | Generation::Unknown => 0,
     };
@@ -172,7 +187,11 @@ pub(super) fn named(shard: &ShardFolder) -> String {
         Generation::Unfinished => " (unfinished)",
         Generation::Unknown => " (no manifest)",
     };
-    format!("shard {}/{}{state}", shard.generation, shard.shard)
+    let covers = shard
+        .checkpoint
+        .map(|segment| format!(" checkpoint before segment {segment}"));
+    let covers = covers.unwrap_or_default();
+    format!("shard {}/{}{covers}{state}", shard.generation, shard.shard)
 }
 
 /// The journal whose files these are, as far as it is known before they are read.
@@ -182,5 +201,16 @@ pub(in super::super) const fn journal_of(
     match belongs {
         Belongs::To(identity) => Some(identity.journal),
         Belongs::Folder { .. } => None,
+    }
+}
+
+/// The journal of a record in `shard`, whose file names `found`: those of a checkpoint name none.
+pub(in super::super) const fn journal_in(
+    shard: &ShardFolder,
+    found: persistence::identity::JournalUuid,
+) -> persistence::identity::JournalUuid {
+    match shard.checkpoint {
+        Some(segment) => persistence::checkpoint::journal_apart(found, segment),
+        None => found,
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Entry {
     pub(super) journal: JournalUuid,
     pub(super) generation: Option<u32>,
     pub(super) shard: ShardId,
+    /// It lies in a checkpoint: the first segment that this does not cover.
+    pub(super) checkpoint: Option<u64>,
     pub(super) lsn: Lsn,
     /// Its segment and where its batch begins; `None` of one that PostgreSQL holds.
     pub(super) file: Option<(u64, u64)>,
@@ -70,6 +72,7 @@ impl Entry {
             journal,
             generation: Some(shard.generation),
             shard: shard.shard,
+            checkpoint: shard.checkpoint,
             lsn: met.lsn,
             file: Some((met.segment, met.offset)),
             kind: RecordType::of(&met.record).word().to_owned(),
@@ -85,6 +88,7 @@ impl Entry {
             journal: held.journal,
             generation: None,
             shard: held.shard,
+            checkpoint: None,
             lsn: held.lsn,
             file: None,
             kind: held.kind.clone(),
@@ -172,6 +176,7 @@ impl Lives {
         let lives = found.into_iter().map(|(transaction, mut life)| {
             life.transaction = transaction;
             life.names = names.clone();
+            life.drop_copies();
             life.sort();
             life
         });
@@ -180,6 +185,16 @@ impl Lives {
 }
 
 impl Life {
+    /// What lies in a checkpoint is shown where it happened, if that is still there. Its account
+    /// is sealed anew, so it is told by its type and time.
+    fn drop_copies(&mut self) {
+        let told = |entry: &Entry| (entry.kind.clone(), entry.at());
+        let own = self.entries.iter().filter(|own| own.checkpoint.is_none());
+        let own: Vec<_> = own.map(told).collect();
+        self.entries
+            .retain(|entry| entry.checkpoint.is_none() || !own.contains(&told(entry)));
+    }
+
     /// By LSN within a journal; journals, of which a change of the shard count makes several, by
     /// the time of their first record.
     fn sort(&mut self) {

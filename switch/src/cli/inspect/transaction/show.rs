@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use persistence::checkpoint::journal_apart;
 use persistence::record::RecordType;
 
 use super::super::fields::{self, Sink, Value};
@@ -183,14 +184,16 @@ fn object(life: &Life, line: &mut Vec<u8>) {
 
 /// As `njia inspect journal export` has it; one whose bytes are not kept has its place and type.
 fn record(entry: &Entry, life: &Life, out: &mut Vec<u8>) {
+    let apart = |segment| journal_apart(entry.journal, segment);
     let place = Place {
         node: entry.node,
-        journal: entry.journal,
+        journal: entry.checkpoint.map_or(entry.journal, apart),
         generation: entry.generation,
         shard: entry.shard,
+        checkpoint: entry.checkpoint,
         lsn: entry.lsn,
         file: entry.file,
-        is_carried: false,
+        is_carried: entry.checkpoint.is_some(),
     };
     if let Some(record) = entry.record() {
         Form::Json.write(&place, &record, &life.names, out);
