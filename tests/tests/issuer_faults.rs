@@ -126,7 +126,7 @@ fn a_silent_issuer_is_left_alone_and_taken_back() {
         scene.breaker_went("bank", "closed")
     });
 
-    let report = running.end().unwrap();
+    let report = running.finish().unwrap();
     println!("{}", report.printed);
     scene.node.settle(Duration::from_secs(60)).unwrap();
     // A machine that stands still for a second makes others late too.

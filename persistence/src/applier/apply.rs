@@ -24,8 +24,9 @@ use super::{posting, stage, words};
 use crate::crash::{self, Step};
 use crate::identity::JournalUuid;
 
-/// Up to one row in so many is looked for before it is added.
+/// Up to one row in so many is looked for before it is added, and so many in any case.
 const RESUMED_SHARE: usize = 8;
+const RESUMED_MIN: usize = 16;
 
 /// Why a batch did not land, or may not have.
 #[derive(Debug)]
@@ -261,7 +262,7 @@ impl Lay<'_> {
         }
         let (begun, resumed) = (projection.begun().count(), projection.resumed().count());
         // While the first candidate of a route is not tried, every row looks resumed, and is not.
-        if resumed > begun / RESUMED_SHARE {
+        if resumed > RESUMED_MIN.max(begun / RESUMED_SHARE) {
             let all = || projection.requested();
             return self.lay(all, &sql.transaction, counts).await;
         }
