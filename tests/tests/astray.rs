@@ -29,17 +29,16 @@ fn astray(mti: [u8; 4], stan: &str, purchase: &[u8]) -> Vec<u8> {
 #[track_caller]
 fn reversed(session: &mut Session, message: &[u8], stan: &str) -> f64 {
     let mut message = message.to_vec();
-    let mut times = 1.0;
-    loop {
+    for times in 1..=20 {
         session.send(&message).unwrap();
         let answer = next(session);
         if answer.2 != "96" {
             assert_eq!(answer, told("0410", stan, "00"));
-            return times;
+            return f64::from(times);
         }
-        times += 1.0;
         message[3] = b'1';
     }
+    panic!("nothing but 96");
 }
 
 /// Two shards: originals and what DE90 names lie on either.
