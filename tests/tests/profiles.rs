@@ -179,6 +179,9 @@ fn an_approval_that_nobody_was_told_is_reversed_after_the_window() {
         ALONE,
         ("NJIA__LISTENER__POS__REVERSE_UNDELIVERED", "true"),
         ("NJIA__DUPLICATES__WINDOW_S", "10"),
+        // Within the window.
+        ("NJIA__ROUTE__BANK_CARDS__DEADLINE_MS", "5000"),
+        ("NJIA__ROUTE__MOMO_CARDS__DEADLINE_MS", "5000"),
     ];
     let (scene, mut link) = Scene::open("untold", &reverse);
     // Its transactions live on either shard, its session on one.
