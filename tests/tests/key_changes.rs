@@ -30,22 +30,24 @@ fn key(hex: &str) -> SoftwareMac {
     SoftwareMac::new(algorithm, MacLen::Eight, &bytes_of(hex)).unwrap()
 }
 
+/// The bank has MACs whose keys can be changed; network messages have none.
+const BANK_CHANGEABLE: [(&str, &str); 10] = [
+    ALONE,
+    ("NJIA__KEYS__SOFTWARE_MAC", "true"),
+    ("NJIA__ISSUER__BANK__MAC__ALGORITHM", "retail"),
+    ("NJIA__ISSUER__BANK__MAC__RECEIVE_KEY", "env:BANK_TO_US"),
+    ("NJIA__ISSUER__BANK__MAC__SEND_KEY", "env:US_TO_BANK"),
+    ("NJIA__ISSUER__BANK__MAC__NETWORK", "false"),
+    ("NJIA__ISSUER__BANK__MAC__KEY_CHANGE__KEK", "env:KEK"),
+    ("BANK_TO_US", BANK_TO_US),
+    ("US_TO_BANK", US_TO_BANK),
+    ("KEK", KEK),
+];
+
 //= docs/rules.md#N-04
 #[test]
 fn fault_057_a_key_changes_under_load_and_nothing_is_lost() {
-    let keys = [
-        ALONE,
-        ("NJIA__KEYS__SOFTWARE_MAC", "true"),
-        ("NJIA__ISSUER__BANK__MAC__ALGORITHM", "retail"),
-        ("NJIA__ISSUER__BANK__MAC__RECEIVE_KEY", "env:BANK_TO_US"),
-        ("NJIA__ISSUER__BANK__MAC__SEND_KEY", "env:US_TO_BANK"),
-        ("NJIA__ISSUER__BANK__MAC__NETWORK", "false"),
-        ("NJIA__ISSUER__BANK__MAC__KEY_CHANGE__KEK", "env:KEK"),
-        ("BANK_TO_US", BANK_TO_US),
-        ("US_TO_BANK", US_TO_BANK),
-        ("KEK", KEK),
-    ];
-    let (scene, mut link) = Scene::open("key-change", &keys);
+    let (scene, mut link) = Scene::open("key-change", &BANK_CHANGEABLE);
     let mut session = scene.session();
     let (old_in, old_out, new) = (key(US_TO_BANK), key(BANK_TO_US), key(NEW_KEY));
     let ask = |link: &mut Session, session: &mut Session, stan: &str, under: &SoftwareMac| {
@@ -95,19 +97,8 @@ fn fault_057_a_key_changes_under_load_and_nothing_is_lost() {
 
 #[test]
 fn a_link_asks_for_its_key_before_it_takes_work() {
-    let keys = [
-        ALONE,
-        ("NJIA__KEYS__SOFTWARE_MAC", "true"),
-        ("NJIA__ISSUER__BANK__MAC__ALGORITHM", "retail"),
-        ("NJIA__ISSUER__BANK__MAC__RECEIVE_KEY", "env:BANK_TO_US"),
-        ("NJIA__ISSUER__BANK__MAC__SEND_KEY", "env:US_TO_BANK"),
-        ("NJIA__ISSUER__BANK__MAC__NETWORK", "false"),
-        ("NJIA__ISSUER__BANK__MAC__KEY_CHANGE__KEK", "env:KEK"),
-        ("NJIA__ISSUER__BANK__MAC__KEY_CHANGE__ASK", "true"),
-        ("BANK_TO_US", BANK_TO_US),
-        ("US_TO_BANK", US_TO_BANK),
-        ("KEK", KEK),
-    ];
+    let asks = ("NJIA__ISSUER__BANK__MAC__KEY_CHANGE__ASK", "true");
+    let keys = [&BANK_CHANGEABLE[..], &[asks]].concat();
     let scene = Scene::start("key-asked", &keys);
     let mut link = scene.bank.signed_on().unwrap();
     let wish = asked(&mut link, "0800");
@@ -318,5 +309,13 @@ fn fault_057_a_stored_key_gives_way_to_one_that_is_configured_anew() {
         [POS_TO_US, US_TO_POS, agreed, NEW_KEY],
     );
     assert!(scene.node.log().contains("gives way"));
+    drop(link);
+    // A start has taken nothing away: back on what was configured, both have what was brought.
+    let (scene, mut link) = scene.killed_for(&[("US_TO_BANK", US_TO_BANK)]);
+    purchased(
+        (&scene, &mut link),
+        "000002",
+        [POS_TO_US, US_TO_POS, NEW_KEY, NEW_KEY],
+    );
     scene.close_with(link);
 }

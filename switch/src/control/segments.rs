@@ -83,7 +83,7 @@ impl Segments {
             tick.tick().await;
             if let Err(error) = self.look().await {
                 let error = persistence::error::chain(&error);
-                tracing::warn!(%error, "segments of the journal are kept for now");
+                tracing::warn!(%error, "no segment of the journal was removed; tried again soon");
                 tokio::time::sleep(AFTER_ERROR).await;
             }
         }

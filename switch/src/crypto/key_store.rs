@@ -60,8 +60,9 @@ pub enum KeyStoreError {
 }
 
 impl KeyStore {
-    /// Reads what is stored below `root`, and forgets what gave way. Blocks; once per process,
-    /// before any executor.
+    /// Reads what is stored below `root`. What gave way stays in the file until the next key is
+    /// stored: a start that is refused further on has taken nothing away. Blocks; once per
+    /// process, before any executor.
     ///
     /// # Errors
     /// [`KeyStoreError`]; nothing was changed.
@@ -72,7 +73,6 @@ impl KeyStore {
     ) -> Result<(Self, Vec<RestoredKey>), KeyStoreError> {
         let mut restored = Vec::new();
         let mut keys = key_file::read(root)?;
-        let stored = keys.len();
         let mut refused = None;
         keys.retain(|stored| match Standing::of(stored, config) {
             Standing::Unknown => true,
@@ -96,9 +96,6 @@ impl KeyStore {
         if let Some((side, name)) = refused {
             let path = root.join(persistence::layout::MAC_KEYS);
             return Err(KeyStoreError::Kek { path, side, name });
-        }
-        if keys.len() < stored {
-            key_file::save(root, &keys)?;
         }
         for key in &restored {
             let (side, name) = named(config, key.endpoint).unwrap_or((KeySide::Listener, ""));
