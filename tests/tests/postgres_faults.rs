@@ -138,7 +138,10 @@ fn fault_039_a_real_disk_that_is_full_under_postgresql_is_waited_for() {
     let mut client = Sql::connect(&scene.url).unwrap();
     let place = format!("CREATE TABLESPACE small LOCATION '{}'", space.display());
     client.run(&place).unwrap();
-    // The tables of days are made when the switch is up: some before this, some may come behind it.
+    // The switch makes the schema and its tables of days in its own time: here all are made before
+    // they are moved, as a table of a day does not go where its parent lies.
+    let made = format!("SET search_path = {SCHEMA}; SELECT make_day_tables(1)");
+    scene.await_that("tables of days", || client.run(&made).is_ok());
     client
         .run(&format!(
             "DO $$ DECLARE day regclass; BEGIN ALTER TABLE {SCHEMA}.event SET TABLESPACE small; \
