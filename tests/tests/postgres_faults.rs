@@ -138,12 +138,13 @@ fn fault_039_a_real_disk_that_is_full_under_postgresql_is_waited_for() {
     let mut client = Sql::connect(&scene.url).unwrap();
     let place = format!("CREATE TABLESPACE small LOCATION '{}'", space.display());
     client.run(&place).unwrap();
-    // The tables of days are made when the switch is up: some before this, some may come behind it.
+    // The tables of days are made when the switch is up, in its own time: here they are all made
+    // before they are moved, as a table of a day does not go where its parent lies.
     client
         .run(&format!(
-            "DO $$ DECLARE day regclass; BEGIN ALTER TABLE {SCHEMA}.event SET TABLESPACE small; \
-             FOR day IN SELECT inhrelid FROM pg_inherits \
-             WHERE inhparent = '{SCHEMA}.event'::regclass \
+            "SET search_path = {SCHEMA}; DO $$ DECLARE day regclass; \
+             BEGIN PERFORM make_day_tables(1); ALTER TABLE event SET TABLESPACE small; \
+             FOR day IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'event'::regclass \
              LOOP EXECUTE format('ALTER TABLE %s SET TABLESPACE small', day); END LOOP; END $$"
         ))
         .unwrap();
