@@ -23,7 +23,7 @@ use crate::schedule::Schedule;
 use crate::terminals::trace_number;
 use crate::traffic::{Drawn, Planned, Traffic};
 use follow_up::{Second, Sending};
-use judge::Finding;
+use judge::{Finding, is_refusal};
 use plan::{CompletionPlan, Plan, PlanKind};
 
 /// Sends what is due and checks what comes back. Times are nanoseconds of the run's clock.
@@ -126,8 +126,13 @@ impl Generator {
         match self.inflight.take(number) {
             Some(entry) => {
                 let mut finding = Finding::of(&entry, view, parsed.is_ok());
-                if self.is_other_answer_to_repeat(&entry, bytes) && finding.outcome.is_answer() {
+                let says = finding.outcome.is_answer() && finding.outcome != Outcome::Refused;
+                if says && self.is_other_answer_to_repeat(&entry, bytes) {
                     finding.outcome = Outcome::Mismatched;
+                }
+                if finding.outcome == Outcome::Refused && entry.attached.is_some() {
+                    // Its repeat was on its way, and may be taken in.
+                    self.inflight.await_another(number, entry);
                 }
                 self.keep_first_answer(&entry, bytes);
                 self.end(&entry, &finding, now);
@@ -349,6 +354,7 @@ impl Generator {
         if let Some(second) = self.take_second_answer(number, view.bytes()) {
             match second {
                 Second::Equal => {}
+                Second::Other if is_refusal(view) => {}
                 Second::Other => self.recorder.stray(Outcome::Mismatched, now),
                 Second::New(entry) => {
                     let finding = Finding::of(&entry, view, readable);

@@ -128,12 +128,19 @@ impl Inflight {
         None
     }
 
-    /// Takes out all messages whose answers would come on a connection.
+    /// Takes out all messages whose answers would come on a connection. Where that of a repeat was
+    /// lost, the answer to its request may still come on another one.
     pub fn take_line(&mut self, line: u16) -> Vec<Entry> {
-        self.entries
-            .extract_if(|_, entry| entry.line == line)
-            .map(|(_, entry)| entry)
-            .collect()
+        let of_line = self.entries.extract_if(|_, entry| entry.line == line);
+        let lost: Vec<(u64, Entry)> = of_line.collect();
+        let repeated = lost.iter().filter(|(_, entry)| entry.attached.is_some());
+        self.given_up.extend(repeated.copied());
+        lost.into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    /// Of a message that has ended one more answer may come.
+    pub fn await_another(&mut self, number: u64, entry: Entry) {
+        self.given_up.insert(number, entry);
     }
 
     /// Takes out a message that was given up: its answer has come after all.

@@ -480,6 +480,32 @@ impl Totals {
         }
     }
 
+    /// What a right switch never tells an acquirer, whenever it is killed, with how often it did:
+    /// answers that are not their request's own, and second answers. A message that was given up
+    /// may get its own beside that of its repeat.
+    #[must_use]
+    pub fn breaches(&self) -> Vec<(u64, &'static str)> {
+        let sum = |wanted: fn(Outcome) -> bool| {
+            self.all.tally.sum(wanted) + self.warmup.tally.sum(wanted)
+        };
+        let given_up = sum(|one| matches!(one, Outcome::Timeout | Outcome::Reversed));
+        let seconds = sum(|one| one == Outcome::Duplicate);
+        let breaches = [
+            (
+                sum(|one| one == Outcome::Mismatched),
+                "answers were not their request's own",
+            ),
+            (
+                seconds.saturating_sub(given_up),
+                "answers came a second time",
+            ),
+        ];
+        breaches
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .collect()
+    }
+
     /// The record of an item by its name; all of them without a name.
     #[must_use]
     pub fn item(&self, name: Option<&str>) -> Option<&ItemRecord> {
@@ -604,5 +630,24 @@ mod tests {
         assert_eq!(totals.item(Some("two")).unwrap().tally.scheduled, 2);
         assert_eq!(totals.seconds[0].offered, 2);
         assert!(totals.item(Some("three")).is_none());
+    }
+
+    #[test]
+    fn an_answer_of_another_request_is_a_breach_and_so_is_one_too_many() {
+        let told = |outcomes: &[Outcome]| {
+            let mut recorder = recorder();
+            for outcome in outcomes {
+                recorder.stray(*outcome, 10 * SECOND);
+            }
+            let mut totals = Totals::new(&["one".to_owned(), "two".to_owned()]);
+            totals.add(&recorder);
+            let breaches = totals.breaches();
+            breaches.iter().map(|(count, _)| *count).collect::<Vec<_>>()
+        };
+        use Outcome::{Disconnected, Duplicate, Mismatched, Protocol, Reversed, Timeout};
+        assert_eq!(told(&[Mismatched, Duplicate, Duplicate]), [1, 2]);
+        assert_eq!(told(&[Timeout, Duplicate, Reversed, Duplicate]), [0; 0]);
+        assert_eq!(told(&[Timeout, Duplicate, Disconnected, Duplicate]), [1]);
+        assert_eq!(told(&[Protocol, Timeout]), [0; 0]);
     }
 }

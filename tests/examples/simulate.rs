@@ -34,7 +34,12 @@ fn main() -> anyhow::Result<ExitCode> {
         started.elapsed().as_secs(),
         campaign.sum.trace,
     );
-    let broken = !campaign.violations.is_empty();
+    // Too rare for the seeds of the tests.
+    let is_tame = seeds >= 1_000 && campaign.sum.seen.undone_behind == 0;
+    if is_tame {
+        println!("no reversal of a completion has waited for anything: the world is too tame");
+    }
+    let broken = !campaign.violations.is_empty() || is_tame;
     Ok(ExitCode::from(u8::from(broken)))
 }
 

@@ -102,6 +102,16 @@ impl Issuers {
         self.host.finish()?;
         Ok(())
     }
+
+    /// The same; says what a right switch never does to an issuer, with how often it did.
+    ///
+    /// # Errors
+    /// A ledger could not be written.
+    pub fn breaches(self) -> Result<Vec<(u64, &'static str)>> {
+        let all = self.host.finish()?;
+        let each = all.iter().map(|(_, stats)| stats.breaches());
+        Ok(each.flatten().collect())
+    }
 }
 
 /// A fresh folder on the disk of the target folder, because a journal needs direct I/O and `/tmp`

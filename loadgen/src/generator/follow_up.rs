@@ -34,7 +34,7 @@ pub(super) enum Second {
     Equal,
     /// Not the same.
     Other,
-    /// The first one was refused, so that this one is the answer to the request.
+    /// The first one was refused, or lost on its way: this one is the answer to the request.
     New(Box<Entry>),
 }
 
@@ -325,7 +325,7 @@ impl Generator {
             return None;
         }
         repeat.second_allowed = false;
-        if refused {
+        if refused || repeat.first.is_none() {
             return Some(Second::New(Box::new(repeat.entry)));
         }
         let is_equal = repeat.first.as_ref().is_some_and(|first| first == bytes);

@@ -101,6 +101,13 @@ fn outcome(
     classify(code.as_bytes())
 }
 
+/// Whether a copy was refused for want of room: that says nothing of what another one came to.
+pub(super) fn is_refusal(answer: MessageRef<'_>) -> bool {
+    let mut scratch = [0; 4];
+    let told = answer.decode(39, &mut scratch).and_then(meaning);
+    told == Some(ResponseCode::MALFUNCTION)
+}
+
 /// What 1987 would have said.
 fn meaning(told: &[u8]) -> Option<ResponseCode> {
     let told = ResponseCode::read(told).ok()?;

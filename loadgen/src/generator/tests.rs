@@ -275,6 +275,51 @@ fn one_answer_is_enough_for_a_request_and_its_repeat_in_flight() {
 }
 
 #[test]
+fn where_the_line_of_a_repeat_is_lost_its_request_may_still_be_answered() {
+    for insists in [false, true] {
+        let mut bench = Bench::new(1.0, 1, 1.0, 0.0);
+        bench.generator.insists = insists;
+        bench.send_all(0);
+        let original = bench.sent.remove(0);
+        let mut frame = Vec::new();
+        assert!(bench.generator.send_next(2_500 * MS, Some(1), &mut frame));
+        assert_eq!(frame[6..], original[6..], "the repeat, on another line");
+        bench.generator.line_lost(1, 2_510 * MS);
+        assert_eq!(bench.all(Outcome::Disconnected), 2);
+        bench.answer(&original, b"00", 2_520 * MS);
+        let odd = [Outcome::Mismatched, Outcome::Duplicate].map(|one| bench.all(one));
+        assert_eq!(odd, [0, 0], "insists: {insists}");
+    }
+}
+
+#[test]
+fn one_of_a_request_and_its_repeat_may_be_refused_for_want_of_room() {
+    let odd = |bench: &Bench| [Outcome::Mismatched, Outcome::Duplicate].map(|one| bench.all(one));
+    for insists in [false, true] {
+        for codes in [[b"96", b"91"], [b"91", b"96"]] {
+            let mut bench = Bench::new(1.0, 1, 1.0, 0.0);
+            bench.generator.insists = insists;
+            bench.send_all(0);
+            bench.send_all(2_500 * MS);
+            let original = bench.sent[0].clone();
+            for (place, code) in (0..).zip(codes) {
+                bench.answer(&original, code, (2_600 + place) * MS);
+            }
+            assert_eq!(odd(&bench), [0, 0], "{codes:?}, insists: {insists}");
+        }
+        // Behind its answer too.
+        let mut bench = Bench::new(1.0, 1, 1.0, 0.0);
+        bench.generator.insists = insists;
+        bench.send_all(0);
+        bench.answer_all(b"91", MS);
+        bench.send_all(2_500 * MS);
+        bench.answer_all(b"96", 2_501 * MS);
+        assert_eq!(odd(&bench), [0, 0], "insists: {insists}");
+        assert_eq!(bench.all(Outcome::Refused), 1);
+    }
+}
+
+#[test]
 fn a_repeat_of_a_refused_request_is_new() {
     let mut bench = Bench::new(1.0, 1, 1.0, 0.0);
     bench.send_all(0);

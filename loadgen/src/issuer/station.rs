@@ -394,7 +394,8 @@ impl Station {
     }
 
     /// What a request or an advice completes, if it names something: DE90, in 1993 DE56, which has
-    /// the time of the original's place.
+    /// the time of the original's place. What never came at that time is named with the message's
+    /// own DE7, under which the book does not have it either.
     fn completed(&self, message: MessageRef<'_>, trace: &Trace) -> Option<TraceId> {
         let mut scratch = [0; 48];
         let is_1993 = message.dialect().version() == Version::Iso1993;
@@ -402,7 +403,8 @@ impl Station {
         let stan = Stan::from_digits(named.get(4..10)?).ok()?;
         let transmitted = if is_1993 {
             let local = str::from_utf8(named.get(12..22)?).ok()?;
-            *self.made.get(&(stan, local.to_owned()))?
+            let made = self.made.get(&(stan, local.to_owned()));
+            made.copied().unwrap_or(trace.transmitted)
         } else {
             TransmissionTime::from_digits(named.get(10..20)?).ok()?
         };

@@ -6,6 +6,7 @@ use anyhow::Result;
 use domain::amount::Amount;
 use domain::ids::AuthorisationId;
 use domain::response_code::ResponseCode;
+use domain::time::WallTime;
 use hashbrown::HashMap;
 use iso8583::mti::{Class, Function};
 
@@ -18,6 +19,10 @@ pub struct AcquirerBook {
     pub(super) told: HashMap<TraceId, Told>,
     /// Requests that were told two different things.
     pub(super) contradicted: Vec<TraceId>,
+    /// Requests whose reversal was declined: it is acknowledged, or there is no room for it.
+    pub(super) kept: Vec<TraceId>,
+    /// Answers that their message could not be read.
+    pub(super) unread: u64,
 }
 
 /// What became of one request, as far as the acquirer knows.
@@ -27,6 +32,8 @@ pub(super) struct Told {
     /// The last answer that is not a mere refusal; `None` when there was no answer at all.
     pub(super) code: Option<ResponseCode>,
     pub(super) authorisation: AuthorisationId,
+    /// When the first approval of it was read.
+    pub(super) approved: Option<WallTime>,
     /// A copy of it was never answered.
     pub(super) unanswered: bool,
     pub(super) reversal: Reversal,
@@ -43,6 +50,7 @@ pub(super) struct Told {
 pub(super) enum Reversal {
     None,
     Unanswered,
+    Declined,
     Acknowledged,
 }
 
@@ -59,6 +67,7 @@ impl AcquirerBook {
 
     /// Takes one line.
     pub fn fold(&mut self, ack: &Ack) {
+        self.unread += u64::from(ack.code == Some(ResponseCode::FORMAT_ERROR));
         match (ack.mti.class(), ack.original) {
             (Class::Reversal, Some(original)) => self.fold_reversal(original, ack),
             (Class::Reversal, None) => {}
@@ -77,6 +86,9 @@ impl AcquirerBook {
             told.unanswered = true;
             return;
         };
+        if code.is_approval() {
+            told.approved.get_or_insert(ack.at);
+        }
         match told.code {
             Some(before) if before != code => {
                 if is_not_taken_in(before) {
@@ -101,10 +113,16 @@ impl AcquirerBook {
             .entry(original)
             .or_insert_with(|| Told::unknown(ack.amount));
         told.stays = ack.stays.min(ack.amount.minor());
-        if ack.code == Some(ResponseCode::APPROVED) {
-            told.reversal = Reversal::Acknowledged;
-        } else if told.reversal == Reversal::None {
-            told.reversal = Reversal::Unanswered;
+        let now = match ack.code {
+            Some(code) if code == ResponseCode::APPROVED => Reversal::Acknowledged,
+            Some(code) if !is_not_taken_in(code) => Reversal::Declined,
+            Some(_) | None => Reversal::Unanswered,
+        };
+        if now == Reversal::Acknowledged || told.reversal == Reversal::None {
+            told.reversal = now;
+        }
+        if now == Reversal::Declined {
+            self.kept.push(original);
         }
     }
 }
@@ -115,6 +133,7 @@ impl Told {
             amount,
             code: None,
             authorisation: AuthorisationId::EMPTY,
+            approved: None,
             unanswered: false,
             reversal: Reversal::None,
             stays: 0,
@@ -135,13 +154,18 @@ impl Told {
         match self.reversal {
             _ if !approved => 0,
             Reversal::Acknowledged => self.stays,
-            Reversal::None | Reversal::Unanswered => self.amount.minor(),
+            Reversal::None | Reversal::Unanswered | Reversal::Declined => self.amount.minor(),
         }
     }
 
-    /// Whether it was told that what it names is unknown (25).
-    pub(super) fn was_unknown(&self) -> bool {
-        self.code == Some(ResponseCode::ORIGINAL_NOT_FOUND)
+    /// Whether it was told that what it names cannot be completed: unknown (25), reversed (94), or
+    /// not so (12, 13). Who has reversed it is told 94 whatever it names.
+    pub(super) fn was_denied(&self) -> bool {
+        match self.code.map(|code| *code.as_bytes()).as_ref() {
+            Some(b"12" | b"13" | b"25") => true,
+            Some(b"94") => self.reversal == Reversal::None,
+            Some(_) | None => false,
+        }
     }
 
     /// The reversal of an advice came first: it is acknowledged, and that is all.

@@ -31,6 +31,14 @@ pub struct Audit {
     pub refused: u64,
     /// Transactions with a reversal.
     pub reversed: u64,
+    /// Of them those that leave a part.
+    pub reversed_in_part: u64,
+    /// Transactions in whose place a completion stands.
+    pub completed: u64,
+    /// Advices.
+    pub advised: u64,
+    /// Answers that their message could not be read. None, where no line spoils a byte.
+    pub unread: u64,
     /// Reversals that have not ended.
     pub reversals_owed: u64,
     /// In the journal, and the acquirer was never told: the answer was lost on the way.
@@ -120,9 +128,11 @@ impl Audit {
     ) -> Self {
         let mut audit = Self {
             transactions: crate::numeric::count(journal.transactions.len()),
+            unread: acquirer.unread,
             ..Self::default()
         };
         let completions = Completions::of(acquirer, journal);
+        audit.completed = crate::numeric::count(completions.count());
         audit.journal_itself(journal, &completions);
         audit.acquirer_and_journal(acquirer, journal, &completions);
         audit.completed(&completions);
@@ -179,12 +189,14 @@ impl Audit {
         for (id, entry) in &journal.transactions {
             open.expect(!entry.open, id);
             owing.expect(!entry.is_owing(), id);
+            self.advised += u64::from(journal.is_advised(*id));
             let advice = entry.advice.flatten();
             failed.expect(matches!(advice, None | Some(SafResult::Acknowledged)), id);
             let Some(reversal) = entry.reversal else {
                 continue;
             };
             self.reversed += 1;
+            self.reversed_in_part += u64::from(reversal.stays > 0);
             let ended_well = matches!(reversal.result, None | Some(SafResult::Acknowledged));
             failed.expect(ended_well, id);
         }
@@ -215,7 +227,7 @@ impl Audit {
             let Some((transaction, entry)) = journal.of_request(id) else {
                 match told.code {
                     Some(code) if has_no_record(code) => self.refused += 1,
-                    Some(_) if told.may_be_buried() && journal.is_buried(id) => {}
+                    Some(_) if told.may_be_buried() && journal.is_buried(id, told.approved) => {}
                     Some(_) => lost.found(id),
                     None => {}
                 }
@@ -245,13 +257,15 @@ impl Audit {
             .contradicted
             .iter()
             .for_each(|id| contradicted.found(id));
+        let mut kept = Check::new("its reversal was declined", Fault::Other);
+        acquirer.kept.iter().for_each(|id| kept.found(id));
         self.checks
-            .extend([lost, differing, contradicted, money, partial]);
+            .extend([lost, differing, contradicted, kept, money, partial]);
     }
 
     fn completed(&mut self, completions: &Completions) {
         let mut astray = Check::new("completes another one than it names, or none", Fault::Other);
-        let mut denied = Check::new("completes what was approved, and was told 25", Fault::Lost);
+        let mut denied = Check::new("completes what was approved, and was declined", Fault::Lost);
         completions.astray.iter().for_each(|id| astray.found(id));
         completions.denied.iter().for_each(|id| denied.found(id));
         self.checks.extend([astray, denied]);

@@ -21,7 +21,8 @@ pub(super) struct Completions {
     owed: HashSet<TransactionId>,
     /// Completions that the switch has for those of another original, or of none.
     pub(super) astray: Vec<TraceId>,
-    /// Completions that were told that what they complete is unknown, though it was approved.
+    /// Completions that were told that what they complete is unknown or reversed, or cannot be
+    /// completed so, though it was approved and stands.
     pub(super) denied: Vec<TraceId>,
 }
 
@@ -54,7 +55,7 @@ impl Completions {
             self.doubtful.insert(*original);
         }
         let known = acquirer.told.get(original);
-        if told.was_unknown() && known.is_some_and(|original| original.money() > 0) {
+        if told.was_denied() && known.is_some_and(|original| original.money() > 0) {
             self.denied.push(*id);
         }
         let Some(completion) = journal.by_request.get(id) else {
@@ -80,6 +81,11 @@ impl Completions {
         if entry.is_owing() || entry.open {
             self.owed.insert(of);
         }
+    }
+
+    /// Transactions in whose place a completion stands.
+    pub(super) fn count(&self) -> usize {
+        self.journal.len()
     }
 
     /// Money of a request as the acquirer was told.

@@ -11,7 +11,8 @@ use domain::record::{
 };
 use domain::request::{Facts, IssuerLeg, Trace};
 use domain::response_code::ResponseCode;
-use hashbrown::{HashMap, HashSet};
+use domain::time::{TransmissionTime, WallTime};
+use hashbrown::HashMap;
 use persistence::identity::Identity;
 use persistence::reader::{KnownReader, UpTo, list};
 use persistence::{Manifest, ShardReader};
@@ -28,8 +29,8 @@ pub struct JournalBook {
     pub(super) by_leg: HashMap<TraceId, TransactionId>,
     /// Of advices that complete something: what they complete.
     pub(super) completes: HashMap<TransactionId, TransactionId>,
-    /// DE11 and DE37 of what was reversed before it came.
-    buried: HashSet<(Stan, Rrn)>,
+    /// By DE11 and DE37 of what was reversed before it came.
+    buried: HashMap<(Stan, Rrn), Vec<Tomb>>,
     /// Requests that have more than one transaction.
     pub(super) doubled: Vec<TransactionId>,
     /// Records that contradict the ones before them.
@@ -67,6 +68,14 @@ pub(super) struct Reversal {
     /// What it leaves.
     pub(super) stays: u64,
     pub(super) result: Option<SafResult>,
+}
+
+/// What a tombstone says beside DE11 and DE37 of what it is about.
+#[derive(Clone, Copy, Debug)]
+struct Tomb {
+    /// DE7; a reversal of 1993 does not name it.
+    transmitted: Option<TransmissionTime>,
+    decided: WallTime,
 }
 
 impl JournalBook {
@@ -110,7 +119,11 @@ impl JournalBook {
             Record::Operated(operated) => self.operated(operated),
             Record::Tombstone(tombstone) => {
                 let original = &tombstone.original;
-                self.buried.insert((original.stan, original.rrn));
+                let tombs = self.buried.entry((original.stan, original.rrn));
+                tombs.or_default().push(Tomb {
+                    transmitted: original.transmitted,
+                    decided: tombstone.decided,
+                });
             }
             // None of them moves money.
             Record::LateResponse(_)
@@ -246,9 +259,15 @@ impl JournalBook {
         entry.is_some_and(|entry| entry.is_advised)
     }
 
-    /// Whether a request was reversed before it came.
-    pub(super) fn is_buried(&self, request: &TraceId) -> bool {
-        self.buried.contains(&(request.stan, request.rrn))
+    /// Whether a request was reversed before it came, and so before `approved`, when its acquirer
+    /// first read that it was taken. What was told before its tombstone was lost, not buried.
+    pub(super) fn is_buried(&self, request: &TraceId, approved: Option<WallTime>) -> bool {
+        let tombs = self.buried.get(&(request.stan, request.rrn));
+        tombs.into_iter().flatten().any(|tomb| {
+            let named = tomb.transmitted.is_none_or(|at| at == request.transmitted);
+            let earliest = tomb.decided.unix_millis().saturating_sub(SKEW_MS);
+            named && approved.is_some_and(|at| at.unix_millis() >= earliest)
+        })
     }
 
     fn entry(&mut self, transaction: TransactionId) -> Option<&mut Entry> {
@@ -304,6 +323,10 @@ impl Entry {
         reversal || self.advice == Some(None)
     }
 }
+
+/// What the clocks of the switch and of the acquirer may differ by in a long run: each counts from
+/// a wall time of its own.
+const SKEW_MS: u64 = 500;
 
 /// The last record of each shard.
 ///

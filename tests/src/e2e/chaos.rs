@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,8 @@ pub struct Found {
     pub acts: BTreeMap<&'static str, u64>,
     /// The comparison.
     pub audit: Audit,
+    /// What a right switch never does to those who speak with it, and no spoiled byte explains.
+    pub breaches: Vec<(u64, &'static str)>,
     seed: u64,
     time: Duration,
     /// What the proxies did, of acquirers and of issuers.
@@ -68,26 +70,10 @@ struct World {
 /// # Errors
 /// The harness failed, or the switch ended otherwise than by a kill.
 pub fn chaos(plan: &Plan) -> Result<Found> {
-    let edition = Edition::alternating(plan.seed);
     let issuers = mix::issuers(&plan.folder, ISSUER_LATENCY)?;
     let mut world = World::start(plan, issuers.addresses())?;
     let acks = plan.folder.join("acks.log");
-    let target = format!(
-        "iso://{}?framing=be16&dialect={}",
-        world.proxies[0].address(),
-        edition.dialect()
-    );
-    let target: Target = target.parse()?;
-    let config = RunConfig {
-        insists: true,
-        scenario: mix::scenario()?,
-        connections: 16,
-        timeout: Duration::from_secs(4),
-        grace: Duration::from_secs(120),
-        seed: plan.seed,
-        acks: Some(acks.clone()),
-        ..RunConfig::new(target, plan.rate, plan.time)?
-    };
+    let config = load(plan, world.proxies[0].address(), &acks)?;
     let run = move || runner::run(&config, Clock::start(), &Stop::default(), &mut |_| ());
     let load = std::thread::spawn(run);
     let end = Instant::now() + plan.time;
@@ -97,7 +83,7 @@ pub fn chaos(plan: &Plan) -> Result<Found> {
     }
     let begun = Instant::now();
     let journal = world.heal()?;
-    match load.join() {
+    let run = match load.join() {
         Ok(run) => run.context("the load")?,
         Err(_) => bail!("the load failed"),
     };
@@ -109,7 +95,7 @@ pub fn chaos(plan: &Plan) -> Result<Found> {
         bail!("the drain ends with {status}");
     }
     let ledgers = issuers.ledgers();
-    issuers.finish()?;
+    let to_issuers = issuers.breaches()?;
     let database = Some((world.cluster.url(), SCHEMA.to_owned()));
     let audit = audit(&Inputs {
         acks,
@@ -117,24 +103,41 @@ pub fn chaos(plan: &Plan) -> Result<Found> {
         ledgers,
         database,
     })?;
-    if audit.passed() {
-        fs::remove_dir_all(&plan.folder)?;
-    }
-    let [acquirers, bank, momo] = world
-        .proxies
-        .each_ref()
-        .map(|proxy| counted(proxy.counts()));
-    let mut issuers = bank;
-    for (name, count) in momo {
-        *issuers.entry(name).or_default() += count;
-    }
-    Ok(Found {
+    let proxied = world.proxied();
+    let spoiled = proxied.each_ref().map(|side| side[CORRUPTED]);
+    let mut told = run.totals.breaches();
+    told.push((audit.unread, UNREAD));
+    let sides = [(told, spoiled[0]), (to_issuers, spoiled[1])];
+    let found = Found {
+        breaches: sides
+            .map(|(breaches, spoiled)| unexplained(breaches, spoiled))
+            .concat(),
         acts: world.acts,
         audit,
         seed: plan.seed,
         time: plan.time,
-        proxied: [acquirers, issuers],
+        proxied,
         healed_in,
+    };
+    if found.passed() {
+        fs::remove_dir_all(&plan.folder)?;
+    }
+    Ok(found)
+}
+
+fn load(plan: &Plan, listener: SocketAddr, acks: &Path) -> Result<RunConfig> {
+    let dialect = Edition::alternating(plan.seed).dialect();
+    let target = format!("iso://{listener}?framing=be16&dialect={dialect}");
+    let target: Target = target.parse()?;
+    Ok(RunConfig {
+        insists: true,
+        scenario: mix::scenario()?,
+        connections: 16,
+        timeout: Duration::from_secs(4),
+        grace: Duration::from_secs(120),
+        seed: plan.seed,
+        acks: Some(acks.to_owned()),
+        ..RunConfig::new(target, plan.rate, plan.time)?
     })
 }
 
@@ -257,6 +260,16 @@ impl World {
         Ok(node.journal().to_owned())
     }
 
+    /// What the proxies did, of acquirers and of issuers.
+    fn proxied(&self) -> [BTreeMap<&'static str, u64>; 2] {
+        let counts = self.proxies.each_ref();
+        let [acquirers, mut issuers, momo] = counts.map(|proxy| counted(proxy.counts()));
+        for (name, count) in momo {
+            *issuers.entry(name).or_default() += count;
+        }
+        [acquirers, issuers]
+    }
+
     fn settle(&self) -> Result<()> {
         let node = self.node.as_ref().context("the switch runs")?;
         node.settle(Duration::from_secs(120))?;
@@ -295,18 +308,28 @@ fn counted(counts: &Counts) -> BTreeMap<&'static str, u64> {
     BTreeMap::from([
         ("connections", of(&counts.connections)),
         ("splits", of(&counts.splits)),
-        ("corrupted bytes", of(&counts.corruptions)),
+        (CORRUPTED, of(&counts.corruptions)),
         ("resets", of(&counts.resets)),
         ("half-closes", of(&counts.half_closes)),
         ("black holes", of(&counts.black_holes)),
     ])
 }
 
+/// What `spoiled` bytes on a side do not explain. One in a length spoils all that follows on its
+/// connection, so that there is no telling how much of what they may explain they do.
+fn unexplained(mut breaches: Vec<(u64, &'static str)>, spoiled: u64) -> Vec<(u64, &'static str)> {
+    let may_explain = |what: &str| spoiled > 0 && BY_SPOILED_BYTES.contains(&what);
+    breaches.retain(|(count, what)| *count > 0 && !may_explain(what));
+    breaches
+}
+
 impl Found {
-    /// Nothing is lost or doubled, and all sums are equal.
+    /// Nothing is lost or doubled, all sums are equal, and there was some of each kind.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.audit.passed()
+        let audit = &self.audit;
+        let kinds = [audit.advised, audit.completed, audit.reversed_in_part];
+        audit.passed() && self.breaches.is_empty() && kinds.iter().all(|count| *count > 0)
     }
 }
 
@@ -336,7 +359,14 @@ impl fmt::Display for Found {
             listed(&self.proxied[1])
         )?;
         writeln!(f, "| acked writes | {} |", self.audit.acked_writes)?;
-        writeln!(f, "| reversed | {} |", self.audit.reversed)?;
+        let parts = self.audit.reversed_in_part;
+        writeln!(
+            f,
+            "| reversed, in part | {}, {parts} |",
+            self.audit.reversed
+        )?;
+        writeln!(f, "| advices | {} |", self.audit.advised)?;
+        writeln!(f, "| completions | {} |", self.audit.completed)?;
         writeln!(f, "| lost | {} |", self.audit.lost())?;
         writeln!(f, "| doubled | {} |", self.audit.doubled())?;
         writeln!(f, "| never told to the acquirer | {} |", self.audit.untold)?;
@@ -360,10 +390,38 @@ impl fmt::Display for Found {
                 check.name, check.count, check.offenders
             )?;
         }
+        for (count, what) in &self.breaches {
+            writeln!(f, "| {what} | {count} |")?;
+        }
         let verdict = if self.passed() { "PASS" } else { "FAIL" };
         writeln!(f, "| verdict | {verdict} |")
     }
 }
 
 const SCHEMA: &str = "njia_chaos";
+const UNREAD: &str = "messages were told that they cannot be read";
+const CORRUPTED: &str = "corrupted bytes";
+/// Breaches that a spoiled byte may look like.
+const BY_SPOILED_BYTES: [&str; 3] = [
+    "answers were not their request's own",
+    UNREAD,
+    "messages could not be read",
+];
 const ISSUER_LATENCY: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spoiled_byte_explains_what_cannot_be_read_and_nothing_else() {
+        let breaches = vec![
+            (2, "messages could not be read"),
+            (1, "requests came twice"),
+            (0, "messages were told that they cannot be read"),
+        ];
+        let left = |spoiled| unexplained(breaches.clone(), spoiled);
+        assert_eq!(left(0), breaches[..2]);
+        assert_eq!(left(3), breaches[1..2]);
+    }
+}

@@ -176,6 +176,12 @@ impl Disk {
         }
     }
 
+    /// Whether nothing that was written to a file is pending.
+    pub(super) fn is_synced(&self, file: FileId) -> bool {
+        let file = self.files.get(&file);
+        file.is_some_and(|file| file.pending.is_empty())
+    }
+
     /// A sync fails. The device forgets what it likes of the pending writes, and the next sync has
     /// nothing left to fail on.
     pub(super) fn fail_sync(&mut self, file: FileId, random: &mut Random) {

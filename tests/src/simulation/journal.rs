@@ -281,6 +281,11 @@ impl Journal {
         matches!(self.stage, Stage::Syncing { .. })
     }
 
+    /// Whether the disk would keep all that was written to the segment at hand.
+    pub(super) fn is_synced(&self, disk: &Disk) -> bool {
+        disk.is_synced(self.file())
+    }
+
     /// Begins the next operation, if none is under way; says after how many ns it ends.
     pub(super) fn begin(
         &mut self,

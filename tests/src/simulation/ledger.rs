@@ -55,6 +55,8 @@ pub(super) struct Ledger {
     pub(super) answers: AnswerBook,
     pub(super) exchanges: ExchangeBook,
     pub(super) replays: u64,
+    /// Copies that were told that their original is in flight.
+    pub(super) told_in_flight: u64,
 }
 
 /// How an original stands when an advice arrives that completes it.
@@ -127,34 +129,14 @@ impl Fold {
     /// Takes a record that no shard's totals are about.
     pub(super) fn add_apart(&mut self, record: &Record<'_>) {
         self.order.note(record);
-        if let Record::Tombstone(tombstone) = record {
-            self.tombstones += 1;
-            let purchase = number_of(tombstone.key);
-            self.states.entry(purchase).or_default().buried = true;
-            return;
+        self.tombstones += u64::from(matches!(record, Record::Tombstone(_)));
+        if let Some(facts) = facts_of(record) {
+            let purchase = number_of(facts.key);
+            self.purchase_of.insert(record.transaction(), purchase);
         }
-        if let Record::Intent(intent) = record {
-            let purchase = number_of(intent.facts.key);
-            self.purchase_of.insert(intent.transaction, purchase);
-            let state = self.states.entry(purchase).or_default();
-            state.asked = intent.facts.amount.minor();
-            state.has_amount = intent.facts.class == MessageClass::Financial;
+        if let Some(purchase) = self.purchase(record) {
+            self.states.entry(purchase).or_default().add(record);
         }
-        if let Record::Advised(advised) = record {
-            let purchase = number_of(advised.facts.key);
-            self.purchase_of.insert(advised.transaction, purchase);
-            let state = self.states.entry(purchase).or_default();
-            state.asked = advised.facts.amount.minor();
-            state.has_amount = advised.facts.class == MessageClass::Financial;
-        }
-        if let Record::Refused(refused) = record {
-            let purchase = number_of(refused.facts.key);
-            self.purchase_of.insert(refused.transaction, purchase);
-        }
-        let Some(purchase) = self.purchase_of.get(&record.transaction()) else {
-            return;
-        };
-        self.states.entry(*purchase).or_default().add(record);
     }
 
     /// What a change of the number of shards has carried over is what there was.
@@ -175,11 +157,8 @@ impl Fold {
 
     /// An id names one transaction, whatever the wall clock does.
     fn check_id(&self, record: &Record<'_>) -> Result<(), Broken> {
-        let facts = match record {
-            Record::Intent(intent) => &intent.facts,
-            Record::Refused(refused) => &refused.facts,
-            Record::Advised(advised) => &advised.facts,
-            _ => return Ok(()),
+        let Some(facts) = facts_of(record) else {
+            return Ok(());
         };
         let known = self.purchase_of.get(&record.transaction());
         match known.filter(|purchase| **purchase != number_of(facts.key)) {
@@ -190,12 +169,12 @@ impl Fold {
 
     /// The purchase that a record is about.
     fn purchase(&self, record: &Record<'_>) -> Option<u32> {
-        match record {
-            Record::Tombstone(tombstone) => Some(number_of(tombstone.key)),
-            Record::Intent(intent) => Some(number_of(intent.facts.key)),
-            Record::Advised(advised) => Some(number_of(advised.facts.key)),
-            Record::Refused(refused) => Some(number_of(refused.facts.key)),
-            _ => self.purchase_of.get(&record.transaction()).copied(),
+        if let Record::Tombstone(tombstone) = record {
+            return Some(number_of(tombstone.key));
+        }
+        match facts_of(record) {
+            Some(facts) => Some(number_of(facts.key)),
+            None => self.purchase_of.get(&record.transaction()).copied(),
         }
     }
 
@@ -218,7 +197,7 @@ impl Fold {
         self.state(purchase).is_approved
     }
 
-    /// Whether nothing of this purchase can stay with an issuer, by the journal.
+    /// Whether no more than `stays` of this purchase can be left with an issuer, by the journal.
     fn is_taken_back(&self, purchase: u32, stays: u64) -> bool {
         self.state(purchase).is_taken_back(stays)
     }
@@ -281,20 +260,16 @@ impl Fold {
 }
 
 impl State {
-    fn is_taken_back(&self, stays: u64) -> bool {
-        // A reversal in part of what was approved in part may change nothing.
-        let is_less = self.is_approved && self.left <= stays;
-        let moved_nothing = !self.is_approved && self.intents == self.closed;
-        self.buried || self.owed > 0 || is_less || moved_nothing
-    }
-
     fn is_advised(&self) -> bool {
         self.advised > 0 || self.left_to_people || self.buried
     }
 
     fn add(&mut self, record: &Record<'_>) {
         match record {
-            Record::Intent(_) => self.intents += 1,
+            Record::Intent(intent) => {
+                self.intents += 1;
+                self.ask(&intent.facts);
+            }
             Record::Refused(_) => self.refused = true,
             Record::Outcome(outcome) => {
                 self.closed += 1;
@@ -325,8 +300,8 @@ impl State {
                 self.told_issuer += 1;
                 self.exceptions += u32::from(done.result != SafResult::Acknowledged);
             }
-            Record::Tombstone(_)
-            | Record::LateResponse(_)
+            Record::Tombstone(_) => self.buried = true,
+            Record::LateResponse(_)
             | Record::Operated(_)
             | Record::Day(_)
             | Record::Totals(_)
@@ -336,7 +311,13 @@ impl State {
         }
     }
 
+    fn ask(&mut self, facts: &Facts) {
+        self.asked = facts.amount.minor();
+        self.has_amount = facts.class == MessageClass::Financial;
+    }
+
     fn advise(&mut self, advised: &Advised<'_>) {
+        self.ask(&advised.facts);
         // An approval in place of an issuer closes an intent that was not sent.
         self.closed = self.intents;
         self.stood_in |= advised.origin == AdviceOrigin::StandIn;
@@ -372,8 +353,8 @@ impl Ledger {
         let before = purchase.map(|purchase| self.journal.state(purchase));
         self.journal.add(shard, record, Carriage::Fresh);
         if let (Some(purchase), Some(before)) = (purchase, before) {
-            let states = (before, self.journal.state(purchase));
-            self.on_disk.appended((shard, lsn), purchase, states);
+            self.on_disk
+                .appended((shard, lsn), purchase, before, record);
             self.note_owed(purchase, record);
         }
         self.journal.totals[&shard].broken()?;
@@ -520,6 +501,7 @@ impl Ledger {
         }
         //= docs/rules.md#D-07
         let in_flight = answer.code == ResponseCode::IN_PROGRESS;
+        self.told_in_flight += u64::from(in_flight);
         if in_flight && (!self.rejects() || self.told.contains_key(&purchase)) {
             let what = format!("purchase {purchase} is told to be in flight");
             return Err(("D-07", what));
@@ -664,6 +646,27 @@ impl Ledger {
             ));
         }
         Ok(())
+    }
+}
+
+/// What a record says that is the first of its transaction.
+fn facts_of<'a>(record: &'a Record<'_>) -> Option<&'a Facts> {
+    match record {
+        Record::Intent(intent) => Some(&intent.facts),
+        Record::Refused(refused) => Some(&refused.facts),
+        Record::Advised(advised) => Some(&advised.facts),
+        Record::Outcome(_)
+        | Record::AdviceDone(_)
+        | Record::SafOwed(_)
+        | Record::SafDone(_)
+        | Record::Tombstone(_)
+        | Record::LateResponse(_)
+        | Record::Operated(_)
+        | Record::Day(_)
+        | Record::Totals(_)
+        | Record::Reconciled(_)
+        | Record::ReconciliationOwed(_)
+        | Record::ReconciliationDone(_) => None,
     }
 }
 

@@ -127,6 +127,8 @@ seen! {
     partly_approved,
     /// Copies that were refused as duplicates.
     rejected,
+    /// Copies that were told that their original is in flight.
+    told_in_flight,
     /// Reversals that were told that nobody knows what they reverse.
     not_found,
     /// Completions of more than their session may complete.

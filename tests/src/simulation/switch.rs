@@ -275,7 +275,10 @@ impl Shard {
             Step::Durable(lsn) => {
                 self.flushes += 1;
                 self.journal.is_stalled = false;
-                around.ledger.durable(self.id, lsn);
+                // What the disk has, whatever the shell believes.
+                if self.journal.is_synced(around.disk) {
+                    around.ledger.durable(self.id, lsn);
+                }
                 self.give(Input::Durable { lsn }, around)?;
             }
         }

@@ -299,3 +299,15 @@ fn a_completion_takes_the_place_of_what_it_names() {
     assert_eq!(kes(&station), (24_600, 12_300));
     assert_eq!(station.stats().oddities, Oddities::default());
 }
+
+#[test]
+fn a_completion_of_what_never_came_is_odd_in_1993_too() {
+    let mut station = in_1993();
+    station.receive(0, &message_1993(b"1100", 1, None), 0);
+    station.receive(0, &message_1993(b"1220", 2, Some(1)), MS);
+    assert_eq!(station.stats().breaches(), []);
+    station.receive(0, &message_1993(b"1220", 4, Some(3)), MS);
+    station.receive(0, &message_1993(b"1202", 6, Some(5)), MS);
+    assert_eq!(station.stats().oddities.completions_unknown, 2);
+    assert_eq!(station.stats().breaches().len(), 1);
+}

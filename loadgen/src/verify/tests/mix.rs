@@ -223,15 +223,105 @@ fn a_completion_of_another_transaction_is_found() {
 }
 
 #[test]
-fn a_completion_of_what_was_approved_is_not_told_that_it_is_unknown() {
-    let mut world = whole().without(|record| is_of(record, 16));
-    for ack in &mut world.acks {
-        if ack.id == id(16) {
-            ack.code = Some(ResponseCode::ORIGINAL_NOT_FOUND);
-            ack.authorisation = AuthorisationId::EMPTY;
+fn a_completion_of_what_was_approved_is_not_declined_for_its_original() {
+    for code in [b"25", b"94", b"12", b"13"] {
+        let mut world = whole().without(|record| is_of(record, 16));
+        for ack in &mut world.acks {
+            if ack.id == id(16) {
+                ack.code = Some(ResponseCode::new(code).unwrap());
+                ack.authorisation = AuthorisationId::EMPTY;
+            }
+        }
+        fails(&world, "completes what was approved");
+        // Who has reversed it is told 94 whatever it names.
+        world.acks.push(reversal_ack(16, Some(b"00")));
+        let denied = world.audit();
+        let mut denied = denied.checks.iter();
+        let denied = denied.find(|check| check.name.contains("completes what was approved"));
+        assert_eq!(denied.unwrap().count, u64::from(code != b"94"), "{code:?}");
+    }
+}
+
+#[test]
+fn a_reversal_is_acknowledged_and_never_declined() {
+    for code in [b"13", b"25", b"12", b"94"] {
+        let mut world = World::whole();
+        world.acks.push(reversal_ack(2, Some(code)));
+        fails(&world, "its reversal was declined");
+        // That a further copy is acknowledged does not heal it.
+        world.acks.push(reversal_ack(2, Some(b"00")));
+        fails(&world, "its reversal was declined");
+    }
+    // A lost answer, or one that says that there was no room, is followed by another.
+    for code in [None, Some(b"96"), Some(b"30")] {
+        let mut world = World::whole();
+        world.acks.push(reversal_ack(2, code));
+        let audit = world.audit();
+        assert!(audit.passed(), "{audit}");
+        assert_eq!(audit.unread, u64::from(code == Some(b"30")));
+    }
+}
+
+#[test]
+fn what_a_campaign_must_have_offered_is_counted() {
+    let audit = whole().audit();
+    // 13 for 11, 16 for 12; 26 was taken back.
+    assert_eq!(audit.completed, 2);
+    assert_eq!(audit.advised, 3);
+    assert_eq!((audit.reversed, audit.reversed_in_part), (2, 1));
+    let audit = World::whole().audit();
+    assert_eq!((audit.completed, audit.advised), (0, 0));
+    assert_eq!(audit.reversed_in_part, 0);
+}
+
+/// The tombstone of 20, changed.
+fn entombed(change: impl Fn(&mut Tombstone)) -> World {
+    let mut world = whole();
+    for record in &mut world.records {
+        if let Record::Tombstone(tombstone) = record {
+            change(tombstone);
         }
     }
-    fails(&world, "was told 25");
+    world
+}
+
+#[test]
+fn a_tombstone_excuses_the_advice_that_it_names_and_no_other() {
+    for transmitted in [None, Some(id(20).transmitted)] {
+        let world = entombed(|tombstone| tombstone.original.transmitted = transmitted);
+        assert!(world.audit().passed());
+    }
+    let other = TransmissionTime::from_digits(b"0115101501").unwrap();
+    let world = entombed(|tombstone| tombstone.original.transmitted = Some(other));
+    assert!(fails(&world, "not in the journal").lost() >= 1);
+}
+
+#[test]
+fn a_tombstone_behind_the_acknowledgement_excuses_nothing() {
+    let after = |millis| WallTime::from_unix_millis(NOW.unix_millis() + millis);
+    let world = entombed(|tombstone| tombstone.decided = after(1_500));
+    assert!(fails(&world, "not in the journal").lost() >= 1);
+    // Two clocks differ a little.
+    assert!(
+        entombed(|tombstone| tombstone.decided = after(100))
+            .audit()
+            .passed()
+    );
+    // Nobody had read an acknowledgement before it; a refusal is none.
+    let mut world = entombed(|tombstone| tombstone.decided = after(1_500));
+    for ack in &mut world.acks {
+        if ack.id == id(20) {
+            ack.at = after(2_000);
+        }
+    }
+    world.acks.insert(
+        0,
+        Ack {
+            code: Some(ResponseCode::MALFUNCTION),
+            ..advice_ack(20, None)
+        },
+    );
+    assert!(world.audit().passed());
 }
 
 #[test]

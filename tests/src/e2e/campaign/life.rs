@@ -313,7 +313,7 @@ impl<'a> Life<'a> {
         }
         let issuers = self.issuers.take().context("the issuers have ended")?;
         let ledgers = issuers.ledgers();
-        issuers.finish()?;
+        report.broken(&issuers.breaches()?);
         let found = audit(&Inputs {
             acks: self.folder.join("acks.log"),
             journal,

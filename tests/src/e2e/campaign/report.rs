@@ -30,6 +30,8 @@ pub struct Report {
     never_acked: u64,
     doubled: u64,
     outstanding: u64,
+    /// Advices, completions and reversals in part: without one of each, nothing is said of them.
+    kinds: [u64; 3],
     failures: Vec<String>,
     recoveries: Vec<Duration>,
     /// What the audits found, by name.
@@ -56,6 +58,7 @@ impl Report {
             never_acked: 0,
             doubled: 0,
             outstanding: 0,
+            kinds: [0; 3],
             failures: Vec::new(),
             recoveries: Vec::new(),
             found: BTreeMap::new(),
@@ -93,6 +96,18 @@ impl Report {
     pub(super) fn offered(&mut self, run: &RunReport) {
         let sent = run.totals.items.iter().map(|(_, item)| item.tally.sent);
         self.offered += sent.sum::<u64>();
+        self.broken(&run.totals.breaches());
+        if run.conduct.inflight_exhausted {
+            self.failures
+                .push("the switch has stopped answering".to_owned());
+        }
+    }
+
+    /// Takes what a right switch never does to those who speak with it.
+    pub(super) fn broken(&mut self, breaches: &[(u64, &'static str)]) {
+        for (count, what) in breaches {
+            *self.found.entry(what).or_default() += count;
+        }
     }
 
     pub(super) fn failed(&mut self, error: &anyhow::Error) {
@@ -108,6 +123,14 @@ impl Report {
         self.doubled += audit.doubled();
         self.never_acked += audit.unacknowledged;
         self.outstanding += audit.reversals_owed;
+        // No line spoils a byte here.
+        if audit.unread > 0 {
+            self.broken(&[(audit.unread, "messages were told that they cannot be read")]);
+        }
+        let kinds = [audit.advised, audit.completed, audit.reversed_in_part];
+        for (sum, one) in self.kinds.iter_mut().zip(kinds) {
+            *sum += one;
+        }
         for check in audit.checks.iter().filter(|check| check.count > 0) {
             *self.found.entry(check.name).or_default() += check.count;
             eprintln!("{}: {} {:?}", check.name, check.count, check.offenders);
@@ -168,6 +191,7 @@ impl Report {
         self.failures.is_empty()
             && self.found.is_empty()
             && self.lost + self.gaps + self.doubled + self.outstanding == 0
+            && self.kinds.iter().all(|count| *count > 0)
             && self.control_failed != Some(false)
     }
 
@@ -203,6 +227,9 @@ impl Report {
             "present_but_never_acked": self.never_acked,
             "double_effects": self.doubled,
             "reversals_outstanding": self.outstanding,
+            "advices": self.kinds[0],
+            "completions": self.kinds[1],
+            "reversals_in_part": self.kinds[2],
             "cycles_that_failed_to_run": self.failures,
             "recoveries": self.recoveries.len(),
             "recovery_ms_p50": millis(self.recovery(50)),
@@ -240,6 +267,22 @@ impl Report {
         sorted.sort_unstable();
         let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
         sorted.get(place).copied().unwrap_or_default()
+    }
+
+    fn show_money(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (currency, sums) in &self.sums {
+            let of = |sum: Option<i128>| sum.map_or("not asked".to_owned(), |sum| sum.to_string());
+            let told = sums.acquirer + sums.untold;
+            let value = format!(
+                "acquirer {told} (of it {} untold), switch {}, issuers {}, PostgreSQL {}",
+                sums.untold,
+                sums.journal,
+                of(sums.issuers),
+                of(sums.database)
+            );
+            writeln!(f, "| money of {currency:03} | {value} | equal |")?;
+        }
+        Ok(())
     }
 
     fn by_row(&self) -> String {
@@ -300,6 +343,9 @@ impl fmt::Display for Report {
             self.failures.len().to_string(),
             "0",
         )?;
+        let [advices, completions, parts] = self.kinds;
+        let kinds = format!("{advices}, {completions}, {parts}");
+        row(f, "advices, completions, reversals in part", kinds, "each")?;
         let (half, all) = (millis(self.recovery(50)), millis(self.recovery(100)));
         let mut recovery = format!("{half} / {all} ms over {}", self.recoveries.len());
         if let Some(backlog) = &self.backlog {
@@ -317,18 +363,7 @@ impl fmt::Display for Report {
             None => "not run",
         };
         row(f, "**null control**", control.to_owned(), "must FAIL")?;
-        for (currency, sums) in &self.sums {
-            let of = |sum: Option<i128>| sum.map_or("not asked".to_owned(), |sum| sum.to_string());
-            let told = sums.acquirer + sums.untold;
-            let value = format!(
-                "acquirer {told} (of it {} untold), switch {}, issuers {}, PostgreSQL {}",
-                sums.untold,
-                sums.journal,
-                of(sums.issuers),
-                of(sums.database)
-            );
-            row(f, &format!("money of {currency:03}"), value, "equal")?;
-        }
+        self.show_money(f)?;
         for (name, count) in &self.found {
             row(f, name, count.to_string(), "0")?;
         }

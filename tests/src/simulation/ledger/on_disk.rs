@@ -1,6 +1,7 @@
 //! What an answer rests on is on the disk when it leaves, and not only after the next crash.
 
 use domain::ids::Lsn;
+use persistence::record::{decode, encode, encoded_len};
 
 use super::*;
 
@@ -15,20 +16,28 @@ pub(super) struct OnDisk {
 
 #[derive(Debug)]
 struct Behind {
-    /// On the disk.
+    /// Of the records that are on the disk.
     state: State,
-    /// What it became with each record that may not be there.
-    appended: Vec<(u16, Lsn, State)>,
+    /// Further records, encoded. Those of one shard are there in their order; those of another may
+    /// be there before.
+    appended: Vec<(u16, Lsn, Vec<u8>)>,
 }
 
 impl OnDisk {
-    pub(super) fn appended(&mut self, at: (u16, Lsn), purchase: u32, states: (State, State)) {
-        let (before, after) = states;
+    pub(super) fn appended(
+        &mut self,
+        (shard, lsn): (u16, Lsn),
+        purchase: u32,
+        before: State,
+        record: &Record<'_>,
+    ) {
         let behind = self.behind.entry(purchase).or_insert(Behind {
             state: before,
             appended: Vec::new(),
         });
-        behind.appended.push((at.0, at.1, after));
+        let mut bytes = vec![0; encoded_len(record)];
+        encode(record, lsn, &mut bytes).expect("there is room for it");
+        behind.appended.push((shard, lsn, bytes));
     }
 
     fn reached(&self, shard: u16, lsn: Lsn) -> bool {
@@ -39,7 +48,7 @@ impl OnDisk {
 }
 
 impl Ledger {
-    /// A flush has ended well.
+    /// A flush has ended well, and the disk has what was written.
     pub(in crate::simulation) fn durable(&mut self, shard: u16, lsn: Lsn) {
         let mut on_disk = std::mem::take(&mut self.on_disk);
         on_disk.durable.insert(shard, lsn);
@@ -48,8 +57,8 @@ impl Ledger {
             let appended = behind.appended.iter();
             let there = appended.take_while(|(shard, lsn, _)| on_disk.reached(*shard, *lsn));
             let there = there.count();
-            if let Some((.., state)) = behind.appended.drain(..there).next_back() {
-                behind.state = state;
+            for (.., bytes) in behind.appended.drain(..there) {
+                behind.state.add_bytes(&bytes);
             }
             !behind.appended.is_empty()
         });
@@ -62,9 +71,13 @@ impl Ledger {
         let Some(behind) = self.on_disk.behind.get(&purchase) else {
             return self.journal.state(purchase);
         };
-        let mut appended = behind.appended.iter().rev();
-        let there = appended.find(|(shard, lsn, _)| self.on_disk.reached(*shard, *lsn));
-        there.map_or_else(|| behind.state.clone(), |(.., state)| state.clone())
+        let mut state = behind.state.clone();
+        for (shard, lsn, bytes) in &behind.appended {
+            if self.on_disk.reached(*shard, *lsn) {
+                state.add_bytes(bytes);
+            }
+        }
+        state
     }
 
     /// S1: an answer leaves; the record that it rests on is on the disk.
@@ -80,7 +93,7 @@ impl Ledger {
         let rests = match ask.what {
             Asked::Reversal { stays, .. } => {
                 let is_taken = is_said || answer.code == ResponseCode::ORIGINAL_NOT_FOUND;
-                !is_taken || state.is_known() && state.is_taken_back(stays.unwrap_or(0))
+                !is_taken || state.is_taken_back(stays.unwrap_or(0))
             }
             Asked::Request { .. } if ask.of.is_advice() => !is_said || state.is_advised(),
             Asked::Request { .. } => {
@@ -143,10 +156,26 @@ impl Ledger {
 }
 
 impl State {
+    fn add_bytes(&mut self, bytes: &[u8]) {
+        self.add(&decode(bytes).expect("it was encoded").record);
+    }
+
     /// Any record is about it.
     fn is_known(&self) -> bool {
         let asked = self.intents > 0 || self.refused;
         asked || self.advised > 0 || self.left_to_people || self.buried || self.owed > 0
+    }
+
+    /// Whether it says what its acknowledged reversal rests on: that no more than `stays` is left.
+    pub(super) fn is_taken_back(&self, stays: u64) -> bool {
+        if !self.is_known() || self.intents != self.closed {
+            return false;
+        }
+        match self.is_approved {
+            // A reversal in part of what was approved in part may change nothing.
+            true => self.left <= stays,
+            false => !self.may_have_moved || self.owed > 0,
+        }
     }
 
     /// S3: whoever is told that nothing was approved is told so when the disk has an outcome, and
@@ -159,5 +188,97 @@ impl State {
             "S3",
             format!("purchase {purchase} is told its end and the disk has {self:?}"),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::record::{ReversalCause, SafDone, SafOwed};
+    use domain::request::DuplicateKey;
+    use domain::time::WallTime;
+
+    use super::*;
+
+    const PURCHASE: u32 = 7;
+    const NOW: WallTime = WallTime::from_unix_millis(0);
+
+    fn approved(left: u64) -> State {
+        State {
+            intents: 1,
+            closed: 1,
+            is_approved: true,
+            left,
+            ..State::default()
+        }
+    }
+
+    #[test]
+    fn an_acknowledged_reversal_rests_on_a_record_that_leaves_no_more() {
+        assert!(!State::default().is_taken_back(0), "nothing is known of it");
+        assert!(!approved(900).is_taken_back(0));
+        assert!(approved(0).is_taken_back(0));
+        // An earlier reversal in part is not this one.
+        let in_part = State {
+            owed: 1,
+            ..approved(500)
+        };
+        assert!(!in_part.is_taken_back(0));
+        assert!(in_part.is_taken_back(500));
+        // A tombstone elsewhere does not take back what was approved.
+        let buried = State {
+            buried: true,
+            ..approved(900)
+        };
+        assert!(!buried.is_taken_back(0));
+    }
+
+    #[test]
+    fn what_may_have_moved_is_taken_back_when_its_reversal_is_owed() {
+        let mut state = State {
+            intents: 1,
+            ..State::default()
+        };
+        assert!(!state.is_taken_back(0), "it is still open");
+        state.closed = 1;
+        assert!(state.is_taken_back(0), "its issuer declined it");
+        state.may_have_moved = true;
+        assert!(!state.is_taken_back(0));
+        state.owed = 1;
+        assert!(state.is_taken_back(0));
+    }
+
+    #[test]
+    fn what_one_shard_has_flushed_says_nothing_of_another() {
+        let (first, second) = (TransactionId(1), TransactionId(2));
+        let owed = Record::SafOwed(SafOwed {
+            transaction: first,
+            decided: NOW,
+            cause: ReversalCause::Timeout,
+            key: DuplicateKey(0),
+            replacement: None,
+            reason: None,
+        });
+        let done = Record::SafDone(SafDone {
+            transaction: second,
+            decided: NOW,
+            result: SafResult::Acknowledged,
+            code: None,
+            attempts: 1,
+        });
+        let mut ledger = Ledger::default();
+        let mut append = |shard, record| {
+            let before = State::default();
+            let on_disk = &mut ledger.on_disk;
+            on_disk.appended((shard, Lsn(1)), PURCHASE, before, record);
+        };
+        append(0, &owed);
+        append(1, &done);
+        let has = |ledger: &Ledger| {
+            let state = ledger.on_disk(PURCHASE);
+            (state.owed, state.done)
+        };
+        assert_eq!(has(&ledger), (0, 0));
+        ledger.durable(1, Lsn(1));
+        assert_eq!(has(&ledger), (0, 1));
     }
 }

@@ -19,6 +19,7 @@ impl World {
         self.counts.completions_ahead = ahead.sum();
         let asked = self.issuers.iter().map(|issuer| issuer.completions_asked);
         self.counts.completions_asked = asked.sum();
+        self.counts.told_in_flight = self.ledger.told_in_flight;
         self.counts.settled_on = self.issuers.iter().map(|issuer| issuer.settled_on).sum();
         self.check_journal()?;
         self.check_books()?;
