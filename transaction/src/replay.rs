@@ -12,7 +12,7 @@
 //! | P08 | advice, or approval in place of an issuer | kept; its advice owed as in P04, P05 |
 //! | P09 | an operator put it back, or took it out | as P04, or an exception |
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
 use domain::ids::{IssuerId, LinkId, Stan, TransactionId};
@@ -45,8 +45,10 @@ pub(crate) struct Replay {
     /// The latest time that a record names: what could be forgotten when it was written may be
     /// forgotten here. What is over only since then may be named by a record further on.
     reached: WallTime,
-    /// The latest leg of each link.
+    /// The latest number of each link.
     latest: BTreeMap<LinkId, Stan>,
+    /// Of those, what legs that are carried over do not replace.
+    told: BTreeSet<LinkId>,
     /// Of the record that is being fed.
     carriage: Carriage,
 }
@@ -171,9 +173,16 @@ impl Engine {
     }
 
     fn note_leg(&mut self, leg: &IssuerLeg) {
-        let latest = &mut self.replaying().latest;
-        latest.insert(leg.link, leg.stan);
-        self.note_ahead(leg);
+        let replay = self.replaying();
+        if !replay.carriage.is_carried() || !replay.told.contains(&leg.link) {
+            replay.latest.insert(leg.link, leg.stan);
+        }
+    }
+
+    pub(crate) fn replay_after(&mut self, link: LinkId, stan: Stan) {
+        let replay = self.replaying();
+        replay.latest.insert(link, stan);
+        replay.told.insert(link);
     }
 
     //= docs/rules.md#T-10
@@ -490,6 +499,7 @@ impl Engine {
             cursor: None,
             reached: WallTime::default(),
             latest: BTreeMap::new(),
+            told: BTreeSet::new(),
             carriage: Carriage::Fresh,
         })
     }
