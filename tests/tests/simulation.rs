@@ -173,6 +173,11 @@ fn seeds_of_the_whole_world_that_have_shown_a_fault_stay_clean() {
         (1_511, "STANs went back as legs were dealt to other shards"),
         (9_318, "STANs went back behind a checkpoint"),
         (8_446, "an advice that gave way early was taken once more"),
+        (
+            3_755,
+            "a reversal overtook a completion from before a restart",
+        ),
+        (9_972, "a decline behind an approval dropped a reversal"),
     ] {
         if let Err(violation) = run_extent(seed, Extent::Checkpoints) {
             panic!("{violation}");

@@ -33,7 +33,7 @@ use crate::output::{Ended, Owed};
 use crate::saf::{SafEntry, Status};
 use crate::state::{Ending, Requested, Signal, State};
 use crate::table::{Body, MOVES_MAX, NONE};
-use crate::transaction::Transaction;
+use crate::transaction::{LateAnswer, Transaction};
 
 /// What only a recovery needs.
 #[derive(Debug)]
@@ -117,7 +117,8 @@ impl Engine {
             }
             Record::LateResponse(late) => {
                 if let Some(found) = self.replayed(late.transaction) {
-                    self.with_replayed(found, |transaction| transaction.late_seen = true);
+                    let answer = LateAnswer::of(late.code);
+                    self.with_replayed(found, |transaction| transaction.late = answer);
                 }
                 Ok(())
             }
@@ -320,6 +321,7 @@ impl Engine {
             }
             None => self.replay_transaction(Transaction::recovered_advised(advised))?,
         };
+        self.place_again(advised);
         if advised.leg.is_some() && advised.is_approval() {
             self.count_approval(handle);
         }
@@ -334,6 +336,20 @@ impl Engine {
             self.replay_unforwarded(handle, advised);
         }
         Ok(())
+    }
+
+    //= docs/rules.md#V-12
+    /// What is accepted from here on has its place behind this completion, also where the clock was
+    /// set back over the restart.
+    fn place_again(&mut self, completion: &Advised<'_>) {
+        let Some(named) = completion.completes else {
+            return;
+        };
+        if let Some(original) = self.replayed(named.transaction) {
+            self.with_replayed(original, |original| {
+                original.placed = original.placed.max(completion.admitted);
+            });
+        }
     }
 
     /// P05, of an advice that nobody was told: people look at it.

@@ -225,7 +225,7 @@ fn told(engine: &Engine, index: u32, own: &crate::transaction::Transaction) -> S
     );
     let flags = (
         own.stan_held,
-        own.late_seen,
+        own.late,
         own.advised,
         own.reported,
         own.exceptions,
