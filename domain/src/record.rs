@@ -77,6 +77,28 @@ impl Record<'_> {
     }
 }
 
+/// What a journal may not say of the past, as memory had no room for it when its records were
+/// carried over. Zero says that nothing of the kind is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// Of what was over then.
+    pub over: WallTime,
+    /// Of the advices whose DE7 is no later: some gave way to requests before their window was
+    /// over.
+    pub advices: WallTime,
+}
+
+impl LeftBehind {
+    /// What either of them lacks.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            over: self.over.max(other.over),
+            advices: self.advices.max(other.advices),
+        }
+    }
+}
+
 /// Whether a record happened where it stands, or was carried over from an older generation of the
 /// journal, when the number of shards changed. What is carried rebuilds what is known of its
 /// transaction: it counts in no totals again, and is no row of PostgreSQL again.

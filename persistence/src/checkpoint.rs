@@ -27,6 +27,7 @@ use domain::ids::Lsn;
 use domain::time::WallTime;
 
 use crate::identity::{Identity, JournalUuid};
+use crate::marks::{Marks, read_behind, read_stans, write_behind, write_stans};
 use crate::recovery::{Refusal, Tail};
 
 /// What a checkpoint stands for, and how the log goes on behind it. Its text is the file `covered`:
@@ -47,7 +48,10 @@ use crate::recovery::{Refusal, Tail};
 /// records 40213
 /// crc32c 5e6f7a8b
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Format 2 has a second time behind `left_behind` (`1763781234567/1763781200000`), or lines behind
+/// `records` with the numbers that this shard had given out last, `stans 1 000123 130001`, or both;
+/// what needs neither is written in format 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Covered {
     /// The journal and shard.
     pub identity: Identity,
@@ -59,19 +63,23 @@ pub struct Covered {
     pub next_sequence: u64,
     /// The chain value of the last batch before it.
     pub chain: u32,
-    /// Of what was over then some may not be in it, for want of room in memory; `None` when
-    /// everything is.
-    pub left_behind: Option<WallTime>,
     /// Its own segments.
     pub files: u64,
     /// Records in them.
     pub records: u64,
+    /// What may not be in it; and the numbers that the shard had given out last, no more than
+    /// [`Covered::LATEST_STANS_MAX`].
+    pub marks: Marks,
 }
 
 impl Covered {
-    const FORMAT: u16 = 1;
+    /// Without what format 2 has.
+    const FORMAT_UNMARKED: u16 = 1;
+    const FORMAT: u16 = 2;
+    /// Links: as many as any configuration has.
+    pub const LATEST_STANS_MAX: usize = 1_024;
     /// Longer than any that is written.
-    pub(crate) const LEN_MAX: usize = 1024;
+    pub(crate) const LEN_MAX: usize = 1_024 + Self::LATEST_STANS_MAX * "stans 65535 999999\n".len();
 
     /// Where the log stands behind what is covered.
     #[must_use]
@@ -101,12 +109,13 @@ impl Covered {
             shard,
             shards,
         } = self.identity;
-        let left_behind = self.left_behind.map_or(0, WallTime::unix_millis);
-        let text = format!(
+        debug_assert!(self.marks.latest_stans.len() <= Self::LATEST_STANS_MAX);
+        let left_behind = write_behind(self.marks.left_behind);
+        let mut text = format!(
             "njia-checkpoint {}\nnode {node}\njournal {journal}\ngeneration {generation}\n\
              shard {shard}\nshards {shards}\nsegment {}\nnext_lsn {}\nnext_sequence {}\n\
              chain {:08x}\nleft_behind {left_behind}\nfiles {}\nrecords {}\n",
-            Self::FORMAT,
+            self.format(),
             self.segment,
             self.next_lsn,
             self.next_sequence,
@@ -114,8 +123,18 @@ impl Covered {
             self.files,
             self.records
         );
+        write_stans(&mut text, &self.marks.latest_stans);
         let checksum = crc32c::crc32c(text.as_bytes());
         format!("{text}crc32c {checksum:08x}\n")
+    }
+
+    fn format(&self) -> u16 {
+        let advices = self.marks.left_behind.advices > WallTime::default();
+        if advices || !self.marks.latest_stans.is_empty() {
+            Self::FORMAT
+        } else {
+            Self::FORMAT_UNMARKED
+        }
     }
 
     /// Reads the text of the checkpoint whose folder is called after `segment`.
@@ -131,7 +150,9 @@ impl Covered {
         }
         let mut lines = body.lines();
         let mut next = |key: &str| lines.next()?.strip_prefix(key)?.strip_prefix(' ');
-        if next("njia-checkpoint") != Some(&Self::FORMAT.to_string()) {
+        let format = next("njia-checkpoint").unwrap_or_default();
+        let known = [Self::FORMAT_UNMARKED, Self::FORMAT];
+        if !known.iter().any(|known| known.to_string() == format) {
             return Err(refused("its format is not one that this program reads"));
         }
         let covered = (|| {
@@ -147,9 +168,9 @@ impl Covered {
                 next_lsn: Lsn(next("next_lsn")?.parse().ok()?),
                 next_sequence: next("next_sequence")?.parse().ok()?,
                 chain: u32::from_str_radix(next("chain")?, 16).ok()?,
-                left_behind: match next("left_behind")?.parse().ok()? {
-                    0 => None,
-                    millis => Some(WallTime::from_unix_millis(millis)),
+                marks: Marks {
+                    left_behind: read_behind(next("left_behind")?)?,
+                    latest_stans: read_stans(body.lines())?,
                 },
                 files: next("files")?.parse().ok()?,
                 records: next("records")?.parse().ok()?,

@@ -30,6 +30,7 @@ pub mod journal;
 pub mod key_file;
 pub mod layout;
 pub mod manifest;
+pub mod marks;
 pub mod position;
 pub mod reader;
 pub mod record;

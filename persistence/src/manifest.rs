@@ -26,6 +26,15 @@
 //! generation, journal, a time in Unix milliseconds (what was over then may not have been carried
 //! over; 0 when everything was), and the last LSN of each of its shards.
 //!
+//! Format 5 holds what a start cannot tell from the records that were carried over. Behind the time
+//! another one, `1763781234567/1763781200000`: advices whose DE7 is no later may not have been
+//! either. Behind the generations a line for each issuer with the numbers that the shards of the
+//! last of them had given out last on each link:
+//!
+//! ```text
+//! stans 1 13432 130007
+//! ```
+//!
 //! Format 4 says no more than that a checkpoint was made, so that segments may have been retired: a
 //! program that knows no checkpoints would begin with the first segment that is left.
 //!
@@ -44,6 +53,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::error::{JournalError, Unfit};
 use crate::identity::{Identity, JournalUuid};
 use crate::layout::{self, MANIFEST, MANIFEST_NEW};
+use crate::marks::{LatestStans, Marks, is_stans, read_stans, write_stans};
 use crate::reader::segment_numbers;
 use crate::recovery::Refusal;
 
@@ -67,16 +77,22 @@ const FORMAT: u16 = 2;
 const FORMAT_CHANGED: u16 = 3;
 /// With checkpoints.
 const FORMAT_CHECKPOINTS: u16 = 4;
+/// With what is not told by records that are carried over; early segments may be gone.
+const FORMAT_MARKED: u16 = 5;
 const SEGMENT: &str = "segment";
 /// The format, and one line per number.
 const LINES_BEFORE_NAMES: usize = 7;
-const LEN_MAX: usize = 262_144;
+const LEN_MAX: usize = 1_048_576;
+/// Links times shards: more than any configuration allows.
+pub const LATEST_STANS_MAX: usize = 65_536;
 /// More than any configuration allows.
 pub(crate) const SHARDS_MAX: u16 = 256;
 const _: () = assert!(
     2 * NAMES_MAX * (NAME_LEN_MAX + "acquirer 49 \n".len())
         + SHARDS_MAX as usize * "segment 255 18446744073709551615\n".len()
         + EARLIER_MAX * (SHARDS_MAX as usize * 21 + 128)
+        + LATEST_STANS_MAX * " 999999".len()
+        + NAMES_MAX * "stans 49\n".len()
         + 512
         <= LEN_MAX,
     "a manifest with all its names and segments is read whole"
@@ -114,7 +130,9 @@ pub struct Content {
     pub segments: Vec<u64>,
     /// The generations before this one, oldest first.
     pub earlier: Vec<Earlier>,
-    /// Whether a checkpoint was ever made, so that early segments may be gone.
+    /// The numbers that the shards of the last of them had given out last.
+    pub latest_stans: LatestStans,
+    /// Whether a checkpoint may have been made, so that early segments may be gone.
     pub has_checkpoints: bool,
 }
 
@@ -266,7 +284,7 @@ impl Manifest {
 impl Content {
     /// What the manifest says when `shards` shards go on from here: a new journal in a new
     /// generation, under a start of its own, behind the one that is in force, whose shards end at
-    /// `last`. `left_behind` as [`Earlier::left_behind`]. Nothing is changed yet.
+    /// `last`. `marks` as [`Content::marks`], in whatever order. Nothing is changed yet.
     ///
     /// # Errors
     /// [`JournalError::Misconfigured`]: the number of shards is out of bounds, or was changed too
@@ -275,7 +293,7 @@ impl Content {
         &self,
         shards: u16,
         last: Vec<Lsn>,
-        left_behind: Option<WallTime>,
+        marks: Marks,
     ) -> Result<Self, JournalError> {
         let misfit = |what| {
             Err(JournalError::Misconfigured {
@@ -295,6 +313,15 @@ impl Content {
         if old.earlier.len() >= EARLIER_MAX {
             return misfit("was changed 32 times, which is as often as one journal allows");
         }
+        let Marks {
+            left_behind,
+            mut latest_stans,
+        } = marks;
+        latest_stans.sort_unstable();
+        latest_stans.dedup();
+        if latest_stans.len() > LATEST_STANS_MAX {
+            return misfit("are too many for the links that there are");
+        }
         let mut earlier = old.earlier.clone();
         earlier.push(Earlier {
             generation: old.generation,
@@ -302,15 +329,18 @@ impl Content {
             left_behind,
             last,
         });
-        Ok(Self {
+        let mut next = Self {
             journal: JournalUuid::random(),
             generation,
             shards,
             start,
             segments: Vec::new(),
             earlier,
+            latest_stans,
             ..old.clone()
-        })
+        };
+        next.has_checkpoints |= next.is_marked();
+        Ok(next)
     }
 
     /// Where files of `shard` belong.
@@ -325,10 +355,21 @@ impl Content {
         }
     }
 
-    /// [`Earlier::left_behind`] of the generation before this one.
+    /// [`Earlier::left_behind`] of the generation before this one, and the numbers that its shards
+    /// had given out last.
     #[must_use]
-    pub fn left_behind(&self) -> Option<WallTime> {
-        self.earlier.last()?.left_behind
+    pub fn marks(&self) -> Marks {
+        let last = self.earlier.last().map(|last| last.left_behind);
+        Marks {
+            left_behind: last.unwrap_or_default(),
+            latest_stans: self.latest_stans.clone(),
+        }
+    }
+
+    /// Whether it holds what format 4 has no place for.
+    fn is_marked(&self) -> bool {
+        let advices = |earlier: &Earlier| earlier.left_behind.advices > WallTime::default();
+        !self.latest_stans.is_empty() || self.earlier.iter().any(advices)
     }
 
     /// The segment that `shard` wrote to at the last good start; 0 when none is known.
@@ -354,7 +395,9 @@ impl Content {
     }
 
     pub(crate) fn encode(&self) -> String {
-        let format = if self.has_checkpoints {
+        let format = if self.is_marked() {
+            FORMAT_MARKED
+        } else if self.has_checkpoints {
             FORMAT_CHECKPOINTS
         } else if !self.earlier.is_empty() {
             FORMAT_CHANGED
@@ -372,6 +415,7 @@ impl Content {
         for earlier in &self.earlier {
             earlier.write(&mut text);
         }
+        write_stans(&mut text, &self.latest_stans);
         for (shard, number) in self.segments.iter().enumerate() {
             text.push_str(&format!("{SEGMENT} {shard} {number}\n"));
         }
@@ -391,7 +435,13 @@ impl Content {
             line.strip_prefix(key)?.strip_prefix(' ')
         };
         let format = next("njia-journal").ok_or("it has no format")?;
-        let known = [FORMAT_NAMELESS, FORMAT, FORMAT_CHANGED, FORMAT_CHECKPOINTS];
+        let known = [
+            FORMAT_NAMELESS,
+            FORMAT,
+            FORMAT_CHANGED,
+            FORMAT_CHECKPOINTS,
+            FORMAT_MARKED,
+        ];
         let known = known.into_iter().find(|known| known.to_string() == format);
         let format = known.ok_or("its format is not one that this program reads")?;
         let content = (|| {
@@ -405,7 +455,8 @@ impl Content {
                 names: PartyNames::read(body.lines().skip(LINES_BEFORE_NAMES).filter(is_name))?,
                 segments: read_segments(body.lines().skip(LINES_BEFORE_NAMES))?,
                 earlier: earlier::read(body.lines().skip(LINES_BEFORE_NAMES))?,
-                has_checkpoints: format == FORMAT_CHECKPOINTS,
+                latest_stans: read_stans(body.lines().skip(LINES_BEFORE_NAMES))?,
+                has_checkpoints: format >= FORMAT_CHECKPOINTS,
             })
         })();
         let content = content.ok_or("a line is missing or holds no number")?;
@@ -441,7 +492,7 @@ fn unusable(root: &Path, error: &std::io::Error) -> JournalError {
 }
 
 fn is_name(line: &&str) -> bool {
-    !is_segment(line) && !earlier::is_earlier(line)
+    !is_segment(line) && !earlier::is_earlier(line) && !is_stans(line)
 }
 
 fn is_segment(line: &str) -> bool {
@@ -485,6 +536,7 @@ fn fresh(root: &Path, node: NodeId, shards: u16) -> Result<Content, JournalError
         names: PartyNames::default(),
         segments: Vec::new(),
         earlier: Vec::new(),
+        latest_stans: Vec::new(),
         has_checkpoints: false,
     };
     let entries = fs::read_dir(root).map_err(|error| JournalError::io("list", root, error))?;

@@ -34,6 +34,7 @@ use crate::checkpoint::{Builder, Covered, Draft, Image, Shape};
 use crate::identity::{Identity, JournalUuid};
 use crate::layout;
 use crate::manifest::{Content, PartyNames, SLOT_HASH_VERSION};
+use crate::marks::Marks;
 use crate::recovery::{Place, Recovery, Refusal, SegmentEnd, Tail};
 use crate::segment_header::{SegmentHeader, WrappedKey};
 use crate::sink::{Class, Sink};
@@ -589,6 +590,7 @@ impl Log {
             names: PartyNames::default(),
             segments: Vec::new(),
             earlier: Vec::new(),
+            latest_stans: Vec::new(),
             has_checkpoints: false,
         };
         let dir = layout::shard_dir(root, IDENTITY.generation, IDENTITY.shard);
@@ -627,9 +629,9 @@ pub(crate) fn checkpoint_of(log: &Log, segment: u64) -> (Covered, Vec<Image>) {
         next_lsn: tail.next_lsn,
         next_sequence: tail.next_sequence,
         chain: tail.chain,
-        left_behind: None,
         files: ended.files,
         records: ended.records,
+        marks: Marks::default(),
     };
     (covered, images)
 }

@@ -156,6 +156,7 @@ fn seeds(
     let start = manifest.content().start;
     let wires = issuer_wires(config);
     let echo = EchoReader::new();
+    let marks = Arc::new(manifest.content().marks());
     let clock = shared.node().clock();
     let mut seeds = Vec::new();
     let meshes = mesh::build(shards, config.limits.mesh_messages_max);
@@ -178,7 +179,7 @@ fn seeds(
             clock,
             keyring,
             journal: journal_settings(config, root, identity, (keys, segment_known), clock),
-            behind: manifest.content().left_behind(),
+            marks: Arc::clone(&marks),
             start,
             mesh,
             exchange,

@@ -18,6 +18,7 @@ mod intake;
 mod issuing;
 mod key_changes;
 pub(crate) mod locating;
+mod marks;
 mod networking;
 mod operating;
 mod reconciling;

@@ -169,6 +169,24 @@ fn seeds_that_have_shown_a_fault_stay_clean() {
     }
 }
 
+#[test]
+fn seeds_of_the_whole_world_that_have_shown_a_fault_stay_clean() {
+    for (seed, _shown) in [
+        (1_511, "STANs went back as legs were dealt to other shards"),
+        (9_318, "STANs went back behind a checkpoint"),
+        (8_446, "an advice that gave way early was taken once more"),
+        (
+            3_755,
+            "a reversal overtook a completion from before a restart",
+        ),
+        (9_972, "a decline behind an approval dropped a reversal"),
+    ] {
+        if let Err(violation) = run_extent(seed, Extent::Checkpoints) {
+            panic!("{violation}");
+        }
+    }
+}
+
 /// A world without faults proves nothing.
 #[track_caller]
 fn check_wild(seen: &[(&str, u64, u64)]) {

@@ -10,18 +10,14 @@ use alloc::vec::Vec;
 
 use domain::ids::{AcquirerId, IssuerId, LinkId, ShardId, Slot, Stan, TransactionId};
 use domain::reconciliation::{BusinessDay, DayTotals, Party, Totals};
-use domain::record::{Carriage, Record, Tombstone};
-use domain::request::IssuerLeg;
-use domain::time::{Instant, TransmissionTime, WallTime};
+use domain::record::{Carriage, LeftBehind, Record, Tombstone};
+use domain::time::{Instant, WallTime};
 
 use crate::engine::Engine;
 use crate::error::RecoverError;
 use crate::reconciliation::Stamp;
 pub use crate::replay::written_at;
 use crate::table::Body;
-
-/// What a part can do without: a second's worth at a thousand requests a second and shard.
-const AHEAD_MAX: usize = 1_024;
 
 impl Engine {
     /// As [`Engine::recover`], of a record that may have been carried over.
@@ -39,36 +35,31 @@ impl Engine {
         self.replay_record(record)
     }
 
-    /// Before the first record: some of what was over at `wall` was not carried over, so a copy
-    /// from before that may be unknown here, should the clock be set back.
-    pub fn begin_behind(&mut self, wall: WallTime) {
-        self.table.forget_before(wall);
+    /// Before the first record: some of this was not carried over, so a copy of it may be unknown
+    /// here.
+    pub fn begin_behind(&mut self, behind: LeftBehind) {
+        self.table.forget_before(behind);
     }
 
-    /// Another generation may have given this number out in a part of which nobody goes on.
-    pub(crate) fn note_ahead(&mut self, leg: &IssuerLeg) {
-        if self.fed_as() == Carriage::Fresh || self.ahead.len() >= AHEAD_MAX {
-            return;
-        }
-        let wall = self.clock.wall();
-        let this_second = TransmissionTime::at(wall).resolve(wall);
-        if leg.transmitted.resolve(wall) >= this_second {
-            self.ahead.push((leg.link, leg.stan));
-        }
-    }
-
-    /// Numbers of legs that were carried over, of whatever part, and whose DE7 the wall clock had
-    /// not passed when they were fed: under such a number and in that second another request would
-    /// be taken for theirs. Of no more than 1,024 legs.
+    /// Before the first record: of this shard's part of the link's numbers `stan` is the one to go
+    /// on behind, whatever legs are carried over. Their transactions may not be the latest: those
+    /// may be forgotten, or be with another shard.
     //= docs/rules.md#M-08
-    pub fn stans_ahead(&self) -> impl Iterator<Item = (LinkId, Stan)> {
-        self.ahead.iter().copied()
+    pub fn begin_after(&mut self, link: LinkId, stan: Stan) {
+        self.replay_after(link, stan);
     }
 
-    /// Whether something of the journal that was fed had to be forgotten for want of room.
+    /// What whoever goes on from the records that are carried over does not find, `wall` being the
+    /// time of this. Before [`Engine::recovered`].
     #[must_use]
-    pub fn has_forgotten(&self) -> bool {
-        self.table.has_forgotten()
+    pub fn left_behind(&self, wall: WallTime) -> LeftBehind {
+        if !self.table.has_forgotten() {
+            return LeftBehind::default();
+        }
+        LeftBehind {
+            over: wall,
+            advices: self.table.unknown_advice(),
+        }
     }
 
     /// How a record of the journal that was fed goes over into another generation: `None` when the

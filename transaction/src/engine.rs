@@ -14,7 +14,6 @@ mod tests;
 mod waiting;
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
 use domain::Amount;
 use domain::ids::{IssuerId, LinkId, Lsn, Stan};
@@ -62,8 +61,6 @@ pub struct Engine {
     /// Deadlines up to here have been called out.
     pub(crate) expire_until: Instant,
     pub(crate) replay: Option<Replay>,
-    /// Numbers of legs that were carried over and whose DE7 is not over; see `carrying.rs`.
-    pub(crate) ahead: Vec<(LinkId, Stan)>,
 }
 
 /// How much is under way.
@@ -153,7 +150,6 @@ impl Engine {
             operator: (NOBODY, Reason::EMPTY),
             expire_until: Instant::ZERO,
             replay: None,
-            ahead: Vec::new(),
         }
     }
 
@@ -270,7 +266,8 @@ impl Engine {
         self.replayed(id).is_some()
     }
 
-    /// The STAN that was given out last on each link, in the order of the journal, for
+    /// The STAN that was given out last on each link, in the order of the journal, or the one that
+    /// [`Engine::begin_after`] was told where there is none since, for
     /// [`crate::matching::StanAllocator::go_on_after`]; before [`Engine::recovered`].
     pub fn latest_stans(&self) -> impl Iterator<Item = (LinkId, Stan)> {
         self.replayed_latest()

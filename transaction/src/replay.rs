@@ -12,7 +12,7 @@
 //! | P08 | advice, or approval in place of an issuer | kept; its advice owed as in P04, P05 |
 //! | P09 | an operator put it back, or took it out | as P04, or an exception |
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
 use domain::ids::{IssuerId, LinkId, Stan, TransactionId};
@@ -33,7 +33,7 @@ use crate::output::{Ended, Owed};
 use crate::saf::{SafEntry, Status};
 use crate::state::{Ending, Requested, Signal, State};
 use crate::table::{Body, MOVES_MAX, NONE};
-use crate::transaction::Transaction;
+use crate::transaction::{LateAnswer, Transaction};
 
 /// What only a recovery needs.
 #[derive(Debug)]
@@ -45,8 +45,10 @@ pub(crate) struct Replay {
     /// The latest time that a record names: what could be forgotten when it was written may be
     /// forgotten here. What is over only since then may be named by a record further on.
     reached: WallTime,
-    /// The latest leg of each link.
+    /// The latest number of each link.
     latest: BTreeMap<LinkId, Stan>,
+    /// Of those, what legs that are carried over do not replace.
+    told: BTreeSet<LinkId>,
     /// Of the record that is being fed.
     carriage: Carriage,
 }
@@ -115,7 +117,8 @@ impl Engine {
             }
             Record::LateResponse(late) => {
                 if let Some(found) = self.replayed(late.transaction) {
-                    self.with_replayed(found, |transaction| transaction.late_seen = true);
+                    let answer = LateAnswer::of(late.code);
+                    self.with_replayed(found, |transaction| transaction.late = answer);
                 }
                 Ok(())
             }
@@ -171,9 +174,16 @@ impl Engine {
     }
 
     fn note_leg(&mut self, leg: &IssuerLeg) {
-        let latest = &mut self.replaying().latest;
-        latest.insert(leg.link, leg.stan);
-        self.note_ahead(leg);
+        let replay = self.replaying();
+        if !replay.carriage.is_carried() || !replay.told.contains(&leg.link) {
+            replay.latest.insert(leg.link, leg.stan);
+        }
+    }
+
+    pub(crate) fn replay_after(&mut self, link: LinkId, stan: Stan) {
+        let replay = self.replaying();
+        replay.latest.insert(link, stan);
+        replay.told.insert(link);
     }
 
     //= docs/rules.md#T-10
@@ -311,6 +321,7 @@ impl Engine {
             }
             None => self.replay_transaction(Transaction::recovered_advised(advised))?,
         };
+        self.place_again(advised);
         if advised.leg.is_some() && advised.is_approval() {
             self.count_approval(handle);
         }
@@ -325,6 +336,20 @@ impl Engine {
             self.replay_unforwarded(handle, advised);
         }
         Ok(())
+    }
+
+    //= docs/rules.md#V-12
+    /// What is accepted from here on has its place behind this completion, also where the clock was
+    /// set back over the restart.
+    fn place_again(&mut self, completion: &Advised<'_>) {
+        let Some(named) = completion.completes else {
+            return;
+        };
+        if let Some(original) = self.replayed(named.transaction) {
+            self.with_replayed(original, |original| {
+                original.placed = original.placed.max(completion.admitted);
+            });
+        }
     }
 
     /// P05, of an advice that nobody was told: people look at it.
@@ -490,6 +515,7 @@ impl Engine {
             cursor: None,
             reached: WallTime::default(),
             latest: BTreeMap::new(),
+            told: BTreeSet::new(),
             carriage: Carriage::Fresh,
         })
     }

@@ -29,7 +29,7 @@ use crate::input::Handle;
 use crate::output::{EntryKind, Event, LegEnding, Output, Reply, ReversalResult, StanReuse};
 use crate::state::{Ending, Requested, Signal, State};
 use crate::table::{Body, NONE};
-use crate::transaction::Transaction;
+use crate::transaction::{LateAnswer, Transaction};
 
 /// What the table says of a known original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,7 +220,7 @@ impl Engine {
             self.count(Event::LateResponse);
             self.journal(handle, EntryKind::LateResponse { code });
             if let Some(transaction) = self.table.transaction_mut(handle) {
-                transaction.late_seen = true;
+                transaction.late = LateAnswer::of(code);
             }
         }
         let held = self.table.transaction(handle).map(|found| found.saf_head);

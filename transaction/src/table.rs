@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use domain::ids::AcquirerId;
-use domain::record::{AdviceOrigin, Tombstone};
+use domain::record::{AdviceOrigin, LeftBehind, Tombstone};
 use domain::request::{MessageKind, TraceKey};
 use domain::time::WallTime;
 
@@ -275,6 +275,12 @@ impl Table {
         true
     }
 
+    /// The latest DE7 of which a copy of an advice may be unknown, whoever sent it.
+    pub(crate) fn unknown_advice(&self) -> WallTime {
+        let terms = self.terms.iter().map(|term| term.unknown_advice);
+        terms.max().unwrap_or_default()
+    }
+
     /// Whether anything was.
     pub(crate) fn has_forgotten(&self) -> bool {
         let never = WallTime::default();
@@ -282,12 +288,13 @@ impl Table {
         terms.any(|term| term.unknown > never || term.unknown_advice > never)
     }
 
-    /// What was over at `wall` is unknown from here on.
-    pub(crate) fn forget_before(&mut self, wall: WallTime) {
+    /// What was over then is unknown from here on, and so are those advices.
+    pub(crate) fn forget_before(&mut self, behind: LeftBehind) {
         for term in &mut self.terms {
             let Windows { requests, advices } = term.windows;
-            term.unknown = term.unknown.max(wall.before(requests));
-            term.unknown_advice = term.unknown_advice.max(wall.before(advices));
+            let over = behind.over.before(advices).max(behind.advices);
+            term.unknown = term.unknown.max(behind.over.before(requests));
+            term.unknown_advice = term.unknown_advice.max(over);
         }
     }
 

@@ -39,8 +39,8 @@ pub(crate) struct Transaction {
     pub(crate) leg_open: bool,
     /// The leg's STAN is still taken.
     pub(crate) stan_held: bool,
-    /// A late or second answer was journaled; one is enough.
-    pub(crate) late_seen: bool,
+    /// The late or second answer that was journaled; one is enough.
+    pub(crate) late: LateAnswer,
     /// It stands in the totals as an approval.
     pub(crate) is_counted: bool,
     /// During recovery: a reversal was owed at some time.
@@ -76,6 +76,24 @@ pub(crate) struct Transaction {
     pub(crate) taken: u8,
     /// Of what it owed, what people look at.
     pub(crate) exceptions: u8,
+}
+
+/// What an issuer said first after the end, of what is worth a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LateAnswer {
+    Nothing,
+    Declined,
+    Approved,
+}
+
+impl LateAnswer {
+    pub(crate) fn of(code: ResponseCode) -> Self {
+        if code.is_approval() {
+            Self::Approved
+        } else {
+            Self::Declined
+        }
+    }
 }
 
 /// An answer with its further fields in the arena.
@@ -306,7 +324,7 @@ impl Transaction {
             leg: None,
             leg_open: false,
             stan_held: false,
-            late_seen: false,
+            late: LateAnswer::Nothing,
             is_counted: false,
             owed_once: false,
             advised: None,

@@ -389,7 +389,7 @@ fn read_known(
     take: &mut impl FnMut(&Record<'_>),
 ) -> Result<Lsn> {
     let mut reader = KnownReader::open(root, identity)?;
-    let covered = reader.covered().copied();
+    let covered = reader.covered();
     let mut left = covered.map_or(0, |covered| covered.records);
     let mut last = covered.map_or(Lsn::ZERO, |covered| {
         Lsn(covered.next_lsn.0.saturating_sub(1))

@@ -9,8 +9,8 @@ use crate::layout::segment_name;
 use crate::recovery::{Label, Place, Recovery, judge_cover};
 use crate::segment_header::SegmentHeader;
 use crate::testing::{IDENTITY, Log, checkpoint_of, intent, sample, small, write_checkpoint};
-use domain::ids::ShardId;
-use domain::record::{Carriage, Record};
+use domain::ids::{IssuerId, ShardId, Stan};
+use domain::record::{Carriage, LeftBehind, Record};
 
 const SMALL: Shape = Shape {
     segment_bytes: 6 * BLOCK,
@@ -24,18 +24,77 @@ fn covered() -> Covered {
         next_lsn: Lsn(81_235),
         next_sequence: 5_512,
         chain: 0x1A2B_3C4D,
-        left_behind: Some(WallTime::from_unix_millis(1_763_781_234_567)),
         files: 3,
         records: 40_213,
+        marks: Marks {
+            left_behind: LeftBehind {
+                over: WallTime::from_unix_millis(1_763_781_234_567),
+                advices: WallTime::from_unix_millis(1_763_781_200_000),
+            },
+            latest_stans: vec![
+                (IssuerId(0), Stan::new(123).unwrap()),
+                (IssuerId(0), Stan::new(130_001).unwrap()),
+                (IssuerId(7), Stan::new(999_999).unwrap()),
+            ],
+        },
     }
+}
+
+/// As it was before format 2.
+fn unmarked() -> Covered {
+    Covered {
+        marks: Marks {
+            left_behind: LeftBehind {
+                advices: WallTime::default(),
+                ..covered().marks.left_behind
+            },
+            latest_stans: Vec::new(),
+        },
+        ..covered()
+    }
+}
+
+/// The text is the format: this test may only be added to.
+#[test]
+fn covered_is_as_documented_and_as_it_was_in_format_1() {
+    let check = |covered: Covered, from: &str, to: &str| {
+        let text = covered.encode();
+        assert!(text.starts_with(from), "{text}");
+        assert!(text.contains(to), "{text}");
+        assert_eq!(Covered::decode(32, &text), Ok(covered));
+    };
+    check(
+        unmarked(),
+        "njia-checkpoint 1\n",
+        "left_behind 1763781234567\nfiles 3\nrecords 40213\ncrc32c ",
+    );
+    check(
+        covered(),
+        "njia-checkpoint 2\n",
+        "left_behind 1763781234567/1763781200000\nfiles 3\nrecords 40213\n\
+         stans 0 000123 130001\nstans 7 999999\ncrc32c ",
+    );
 }
 
 #[test]
 fn covered_reads_what_it_writes_and_nothing_else() {
     for covered in [
         covered(),
+        unmarked(),
         Covered {
-            left_behind: None,
+            marks: Marks {
+                latest_stans: Vec::new(),
+                ..covered().marks
+            },
+            ..covered()
+        },
+        Covered {
+            marks: Marks {
+                latest_stans: (0..u16::try_from(Covered::LATEST_STANS_MAX).unwrap())
+                    .map(|issuer| (IssuerId(u16::MAX - issuer), Stan::default()))
+                    .collect(),
+                ..covered().marks
+            },
             ..covered()
         },
     ] {
@@ -58,7 +117,12 @@ fn covered_reads_what_it_writes_and_nothing_else() {
     };
     assert_eq!(Covered::decode(32, &resealed("3\n", "3\n")), Ok(covered()));
     for (from, to) in [
-        ("njia-checkpoint 1", "njia-checkpoint 2"),
+        ("njia-checkpoint 2", "njia-checkpoint 1"),
+        ("njia-checkpoint 2", "njia-checkpoint 3"),
+        ("/1763781200000", "/0"),
+        ("stans 7 999999", "stans 7 1000000"),
+        ("stans 7 999999", "stans 7"),
+        ("000123 130001", "123 130001"),
         ("files 3", "files 03"),
         ("shard 3", "shard x"),
         ("records ", "more 1\nrecords "),
@@ -211,15 +275,15 @@ fn j09_a_segment_that_does_not_continue_the_checkpoint_is_refused() {
     };
     check(Covered {
         next_lsn: Lsn(6),
-        ..covered
+        ..covered.clone()
     });
     check(Covered {
         next_sequence: covered.next_sequence + 1,
-        ..covered
+        ..covered.clone()
     });
     check(Covered {
         chain: covered.chain ^ 1,
-        ..covered
+        ..covered.clone()
     });
     check(Covered {
         segment: 3,

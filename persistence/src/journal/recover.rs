@@ -171,7 +171,7 @@ impl Walk {
     ) -> Result<(), JournalError> {
         self.keys = checkpoint::verified(dir, covered, on_record)?;
         self.records = covered.records;
-        self.covered = Some(*covered);
+        self.covered = Some(covered.clone());
         Ok(())
     }
 

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use domain::ids::{Lsn, NodeId, ShardId};
+use domain::record::LeftBehind;
 use domain::time::WallTime;
 
 use super::sync_dir;
 use crate::error::JournalError;
 use crate::identity::{Identity, JournalUuid};
 use crate::layout;
+use crate::marks::{read_behind, write_behind};
 
 /// Generations before the current one that a manifest names. A change of the number of shards
 /// beyond that is refused.
@@ -28,8 +30,8 @@ pub struct Earlier {
     pub generation: u32,
     /// Its journal.
     pub journal: JournalUuid,
-    /// What was over at this time may not have been carried over; `None` when everything was.
-    pub left_behind: Option<WallTime>,
+    /// What may not have been carried over.
+    pub left_behind: LeftBehind,
     /// By shard, its last record; [`Lsn::ZERO`] for none.
     pub last: Vec<Lsn>,
 }
@@ -90,7 +92,7 @@ impl Earlier {
 
     pub(super) fn write(&self, text: &mut String) {
         let (generation, journal) = (self.generation, self.journal);
-        let left_behind = self.left_behind.map_or(0, WallTime::unix_millis);
+        let left_behind = write_behind(self.left_behind);
         text.push_str(&format!("{KEY} {generation} {journal} {left_behind}"));
         for last in &self.last {
             text.push_str(&format!(" {last}"));
@@ -104,10 +106,7 @@ impl Earlier {
         Some(Self {
             generation: words.next()?.parse().ok()?,
             journal: JournalUuid::parse(words.next()?)?,
-            left_behind: match words.next()?.parse().ok()? {
-                0 => None,
-                millis => Some(WallTime::from_unix_millis(millis)),
-            },
+            left_behind: read_behind(words.next()?)?,
             last: words
                 .map(|word| word.parse().ok().map(Lsn))
                 .collect::<Option<Vec<Lsn>>>()?,

@@ -2,6 +2,9 @@
 
 use proptest::prelude::*;
 
+use domain::ids::{IssuerId, Stan};
+use domain::record::LeftBehind;
+
 use super::*;
 use crate::recovery::Label;
 
@@ -20,6 +23,7 @@ fn content() -> Content {
         names: PartyNames::default(),
         segments: Vec::new(),
         earlier: Vec::new(),
+        latest_stans: Vec::new(),
         has_checkpoints: false,
     }
 }
@@ -96,11 +100,75 @@ fn another_shard_count_leaves_the_journal_as_it_is() {
     drop(open(dir.path(), 1, 2).unwrap());
     let manifest = open(dir.path(), 1, 3).unwrap();
     assert_eq!(manifest.content().shards, 2);
-    let ended = Some(WallTime::from_unix_millis(7));
     let none = manifest
         .content()
-        .next_generation(0, vec![Lsn(1); 2], ended);
+        .next_generation(0, vec![Lsn(1); 2], Marks::default());
     assert_eq!(none.unwrap_err().exit_code(), 78);
+}
+
+fn marks() -> Marks {
+    Marks {
+        left_behind: LeftBehind {
+            over: WallTime::from_unix_millis(1_763_781_234_567),
+            advices: WallTime::from_unix_millis(1_763_781_200_000),
+        },
+        latest_stans: vec![
+            (IssuerId(0), Stan::new(7).unwrap()),
+            (IssuerId(1), Stan::new(13_432).unwrap()),
+            (IssuerId(1), Stan::new(130_007).unwrap()),
+        ],
+    }
+}
+
+/// The text is the format: this test may only be added to.
+#[test]
+fn the_text_of_what_was_left_behind_is_as_documented_and_as_it_was_in_format_4() {
+    let earlier = |left_behind| Earlier {
+        generation: 1,
+        journal: JournalUuid([0xCD; 16]),
+        left_behind,
+        last: vec![Lsn(8_812), Lsn(9_004)],
+    };
+    let over = LeftBehind {
+        advices: WallTime::default(),
+        ..marks().left_behind
+    };
+    let check = |content: Content, format: u16, lines: &str| {
+        let text = content.encode();
+        assert!(
+            text.starts_with(&format!("njia-journal {format}\n")),
+            "{text}"
+        );
+        assert!(text.contains(lines), "{text}");
+        assert_eq!(Content::decode(&text), Ok(content));
+    };
+    let plain = Content {
+        earlier: vec![earlier(over)],
+        ..content()
+    };
+    let line = "start 17\nearlier 1 cdcdcdcd-cdcd-cdcd-cdcd-cdcdcdcdcdcd 1763781234567";
+    check(plain.clone(), 3, &format!("{line} 8812 9004\ncrc32c "));
+    let has_checkpoints = Content {
+        has_checkpoints: true,
+        ..plain
+    };
+    check(
+        has_checkpoints.clone(),
+        4,
+        &format!("{line} 8812 9004\ncrc32c "),
+    );
+    let marked = Content {
+        earlier: vec![earlier(marks().left_behind)],
+        latest_stans: marks().latest_stans,
+        segments: vec![3, 4],
+        ..has_checkpoints
+    };
+    let stans = "stans 0 000007\nstans 1 013432 130007\nsegment 0 3\nsegment 1 4\ncrc32c ";
+    check(
+        marked,
+        5,
+        &format!("{line}/1763781200000 8812 9004\n{stans}"),
+    );
 }
 
 #[test]
@@ -110,10 +178,13 @@ fn a_generation_takes_the_place_of_the_one_before_by_one_rename() {
     manifest.number(&names(&["pos"], &["bank"])).unwrap();
     manifest.recovered(vec![3, 4]).unwrap();
     let old = manifest.content().clone();
-    let ended = Some(WallTime::from_unix_millis(1_763_781_234_567));
+    let marks = marks();
+    let mut shuffled = marks.clone();
+    shuffled.latest_stans.reverse();
+    shuffled.latest_stans.push(shuffled.latest_stans[0]);
     let next = manifest
         .content()
-        .next_generation(5, vec![Lsn(10), Lsn::ZERO], ended);
+        .next_generation(5, vec![Lsn(10), Lsn::ZERO], shuffled);
     let next = next.unwrap();
     assert_eq!(
         Manifest::read(dir.path()).unwrap(),
@@ -138,16 +209,21 @@ fn a_generation_takes_the_place_of_the_one_before_by_one_rename() {
     );
     assert_eq!(
         (&earlier.last, earlier.left_behind),
-        (&vec![Lsn(10), Lsn::ZERO], ended)
+        (&vec![Lsn(10), Lsn::ZERO], marks.left_behind)
     );
+    assert_eq!(next.marks(), marks);
     // And once more.
     let mut manifest = open(dir.path(), 1, 5).unwrap();
     let again = manifest
         .content()
-        .next_generation(1, vec![Lsn(1); 5], None)
+        .next_generation(1, vec![Lsn(1); 5], Marks::default())
         .unwrap();
     manifest.switch_to(again.clone()).unwrap();
-    assert_eq!((again.earlier.len(), again.left_behind()), (2, None));
+    assert_eq!(
+        (again.earlier.len(), again.marks()),
+        (2, Marks::default()),
+        "those of the last one count"
+    );
     assert_eq!(Manifest::read(dir.path()).unwrap(), again);
 }
 
@@ -175,7 +251,7 @@ fn a_generation_that_nobody_needs_goes_also_when_its_removal_was_cut_short() {
     let earlier = |generation: u32| Earlier {
         generation,
         journal: JournalUuid::random(),
-        left_behind: None,
+        left_behind: LeftBehind::default(),
         last: vec![Lsn(1)],
     };
     for name in ["1/0", "2/0", "7.retired/0", "x.retired"] {

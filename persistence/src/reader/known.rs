@@ -28,17 +28,18 @@ impl KnownReader {
     pub fn open(root: &Path, identity: Identity) -> Result<Self, JournalError> {
         let dir = layout::shard_dir(root, identity.generation, identity.shard);
         let covered = checkpoint::newest(&dir, &identity)?;
-        let after = covered.map_or(Lsn::ZERO, |covered| {
+        let newest = covered.as_ref();
+        let after = newest.map_or(Lsn::ZERO, |covered| {
             Lsn(covered.next_lsn.0.saturating_sub(1))
         });
-        let own = covered.map_or(identity, |covered| covered.identity_of_files());
-        let folder = covered.map_or_else(
+        let own = newest.map_or(identity, Covered::identity_of_files);
+        let folder = newest.map_or_else(
             || dir.clone(),
             |covered| checkpoint::folder(&dir, covered.segment),
         );
         Ok(Self {
             carried: ShardReader::within(folder, own, Lsn::ZERO),
-            left: covered.map_or(0, |covered| covered.records),
+            left: newest.map_or(0, |covered| covered.records),
             segments: ShardReader::within(dir, identity, after),
             covered,
         })
@@ -60,7 +61,7 @@ impl KnownReader {
             return self.segments.next(up_to);
         }
         self.left -= 1;
-        let all = self.covered.map_or(0, |covered| covered.records);
+        let all = self.covered.as_ref().map_or(0, |covered| covered.records);
         self.carried.next(UpTo::Durable(Lsn(all)))
     }
 }

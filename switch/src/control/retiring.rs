@@ -174,6 +174,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use domain::record::LeftBehind;
+
     use super::*;
 
     #[test]
@@ -198,7 +200,7 @@ mod tests {
         Earlier {
             generation: 1,
             journal: JournalUuid([1; 16]),
-            left_behind: None,
+            left_behind: LeftBehind::default(),
             last: last.map(Lsn).to_vec(),
         }
     }

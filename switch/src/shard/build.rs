@@ -129,7 +129,7 @@ pub(super) fn link_table(
                 home_shard,
                 up: false,
                 open_for: Rc::default(),
-                stans: stan_part(issuer, position, shard, shards, seed),
+                stans: stan_part(&range_of(issuer, position, shard, shards), seed),
                 home: (home_shard == shard)
                     .then(|| Box::new(link_of(issuer, link, wire, echo, keys))),
             });
@@ -165,26 +165,35 @@ fn link_of(
     })
 }
 
-/// The link's slice of the issuer's STAN space, and this shard's part of the slice.
-fn stan_part(
-    issuer: &Issuer,
-    position: u32,
+/// The link's slice of the issuer's STAN space, and the shard's part of the slice.
+pub(super) fn stan_range(
+    config: &Config,
+    link: LinkId,
     shard: ShardId,
     shards: u16,
-    seed: u64,
-) -> StanAllocator {
+) -> Option<StanRange> {
+    config.issuers.iter().find_map(|issuer| {
+        let (position, _) = (0_u32..).zip(issuer.link_ids()).find(|own| own.1 == link)?;
+        Some(range_of(issuer, position, shard, shards))
+    })
+}
+
+fn range_of(issuer: &Issuer, position: u32, shard: ShardId, shards: u16) -> StanRange {
     let size = issuer.stans_each();
     let base = issuer
         .stan_base
         .saturating_add(position.saturating_mul(size));
-    let range = StanRange {
+    StanRange {
         base,
         size,
         shards,
         shard: shard.0,
-    };
+    }
+}
+
+fn stan_part(range: &StanRange, seed: u64) -> StanAllocator {
     let late_max = usize::try_from(range.share() / 2).unwrap_or(usize::MAX);
-    StanAllocator::new(&range, LATE_WINDOW, late_max, seed)
+    StanAllocator::new(range, LATE_WINDOW, late_max, seed)
 }
 
 fn breaker_policy(breaker: &config::Breaker, probe_timeout: Duration) -> BreakerPolicy {

@@ -14,20 +14,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::ids::{Lsn, ShardId};
 use domain::record::{Carriage, Record};
-use domain::time::{Instant, WallTime};
+use domain::time::Instant;
 use persistence::checkpoint::{Builder, Covered, Draft, Image, Shape};
 use persistence::error::JournalError;
 use persistence::identity::Identity;
 use persistence::journal::Full;
 use persistence::layout::shard_dir;
 use persistence::manifest::{Content, Manifest};
+use persistence::marks::Marks;
 use persistence::reader::{KnownReader, Listed, UpTo, list, wrapped_keys};
 use thiserror::Error;
 use transaction::Engine;
 use transaction::error::RecoverError;
 
 use super::build::engine_settings;
-use super::import::{left_behind, resealed};
+use super::import::{newest_checkpoint, resealed};
+use super::marks::{self, latest_stans, relinked_record};
 use crate::config::Config;
 use crate::crypto::{CryptoError, Keyring};
 
@@ -71,7 +73,7 @@ struct Making<'a> {
 }
 
 /// What was made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Made {
     covered: Covered,
     bytes: u64,
@@ -83,12 +85,12 @@ impl Making<'_> {
     fn make(&self, manifest: &mut Manifest) -> Result<Made, CheckpointError> {
         let place = self.place()?;
         self.check_room(0)?;
-        let behind = self.behind()?;
-        let (mut engine, read) = self.fold(&place, behind)?;
+        let newest = newest_checkpoint(self.root, &self.identity)?;
+        let (mut engine, read) = self.fold(&place, newest.as_ref())?;
         let owed = engine.counts().saf;
         let mut draft = Draft::begin(&self.dir(), self.segment)?;
         let written = self
-            .write(&place, &mut engine, behind, &mut draft)
+            .write(&place, &mut engine, &mut draft)
             .and_then(|covered| {
                 // Two of them are as large as the table twice.
                 drop(engine);
@@ -125,34 +127,29 @@ impl Making<'_> {
         place.ok_or(CheckpointError::NoSegment(self.segment))
     }
 
-    fn behind(&self) -> Result<Option<WallTime>, CheckpointError> {
-        let of_checkpoint = left_behind(self.root, &self.identity)?;
-        Ok(self.content.left_behind().max(of_checkpoint))
-    }
-
     /// An engine whose clock stands where that of the shard stood when the segment was begun: what
     /// is forgotten depends on the files alone.
-    fn engine(&self, place: &Listed, behind: Option<WallTime>) -> Engine {
+    fn engine(&self, place: &Listed, newest: Option<&Covered>) -> Engine {
         let (shard, shards) = (self.identity.shard, self.identity.shards);
         let settings = engine_settings(self.config, shard, shards, NO_START, place.created);
         let mut engine = Engine::with_windows(settings, &self.config.windows());
-        if let Some(wall) = behind {
-            engine.begin_behind(wall);
-        }
+        let marks = (&self.content.marks(), newest);
+        marks::begin(&mut engine, self.config, &self.identity, marks);
         engine
     }
 
     fn fold(
         &self,
         place: &Listed,
-        behind: Option<WallTime>,
+        newest: Option<&Covered>,
     ) -> Result<(Engine, u64), CheckpointError> {
-        let mut engine = self.engine(place, behind);
+        let mut engine = self.engine(place, newest);
         let mut read = 0;
         let mut reader = KnownReader::open(self.root, self.identity)?;
         while let Some(entry) = reader.next(before(place))? {
             self.may_go_on(read)?;
-            engine.recover_as(&entry.record, entry.carriage, Instant::ZERO)?;
+            let record = relinked_record(self.config, &entry.record);
+            engine.recover_as(&record, entry.carriage, Instant::ZERO)?;
             read += 1;
         }
         Ok((engine, read))
@@ -163,7 +160,6 @@ impl Making<'_> {
         &self,
         place: &Listed,
         engine: &mut Engine,
-        behind: Option<WallTime>,
         draft: &mut Draft,
     ) -> Result<Covered, CheckpointError> {
         let (mut theirs, _) = Keyring::new(&self.config.keys, &self.identity, NO_START)?;
@@ -189,20 +185,18 @@ impl Making<'_> {
         for image in ended.images {
             self.put(draft, Some(image))?;
         }
-        let has_forgotten = engine.has_forgotten();
         Ok(Covered {
             identity: self.identity,
             segment: self.segment,
             next_lsn: place.begins.next_lsn,
             next_sequence: place.begins.next_sequence,
             chain: place.begins.chain,
-            left_behind: if has_forgotten {
-                Some(place.created)
-            } else {
-                behind
-            },
             files: ended.files,
             records: ended.records,
+            marks: Marks {
+                left_behind: engine.left_behind(place.created),
+                latest_stans: latest_stans(self.config, engine),
+            },
         })
     }
 
@@ -222,12 +216,13 @@ impl Making<'_> {
         covered: &Covered,
         owed: usize,
     ) -> Result<(), CheckpointError> {
-        let mut engine = self.engine(place, covered.left_behind);
+        let mut engine = self.engine(place, Some(covered));
         let (mut taken, mut read) = (Ok(()), 0);
         let mut on_record = |_: Lsn, record: &Record<'_>, carriage: Carriage| {
             if taken.is_ok() {
                 taken = self.may_go_on(read).and_then(|()| {
-                    let taken = engine.recover_as(record, carriage, Instant::ZERO);
+                    let record = relinked_record(self.config, record);
+                    let taken = engine.recover_as(&record, carriage, Instant::ZERO);
                     taken.map_err(CheckpointError::from)
                 });
                 read += 1;

@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::ids::{Lsn, ShardId};
-use domain::record::{Advised, Carriage, Intent, Record, Refused};
+use domain::record::{Advised, Carriage, Intent, LeftBehind, Record, Refused};
 use domain::request::Facts;
 use domain::time::{Instant, WallTime};
 use glommio::Placement;
-use persistence::checkpoint;
+use persistence::checkpoint::{self, Covered};
 use persistence::error::JournalError;
 use persistence::identity::Identity;
 use persistence::journal::{
@@ -26,12 +26,14 @@ use persistence::journal::{
 };
 use persistence::layout::shard_dir;
 use persistence::manifest::{Content, Manifest};
+use persistence::marks::Marks;
 use persistence::reader::{KnownReader, UpTo};
 use persistence::segment_header::WrappedKey;
 use transaction::Engine;
 use transaction::carrying::{deal_books, written_at};
 
 use super::build::engine_settings;
+use super::marks::{self, latest_stans, relinked_record};
 use super::setup::{refuse_removed, wall_at_zero};
 use crate::boot::{self, ServeError};
 use crate::clock::Clock;
@@ -147,14 +149,9 @@ impl Import {
             old.push(self.read(shard).await?);
         }
         let last = old.iter().map(|old| old.last).collect();
-        // Also what a checkpoint has left behind: the engine was told of it.
-        let forgotten = old.iter().any(|old| old.engine.has_forgotten());
-        let behind = if forgotten {
-            Some(self.wall)
-        } else {
-            self.behind()
-        };
-        let next = self.old.next_generation(self.shards, last, behind)?;
+        let next = self
+            .old
+            .next_generation(self.shards, last, self.marks(&old))?;
         let mut new = Vec::new();
         for shard in (0..self.shards).map(ShardId) {
             new.push(self.open(next.identity(shard)).await?);
@@ -179,8 +176,9 @@ impl Import {
         let identity = self.old.identity(shard);
         let (mut keyring, _) = Keyring::new(&self.config.keys, &identity, self.old.start)?;
         let known = self.old.segment_known(shard);
-        let behind = self.behind().max(left_behind(&self.root, &identity)?);
-        let (engine, recovered) = self.fold(identity, known, behind).await?;
+        let newest = newest_checkpoint(&self.root, &identity)?;
+        let marks = (&self.old.marks(), newest.as_ref());
+        let (engine, recovered) = self.fold(identity, known, marks).await?;
         keyring.add_wrapped(&recovered.wrapped_keys)?;
         Ok(Old {
             identity,
@@ -196,20 +194,19 @@ impl Import {
         &self,
         identity: Identity,
         segment_known: u64,
-        behind: Option<WallTime>,
+        marks: (&Marks, Option<&Covered>),
     ) -> Result<(Engine, Recovered), ServeError> {
         let (shard, shards) = (identity.shard, identity.shards);
         let zero = wall_at_zero(self.wall, self.now);
         let settings = engine_settings(&self.config, shard, shards, self.old.start, zero);
         let mut engine = Engine::with_windows(settings, &self.config.windows());
-        if let Some(wall) = behind {
-            engine.begin_behind(wall);
-        }
+        marks::begin(&mut engine, &self.config, &identity, marks);
         let mut taken = Ok(());
         let now = self.now;
         let mut on_record = |_: Lsn, record: &Record<'_>, carriage: Carriage| {
             if taken.is_ok() {
-                taken = engine.recover_as(record, carriage, now);
+                let record = relinked_record(&self.config, record);
+                taken = engine.recover_as(&record, carriage, now);
             }
         };
         let settings = self.settings(identity, Vec::new(), segment_known);
@@ -218,8 +215,17 @@ impl Import {
         Ok((engine, recovered))
     }
 
-    fn behind(&self) -> Option<WallTime> {
-        self.old.left_behind()
+    /// What the shards of the new generation are told besides what is carried over. What an old one
+    /// was told of that kind its engine has taken in.
+    fn marks(&self, old: &[Old]) -> Marks {
+        let behind = old.iter().map(|old| old.engine.left_behind(self.wall));
+        let latest = old
+            .iter()
+            .flat_map(|old| latest_stans(&self.config, &old.engine));
+        Marks {
+            left_behind: behind.fold(LeftBehind::default(), LeftBehind::max),
+            latest_stans: latest.collect(),
+        }
     }
 
     fn settings(
@@ -324,7 +330,8 @@ impl Import {
         let (mut records, mut owed) = (0, 0);
         for shard in (0..self.shards).map(ShardId) {
             let identity = next.identity(shard);
-            let (mut engine, recovered) = self.fold(identity, 0, next.left_behind()).await?;
+            let marks = (&next.marks(), None);
+            let (mut engine, recovered) = self.fold(identity, 0, marks).await?;
             records += recovered.records;
             owed += engine.counts().saf;
             refuse_removed(&self.config, engine.busy_legs().map(|(_, leg)| leg))?;
@@ -343,14 +350,13 @@ impl Import {
     }
 }
 
-/// Of what was over then the newest checkpoint may lack some.
-pub(super) fn left_behind(
+/// The newest checkpoint of the shard.
+pub(super) fn newest_checkpoint(
     root: &Path,
     identity: &Identity,
-) -> Result<Option<WallTime>, JournalError> {
+) -> Result<Option<Covered>, JournalError> {
     let dir = shard_dir(root, identity.generation, identity.shard);
-    let covered = checkpoint::newest(&dir, identity)?;
-    Ok(covered.and_then(|covered| covered.left_behind))
+    checkpoint::newest(&dir, identity)
 }
 
 /// Appends a record, when there is room for it.

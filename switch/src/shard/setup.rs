@@ -12,13 +12,15 @@ use domain::time::{Instant, WallTime};
 use persistence::crash::{self, Step};
 use persistence::error::JournalError;
 use persistence::journal::{Journal, JournalSettings, Retirer, Waiter};
+use persistence::marks::Marks;
 use risk_inline::RiskEngine;
 use router::Router;
 use transaction::Engine;
 
 use super::build::{engine_settings, issuer_policies, link_table, risk_policy};
 use super::exchange::{Counters, Exchange, ExchangeEnds};
-use super::import::left_behind;
+use super::import::newest_checkpoint;
+use super::marks;
 use super::replay::Replay;
 use super::standing_in::StandInState;
 use super::{Event, Shard, Work};
@@ -50,8 +52,8 @@ pub(crate) struct ShardSeed {
     pub(crate) clock: Clock,
     pub(crate) keyring: Keyring,
     pub(crate) journal: JournalSettings,
-    /// What was over then may not have been carried over into this generation of the journal.
-    pub(crate) behind: Option<WallTime>,
+    /// What the records that were carried over into this generation of the journal do not say.
+    pub(crate) marks: Arc<Marks>,
     /// The node's start counter.
     pub(crate) start: u32,
     pub(crate) mesh: MeshEnds,
@@ -92,7 +94,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         &config,
         (id, shards, start),
         &mut keyring,
-        (seed.journal, seed.exchange, seed.behind),
+        (seed.journal, seed.exchange, &seed.marks),
         (now, wall),
     )
     .await?;
@@ -153,15 +155,14 @@ async fn recover_state(
     config: &Config,
     (id, shards, start): (ShardId, u16, u32),
     keyring: &mut Keyring,
-    (journal, ends, behind): (JournalSettings, ExchangeEnds, Option<WallTime>),
+    (journal, ends, of_manifest): (JournalSettings, ExchangeEnds, &Marks),
     (now, wall): (Instant, WallTime),
 ) -> Result<Recovery, ServeError> {
     let settings = engine_settings(config, id, shards, start, wall_at_zero(wall, now));
     let mut engine = Engine::with_windows(settings, &config.windows());
-    let behind = behind.max(left_behind(&journal.root, &journal.identity)?);
-    if let Some(wall) = behind {
-        engine.begin_behind(wall);
-    }
+    let newest = newest_checkpoint(&journal.root, &journal.identity)?;
+    let told = (of_manifest, newest.as_ref());
+    marks::begin(&mut engine, config, &journal.identity, told);
     let accounts_max = config.risk.accounts_max;
     let risk = RiskEngine::new(risk_policy(config), accounts_max, u64::from(start))
         .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
@@ -255,7 +256,7 @@ impl Shard {
     }
 
     /// The numbers that recovered legs hold in the parts of other shards: the number of shards was
-    /// changed since they were given out. With them those that may not come again in this second.
+    /// changed since they were given out.
     pub(crate) fn strange_stans(&self) -> Vec<(LinkId, Stan)> {
         let legs = self.engine.busy_legs().map(|(_, leg)| (leg.link, leg.stan));
         let owed = self.engine.owed_reconciliations().filter_map(|owed| {
@@ -266,8 +267,7 @@ impl Shard {
             let place = self.links.all.get(usize::from(link.0));
             place.is_some_and(|place| !place.stans.has(*stan))
         };
-        let strange = legs.chain(owed).filter(is_strange);
-        strange.chain(self.engine.stans_ahead()).collect()
+        legs.chain(owed).filter(is_strange).collect()
     }
 
     /// Claims those of `held` that are of this shard's part: an answer to what they were given out

@@ -105,7 +105,7 @@ impl Start<'_> {
         let numbers = self.disk.numbers(folder);
         judge_numbers(&numbers).map_err(Stop::Refused)?;
         let checkpoint = self.disk.checkpoint(folder).cloned();
-        let covered = checkpoint.as_ref().map(|own| own.covered);
+        let covered = checkpoint.as_ref().map(|own| own.covered.clone());
         judge_cover(&numbers, covered.as_ref()).map_err(Stop::Refused)?;
         self.disk.sync_names(folder);
         let first = self.first_of(&numbers)?;
@@ -114,7 +114,8 @@ impl Start<'_> {
         let mut judge = begun.map_err(Stop::Refused)?;
         let mut last = None;
         let mut torn = None;
-        let is_read = |number: &&u64| covered.is_none_or(|own| **number >= own.segment);
+        let read_from = covered.as_ref().map_or(0, |own| own.segment);
+        let is_read = |number: &&u64| **number >= read_from;
         for number in numbers.iter().filter(is_read) {
             let file = (folder, *number);
             // What the last process wrote may be in a cache that the next loss of power empties.

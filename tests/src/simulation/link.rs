@@ -38,12 +38,7 @@ pub(super) struct Link {
 
 impl LinkPlace {
     pub(super) fn new(link: LinkId, shards: u16, shard: u16, seed: u64) -> Self {
-        let range = StanRange {
-            base: 1 + u32::from(link.0) * SIZE,
-            size: SIZE,
-            shards,
-            shard,
-        };
+        let range = range_of(link, shards, shard);
         Self {
             issuer: IssuerId(link.0 % ISSUERS),
             home: link.0 % shards,
@@ -111,6 +106,16 @@ impl Link {
             | Match::AlreadyAnswered { owner: id, .. } => Some(id),
             Match::Differs(_) | Match::Unknown => None,
         }
+    }
+}
+
+/// A shard's part of a link's numbers.
+pub(super) fn range_of(link: LinkId, shards: u16, shard: u16) -> StanRange {
+    StanRange {
+        base: 1 + u32::from(link.0) * SIZE,
+        size: SIZE,
+        shards,
+        shard,
     }
 }
 

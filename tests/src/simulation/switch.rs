@@ -51,7 +51,7 @@ use reconciling::Reconciling;
 pub(super) use importing::Old;
 pub(super) use locating::Located;
 pub(super) use past::Past;
-pub(super) use start::{Begin, NotStarted};
+pub(super) use start::{Begin, NotStarted, latest_stans};
 
 pub(super) const ISSUERS: u16 = 2;
 /// Each issuer has two.

@@ -504,7 +504,7 @@ impl World {
                 life: self.life,
                 identity: self.identity(shard),
                 watermark: (!away).then_some(Lsn(watermark)),
-                behind: self.left_behind(),
+                marks: self.marks(),
                 cut_short,
             };
             let (read, around) = ((&mut fold, &mut past), &mut self.around(&mut events));

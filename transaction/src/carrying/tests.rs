@@ -8,7 +8,8 @@ use std::vec::Vec;
 
 use domain::ids::{AcquirerId, IssuerId, Stan};
 use domain::reconciliation::Party;
-use domain::request::{DuplicateKey, Reversal};
+use domain::request::{DuplicateKey, Reversal, Transmission};
+use domain::time::TransmissionTime;
 use proptest::prelude::*;
 
 use super::*;
@@ -16,7 +17,7 @@ use crate::input::Input;
 use crate::reconciliation::Parties;
 use crate::settings::Settings;
 use crate::testing::{
-    Auto, DEADLINE, Rig, advice, approval, code, decline, kes, reversal, settings,
+    Auto, DEADLINE, Rig, advice, approval, code, decline, facts, kes, reversal, settings,
 };
 
 /// What happens to one of a few transactions.
@@ -224,7 +225,7 @@ fn told(engine: &Engine, index: u32, own: &crate::transaction::Transaction) -> S
     );
     let flags = (
         own.stan_held,
-        own.late_seen,
+        own.late,
         own.advised,
         own.reported,
         own.exceptions,
@@ -365,7 +366,7 @@ fn what_the_table_has_forgotten_stays_behind_and_nothing_else() {
         rig.journal.iter().filter(carries).count()
     };
     let all = folded(&journals, &rig);
-    assert!(!all[0].has_forgotten());
+    assert_eq!(all[0].left_behind(rig.wall()), LeftBehind::default());
     assert_eq!(carried(&all[0]), 24, "what is old may still be reversed");
     let mut small = Engine::new(Settings {
         transactions_max: 8,
@@ -374,7 +375,7 @@ fn what_the_table_has_forgotten_stays_behind_and_nothing_else() {
     for record in &rig.journal {
         small.recover(record, rig.now).unwrap();
     }
-    assert!(small.has_forgotten());
+    assert_eq!(small.left_behind(rig.wall()).over, rig.wall());
     assert_eq!(carried(&small), 16);
 }
 
@@ -382,10 +383,58 @@ fn what_the_table_has_forgotten_stays_behind_and_nothing_else() {
 fn a_copy_of_what_was_left_behind_is_not_admitted_by_a_clock_that_was_set_back() {
     let mut rig = Rig::with(kept(), Auto::Flush);
     rig.restart(0).unwrap();
-    rig.engine
-        .begin_behind(rig.wall().after(Duration::from_secs(601)));
+    rig.engine.begin_behind(LeftBehind {
+        over: rig.wall().after(Duration::from_secs(601)),
+        ..LeftBehind::default()
+    });
     rig.request(1, 10);
     assert_eq!(rig.told(10), Some(domain::ResponseCode::DUPLICATE));
+}
+
+/// Its window is not over: requests needed the room.
+#[test]
+fn a_copy_of_an_advice_that_gave_way_early_is_not_taken_by_the_next_generation() {
+    let settings = Settings {
+        transactions_max: 8,
+        ..kept()
+    };
+    let mut rig = Rig::with(settings, Auto::Flush);
+    rig.give(Input::Advice(advice(1, 10)));
+    assert_eq!(rig.told(10), Some(domain::ResponseCode::APPROVED));
+    let (owed, _) = rig.advices_sent()[0];
+    let code = domain::ResponseCode::APPROVED;
+    rig.give(Input::ReversalResponse { owed, code });
+    rig.pass(Duration::from_secs(3_600));
+    let last = 1 + u32::try_from(Settings::live_max(settings.transactions_max)).unwrap();
+    for number in 2..=last {
+        let mut request = facts(number);
+        request.trace.transmitted = TransmissionTime::at(rig.wall());
+        rig.request_as(request, 10 + number, Transmission::First);
+        rig.respond(decline());
+    }
+    let copy = |rig: &mut Rig, frame| {
+        rig.give(Input::Advice(advice(1, frame)));
+        rig.told(frame)
+    };
+    assert_eq!(copy(&mut rig, 40), Some(domain::ResponseCode::DUPLICATE));
+    let behind = rig.engine.left_behind(rig.wall());
+    let next = |behind| {
+        let mut next = Rig::with(settings, Auto::Flush);
+        next.now = rig.now;
+        next.restart(0).unwrap();
+        next.engine.begin_behind(behind);
+        copy(&mut next, 50)
+    };
+    assert_eq!(next(behind), Some(domain::ResponseCode::DUPLICATE));
+    let over = LeftBehind {
+        advices: WallTime::default(),
+        ..behind
+    };
+    assert_eq!(
+        next(over),
+        Some(domain::ResponseCode::APPROVED),
+        "what was over then says nothing of it"
+    );
 }
 
 #[test]

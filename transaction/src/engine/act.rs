@@ -12,7 +12,7 @@ use crate::engine::{Effect, Engine};
 use crate::input::{Assessment, Handle, Selection};
 use crate::output::{EntryKind, Event, LegEnding, NotAdmitted, Output, Reply, StanReuse};
 use crate::state::{Action, Ending, Signal, State, Unusable, WhyUnsent};
-use crate::transaction::Transaction;
+use crate::transaction::{LateAnswer, Transaction};
 
 impl Engine {
     pub(crate) fn on_assessed(&mut self, handle: Handle, assessment: Assessment) {
@@ -337,15 +337,20 @@ impl Engine {
     }
 
     //= docs/rules.md#T-07
-    /// An answer after the end: journaled once, changes nothing.
+    /// An answer after the end: journaled once, changes nothing. A second one is worth that where
+    /// it says the opposite of the first.
     fn late(&mut self, handle: Handle, code: Option<ResponseCode>) {
         let Some(transaction) = self.table.transaction_mut(handle) else {
             return;
         };
         let second = transaction.was_answered();
-        let conflict = code != Some(transaction.answer.code);
-        let worth = code.filter(|_| !transaction.late_seen && (conflict || !second));
-        transaction.late_seen |= worth.is_some();
+        let first = transaction.answer.code.is_approval();
+        let conflict = code.is_some_and(|code| code.is_approval() != first);
+        let is_new = transaction.late == LateAnswer::Nothing;
+        let worth = code.filter(|_| is_new && (conflict || !second));
+        if let Some(code) = worth {
+            transaction.late = LateAnswer::of(code);
+        }
         self.count(if second {
             Event::SecondAnswer { conflict }
         } else {

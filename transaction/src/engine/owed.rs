@@ -14,6 +14,7 @@ use crate::output::{Ended, EntryKind, Event, Output, Owed, StanReuse};
 use crate::saf::{SafEntry, Status};
 use crate::state::{Ending, Requested, State};
 use crate::table::NONE;
+use crate::transaction::LateAnswer;
 
 impl Engine {
     /// Owes a reversal of the whole on the switch's own account.
@@ -228,7 +229,9 @@ impl Engine {
         let Some(transaction) = self.table.transaction(handle) else {
             return self.count(Event::Stray);
         };
+        // An issuer that has approved as well may hold the money: then the reversal stands.
         let is_it = transaction.state.ending() == Some(Ending::TimedOut)
+            && transaction.late == LateAnswer::Declined
             && transaction.leg.is_some_and(|leg| leg.stan == stan);
         let Some(saf) = self.first_owed(handle).filter(|_| is_it) else {
             return;

@@ -1,6 +1,6 @@
 //! Gives out the STANs of one link, on the shard that owns the transaction (semantics §5).
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -58,6 +58,29 @@ impl StanRange {
         let offset = stan.number().checked_sub(self.base)?;
         let shard = u16::try_from(offset.checked_div(self.share())?).ok()?;
         (shard < self.shards).then_some(shard)
+    }
+
+    /// The number to go on behind where nothing but `latest` is known: what shards, also of another
+    /// number of them, gave out last on this link. It is the one with the most numbers of this part
+    /// between it and the next of them, as those just before that are the ones that were given out
+    /// lately. Where none of them is of this part it begins with its first number, which lies
+    /// furthest from any that a part beyond may have reached.
+    //= docs/rules.md#M-08
+    #[must_use]
+    pub fn go_on_behind(&self, latest: &[Stan]) -> Option<Stan> {
+        let share = self.share();
+        let offset = |stan: &Stan| stan.number().checked_sub(self.first());
+        let own = latest.iter().filter_map(offset);
+        let own: BTreeSet<u32> = own.filter(|offset| *offset < share).collect();
+        let last = share.checked_sub(1).filter(|_| !latest.is_empty())?;
+        let round = own.first().map(|first| first.saturating_add(share));
+        let next = own.iter().copied().skip(1).chain(round);
+        let gaps = own
+            .iter()
+            .zip(next)
+            .map(|(at, next)| (next.saturating_sub(*at), *at));
+        let behind = gaps.max().map_or(last, |(_, at)| at);
+        Stan::new(self.first().saturating_add(behind).min(Stan::MAX)).ok()
     }
 
     fn first(&self) -> u32 {

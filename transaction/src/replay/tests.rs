@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::vec::Vec;
 
 use domain::ResponseCode;
-use domain::ids::Lsn;
+use domain::ids::{Lsn, Stan};
 use domain::record::{Carriage, Record, ReversalCause};
 use domain::request::{Answer, DuplicateKey, Reversal, Transmission};
 use domain::time::Instant;
@@ -365,16 +365,25 @@ fn the_number_that_a_link_gave_out_last_is_told() {
         engine.recover(record, rig.now).unwrap();
     }
     assert_eq!(engine.latest_stans().collect::<Vec<_>>(), [legs[1]]);
-    assert_eq!(engine.stans_ahead().count(), 0, "the next one goes on");
-    for (later, ahead) in [(0, legs.as_slice()), (1, &legs[..0])] {
+}
+
+//= docs/rules.md#M-08
+#[test]
+fn legs_that_are_carried_over_do_not_turn_numbers_back() {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    let (_, leg) = rig.sent();
+    let told = Stan::new(leg.stan.number() + 500).unwrap();
+    let latest = |carriage| {
         let mut engine = Engine::new(settings());
-        let now = rig.now.after(Duration::from_secs(later));
+        engine.begin_after(leg.link, told);
         for record in &rig.journal {
-            engine.recover_as(record, Carriage::Carried, now).unwrap();
+            engine.recover_as(record, carriage, rig.now).unwrap();
         }
-        let told: Vec<_> = engine.stans_ahead().collect();
-        assert_eq!(told, ahead, "{later} s later");
-    }
+        engine.latest_stans().collect::<Vec<_>>()
+    };
+    assert_eq!(latest(Carriage::Carried), [(leg.link, told)]);
+    assert_eq!(latest(Carriage::Fresh), [(leg.link, leg.stan)]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use domain::time::WallTime;
 use super::*;
 use crate::checkpoint::{self, Builder, Covered, Draft, Shape};
 use crate::layout::{checkpoint_part_name, segment_name};
+use crate::marks::Marks;
 use crate::reader::{KnownReader, list};
 use crate::recovery::Label;
 
@@ -40,9 +41,9 @@ pub(super) fn draft(bench: &Bench, segment: u64) -> Draft {
         next_lsn: place.begins.next_lsn,
         next_sequence: place.begins.next_sequence,
         chain: place.begins.chain,
-        left_behind: None,
         files: ended.files,
         records: ended.records,
+        marks: Marks::default(),
     };
     draft.prove(&covered, &mut |_, _, _| {}).unwrap();
     draft

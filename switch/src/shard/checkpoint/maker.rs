@@ -236,7 +236,7 @@ impl Watch {
         let now = self.shared.node().clock().now();
         let took = now.since(began);
         let Made {
-            covered,
+            ref covered,
             bytes,
             read,
             owed,

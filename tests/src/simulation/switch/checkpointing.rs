@@ -4,11 +4,12 @@
 use domain::record::{Carriage, Record};
 use domain::time::WallTime;
 use persistence::checkpoint::{Builder, Covered, Image, Shape};
+use persistence::marks::Marks;
 use persistence::record::{RECORD_BYTES_MAX, decode, encode};
 use transaction::Settings;
 use transaction::carrying::written_at;
 
-use super::start::settings;
+use super::start::{latest_stans, settings};
 use super::*;
 use crate::simulation::disk::{Checkpoint, block, folder};
 use crate::simulation::journal::read_before;
@@ -26,10 +27,7 @@ impl Begin {
     ) -> Option<Checkpoint> {
         let ((known, reached), tail) = self.known(segment, around)?;
         let before = around.disk.checkpoint(folder(&self.identity));
-        let behind = self
-            .behind
-            .max(before.and_then(|before| before.covered.left_behind));
-        let mut engine = self.fold(&known, (behind, reached), around)?;
+        let mut engine = self.fold(&known, reached, around)?;
         let mut left_out = before.map_or_else(Vec::new, |before| before.left_out.clone());
         let shape = Shape {
             segment_bytes: block(around.plan.shape.segment_blocks),
@@ -59,13 +57,12 @@ impl Begin {
             next_lsn: tail.next_lsn,
             next_sequence: tail.next_sequence,
             chain: tail.chain,
-            left_behind: if engine.has_forgotten() {
-                Some(reached)
-            } else {
-                behind
-            },
             files: ended.files,
             records: ended.records,
+            marks: Marks {
+                left_behind: engine.left_behind(reached),
+                latest_stans: latest_stans(&engine),
+            },
         };
         Some(Checkpoint {
             covered,
@@ -93,7 +90,7 @@ impl Begin {
     fn fold(
         &self,
         known: &[(Vec<u8>, Carriage)],
-        (behind, reached): (Option<WallTime>, WallTime),
+        reached: WallTime,
         around: &Around<'_>,
     ) -> Option<Engine> {
         let mut engine = Engine::new(Settings {
@@ -101,9 +98,7 @@ impl Begin {
             wall_at_zero: reached,
             ..settings(self, around)
         });
-        if let Some(wall) = behind {
-            engine.begin_behind(wall);
-        }
+        self.tell(&mut engine, around);
         for (bytes, carriage) in known {
             let record = decode(bytes).expect("it was encoded").record;
             let zero = domain::time::Instant::ZERO;

@@ -62,8 +62,7 @@ impl Begin {
 }
 
 impl Shard {
-    /// The numbers that legs of this shard hold in the parts of others, and those that may not come
-    /// again in this second.
+    /// The numbers that legs of this shard hold in the parts of others.
     pub(in crate::simulation) fn strange_stans(&self) -> Vec<Stan> {
         let legs = self.engine.busy_legs().map(|(_, leg)| leg.stan);
         let owed = self.engine.owed_reconciliations().map(|owed| owed.stan);
@@ -71,8 +70,7 @@ impl Shard {
             let place = &self.places[usize::from(link_of(*stan).0)];
             !place.stans.has(*stan)
         };
-        let ahead = self.engine.stans_ahead().map(|(_, stan)| stan);
-        legs.chain(owed).filter(is_strange).chain(ahead).collect()
+        legs.chain(owed).filter(is_strange).collect()
     }
 
     /// Claims those of them that are of this shard's part.

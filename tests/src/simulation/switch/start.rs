@@ -7,6 +7,7 @@ use domain::ids::NodeId;
 use domain::pan::PanToken;
 use domain::record::{Carriage, Record};
 use persistence::identity::Identity;
+use persistence::marks::{LatestStans, Marks};
 use risk_inline::Policy;
 use risk_inline::list::ListSpec;
 use risk_inline::policy::{AmountLimit, VelocityLimit, VelocityWindow};
@@ -22,17 +23,18 @@ use super::*;
 use crate::simulation::disk::folder;
 use crate::simulation::journal::{Start, Stop};
 use crate::simulation::ledger::{DEADLINE_MS, Fold};
+use crate::simulation::link::{link_of, range_of};
 use crate::simulation::reconciling::parties;
 
 /// What a start needs besides the world.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::simulation) struct Begin {
     pub(in crate::simulation) driver: Driver,
     pub(in crate::simulation) life: u64,
     pub(in crate::simulation) identity: Identity,
     pub(in crate::simulation) watermark: Option<Lsn>,
-    /// What was over then may not have been carried over.
-    pub(in crate::simulation) behind: Option<WallTime>,
+    /// What the records that were carried over into the generation do not say.
+    pub(in crate::simulation) marks: Marks,
     /// How often the power fails between two steps, in permille.
     pub(in crate::simulation) cut_short: u64,
 }
@@ -123,23 +125,35 @@ impl Begin {
     /// One that knows nothing yet.
     pub(super) fn engine(&self, around: &Around<'_>) -> Engine {
         let mut engine = Engine::new(settings(self, around));
-        if let Some(wall) = self.behind {
-            engine.begin_behind(wall);
-        }
-        if let Some(wall) = self.left_behind(around) {
-            engine.begin_behind(wall);
-        }
+        self.tell(&mut engine, around);
         engine
+    }
+
+    /// Tells an engine what the records that are carried over do not say.
+    pub(super) fn tell(&self, engine: &mut Engine, around: &Around<'_>) {
+        let checkpoint = around.disk.checkpoint(folder(&self.identity));
+        let own = checkpoint.map(|own| &own.covered.marks);
+        engine.begin_behind(self.marks.left_behind);
+        let latest = &self.marks.latest_stans;
+        for link in (0..LINKS).map(LinkId) {
+            let on_link = latest.iter().map(|(_, stan)| *stan);
+            let on_link: Vec<Stan> = on_link.filter(|stan| link_of(*stan) == link).collect();
+            let range = range_of(link, self.identity.shards, self.shard());
+            if let Some(stan) = range.go_on_behind(&on_link) {
+                engine.begin_after(link, stan);
+            }
+        }
+        let Some(own) = own else {
+            return;
+        };
+        engine.begin_behind(own.left_behind);
+        for (_, stan) in &own.latest_stans {
+            engine.begin_after(link_of(*stan), *stan);
+        }
     }
 
     const fn shard(&self) -> u16 {
         self.identity.shard.0
-    }
-
-    /// Of what was over then the checkpoint that is read may lack some.
-    fn left_behind(&self, around: &Around<'_>) -> Option<WallTime> {
-        let checkpoint = around.disk.checkpoint(folder(&self.identity));
-        checkpoint?.covered.left_behind
     }
 
     pub(super) fn recovery<'a>(&self, around: &'a mut Around<'_>) -> Start<'a> {
@@ -233,6 +247,14 @@ impl Begin {
             },
         }
     }
+}
+
+/// The numbers that the shard of this engine has given out last.
+pub(in crate::simulation) fn latest_stans(engine: &Engine) -> LatestStans {
+    let latest = engine.latest_stans();
+    latest
+        .map(|(link, stan)| (IssuerId(link.0 % ISSUERS), stan))
+        .collect()
 }
 
 impl Shard {

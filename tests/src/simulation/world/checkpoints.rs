@@ -54,7 +54,7 @@ impl World {
             life: self.life,
             identity: self.identity(shard),
             watermark: None,
-            behind: self.left_behind(),
+            marks: self.marks(),
             cut_short: 0,
         };
         let made = begin.checkpoint(segment, &self.around(&mut Vec::new()));

@@ -66,7 +66,7 @@ impl World {
                 life: self.life,
                 identity: self.identity(shard),
                 watermark: Some(Lsn(self.tables[usize::from(shard)].watermark())),
-                behind: self.left_behind(),
+                marks: self.marks(),
                 cut_short: 0,
             };
             let (read, around) = ((&mut fold, &mut past), &mut self.around(&mut events));

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use domain::record::{Carriage, Record};
+use domain::record::{Carriage, LeftBehind, Record};
 use domain::time::WallTime;
+use persistence::marks::Marks;
 use persistence::record::decode;
 use transaction::carrying::deal_books;
 
 use super::*;
 use crate::simulation::disk::folder;
 use crate::simulation::journal::{Cut, Journal};
-use crate::simulation::switch::Old;
+use crate::simulation::switch::{Old, latest_stans};
 use crate::simulation::words::slot;
 
 /// A shard of a generation that gets no further record.
@@ -19,7 +20,7 @@ pub(super) struct Sealed {
     source: Source,
     pub(super) table: Table,
     pub(super) applier: Applier,
-    left_behind: Option<WallTime>,
+    marks: Marks,
 }
 
 impl Sealed {
@@ -76,29 +77,21 @@ impl World {
         let cut_short = cut_short.min(CUT_SHORT_MAX);
         let (old, new) = (self.generation, self.generation + 1);
         let forgotten = self.left_out();
-        let mut before = self.read_all(
-            (old, self.left_behind()),
-            self.plan.shards,
-            forgotten,
-            cut_short,
-        )?;
+        let mut before =
+            self.read_all((old, self.marks()), self.plan.shards, forgotten, cut_short)?;
         // What was told has survived so far.
         let survived = self.ledger.survived(before.fold.clone());
         survived.map_err(Failed::Broken)?;
-        let has_forgotten = before.shards.iter().any(|old| old.engine.has_forgotten());
-        let behind = match has_forgotten {
-            true => Some(wall(self.now, self.wall_ahead)),
-            false => self.left_behind(),
-        };
+        let marks = self.marks_of(&before);
         let mut journals = Vec::new();
         for shard in 0..shards {
-            let begin = self.begin(identity(new, shard, shards), behind, cut_short);
+            let begin = self.begin(identity(new, shard, shards), marks.clone(), cut_short);
             let made = begin.make(&mut self.around(&mut Vec::new()));
             journals.push(made.map_err(|stop| Failed::Stop((new, shard), stop))?);
         }
         let mut forgotten = self.left_out();
         let carried = self.carry_over(&mut before, &mut journals, &mut forgotten)?;
-        let after = self.read_all((new, behind), shards, forgotten.clone(), cut_short)?;
+        let after = self.read_all((new, marks.clone()), shards, forgotten.clone(), cut_short)?;
         let mut engines = after.shards;
         for engine in engines.iter_mut().map(|read| &mut read.engine) {
             let now = domain::time::Instant::from_nanos(self.now);
@@ -115,7 +108,7 @@ impl World {
         }
         let compared = before.fold.compare_carried(&after.fold);
         compared.map_err(Failed::Broken)?;
-        self.switch_over((shards, behind), &before, forgotten);
+        self.switch_over((shards, &marks), &before, forgotten);
         self.counts.carried += carried;
         Ok(())
     }
@@ -186,12 +179,7 @@ impl World {
     }
 
     /// One rename: from here on the other generation is in force.
-    fn switch_over(
-        &mut self,
-        (shards, left_behind): (u16, Option<WallTime>),
-        before: &Read,
-        forgotten: Fold,
-    ) {
+    fn switch_over(&mut self, (shards, marks): (u16, &Marks), before: &Read, forgotten: Fold) {
         let tables = std::mem::take(&mut self.tables);
         for ((shard, table), old) in (0..).zip(tables).zip(&before.shards) {
             self.sealed.push(Sealed {
@@ -202,7 +190,7 @@ impl World {
                 },
                 table,
                 applier: Applier::default(),
-                left_behind,
+                marks: marks.clone(),
             });
         }
         self.tables = (0..shards).map(|_| Table::default()).collect();
@@ -215,7 +203,7 @@ impl World {
     /// Reads all journals of a generation.
     fn read_all(
         &mut self,
-        (generation, behind): (u32, Option<WallTime>),
+        (generation, marks): (u32, Marks),
         shards: u16,
         fold: Fold,
         cut_short: u64,
@@ -227,7 +215,11 @@ impl World {
             owed: 0,
         };
         for shard in 0..shards {
-            let begin = self.begin(identity(generation, shard, shards), behind, cut_short);
+            let begin = self.begin(
+                identity(generation, shard, shards),
+                marks.clone(),
+                cut_short,
+            );
             let old = begin.read(&mut read.fold, &mut self.around(&mut Vec::new()));
             let old = old.map_err(|failed| match failed {
                 NotStarted::Stop(stop) => Failed::Stop((generation, shard), stop),
@@ -241,7 +233,7 @@ impl World {
         Ok(read)
     }
 
-    fn begin(&self, identity: Identity, behind: Option<WallTime>, cut_short: u64) -> Begin {
+    fn begin(&self, identity: Identity, marks: Marks, cut_short: u64) -> Begin {
         let table = self.tables.get(usize::from(identity.shard.0));
         let table = table.filter(|_| identity.generation == self.generation);
         Begin {
@@ -249,16 +241,27 @@ impl World {
             life: self.life,
             identity,
             watermark: table.map(|table| Lsn(table.watermark())),
-            behind,
+            marks,
             cut_short,
         }
     }
 }
 
 impl World {
-    /// What was over then may not have been carried over to the generation in force.
-    pub(super) fn left_behind(&self) -> Option<WallTime> {
-        self.sealed.last()?.left_behind
+    /// What the records that were carried over to the generation in force do not say.
+    pub(super) fn marks(&self) -> Marks {
+        let last = self.sealed.last().map(|last| last.marks.clone());
+        last.unwrap_or_default()
+    }
+
+    fn marks_of(&self, before: &Read) -> Marks {
+        let now = wall(self.now, self.wall_ahead);
+        let shards = before.shards.iter();
+        let behind = shards.clone().map(|old| old.engine.left_behind(now));
+        Marks {
+            left_behind: behind.fold(LeftBehind::default(), LeftBehind::max),
+            latest_stans: shards.flat_map(|old| latest_stans(&old.engine)).collect(),
+        }
     }
 
     /// Numbers that legs hold in the parts of other shards are claimed there.

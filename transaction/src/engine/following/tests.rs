@@ -302,6 +302,19 @@ fn a_clock_that_was_set_back_changes_no_order() {
     assert_eq!(one_by_one(&mut rig), [true, true, false]);
 }
 
+/// The place of what is accepted behind a restart is behind what was accepted before it.
+#[test]
+fn a_clock_that_was_set_back_over_a_restart_changes_no_order() {
+    let mut rig = approved();
+    complete(&mut rig, 2);
+    let settings = &mut rig.engine.settings;
+    settings.wall_at_zero = settings.wall_at_zero.before(Duration::from_secs(3_600));
+    rig.restart(rig.journal.len()).unwrap();
+    rig.reverse(1, 30);
+    assert_eq!(rig.told(30), Some(OK));
+    assert_eq!(one_by_one(&mut rig), [true, false]);
+}
+
 /// As [`approved`], with room for more than may be owed about one original.
 fn approved_with_room() -> Rig {
     let room = 2 * COMPLETIONS_REVERSED_MAX;
@@ -386,4 +399,24 @@ fn so_many_reversals_of_the_completions_of_one_original_are_owed_at_a_time() {
     });
     acknowledge(&mut rig, owed.unwrap());
     undo(&mut rig, last, 9_002);
+}
+
+//= docs/rules.md#V-14
+#[test]
+fn reversals_of_its_completions_count_with_the_completions_of_an_original() {
+    let mut rig = approved_with_room();
+    let last = 2 + u32::try_from(COMPLETIONS_MAX).unwrap();
+    for number in 2..last {
+        complete(&mut rig, number);
+        let owed = left(&mut rig)[0].2;
+        acknowledge(&mut rig, owed);
+    }
+    for number in 2..last {
+        undo(&mut rig, number, 10_000 + number);
+    }
+    rig.give(Input::Advice(completion(last, 9_001)));
+    assert_eq!(rig.told(9_001), busy());
+    let owed = left(&mut rig)[0].2;
+    acknowledge(&mut rig, owed);
+    complete(&mut rig, last);
 }

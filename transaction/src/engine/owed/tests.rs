@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use domain::ids::IssuerId;
 use domain::record::{Record, SafDone, SafResult};
-use domain::request::{IssuerLeg, Transmission};
+use domain::request::{Answer, IssuerLeg, Transmission};
 use domain::{ResponseCode, time::Instant};
 
 use crate::input::{Handle, Input};
@@ -394,6 +394,20 @@ fn a_late_decline_drops_a_reversal_that_has_not_left() {
     assert_eq!(rig.attempts(), 0, "nor after a restart");
 }
 
+//= docs/rules.md#M-04
+#[test]
+fn a_late_decline_behind_a_late_approval_drops_no_reversal() {
+    let (mut rig, handle, leg) = timed_out_behind_another();
+    let (stan, answer) = (leg.stan, approval());
+    rig.give(Input::Response {
+        handle,
+        stan,
+        answer,
+    });
+    declined_late(&mut rig, handle, leg);
+    assert_eq!(rig.engine.counts().saf, 2, "the issuer may hold the money");
+}
+
 #[test]
 fn a_late_decline_changes_nothing_once_the_reversal_has_left() {
     let mut rig = Rig::new(Auto::Flush);
@@ -411,6 +425,28 @@ fn a_late_decline_changes_nothing_once_the_reversal_has_left() {
         stan: leg.stan,
     });
     assert_eq!(rig.engine.counts().saf, 1);
+}
+
+#[test]
+fn a_second_answer_in_other_words_hides_no_opposite() {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    rig.respond(approval());
+    let (handle, leg) = rig.sent();
+    let in_other_words = Answer {
+        code: code(b"08"),
+        ..approval()
+    };
+    rig.give(Input::Response {
+        handle,
+        stan: leg.stan,
+        answer: in_other_words,
+    });
+    assert_eq!(rig.records(), ["intent", "outcome"]);
+    rig.respond(decline());
+    assert_eq!(rig.records(), ["intent", "outcome", "late"]);
+    let seconds = [false, true].map(|conflict| Event::SecondAnswer { conflict });
+    assert_eq!(rig.events(), seconds);
 }
 
 #[test]

@@ -48,6 +48,34 @@ fn the_parts_of_the_shards_are_disjoint_and_name_their_shard() {
 
 //= docs/rules.md#M-08
 #[test]
+fn a_shard_goes_on_furthest_from_what_others_have_given_out_lately() {
+    let check = |range: StanRange, latest: &[u32], expected: Option<u32>| {
+        let latest: Vec<Stan> = latest.iter().map(|number| stan(*number)).collect();
+        let behind = range.go_on_behind(&latest).map(Stan::number);
+        assert_eq!(behind, expected, "{latest:?}");
+    };
+    let range = range(1, 2_000);
+    check(range, &[], None);
+    check(range, &[700], Some(700));
+    // Two shards have become one: 900 and 1,100 numbers lie before the next recent ones.
+    check(range, &[500, 1_400], Some(1_400));
+    check(range, &[500, 1_600], Some(500));
+    check(range, &[500, 500, 1_600], Some(500));
+    // One shard has become two, and the second begins with its first number.
+    let half = |shard| StanRange {
+        shards: 2,
+        shard,
+        ..range
+    };
+    check(half(0), &[500], Some(500));
+    check(half(1), &[500], Some(2_000));
+    let mut second = StanAllocator::new(&half(1), WINDOW, 10, 7);
+    second.go_on_after(stan(2_000));
+    assert_eq!(second.allocate(Instant::ZERO), Some(stan(1_001)));
+}
+
+//= docs/rules.md#M-08
+#[test]
 fn a_restart_goes_on_behind_the_run_before() {
     let range = range(500, 1_000);
     let mut before = StanAllocator::new(&range, WINDOW, 10, 7);
