@@ -8,7 +8,7 @@ use iso8583::mac::MacEngine as _;
 use iso8583::{Dialect, mac};
 use njia_tests::e2e::desk::{accepted, answered, said, with_field};
 use njia_tests::e2e::scene::{ALONE, Scene, asked, next, told};
-use njia_tests::e2e::session::{Received, Session, authenticated, purchase};
+use njia_tests::e2e::session::{Received, Session, authenticated, message, purchase};
 use switch::crypto::mac::{MacAlgorithm, MacLen, MacPadding, SoftwareMac};
 
 const ASCII: &Dialect = Dialect::ISO87_ASCII;
@@ -212,6 +212,50 @@ fn fault_057_keys_that_were_brought_outlive_the_process() {
         assert!(!is_told && !holds(&stored, secret), "{secret}");
     }
     assert!(holds(&stored, WRAPPED), "what is there is found");
+    scene.close_with(link);
+}
+
+/// An 0800 under `theirs`, answered 00 under `ours`.
+#[track_caller]
+fn managed(session: &mut Session, code: &str, more: &[(u8, &str)], [theirs, ours]: [&str; 2]) {
+    let mut fields = vec![(7, "0601120000"), (11, "000042"), (70, code)];
+    fields.extend(more);
+    fields.sort_unstable();
+    let request = authenticated(ASCII, &message(*b"0800", &fields), &key(theirs));
+    session.send(&request).unwrap();
+    let answer = session.receive().unwrap();
+    assert_eq!(
+        (answer.mti(), answer.text(39)),
+        ("0810".into(), "00".into())
+    );
+    assert_eq!(mac::verify(answer.message(), &key(ours)), Ok(()), "{code}");
+}
+
+/// The acquirer read no 00 and knows its old keys alone, network messages too.
+#[test]
+fn fault_057_a_key_that_is_brought_again_leaves_the_one_before_it() {
+    let network = ("NJIA__LISTENER__POS__MAC__NETWORK", "true");
+    let given = [CHANGEABLE.as_slice(), &KEKS, &[network]].concat();
+    let (scene, link) = Scene::open("keys-again", &given);
+    let (old, new) = ([POS_TO_US, US_TO_POS], [POS_NEW_KEY, POS_NEW_KEY]);
+    let offered = format!("{POS_WRAPPED}{POS_CHECK}");
+    let offered = [(48, offered.as_str())];
+    managed(&mut scene.session(), "160", &offered, old);
+    drop(link);
+
+    let of = |[theirs, ours]: [&'static str; 2]| [theirs, ours, US_TO_BANK, BANK_TO_US];
+    let (scene, mut link) = scene.killed();
+    let mut session = scene.session();
+    managed(&mut session, "301", &[], old);
+    for _ in 0..3 {
+        managed(&mut session, "160", &offered, old);
+    }
+    purchased((&scene, &mut link), "000001", of([POS_TO_US, POS_NEW_KEY]));
+    managed(&mut session, "160", &offered, new);
+    managed(&mut session, "301", &[], new);
+    purchased((&scene, &mut link), "000002", of(new));
+    purchased((&scene, &mut link), "000003", of([POS_TO_US, POS_NEW_KEY]));
+    assert_eq!(scene.metric("njia_mac_failures_total", &[]), 0.0);
     scene.close_with(link);
 }
 

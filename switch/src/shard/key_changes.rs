@@ -174,14 +174,17 @@ impl Shard {
         }
     }
 
-    /// Offers a key to every shard, one change of an endpoint after the other.
+    /// Offers a key to every shard, one change of an endpoint after the other. One in force already
+    /// is acknowledged once more, and nothing changes: the key before it checks on.
     fn lead(&mut self, endpoint: Endpoint, key: &NewKey, (from, id): (ShardId, u32), now: Instant) {
         let rounds = &self.work.key_changes.rounds;
         if rounds.iter().any(|round| round.endpoint == endpoint) {
             let verdict = KeyVerdict::Busy;
             return self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
         }
-        if let Some(keys) = self.keys.of(endpoint) {
+        let keys = self.keys.of(endpoint);
+        let is_in_force = keys.is_some_and(|keys| keys.is_in_force(key));
+        if let Some(keys) = keys.filter(|_| !is_in_force) {
             keys.offer(key);
         }
         let others = self.shards.saturating_sub(1);
@@ -194,8 +197,16 @@ impl Shard {
             from,
             id,
             key: key.clone(),
-            stage: Stage::Spreading(Spread::over(others, now.after(KEY_SPREAD_MAX))),
+            stage: if is_in_force {
+                Stage::Decided
+            } else {
+                Stage::Spreading(Spread::over(others, now.after(KEY_SPREAD_MAX)))
+            },
         });
+        if is_in_force {
+            let verdict = KeyVerdict::Held;
+            return self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
+        }
         for shard in self.peers() {
             let offer = KeyMessage::Offer {
                 endpoint,
