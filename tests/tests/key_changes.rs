@@ -2,13 +2,14 @@
 //! (faults.md row 57).
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use iso8583::mac::MacEngine as _;
 use iso8583::{Dialect, mac};
 use njia_tests::e2e::desk::{accepted, answered, said, with_field};
 use njia_tests::e2e::scene::{ALONE, Scene, asked, next, told};
 use njia_tests::e2e::session::{Received, Session, authenticated, message, purchase};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use switch::crypto::mac::{MacAlgorithm, MacLen, MacPadding, SoftwareMac};
 
 const ASCII: &Dialect = Dialect::ISO87_ASCII;
@@ -306,6 +307,45 @@ fn fault_057_a_key_that_cannot_be_stored_is_not_taken() {
         [POS_TO_US, US_TO_POS, NEW_KEY, NEW_KEY],
     );
     assert!(scene.node.log().contains("mac-keys.new"));
+    scene.close_with(link);
+}
+
+/// Where the file of the keys is written aside: the first write to it waits for a reader, and then
+/// it cannot be synced.
+fn stuck(scene: &Scene) -> PathBuf {
+    let path = scene.node.journal().join("mac-keys.new");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    path
+}
+
+#[test]
+fn fault_057_a_drain_waits_for_a_key_that_is_being_stored_and_takes_no_other() {
+    let (scene, mut link) = changeable("keys-drain");
+    let path = stuck(&scene);
+    let mut session = scene.session();
+    let offered = format!("{POS_WRAPPED}{POS_CHECK}");
+    let fields = [
+        (7, "0601120000"),
+        (11, "000042"),
+        (48, &offered),
+        (70, "160"),
+    ];
+    session.send(&message(*b"0800", &fields)).unwrap();
+    scene.await_that("it is being stored", || {
+        scene.node.log().contains("storing a new key")
+    });
+    scene.node.ask_to_drain().unwrap();
+    scene.await_that("both shards drain", || {
+        scene.node.log().matches("draining").count() >= 2
+    });
+    let bank = format!("{WRAPPED}{CHECK}");
+    assert_eq!(said(&mut link, "160", &[(48, &bank)]), "96");
+    drop(fs::File::open(&path).unwrap());
+    let answer = session.receive().unwrap();
+    assert_eq!(
+        (answer.mti(), answer.text(39)),
+        ("0810".into(), "96".into())
+    );
     scene.close_with(link);
 }
 

@@ -221,7 +221,8 @@ fn mac_of(config: &Config, endpoint: Endpoint) -> Option<&EndpointMac> {
     }
 }
 
-fn named(config: &Config, endpoint: Endpoint) -> Option<(KeySide, &str)> {
+/// What an endpoint is called.
+pub(crate) fn named(config: &Config, endpoint: Endpoint) -> Option<(KeySide, &str)> {
     match endpoint {
         Endpoint::Listener(id) => {
             let listener = config.listeners.get(usize::from(id.0))?;

@@ -20,7 +20,7 @@ use super::{Event, Shard};
 use crate::acquirer::SessionRef;
 use crate::crypto::endpoint_keys::Endpoint;
 use crate::crypto::key_change::NewKey;
-use crate::crypto::key_store::KeyStore;
+use crate::crypto::key_store::{self, KeyStore};
 use crate::frame::Frame;
 use crate::limits::{KEY_CHANGES_MAX, KEY_SPREAD_MAX};
 use crate::mesh::{KeyMessage, KeyVerdict, Message};
@@ -87,6 +87,11 @@ impl KeyChanges {
         }
     }
 
+    /// Whether nobody waits for a change, and no key is being stored.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.waiting.is_empty() && self.rounds.is_empty()
+    }
+
     fn round_mut(&mut self, number: u32) -> Option<&mut Round> {
         self.rounds.iter_mut().find(|round| round.number == number)
     }
@@ -125,7 +130,8 @@ impl Shard {
     }
 
     fn propose_key(&mut self, endpoint: Endpoint, came: Came, key: NewKey, now: Instant) {
-        if self.work.key_changes.waiting.len() >= KEY_CHANGES_MAX {
+        let is_full = self.work.key_changes.waiting.len() >= KEY_CHANGES_MAX;
+        if is_full || self.work.draining_since.is_some() {
             return self.answer_key(came, Told::Refused(NetworkRefusal::Busy), now);
         }
         let id = self
@@ -266,6 +272,9 @@ impl Shard {
             let (from, id, verdict) = (round.from, round.id, KeyVerdict::Unstored);
             return self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
         };
+        if let Some((side, name)) = key_store::named(&self.config, round.endpoint) {
+            tracing::info!(side = side.word(), name, "storing a new key");
+        }
         round.stage = Stage::Storing;
         let (number, root, inbox) = (round.number, store.root().to_owned(), self.inbox.clone());
         glommio::spawn_local(async move {

@@ -169,6 +169,7 @@ impl Shard {
             && self.inbox.is_empty()
             && self.work.questions.is_empty()
             && self.work.administering.is_at_rest()
+            && self.work.key_changes.is_at_rest()
             && self.mesh.depth() == 0
             && self.work.awaiting.len() == 0
             && self.work.dirty.is_empty()
