@@ -350,6 +350,27 @@ fn fault_057_a_drain_waits_for_a_key_that_is_being_stored_and_takes_no_other() {
 }
 
 #[test]
+fn fault_057_a_key_that_takes_too_long_to_be_stored_is_refused() {
+    let (scene, mut link) = changeable("keys-slow");
+    let path = stuck(&scene);
+    let offered = format!("{POS_WRAPPED}{POS_CHECK}");
+    let fields = [(48, offered.as_str())];
+    assert_eq!(said(&mut scene.session(), "160", &fields), "96");
+    // Another one has its turn behind the first write, which goes on.
+    let bank = format!("{WRAPPED}{CHECK}");
+    assert_eq!(said(&mut link, "160", &[(48, &bank)]), "96");
+    let configured = [POS_TO_US, US_TO_POS, US_TO_BANK, BANK_TO_US];
+    purchased((&scene, &mut link), "000001", configured);
+    drop(fs::File::open(&path).unwrap());
+    fs::remove_file(&path).unwrap();
+    scene.await_that("it is taken", || {
+        said(&mut scene.session(), "160", &fields) == "00"
+    });
+    assert!(scene.node.log().contains("takes too long to be stored"));
+    scene.close_with(link);
+}
+
+#[test]
 fn fault_057_stored_keys_that_are_damaged_or_do_not_open_refuse_the_start() {
     let offered = format!("{WRAPPED}{CHECK}");
     let (scene, mut link) = changeable("keys-damaged");
