@@ -163,6 +163,7 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
         reversal: reversal(&section),
         fail_in_flight_on_link_loss: section.flag("fail_in_flight_on_link_loss", false),
         saf_before_live: section.flag("saf_before_live", false),
+        demands_authorisation: section.flag("demand_authorisation", false),
     };
     check_stans(&section, &issuer);
     section.finish();
