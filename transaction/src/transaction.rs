@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use domain::ids::{AcquirerId, AuthorisationId, MerchantId, TransactionId};
+use domain::ids::{AcquirerId, MerchantId, TransactionId};
 use domain::pan::PanToken;
 use domain::profile::Profile;
 use domain::record::{
