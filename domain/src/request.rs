@@ -275,7 +275,8 @@ pub struct Answer<'a> {
     /// DE4 of the answer, when it carries one.
     pub amount: Option<Amount>,
     /// Further fields to replay, encoded by the codec: for each, one byte field number, two bytes
-    /// big-endian length, then the value. At most [`Answer::FIELDS_LEN_MAX`] bytes.
+    /// big-endian length, then the value. At most [`Answer::FIELDS_LEN_MAX`] bytes. Those of 1993
+    /// begin with field 0, which says so; those of an advice then with field 1, its message reason.
     pub fields: &'a [u8],
 }
 

@@ -9,6 +9,7 @@ use domain::amount::Amount;
 use domain::bytes::Text;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, IssuerId, LinkId, Lsn, RouteId, ShardId, Slot, Stan, TransactionId};
+use domain::message_reason::MessageReason;
 use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
 use domain::record::{
     Intent, LateResponse, Outcome, OutcomeKind, Record, RefusalReason, Refused, ReversalCause,
@@ -40,6 +41,37 @@ fn fault_102_a_good_journal_of_version_1_says_what_it_said() {
     assert_eq!(recovered.records.len(), 9);
     assert!(matches!(recovered.end, Ok(SegmentEnd::Clean { .. })));
     assert_eq!(recovered.tail.next_lsn, Lsn(10));
+}
+
+/// Reversals of which the acquirer has said why, and one without: records of payload version 2
+/// beside those of version 1.
+#[test]
+fn fault_102_reasons_of_reversals_are_what_they_were() {
+    let fixture = Fixture::unpack("reasons");
+    assert_eq!(fixture.read_as(&with_reasons()).unwrap(), 5);
+    let recovered = recover(&fixture.segments, None);
+    assert!(matches!(recovered.end, Ok(SegmentEnd::Clean { .. })));
+    assert_eq!(recovered.records.len(), 5);
+}
+
+fn with_reasons() -> Vec<Record<'static>> {
+    let owed = |number, reason| {
+        Record::SafOwed(SafOwed {
+            transaction: TransactionId(number),
+            decided: wall(6),
+            cause: ReversalCause::Requested,
+            key: DuplicateKey(0x0700 + number),
+            replacement: None,
+            reason,
+        })
+    };
+    vec![
+        intent(1, MessageClass::Financial),
+        outcome(1, OutcomeKind::Answered),
+        owed(1, MessageReason::new(4000).ok()),
+        owed(1, None),
+        owed(1, MessageReason::new(9999).ok()),
+    ]
 }
 
 #[test]
@@ -97,7 +129,10 @@ impl Fixture {
 
     /// Compares all records with what was written; returns how many there are.
     fn read(&self) -> Result<usize, JournalError> {
-        let expected = expected();
+        self.read_as(&expected())
+    }
+
+    fn read_as(&self, expected: &[Record<'_>]) -> Result<usize, JournalError> {
         let mut reader = ShardReader::open(self.dir.path(), SHARD, Lsn::ZERO)?;
         let mut count = 0;
         while let Some(entry) = reader.next(UpTo::End)? {

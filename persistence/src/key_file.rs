@@ -14,17 +14,16 @@
 //! Replaced as a whole: written aside, synced, renamed, and the directory synced. Read strictly.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::time::WallTime;
 use thiserror::Error;
 
+use crate::aside::{Aside, Readers};
 use crate::layout::{MAC_KEYS, MAC_KEYS_NEW};
-use crate::manifest::sync_dir;
 
 /// A key in force in one direction of one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,19 +136,21 @@ pub fn read(root: &Path) -> Result<Vec<PushedKey>, KeyFileError> {
 /// # Errors
 /// [`KeyFileError::Io`], [`KeyFileError::Unknown`].
 pub fn save(root: &Path, keys: &[PushedKey]) -> Result<(), KeyFileError> {
-    let (path, new) = (root.join(MAC_KEYS), root.join(MAC_KEYS_NEW));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let written = options.open(&new).and_then(|mut file| {
-        file.write_all(encode(keys).as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(|error| failed("write", &new, error))?;
-    fs::rename(&new, &path).map_err(|error| failed("rename", &new, error))?;
-    sync_dir(root).map_err(|error| KeyFileError::Unknown {
-        operation: "sync the folder of",
-        path,
-        source: Arc::new(io::Error::other(error)),
+    let aside = Aside {
+        root,
+        name: MAC_KEYS,
+        new: MAC_KEYS_NEW,
+        readers: Readers::Owner,
+    };
+    aside.replace(encode(keys).as_bytes()).map_err(|error| {
+        if error.is_kept {
+            return failed(error.operation, &error.path, error.source);
+        }
+        KeyFileError::Unknown {
+            operation: error.operation,
+            path: error.path,
+            source: Arc::new(error.source),
+        }
     })
 }
 
@@ -292,6 +293,8 @@ const LEN_MAX: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn wrapped(byte: u8, len: usize) -> WrappedMacKey {

@@ -16,6 +16,7 @@ extern crate alloc;
 
 #[cfg(feature = "applier")]
 pub mod applier;
+mod aside;
 pub mod batch;
 pub mod checkpoint;
 pub mod crash;

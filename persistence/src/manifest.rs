@@ -42,7 +42,6 @@
 //! manifest that is not exactly this refuses the start (J05).
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,6 +49,7 @@ use domain::ids::{Lsn, NodeId, ShardId};
 use domain::time::WallTime;
 use rustix::fs::{FlockOperation, flock};
 
+use crate::aside::{Aside, Readers};
 use crate::error::{JournalError, Unfit};
 use crate::identity::{Identity, JournalUuid};
 use crate::layout::{self, MANIFEST, MANIFEST_NEW};
@@ -572,15 +572,14 @@ fn read(root: &Path) -> Result<Option<Content>, JournalError> {
 }
 
 fn write(root: &Path, content: &Content) -> Result<(), JournalError> {
-    let new = root.join(MANIFEST_NEW);
-    let path = root.join(MANIFEST);
-    let io = |operation, error| JournalError::io(operation, &new, error);
-    let mut file = File::create(&new).map_err(|error| io("create", error))?;
-    file.write_all(content.encode().as_bytes())
-        .map_err(|error| io("write", error))?;
-    file.sync_all().map_err(|error| io("sync", error))?;
-    fs::rename(&new, &path).map_err(|error| io("rename", error))?;
-    sync_dir(root)
+    let aside = Aside {
+        root,
+        name: MANIFEST,
+        new: MANIFEST_NEW,
+        readers: Readers::Usual,
+    };
+    let written = aside.replace(content.encode().as_bytes());
+    written.map_err(|error| JournalError::io(error.operation, &error.path, error.source))
 }
 
 /// Makes the names in `dir` durable.

@@ -452,6 +452,8 @@ pub struct Issuer {
     pub fail_in_flight_on_link_loss: bool,
     /// A request for it waits until it has what it is owed for the account on the same shard.
     pub saf_before_live: bool,
+    /// An approval of its without DE38 cannot be acted on: it is reversed, and the request is 96.
+    pub demands_authorisation: bool,
     /// What authenticates its messages; `None` for nothing.
     pub mac: Option<Arc<EndpointMac>>,
 }

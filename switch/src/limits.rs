@@ -50,6 +50,10 @@ pub const KEY_CHANGES_MAX: usize = 64;
 /// How long all shards may take to say that they can check with a new key.
 pub const KEY_SPREAD_MAX: Duration = Duration::from_secs(2);
 
+/// How long a new key may take to be stored, its turn included, before it is refused: whoever
+/// brought it waits no longer.
+pub const KEY_STORE_MAX: Duration = Duration::from_secs(5);
+
 /// Answers that were not matched, of which the last ones are shown to people.
 pub const UNMATCHED_SHOWN_MAX: usize = 64;
 

@@ -148,8 +148,8 @@ pub(crate) enum Event {
     },
     /// A new key was stored, or could not be.
     KeyStored {
-        /// Of which round of changes.
-        round: u32,
+        /// Of which round of changes; `None` where what was stored too late is taken out again.
+        round: Option<u32>,
         /// What is stored now, if it is.
         saved: Result<Vec<PushedKey>, KeyFileError>,
     },

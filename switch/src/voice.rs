@@ -7,7 +7,7 @@ use domain::ids::Stan;
 use domain::time::WallTime;
 use iso8583::mti::{Class, Function};
 use iso8583::translate::{self, NetworkCodes, NetworkKind, NetworkRefusal, NetworkRequest};
-use iso8583::{Dialect, MessageRef};
+use iso8583::{Dialect, MessageRef, mac};
 
 use crate::crypto::endpoint_keys::{self, EndpointKeys};
 use crate::crypto::key_change::{KeyRefused, NewKey};
@@ -45,6 +45,15 @@ pub(crate) enum KeyMessage {
     None,
     /// Keys of this endpoint are not changed.
     Unserved,
+}
+
+impl KeyMessage {
+    fn brought(self) -> Option<NewKey> {
+        match self {
+            Self::New(key) => Some(key),
+            Self::Refused(_) | Self::None | Self::Unserved => None,
+        }
+    }
 }
 
 /// What a network message is answered.
@@ -114,7 +123,16 @@ impl Voice {
                 Told::Accepted => translate::write_network_answer(dialect, message, body),
                 Told::Refused(why) => translate::write_network_refusal(dialect, message, why, body),
             };
-            endpoint_keys::append(self.network_keys(), dialect, body, written.ok()?)
+            let len = written.ok()?;
+            let Some(keys) = self.network_keys() else {
+                return Some(len);
+            };
+            let brought = match self.said(message) {
+                Said::Asks(NetworkKind::KeyChange) => self.key_in(message).brought(),
+                Said::Asks(_) | Said::Answers(..) => None,
+            };
+            let key = keys.answering(message, brought.as_ref(), request.received);
+            mac::append(dialect, &*key, body, len).ok()
         })
     }
 

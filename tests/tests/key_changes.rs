@@ -2,13 +2,14 @@
 //! (faults.md row 57).
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use iso8583::mac::MacEngine as _;
 use iso8583::{Dialect, mac};
 use njia_tests::e2e::desk::{accepted, answered, said, with_field};
 use njia_tests::e2e::scene::{ALONE, Scene, asked, next, told};
-use njia_tests::e2e::session::{Received, Session, authenticated, purchase};
+use njia_tests::e2e::session::{Received, Session, authenticated, message, purchase};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use switch::crypto::mac::{MacAlgorithm, MacLen, MacPadding, SoftwareMac};
 
 const ASCII: &Dialect = Dialect::ISO87_ASCII;
@@ -215,6 +216,50 @@ fn fault_057_keys_that_were_brought_outlive_the_process() {
     scene.close_with(link);
 }
 
+/// An 0800 under `theirs`, answered 00 under `ours`.
+#[track_caller]
+fn managed(session: &mut Session, code: &str, more: &[(u8, &str)], [theirs, ours]: [&str; 2]) {
+    let mut fields = vec![(7, "0601120000"), (11, "000042"), (70, code)];
+    fields.extend(more);
+    fields.sort_unstable();
+    let request = authenticated(ASCII, &message(*b"0800", &fields), &key(theirs));
+    session.send(&request).unwrap();
+    let answer = session.receive().unwrap();
+    assert_eq!(
+        (answer.mti(), answer.text(39)),
+        ("0810".into(), "00".into())
+    );
+    assert_eq!(mac::verify(answer.message(), &key(ours)), Ok(()), "{code}");
+}
+
+/// The acquirer read no 00 and knows its old keys alone, network messages too.
+#[test]
+fn fault_057_a_key_that_is_brought_again_leaves_the_one_before_it() {
+    let network = ("NJIA__LISTENER__POS__MAC__NETWORK", "true");
+    let given = [CHANGEABLE.as_slice(), &KEKS, &[network]].concat();
+    let (scene, link) = Scene::open("keys-again", &given);
+    let (old, new) = ([POS_TO_US, US_TO_POS], [POS_NEW_KEY, POS_NEW_KEY]);
+    let offered = format!("{POS_WRAPPED}{POS_CHECK}");
+    let offered = [(48, offered.as_str())];
+    managed(&mut scene.session(), "160", &offered, old);
+    drop(link);
+
+    let of = |[theirs, ours]: [&'static str; 2]| [theirs, ours, US_TO_BANK, BANK_TO_US];
+    let (scene, mut link) = scene.killed();
+    let mut session = scene.session();
+    managed(&mut session, "301", &[], old);
+    for _ in 0..3 {
+        managed(&mut session, "160", &offered, old);
+    }
+    purchased((&scene, &mut link), "000001", of([POS_TO_US, POS_NEW_KEY]));
+    managed(&mut session, "160", &offered, new);
+    managed(&mut session, "301", &[], new);
+    purchased((&scene, &mut link), "000002", of(new));
+    purchased((&scene, &mut link), "000003", of([POS_TO_US, POS_NEW_KEY]));
+    assert_eq!(scene.metric("njia_mac_failures_total", &[]), 0.0);
+    scene.close_with(link);
+}
+
 /// What stands in the files below `folder`, but for blocks of zeros.
 fn written_below(folder: &Path) -> Vec<u8> {
     let mut all = Vec::new();
@@ -262,6 +307,66 @@ fn fault_057_a_key_that_cannot_be_stored_is_not_taken() {
         [POS_TO_US, US_TO_POS, NEW_KEY, NEW_KEY],
     );
     assert!(scene.node.log().contains("mac-keys.new"));
+    scene.close_with(link);
+}
+
+/// Where the file of the keys is written aside: the first write to it waits for a reader, and then
+/// it cannot be synced.
+fn stuck(scene: &Scene) -> PathBuf {
+    let path = scene.node.journal().join("mac-keys.new");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    path
+}
+
+#[test]
+fn fault_057_a_drain_waits_for_a_key_that_is_being_stored_and_takes_no_other() {
+    let (scene, mut link) = changeable("keys-drain");
+    let path = stuck(&scene);
+    let mut session = scene.session();
+    let offered = format!("{POS_WRAPPED}{POS_CHECK}");
+    let fields = [
+        (7, "0601120000"),
+        (11, "000042"),
+        (48, &offered),
+        (70, "160"),
+    ];
+    session.send(&message(*b"0800", &fields)).unwrap();
+    scene.await_that("it is being stored", || {
+        scene.node.log().contains("storing a new key")
+    });
+    scene.node.ask_to_drain().unwrap();
+    scene.await_that("both shards drain", || {
+        scene.node.log().matches("draining").count() >= 2
+    });
+    let bank = format!("{WRAPPED}{CHECK}");
+    assert_eq!(said(&mut link, "160", &[(48, &bank)]), "96");
+    drop(fs::File::open(&path).unwrap());
+    let answer = session.receive().unwrap();
+    assert_eq!(
+        (answer.mti(), answer.text(39)),
+        ("0810".into(), "96".into())
+    );
+    scene.close_with(link);
+}
+
+#[test]
+fn fault_057_a_key_that_takes_too_long_to_be_stored_is_refused() {
+    let (scene, mut link) = changeable("keys-slow");
+    let path = stuck(&scene);
+    let offered = format!("{POS_WRAPPED}{POS_CHECK}");
+    let fields = [(48, offered.as_str())];
+    assert_eq!(said(&mut scene.session(), "160", &fields), "96");
+    // Another one has its turn behind the first write, which goes on.
+    let bank = format!("{WRAPPED}{CHECK}");
+    assert_eq!(said(&mut link, "160", &[(48, &bank)]), "96");
+    let configured = [POS_TO_US, US_TO_POS, US_TO_BANK, BANK_TO_US];
+    purchased((&scene, &mut link), "000001", configured);
+    drop(fs::File::open(&path).unwrap());
+    fs::remove_file(&path).unwrap();
+    scene.await_that("it is taken", || {
+        said(&mut scene.session(), "160", &fields) == "00"
+    });
+    assert!(scene.node.log().contains("takes too long to be stored"));
     scene.close_with(link);
 }
 

@@ -87,6 +87,40 @@ fn fault_056_a_session_that_takes_partial_approvals_gets_the_amount() {
     }
 }
 
+//= docs/rules.md#T-08
+#[test]
+fn an_approval_without_its_code_is_reversed_where_the_issuer_has_to_give_one() {
+    for (name, value, is_taken) in [("bare", "true", false), ("bare-taken", "false", true)] {
+        let demand = ("NJIA__ISSUER__BANK__DEMAND_AUTHORISATION", value);
+        let (scene, mut link) = Scene::open(name, &[ALONE, demand]);
+        let mut session = scene.session();
+        let mut ask = |stan: &str, code: &str, authorisation: Option<&str>| {
+            session.send(&purchase(stan)).unwrap();
+            let request = asked(&mut link, "0200");
+            let answer = answered(&request, code);
+            let answer =
+                authorisation.map_or(answer.clone(), |given| with_field(&answer, 38, given));
+            link.send(&answer).unwrap();
+            next(&mut session)
+        };
+        let given = ask("000001", "00", Some("A1B2C3"));
+        assert_eq!(given, told("0210", "000001", "00"));
+        let declined = ask("000002", "51", None);
+        assert_eq!(declined, told("0210", "000002", "51"));
+        let bare = ask("000003", "00", None);
+        let code = if is_taken { "00" } else { "96" };
+        assert_eq!(bare, told("0210", "000003", code));
+        if !is_taken {
+            let owed = asked(&mut link, "0420");
+            link.send(&answered(&owed, "00")).unwrap();
+        }
+        scene.node.settle(Duration::from_secs(60)).unwrap();
+        let owed = scene.metric("njia_reversals_total", &["owed"]);
+        assert_eq!(owed, if is_taken { 0.0 } else { 1.0 });
+        scene.close_with(link);
+    }
+}
+
 #[test]
 fn a_listener_has_its_own_words_for_copies_and_reversals() {
     let own = [

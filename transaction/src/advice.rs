@@ -34,8 +34,9 @@ use crate::output::{
 use crate::saf::SafEntry;
 use crate::settings::OutsideWindow;
 use crate::state::{Ending, Signal, State, StoodIn};
+use crate::stored_answer::StoredAnswer;
 use crate::table::{Body, NONE};
-use crate::transaction::{StoredAnswer, Transaction, is_buried};
+use crate::transaction::{Transaction, is_buried};
 
 /// What a shard is asked about an original that a message on another one names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

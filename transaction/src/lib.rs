@@ -54,6 +54,7 @@ mod reversal;
 mod saf;
 pub mod settings;
 mod state;
+mod stored_answer;
 mod table;
 #[cfg(test)]
 mod testing;

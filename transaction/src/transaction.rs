@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use domain::ids::{AcquirerId, AuthorisationId, MerchantId, TransactionId};
+use domain::ids::{AcquirerId, MerchantId, TransactionId};
 use domain::pan::PanToken;
 use domain::profile::Profile;
 use domain::record::{
@@ -18,6 +18,7 @@ use domain::{Amount, ResponseCode};
 use crate::advice::Original;
 use crate::arena::{Arena, Span};
 use crate::state::{Ending, Requested, State};
+use crate::stored_answer::StoredAnswer;
 use crate::table::NONE;
 
 /// What the table holds of one transaction.
@@ -92,99 +93,6 @@ impl LateAnswer {
             Self::Approved
         } else {
             Self::Declined
-        }
-    }
-}
-
-/// An answer with its further fields in the arena.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StoredAnswer {
-    pub(crate) code: ResponseCode,
-    pub(crate) authorisation: AuthorisationId,
-    more: More,
-}
-
-/// What only a request is told, or what only an advice has: of each transaction one of them, as an
-/// entry of the table has no byte to spare.
-#[derive(Clone, Copy, Debug)]
-enum More {
-    /// A request is told it.
-    Told {
-        /// In the currency of the request; `u64::MAX` when absent.
-        amount: Narrow<u64>,
-        fields: Span,
-    },
-    /// An advice completes this.
-    Completes(Narrow<TransactionId>),
-}
-
-/// Begins at any fourth byte, so that what lies beside it needs no padding.
-#[derive(Clone, Copy, Debug)]
-#[repr(Rust, packed(4))]
-struct Narrow<T: Copy>(T);
-
-const _: () = assert!(
-    size_of::<StoredAnswer>() == 32,
-    "what an advice completes takes no room of its own"
-);
-
-impl StoredAnswer {
-    /// A code and nothing else.
-    pub(crate) const fn of(code: ResponseCode) -> Self {
-        Self {
-            code,
-            authorisation: AuthorisationId::EMPTY,
-            more: More::Told {
-                amount: Narrow(u64::MAX),
-                fields: Span::EMPTY,
-            },
-        }
-    }
-
-    /// A code and nothing else is told; what an advice completes stays.
-    pub(crate) fn set_code(&mut self, code: ResponseCode) {
-        let completes = self.completes();
-        *self = Self::of(code);
-        self.set_completes(completes);
-    }
-
-    /// What an advice completes. An answer to a request has nothing of the kind.
-    pub(crate) fn set_completes(&mut self, original: Option<TransactionId>) {
-        debug_assert!(self.fields().is_empty(), "an advice is told a code alone");
-        if let Some(original) = original {
-            self.more = More::Completes(Narrow(original));
-        }
-    }
-
-    pub(crate) const fn completes(&self) -> Option<TransactionId> {
-        match self.more {
-            More::Completes(original) => Some(original.0),
-            More::Told { .. } => None,
-        }
-    }
-
-    pub(crate) const fn fields(&self) -> Span {
-        match self.more {
-            More::Told { fields, .. } => fields,
-            More::Completes(_) => Span::EMPTY,
-        }
-    }
-
-    /// Says where the further fields lie; returns where they lay.
-    pub(crate) fn replace_fields(&mut self, by: Span) -> Span {
-        match &mut self.more {
-            More::Told { fields, .. } => core::mem::replace(fields, by),
-            More::Completes(_) => {
-                debug_assert!(by.is_empty(), "an advice is told a code alone");
-                Span::EMPTY
-            }
-        }
-    }
-
-    const fn amount(&self) -> u64 {
-        match self.more {
-            More::Told { amount, .. } => amount.0,
-            More::Completes(_) => u64::MAX,
         }
     }
 }
@@ -378,14 +286,11 @@ impl Transaction {
         let currency = self.facts.amount.currency();
         let amount = answer.amount.filter(|amount| amount.currency() == currency);
         let fields = arena.store(answer.fields, place);
-        self.answer = StoredAnswer {
-            code: answer.code,
-            authorisation: answer.authorisation,
-            more: More::Told {
-                amount: Narrow(amount.map_or(u64::MAX, Amount::minor)),
-                fields: fields.unwrap_or(Span::EMPTY),
-            },
-        };
+        self.answer.tell(
+            (answer.code, answer.authorisation),
+            amount.map(Amount::minor),
+            fields.unwrap_or(Span::EMPTY),
+        );
         fields.is_some()
     }
 

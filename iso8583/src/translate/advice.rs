@@ -107,7 +107,12 @@ pub fn advice_content<'a>(message: MessageRef<'_>, why: Why, scratch: &'a mut [u
             kept = kept.with(number);
         }
     }
-    answer_fields::collect_with(message, kept, said, scratch)
+    let digits = said.map(|said| said.digits());
+    let reason = match &digits {
+        Some(digits) => Some(digits.as_slice()),
+        None => reason::may_be_taken_for_one(message, kept).then_some([].as_slice()),
+    };
+    answer_fields::collect_with(message, kept, reason, scratch)
 }
 
 /// Why an advice is sent.
@@ -147,8 +152,8 @@ pub struct IssuerAdvice<'a> {
 }
 
 impl IssuerAdvice<'_> {
-    /// Why it was sent. What was kept before reasons had a field of their own has it where the
-    /// message had it.
+    /// Why it was sent, if it says so. What was kept before reasons had a field of their own has it
+    /// where the message had it.
     //= docs/rules.md#A-11
     fn said(&self) -> Option<(ReasonField, MessageReason)> {
         let field = self.reason_field?;
@@ -160,8 +165,9 @@ impl IssuerAdvice<'_> {
         };
         let is_reason = |number| number == REASON || number == as_sent;
         let mut fields = AnswerFields(fields).filter(|(number, _)| is_reason(*number));
-        let reason = fields.find_map(|(_, value)| MessageReason::read(value).ok())?;
-        Some((field, reason))
+        // An empty one says that what follows is none, whatever it looks like.
+        let (_, value) = fields.next()?;
+        Some((field, MessageReason::read(value).ok()?))
     }
 }
 

@@ -1,9 +1,8 @@
 //! The further fields of an issuer's answer, as `domain::request::Answer::fields` lays them out:
 //! for each one byte field number, two bytes big-endian length, the value. Those of an issuer
 //! of 1993 begin with field 0, which says so. Those of an advice have its message reason as field
-//! 1.
+//! 1; it is empty where the advice gave none and has a field that might be taken for one.
 
-use domain::message_reason::MessageReason;
 use domain::request::Answer;
 
 use crate::bitmap::Bitmap;
@@ -24,11 +23,12 @@ pub(super) fn collect<'a>(message: MessageRef<'_>, scratch: &'a mut [u8]) -> &'a
     collect_with(message, message.dialect().replay(), None, scratch)
 }
 
-/// Encodes those of `numbers` that are there, behind a reason.
+/// Encodes those of `numbers` that are there, behind a reason of four digits, or behind an empty
+/// one that says that none of them is it.
 pub(super) fn collect_with<'a>(
     message: MessageRef<'_>,
     numbers: Bitmap,
-    reason: Option<MessageReason>,
+    reason: Option<&[u8]>,
     scratch: &'a mut [u8],
 ) -> &'a [u8] {
     let room = scratch.len().min(Answer::FIELDS_LEN_MAX);
@@ -82,12 +82,17 @@ fn put_origin(version: Version, out: &mut [u8]) -> usize {
 }
 
 /// Bytes written.
-fn put_reason(reason: MessageReason, out: &mut [u8]) -> usize {
-    let [a, b, c, d] = reason.digits();
-    match out.first_chunk_mut::<REASON_LEN>() {
-        Some(slot) => {
-            *slot = [REASON, 0, 4, a, b, c, d];
-            REASON_LEN
+fn put_reason(reason: &[u8], out: &mut [u8]) -> usize {
+    debug_assert!(reason.is_empty() || reason.len() == REASON_LEN);
+    let Some((header, body)) = out.split_first_chunk_mut::<HEADER_LEN>() else {
+        return 0;
+    };
+    match body.get_mut(..reason.len()) {
+        Some(body) => {
+            let len = u8::try_from(reason.len()).unwrap_or(0);
+            *header = [REASON, 0, len];
+            body.copy_from_slice(reason);
+            HEADER_LEN.saturating_add(reason.len())
         }
         None => 0,
     }
@@ -183,7 +188,7 @@ impl<'a> Iterator for AnswerFields<'a> {
 
 /// The number under which a message reason is kept, whichever field it came in.
 pub(super) const REASON: u8 = 1;
-const REASON_LEN: usize = HEADER_LEN + 4;
+const REASON_LEN: usize = 4;
 const HEADER_LEN: usize = 3;
 const ORIGIN_LEN: usize = HEADER_LEN + 1;
 /// The longest chip data that is taken out of datasets in another encoding than bytes.

@@ -3,6 +3,7 @@
 
 use domain::message_reason::MessageReason;
 
+use crate::bitmap::Bitmap;
 use crate::class::Class;
 use crate::composite::Composite;
 use crate::dialect::Dialect;
@@ -31,8 +32,9 @@ impl ReasonField {
             Length::Fixed(len) => len == 4,
             Length::Var { max, .. } => max == 4,
         };
-        let is_exact = is_exact && row.class == Class::N;
-        is_exact.then_some(Self(number))
+        // What is read here is journaled.
+        let is_public = row.sensitivity == Sensitivity::Public;
+        (is_exact && is_public && row.class == Class::N).then_some(Self(number))
     }
 
     /// A field that an endpoint names; `None` where its dialect has no room for four digits there,
@@ -63,6 +65,13 @@ pub fn reason(message: MessageRef<'_>, field: Option<ReasonField>) -> Option<Mes
     let mut digits = [0; 8];
     let value = message.decode(field?.number(), &mut digits)?;
     MessageReason::read(value).ok()
+}
+
+/// Whether one of `kept` looks like a reason, whatever it is.
+pub(super) fn may_be_taken_for_one(message: MessageRef<'_>, kept: Bitmap) -> bool {
+    let mut numbers = ReasonField::NUMBERS.into_iter();
+    numbers
+        .any(|number| kept.contains(number) && reason(message, Some(ReasonField(number))).is_some())
 }
 
 pub(super) fn put_if(

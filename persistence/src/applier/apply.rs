@@ -14,7 +14,7 @@ use super::event::{Place, shard_key};
 use super::failure::Failure;
 use super::lane::Claim;
 use super::load::{Insert, Loaded};
-use super::projection::{Failed, Projection, Staged, What};
+use super::projection::{Failed, Projection, Staged};
 use super::rows::RowBuffer;
 use super::settings::{ApplierSettings, Names};
 use super::sql::Sql;
@@ -336,9 +336,28 @@ fn is_transaction_key(failure: &Failure) -> bool {
 /// Lists what a person has to look at: each from its own record, since a later record of the same
 /// transaction may have changed its row in this very batch. Laid twice it changes nothing.
 async fn except(lay: &Lay<'_>, claim: &Claim, failed: &[Failed]) -> Result<(), ApplyError> {
-    let Lay {
-        client, sql, names, ..
-    } = *lay;
+    let answers = failed.iter().filter(|failed| failed.approves().is_some());
+    let (answers, others): (Vec<&Failed>, Vec<&Failed>) = (
+        answers.collect(),
+        failed
+            .iter()
+            .filter(|failed| failed.approves().is_none())
+            .collect(),
+    );
+    list(lay, claim, &lay.sql.exception_owed, &others).await?;
+    list(lay, claim, &lay.sql.exception_answer, &answers).await
+}
+
+/// Second answers alone say what they say of the transaction.
+async fn list(
+    lay: &Lay<'_>,
+    claim: &Claim,
+    statement: &str,
+    failed: &[&Failed],
+) -> Result<(), ApplyError> {
+    if failed.is_empty() {
+        return Ok(());
+    }
     let key = Key::of(claim);
     let shard_keys: Vec<i16> = failed
         .iter()
@@ -347,18 +366,9 @@ async fn except(lay: &Lay<'_>, claim: &Claim, failed: &[Failed]) -> Result<(), A
     let transactions: Vec<String> = failed.iter().map(|f| uuid_text(f.transaction)).collect();
     let reasons: Vec<&str> = failed.iter().map(|f| words::exception(f)).collect();
     let lsns: Vec<i64> = failed.iter().map(|f| int8(f.lsn)).collect();
-    let notes: Vec<Option<String>> = failed.iter().map(|f| note(f, names)).collect();
-    let approves: Vec<Option<bool>> = failed
-        .iter()
-        .map(|f| match f.what {
-            What::SecondAnswer { approves } => Some(approves),
-            What::Owed(..)
-            | What::OutOfBalance
-            | What::ReconciliationRefused
-            | What::ReconciliationExpired => None,
-        })
-        .collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 8] = [
+    let notes: Vec<Option<String>> = failed.iter().map(|f| note(f, lay.names)).collect();
+    let approves: Vec<bool> = failed.iter().filter_map(|f| f.approves()).collect();
+    let mut parameters: Vec<(&(dyn ToSql + Sync), Type)> = vec![
         (&key.journal, Type::TEXT),
         (&key.shard, Type::INT4),
         (&shard_keys, Type::INT2_ARRAY),
@@ -366,11 +376,12 @@ async fn except(lay: &Lay<'_>, claim: &Claim, failed: &[Failed]) -> Result<(), A
         (&reasons, Type::TEXT_ARRAY),
         (&lsns, Type::INT8_ARRAY),
         (&notes, Type::TEXT_ARRAY),
-        (&approves, Type::BOOL_ARRAY),
     ];
-    client
-        .execute_typed(&sql.exception_owed, &parameters)
-        .await?;
+    if !approves.is_empty() {
+        debug_assert_eq!(approves.len(), failed.len());
+        parameters.push((&approves, Type::BOOL_ARRAY));
+    }
+    lay.client.execute_typed(statement, &parameters).await?;
     Ok(())
 }
 
@@ -379,10 +390,10 @@ fn note(failed: &Failed, names: &Names) -> Option<String> {
     let (side, name) = match failed.party {
         Some(Party::Acquirer(id)) => ("acquirer", names.acquirers.get(usize::from(id.0))),
         Some(Party::Issuer(id)) => ("issuer", names.issuers.get(usize::from(id.0))),
-        None => return failed.note.clone(),
+        None => return failed.said(),
     };
     let name = name.map_or("?", String::as_str);
-    let note = failed.note.as_deref().unwrap_or_default();
+    let note = failed.said().unwrap_or_default();
     Some(format!("{side} {name}: {note}"))
 }
 

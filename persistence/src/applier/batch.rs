@@ -46,16 +46,16 @@ impl Batch {
         let mut to = from;
         let mut oldest = None;
         let mut events = RowBuffer::new(max.saturating_mul(EVENT_BYTES));
-        let mut projection = Projection::default();
+        let mut projection = Projection::after(std::mem::take(&mut lane.totals));
         let mut ledger = Ledger::default();
         let mut fault = None;
         let mut fresh = 0;
-        lane.read(max, &mut |&Entry {
-                                 lsn,
-                                 record,
-                                 carriage,
-                                 bytes,
-                             }| {
+        let read = lane.read(max, &mut |&Entry {
+                                            lsn,
+                                            record,
+                                            carriage,
+                                            bytes,
+                                        }| {
             if fault.is_some() || lsn != to.next() {
                 fault.get_or_insert_with(|| format!("record {lsn} came after {to}"));
                 return;
@@ -63,6 +63,7 @@ impl Batch {
             let payload = (payload == Payload::Keep).then_some(bytes);
             if carriage.is_carried() {
                 ledger.take_over(&record);
+                projection.know(&record);
             } else {
                 event::write(&mut events, Place { lsn, ..place }, &record, payload);
                 projection.fold(lsn, &record);
@@ -71,7 +72,9 @@ impl Batch {
             }
             oldest = oldest.or_else(|| Some(record_time(&record)));
             to = lsn;
-        })?;
+        });
+        lane.totals = projection.take_totals();
+        read?;
         if let Some(fault) = fault {
             return Err(fault.into());
         }

@@ -6,6 +6,7 @@ use domain::time::Instant;
 
 use super::calendar::Calendar;
 use super::event::Place;
+use super::projection::OwedTotals;
 use super::settings::{Backoff, BatchPolicy};
 use super::source::{Origin, Phase, RecordSource, ShardJournal, SourceError};
 use super::status::LaneStatus;
@@ -33,6 +34,9 @@ pub(crate) struct Lane {
     suspect: Option<Lsn>,
     /// The business days as of the watermark.
     pub(crate) calendar: Calendar,
+    /// What issuers are owed of our totals, as far as it was read. It may have records beyond the
+    /// watermark: a batch that is tried again has the same ones.
+    pub(crate) totals: OwedTotals,
     /// Records moved into quarantine since the last batch that landed.
     pub(crate) quarantine_run: u32,
     /// PostgreSQL has these records already: each is looked for, for a while.
@@ -60,6 +64,7 @@ impl Lane {
             unknown: None,
             suspect: None,
             calendar: Calendar::default(),
+            totals: OwedTotals::default(),
             quarantine_run: 0,
             replays: false,
             collides: false,

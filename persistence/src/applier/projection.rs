@@ -21,7 +21,7 @@
 //! | day, totals, reconciliation-owed | as a tombstone |
 //! | reconciled, reconciliation-done | as a tombstone; a failed one is kept by itself |
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::ids::{AuthorisationId, Lsn, TransactionId};
 use domain::reconciliation::{
@@ -132,9 +132,25 @@ pub(crate) struct Projection {
     rows: Vec<Staged>,
     index: HashMap<TransactionId, usize>,
     failed: Vec<Failed>,
-    /// Our totals that issuers were owed in this batch.
-    totals: HashMap<TransactionId, ReconciliationOwed>,
+    totals: OwedTotals,
 }
+
+/// Our totals that issuers were owed, the latest of them: how that ends comes batches later.
+#[derive(Debug, Default)]
+pub(crate) struct OwedTotals(BTreeMap<TransactionId, ReconciliationOwed>);
+
+impl OwedTotals {
+    /// Also of what was carried over.
+    pub(crate) fn note(&mut self, owed: &ReconciliationOwed) {
+        self.0.insert(owed.transaction, *owed);
+        if self.0.len() > TOTALS_MAX {
+            self.0.pop_first();
+        }
+    }
+}
+
+/// Many days of many issuers.
+const TOTALS_MAX: usize = 1_024;
 
 /// Something that a person has to look at. No fold: a later reversal of the same transaction does
 /// not settle one that its issuer did not take.
@@ -157,8 +173,10 @@ pub(crate) enum What {
     /// An issuer's answer after the end. It matters where the first one said the opposite, which
     /// the row of its transaction knows.
     SecondAnswer {
-        /// Whether it approves.
-        approves: bool,
+        /// What it says.
+        code: ResponseCode,
+        /// When it came.
+        at: WallTime,
     },
     /// Two sides do not have the same totals.
     OutOfBalance,
@@ -185,15 +203,44 @@ pub(crate) enum Failure {
 
 impl Failed {
     fn late(lsn: Lsn, late: &LateResponse) -> Self {
-        let (code, at) = (late.code, late.received);
-        let approves = late.code.is_approval();
-        let says = if approves { "approves" } else { "declines" };
         Self {
             transaction: late.transaction,
             lsn,
-            what: What::SecondAnswer { approves },
+            what: What::SecondAnswer {
+                code: late.code,
+                at: late.received,
+            },
             party: Some(Party::Issuer(late.issuer)),
-            note: Some(format!("{says} with {code} at {at}, after the opposite")),
+            note: None,
+        }
+    }
+
+    /// Of a second answer, whether it approves.
+    pub(crate) fn approves(&self) -> Option<bool> {
+        match self.what {
+            What::SecondAnswer { code, .. } => Some(code.is_approval()),
+            What::Owed(..)
+            | What::OutOfBalance
+            | What::ReconciliationRefused
+            | What::ReconciliationExpired => None,
+        }
+    }
+
+    /// Its note. That of a second answer is written only here: most of them contradict nothing.
+    pub(crate) fn said(&self) -> Option<String> {
+        match self.what {
+            What::SecondAnswer { code, at } => {
+                let says = if code.is_approval() {
+                    "approves"
+                } else {
+                    "declines"
+                };
+                Some(format!("{says} with {code} at {at}, after the opposite"))
+            }
+            What::Owed(..)
+            | What::OutOfBalance
+            | What::ReconciliationRefused
+            | What::ReconciliationExpired => self.note.clone(),
         }
     }
 
@@ -217,7 +264,7 @@ impl Failed {
     }
 
     /// A reconciliation of ours that its issuer did not take, or did not agree with. What was owed
-    /// is not known any more when that was in an earlier batch: it is in `event`.
+    /// is not known when an earlier process has copied that: it is in `event`.
     fn not_taken(
         lsn: Lsn,
         done: &ReconciliationDone,
@@ -271,6 +318,26 @@ fn listed(parts: impl Iterator<Item = String>) -> String {
 }
 
 impl Projection {
+    /// Nothing yet, behind batches in which these totals were owed.
+    pub(crate) fn after(totals: OwedTotals) -> Self {
+        Self {
+            totals,
+            ..Self::default()
+        }
+    }
+
+    /// What the next batch may need of this one and those before.
+    pub(crate) fn take_totals(&mut self) -> OwedTotals {
+        std::mem::take(&mut self.totals)
+    }
+
+    /// A record that was carried over: it is a row already.
+    pub(crate) fn know(&mut self, record: &Record<'_>) {
+        if let Record::ReconciliationOwed(owed) = record {
+            self.totals.note(owed);
+        }
+    }
+
     /// Lays `record` over what the batch has set so far.
     pub(crate) fn fold(&mut self, lsn: Lsn, record: &Record<'_>) {
         match record {
@@ -318,11 +385,9 @@ impl Projection {
             Record::Reconciled(reconciled) => {
                 self.failed.extend(Failed::reconciled(lsn, reconciled));
             }
-            Record::ReconciliationOwed(owed) => {
-                self.totals.insert(owed.transaction, *owed);
-            }
+            Record::ReconciliationOwed(owed) => self.totals.note(owed),
             Record::ReconciliationDone(done) => {
-                let owed = self.totals.get(&done.transaction);
+                let owed = self.totals.0.get(&done.transaction);
                 self.failed.extend(Failed::not_taken(lsn, done, owed));
             }
             Record::Tombstone(_) | Record::Day(_) | Record::Totals(_) => {}

@@ -40,6 +40,7 @@ pub(crate) struct Sql {
     pub(crate) exception_double: String,
     pub(crate) exception_orphan: String,
     pub(crate) exception_owed: String,
+    pub(crate) exception_answer: String,
     pub(crate) quarantine_insert: String,
     /// The books.
     pub(crate) posting: PostingSql,
@@ -65,6 +66,7 @@ impl Sql {
             exception_double: exception_double(s, staged),
             exception_orphan: exception_orphan(s, staged),
             exception_owed: exception_owed(s),
+            exception_answer: exception_answer(s),
             quarantine_insert: quarantine_insert(s),
             posting: PostingSql::new(&server.schema, strategy),
             watermarks_known: format!("SELECT to_regclass('{s}.watermark') IS NOT NULL"),
@@ -215,11 +217,25 @@ fn exception_owed(s: &str) -> String {
          (shard_key, transaction_id, reason, journal, shard, lsn, note) \
          SELECT f.shard_key, CAST(f.transaction_id AS uuid), f.reason, \
          CAST($1 AS uuid), $2, f.lsn, f.note \
-         FROM unnest($3, $4, $5, $6, $7, $8) \
-         AS f (shard_key, transaction_id, reason, lsn, note, approves) \
-         WHERE f.approves IS NULL OR EXISTS (SELECT 1 FROM {s}.transaction AS t \
-         WHERE t.shard_key = f.shard_key AND t.transaction_id = CAST(f.transaction_id AS uuid) \
-         AND t.state = 'answered' AND t.approved <> f.approves) \
+         FROM unnest($3, $4, $5, $6, $7) \
+         AS f (shard_key, transaction_id, reason, lsn, note) \
+         ON CONFLICT DO NOTHING"
+    )
+}
+
+/// Second answers, of which those are listed that say the opposite of what the transaction was
+/// told. Joined, as a subquery about a row of `unnest` is refused where tables are distributed.
+fn exception_answer(s: &str) -> String {
+    format!(
+        "INSERT INTO {s}.exception \
+         (shard_key, transaction_id, reason, journal, shard, lsn, note) \
+         SELECT t.shard_key, t.transaction_id, f.reason, CAST($1 AS uuid), $2, f.lsn, f.note \
+         FROM (SELECT shard_key, CAST(transaction_id AS uuid) AS transaction_id, reason, lsn, \
+         note, approves FROM unnest($3, $4, $5, $6, $7, $8) \
+         AS u (shard_key, transaction_id, reason, lsn, note, approves)) AS f \
+         JOIN {s}.transaction AS t \
+         ON t.shard_key = f.shard_key AND t.transaction_id = f.transaction_id \
+         WHERE t.state = 'answered' AND t.approved <> f.approves \
          ON CONFLICT DO NOTHING"
     )
 }

@@ -10,16 +10,17 @@
 //! journal and not in the topic, so that a copy of the folder is of one moment, and a topic that is
 //! made anew no reason to publish everything again.
 
-use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use domain::ids::{Lsn, ShardId};
 
 use super::error::EventsError;
+use crate::aside::{Aside, Readers};
 use crate::identity::JournalUuid;
 use crate::layout::EVENTS_WATERMARK;
-use crate::manifest::{EARLIER_MAX, SHARDS_MAX, sync_dir};
+use crate::manifest::{EARLIER_MAX, SHARDS_MAX};
 
 /// Every record of `journal`'s `shard` up to `lsn` has been published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,14 +67,14 @@ pub fn watermarks(root: &Path) -> Result<Vec<Watermark>, EventsError> {
 
 /// Writes them; durable when this returns. Blocks.
 pub(super) fn save(root: &Path, watermarks: &[Watermark]) -> Result<(), EventsError> {
-    let (path, new) = (root.join(NAME), root.join(NAME_NEW));
-    let written = File::create(&new).and_then(|mut file| {
-        file.write_all(encode(watermarks).as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(|source| io("write", new.clone(), source))?;
-    fs::rename(&new, &path).map_err(|source| io("rename", new, source))?;
-    sync_dir(root).map_err(|error| io("sync", root.to_owned(), std::io::Error::other(error)))
+    let aside = Aside {
+        root,
+        name: NAME,
+        new: NAME_NEW,
+        readers: Readers::Usual,
+    };
+    let written = aside.replace(encode(watermarks).as_bytes());
+    written.map_err(|error| io(error.operation, error.path, error.source))
 }
 
 fn io(operation: &'static str, path: PathBuf, source: std::io::Error) -> EventsError {
@@ -129,6 +130,8 @@ fn entry(line: &str) -> Option<Watermark> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn marks() -> Vec<Watermark> {

@@ -14,6 +14,7 @@ use super::network;
 use super::profile::{KnownWindows, profile, reversal, reversal_request, windows};
 use super::reconcile;
 use super::section::{Section, nearest};
+use super::timers;
 use super::wire::{request_header, wire};
 use super::{Acquirer, Breaker, Duplicates, Issuer, Limits, Listener, ListenerId};
 use crate::limits::{LABEL_LEN_MAX, LABELS_MAX, LINKS_MAX};
@@ -79,6 +80,7 @@ pub(super) fn listeners(
             reversal_request: reversal_request(&section),
             wire,
         };
+        timers::check_listener(&section, &listener);
         if section.has("approval_codes") {
             let text = "`approval_codes` is for issuers: an acquirer sends no codes";
             section.fault_at("approval_codes", text);
@@ -161,6 +163,7 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
         reversal: reversal(&section),
         fail_in_flight_on_link_loss: section.flag("fail_in_flight_on_link_loss", false),
         saf_before_live: section.flag("saf_before_live", false),
+        demands_authorisation: section.flag("demand_authorisation", false),
     };
     check_stans(&section, &issuer);
     section.finish();

@@ -13,9 +13,10 @@ use super::mac::Macs;
 use super::report::{ConfigErrors, FileId, Origin, Report};
 use super::secret::{SecretKey, Vault};
 use super::section::Section;
+use super::timers::Waits;
 use super::{
-    Admin, Config, Duplicates, Durability, Journal, Keys, Limits, Node, Saf, endpoints, kafka,
-    postgres, profile, risk, routes, stand_in,
+    Admin, Config, Duplicates, Durability, Issuer, Journal, Keys, Limits, Node, Saf, endpoints,
+    kafka, postgres, profile, risk, routes, stand_in, timers,
 };
 use crate::limits::FRAME_LEN_MIN;
 
@@ -178,7 +179,6 @@ fn config(
     let journal = journal(root.section("journal"), &node.state_dir);
     let admin = admin(root.section("admin"), &node.state_dir);
     let duplicates = duplicates(root.section("duplicates"));
-    let saf = saf(root.section("saf"));
     let risk = risk::risk(root.section("risk"));
     let acquirers = endpoints::acquirers(&root);
     let shared = endpoints::Shared {
@@ -189,8 +189,10 @@ fn config(
     };
     let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);
     let issuers = endpoints::issuers(&root, &shared);
+    let saf = saf(root.section("saf"), &issuers);
     let routing = routes::routing(root.section("routing"));
-    let (routes, route_table) = routes::routes(&root, &acquirers, &issuers, (&listeners, &limits));
+    let waits = Waits::of(&node, &limits, postgres.as_ref());
+    let (routes, route_table) = routes::routes(&root, &acquirers, &issuers, (&listeners, waits));
     let stand_in = stand_in::stand_in(&root, &acquirers, &issuers);
     root.finish();
     Some(Config {
@@ -392,7 +394,7 @@ fn duplicates(section: Section<'_>) -> Duplicates {
     duplicates
 }
 
-fn saf(section: Section<'_>) -> Saf {
+fn saf(section: Section<'_>, issuers: &[Issuer]) -> Saf {
     let saf = Saf {
         entries_max: section.number("entries_max", 100..=10_000_000, 200_000),
         exceptions_max: section.number("exceptions_max", 1..=100_000, 1_000),
@@ -409,13 +411,7 @@ fn saf(section: Section<'_>) -> Saf {
             "`backoff_first_ms` is above `backoff_max_s`",
         );
     }
-    //= docs/rules.md#T-14
-    if saf.expiry <= saf.backoff_max {
-        section.fault_at(
-            "expiry_s",
-            "`expiry_s` is not above `backoff_max_s`: the last pause would outlast what waits",
-        );
-    }
+    timers::check_owed(&section, &saf, issuers);
     section.finish();
     saf
 }

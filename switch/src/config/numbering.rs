@@ -166,6 +166,7 @@ impl Issuer {
             },
             fail_in_flight_on_link_loss: false,
             saf_before_live: false,
+            demands_authorisation: false,
             mac: None,
         }
     }

@@ -9,7 +9,8 @@ use router::{Candidate, Conditions, PrefixRange, RouteSpec, RouteTable};
 use super::document::{Node, Value};
 use super::endpoints::{currency, name, position, unique_names};
 use super::section::Section;
-use super::{Acquirer, Issuer, Limits, Listener, Route, Routing, timers};
+use super::timers::{self, Waits};
+use super::{Acquirer, Issuer, Listener, Route, Routing};
 
 /// Who can be named by a route.
 struct Names<'a> {
@@ -35,7 +36,7 @@ pub(super) fn routes(
     root: &Section<'_>,
     acquirers: &[Acquirer],
     issuers: &[Issuer],
-    (listeners, limits): (&[Listener], &Limits),
+    (listeners, waits): (&[Listener], Waits),
 ) -> (Vec<Route>, Option<RouteTable>) {
     let sections = root.tables("route");
     unique_names(root, "route", &sections);
@@ -49,7 +50,7 @@ pub(super) fn routes(
         root.fault("there is no [[route]]: every request would be refused with 92");
     }
     let table = table(&sections, &routes);
-    timers::check(&sections, &routes, listeners, limits);
+    timers::check(&sections, &routes, listeners, waits);
     sections.into_iter().for_each(Section::finish);
     (routes, table)
 }

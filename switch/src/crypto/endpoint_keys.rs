@@ -80,6 +80,34 @@ impl EndpointKeys {
         }
     }
 
+    /// Whether a key that is brought is in force already: whoever brings it did not read that it
+    /// was taken. Taken once more it would be the key before itself.
+    pub(crate) fn is_in_force(&self, brought: &NewKey) -> bool {
+        let digest = brought.key.digest();
+        self.rolls(brought.scope)
+            .all(|roll| roll.borrow().current().digest() == digest)
+    }
+
+    /// What makes the MAC of an answer to a network message of `at`: who still speaks under the key
+    /// before knows no other one. Where only our own key changes, who brings the one in force again
+    /// is such a side.
+    pub(crate) fn answering(
+        &self,
+        request: MessageRef<'_>,
+        brought: Option<&NewKey>,
+        at: Instant,
+    ) -> Arc<SoftwareMac> {
+        let (receive, send) = (self.receive.borrow(), self.send.borrow());
+        let is_behind = match brought {
+            Some(brought) if brought.scope == KeyScope::Send => self.is_in_force(brought),
+            Some(_) | None => receive
+                .previous(at)
+                .is_some_and(|before| mac::verify(request, &**before).is_ok()),
+        };
+        let before = send.previous(at).filter(|_| is_behind);
+        Arc::clone(before.unwrap_or_else(|| send.current()))
+    }
+
     /// A new key: it checks from here on.
     pub(crate) fn offer(&self, new: &NewKey) {
         self.rolls(new.scope)
@@ -311,6 +339,38 @@ mod tests {
         }
         check(&keys, then, &[1, 3], 3);
         check(&keys, then.after(left), &[3], 3);
+    }
+
+    /// Under which of the keys 1 to 3 an echo under each of them is answered.
+    #[track_caller]
+    fn check_answering(scope: KeyScope, now: Instant, under: [u8; 3]) {
+        let (keys, brought) = (keys(), new_key(scope));
+        assert!(!keys.is_in_force(&brought));
+        keys.offer(&brought);
+        keys.use_next(Instant::ZERO);
+        assert!(keys.is_in_force(&brought));
+        let answered = |brought: Option<&NewKey>, byte| {
+            let bytes = made_with(byte, b"0800");
+            let mut index = FieldIndex::new();
+            ASCII.parse(&bytes, &mut index).unwrap();
+            keys.answering(MessageRef::new(&bytes, &index), brought, now)
+                .digest()
+        };
+        let [first, third, again] = under.map(|byte| key(byte).digest());
+        assert_eq!(answered(None, 1), first);
+        assert_eq!(answered(None, 3), third);
+        assert_eq!(answered(Some(&brought), 1), again);
+    }
+
+    #[test]
+    fn who_speaks_under_the_key_before_is_answered_under_it() {
+        let overlap = Instant::ZERO.after(Duration::from_secs(300));
+        check_answering(KeyScope::Both, Instant::ZERO, [2, 3, 2]);
+        check_answering(KeyScope::Both, overlap, [3, 3, 3]);
+        check_answering(KeyScope::Receive, Instant::ZERO, [2, 2, 2]);
+        // Its messages do not say which of ours it knows; that it brings the key again does.
+        check_answering(KeyScope::Send, Instant::ZERO, [3, 3, 2]);
+        check_answering(KeyScope::Send, overlap, [3, 3, 3]);
     }
 
     #[test]

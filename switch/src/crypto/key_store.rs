@@ -140,6 +140,16 @@ impl KeyStore {
         Some(keys)
     }
 
+    /// Whether these are what should be stored.
+    pub(crate) fn holds(&self, keys: &[PushedKey]) -> bool {
+        self.keys == keys
+    }
+
+    /// What should be stored.
+    pub(crate) fn keys(&self) -> Vec<PushedKey> {
+        self.keys.clone()
+    }
+
     /// They are stored now.
     pub(crate) fn stored(&mut self, keys: Vec<PushedKey>) {
         self.keys = keys;
@@ -221,7 +231,8 @@ fn mac_of(config: &Config, endpoint: Endpoint) -> Option<&EndpointMac> {
     }
 }
 
-fn named(config: &Config, endpoint: Endpoint) -> Option<(KeySide, &str)> {
+/// What an endpoint is called.
+pub(crate) fn named(config: &Config, endpoint: Endpoint) -> Option<(KeySide, &str)> {
     match endpoint {
         Endpoint::Listener(id) => {
             let listener = config.listeners.get(usize::from(id.0))?;

@@ -338,6 +338,9 @@ impl Shard {
             let mut scratch = [0_u8; Answer::FIELDS_LEN_MAX];
             let answer = translate::issuer_answer(message, &codes, &mut scratch);
             match answer.map(|answer| in_iso_units(answer, wire.as_ref())) {
+                Ok(Some(answer)) if !late && self.lacks_authorisation(handle, &answer) => {
+                    self.turn(Input::Unusable { handle, stan }, now);
+                }
                 Ok(Some(answer)) => {
                     let response = Input::Response {
                         handle,
@@ -365,6 +368,14 @@ impl Shard {
     fn issuer_of(&self, handle: Handle) -> Option<&Issuer> {
         let issuer = self.engine.leg(handle)?.issuer;
         self.config.issuers.get(usize::from(issuer.0))
+    }
+
+    //= docs/rules.md#T-08
+    /// Whether an approval has no DE38 where its issuer has to give one.
+    fn lacks_authorisation(&self, handle: Handle, answer: &Answer<'_>) -> bool {
+        let demands = |issuer: &Issuer| issuer.demands_authorisation;
+        let is_bare = answer.code.is_approval() && answer.authorisation.is_empty();
+        is_bare && self.issuer_of(handle).is_some_and(demands)
     }
 
     fn cancels_reversals(&self, handle: Handle) -> bool {

@@ -20,9 +20,9 @@ use super::{Event, Shard};
 use crate::acquirer::SessionRef;
 use crate::crypto::endpoint_keys::Endpoint;
 use crate::crypto::key_change::NewKey;
-use crate::crypto::key_store::KeyStore;
+use crate::crypto::key_store::{self, KeyStore};
 use crate::frame::Frame;
-use crate::limits::{KEY_CHANGES_MAX, KEY_SPREAD_MAX};
+use crate::limits::{KEY_CHANGES_MAX, KEY_SPREAD_MAX, KEY_STORE_MAX};
 use crate::mesh::{KeyMessage, KeyVerdict, Message};
 use crate::voice::Told;
 
@@ -34,6 +34,8 @@ pub(crate) struct KeyChanges {
     /// Those that this shard leads, at most one per endpoint.
     rounds: Vec<Round>,
     last_round: u32,
+    /// Whether keys are being stored: one write at a time, since there is one file.
+    is_storing: bool,
     /// What is stored; where changes are led.
     store: Option<KeyStore>,
 }
@@ -70,10 +72,10 @@ struct Round {
 enum Stage {
     /// Not all shards check with the key.
     Spreading(Spread),
-    /// All do; another one is being stored.
-    Spread,
-    /// It is being stored.
-    Storing,
+    /// All do; another one is being stored. Its turn ends then.
+    Spread(Instant),
+    /// It is being stored, until then.
+    Storing(Instant),
     /// Whoever brought it has been told.
     Decided,
 }
@@ -85,6 +87,11 @@ impl KeyChanges {
             store,
             ..Self::default()
         }
+    }
+
+    /// Whether nobody waits for a change, and no key is being stored.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.waiting.is_empty() && self.rounds.is_empty() && !self.is_storing
     }
 
     fn round_mut(&mut self, number: u32) -> Option<&mut Round> {
@@ -125,7 +132,8 @@ impl Shard {
     }
 
     fn propose_key(&mut self, endpoint: Endpoint, came: Came, key: NewKey, now: Instant) {
-        if self.work.key_changes.waiting.len() >= KEY_CHANGES_MAX {
+        let is_full = self.work.key_changes.waiting.len() >= KEY_CHANGES_MAX;
+        if is_full || self.work.draining_since.is_some() {
             return self.answer_key(came, Told::Refused(NetworkRefusal::Busy), now);
         }
         let id = self
@@ -167,21 +175,24 @@ impl Shard {
                 {
                     spread.note();
                 }
-                self.decide_key_rounds(SpreadStep::Complete, now);
+                self.spread_key_rounds(now);
             }
             KeyMessage::Decided { id, verdict } => self.end_key_change(id, verdict, now),
             KeyMessage::Ended { endpoint, is_used } => self.key_ended(endpoint, is_used, now),
         }
     }
 
-    /// Offers a key to every shard, one change of an endpoint after the other.
+    /// Offers a key to every shard, one change of an endpoint after the other. One in force already
+    /// is acknowledged once more, and nothing changes: the key before it checks on.
     fn lead(&mut self, endpoint: Endpoint, key: &NewKey, (from, id): (ShardId, u32), now: Instant) {
         let rounds = &self.work.key_changes.rounds;
         if rounds.iter().any(|round| round.endpoint == endpoint) {
             let verdict = KeyVerdict::Busy;
             return self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
         }
-        if let Some(keys) = self.keys.of(endpoint) {
+        let keys = self.keys.of(endpoint);
+        let is_in_force = keys.is_some_and(|keys| keys.is_in_force(key));
+        if let Some(keys) = keys.filter(|_| !is_in_force) {
             keys.offer(key);
         }
         let others = self.shards.saturating_sub(1);
@@ -194,8 +205,16 @@ impl Shard {
             from,
             id,
             key: key.clone(),
-            stage: Stage::Spreading(Spread::over(others, now.after(KEY_SPREAD_MAX))),
+            stage: if is_in_force {
+                Stage::Decided
+            } else {
+                Stage::Spreading(Spread::over(others, now.after(KEY_SPREAD_MAX)))
+            },
         });
+        if is_in_force {
+            let verdict = KeyVerdict::Held;
+            return self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
+        }
         for shard in self.peers() {
             let offer = KeyMessage::Offer {
                 endpoint,
@@ -205,94 +224,128 @@ impl Shard {
             };
             self.mesh.send(shard, Message::Key(offer));
         }
-        self.decide_key_rounds(SpreadStep::Complete, now);
+        self.spread_key_rounds(now);
     }
 
-    /// Goes on with the rounds that stand so.
-    pub(super) fn decide_key_rounds(&mut self, step: SpreadStep, now: Instant) {
-        let stands = |round: &&mut Round| match round.stage {
-            Stage::Spreading(spread) => spread.step(now) == step,
-            Stage::Spread | Stage::Storing | Stage::Decided => false,
-        };
-        let next = match step {
-            SpreadStep::Complete => Stage::Spread,
-            SpreadStep::Waiting | SpreadStep::Overdue => Stage::Decided,
+    /// Stores what every shard checks with.
+    fn spread_key_rounds(&mut self, now: Instant) {
+        for round in &mut self.work.key_changes.rounds {
+            if let Stage::Spreading(spread) = round.stage
+                && spread.step(now) == SpreadStep::Complete
+            {
+                round.stage = Stage::Spread(now.after(KEY_STORE_MAX));
+            }
+        }
+        self.store_next_key(now);
+    }
+
+    /// Refuses what has taken too long.
+    pub(super) fn give_up_key_rounds(&mut self, now: Instant) {
+        let overdue = |round: &mut Round| {
+            let verdict = match round.stage {
+                Stage::Spreading(spread) if spread.step(now) == SpreadStep::Overdue => {
+                    KeyVerdict::Overdue
+                }
+                Stage::Spread(until) | Stage::Storing(until) if until <= now => {
+                    tracing::error!("a MAC key takes too long to be stored and is refused");
+                    KeyVerdict::Unstored
+                }
+                Stage::Spreading(_) | Stage::Spread(_) | Stage::Storing(_) | Stage::Decided => {
+                    return None;
+                }
+            };
+            round.stage = Stage::Decided;
+            Some((round.from, round.id, verdict))
         };
         let rounds = self.work.key_changes.rounds.iter_mut();
-        let due: Vec<(ShardId, u32)> = rounds
-            .filter(stands)
-            .map(|round| {
-                round.stage = next;
-                (round.from, round.id)
-            })
-            .collect();
-        if next == Stage::Spread {
-            return self.store_next_key(now);
-        }
-        let verdict = KeyVerdict::Overdue;
-        for (from, id) in due {
+        let due: Vec<(ShardId, u32, KeyVerdict)> = rounds.filter_map(overdue).collect();
+        for (from, id, verdict) in due {
             self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
         }
     }
 
-    /// Stores the key of the first round whose turn it is: one at a time, since there is one file.
+    /// Stores the key of the first round whose turn it is.
     fn store_next_key(&mut self, now: Instant) {
         let wall = self.work.wall;
         let changes = &mut self.work.key_changes;
-        let mut rounds = changes.rounds.iter();
-        if rounds.any(|round| round.stage == Stage::Storing) {
+        if changes.is_storing {
             return;
         }
         let mut rounds = changes.rounds.iter_mut();
-        let Some(round) = rounds.find(|round| round.stage == Stage::Spread) else {
-            return;
-        };
+        let turn = rounds.find_map(|round| match round.stage {
+            Stage::Spread(until) => Some((round, until)),
+            Stage::Spreading(_) | Stage::Storing(_) | Stage::Decided => None,
+        });
+        let Some((round, until)) = turn else { return };
         let store = changes.store.as_ref();
         let keys =
             store.and_then(|store| store.with(&self.config, round.endpoint, &round.key, wall));
-        let Some((store, keys)) = store.zip(keys) else {
+        let Some(keys) = keys else {
             round.stage = Stage::Decided;
             let (from, id, verdict) = (round.from, round.id, KeyVerdict::Unstored);
             return self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
         };
-        round.stage = Stage::Storing;
-        let (number, root, inbox) = (round.number, store.root().to_owned(), self.inbox.clone());
+        if let Some((side, name)) = key_store::named(&self.config, round.endpoint) {
+            tracing::info!(side = side.word(), name, "storing a new key");
+        }
+        round.stage = Stage::Storing(until);
+        let number = round.number;
+        self.save_keys(Some(number), keys);
+    }
+
+    /// For a round, or to put back what a round that was given up has stored after all.
+    fn save_keys(&mut self, round: Option<u32>, keys: Vec<PushedKey>) {
+        let changes = &mut self.work.key_changes;
+        let Some(store) = &changes.store else { return };
+        let (root, inbox) = (store.root().to_owned(), self.inbox.clone());
+        changes.is_storing = true;
         glommio::spawn_local(async move {
             let saving = glommio::executor().spawn_blocking(move || {
                 let saved = key_file::save(&root, &keys);
                 saved.map(|()| keys)
             });
-            let (round, saved) = (number, saving.await);
+            let saved = saving.await;
             inbox.push(Event::KeyStored { round, saved });
         })
         .detach();
     }
 
-    /// A key is stored and will be found by the next start, or it is not and is refused.
+    /// Keys are stored and will be found by the next start, or they are not. A key that was refused
+    /// meanwhile is taken out again.
     pub(super) fn key_stored(
         &mut self,
-        round: u32,
+        round: Option<u32>,
         saved: Result<Vec<PushedKey>, KeyFileError>,
         now: Instant,
     ) {
         let changes = &mut self.work.key_changes;
+        changes.is_storing = false;
+        let round = round.and_then(|round| changes.round_mut(round));
+        let waits = round.filter(|round| matches!(round.stage, Stage::Storing(_)));
+        let decided = waits.map(|round| {
+            round.stage = Stage::Decided;
+            (round.from, round.id)
+        });
         let verdict = match saved {
             Ok(keys) => {
                 if let Some(store) = &mut changes.store {
-                    store.stored(keys);
+                    if decided.is_some() {
+                        store.stored(keys);
+                    } else if !store.holds(&keys) {
+                        let keys = store.keys();
+                        self.save_keys(None, keys);
+                    }
                 }
                 KeyVerdict::Held
             }
             Err(error @ (KeyFileError::Io { .. } | KeyFileError::Damaged { .. })) => {
-                tracing::error!(%error, "a MAC key could not be stored and is refused");
+                tracing::error!(%error, "MAC keys could not be stored");
                 KeyVerdict::Unstored
             }
             // The next start finds out.
             Err(error @ KeyFileError::Unknown { .. }) => self.shared.die(&error),
         };
-        if let Some(round) = changes.round_mut(round) {
-            round.stage = Stage::Decided;
-            let (from, id) = (round.from, round.id);
+        if let Some((from, id)) = decided {
             self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
         }
         self.store_next_key(now);

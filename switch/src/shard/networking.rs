@@ -10,7 +10,7 @@ use domain::time::Instant;
 use iso8583::error::MacError;
 use transaction::Input;
 use transaction::matching::Cause;
-use transaction::network::{Hold, SpreadStep};
+use transaction::network::Hold;
 
 use super::Shard;
 use crate::conn::Conn;
@@ -319,7 +319,7 @@ impl Shard {
             self.set_links_up(issuer, now);
         }
         self.keys.expire(now);
-        self.decide_key_rounds(SpreadStep::Overdue, now);
+        self.give_up_key_rounds(now);
     }
 
     /// Signs off on every link, once; whether nothing more is to be said.

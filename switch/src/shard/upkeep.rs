@@ -169,6 +169,7 @@ impl Shard {
             && self.inbox.is_empty()
             && self.work.questions.is_empty()
             && self.work.administering.is_at_rest()
+            && self.work.key_changes.is_at_rest()
             && self.mesh.depth() == 0
             && self.work.awaiting.len() == 0
             && self.work.dirty.is_empty()
@@ -324,6 +325,8 @@ impl Shard {
 pub(crate) struct Stall {
     seen: Duration,
     looked: Instant,
+    /// How often a batch was looked at that was due for longer than [`DUE_MAX`].
+    looks: u32,
 }
 
 impl Stall {
@@ -332,10 +335,20 @@ impl Stall {
         let since_look = now.since(std::mem::replace(&mut self.looked, now));
         if due <= since_look {
             self.seen = Duration::ZERO;
+            self.looks = 0;
         }
         // Another one than at the last look counts from where it was due.
         self.seen += due.min(since_look).min(UNSEEN_MAX);
-        self.seen
+        if due > DUE_MAX {
+            self.looks = self.looks.saturating_add(1);
+        }
+        // Where looks are rare, as on a core that is shared with much else, a device is dead too
+        // that has not answered within a minute and by ten looks behind it.
+        if self.looks >= DUE_LOOKS_MIN {
+            due
+        } else {
+            self.seen
+        }
     }
 }
 
@@ -385,6 +398,11 @@ const CROWDED_REQUESTS: usize = 512;
 /// What counts between two looks, however far they lie apart: a few of [`UPKEEP_INTERVAL`], so that
 /// a device is given up only after it was looked at a hundred times.
 const UNSEEN_MAX: Duration = Duration::from_millis(100);
+/// A batch that is due for longer is given up, however rarely it is looked at; but for the first
+/// looks, which may be those behind a stop of the process.
+const DUE_MAX: Duration = Duration::from_secs(60);
+const DUE_LOOKS_MIN: u32 = 10;
+const _: () = assert!(DUE_MAX.as_millis() > JOURNAL_STALL_MAX.as_millis());
 const _: () = assert!(UNSEEN_MAX.as_millis() >= 2 * UPKEEP_INTERVAL.as_millis());
 const _: () = assert!(UNSEEN_MAX.as_millis() * 100 <= JOURNAL_STALL_MAX.as_millis());
 
@@ -423,8 +441,10 @@ mod tests {
         check(20, Some(501));
         check(100, Some(101));
         // Its core is taken away, its process is stopped.
-        check(1_000, Some(101));
-        check(3_600_000, Some(101));
+        check(500, Some(101));
+        check(1_000, Some(70));
+        check(7_000, Some(18));
+        check(3_600_000, Some(10));
         check(10, None);
     }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -212,6 +213,7 @@ impl Process {
             socket: PathBuf::from(text(&told["socket"])?),
             journal: PathBuf::from(text(&told["journal"])?),
             process: self,
+            is_asked: AtomicBool::new(false),
         })
     }
 }
@@ -233,6 +235,8 @@ pub struct Node {
     admin: String,
     socket: PathBuf,
     journal: PathBuf,
+    /// Whether it was asked to drain: asked twice it ends at once.
+    is_asked: AtomicBool,
 }
 
 impl Node {
@@ -501,12 +505,23 @@ impl Node {
         Ok(self.process.child.wait()?)
     }
 
+    /// Asks it to drain; [`Node::terminate`] waits for its end.
+    ///
+    /// # Errors
+    /// It had ended before.
+    pub fn ask_to_drain(&self) -> Result<()> {
+        self.is_asked.store(true, Ordering::Relaxed);
+        self.process.ask_to_end()
+    }
+
     /// Asks it to drain and waits for its end.
     ///
     /// # Errors
     /// It does not end.
     pub fn terminate(mut self) -> Result<ExitStatus> {
-        self.process.ask_to_end()?;
+        if !self.is_asked.load(Ordering::Relaxed) {
+            self.process.ask_to_end()?;
+        }
         let mut status = None;
         let ended = eventually(Duration::from_secs(60), || {
             status = self.process.child.try_wait().ok().flatten();

@@ -56,6 +56,38 @@ async fn events_lie_in_the_table_of_their_day() {
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
 }
 
+/// Whoever moves a table moves the days to come with it.
+async fn the_table_of_a_day_lies_where_its_parent_does() {
+    let cluster = migrated().await;
+    let client = connect(&cluster).await;
+    let lies = |table: &str| {
+        format!(
+            "pg_class AS c JOIN pg_tablespace AS t ON t.oid = c.reltablespace \
+             WHERE c.oid = '{SCHEMA}.{table}'::regclass AND t.spcname = 'else where'"
+        )
+    };
+    let make = "SELECT {s}.make_day_table('event', '2035-01-01')";
+    run(&client, make).await;
+    for one in [
+        "SET allow_in_place_tablespaces = true",
+        "CREATE TABLESPACE \"else where\" LOCATION ''",
+        "ALTER TABLE {s}.event SET TABLESPACE \"else where\"",
+        "ALTER INDEX {s}.event_pkey SET TABLESPACE \"else where\"",
+        "SELECT {s}.make_day_table('event', '2035-01-02'), \
+         {s}.make_day_table('posting', '2035-01-02')",
+    ] {
+        run(&client, one).await;
+    }
+    for (table, is_there) in [
+        ("event_20350101", 0),
+        ("event_20350102", 1),
+        ("event_20350102_pkey", 1),
+        ("posting_20350102", 0),
+    ] {
+        assert_eq!(count(&client, &lies(table)).await, is_there, "{table}");
+    }
+}
+
 /// An applier drops the days whose time is over, and rows that come for them later still land.
 async fn old_days_are_dropped_and_late_records_of_them_still_land() {
     away_from_midnight();
@@ -274,6 +306,7 @@ async fn settled_transactions_are_thinned_and_no_other() {
 
 for_each_strategy! {
     events_lie_in_the_table_of_their_day,
+    the_table_of_a_day_lies_where_its_parent_does,
     old_days_are_dropped_and_late_records_of_them_still_land,
     a_day_without_a_table_stops_nothing_and_the_next_one_has_one,
     a_table_that_is_whole_and_has_no_functions_is_written_alike,

@@ -60,10 +60,15 @@ impl<K: Clone> KeyRoll<K> {
 
     /// All that may check at `now`, the likeliest first.
     pub fn checking(&self, now: Instant) -> impl Iterator<Item = &K> {
-        let previous = self.previous.iter().filter(move |(_, until)| now < *until);
         core::iter::once(&self.current)
             .chain(&self.next)
-            .chain(previous.map(|(key, _)| key))
+            .chain(self.previous(now))
+    }
+
+    /// What made codes before, while it still checks at `now`.
+    pub fn previous(&self, now: Instant) -> Option<&K> {
+        let previous = self.previous.as_ref().filter(|(_, until)| now < *until);
+        previous.map(|(key, _)| key)
     }
 
     /// A next key: it checks from here on. It takes the place of one that was never used.
@@ -163,6 +168,8 @@ mod tests {
         assert_eq!(*roll.current(), making);
         let found: Vec<u8> = roll.checking(now).copied().collect();
         assert_eq!(found, checking);
+        let before = roll.previous(now);
+        assert!(before.is_none_or(|before| found.last() == Some(before)));
     }
 
     #[test]

@@ -81,6 +81,30 @@ fn an_endpoint_names_only_what_holds_four_digits() {
     check(Dialect::by_name("visa-like").unwrap(), 60, false);
 }
 
+/// A row of four digits may be a verification value; then nothing of it is journaled.
+#[test]
+fn a_dialects_own_field_is_none_where_a_secret_may_stand() {
+    for (sensitivity, expected) in [
+        (Sensitivity::Public, Some(56)),
+        (Sensitivity::Sad, None),
+        (Sensitivity::Pan, None),
+    ] {
+        let seen = |row: &FieldSpec| match row.number {
+            56 => row.seen_as(sensitivity),
+            _ => *row,
+        };
+        let rows: Vec<FieldSpec> = postilion().rows().map(seen).collect();
+        let dialect = Dialect::new(
+            "hidden",
+            postilion().form(),
+            &rows,
+            postilion().requirements(),
+        );
+        let dialect = Box::leak(Box::new(dialect.unwrap()));
+        assert_eq!(own(dialect).map(ReasonField::number), expected);
+    }
+}
+
 #[test]
 fn only_four_digits_are_a_reason() {
     let check = |value: &[u8], expected: Option<u16>| {
@@ -267,6 +291,23 @@ fn what_an_advice_says_why_travels_into_the_issuers_field() {
         Some("00"),
         "the condition is no reason"
     );
+}
+
+/// A field that is none of the acquirer's reasons stays what it is, whatever it looks like.
+#[test]
+fn what_an_acquirer_says_where_it_gives_no_reasons_is_none() {
+    let plain = Dialect::ISO87_ASCII;
+    let message = advice_from(postilion(), b"1377");
+    let check = |field: Option<ReasonField>, (to, reads), expected: Option<&str>| {
+        let sent = told(&message, Why::Said(field), (to, reads));
+        assert_eq!(text(&sent, 56).as_deref(), expected, "{}", to.name());
+    };
+    let named = ReasonField::new(plain, 56);
+    check(None, (postilion(), own(postilion())), None);
+    check(None, (plain, named), None);
+    check(None, (plain, None), Some("1377"));
+    check(own(postilion()), (plain, None), None);
+    check(own(postilion()), (plain, named), Some("1377"));
 }
 
 /// what the request says about itself is not why it was approved here.
