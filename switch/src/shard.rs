@@ -76,6 +76,7 @@ use crate::inbox::Inbox;
 use crate::issuer::{Link, Received};
 use crate::mesh::{Mesh, Message};
 use crate::metrics::Metrics;
+use crate::tls::{Handshakes, TlsInForce};
 use administering::Administering;
 use asking::Told;
 use awaiting::Awaiting;
@@ -184,6 +185,8 @@ pub(crate) struct Shard {
     pub(crate) shards: u16,
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
+    pub(crate) tls: Rc<TlsInForce>,
+    pub(crate) handshakes: Rc<Handshakes>,
     pub(crate) keyring: Keyring,
     pub(crate) engine: Engine,
     pub(crate) router: Router,

@@ -167,6 +167,7 @@ impl Issuer {
             fail_in_flight_on_link_loss: false,
             saf_before_live: false,
             mac: None,
+            tls: None,
         }
     }
 
