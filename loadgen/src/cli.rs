@@ -11,6 +11,7 @@ use iso8583::Framing;
 use iso8583::header::HeaderBytes;
 
 use crate::distribution::Distribution;
+use crate::ends::TlsArgs;
 use crate::issuer::Fault;
 use crate::schedule::Arrival;
 use crate::target::{Target, parse_framing, parse_header};
@@ -112,6 +113,11 @@ pub struct RunArgs {
     /// Folder for acks.log, summary.json and summary.txt.
     #[arg(long)]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub tls: TlsArgs,
+    /// What the certificate of the target must be made out to; left out: its address.
+    #[arg(long, requires = "tls_ca")]
+    pub server_name: Option<String>,
     /// What is printed at the end.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -208,6 +214,8 @@ pub struct SimIssuerArgs {
     /// Ignores requests on connections that have not signed on (0800 with DE70 001).
     #[arg(long)]
     pub sign_on: bool,
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Where every money effect is written.
     #[arg(long)]
     pub ledger: Option<PathBuf>,

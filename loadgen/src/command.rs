@@ -79,7 +79,8 @@ fn perform_run(args: RunArgs) -> Result<u8> {
 }
 
 fn run_config(args: RunArgs) -> Result<RunConfig> {
-    let target = args.target.context("the target is missing")?;
+    let mut target = args.target.context("the target is missing")?;
+    target.tls = args.tls.client(args.server_name.as_deref())?;
     if !args.allow_remote {
         target.require_near()?;
     }
@@ -150,6 +151,7 @@ fn perform_sim(args: SimIssuerArgs) -> Result<u8> {
         faults,
         ledger: args.ledger,
         sign_on: args.sign_on,
+        tls: args.tls.server()?,
         seed: args.seed,
     };
     let stop = Stop::default();

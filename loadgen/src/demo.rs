@@ -139,6 +139,7 @@ impl<'a> Demo<'a> {
             faults: Vec::new(),
             ledger: Some(self.folder.path().join(format!("{name}.ledger"))),
             sign_on: true,
+            tls: None,
             seed,
         };
         vec![

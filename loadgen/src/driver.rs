@@ -13,11 +13,10 @@ use domain::time::Instant;
 use iso8583::FieldIndex;
 use iso8583::frame::FrameStep;
 use parking_lot::Mutex;
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::clock::Clock;
+use crate::ends::{self, Reading, Writing};
 use crate::generator::Generator;
 use crate::message::FRAME_LEN_MAX;
 use crate::recorder::{Outcome, Recorder};
@@ -74,14 +73,17 @@ struct Driver {
 /// One connection.
 #[derive(Default)]
 struct Line {
-    socket: Option<OwnedWriteHalf>,
+    socket: Option<Writing>,
     out: Vec<u8>,
     written: usize,
     touched: u64,
 }
 
+/// A connection that stands.
+type Ends = (Reading, Writing);
+
 /// Makes the connections of a thread.
-pub(crate) async fn connect(target: &Target, connections: usize) -> Result<Vec<TcpStream>> {
+pub(crate) async fn connect(target: &Target, connections: usize) -> Result<Vec<Ends>> {
     let mut sockets = Vec::with_capacity(connections);
     for _ in 0..connections {
         sockets.push(dial(target).await?);
@@ -89,22 +91,25 @@ pub(crate) async fn connect(target: &Target, connections: usize) -> Result<Vec<T
     Ok(sockets)
 }
 
-async fn dial(target: &Target) -> Result<TcpStream> {
+async fn dial(target: &Target) -> Result<Ends> {
     let socket = TcpStream::connect(target.address)
         .await
         .with_context(|| format!("{} cannot be reached", target.address))?;
     socket.set_nodelay(true)?;
-    Ok(socket)
+    let tls = target.tls.as_ref();
+    let tls = tls.map(|tls| tls.begin(target.address.ip())).transpose()?;
+    let ends = ends::open(socket, tls).await;
+    ends.with_context(|| format!("{} cannot be reached by TLS", target.address))
 }
 
 /// Runs a generator over its connections until it is done.
 pub(crate) async fn drive(
     generator: Generator,
-    sockets: Vec<TcpStream>,
+    sockets: Vec<Ends>,
     config: DriverConfig,
 ) -> Result<Driven> {
     let (readers, lines) = sockets.into_iter().map(split).unzip();
-    let readers: Vec<OwnedReadHalf> = readers;
+    let readers: Vec<Reading> = readers;
     let clock = config.clock;
     let offered_until = config.offered_until.as_nanos();
     let driver = Arc::new(Mutex::new(Driver {
@@ -154,7 +159,7 @@ fn share_since(begin: (Instant, Duration), now: Instant) -> f64 {
 }
 
 /// Reads one connection, and makes it again when it is lost.
-async fn serve_line(driver: Arc<Mutex<Driver>>, number: u16, mut reader: OwnedReadHalf) {
+async fn serve_line(driver: Arc<Mutex<Driver>>, number: u16, mut reader: Reading) {
     let (target, clock) = {
         let driver = driver.lock();
         (driver.config.target.clone(), driver.config.clock)
@@ -169,7 +174,7 @@ async fn serve_line(driver: Arc<Mutex<Driver>>, number: u16, mut reader: OwnedRe
 }
 
 /// Tries until it is connected.
-async fn redial(target: &Target) -> TcpStream {
+async fn redial(target: &Target) -> Ends {
     let mut pause = RECONNECT_FIRST;
     loop {
         match dial(target).await {
@@ -180,8 +185,7 @@ async fn redial(target: &Target) -> TcpStream {
     }
 }
 
-fn split(socket: TcpStream) -> (OwnedReadHalf, Line) {
-    let (read, write) = socket.into_split();
+fn split((read, write): Ends) -> (Reading, Line) {
     let line = Line {
         socket: Some(write),
         ..Line::default()
@@ -189,7 +193,7 @@ fn split(socket: TcpStream) -> (OwnedReadHalf, Line) {
     (read, line)
 }
 
-async fn listen(driver: &Mutex<Driver>, number: u16, mut socket: OwnedReadHalf, clock: Clock) {
+async fn listen(driver: &Mutex<Driver>, number: u16, mut socket: Reading, clock: Clock) {
     let mut buffer = vec![0; READ_LEN];
     let mut filled = 0;
     while let Some(space) = buffer.get_mut(filled..) {
@@ -254,7 +258,9 @@ impl Driver {
 
     fn flush(&mut self, now: u64) {
         for line in &mut self.lines {
-            if line.out.is_empty() {
+            let is_done = line.out.is_empty();
+            let waits = |socket: &Writing| socket.has_unwritten();
+            if is_done && !line.socket.as_ref().is_some_and(waits) {
                 continue;
             }
             let taken = line.flush();
@@ -354,6 +360,9 @@ impl Line {
         }
         self.out.clear();
         self.written = 0;
+        if socket.has_unwritten() {
+            return socket.try_write(&[]).is_ok() && !socket.has_unwritten();
+        }
         true
     }
 }

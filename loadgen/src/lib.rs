@@ -24,6 +24,7 @@ pub mod console;
 pub mod demo;
 pub mod distribution;
 mod driver;
+pub mod ends;
 pub mod generator;
 pub mod inflight;
 pub mod issuer;

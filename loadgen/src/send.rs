@@ -148,6 +148,7 @@ mod tests {
             faults: Vec::new(),
             ledger: None,
             sign_on: false,
+            tls: None,
             seed: 1,
         };
         let clock = Clock::start();

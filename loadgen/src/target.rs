@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use iso8583::header::HeaderBytes;
 use iso8583::{Dialect, Framing, Header};
 
+use crate::ends::TlsClient;
 use crate::message::Wire;
 
 /// An ISO 8583 listener.
@@ -17,6 +18,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// How messages stand on its connections.
     pub wire: Wire,
+    /// How its connections begin; `None` in clear.
+    pub tls: Option<TlsClient>,
     text: String,
 }
 
@@ -27,6 +30,7 @@ impl Target {
         Self {
             address,
             wire: Wire::PLAIN,
+            tls: None,
             text: format!("iso://{address}"),
         }
     }

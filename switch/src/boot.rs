@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control;
 use crate::control::shared::{NodeFlags, Shared};
+use crate::control::tls::TlsKeeper;
 use crate::crypto::key_store::{KeyStore, KeyStoreError, RestoredKey};
 use crate::crypto::{CryptoError, Keyring};
 use crate::echo::EchoReader;
@@ -62,6 +63,9 @@ pub enum ServeError {
     /// What the journal holds does not fit the configuration.
     #[error("the journal cannot be taken up with this configuration: {0}")]
     Recover(String),
+    /// Files of TLS cannot be used.
+    #[error("tls: {0}")]
+    Tls(String),
     /// A listener's address is taken or not ours.
     #[error("listener {name}: cannot bind {address}: {source}")]
     Bind {
@@ -120,7 +124,8 @@ pub fn serve(config: Config, options: &ServeOptions) -> Result<(), ServeError> {
     let reserved = reserve_addresses(config)?;
     let addresses: Arc<[SocketAddr]> = reserved.iter().map(|(address, _)| *address).collect();
     let shared = Shared::new(shards, config.issuers.len(), clock);
-    let control = control::start(config, &shared, &manifest)
+    let tls = TlsKeeper::open(config, &shared).map_err(ServeError::Tls)?;
+    let control = control::start(config, &shared, &manifest, tls)
         .map_err(|error| cannot_start("the control plane", &error))?;
     let (report, reports) = channel();
     let mut executors = Vec::new();

@@ -354,7 +354,7 @@ impl CliError {
 const fn of_serve(error: &ServeError) -> ExitCode {
     match error {
         ServeError::Journal(error) => ExitCode::of(error.exit_code()),
-        ServeError::Routes(_) | ServeError::Risk(_) => ExitCode::ConfigRefused,
+        ServeError::Routes(_) | ServeError::Risk(_) | ServeError::Tls(_) => ExitCode::ConfigRefused,
         ServeError::Recover(_) | ServeError::Crypto(_) | ServeError::MacKeys(_) => {
             ExitCode::JournalRefused
         }

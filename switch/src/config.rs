@@ -56,6 +56,7 @@ mod stand_in;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod tls;
 pub(crate) mod wire;
 
 pub use document::Environment;
@@ -65,6 +66,7 @@ pub use load::{EXAMPLE, Source};
 pub use postgres::{Postgres, PostgresIdentity, PostgresTls};
 pub use report::{ConfigErrors, Problem};
 pub use secret::{SecretKey, SecretPlace, SecretText};
+pub use tls::{IssuerTls, ListenerTls, TlsFiles, TlsIdentity, TlsIdentityFiles, TlsVersion};
 
 /// A checked configuration. Shared as one `Arc`; never changed in place.
 #[derive(Debug)]
@@ -197,6 +199,10 @@ pub struct Limits {
     pub frame_len_max: usize,
     /// From the first byte of a frame to its last.
     pub frame_deadline: Duration,
+    /// TLS handshakes of acquirers that one shard has at once; further connections are closed.
+    pub tls_handshakes_max: usize,
+    /// The same from one /24, or /56 of IPv6.
+    pub tls_handshakes_per_network_max: usize,
     /// Framed messages per session and minute that are malformed or whose MAC fails; beyond it the
     /// session is closed.
     pub bad_frames_per_minute_max: u32,
@@ -376,6 +382,8 @@ pub struct Listener {
     pub session: SessionPolicy,
     /// How its acquirer reads totals, where they are kept for it.
     pub reconcile: Option<ReconSign>,
+    /// TLS of its sessions; `None` for clear text.
+    pub tls: Option<ListenerTls>,
 }
 
 /// How messages stand on the connections of one endpoint.
@@ -456,6 +464,8 @@ pub struct Issuer {
     pub demands_authorisation: bool,
     /// What authenticates its messages; `None` for nothing.
     pub mac: Option<Arc<EndpointMac>>,
+    /// TLS of its links; `None` for clear text.
+    pub tls: Option<IssuerTls>,
 }
 
 /// Totals with an issuer.

@@ -7,12 +7,15 @@ use std::io;
 use domain::time::Instant;
 
 use crate::sys::SocketWriter;
+use crate::tls::{Tls, Written};
 
 /// What a connection has still to write. Shared between the task that reads the socket and the
 /// loop; neither holds a borrow over an await.
 #[derive(Debug)]
 pub(crate) struct Conn {
     socket: SocketWriter,
+    /// `None` in clear.
+    tls: Option<Box<Tls>>,
     out: RefCell<Vec<u8>>,
     out_len_max: usize,
     blocked_since: Cell<Option<Instant>>,
@@ -30,10 +33,11 @@ pub(crate) enum Refused {
 }
 
 impl Conn {
-    /// A connection that queues at most `out_len_max` bytes.
-    pub(crate) fn new(socket: SocketWriter, out_len_max: usize) -> Self {
+    /// A connection that queues at most `out_len_max` bytes; in clear without `tls`.
+    pub(crate) fn new(socket: SocketWriter, tls: Option<Box<Tls>>, out_len_max: usize) -> Self {
         Self {
             socket,
+            tls,
             out: RefCell::new(Vec::with_capacity(16 * 1024)),
             out_len_max,
             blocked_since: Cell::new(None),
@@ -83,7 +87,7 @@ impl Conn {
     /// The socket's error; the connection is closed then.
     pub(crate) fn flush(&self, now: Instant) -> io::Result<bool> {
         self.write_out()?;
-        let is_clean = self.out.borrow().is_empty();
+        let is_clean = self.out.borrow().is_empty() && !self.has_unwritten();
         if !is_clean && self.blocked_since.get().is_none() {
             self.blocked_since.set(Some(now));
         }
@@ -95,23 +99,48 @@ impl Conn {
             return Ok(());
         }
         let mut out = self.out.borrow_mut();
-        let mut written = 0;
-        while let Some(rest) = out.get(written..).filter(|rest| !rest.is_empty()) {
-            match self.socket.try_write(rest) {
-                Ok(0) => break,
-                Ok(count) => written += count,
-                Err(error) => {
-                    drop(out);
-                    self.close();
-                    return Err(error);
+        let written = match &self.tls {
+            None => self.write_plain(&out),
+            Some(tls) => tls.write(&out, &self.socket),
+        };
+        match written {
+            Ok(written) => {
+                out.drain(..written.taken);
+                if written.moved {
+                    self.blocked_since.set(None);
                 }
+                Ok(())
+            }
+            Err(error) => {
+                drop(out);
+                self.close();
+                Err(error)
             }
         }
-        out.drain(..written);
-        if written > 0 {
-            self.blocked_since.set(None);
+    }
+
+    fn write_plain(&self, out: &[u8]) -> io::Result<Written> {
+        let mut taken = 0;
+        while let Some(rest) = out.get(taken..).filter(|rest| !rest.is_empty()) {
+            match self.socket.try_write(rest)? {
+                0 => break,
+                count => taken += count,
+            }
         }
-        Ok(())
+        Ok(Written {
+            taken,
+            moved: taken > 0,
+        })
+    }
+
+    /// The TLS of the connection, for whoever reads it.
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_deref()
+    }
+
+    /// Whether the protocol has bytes of its own, or ours encrypted, that the socket has not taken.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_unwritten())
     }
 
     /// Half of what is queued, for a crash in the middle of a frame.
@@ -132,6 +161,9 @@ impl Conn {
     /// Shuts the socket down; the reading task sees the end.
     pub(crate) fn close(&self) {
         if !self.closed.replace(true) {
+            if let Some(tls) = &self.tls {
+                tls.say_goodbye(&self.socket);
+            }
             self.socket.shut_down();
             self.out.borrow_mut().clear();
         }
@@ -174,6 +206,6 @@ mod tests {
         let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (theirs, _) = listener.accept().unwrap();
         let writer = SocketWriter::of(&ours, Duration::from_secs(10)).unwrap();
-        (Conn::new(writer, out_len_max), ours, theirs)
+        (Conn::new(writer, None, out_len_max), ours, theirs)
     }
 }

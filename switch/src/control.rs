@@ -39,6 +39,7 @@ mod sources;
 mod status;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 
 use crate::config::Config;
 use crate::exit::ExitCode;
@@ -54,6 +55,7 @@ use shared::Shared;
 use signals::Signals;
 use sources::{ApplierSource, CheckpointSource, NodeSource};
 use status::Observer;
+use tls::{TlsKeeper, TlsSource};
 
 /// Why the control plane does not start.
 #[derive(Debug, Error)]
@@ -97,6 +99,7 @@ pub fn start(
     config: &Arc<Config>,
     shared: &Arc<Shared>,
     manifest: &Manifest,
+    tls: Arc<TlsKeeper>,
 ) -> Result<Control, ControlError> {
     let bind = |source| ControlError::Bind {
         address: config.admin.address,
@@ -127,6 +130,7 @@ pub fn start(
         Arc::clone(config),
         Arc::clone(shared),
         journals(config, manifest),
+        tls,
     );
     #[cfg(feature = "kafka")]
     let events = events::Events::start(
@@ -222,10 +226,16 @@ struct Plane {
     events: events::EventsStatus,
     retiring: Retiring,
     segments: Segments,
+    tls: Arc<TlsKeeper>,
 }
 
 impl Plane {
-    fn new(config: Arc<Config>, shared: Arc<Shared>, journals: Journals) -> Self {
+    fn new(
+        config: Arc<Config>,
+        shared: Arc<Shared>,
+        journals: Journals,
+        tls: Arc<TlsKeeper>,
+    ) -> Self {
         let status = Arc::new(OnceLock::new());
         #[cfg(feature = "kafka")]
         let events = events::EventsStatus::default();
@@ -264,8 +274,8 @@ impl Plane {
             journals,
             status: Arc::clone(&status),
         };
-        #[cfg_attr(not(feature = "kafka"), expect(unused_mut, reason = "one source less"))]
         let mut exposition = exposition(&config, &shared, &status, kept);
+        exposition.add_source(TlsSource(Arc::clone(&tls)));
         #[cfg(feature = "kafka")]
         exposition.add_source(events::EventsSource {
             status: Arc::clone(&events),
@@ -286,6 +296,7 @@ impl Plane {
             events,
             retiring,
             segments,
+            tls,
         }
     }
 
@@ -299,7 +310,7 @@ impl Plane {
         let retiring = tokio::spawn(self.retiring.run());
         let letting_go = tokio::spawn(self.segments.run());
         let shared = Arc::clone(&self.shared);
-        let obeying = tokio::spawn(async move { signals.obey(shared.node()).await });
+        let obeying = tokio::spawn(async move { signals.obey(shared.node(), &self.tls).await });
         let watching = tokio::spawn(watch_shards(
             self.shared,
             Arc::clone(&self.observer),

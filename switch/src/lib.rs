@@ -33,4 +33,5 @@ pub mod metrics;
 mod reading;
 mod shard;
 mod sys;
+pub mod tls;
 mod voice;

@@ -27,8 +27,8 @@ pub use labels::{
     AcceptError, AdministrativeResult, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason,
     EjectionLabel, ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp, LinkState,
     LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, ReconciliationResult,
-    RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side, Stage, TransactionType,
-    UnmatchedReason, UnwritableReason,
+    RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side, Stage, TlsReload, TlsResult,
+    TransactionType, UnmatchedReason, UnwritableReason,
 };
 pub use observe::ShardGauges;
 pub(crate) use sampler::Sampler;
@@ -60,6 +60,8 @@ pub enum Counter {
     Declines(Origin, DeclineReason),
     /// A connection could not be accepted.
     AcceptErrors(AcceptError),
+    /// A TLS handshake ended.
+    TlsHandshakes(Side, TlsResult),
     /// A frame was no message, or its meaning was not clear.
     ParseErrors(Side, ParseReason),
     /// The MAC of a message was missing or wrong.
@@ -166,6 +168,8 @@ pub enum Histogram {
     Own,
     /// One step.
     Stage(Stage),
+    /// One TLS handshake.
+    TlsHandshake(Side),
     /// One call of an issuer.
     Issuer(IssuerId),
     /// One assessment.
@@ -274,6 +278,7 @@ impl Counter {
             ),
             Self::Declines(origin, reason) => (F::Declines, declined(origin, reason)),
             Self::AcceptErrors(reason) => (F::AcceptErrors, reason.index()),
+            Self::TlsHandshakes(side, result) => (F::TlsHandshakes, handshake(side, result)),
             Self::ParseErrors(side, reason) => (
                 F::ParseErrors,
                 pair(side.index(), reason.index(), ParseReason::VALUES),
@@ -368,6 +373,7 @@ impl Histogram {
             Self::Transaction(outcome) => (F::TransactionDuration, outcome.index()),
             Self::Own => (F::OwnDuration, 0),
             Self::Stage(stage) => (F::StageDuration, stage.index()),
+            Self::TlsHandshake(side) => (F::TlsHandshakeDuration, side.index()),
             Self::Issuer(issuer) => (F::IssuerDuration, of_issuer(issuer)),
             Self::Risk => (F::RiskDuration, 0),
             Self::JournalSync => (F::JournalSyncDuration, 0),
@@ -384,6 +390,10 @@ impl Histogram {
 /// Where a decline stands in its family.
 const fn declined(origin: Origin, reason: DeclineReason) -> usize {
     pair(origin.index(), reason.index(), DeclineReason::VALUES)
+}
+
+const fn handshake(side: Side, result: TlsResult) -> usize {
+    pair(side.index(), result.index(), TlsResult::VALUES)
 }
 
 const fn owed(first: usize, result: OwedResultLabel) -> usize {

@@ -77,6 +77,7 @@ use crate::inbox::Inbox;
 use crate::issuer::{Link, Received};
 use crate::mesh::{Mesh, Message};
 use crate::metrics::Metrics;
+use crate::tls::{Handshakes, TlsInForce};
 use administering::Administering;
 use asking::Told;
 use awaiting::Awaiting;
@@ -185,6 +186,8 @@ pub(crate) struct Shard {
     pub(crate) shards: u16,
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
+    pub(crate) tls: Rc<TlsInForce>,
+    pub(crate) handshakes: Rc<Handshakes>,
     pub(crate) keyring: Keyring,
     pub(crate) engine: Engine,
     pub(crate) router: Router,

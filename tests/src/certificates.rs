@@ -25,6 +25,11 @@ pub struct Pair {
 /// Nothing but what the command line says.
 const EMPTY: &str = "[req]\ndistinguished_name=dn\n[dn]\n";
 
+const CA: &str = "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nserial=serial\n\
+    crlnumber=crlnumber\nnew_certs_dir=.\ncertificate=root.pem\nprivate_key=root.key\n\
+    default_md=sha256\ndefault_days=2\ndefault_crl_days=2\npolicy=p\nunique_subject=no\n\
+    [p]\ncommonName=supplied\n";
+
 impl Authority {
     /// With a key of its own.
     ///
@@ -34,7 +39,10 @@ impl Authority {
         let folder = tempfile::Builder::new().prefix("njia-ca-").tempdir()?;
         fs::write(folder.path().join("empty.cnf"), EMPTY)?;
         let authority = Self { folder };
-        let extensions = ["basicConstraints=critical,CA:TRUE", "keyUsage=keyCertSign"];
+        let extensions = [
+            "basicConstraints=critical,CA:TRUE",
+            "keyUsage=keyCertSign,cRLSign",
+        ];
         authority.make("root", "njia test root", &extensions, false)?;
         Ok(authority)
     }
@@ -57,6 +65,92 @@ impl Authority {
             &["basicConstraints=CA:FALSE", &names],
             true,
         )
+    }
+
+    /// A certificate of `subject`, good for `names`, whose time is over.
+    ///
+    /// # Errors
+    /// `openssl` refuses.
+    pub fn issue_expired(&self, subject: &str, names: &str) -> Result<Pair> {
+        let pair = self.issue(subject, names)?;
+        let request = self.folder.path().join(format!("{subject}.csr"));
+        let old = self.folder.path().join(format!("{subject}.old.pem"));
+        let config = format!("[req]\ndistinguished_name=dn\n[dn]\n[x]\nsubjectAltName={names}\n");
+        fs::write(self.folder.path().join("names.cnf"), config)?;
+        self.run(
+            &[
+                "req",
+                "-new",
+                "-config",
+                "empty.cnf",
+                "-subj",
+                &format!("/CN={subject}"),
+            ],
+            &[("-key", &pair.key), ("-out", &request)],
+        )?;
+        let dates = [
+            "-startdate",
+            "20200101000000Z",
+            "-enddate",
+            "20210101000000Z",
+        ];
+        let ca = [
+            "ca",
+            "-batch",
+            "-notext",
+            "-config",
+            "ca.cnf",
+            "-extfile",
+            "names.cnf",
+        ];
+        let ca = [&ca[..], &["-extensions", "x"], &dates].concat();
+        self.prepare_ca()?;
+        self.run(&ca, &[("-in", &request), ("-out", &old)])?;
+        fs::rename(&old, &pair.certificate)?;
+        Ok(pair)
+    }
+
+    /// A list of those certificates that are withdrawn: these.
+    ///
+    /// # Errors
+    /// `openssl` refuses.
+    pub fn withdraw(&self, pairs: &[&Pair]) -> Result<PathBuf> {
+        self.prepare_ca()?;
+        for pair in pairs {
+            let revoke = ["ca", "-batch", "-config", "ca.cnf"];
+            self.run(&revoke, &[("-revoke", &pair.certificate)])?;
+        }
+        let list = self.folder.path().join("list-of-withdrawn.pem");
+        self.run(&["ca", "-config", "ca.cnf", "-gencrl"], &[("-out", &list)])?;
+        Ok(list)
+    }
+
+    /// What `openssl ca` remembers.
+    fn prepare_ca(&self) -> Result<()> {
+        let at = |name: &str| self.folder.path().join(name);
+        if at("ca.cnf").exists() {
+            return Ok(());
+        }
+        fs::write(at("index.txt"), "")?;
+        fs::write(at("serial"), "1000\n")?;
+        fs::write(at("crlnumber"), "01\n")?;
+        fs::write(at("ca.cnf"), CA)?;
+        Ok(())
+    }
+
+    fn run(&self, arguments: &[&str], files: &[(&str, &PathBuf)]) -> Result<()> {
+        let mut command = Command::new("openssl");
+        command.current_dir(self.folder.path()).args(arguments);
+        for (name, file) in files {
+            command.arg(name).arg(file);
+        }
+        let output = command
+            .output()
+            .context("openssl: apt-get install openssl")?;
+        if !output.status.success() {
+            bail!("openssl: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
     }
 
     fn make(&self, file: &str, subject: &str, extensions: &[&str], signed: bool) -> Result<Pair> {

@@ -18,13 +18,14 @@ pub mod session;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use loadgen::clock::Clock;
 use loadgen::issuer::{Behaviour, IssuerConfig, IssuerHost};
 use loadgen::message::Wire;
+use rustls::ServerConfig;
 
 pub use load::{Load, LoadReport, Running, concatenated};
 pub use node::{Build, Node, OPERATORS, Process, variable_or};
@@ -52,11 +53,28 @@ impl Issuers {
         Self::start_on(folder, latency, [Wire::PLAIN; 2])
     }
 
-    /// The same, where each speaks in its own way.
+    /// The same over TLS.
+    ///
+    /// # Errors
+    /// No address could be bound.
+    pub fn start_secure(folder: &Path, latency: Duration, tls: &Arc<ServerConfig>) -> Result<Self> {
+        Self::start_with(folder, latency, [Wire::PLAIN; 2], Some(tls))
+    }
+
+    /// In clear, where each speaks in its own way.
     ///
     /// # Errors
     /// No address could be bound.
     pub fn start_on(folder: &Path, latency: Duration, wires: [Wire; 2]) -> Result<Self> {
+        Self::start_with(folder, latency, wires, None)
+    }
+
+    fn start_with(
+        folder: &Path,
+        latency: Duration,
+        wires: [Wire; 2],
+        tls: Option<&Arc<ServerConfig>>,
+    ) -> Result<Self> {
         let ledgers: Vec<PathBuf> = ["bank", "momo"]
             .iter()
             .map(|name| folder.join(format!("{name}.ledger")))
@@ -73,6 +91,7 @@ impl Issuers {
             faults: Vec::new(),
             ledger: Some(ledger.clone()),
             sign_on: true,
+            tls: tls.cloned(),
             seed,
         };
         let configs = (1..).zip(&ledgers).zip(wires).map(config).collect();

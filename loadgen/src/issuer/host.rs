@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use hashbrown::HashMap;
 use iso8583::frame::FrameStep;
 use parking_lot::Mutex;
-use tokio::io::AsyncReadExt;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -20,6 +20,7 @@ use super::control::{Control, Fault, FaultKind};
 use super::ledger::Ledger;
 use super::station::{IssuerStats, Parts, Station};
 use crate::clock::Clock;
+use crate::ends::{self, Reading, Writing};
 use crate::message::{FRAME_LEN_MAX, Wire};
 
 /// One issuer to be simulated.
@@ -39,6 +40,8 @@ pub struct IssuerConfig {
     pub ledger: Option<PathBuf>,
     /// Ignores requests on connections that have not signed on.
     pub sign_on: bool,
+    /// How its connections begin; `None` in clear.
+    pub tls: Option<Arc<ServerConfig>>,
     /// Of its dice.
     pub seed: u64,
 }
@@ -74,7 +77,7 @@ struct Room {
 /// One connection.
 #[derive(Debug)]
 struct Line {
-    socket: OwnedWriteHalf,
+    socket: Writing,
     out: Vec<u8>,
     written: usize,
 }
@@ -92,7 +95,7 @@ impl IssuerHost {
                 .with_context(|| format!("{} cannot be bound", config.listen))?;
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
-            let name = config.name.clone();
+            let (name, tls) = (config.name.clone(), config.tls.clone());
             let (control, room) = furnish(config, clock)?;
             issuers.push(IssuerHandle {
                 name,
@@ -100,7 +103,7 @@ impl IssuerHost {
                 control,
                 room: Arc::clone(&room),
             });
-            rooms.push((listener, room));
+            rooms.push((listener, room, tls));
         }
         let (stop, stopped) = watch::channel(false);
         let thread = std::thread::Builder::new()
@@ -201,18 +204,17 @@ fn furnish(config: IssuerConfig, clock: Clock) -> Result<(Arc<Control>, Arc<Mute
     Ok((control, Arc::new(Mutex::new(room))))
 }
 
-fn live(
-    rooms: Vec<(TcpListener, Arc<Mutex<Room>>)>,
-    mut stopped: watch::Receiver<bool>,
-    clock: Clock,
-) -> Result<()> {
+/// Where an issuer's connections come in, and how they begin.
+type Door = (TcpListener, Arc<Mutex<Room>>, Option<Arc<ServerConfig>>);
+
+fn live(rooms: Vec<Door>, mut stopped: watch::Receiver<bool>, clock: Clock) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async move {
-        for (listener, room) in rooms {
+        for (listener, room, tls) in rooms {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            tokio::spawn(accept(listener, Arc::clone(&room), clock));
+            tokio::spawn(accept(listener, Arc::clone(&room), tls, clock));
             tokio::spawn(tick(room, clock));
         }
         // Ends when told to, and also when nobody is left who could tell.
@@ -222,7 +224,12 @@ fn live(
     })
 }
 
-async fn accept(listener: tokio::net::TcpListener, room: Arc<Mutex<Room>>, clock: Clock) {
+async fn accept(
+    listener: tokio::net::TcpListener,
+    room: Arc<Mutex<Room>>,
+    tls: Option<Arc<ServerConfig>>,
+    clock: Clock,
+) {
     loop {
         let Ok((socket, _)) = listener.accept().await else {
             // Out of descriptors: the next try waits for the next tick.
@@ -230,11 +237,30 @@ async fn accept(listener: tokio::net::TcpListener, room: Arc<Mutex<Room>>, clock
             continue;
         };
         let now = clock.now().as_nanos();
-        let mut shared = room.lock();
+        let shared = room.lock();
         if shared.station.is(FaultKind::Disconnect, now) || socket.set_nodelay(true).is_err() {
             continue;
         }
-        let (read, write) = socket.into_split();
+        drop(shared);
+        tokio::spawn(greet(socket, Arc::clone(&room), tls.clone(), clock));
+    }
+}
+
+/// Behind its handshake, where it has one, a connection is a line.
+async fn greet(
+    socket: TcpStream,
+    room: Arc<Mutex<Room>>,
+    tls: Option<Arc<ServerConfig>>,
+    clock: Clock,
+) {
+    let begun = tls.as_ref().map(ends::accepted).transpose();
+    let Ok(begun) = begun else { return };
+    let handshake = tokio::time::timeout(HANDSHAKE_MAX, ends::open(socket, begun));
+    let Ok(Ok((read, write))) = handshake.await else {
+        return;
+    };
+    let number = {
+        let mut shared = room.lock();
         let number = shared.next_line;
         shared.next_line = number.wrapping_add(1);
         shared.station.connected();
@@ -244,13 +270,13 @@ async fn accept(listener: tokio::net::TcpListener, room: Arc<Mutex<Room>>, clock
             written: 0,
         };
         shared.lines.insert(number, line);
-        drop(shared);
-        tokio::spawn(listen(read, number, Arc::clone(&room), clock));
-    }
+        number
+    };
+    listen(read, number, room, clock).await;
 }
 
 /// Reads one connection until it ends.
-async fn listen(mut socket: OwnedReadHalf, number: u32, room: Arc<Mutex<Room>>, clock: Clock) {
+async fn listen(mut socket: Reading, number: u32, room: Arc<Mutex<Room>>, clock: Clock) {
     let mut buffer = vec![0; READ_LEN];
     let mut filled = 0;
     while let Some(space) = buffer.get_mut(filled..) {
@@ -349,11 +375,18 @@ impl Line {
         }
         self.out.clear();
         self.written = 0;
+        if self.socket.has_unwritten() {
+            return match self.socket.try_write(&[]) {
+                Ok(_) => true,
+                Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
+            };
+        }
         true
     }
 }
 
 const TICK: Duration = Duration::from_millis(1);
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 const LEDGER_TICKS: u32 = 100;
 const READ_LEN: usize = 64 * 1024;
 /// A peer that does not read its answers loses its connection at this many bytes.

@@ -37,6 +37,7 @@ fn host(behaviour: Behaviour) -> IssuerHost {
         faults: Vec::new(),
         ledger: None,
         sign_on: false,
+        tls: None,
         seed: 1,
     };
     IssuerHost::start(vec![config], Clock::start()).unwrap()

@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
 
-use super::session::{SessionContext, serve};
+use super::session::{Caller, SessionContext, serve};
 use crate::conn::Conn;
+use crate::metrics::CloseReason;
 use crate::sys::{self, SocketWriter};
+use crate::tls::{Incoming, ListenerSide, Tls};
 
 /// What a listener needs to open sessions.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ async fn accept_all(listener: TcpListener, context: Rc<SessionContext>) {
             Ok(_) if context.gate.is_closed() => return,
             Ok(stream) => {
                 if let Some(writer) = writer_of(&stream, &context).await {
-                    admit(stream, writer, &context);
+                    greet(stream, writer, &context);
                 }
             }
             Err(error) => {
@@ -68,15 +71,60 @@ async fn writer_of(stream: &TcpStream, context: &SessionContext) -> Option<Socke
     None
 }
 
-fn admit(stream: TcpStream, writer: SocketWriter, context: &Rc<SessionContext>) {
-    let conn = Conn::new(writer, context.out_len_max);
+/// In clear it is a session at once; else behind its handshake, which nobody waits for.
+fn greet(stream: TcpStream, writer: SocketWriter, context: &Rc<SessionContext>) {
+    match context.tls.listener(context.listener) {
+        None => {
+            let caller = Caller {
+                incoming: Incoming::plain(stream),
+                identity: None,
+            };
+            admit(caller, writer, None, context);
+        }
+        Some(side) => {
+            let context = Rc::clone(context);
+            glommio::spawn_local(secure(stream, writer, side, context)).detach();
+        }
+    }
+}
+
+async fn secure(
+    stream: TcpStream,
+    writer: SocketWriter,
+    side: Arc<ListenerSide>,
+    context: Rc<SessionContext>,
+) {
+    let peer = stream.peer_addr().ok().map(|address| address.ip());
+    match context.handshakes.accept(stream, peer, &side).await {
+        Ok(_) if context.gate.is_closed() => {}
+        Ok(secured) => {
+            let caller = Caller {
+                incoming: secured.incoming,
+                identity: secured.identity,
+            };
+            admit(caller, writer, Some(secured.tls), &context);
+        }
+        Err(error) => {
+            tracing::debug!(listener = context.listener.0, %error, "no session");
+            context.count_refused(CloseReason::Tls);
+        }
+    }
+}
+
+fn admit(
+    caller: Caller,
+    writer: SocketWriter,
+    tls: Option<Box<Tls>>,
+    context: &Rc<SessionContext>,
+) {
+    let conn = Conn::new(writer, tls, context.out_len_max);
     match context.sessions.open(conn, context) {
         Some((session_ref, session)) => {
             context.count_open();
             let context = Rc::clone(context);
-            glommio::spawn_local(serve(stream, session_ref, session, context)).detach();
+            glommio::spawn_local(serve(caller, session_ref, session, context)).detach();
         }
-        None => context.count_refused(),
+        None => context.count_refused(CloseReason::Limit),
     }
 }
 

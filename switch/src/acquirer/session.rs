@@ -4,13 +4,13 @@
 use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ResponseCode;
 use domain::ids::AcquirerId;
 use domain::time::Instant;
-use futures_lite::{AsyncReadExt, future};
-use glommio::net::TcpStream;
+use futures_lite::future;
 use glommio::timer::sleep;
 use iso8583::error::MacError;
 use iso8583::frame::FrameStep;
@@ -26,7 +26,7 @@ use transaction::network::SessionPolicy;
 use super::classify::{Class, classify, refuse};
 use super::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
-use crate::config::{ListenerId, Wire};
+use crate::config::{ListenerId, TlsIdentity, Wire};
 use crate::crypto::endpoint_keys;
 use crate::frame::{Casing, Claim, Frame, FramePool};
 use crate::gate::Gate;
@@ -36,6 +36,7 @@ use crate::metrics::{
 };
 use crate::reading::{More, READ_LEN, Unfinished};
 use crate::shard::Event;
+use crate::tls::{Got, Handshakes, Incoming, TlsInForce};
 use crate::voice::{KeyMessage, Said, Told, Voice};
 
 /// What all sessions of one listener on one shard share.
@@ -48,10 +49,14 @@ pub(crate) struct SessionContext {
     pub(crate) voice: Rc<Voice>,
     pub(crate) policy: SessionPolicy,
     pub(crate) mac_failure_answer: Option<ResponseCode>,
+    /// To a message of an institution that its certificate does not speak for.
+    pub(crate) not_permitted: ResponseCode,
     pub(crate) frame_deadline: Duration,
     pub(crate) request_wait_max: Duration,
     pub(crate) bad_frames_per_minute_max: u32,
     pub(crate) out_len_max: usize,
+    pub(crate) tls: Rc<TlsInForce>,
+    pub(crate) handshakes: Rc<Handshakes>,
     pub(crate) sessions: Sessions,
     pub(crate) gate: Rc<Gate>,
     pub(crate) inbox: Inbox,
@@ -69,9 +74,8 @@ impl SessionContext {
         self.metrics.session_closed(self.listener, reason);
     }
 
-    pub(crate) fn count_refused(&self) {
-        self.metrics
-            .session_refused(self.listener, CloseReason::Limit);
+    pub(crate) fn count_refused(&self, reason: CloseReason) {
+        self.metrics.session_refused(self.listener, reason);
     }
 
     /// Whether a message comes from whom it should, as far as its MAC can tell.
@@ -96,15 +100,24 @@ impl SessionContext {
     }
 }
 
+/// Where a session's bytes come from, and who sends them.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) incoming: Incoming,
+    /// As whom the certificate shows it, where the listener knows names.
+    pub(super) identity: Option<Arc<TlsIdentity>>,
+}
+
 /// Reads one session until it ends.
-pub(crate) async fn serve(
-    stream: TcpStream,
+pub(super) async fn serve(
+    caller: Caller,
     session_ref: SessionRef,
     session: Rc<Session>,
     context: Rc<SessionContext>,
 ) {
     let mut reader = Reader {
-        stream,
+        incoming: caller.incoming,
+        identity: caller.identity,
         session_ref,
         session,
         buffer: vec![0; context.wire.frame_len_max.saturating_add(READ_LEN)],
@@ -128,7 +141,8 @@ pub(crate) async fn serve(
 }
 
 struct Reader {
-    stream: TcpStream,
+    incoming: Incoming,
+    identity: Option<Arc<TlsIdentity>>,
     session_ref: SessionRef,
     session: Rc<Session>,
     context: Rc<SessionContext>,
@@ -174,16 +188,15 @@ impl Reader {
         // A read that may not take any time would not be one.
         let echo = echo.map(|left| left.max(TIMER_RESOLUTION));
         let left = left.into_iter().chain(echo).min();
-        self.stream
+        self.incoming
             .set_read_timeout(left)
             .map_err(|_| CloseReason::Error)?;
         let Some(free) = self.buffer.get_mut(self.filled..) else {
             return Err(CloseReason::Frame);
         };
-        match self.stream.read(free).await {
-            Ok(0) => Err(CloseReason::Peer),
-            Ok(count) => {
-                let more = More::after(count, free.len());
+        match self.incoming.read(self.session.conn.tls(), free).await {
+            Ok(Got::End) => Err(CloseReason::Peer),
+            Ok(Got::Bytes(count, more)) => {
                 self.filled = self.filled.saturating_add(count);
                 Ok(more)
             }
@@ -336,6 +349,10 @@ impl Reader {
         } else if let Err(error) = context.check_mac(&frame) {
             self.refuse_unauthentic(frame, error)?;
             return self.count_bad_frames(received, 1);
+        } else if !self.is_permitted(&frame) {
+            let code = Some(context.not_permitted);
+            self.refuse_unheard(frame, code, RejectReason::NotPermitted)?;
+            return self.count_bad_frames(received, 1);
         } else {
             self.session.heard(&frame, received);
         }
@@ -459,12 +476,36 @@ impl Reader {
     ) -> Result<(), CloseReason> {
         let metrics = &self.context.metrics;
         metrics.count_mac_failure(Side::Acquirer, error);
+        let answer = self.context.mac_failure_answer;
+        self.refuse_unheard(frame, answer, RejectReason::Mac)
+    }
+
+    /// Whether the institutions that a message names, DE32 and DE33, are those of its certificate.
+    fn is_permitted(&self, frame: &Frame) -> bool {
+        let Some(identity) = &self.identity else {
+            return true;
+        };
+        let mut scratch = [0; INSTITUTION_LEN_MAX];
+        [32, 33].into_iter().all(|field| {
+            let named = frame.message().decode(field, &mut scratch);
+            named.is_none_or(|named| identity.speaks_for(named))
+        })
+    }
+
+    /// What is not heard has an answer at most: nothing is remembered of it. `None` drops it.
+    fn refuse_unheard(
+        &mut self,
+        frame: Box<Frame>,
+        answer: Option<ResponseCode>,
+        reason: RejectReason,
+    ) -> Result<(), CloseReason> {
+        let metrics = &self.context.metrics;
         let is_network = frame.message().mti().class() == MessageClass::Network;
         if !is_network {
             metrics.count(Counter::Requests);
-            metrics.count(Counter::Rejected(RejectReason::Mac));
+            metrics.count(Counter::Rejected(reason));
         }
-        match self.context.mac_failure_answer {
+        match answer {
             // It needs no DE41 for its answer.
             Some(code) if is_network => {
                 let code = self.context.told(code);
@@ -579,6 +620,8 @@ impl BadFrames {
     }
 }
 
+/// Characters of DE32 and of DE33.
+const INSTITUTION_LEN_MAX: usize = 11;
 /// The finest that a read is timed.
 const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 

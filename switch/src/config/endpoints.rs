@@ -15,6 +15,7 @@ use super::profile::{KnownWindows, profile, reversal, reversal_request, windows}
 use super::reconcile;
 use super::section::{Section, nearest};
 use super::timers;
+use super::tls;
 use super::wire::{request_header, wire};
 use super::{Acquirer, Breaker, Duplicates, Issuer, Limits, Listener, ListenerId};
 use crate::limits::{LABEL_LEN_MAX, LABELS_MAX, LINKS_MAX};
@@ -78,6 +79,7 @@ pub(super) fn listeners(
                 .optional_number("answer_within_ms", 50..=600_000)
                 .map(Duration::from_millis),
             reversal_request: reversal_request(&section),
+            tls: tls::listener(&section, shared.macs.vault()),
             wire,
         };
         timers::check_listener(&section, &listener);
@@ -127,13 +129,7 @@ pub(super) fn issuers(root: &Section<'_>, shared: &Shared<'_>) -> Vec<Issuer> {
 
 fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Shared<'_>) -> Issuer {
     let wire = wire(&section, shared);
-    let institution = section.required("institution", |text| {
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        InstitutionId::new("DE33", text.as_bytes())
-            .ok()
-            .filter(|_| digits)
-            .ok_or_else(|| "takes 1 to 11 digits (DE33)".to_owned())
-    });
+    let institution = section.required("institution", institution);
     let mac = shared.macs.read(&section, wire.dialect, Asks::IfTold);
     let asks = mac.as_ref().and_then(|mac| mac.change.as_ref()?.ask);
     let issuer = Issuer {
@@ -156,6 +152,7 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
         institution: institution.unwrap_or(InstitutionId::EMPTY),
         request_header: request_header(&section, wire.header),
         mac,
+        tls: tls::issuer(&section, shared.macs.vault()),
         wire,
         connect_timeout: section.millis("connect_timeout_ms", 10..=60_000, 2_000),
         reconnect_max: section.millis("reconnect_max_ms", 10..=600_000, 5_000),
@@ -168,6 +165,15 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
     check_stans(&section, &issuer);
     section.finish();
     issuer
+}
+
+/// DE32 or DE33.
+pub(super) fn institution(text: &str) -> Result<InstitutionId, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    InstitutionId::new("DE33", text.as_bytes())
+        .ok()
+        .filter(|_| digits)
+        .ok_or_else(|| "takes 1 to 11 digits (DE33)".to_owned())
 }
 
 /// semantics: an in-flight cap above half the slice is refused, since numbers in the late table are

@@ -267,6 +267,12 @@ fn limits(section: Section<'_>) -> Limits {
         out_queue_bytes_max: section.number("out_queue_bytes_max", 16_384..=16_777_216, 262_144),
         frame_len_max: section.number("frame_len_max", FRAME_LEN_MIN..=65_535, 8_192),
         frame_deadline: section.millis("frame_deadline_ms", 100..=60_000, 5_000),
+        tls_handshakes_max: section.number("tls_handshakes_max", 1..=10_000, 256),
+        tls_handshakes_per_network_max: section.number(
+            "tls_handshakes_per_network_max",
+            1..=10_000,
+            128,
+        ),
         bad_frames_per_minute_max: section.number("bad_frames_per_minute_max", 1..=10_000, 20),
     };
     if limits.inflight_max > limits.transactions_max {

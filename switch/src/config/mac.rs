@@ -41,6 +41,11 @@ impl Known {
 }
 
 impl<'a> Macs<'a> {
+    /// Reads secrets by their references.
+    pub(super) const fn vault(&self) -> &'a Vault<'a> {
+        self.vault
+    }
+
     /// `places` are those of the token key, the key of account numbers and the hash key.
     pub(super) fn new(vault: &'a Vault<'a>, keys: &Keys, places: [String; 3]) -> Self {
         let of_keys = [&keys.token_key, &keys.pan_key, &keys.hash_key];

@@ -168,6 +168,7 @@ impl Issuer {
             saf_before_live: false,
             demands_authorisation: false,
             mac: None,
+            tls: None,
         }
     }
 

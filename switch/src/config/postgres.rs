@@ -1,6 +1,6 @@
 //! `[postgres]`: where the journal is copied to, and how that is reached.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use persistence::applier::{Strategy, holds_password};
@@ -8,6 +8,7 @@ use persistence::applier::{Strategy, holds_password};
 use super::report::Origin;
 use super::secret::{SecretPlace, Vault, is_reference};
 use super::section::Section;
+use super::tls::public;
 
 /// The database that the journal is copied to.
 #[derive(Debug)]
@@ -123,14 +124,7 @@ type Certificates = (PathBuf, Option<(PathBuf, PathBuf)>);
 
 /// The keys `trust`, `certificate` and `key` of a section that has no others.
 pub(super) fn certificates(section: Section<'_>, vault: &Vault<'_>) -> Option<Certificates> {
-    let public = |text: &str| {
-        let place = vault.place(text).ok();
-        let path = place
-            .as_ref()
-            .and_then(SecretPlace::path)
-            .map(Path::to_owned);
-        path.ok_or_else(|| "takes file:PATH or credential:NAME".to_owned())
-    };
+    let public = |text: &str| public(vault, text);
     let secret = |text: &str| {
         let path = public(text)?;
         vault.text(text).map(|_| path)

@@ -22,6 +22,7 @@ use crate::config::ListenerId;
 use crate::desk::Desk;
 use crate::exit::ExitCode;
 use crate::metrics::Metrics;
+use crate::tls::{TlsNews, TlsSet};
 
 /// All shards' sides, and what concerns them alike.
 #[derive(Debug)]
@@ -74,6 +75,8 @@ pub struct ShardShared {
     pub(crate) marks: Marks,
     /// What operators ask of it.
     pub(crate) desk: Desk,
+    /// TLS that it takes up.
+    pub(crate) tls: TlsNews,
 }
 
 /// Something that people may want to read in the log.
@@ -173,12 +176,20 @@ impl Shared {
                 behind: AtomicBool::new(false),
                 marks: Marks::default(),
                 desk: Desk::new(),
+                tls: TlsNews::new(),
             })
         };
         Arc::new(Self {
             shards: (0..shards).map(shard).collect(),
             node,
         })
+    }
+
+    /// From here on every shard's connections begin with this TLS; those that stand keep theirs.
+    pub fn put_tls(&self, set: &Arc<TlsSet>) {
+        for shard in &self.shards {
+            shard.tls.put(Arc::clone(set));
+        }
     }
 
     /// What concerns all shards alike.

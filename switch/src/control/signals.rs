@@ -5,6 +5,7 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::shared::NodeFlags;
+use super::tls::TlsKeeper;
 
 /// The signals that are listened to.
 #[derive(Debug)]
@@ -24,8 +25,9 @@ impl Signals {
         })
     }
 
-    /// SIGTERM drains; a second one, or SIGINT, ends at once. Never returns.
-    pub(super) async fn obey(mut self, node: &NodeFlags) {
+    /// SIGTERM drains; a second one, or SIGINT, ends at once; SIGHUP reads the files of TLS again.
+    /// Never returns.
+    pub(super) async fn obey(mut self, node: &NodeFlags, tls: &TlsKeeper) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => terminate(node),
@@ -33,9 +35,7 @@ impl Signals {
                     tracing::warn!("interrupted: ending without waiting for what is in flight");
                     node.stop_now();
                 }
-                _ = self.hang_up.recv() => {
-                    tracing::warn!("the configuration is read at start only: restart to change it");
-                }
+                _ = self.hang_up.recv() => tls.reload(),
             }
         }
     }

@@ -6,9 +6,8 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
-use domain::ids::LinkId;
+use domain::ids::{IssuerId, LinkId};
 use domain::time::Instant;
-use futures_lite::AsyncReadExt as _;
 use glommio::net::TcpStream;
 use glommio::sync::Semaphore;
 use glommio::timer::sleep;
@@ -30,13 +29,17 @@ use crate::metrics::{Metrics, Side};
 use crate::reading::{READ_LEN, Unfinished};
 use crate::shard::Event;
 use crate::sys::SocketWriter;
+use crate::tls::{Got, Handshakes, Incoming, Tls, TlsInForce};
 
 /// What a connection needs.
 #[derive(Debug)]
 pub(crate) struct ConnectionSetup {
     pub(crate) link: LinkId,
+    pub(crate) issuer_id: IssuerId,
     /// The issuer's name, for people.
     pub(crate) issuer: String,
+    pub(crate) tls: Rc<TlsInForce>,
+    pub(crate) handshakes: Rc<Handshakes>,
     /// Tried in turn, beginning with a different one per link.
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) connect_timeout: Duration,
@@ -70,9 +73,9 @@ pub(crate) async fn keep_connected(setup: ConnectionSetup) {
     while !setup.gate.is_closed() {
         let attempt = setup.budget.attempt(connect(&setup, turn)).await;
         match attempt {
-            Ok(stream) => {
+            Ok(connected) => {
                 is_told = false;
-                read_until_lost(&setup, stream).await;
+                read_until_lost(&setup, connected).await;
             }
             Err(reason) => tell_failure(&setup, &reason, std::mem::replace(&mut is_told, true)),
         }
@@ -81,12 +84,35 @@ pub(crate) async fn keep_connected(setup: ConnectionSetup) {
     }
 }
 
-async fn connect(setup: &ConnectionSetup, turn: usize) -> Result<TcpStream, String> {
+/// A connection that stands, in clear or behind its handshake.
+struct Connected {
+    writer: SocketWriter,
+    incoming: Incoming,
+    tls: Option<Box<Tls>>,
+}
+
+async fn connect(setup: &ConnectionSetup, turn: usize) -> Result<Connected, String> {
     let position = turn.checked_rem(setup.addresses.len());
     let address = position.and_then(|position| setup.addresses.get(position));
     let address = address.ok_or("it has no address")?;
     let connected = TcpStream::connect_timeout(*address, setup.connect_timeout).await;
-    connected.map_err(|error| format!("{address}: {error}"))
+    let stream = connected.map_err(|error| format!("{address}: {error}"))?;
+    let writer = SocketWriter::of(&stream, USER_TIMEOUT);
+    let writer = writer.map_err(|error| format!("{address}: {error}"))?;
+    let Some(side) = setup.tls.issuer(setup.issuer_id) else {
+        return Ok(Connected {
+            writer,
+            incoming: Incoming::plain(stream),
+            tls: None,
+        });
+    };
+    let secured = setup.handshakes.connect(stream, *address, &side).await;
+    let secured = secured.map_err(|error| format!("{address}: {error}"))?;
+    Ok(Connected {
+        writer,
+        incoming: secured.incoming,
+        tls: Some(secured.tls),
+    })
 }
 
 /// Loud once until the next connection: attempts go on for as long as the issuer is away.
@@ -99,11 +125,13 @@ fn tell_failure(setup: &ConnectionSetup, reason: &str, is_told: bool) {
     }
 }
 
-async fn read_until_lost(setup: &ConnectionSetup, mut stream: TcpStream) {
-    let Ok(writer) = SocketWriter::of(&stream, USER_TIMEOUT) else {
-        return;
-    };
-    let conn = Rc::new(Conn::new(writer, setup.out_len_max));
+async fn read_until_lost(setup: &ConnectionSetup, connected: Connected) {
+    let Connected {
+        writer,
+        mut incoming,
+        tls,
+    } = connected;
+    let conn = Rc::new(Conn::new(writer, tls, setup.out_len_max));
     setup.inbox.push(Event::LinkConnected {
         link: setup.link,
         conn: Rc::clone(&conn),
@@ -120,19 +148,23 @@ async fn read_until_lost(setup: &ConnectionSetup, mut stream: TcpStream) {
         let Ok(left) = unfinished.time_left(setup.clock.now()) else {
             break "deadline";
         };
-        if stream.set_read_timeout(left).is_err() {
+        if incoming.set_read_timeout(left).is_err() {
             break "socket";
         }
         let Some(free) = buffer.get_mut(filled..) else {
             break "frame";
         };
-        match stream.read(free).await {
-            Ok(0) => break "peer",
-            Ok(count) => filled = filled.saturating_add(count),
+        match incoming.read(conn.tls(), free).await {
+            Ok(Got::End) => break "peer",
+            Ok(Got::Bytes(count, _)) => filled = filled.saturating_add(count),
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut => break "deadline",
             Err(_) => break "error",
         }
         let received = setup.clock.now();
+        // The protocol answers for itself, as to a change of its keys.
+        if conn.has_unwritten() && conn.flush(received).is_err() {
+            break "error";
+        }
         match frames.take(&buffer, filled, received) {
             Some(rest) => {
                 unfinished.note(rest.start, rest.len(), received);

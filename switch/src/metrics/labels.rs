@@ -55,6 +55,8 @@ label! {
         Unsupported = "unsupported",
         /// Its MAC is missing or wrong.
         Mac = "mac",
+        /// It names an institution that its certificate may not speak for.
+        NotPermitted = "not_permitted",
         /// Its session has not signed on, which it must.
         NotSignedOn = "not_signed_on",
         /// Its session has its share in flight.
@@ -218,10 +220,36 @@ label! {
         SlowReader = "slow_reader",
         /// Too many sessions.
         Limit = "limit",
+        /// Its TLS handshake failed, or nobody is known by its certificate.
+        Tls = "tls",
         /// The process is stopping.
         Drain = "drain",
         /// The connection broke.
         Error = "error",
+    }
+}
+label! {
+    /// How a TLS handshake ended.
+    TlsResult {
+        /// Done.
+        Ok = "ok",
+        /// Not within five seconds.
+        Timeout = "timeout",
+        /// For the certificate of one side.
+        Refused = "refused",
+        /// Too many ran.
+        Limit = "limit",
+        /// Anything else.
+        Error = "error",
+    }
+}
+label! {
+    /// What became of files of TLS that were read again.
+    TlsReload {
+        /// In force.
+        Ok = "ok",
+        /// Refused: the ones before are.
+        Refused = "refused",
     }
 }
 label! {

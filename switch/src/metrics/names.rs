@@ -6,7 +6,7 @@ use super::labels::{
     DeclineReason, EjectionLabel, ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp,
     LinkState, LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason,
     ReconciliationResult, RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side, Stage,
-    TransactionType, UnmatchedReason, UnwritableReason,
+    TlsReload, TlsResult, TransactionType, UnmatchedReason, UnwritableReason,
 };
 use crate::limits::LABELS_MAX;
 
@@ -312,6 +312,17 @@ families! {
         "Acquirer sessions ended, or refused for the limit.";
     AcceptErrors: COUNTER, None, "njia_accept_errors_total", [words("reason", AcceptError::VALUES)],
         "Connections that could not be accepted.";
+    TlsHandshakes: COUNTER, None, "njia_tls_handshakes_total",
+        [words("side", Side::VALUES), words("result", TlsResult::VALUES)],
+        "TLS handshakes with acquirers and with issuers, by how they ended.";
+    TlsHandshakeDuration: LATENCIES, Seconds, "njia_tls_handshake_duration_seconds",
+        [words("side", Side::VALUES)],
+        "From the connection to the end of a TLS handshake that succeeded.";
+    TlsCertificateExpiry: GAUGE, Seconds, "njia_tls_certificate_expiry_timestamp_seconds",
+        [free("name")],
+        "When the first certificate of an endpoint's chain, or of those it trusts, expires.";
+    TlsReloads: COUNTER, None, "njia_tls_reloads_total", [words("result", TlsReload::VALUES)],
+        "Times that the files of TLS were read again.";
     ParseErrors: COUNTER, None, "njia_parse_errors_total",
         [words("side", Side::VALUES), words("reason", ParseReason::VALUES)],
         "Frames that were no message of their dialect, or did not say what their type must say.";

@@ -5,9 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::ResponseCode;
 use domain::ids::{LinkId, Lsn, ShardId, Stan};
 use domain::record::{Carriage, Record};
 use domain::request::IssuerLeg;
+use domain::result_code::CodeEdition;
 use domain::time::{Instant, WallTime};
 use persistence::crash::{self, Step};
 use persistence::error::JournalError;
@@ -41,6 +43,7 @@ use crate::issuer::{ConnectBudget, ConnectionSetup, keep_connected};
 use crate::limits::{CONNECTS_MAX, FRAMES_POOLED_MAX, LINKS_MAX};
 use crate::mesh::{Mesh, MeshEnds};
 use crate::metrics::Metrics;
+use crate::tls::{Handshakes, TlsInForce};
 use crate::voice::Voice;
 
 /// What a shard is made from; built outside of its executor and sent into it.
@@ -115,6 +118,8 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     let links = link_table(&config, id, shards, seed_of_stans, &wires, &echo, &keys);
     let mesh = Mesh::connect(mesh, &inbox).await;
     let mut shard = Shard {
+        tls: Rc::new(TlsInForce::new(Arc::clone(&seed.shared))),
+        handshakes: Handshakes::new(&config.limits, clock, seed.metrics.clone()),
         id,
         shards,
         clock,
@@ -233,7 +238,10 @@ impl Shard {
                 };
                 let setup = ConnectionSetup {
                     link,
+                    issuer_id: issuer.id,
                     issuer: issuer.name.clone(),
+                    tls: Rc::clone(&self.tls),
+                    handshakes: Rc::clone(&self.handshakes),
                     addresses: issuer.addresses.clone(),
                     connect_timeout: issuer.connect_timeout,
                     backoff_max: issuer.reconnect_max,
@@ -315,10 +323,13 @@ impl Shard {
             }),
             policy: listener.session,
             mac_failure_answer: listener.mac_failure_answer,
+            not_permitted: not_permitted(listener.wire.dialect),
             frame_deadline: limits.frame_deadline,
             request_wait_max: limits.request_wait_max,
             bad_frames_per_minute_max: limits.bad_frames_per_minute_max,
             out_len_max: limits.out_queue_bytes_max,
+            tls: Rc::clone(&self.tls),
+            handshakes: Rc::clone(&self.handshakes),
             sessions: self.sessions.clone(),
             gate: Rc::clone(&self.gate),
             inbox: self.inbox.clone(),
@@ -335,6 +346,15 @@ impl Shard {
     pub(crate) async fn close(&self) -> Result<(), JournalError> {
         self.journal.close().await
     }
+}
+
+/// 63, of 1993: 122.
+fn not_permitted(dialect: &iso8583::Dialect) -> ResponseCode {
+    let code = match dialect.version().code_edition() {
+        CodeEdition::An2 => None,
+        CodeEdition::N3 | CodeEdition::N4 => ResponseCode::read(b"122").ok(),
+    };
+    code.unwrap_or(ResponseCode::SECURITY_VIOLATION)
 }
 
 /// Puts the journal's progress into the inbox. Its end without a close is the end of the process.

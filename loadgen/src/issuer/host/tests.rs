@@ -20,6 +20,7 @@ fn config(name: &str, ledger: Option<PathBuf>) -> IssuerConfig {
         faults: Vec::new(),
         ledger,
         sign_on: false,
+        tls: None,
         seed: 42,
     }
 }

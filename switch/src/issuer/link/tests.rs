@@ -70,7 +70,7 @@ impl Scene {
             echo: EchoReader::new(),
         };
         change(&mut setup);
-        let conn = Rc::new(Conn::new(writer, 4_096));
+        let conn = Rc::new(Conn::new(writer, None, 4_096));
         let mut link = Link::new(setup);
         link.connected(Rc::clone(&conn), THEN, WALL);
         Self {

@@ -1,0 +1,210 @@
+//! Load over TLS on both sides, with the audit of loads in clear; and files that change under it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loadgen::ends::TlsArgs;
+use loadgen::verify::{Inputs, audit};
+use njia_tests::certificates::{Authority, replace};
+use njia_tests::e2e::session::purchase;
+use njia_tests::e2e::{Build, Issuers, Load, alone, eventually, folder};
+
+use crate::rig::{Acquirer, BOTH, Caller, HERE, PATIENCE, Secured, configuration, copied};
+
+/// A switch whose links are TLS with certificates on both sides.
+fn both_sides(name: &str) -> Secured {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), name);
+    let authority = Authority::new().unwrap();
+    let issuer = authority.issue("issuer", HERE).unwrap();
+    let files = TlsArgs {
+        tls_ca: Some(authority.root()),
+        tls_cert: Some(issuer.certificate),
+        tls_key: Some(issuer.key),
+    };
+    let tls: Arc<_> = files.server().unwrap().unwrap();
+    let issuers = Issuers::start_secure(&folder, Duration::from_millis(2), &tls).unwrap();
+    let link = copied(
+        &authority.issue("links", "DNS:switch").unwrap(),
+        &folder,
+        "link",
+    );
+    let link = format!(
+        "tls = {{ trust = \"file:{}\", certificate = \"file:{}\", key = \"file:{}\", server_name = \
+         \"localhost\" }}\n",
+        authority.root().display(),
+        link.certificate.display(),
+        link.key.display()
+    );
+    Secured::start_on(folder, authority, issuers, "", &link)
+}
+
+fn load(secured: &Secured, duration: &str) -> Load {
+    let own = secured.acquirer();
+    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let more = [
+        "--tls-ca".to_owned(),
+        text(&secured.authority.root()),
+        "--tls-cert".to_owned(),
+        text(&own.certificate),
+        "--tls-key".to_owned(),
+        text(&own.key),
+        "--server-name".to_owned(),
+        "localhost".to_owned(),
+    ];
+    Load {
+        rate: 200,
+        duration: duration.to_owned(),
+        warmup: "1s".to_owned(),
+        timeout: "20s".to_owned(),
+        seed: 7,
+        connections: 8,
+        more: more.to_vec(),
+    }
+}
+
+fn check_audit(secured: Secured, acks: PathBuf) {
+    secured.node.settle(PATIENCE).unwrap();
+    secured.node.check_sums().unwrap();
+    let journal = secured.node.journal().to_owned();
+    assert!(secured.node.terminate().unwrap().success());
+    let ledgers = secured.issuers.ledgers();
+    secured.issuers.finish().unwrap();
+    let found = audit(&Inputs {
+        acks,
+        journal,
+        ledgers,
+        database: None,
+    })
+    .unwrap();
+    assert!(found.passed(), "{found}");
+    fs::remove_dir_all(&secured.folder).unwrap();
+}
+
+#[test]
+fn load_over_tls_on_both_sides_adds_up() {
+    let _machine = alone();
+    let secured = both_sides("tls-load");
+    let load = load(&secured, "5s");
+    let running = load
+        .start(secured.node.listener(), &secured.folder)
+        .unwrap();
+    let report = running.finish().unwrap();
+    report.check_refusals(&secured.node);
+    assert!(report.number("/sent") > 0.0);
+    let links = ["side=\"issuer\"", "result=\"ok\""];
+    let links = secured.node.metric("njia_tls_handshakes_total", &links);
+    assert!(links.unwrap() >= 8.0);
+    check_audit(secured, report.acks);
+}
+
+/// New files are in force for new connections, those that stand go on; bad ones change nothing.
+#[test]
+fn fault_099_certificates_change_under_load() {
+    let _machine = alone();
+    let secured = both_sides("tls-rotation");
+    let load = load(&secured, "600s");
+    let running = load
+        .start(secured.node.listener(), &secured.folder)
+        .unwrap();
+    let decided = || secured.node.metric("njia_transactions_total", &[]).unwrap();
+    assert!(eventually(PATIENCE, || decided() > 100.0));
+    let reloads = |result: &str| {
+        let result = format!("result=\"{result}\"");
+        secured
+            .node
+            .metric("njia_tls_reloads_total", &[&result])
+            .unwrap()
+    };
+    let hang_up = || {
+        let pid = secured.node.pid().to_string();
+        let done = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
+        assert!(done.success());
+    };
+
+    // The key of another certificate.
+    let next = secured.authority.issue("next", HERE).unwrap();
+    replace(&secured.own.certificate, &next.certificate).unwrap();
+    hang_up();
+    assert!(eventually(PATIENCE, || reloads("refused") == 1.0));
+    let (trust, own) = (secured.authority.root(), secured.acquirer());
+    let caller = Caller {
+        trust: &trust,
+        own: Some(&own),
+        versions: &BOTH,
+    };
+    let mut before = Acquirer::connect(secured.node.listener(), &caller).unwrap();
+    assert_eq!(before.ask(&purchase("900001")).unwrap(), "00");
+    assert!(secured.node.log().contains("does not fit the certificate"));
+
+    replace(&secured.own.key, &next.key).unwrap();
+    hang_up();
+    assert!(eventually(PATIENCE, || reloads("ok") == 1.0));
+    let mut after = Acquirer::connect(secured.node.listener(), &caller).unwrap();
+    assert_eq!(after.ask(&purchase("900002")).unwrap(), "00");
+    assert_ne!(
+        before.shown(),
+        after.shown(),
+        "a new connection sees the new one"
+    );
+    assert_eq!(before.ask(&purchase("900003")).unwrap(), "00", "it goes on");
+
+    let then = decided();
+    assert!(eventually(PATIENCE, || decided() > then + 100.0));
+    let report = running.end().unwrap();
+    report.check_refusals(&secured.node);
+    let closed = |reason: &str| {
+        let reason = format!("reason=\"{reason}\"");
+        let labels = [reason.as_str()];
+        secured
+            .node
+            .metric("njia_session_closes_total", &labels)
+            .unwrap()
+    };
+    let ours = ["error", "slow_reader", "frame", "deadline"];
+    assert!(ours.iter().all(|reason| closed(reason) == 0.0));
+    drop((before, after));
+    secured.node.settle(PATIENCE).unwrap();
+    assert!(secured.node.terminate().unwrap().success());
+    secured.issuers.finish().unwrap();
+    fs::remove_dir_all(&secured.folder).unwrap();
+}
+
+#[test]
+fn files_that_cannot_be_used_refuse_the_start() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "tls-refused");
+    let authority = Authority::new().unwrap();
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
+    let good = authority.issue("switch", HERE).unwrap();
+    let other = authority.issue("other", HERE).unwrap();
+    let expired = authority.issue_expired("expired", HERE).unwrap();
+    let mixed = njia_tests::certificates::Pair {
+        certificate: good.certificate.clone(),
+        key: other.key.clone(),
+    };
+    let empty = njia_tests::certificates::Pair {
+        certificate: good.key.clone(),
+        key: good.key.clone(),
+    };
+    let cases = [
+        (mixed, "`key` ("),
+        (expired, "has expired"),
+        (empty, "holds no certificate"),
+    ];
+    for (position, (pair, told)) in cases.into_iter().enumerate() {
+        let own = copied(&pair, &folder, &format!("own-{position}"));
+        let config = configuration(&folder, &authority, &own, &issuers, ("", ""));
+        let output = Command::new(Build::Product.njia())
+            .args(["serve", "-c"])
+            .arg(&config)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains(told) && said.contains("njia.toml:"), "{said}");
+    }
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}
