@@ -2,6 +2,7 @@
 //! session.
 
 mod classify;
+mod json;
 mod listener;
 mod session;
 
