@@ -38,6 +38,7 @@ mod codes;
 pub mod dialects;
 mod document;
 mod endpoints;
+mod gateways;
 mod kafka;
 mod keys;
 mod load;
@@ -59,6 +60,7 @@ mod timers;
 pub(crate) mod wire;
 
 pub use document::Environment;
+pub use gateways::Gateway;
 pub use kafka::{Kafka, KafkaMechanism, KafkaSasl, KafkaTls};
 pub use keys::{KeyFileError, create_missing_keys};
 pub use load::{EXAMPLE, Source};
@@ -96,6 +98,8 @@ pub struct Config {
     pub acquirers: Vec<Acquirer>,
     /// By [`ListenerId`].
     pub listeners: Vec<Listener>,
+    /// Who sends JSON over HTTP.
+    pub gateways: Vec<Gateway>,
     /// By [`IssuerId`].
     pub issuers: Vec<Issuer>,
     /// What concerns all routes.

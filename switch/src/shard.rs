@@ -13,6 +13,7 @@ pub(crate) mod awaiting;
 mod build;
 pub(crate) mod checkpoint;
 pub(crate) mod exchange;
+pub(crate) mod gateways;
 pub(crate) mod import;
 mod intake;
 mod issuing;
@@ -59,6 +60,7 @@ use transaction::network::Settlement;
 use transaction::reconciliation::{BookInput, BucketKey};
 use transaction::{Engine, Handle, Input, OwedId};
 
+use crate::acquirer::desk::{Ask, Desk};
 use crate::acquirer::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
 use crate::config::{Config, ListenerId};
@@ -93,6 +95,13 @@ pub(crate) enum Event {
         session: SessionRef,
         /// The message.
         frame: Box<Frame>,
+    },
+    /// A gateway's handler of this shard asks.
+    Asked {
+        /// Where what is told goes.
+        from: SessionRef,
+        /// What.
+        ask: Ask,
     },
     /// A request from a peer shard found the queue full.
     Excess {
@@ -172,7 +181,12 @@ impl Event {
     pub(crate) const fn is_request(&self) -> bool {
         matches!(
             self,
-            Self::Request { .. } | Self::Mesh(Message::Request { .. })
+            Self::Request { .. }
+                | Self::Mesh(Message::Request { .. })
+                | Self::Asked {
+                    ask: Ask::Create(_),
+                    ..
+                }
         )
     }
 }
@@ -193,6 +207,7 @@ pub(crate) struct Shard {
     pub(crate) mesh: Mesh,
     pub(crate) inbox: Inbox,
     pub(crate) sessions: Sessions,
+    pub(crate) gateway_desk: Desk,
     pub(crate) pool: FramePool,
     pub(crate) gate: Rc<Gate>,
     pub(crate) links: LinkTable,
@@ -209,6 +224,8 @@ pub(crate) struct Shard {
 pub(crate) struct Work {
     /// Frames whose answer is still owed, by [`FrameId`].
     pub(crate) waiting: Slab<Waiting>,
+    /// Gateways' handlers that wait until a transaction is decided.
+    pub(crate) asked: AHashMap<Handle, Vec<(SessionRef, gateways::IsCopy)>>,
     /// Legs that hold a permit, by the index of their handle.
     pub(crate) legs: AHashMap<u32, Leg>,
     /// Over which link each reversal and each advice in flight has left, and what its answer is.
@@ -423,6 +440,7 @@ impl Shard {
     fn handle(&mut self, event: Event, now: Instant) {
         match event {
             Event::Request { session, frame } => self.take_request(session, frame, now),
+            Event::Asked { from, ask } => self.take_asked(from, ask, now),
             Event::Excess { session, frame } => {
                 self.work.mesh_taken += 1;
                 self.refuse_excess(session, frame);
@@ -470,6 +488,8 @@ impl Shard {
             } => {
                 self.admit_reversal(session, frame, located, now);
             }
+            Message::Asked { from, ask } => self.take_ask(from, ask, now),
+            Message::ToldAsker { to, told } => self.gateway_desk.tell(to, told),
             Message::Locate { id, from, query } => self.take_question(id, from, &query),
             Message::LocatedAt { id, shard, found } => {
                 self.take_location(id, shard, found, now);

@@ -22,15 +22,15 @@ use domain::currency::Currency;
 use domain::time::WallTime;
 
 use fields::{Faults, Fields, Wrong, printable};
-pub(super) use party::Party;
-use party::{AccountNumbers, parties};
+use party::parties;
+pub(super) use party::{AccountNumbers, Party};
 use problem::{ErrorCode, Problem, Slug};
 use strict::Node;
-pub(super) use transaction::{State, Transaction};
+pub(crate) use transaction::{Asked, State, Transaction};
 
 /// What a gateway asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     BillPay,
     Deposit,
     Disbursement,
@@ -43,7 +43,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// All of them.
-    pub(super) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::BillPay,
         Self::Deposit,
         Self::Disbursement,
@@ -55,7 +55,7 @@ impl Kind {
     ];
 
     /// As JSON has it.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::BillPay => "billpay",
             Self::Deposit => "deposit",
@@ -70,7 +70,7 @@ impl Kind {
 
     /// DE3: its first two digits say what it is to the account that is debited, and no two kinds
     /// have the same, so that what the journal keeps says the kind (docs/http-api.md).
-    pub(super) const fn processing_code(self) -> &'static [u8; 6] {
+    pub(crate) const fn processing_code(self) -> &'static [u8; 6] {
         match self {
             Self::BillPay => b"500000",
             Self::Deposit => b"210000",
@@ -84,7 +84,7 @@ impl Kind {
     }
 
     /// The kind of what the journal keeps.
-    pub(super) fn of_processing_code(code: &[u8]) -> Option<Self> {
+    pub(crate) fn of_processing_code(code: &[u8]) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
         all.find(|kind| kind.processing_code() == code)
     }

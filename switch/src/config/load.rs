@@ -14,8 +14,8 @@ use super::report::{ConfigErrors, FileId, Origin, Report};
 use super::secret::{SecretKey, Vault};
 use super::section::Section;
 use super::{
-    Admin, Config, Duplicates, Durability, Journal, Keys, Limits, Node, Saf, endpoints, kafka,
-    postgres, profile, risk, routes, stand_in,
+    Admin, Config, Duplicates, Durability, Journal, Keys, Limits, Node, Saf, endpoints, gateways,
+    kafka, postgres, profile, risk, routes, stand_in,
 };
 use crate::limits::FRAME_LEN_MIN;
 
@@ -188,6 +188,7 @@ fn config(
         duplicates: &duplicates,
     };
     let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);
+    let gateways = gateways::gateways(&root, &acquirers, &listeners, node.durability);
     let issuers = endpoints::issuers(&root, &shared);
     let routing = routes::routing(root.section("routing"));
     let (routes, route_table) = routes::routes(&root, &acquirers, &issuers, (&listeners, &limits));
@@ -207,6 +208,7 @@ fn config(
         risk,
         acquirers,
         listeners,
+        gateways,
         issuers,
         routing,
         routes,

@@ -36,7 +36,6 @@ pub(crate) enum Slug {
 pub(crate) enum ErrorCode {
     FormatError,
     LengthError,
-    NegativeValue,
     MandatoryValueNotSupplied,
     SamePartiesError,
     ClientAuthorisationError,
