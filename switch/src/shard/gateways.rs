@@ -359,7 +359,7 @@ mod tests {
             };
             TransactionId::new(1_767_225_600_000, Slot(0xABC), origin)
         };
-        assert_eq!(rrn_of(id(9, 77)).as_str(), "N0000140002D");
+        assert_eq!(rrn_of(id(9, 77)).as_str(), "N0001400002D");
         assert_ne!(rrn_of(id(9, 77)), rrn_of(id(9, 78)));
         assert_ne!(rrn_of(id(9, 77)), rrn_of(id(10, 77)));
         assert_eq!(rrn_of(id(0xF_FFFF, u32::MAX)).as_str(), "N3VVVVVVVVVV");

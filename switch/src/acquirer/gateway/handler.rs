@@ -286,6 +286,14 @@ fn shown(told: Told) -> Result<Answer, Problem> {
 /// Compares with every key that is good, whichever comes first: the time says nothing.
 fn authenticate(headers: &HeaderMap, context: &GatewayContext) -> Result<(), Problem> {
     let refused = || Problem::of(Slug::Unauthenticated);
+    // Of two credentials nobody can say which one was meant.
+    let is_twice = |name: HeaderName| headers.get_all(name).into_iter().nth(1).is_some();
+    if [header::AUTHORIZATION, API_KEY, CLIENT_ID]
+        .into_iter()
+        .any(is_twice)
+    {
+        return Err(refused());
+    }
     let bearer = headers.get(header::AUTHORIZATION);
     let bearer = bearer.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     let own = headers.get(API_KEY).map(HeaderValue::as_bytes);
