@@ -529,11 +529,7 @@ impl Shard {
             }
             Message::LegLost { outbound } => self.leg_lost(outbound, now),
             Message::Rejected { outbound } => self.take_reject(outbound, now),
-            Message::GiveUp { link, expected } => {
-                if let Some(link) = self.links.home_mut(link) {
-                    link.give_up(expected, now);
-                }
-            }
+            Message::GiveUp { link, expected } => self.give_up_at_home(link, expected, now),
             Message::Probe { link, from } => self.probe_at_home(link, from),
             Message::Echoed { issuer } => self.router.echo_answered(issuer, now),
             Message::LinkState { link, up } => self.set_link_state(link, up, now),

@@ -270,7 +270,7 @@ fn read_expiry(text: &str, now: WallTime) -> Result<WallTime, Wrong> {
     Ok(at)
 }
 
-const EXPIRY_MAX: std::time::Duration = std::time::Duration::from_secs(86_400);
+const EXPIRY_MAX: core::time::Duration = core::time::Duration::from_secs(86_400);
 
 fn read_metadata(node: &Node, at: String, faults: &mut Faults) -> Vec<(String, String)> {
     let entry = |(key, value): &(String, Node)| match value {

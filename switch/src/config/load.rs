@@ -152,11 +152,8 @@ fn config(
     environment: &Environment,
 ) -> Option<Config> {
     let of_node = root.section("node");
-    if of_node
-        .text("durability")
-        .is_some_and(|(text, _)| text == "postgres")
-        && !root.has("postgres")
-    {
+    let durability = of_node.text("durability");
+    if durability.is_some_and(|(text, _)| text == "postgres") && !root.has("postgres") {
         of_node.fault_at(
             "durability",
             "`durability` is `postgres`, but there is no [postgres]",

@@ -179,11 +179,16 @@ impl Shard {
             return;
         };
         if home == self.id {
-            if let Some(link) = self.links.home_mut(link) {
-                link.give_up(expected, now);
-            }
+            self.give_up_at_home(link, expected, now);
         } else {
             self.mesh.send(home, Message::GiveUp { link, expected });
+        }
+    }
+
+    /// The same at the link's home.
+    pub(super) fn give_up_at_home(&mut self, link: LinkId, expected: Expected, now: Instant) {
+        if let Some(link) = self.links.home_mut(link) {
+            link.give_up(expected, now);
         }
     }
 

@@ -1,3 +1,5 @@
+//! What a body may say, and what everybody is told.
+
 use proptest::prelude::*;
 
 use super::strict::Node;

@@ -1,3 +1,5 @@
+//! Each way in which two parsers can disagree, and each bound at its value and one above.
+
 use super::*;
 
 /// What becomes of `input`, whole and byte by byte: so many bytes go on, or it is refused.
@@ -181,7 +183,9 @@ fn what_is_not_spoken_is_refused_by_name() {
 
 proptest::proptest! {
     #[test]
-    fn no_bytes_do_harm(input in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+    fn no_bytes_do_harm(
+        input in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+    ) {
         proptest::prop_assert_eq!(all_at_once(&input), byte_by_byte(&input));
     }
 
