@@ -87,6 +87,14 @@ impl Currency {
         let found = known.find(|(_, name)| *name == letters);
         found.map(|(code, _)| Self(*code))
     }
+
+    /// Its three letters of ISO 4217; `None` of a number that stands for no currency there.
+    #[must_use]
+    pub fn alphabetic(self) -> Option<&'static str> {
+        let mut known = NAMES.iter().chain(FURTHER_NAMES);
+        let found = known.find(|(code, _)| *code == self.0);
+        found.map(|(_, name)| *name)
+    }
 }
 
 /// Exponents that a network uses for some currencies in place of those of ISO 4217 (semantics.md
@@ -257,6 +265,8 @@ mod tests {
         let all = || NAMES.iter().chain(FURTHER_NAMES);
         for (place, (code, name)) in all().enumerate() {
             assert!(name.len() == 3 && (1..=999).contains(code));
+            let currency = Currency::from_alphabetic(name).unwrap();
+            assert_eq!(currency.alphabetic(), Some(*name));
             let before = || all().take(place);
             assert!(
                 before().all(|other| other.0 != *code && other.1 != *name),

@@ -164,6 +164,28 @@ impl TransactionId {
         Self(time | version | slot | variant | node | start | u128::from(origin.serial))
     }
 
+    /// Reads an id as it is shown: 32 hexadecimal digits in lower case, in five groups. Any other
+    /// spelling of the same number is none.
+    #[must_use]
+    pub fn from_shown(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        if bytes.len() != 36 {
+            return None;
+        }
+        let mut number = 0_u128;
+        for (at, byte) in bytes.iter().enumerate() {
+            let digit = match (at, byte) {
+                (8 | 13 | 18 | 23, b'-') => continue,
+                (8 | 13 | 18 | 23, _) => return None,
+                (_, b'0'..=b'9') => byte.saturating_sub(b'0'),
+                (_, b'a'..=b'f') => byte.saturating_sub(b'a').saturating_add(10),
+                (_, _) => return None,
+            };
+            number = number.checked_shl(4).unwrap_or(0) | u128::from(digit);
+        }
+        Some(Self(number))
+    }
+
     /// The slot that the id carries.
     #[must_use]
     pub fn slot(self) -> Slot {
@@ -224,6 +246,22 @@ mod tests {
         let id = TransactionId::new(1_767_225_600_000, Slot(0xABC), origin);
         assert_eq!(id.slot(), Slot(0xABC));
         assert_eq!(id.to_string(), "019b76da-a800-7abc-8050-00090000004d");
+        assert_eq!(TransactionId::from_shown(&id.to_string()), Some(id));
+    }
+
+    #[test]
+    fn an_id_is_spelled_in_one_way() {
+        for text in [
+            "",
+            "019b76da-a800-7abc-8050-00090000004",
+            "019b76da-a800-7abc-8050-00090000004D",
+            "019b76daxa800-7abc-8050-00090000004d",
+            "019b76da-a800-7abc-8050-00090000004g",
+            "019b76daa8007abc805000090000004d",
+            "-19b76da-a800-7abc-8050-00090000004d",
+        ] {
+            assert_eq!(TransactionId::from_shown(text), None, "{text}");
+        }
     }
 
     #[test]

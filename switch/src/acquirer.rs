@@ -2,6 +2,8 @@
 //! session.
 
 mod classify;
+mod gateway;
+mod json;
 mod listener;
 mod session;
 
@@ -21,8 +23,15 @@ use crate::frame::{Casing, Claim, Frame};
 use crate::shard::telling::Approval;
 use crate::voice::{NetworkStan, Told, Voice};
 
+pub(crate) use gateway::{GatewayContext, desk, listen as listen_for_gateway};
 pub(crate) use listener::{ListenerSetup, listen};
 pub(crate) use session::SessionContext;
+
+/// How a transaction is shown to gateways.
+pub(crate) mod shown {
+    pub(crate) use super::json::problem::Slug;
+    pub(crate) use super::json::{Asked, Kind, State, Transaction};
+}
 
 /// Leads an answer back to the session that asked, on whichever shard that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -282,11 +282,19 @@ fn ready(
         .zip(addresses)
         .map(|(listener, address)| (listener.name.clone(), address.to_string().into()))
         .collect();
+    let of_gateways = addresses.iter().skip(config.listeners.len());
+    let gateways: serde_json::Map<String, serde_json::Value> = config
+        .gateways
+        .iter()
+        .zip(of_gateways)
+        .map(|(gateway, address)| (gateway.name.clone(), address.to_string().into()))
+        .collect();
     let text = serde_json::json!({
         "pid": std::process::id(),
         "admin": admin.to_string(),
         "socket": config.admin.socket,
         "listeners": listeners,
+        "gateways": gateways,
         "journal": config.journal.dir,
         "node": config.node.id.0,
     });
@@ -325,10 +333,14 @@ fn usable_cores() -> Vec<usize> {
 /// and a taken port is told in plain words. The sockets never listen; they only hold the place.
 fn reserve_addresses(config: &Config) -> Result<Vec<(SocketAddr, OwnedFd)>, ServeError> {
     let mut reserved = Vec::new();
-    for listener in &config.listeners {
-        let reserve = reserve(listener.address).map_err(|source| ServeError::Bind {
-            name: listener.name.clone(),
-            address: listener.address,
+    let listeners = config.listeners.iter();
+    let listeners = listeners.map(|listener| (&listener.name, listener.address));
+    let gateways = config.gateways.iter();
+    let gateways = gateways.map(|gateway| (&gateway.name, gateway.address));
+    for (name, address) in listeners.chain(gateways) {
+        let reserve = reserve(address).map_err(|source| ServeError::Bind {
+            name: name.clone(),
+            address,
             source,
         })?;
         reserved.push(reserve);

@@ -38,6 +38,7 @@ mod codes;
 pub mod dialects;
 mod document;
 mod endpoints;
+mod gateways;
 mod kafka;
 mod keys;
 mod load;
@@ -60,6 +61,7 @@ mod tls;
 pub(crate) mod wire;
 
 pub use document::Environment;
+pub use gateways::Gateway;
 pub use kafka::{Kafka, KafkaMechanism, KafkaSasl, KafkaTls};
 pub use keys::{KeyFileError, create_missing_keys};
 pub use load::{EXAMPLE, Source};
@@ -98,6 +100,8 @@ pub struct Config {
     pub acquirers: Vec<Acquirer>,
     /// By [`ListenerId`].
     pub listeners: Vec<Listener>,
+    /// Who sends JSON over HTTP.
+    pub gateways: Vec<Gateway>,
     /// By [`IssuerId`].
     pub issuers: Vec<Issuer>,
     /// What concerns all routes.

@@ -11,6 +11,7 @@
 //! repeats after a torn tail.
 
 pub(crate) mod endpoint_keys;
+pub(crate) mod gateway;
 pub mod key_change;
 pub mod key_store;
 pub mod mac;
@@ -453,6 +454,10 @@ enum Purpose {
     Duplicate = 2,
     Trace = 3,
     Content = 4,
+    /// A key of a gateway.
+    Idempotency = 5,
+    /// The body of a gateway's request.
+    Body = 6,
 }
 
 /// Fields to hash, each behind its length, so that no two lists of fields read alike.

@@ -28,6 +28,20 @@ pub(crate) struct Frame {
     pub(crate) received: Instant,
     /// Since when it has waited for a loop to take it: its session may have held it back before.
     pub(crate) queued: Instant,
+    /// Whom its answer goes to.
+    pub(crate) source: Source,
+}
+
+/// Where a message of an acquirer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A session: answered by echo.
+    Session,
+    /// A gateway: answered with where its transaction stands.
+    Gateway {
+        /// Told as soon as its intent is durable, and not when it is decided.
+        is_async: bool,
+    },
 }
 
 /// What stands around a message on its connection.
@@ -155,9 +169,11 @@ impl FramePool {
                 listener: ListenerId(0),
                 received: Instant::ZERO,
                 queued: Instant::ZERO,
+                source: Source::Session,
             })
         });
         frame.casing = casing;
+        frame.source = Source::Session;
         frame.bytes.clear();
         frame.bytes.extend_from_slice(bytes);
         frame

@@ -16,7 +16,7 @@ use transaction::reconciliation::{BucketKey, DayEnd, ReconciliationId};
 use transaction::reference::{Found, ReferenceQuery};
 use transaction::{Handle, OwedId};
 
-use crate::acquirer::SessionRef;
+use crate::acquirer::{SessionRef, desk};
 use crate::crypto::endpoint_keys::Endpoint;
 use crate::crypto::key_change::NewKey;
 use crate::frame::{Claim, Frame};
@@ -46,6 +46,20 @@ pub(crate) enum Message {
         frame: Box<Frame>,
         /// What is known of its original.
         located: Located,
+    },
+    /// Shard of a gateway's handler → owner.
+    Asked {
+        /// Where what is told goes.
+        from: SessionRef,
+        /// What is asked.
+        ask: desk::Ask,
+    },
+    /// Owner → shard of a gateway's handler.
+    ToldAsker {
+        /// Who asked.
+        to: SessionRef,
+        /// What is told.
+        told: desk::Told,
     },
     /// Any shard → all: who knows this original?
     Locate {

@@ -13,6 +13,7 @@ pub(crate) mod awaiting;
 mod build;
 pub(crate) mod checkpoint;
 pub(crate) mod exchange;
+pub(crate) mod gateways;
 pub(crate) mod import;
 mod intake;
 mod issuing;
@@ -60,6 +61,7 @@ use transaction::network::Settlement;
 use transaction::reconciliation::{BookInput, BucketKey};
 use transaction::{Engine, Handle, Input, OwedId};
 
+use crate::acquirer::desk::{Ask, Desk};
 use crate::acquirer::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
 use crate::config::{Config, ListenerId};
@@ -95,6 +97,13 @@ pub(crate) enum Event {
         session: SessionRef,
         /// The message.
         frame: Box<Frame>,
+    },
+    /// A gateway's handler of this shard asks.
+    Asked {
+        /// Where what is told goes.
+        from: SessionRef,
+        /// What.
+        ask: Ask,
     },
     /// A request from a peer shard found the queue full.
     Excess {
@@ -174,7 +183,12 @@ impl Event {
     pub(crate) const fn is_request(&self) -> bool {
         matches!(
             self,
-            Self::Request { .. } | Self::Mesh(Message::Request { .. })
+            Self::Request { .. }
+                | Self::Mesh(Message::Request { .. })
+                | Self::Asked {
+                    ask: Ask::Create(_),
+                    ..
+                }
         )
     }
 }
@@ -197,6 +211,7 @@ pub(crate) struct Shard {
     pub(crate) mesh: Mesh,
     pub(crate) inbox: Inbox,
     pub(crate) sessions: Sessions,
+    pub(crate) gateway_desk: Desk,
     pub(crate) pool: FramePool,
     pub(crate) gate: Rc<Gate>,
     pub(crate) links: LinkTable,
@@ -213,6 +228,8 @@ pub(crate) struct Shard {
 pub(crate) struct Work {
     /// Frames whose answer is still owed, by [`FrameId`].
     pub(crate) waiting: Slab<Waiting>,
+    /// Gateways' handlers that wait until a transaction is decided.
+    pub(crate) asked: AHashMap<Handle, Vec<(SessionRef, gateways::IsCopy)>>,
     /// Legs that hold a permit, by the index of their handle.
     pub(crate) legs: AHashMap<u32, Leg>,
     /// Over which link each reversal and each advice in flight has left, and what its answer is.
@@ -427,6 +444,7 @@ impl Shard {
     fn handle(&mut self, event: Event, now: Instant) {
         match event {
             Event::Request { session, frame } => self.take_request(session, frame, now),
+            Event::Asked { from, ask } => self.take_asked(from, ask, now),
             Event::Excess { session, frame } => {
                 self.work.mesh_taken += 1;
                 self.refuse_excess(session, frame);
@@ -474,6 +492,8 @@ impl Shard {
             } => {
                 self.admit_reversal(session, frame, located, now);
             }
+            Message::Asked { from, ask } => self.take_ask(from, ask, now),
+            Message::ToldAsker { to, told } => self.gateway_desk.tell(to, told),
             Message::Locate { id, from, query } => self.take_question(id, from, &query),
             Message::LocatedAt { id, shard, found } => {
                 self.take_location(id, shard, found, now);
@@ -513,11 +533,7 @@ impl Shard {
             }
             Message::LegLost { outbound } => self.leg_lost(outbound, now),
             Message::Rejected { outbound } => self.take_reject(outbound, now),
-            Message::GiveUp { link, expected } => {
-                if let Some(link) = self.links.home_mut(link) {
-                    link.give_up(expected, now);
-                }
-            }
+            Message::GiveUp { link, expected } => self.give_up_at_home(link, expected, now),
             Message::Probe { link, from } => self.probe_at_home(link, from),
             Message::Echoed { issuer } => self.router.echo_answered(issuer, now),
             Message::LinkState { link, up } => self.set_link_state(link, up, now),

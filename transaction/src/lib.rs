@@ -53,6 +53,7 @@ mod replay;
 mod reversal;
 mod saf;
 pub mod settings;
+pub mod standing;
 mod state;
 mod stored_answer;
 mod table;

@@ -16,7 +16,7 @@ use super::section::Section;
 use super::timers::Waits;
 use super::{
     Admin, Config, Duplicates, Durability, Issuer, Journal, Keys, Limits, Node, Saf, endpoints,
-    kafka, postgres, profile, risk, routes, stand_in, timers,
+    gateways, kafka, postgres, profile, risk, routes, stand_in, timers,
 };
 use crate::limits::FRAME_LEN_MIN;
 
@@ -153,11 +153,8 @@ fn config(
     environment: &Environment,
 ) -> Option<Config> {
     let of_node = root.section("node");
-    if of_node
-        .text("durability")
-        .is_some_and(|(text, _)| text == "postgres")
-        && !root.has("postgres")
-    {
+    let durability = of_node.text("durability");
+    if durability.is_some_and(|(text, _)| text == "postgres") && !root.has("postgres") {
         of_node.fault_at(
             "durability",
             "`durability` is `postgres`, but there is no [postgres]",
@@ -188,6 +185,7 @@ fn config(
         duplicates: &duplicates,
     };
     let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);
+    let gateways = gateways::gateways(&root, &acquirers, &listeners, node.durability);
     let issuers = endpoints::issuers(&root, &shared);
     let saf = saf(root.section("saf"), &issuers);
     let routing = routes::routing(root.section("routing"));
@@ -209,6 +207,7 @@ fn config(
         risk,
         acquirers,
         listeners,
+        gateways,
         issuers,
         routing,
         routes,

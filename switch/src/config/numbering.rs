@@ -51,6 +51,9 @@ impl Config {
         for listener in &mut self.listeners {
             listener.acquirer = acquirer(listener.acquirer);
         }
+        for gateway in &mut self.gateways {
+            gateway.acquirer = acquirer(gateway.acquirer);
+        }
         for route in &mut self.routes {
             for candidate in route.candidates.iter_mut().flatten() {
                 candidate.issuer = issuer(candidate.issuer);

@@ -19,7 +19,7 @@ use transaction::{Handle, OwedId};
 use super::telling::Approval;
 use super::{Shard, Waiting};
 use crate::crypto::endpoint_keys;
-use crate::frame::Frame;
+use crate::frame::{Frame, Source};
 use crate::mesh::Message;
 use crate::metrics::Outcome;
 
@@ -43,6 +43,7 @@ impl Shard {
             }
             Output::Send { handle, frame, leg } => {
                 crash::point(Step::IntentDurable);
+                self.tell_intent(frame, handle);
                 self.send_request(handle, frame, leg, now);
             }
             Output::SelectIssuer(wanted) => self.select_issuer(&wanted, now),
@@ -178,11 +179,16 @@ impl Shard {
             return;
         };
         if home == self.id {
-            if let Some(link) = self.links.home_mut(link) {
-                link.give_up(expected, now);
-            }
+            self.give_up_at_home(link, expected, now);
         } else {
             self.mesh.send(home, Message::GiveUp { link, expected });
+        }
+    }
+
+    /// The same at the link's home.
+    pub(super) fn give_up_at_home(&mut self, link: LinkId, expected: Expected, now: Instant) {
+        if let Some(link) = self.links.home_mut(link) {
+            link.give_up(expected, now);
         }
     }
 
@@ -199,6 +205,9 @@ impl Shard {
             debug_assert!(false, "invariant: each frame is answered once");
             return;
         };
+        if waiting.frame.source != Source::Session {
+            return self.answer_gateway(waiting, reply, now);
+        }
         let mut out = std::mem::take(&mut self.work.scratch);
         let message = waiting.frame.message();
         let dialect = waiting.frame.dialect();
@@ -269,7 +278,7 @@ impl Shard {
         }
     }
 
-    fn time_answer(&self, reply: Reply, waiting: &Waiting, now: Instant) {
+    pub(super) fn time_answer(&self, reply: Reply, waiting: &Waiting, now: Instant) {
         let code = match reply {
             Reply::Answer(handle) => self.engine.answer(handle).map(|answer| answer.code),
             Reply::Code(code) | Reply::Acknowledge { code } => Some(code),
@@ -285,7 +294,9 @@ impl Shard {
     /// no answer.
     pub(super) fn discard(&mut self, frame: FrameId) {
         if let Some(waiting) = self.work.waiting.try_remove(frame.0 as usize) {
-            self.reply(waiting.session, &[], None);
+            if waiting.frame.source == Source::Session {
+                self.reply(waiting.session, &[], None);
+            }
             self.pool.give(waiting.frame);
         }
     }

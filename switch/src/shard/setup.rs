@@ -1,5 +1,6 @@
 //! Brings one shard up inside its executor: journal, recovery, engine, mesh, links, listeners.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,7 +27,10 @@ use super::marks;
 use super::replay::Replay;
 use super::standing_in::StandInState;
 use super::{Event, Shard, Work};
-use crate::acquirer::{ListenerSetup, SessionContext, Sessions, listen};
+use crate::acquirer::desk::Desk;
+use crate::acquirer::{
+    GatewayContext, ListenerSetup, SessionContext, Sessions, listen, listen_for_gateway,
+};
 use crate::boot::ServeError;
 use crate::clock::Clock;
 use crate::config::{Config, Issuer};
@@ -112,6 +116,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     let shares = config.acquirers.iter();
     let shares = shares.map(|acquirer| acquirer.inflight_max.div_ceil(u32::from(shards)));
     let session_share = config.limits.session_inflight_max;
+    let gateway_desk = Desk::new(id, inbox.clone());
     let sessions = Sessions::new(id, sessions_max, session_share, shares);
     let keys = KeyTable::new(&config, &seed.restored, now);
     let (wires, echo, seed_of_stans) = (seed.wires, seed.echo, u64::from(start));
@@ -132,6 +137,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         mesh,
         inbox,
         sessions,
+        gateway_desk,
         pool: FramePool::new(FRAMES_POOLED_MAX),
         gate: Rc::new(Gate::default()),
         links,
@@ -301,6 +307,22 @@ impl Shard {
             };
             listen(setup).map_err(|source| ServeError::Bind {
                 name: listener.name.clone(),
+                address: *address,
+                source,
+            })?;
+        }
+        let of_gateways = addresses.iter().skip(self.config.listeners.len());
+        for ((number, gateway), address) in (0..).zip(&self.config.gateways).zip(of_gateways) {
+            let context = GatewayContext {
+                gateway: gateway.clone(),
+                number,
+                desk: self.gateway_desk.clone(),
+                gate: Rc::clone(&self.gate),
+                clock: self.clock,
+                connections: Cell::new(0),
+            };
+            listen_for_gateway(*address, context).map_err(|source| ServeError::Bind {
+                name: gateway.name.clone(),
                 address: *address,
                 source,
             })?;

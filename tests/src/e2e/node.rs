@@ -200,6 +200,7 @@ impl Process {
         let told = std::fs::read_to_string(&self.ready)?;
         let told: serde_json::Value = serde_json::from_str(&told)?;
         let listeners = told["listeners"].clone();
+        let gateways = told["gateways"].clone();
         let text = |value: &serde_json::Value| {
             value
                 .as_str()
@@ -209,6 +210,7 @@ impl Process {
         Ok(Node {
             listener: text(&listeners["pos"])?,
             listeners,
+            gateways,
             admin: text(&told["admin"])?,
             socket: PathBuf::from(text(&told["socket"])?),
             journal: PathBuf::from(text(&told["journal"])?),
@@ -232,6 +234,7 @@ pub struct Node {
     process: Process,
     listener: String,
     listeners: serde_json::Value,
+    gateways: serde_json::Value,
     admin: String,
     socket: PathBuf,
     journal: PathBuf,
@@ -296,6 +299,16 @@ impl Node {
     #[must_use]
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// Where this gateway connects.
+    ///
+    /// # Panics
+    /// There is none of this name.
+    #[must_use]
+    pub fn gateway_named(&self, name: &str) -> &str {
+        let address = self.gateways[name].as_str();
+        address.expect("the ready file names every gateway")
     }
 
     /// Where the acquirers of this listener connect.

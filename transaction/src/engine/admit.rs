@@ -153,9 +153,15 @@ impl Engine {
     }
 
     pub(crate) fn next_id(&mut self, slot: Slot) -> TransactionId {
+        let id = self.id_at(slot);
+        self.serial = self.serial.wrapping_add(1);
+        id
+    }
+
+    /// The id of what comes next.
+    pub(crate) fn id_at(&self, slot: Slot) -> TransactionId {
         let shard = u32::from(self.settings.shard.0 & 0xFF);
         let serial = self.serial.wrapping_shl(8) | shard;
-        self.serial = self.serial.wrapping_add(1);
         let origin = Origin {
             node: self.settings.node,
             start: self.settings.start,

@@ -1,0 +1,254 @@
+//! Gateways: JSON over HTTP/1.1 on a shard (docs/http-api.md).
+//!
+//! ```text
+//! socket ─► reader: deadlines, scanner ─► pipe ─► hyper ─► handler ─► desk ─► the shard's loop
+//!    ▲                                              │                             │ mesh
+//!    └──────────────────────────────────────────────┘                             ▼ owner
+//! ```
+//! A handler asks the loop, which asks the owner of the transaction, and waits for what it is told;
+//! it keeps nothing. Bounded: connections by [`CONNECTIONS_MAX`], what waits by
+//! [`desk::ASKED_MAX`], bytes by the head, the body and the pipe.
+
+pub(crate) mod desk;
+mod handler;
+mod head;
+mod pipe;
+mod request;
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use domain::time::Instant;
+use futures_lite::future;
+use glommio::net::{TcpListener, TcpStream};
+use glommio::timer::sleep;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use persistence::journal::yield_to_rings;
+
+use self::desk::Desk;
+use self::handler::handle;
+use self::head::{HEAD_LEN_MAX, Scanner, Step};
+use self::pipe::{Ends, Pipe, Socket};
+use super::json::problem::{Problem, Slug};
+use crate::clock::Clock;
+use crate::config::Gateway;
+use crate::gate::Gate;
+use crate::sys;
+
+/// What all connections of one gateway on one shard share.
+pub(crate) struct GatewayContext {
+    pub(crate) gateway: Gateway,
+    /// In the configuration.
+    pub(crate) number: u16,
+    pub(crate) desk: Desk,
+    pub(crate) gate: Rc<Gate>,
+    pub(crate) clock: Clock,
+    pub(crate) connections: Cell<usize>,
+}
+
+/// Starts listening.
+///
+/// # Errors
+/// The address cannot be bound.
+pub(crate) fn listen(address: SocketAddr, context: GatewayContext) -> std::io::Result<()> {
+    let listener = sys::listen(address)?;
+    glommio::spawn_local(accept_all(listener, Rc::new(context))).detach();
+    Ok(())
+}
+
+async fn accept_all(listener: TcpListener, context: Rc<GatewayContext>) {
+    while !context.gate.is_closed() {
+        match listener.accept().await {
+            Ok(_) if context.gate.is_closed() => return,
+            Ok(stream) if context.connections.get() < CONNECTIONS_MAX => {
+                context.connections.set(context.connections.get() + 1);
+                glommio::spawn_local(serve(stream, Rc::clone(&context))).detach();
+            }
+            // Beyond the bound: closed at once, as nothing of it was read.
+            Ok(_) => {}
+            Err(_) => sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections of one gateway on one shard.
+const CONNECTIONS_MAX: usize = 4_096;
+
+/// One connection, as its reader and its handler see it.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    /// Requests whose answer is not made yet.
+    busy: Cell<u32>,
+    /// All requests so far.
+    served: Cell<u32>,
+    /// Why it ends, and whether a request waits for its body then: that one is answered so.
+    fault: Cell<Option<Slug>>,
+    is_in_body: Cell<bool>,
+}
+
+async fn serve(stream: TcpStream, context: Rc<GatewayContext>) {
+    let socket: Socket = Rc::new(RefCell::new(stream));
+    let pipe = Rc::new(Pipe::default());
+    let connection = Rc::new(Connection::default());
+    let ends = Ends {
+        pipe: Rc::clone(&pipe),
+        socket: Rc::clone(&socket),
+    };
+    let service = service_fn(|request| {
+        let (context, connection) = (Rc::clone(&context), Rc::clone(&connection));
+        async move { Ok::<_, Infallible>(handle(request, &context, &connection).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.half_close(true).header_read_timeout(None);
+    let speaking = builder.serve_connection(ends, service);
+    let mut reader = Reader {
+        socket: &socket,
+        pipe: &pipe,
+        connection: &connection,
+        context: &context,
+        buffer: vec![0; BUFFER_LEN],
+        filled: 0,
+        scanner: Scanner::new(context.gateway.body_len_max),
+    };
+    // hyper goes on after the reader has ended: it still has answers to give.
+    let reading = async {
+        reader.run().await;
+        pipe.end();
+        future::pending::<()>().await;
+    };
+    let speaking = async {
+        if let Err(error) = speaking.await {
+            tracing::trace!(%error, "a gateway's connection has ended");
+        }
+    };
+    future::or(speaking, reading).await;
+    if let Some(slug) = connection
+        .fault
+        .get()
+        .filter(|_| !connection.is_in_body.get())
+    {
+        let last = refusal(slug, &context);
+        if let Err(error) = pipe::write_all(&socket, &last).await {
+            tracing::trace!(%error, "a gateway has not waited for its refusal");
+        }
+    }
+    if let Err(error) = pipe::close(&socket).await {
+        tracing::trace!(%error, "a gateway's connection was gone");
+    }
+    context.connections.set(context.connections.get() - 1);
+}
+
+/// The answer to what was never a request: it ends the connection.
+fn refusal(slug: Slug, context: &GatewayContext) -> Vec<u8> {
+    let body = Problem::of(slug).to_json(context.clock.wall());
+    let mut answer = format!(
+        "HTTP/1.1 {} Refused\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n",
+        slug.status(),
+        body.len()
+    )
+    .into_bytes();
+    answer.extend_from_slice(&body);
+    answer
+}
+
+struct Reader<'a> {
+    socket: &'a Socket,
+    pipe: &'a Pipe,
+    connection: &'a Connection,
+    context: &'a GatewayContext,
+    buffer: Vec<u8>,
+    filled: usize,
+    scanner: Scanner,
+}
+
+impl Reader<'_> {
+    /// Reads until the peer ends, or something is wrong.
+    async fn run(&mut self) {
+        // From the accept, then from the first byte of each head, then from the end of each.
+        let mut since = Some(self.context.clock.now());
+        loop {
+            let was_in_body = self.scanner.is_in_body();
+            match self.scanner.step(&self.buffer[..self.filled]) {
+                Step::Pass(count) => {
+                    self.pipe.give(&self.buffer[..count]).await;
+                    self.buffer.copy_within(count..self.filled, 0);
+                    self.filled -= count;
+                    let is_next = was_in_body != self.scanner.is_in_body();
+                    if is_next || !was_in_body {
+                        let more = self.filled > 0 || self.scanner.is_in_body();
+                        since = more.then(|| self.context.clock.now());
+                    }
+                }
+                Step::Refuse(slug) => return self.refuse(slug),
+                Step::NeedMore => match self.fill(since).await {
+                    Ok(0) | Err(Ended::Silent) => return,
+                    Ok(_) => {
+                        since = since.or_else(|| Some(self.context.clock.now()));
+                        yield_to_rings().await;
+                    }
+                    Err(Ended::TooSlow) => return self.refuse(Slug::RequestTimeout),
+                },
+            }
+        }
+    }
+
+    /// Reads once; what has begun must be whole in time.
+    async fn fill(&mut self, since: Option<Instant>) -> Result<usize, Ended> {
+        let free = &mut self.buffer[self.filled..];
+        let waited = |since: Instant| self.context.clock.now().since(since);
+        loop {
+            let (left, ended) = match since {
+                Some(since) => (PART_DEADLINE.saturating_sub(waited(since)), Ended::TooSlow),
+                None => (IDLE_MAX, Ended::Silent),
+            };
+            let reading = async { Some(pipe::read(self.socket, free).await) };
+            let late = async {
+                sleep(left).await;
+                None
+            };
+            match future::or(reading, late).await {
+                Some(Ok(count)) => {
+                    self.filled += count;
+                    return Ok(count);
+                }
+                Some(Err(_)) => return Err(Ended::Silent),
+                // Whoever waits for an answer is silent with reason.
+                None if ended == Ended::Silent && self.connection.busy.get() > 0 => {}
+                None => return Err(ended),
+            }
+        }
+    }
+
+    fn refuse(&self, slug: Slug) {
+        self.connection.is_in_body.set(self.scanner.is_in_body());
+        self.connection.fault.set(Some(slug));
+    }
+}
+
+/// Why nothing more is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// The peer has gone, or has nothing to say.
+    Silent,
+    /// What it has begun is not whole in time.
+    TooSlow,
+}
+
+/// Room for one head, or for a part of a body.
+const BUFFER_LEN: usize = 16 * 1024;
+const _: () = assert!(
+    BUFFER_LEN > HEAD_LEN_MAX,
+    "a head is refused for its size before the buffer is full"
+);
+/// From the accept or its first byte to the end of a head, and from there to the end of a body.
+const PART_DEADLINE: Duration = Duration::from_secs(5);
+/// Without a request.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Requests on one connection.
+const REQUESTS_MAX: u32 = 10_000;

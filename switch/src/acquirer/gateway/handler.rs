@@ -1,0 +1,423 @@
+//! One request: checks in the order of the contract, then a question to the owner, then the answer.
+//!
+//! Once a message may have left for an issuer the answer is 201 or 202 and never an error
+//! (http-api.md §1).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::ids::TransactionId;
+use domain::pan::Pan;
+use futures_lite::future;
+use glommio::timer::sleep;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, header};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::desk::{Ask, NewTransaction, Told};
+use super::request::IdempotencyKey;
+use super::{Connection, GatewayContext, REQUESTS_MAX};
+use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
+use crate::acquirer::json::{self, AccountNumbers, Rules};
+
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// Answers one request.
+pub(super) async fn handle(
+    request: Request<Incoming>,
+    context: &GatewayContext,
+    connection: &Connection,
+) -> Answer {
+    let busy = Busy::new(connection);
+    let mut answer = match route(request, context, connection).await {
+        Ok(answer) => answer,
+        Err(problem) => problem_answer(&problem, context),
+    };
+    let is_last = connection.served.get() >= REQUESTS_MAX || connection.fault.get().is_some();
+    if is_last || context.gate.is_closed() {
+        put(&mut answer, header::CONNECTION, "close");
+    }
+    drop(busy);
+    answer
+}
+
+/// A request whose answer is not made yet.
+struct Busy<'a>(&'a Connection);
+
+impl<'a> Busy<'a> {
+    fn new(connection: &'a Connection) -> Self {
+        connection.busy.set(connection.busy.get() + 1);
+        connection
+            .served
+            .set(connection.served.get().saturating_add(1));
+        Self(connection)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.busy.set(self.0.busy.get() - 1);
+    }
+}
+
+async fn route(
+    request: Request<Incoming>,
+    context: &GatewayContext,
+    connection: &Connection,
+) -> Result<Answer, Problem> {
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
+    if let Some(name) = path.strip_prefix("/problems/") {
+        return only(&method, Method::GET).and_then(|()| about(name));
+    }
+    match path.as_str() {
+        "/v1/heartbeat" => {
+            only(&method, Method::GET)?;
+            Ok(heartbeat(context))
+        }
+        TRANSACTIONS if method == Method::POST => create(request, context, connection).await,
+        TRANSACTIONS => {
+            only(&method, Method::GET)?;
+            by_key(&request, context).await
+        }
+        _ => match path.strip_prefix("/v1/transactions/") {
+            Some(id) => {
+                only(&method, Method::GET)?;
+                by_id(id, &request, context).await
+            }
+            None => Err(Problem::of(Slug::NotFound)),
+        },
+    }
+}
+
+const TRANSACTIONS: &str = "/v1/transactions";
+
+fn only(method: &Method, served: Method) -> Result<(), Problem> {
+    if *method == served {
+        Ok(())
+    } else {
+        Err(Problem::of(Slug::MethodNotAllowed))
+    }
+}
+
+/// One short text per kind of error.
+fn about(name: &str) -> Result<Answer, Problem> {
+    let mut all = Slug::ALL.into_iter();
+    let slug = all.find(|slug| slug.name() == name);
+    let slug = slug.ok_or_else(|| Problem::of(Slug::NotFound))?;
+    let text = format!("{} ({})\n", slug.title(), slug.status());
+    Ok(answer(200, "text/plain; charset=utf-8", text.into_bytes()))
+}
+
+fn heartbeat(context: &GatewayContext) -> Answer {
+    let (status, word) = if context.gate.is_closed() || context.gate.shedding().is_some() {
+        (503, "unavailable")
+    } else {
+        (200, "available")
+    };
+    let text = format!(r#"{{"serviceStatus":"{word}"}}"#);
+    answer(status, JSON, text.into_bytes())
+}
+
+async fn create(
+    request: Request<Incoming>,
+    context: &GatewayContext,
+    connection: &Connection,
+) -> Result<Answer, Problem> {
+    let (parts, body) = request.into_parts();
+    authenticate(&parts.headers, context)?;
+    if context.gate.is_closed() {
+        return Err(Problem::of(Slug::Draining));
+    }
+    let prefer = Prefer::read(&parts.headers);
+    check_media_type(&parts.headers)?;
+    let body = body
+        .collect()
+        .await
+        .map_err(|_| Problem::of(connection.fault.get().unwrap_or(Slug::Malformed)))?;
+    let rules = Rules {
+        now: context.clock.wall(),
+        account_numbers: if context.gateway.allow_pan {
+            AccountNumbers::Allowed
+        } else {
+            AccountNumbers::Refused
+        },
+    };
+    let body = json::create(&body.to_bytes(), rules)?;
+    let key = idempotency_key(&parts.headers)?;
+    let mut canonical = Vec::new();
+    body.canonical(TRANSACTIONS, &mut canonical);
+    let ask = Ask::Create(Box::new(NewTransaction {
+        acquirer: context.gateway.acquirer,
+        gateway: context.number,
+        key: key.clone(),
+        digest: Sha256::digest(&canonical).into(),
+        kind: body.kind,
+        amount: body.amount,
+        account: account(&body)?,
+        is_async: prefer.is_async,
+    }));
+    let told = ask_within(ask, prefer, context).await?;
+    let told = match told {
+        Some(told) => told,
+        None => look(Ask::ByKey(context.gateway.acquirer, key), context).await?,
+    };
+    created(told, &body.reference, prefer)
+}
+
+/// What the account is to the switch: for the present it must be 8 to 19 digits, as all that the
+/// journal seals is.
+fn account(body: &json::Create) -> Result<Pan, Problem> {
+    let account = body.account();
+    let digits = account.and_then(|party| Pan::new(party.value.as_bytes()).ok());
+    digits.ok_or_else(|| {
+        Problem::fields(vec![FieldError {
+            pointer: "/debitParty".to_owned(),
+            detail: "has no account of 8 to 19 digits, the one kind that can be routed",
+            error_code: ErrorCode::FormatError,
+        }])
+    })
+}
+
+/// Asks and waits for as long as the gateway does; `None` when that is over.
+async fn ask_within(
+    ask: Ask,
+    prefer: Prefer,
+    context: &GatewayContext,
+) -> Result<Option<Told>, Problem> {
+    let asked = context.desk.ask(ask);
+    let asked = asked.ok_or_else(|| Problem::of(Slug::Overloaded))?;
+    let told = async { Some(asked.told().await) };
+    let over = async {
+        sleep(prefer.wait).await;
+        None
+    };
+    Ok(future::or(told, over).await)
+}
+
+/// Asks how it stands at this moment.
+async fn look(ask: Ask, context: &GatewayContext) -> Result<Told, Problem> {
+    let asked = context.desk.ask(ask);
+    let asked = asked.ok_or_else(|| Problem::of(Slug::InProgress))?;
+    Ok(asked.told().await)
+}
+
+fn created(told: Told, reference: &str, prefer: Prefer) -> Result<Answer, Problem> {
+    let (transaction, is_copy) = transaction_of(told)?;
+    let status = if transaction.state.is_final() {
+        201
+    } else {
+        202
+    };
+    let mut answer = answer(status, JSON, transaction.to_json(Some(reference)));
+    let location = format!("{TRANSACTIONS}/{}", transaction.id);
+    put(&mut answer, header::LOCATION, &location);
+    put(&mut answer, PREFERENCE_APPLIED, &prefer.text());
+    if is_copy {
+        put(&mut answer, REPLAYED, "true");
+    }
+    if status == 202 {
+        put(&mut answer, header::RETRY_AFTER, "1");
+    }
+    Ok(answer)
+}
+
+fn transaction_of(told: Told) -> Result<(Box<json::Transaction>, bool), Problem> {
+    match told {
+        Told::Transaction {
+            transaction,
+            is_copy,
+        } => Ok((transaction, is_copy)),
+        Told::Reserved => Err(Problem::of(Slug::InProgress)),
+        Told::Reused(id) => Err(Problem {
+            instance: Some(id),
+            ..Problem::of(Slug::IdempotencyKeyReused)
+        }),
+        Told::Refused(slug) => Err(Problem::of(slug)),
+    }
+}
+
+async fn by_id(
+    id: &str,
+    request: &Request<Incoming>,
+    context: &GatewayContext,
+) -> Result<Answer, Problem> {
+    authenticate(request.headers(), context)?;
+    let prefer = Prefer::read(request.headers());
+    let id = TransactionId::from_shown(id).ok_or_else(|| Problem::of(Slug::NotFound))?;
+    let ask = |waits| Ask::ById {
+        acquirer: context.gateway.acquirer,
+        gateway: context.number,
+        id,
+        waits,
+    };
+    let told = if prefer.is_asked {
+        ask_within(ask(true), prefer, context).await?
+    } else {
+        None
+    };
+    let told = match told {
+        Some(told) => told,
+        None => look(ask(false), context).await?,
+    };
+    shown(told)
+}
+
+async fn by_key(request: &Request<Incoming>, context: &GatewayContext) -> Result<Answer, Problem> {
+    authenticate(request.headers(), context)?;
+    let query = request.uri().query().unwrap_or_default();
+    let key = query.strip_prefix("idempotency_key=");
+    let key = key.and_then(|key| IdempotencyKey::read(key.as_bytes()));
+    let key = key.ok_or_else(|| {
+        let detail = "the query must be `idempotency_key=` and one key";
+        Problem::with(Slug::Malformed, detail)
+    })?;
+    shown(look(Ask::ByKey(context.gateway.acquirer, key), context).await?)
+}
+
+fn shown(told: Told) -> Result<Answer, Problem> {
+    let (transaction, _) = transaction_of(told)?;
+    Ok(answer(200, JSON, transaction.to_json(None)))
+}
+
+/// Compares with every key that is good, whichever comes first: the time says nothing.
+fn authenticate(headers: &HeaderMap, context: &GatewayContext) -> Result<(), Problem> {
+    let refused = || Problem::of(Slug::Unauthenticated);
+    // Of two credentials nobody can say which one was meant.
+    let is_twice = |name: HeaderName| headers.get_all(name).into_iter().nth(1).is_some();
+    if [header::AUTHORIZATION, API_KEY, CLIENT_ID]
+        .into_iter()
+        .any(is_twice)
+    {
+        return Err(refused());
+    }
+    let bearer = headers.get(header::AUTHORIZATION);
+    let bearer = bearer.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let own = headers.get(API_KEY).map(HeaderValue::as_bytes);
+    let named = headers.get(CLIENT_ID).map(HeaderValue::as_bytes);
+    let key = match (bearer, own) {
+        (Some(key), None) => key,
+        (None, Some(key)) if named == Some(context.gateway.name.as_bytes()) => key,
+        _ => return Err(refused()),
+    };
+    let digest: [u8; 32] = Sha256::digest(key).into();
+    let known = context.gateway.api_keys.iter();
+    let is_good = known.fold(0_u8, |good, hash| good | hash.ct_eq(&digest).unwrap_u8());
+    if is_good == 1 { Ok(()) } else { Err(refused()) }
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let kind = kind.unwrap_or_default();
+    let (kind, parameter) = match kind.iter().position(|byte| *byte == b';') {
+        Some(at) => (&kind[..at], Some(kind[at + 1..].trim_ascii())),
+        None => (kind, None),
+    };
+    let is_json = kind.trim_ascii().eq_ignore_ascii_case(b"application/json");
+    let is_utf8 = parameter.is_none_or(|text| text.eq_ignore_ascii_case(b"charset=utf-8"));
+    if !is_json || !is_utf8 || headers.contains_key(header::CONTENT_ENCODING) {
+        return Err(Problem::of(Slug::UnsupportedMediaType));
+    }
+    Ok(())
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<IdempotencyKey, Problem> {
+    let of = |name: HeaderName| -> Result<Option<IdempotencyKey>, Problem> {
+        let mut values = headers.get_all(name).into_iter();
+        let Some(first) = values.next() else {
+            return Ok(None);
+        };
+        let key = IdempotencyKey::read(first.as_bytes()).filter(|_| values.next().is_none());
+        let detail = "takes 1 to 64 visible ASCII characters, once";
+        let missing = || Problem::with(Slug::IdempotencyKeyMissing, detail);
+        key.map(Some).ok_or_else(missing)
+    };
+    match (of(IDEMPOTENCY_KEY)?, of(CORRELATION_ID)?) {
+        (Some(key), Some(other)) if key != other => {
+            let detail = "Idempotency-Key and X-CorrelationID name two keys";
+            Err(Problem::with(Slug::Malformed, detail))
+        }
+        (Some(key), _) | (None, Some(key)) => Ok(key),
+        (None, None) => Err(Problem::of(Slug::IdempotencyKeyMissing)),
+    }
+}
+
+/// How long a gateway wants to wait (RFC 7240).
+#[derive(Clone, Copy, Debug)]
+struct Prefer {
+    is_async: bool,
+    /// Whether it says so itself.
+    is_asked: bool,
+    wait: Duration,
+}
+
+impl Prefer {
+    fn read(headers: &HeaderMap) -> Self {
+        let mut prefer = Self {
+            is_async: false,
+            is_asked: false,
+            wait: Duration::from_secs(10),
+        };
+        let values = headers.get_all(PREFER).into_iter();
+        let texts = values.filter_map(|value| value.to_str().ok());
+        for part in texts.flat_map(|text| text.split(',')).map(str::trim) {
+            let wait = part
+                .strip_prefix("wait=")
+                .and_then(|text| text.parse().ok());
+            if part == "respond-async" {
+                prefer.is_async = true;
+            } else if let Some(seconds @ 1_u64..) = wait {
+                prefer.is_asked = true;
+                prefer.wait = Duration::from_secs(seconds.min(30));
+            }
+        }
+        prefer
+    }
+
+    fn text(self) -> String {
+        if self.is_async {
+            return "respond-async".to_owned();
+        }
+        format!("wait={}", self.wait.as_secs())
+    }
+}
+
+fn problem_answer(problem: &Problem, context: &GatewayContext) -> Answer {
+    let slug = problem.slug;
+    let body = problem.to_json(context.clock.wall());
+    let mut answer = answer(slug.status(), "application/problem+json", body);
+    if let Some(seconds) = slug.retry_after_s() {
+        put(&mut answer, header::RETRY_AFTER, &seconds.to_string());
+    }
+    if slug == Slug::Unauthenticated {
+        put(&mut answer, header::WWW_AUTHENTICATE, "Bearer");
+    }
+    answer
+}
+
+fn answer(status: u16, kind: &str, body: Vec<u8>) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    put(&mut answer, header::CONTENT_TYPE, kind);
+    answer
+}
+
+/// What is put is made here and of visible characters.
+fn put(answer: &mut Answer, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().insert(name, value);
+    }
+}
+
+const JSON: &str = "application/json";
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlationid");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

@@ -1,0 +1,114 @@
+//! What a gateway wants of a transaction's owner, and what that tells: plain values, which go
+//! through the mesh.
+
+use domain::amount::Amount;
+use domain::ids::{AcquirerId, TransactionId};
+use domain::pan::Pan;
+
+use crate::acquirer::json::problem::Slug;
+use crate::acquirer::json::{Kind, Transaction};
+
+/// An idempotency key: 1 to 64 visible ASCII characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// Reads a header: an RFC 8941 string, or bare; both name the same key.
+    pub(crate) fn read(value: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(value).ok()?.trim_ascii();
+        let inner = text
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'));
+        let bare = inner.unwrap_or(text);
+        let is_key = (1..=Self::LEN_MAX).contains(&bare.len())
+            && bare.bytes().all(|byte| byte.is_ascii_graphic())
+            && !bare.contains(['"', '\\']);
+        is_key.then(|| Self(bare.to_owned()))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    const LEN_MAX: usize = 64;
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// A new transaction, or a copy of one.
+    Create(Box<NewTransaction>),
+    /// Where the one of this key stands.
+    ByKey(AcquirerId, IdempotencyKey),
+    /// Where this one stands; `waits` when it is to be told as soon as it is decided.
+    ById {
+        acquirer: AcquirerId,
+        /// Of the gateway, in the configuration.
+        gateway: u16,
+        id: TransactionId,
+        waits: bool,
+    },
+}
+
+/// A new transaction.
+#[derive(Debug)]
+pub(crate) struct NewTransaction {
+    pub(crate) acquirer: AcquirerId,
+    /// In the configuration.
+    pub(crate) gateway: u16,
+    pub(crate) key: IdempotencyKey,
+    /// SHA-256 of what its fingerprint covers.
+    pub(crate) digest: [u8; 32],
+    pub(crate) kind: Kind,
+    pub(crate) amount: Amount,
+    pub(crate) account: Pan,
+    /// Told as soon as its intent is durable.
+    pub(crate) is_async: bool,
+}
+
+/// What is told.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// Where it stands.
+    Transaction {
+        transaction: Box<Transaction>,
+        /// The key had come before.
+        is_copy: bool,
+    },
+    /// It is known and nothing of it is durable yet.
+    Reserved,
+    /// The key had come before with another body.
+    Reused(TransactionId),
+    /// It is refused, and nothing is remembered of it.
+    Refused(Slug),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_the_same_in_quotes_and_without() {
+        let bare = IdempotencyKey::read(b"abc-1").unwrap();
+        assert_eq!(IdempotencyKey::read(b"\"abc-1\"").unwrap(), bare);
+        assert_eq!(IdempotencyKey::read(b" abc-1 ").unwrap(), bare);
+        assert!(IdempotencyKey::read(&[b'x'; 64]).is_some());
+        let too_long = [b'x'; 65];
+        for bad in [
+            &b""[..],
+            b"\"\"",
+            b"a b",
+            b"\"a",
+            b"a\"b",
+            b"a\\b",
+            b"\xc3\xa9",
+            &too_long,
+        ] {
+            assert!(
+                IdempotencyKey::read(bad).is_none(),
+                "{}",
+                bad.escape_ascii()
+            );
+        }
+    }
+}

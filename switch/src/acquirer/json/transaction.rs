@@ -1,0 +1,173 @@
+//! What everybody is told of a transaction.
+
+use domain::ResponseCode;
+use domain::amount::Amount;
+use domain::ids::{AuthorisationId, Rrn, Stan, TransactionId};
+use domain::result_code::ResultCode;
+use domain::time::WallTime;
+use serde::Serialize;
+
+use super::{Kind, decimal};
+
+/// Where a transaction stands, as its gateway sees it. States never move back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// A message may have left.
+    Pending,
+    Approved,
+    Declined,
+    /// Proven not executed.
+    Failed,
+    /// It will never become approved: a reversal is owed, durably.
+    ReversalPending,
+    Reversed,
+    /// Refused or given up: a person decides.
+    ReversalFailed,
+}
+
+impl State {
+    /// Whether it changes only when someone asks for it.
+    pub(crate) const fn is_final(self) -> bool {
+        match self {
+            Self::Approved
+            | Self::Declined
+            | Self::Failed
+            | Self::Reversed
+            | Self::ReversalFailed => true,
+            Self::Pending | Self::ReversalPending => false,
+        }
+    }
+}
+
+/// Who was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) issuer: String,
+    pub(crate) stan: Stan,
+    pub(crate) rrn: Rrn,
+}
+
+/// A transaction, as its owner knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Transaction {
+    pub(crate) id: TransactionId,
+    pub(crate) state: State,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) amount: Amount,
+    /// What it was decided with; `None` before.
+    pub(crate) code: Option<ResponseCode>,
+    pub(crate) authorisation: AuthorisationId,
+    pub(crate) asked: Option<Asked>,
+    pub(crate) created: WallTime,
+    /// By when it is decided at the latest; of one that is not final.
+    pub(crate) expires: WallTime,
+}
+
+impl Transaction {
+    /// The representation. The same transaction in the same state has the same bytes, whoever asks.
+    pub(crate) fn to_json(&self, reference: Option<&str>) -> Vec<u8> {
+        let amount = Money {
+            minor: self.amount.minor(),
+            currency: self.amount.currency().to_string(),
+            decimal: decimal(self.amount),
+        };
+        let is_final = self.state.is_final();
+        let code = self.code.filter(|_| is_final);
+        let document = Document {
+            id: self.id.to_string(),
+            state: self.state,
+            is_final,
+            kind: self.kind.map(Kind::name),
+            amount,
+            reference,
+            response_code: code.map(|code| code.to_string()),
+            decline: code
+                .filter(|_| self.state == State::Declined)
+                .map(Decline::of),
+            authorisation_code: Some(self.authorisation.as_str())
+                .filter(|text| is_final && !text.is_empty()),
+            issuer: self.asked.as_ref().map(|asked| Issuer {
+                route: &asked.issuer,
+                stan: asked.stan.to_string(),
+                rrn: asked.rrn.as_str(),
+            }),
+            pending_reason: (!is_final).then_some("awaitingIssuer"),
+            expires_at: (!is_final).then(|| self.expires.to_string()),
+            notification_method: (!is_final).then_some("polling"),
+            created_at: self.created.to_string(),
+        };
+        // Strings, integers and booleans alone: there is nothing that could not be written.
+        serde_json::to_vec(&document).unwrap_or_default()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    id: String,
+    state: State,
+    #[serde(rename = "final")]
+    is_final: bool,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    amount: Money,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decline: Option<Decline>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorisation_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<Issuer<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification_method: Option<&'static str>,
+    created_at: String,
+}
+
+#[derive(Serialize)]
+struct Money {
+    minor: u64,
+    currency: String,
+    decimal: String,
+}
+
+#[derive(Serialize)]
+struct Issuer<'a> {
+    route: &'a str,
+    stan: String,
+    rrn: &'a str,
+}
+
+/// Why it was declined, in the words of GSMA.
+#[derive(Serialize)]
+struct Decline {
+    code: &'static str,
+    category: &'static str,
+    retryable: bool,
+}
+
+impl Decline {
+    fn of(code: ResponseCode) -> Self {
+        Self {
+            code: name(code.meaning()),
+            category: "businessRule",
+            retryable: false,
+        }
+    }
+}
+
+fn name(meaning: ResultCode) -> &'static str {
+    let mut known = DECLINES.iter();
+    let found = known.find(|(code, _)| *code == meaning);
+    found.map_or("requestDeclined", |(_, name)| *name)
+}
+
+/// What GSMA has a name for.
+const DECLINES: [(ResultCode, &str); 1] = [(ResultCode::InsufficientFunds, "insufficientFunds")];

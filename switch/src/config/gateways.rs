@@ -1,0 +1,162 @@
+//! Gateways: who sends JSON over HTTP, and how it proves who it is.
+
+use std::net::SocketAddr;
+
+use domain::bytes::Text;
+use domain::ids::{AcquirerId, MerchantId, TerminalId};
+
+use super::section::{Section, nearest};
+use super::{Acquirer, Durability, Listener};
+
+/// Where one gateway connects.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// Unique among gateways.
+    pub name: String,
+    /// Port 0 takes a free one, told in the ready file.
+    pub address: SocketAddr,
+    /// Whose transactions these are: of no other gateway and no listener.
+    pub acquirer: AcquirerId,
+    /// SHA-256 of each API key that is good.
+    pub api_keys: Vec<[u8; 32]>,
+    /// DE41 of what it asks for.
+    pub terminal: TerminalId,
+    /// DE42 of what it asks for.
+    pub merchant: MerchantId,
+    /// DE18; empty for none.
+    pub merchant_category: Text<4>,
+    /// Whether a party may be named by a PAN: where gateways handle cards, all rules for card data
+    /// hold for them.
+    pub allow_pan: bool,
+    /// Bytes of one body.
+    pub body_len_max: usize,
+}
+
+/// Reads `[[gateway]]`.
+pub(super) fn gateways(
+    root: &Section<'_>,
+    acquirers: &[Acquirer],
+    listeners: &[Listener],
+    durability: Durability,
+) -> Vec<Gateway> {
+    let names: Vec<&str> = acquirers.iter().map(|known| known.name.as_str()).collect();
+    let mut gateways: Vec<Gateway> = Vec::new();
+    for section in root.tables("gateway") {
+        let acquirer = section.required("acquirer", |text| position(text, &names));
+        let gateway = Gateway {
+            name: section
+                .required_text("name")
+                .map_or_else(String::new, |(name, _)| name),
+            address: section.required("address", address).unwrap_or(UNUSED),
+            acquirer: AcquirerId(acquirer.unwrap_or(0)),
+            api_keys: section.required_list("api_keys_sha256", sha256),
+            terminal: section
+                .required("terminal", terminal)
+                .unwrap_or(Text::EMPTY),
+            merchant: section
+                .required("merchant", merchant)
+                .unwrap_or(Text::EMPTY),
+            merchant_category: section
+                .parsed("merchant_category", category)
+                .unwrap_or(Text::EMPTY),
+            allow_pan: section.flag("allow_pan", false),
+            body_len_max: section.number("body_len_max", 1_024..=65_536, 16_384),
+        };
+        check(&section, &gateway, &gateways, listeners);
+        if durability == Durability::Postgres {
+            let text = "answers of a gateway cannot wait for PostgreSQL: `node.durability` must \
+                        be `journal`";
+            section.fault(text);
+        }
+        section.finish();
+        gateways.push(gateway);
+    }
+    gateways
+}
+
+fn check(section: &Section<'_>, gateway: &Gateway, others: &[Gateway], listeners: &[Listener]) {
+    // Without TLS a key can be read on the way, so it must be said, and only where nobody listens.
+    if !section.flag("plaintext", false) {
+        let text = "TLS is not spoken here: `plaintext = true` says that something else does it";
+        section.fault(text);
+    } else if !is_near(gateway.address) {
+        let text = "plain text is for loopback and private addresses alone";
+        section.fault_at("address", text);
+    }
+    let is_taken = listeners
+        .iter()
+        .any(|listener| listener.acquirer == gateway.acquirer)
+        || others
+            .iter()
+            .any(|other| other.acquirer == gateway.acquirer);
+    if is_taken {
+        let text = "an acquirer is of one gateway and of nobody else: its keys would meet others";
+        section.fault_at("acquirer", text);
+    }
+    let mut taken = listeners.iter().map(|listener| listener.address);
+    let port = gateway.address.port();
+    if port != 0
+        && (taken.any(|address| address == gateway.address)
+            || others.iter().any(|other| other.address == gateway.address))
+    {
+        section.fault_at("address", format!("{} is taken", gateway.address));
+    }
+    if others.iter().any(|other| other.name == gateway.name) {
+        section.fault_at("name", "is the name of another gateway");
+    }
+}
+
+/// Whether nobody outside of this site can listen.
+fn is_near(address: SocketAddr) -> bool {
+    match address.ip() {
+        std::net::IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
+        std::net::IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
+    }
+}
+
+fn position(text: &str, names: &[&str]) -> Result<u16, String> {
+    let found = names.iter().position(|name| *name == text);
+    let found = found.and_then(|place| u16::try_from(place).ok());
+    found.ok_or_else(|| match nearest(text, names) {
+        Some(near) => format!("no acquirer `{text}`; `{near}`?"),
+        None => format!("no acquirer `{text}`"),
+    })
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "takes an address with its port, as 127.0.0.1:8443".to_owned())
+}
+
+fn terminal(text: &str) -> Result<TerminalId, String> {
+    let fixed = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let read = Text::new("DE41", text.as_bytes()).ok().filter(|_| fixed);
+    read.ok_or_else(|| "takes 8 visible characters (DE41)".to_owned())
+}
+
+fn merchant(text: &str) -> Result<MerchantId, String> {
+    let fixed = text.len() == 15 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let read = Text::new("DE42", text.as_bytes()).ok().filter(|_| fixed);
+    read.ok_or_else(|| "takes 15 visible characters (DE42)".to_owned())
+}
+
+fn category(text: &str) -> Result<Text<4>, String> {
+    let fixed = text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let read = Text::new("DE18", text.as_bytes()).ok().filter(|_| fixed);
+    read.ok_or_else(|| "takes 4 digits (DE18)".to_owned())
+}
+
+fn sha256(text: &str) -> Result<[u8; 32], String> {
+    let wrong = || "takes the SHA-256 of an API key, 64 hexadecimal digits".to_owned();
+    if text.len() != 64 || !text.is_ascii() {
+        return Err(wrong());
+    }
+    let mut hash = [0; 32];
+    for (at, byte) in hash.iter_mut().enumerate() {
+        let digits = text.get(at * 2..at * 2 + 2).ok_or_else(wrong)?;
+        *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
+    }
+    Ok(hash)
+}
+
+const UNUSED: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);

@@ -1,0 +1,370 @@
+//! What gateways ask of this shard: as owner of their transactions, and for handlers of its own.
+//!
+//! A request becomes a message of ISO 8583:1987, as if a session had read it, and goes the way of
+//! all messages: the same engine, risk, routes, journal. What differs is how it is named (its
+//! idempotency key in place of DE7, DE11 and DE41) and whom its answer goes to.
+
+use domain::ids::{AcquirerId, AuthorisationId, Rrn, Slot, Stan, TransactionId};
+use domain::request::{Completion, Facts, FrameId, Request, Transmission};
+use domain::time::{Instant, TransmissionTime};
+use iso8583::header::HeaderBytes;
+use iso8583::{Dialect, Framing, Mti, Writer, translate};
+use transaction::output::Reply;
+use transaction::reference::{Purpose, ReferenceQuery};
+use transaction::standing::{Seen, Standing};
+use transaction::{Handle, Input};
+
+use super::{Shard, Waiting};
+use crate::acquirer::SessionRef;
+use crate::acquirer::desk::{Ask, NewTransaction, Told};
+use crate::acquirer::shown::{Asked, Kind, Slug, State, Transaction};
+use crate::config::{Gateway, ListenerId};
+use crate::crypto::gateway::KeyNames;
+use crate::frame::{Casing, Frame, Source};
+use crate::mesh::Message;
+use crate::metrics::Counter;
+
+impl Shard {
+    /// A handler of this shard asks: to the owner.
+    pub(super) fn take_asked(&mut self, from: SessionRef, ask: Ask, now: Instant) {
+        let owner = self.slot_of(&ask).owner(self.shards);
+        if owner == self.id {
+            self.take_ask(from, ask, now);
+        } else if matches!(ask, Ask::Create(_)) && !self.mesh.has_room(owner) {
+            self.metrics.count(Counter::MeshRefused);
+            self.tell_asker(from, Told::Refused(Slug::Overloaded));
+        } else {
+            self.mesh.send(owner, Message::Asked { from, ask });
+        }
+    }
+
+    /// The owner is asked.
+    pub(super) fn take_ask(&mut self, from: SessionRef, ask: Ask, now: Instant) {
+        match ask {
+            Ask::Create(new) => self.create(from, &new, now),
+            Ask::ByKey(acquirer, key) => {
+                let names = self.keyring.key_names(acquirer, key.as_bytes());
+                let known = self.engine.keyed(names.trace_key, names.key);
+                match known {
+                    Some((handle, _)) => self.tell_now(from, handle, IsCopy::No),
+                    None => self.tell_asker(from, Told::Refused(Slug::NotFound)),
+                }
+            }
+            Ask::ById {
+                acquirer,
+                gateway,
+                id,
+                waits,
+            } => match self.identified(acquirer, gateway, id) {
+                Some(handle) if waits => self.tell_or_wait(from, handle, IsCopy::No),
+                Some(handle) => self.tell_now(from, handle, IsCopy::No),
+                None => self.tell_asker(from, Told::Refused(Slug::NotFound)),
+            },
+        }
+    }
+
+    /// To a handler, on whichever shard it waits.
+    pub(super) fn tell_asker(&mut self, to: SessionRef, told: Told) {
+        if to.shard == self.id {
+            self.gateway_desk.tell(to, told);
+        } else {
+            self.mesh.send(to.shard, Message::ToldAsker { to, told });
+        }
+    }
+
+    fn slot_of(&self, ask: &Ask) -> Slot {
+        match ask {
+            Ask::Create(new) => {
+                self.keyring
+                    .key_names(new.acquirer, new.key.as_bytes())
+                    .slot
+            }
+            Ask::ByKey(acquirer, key) => self.keyring.key_names(*acquirer, key.as_bytes()).slot,
+            Ask::ById { id, .. } => id.slot(),
+        }
+    }
+
+    /// A copy meets its original here, whatever its account is; the rest is new.
+    fn create(&mut self, from: SessionRef, new: &NewTransaction, now: Instant) {
+        self.metrics.count(Counter::Requests);
+        let names = self.keyring.key_names(new.acquirer, new.key.as_bytes());
+        let content = self.keyring.fingerprint(&new.digest);
+        match self.engine.keyed(names.trace_key, names.key) {
+            Some((handle, known)) if known != content => {
+                let id = self.engine.transaction_id(handle).unwrap_or_default();
+                self.tell_asker(from, Told::Reused(id));
+            }
+            Some((handle, _)) if new.is_async => self.tell_now(from, handle, IsCopy::Yes),
+            Some((handle, _)) => self.tell_or_wait(from, handle, IsCopy::Yes),
+            None => self.begin(from, new, &names, now),
+        }
+    }
+
+    fn begin(&mut self, from: SessionRef, new: &NewTransaction, names: &KeyNames, now: Instant) {
+        let frame = self.frame_of(new, names.slot, now);
+        let fields = frame
+            .as_deref()
+            .map(|frame| translate::request(frame.message()));
+        let (Some(frame), Some(Ok(fields))) = (frame, fields) else {
+            debug_assert!(
+                false,
+                "invariant: what a gateway may ask for can be written"
+            );
+            return self.tell_asker(from, Told::Refused(Slug::Overloaded));
+        };
+        let Ok(facts) = self.keyring.facts(new.acquirer, &fields) else {
+            self.pool.give(frame);
+            return self.tell_asker(from, Told::Refused(Slug::Overloaded));
+        };
+        let facts = Facts {
+            slot: names.slot,
+            key: names.key,
+            trace_key: names.trace_key,
+            content: self.keyring.fingerprint(&new.digest),
+            ..facts
+        };
+        let profile = self.profile(&frame);
+        let frame = self.keep(from, frame);
+        let request = Request {
+            frame,
+            transmission: Transmission::First,
+            facts,
+            completion: Completion::No,
+            profile,
+        };
+        self.turn(Input::Request(request), now);
+    }
+
+    /// What an issuer will be asked, as if a session had brought it.
+    fn frame_of(&self, new: &NewTransaction, slot: Slot, now: Instant) -> Option<Box<Frame>> {
+        let gateway = self.config.gateways.get(usize::from(new.gateway))?;
+        let id = self.engine.next_transaction_id(slot);
+        let mut out = [0; MESSAGE_LEN_MAX];
+        let len = self.write_message(new, gateway, id, &mut out)?;
+        let casing = Casing {
+            framing: Framing::Be16,
+            header: HeaderBytes::NONE,
+        };
+        let mut frame = self.pool.take(out.get(..len)?, casing);
+        out.fill(0);
+        frame.acquirer = new.acquirer;
+        frame.listener = NO_LISTENER;
+        frame.received = now;
+        frame.queued = now;
+        frame.source = Source::Gateway {
+            is_async: new.is_async,
+        };
+        let parsed = Dialect::ISO87_ASCII.parse(&frame.bytes, &mut frame.index);
+        parsed.is_ok().then_some(frame)
+    }
+
+    fn write_message(
+        &self,
+        new: &NewTransaction,
+        gateway: &Gateway,
+        id: TransactionId,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let mti = Mti::new(*b"0200")?;
+        let transmitted = TransmissionTime::at(self.work.wall).digits();
+        let (date, time) = transmitted.split_at(4);
+        let stan = stan_of(id);
+        let rrn = rrn_of(id);
+        let fields: [(u8, &[u8]); 13] = [
+            (2, new.account.expose_digits()),
+            (3, new.kind.processing_code()),
+            (4, &new.amount.digits()),
+            (7, &transmitted),
+            (11, &stan.digits()),
+            (12, time),
+            (13, date),
+            (18, gateway.merchant_category.as_bytes()),
+            (22, b"000"),
+            (37, rrn.as_bytes()),
+            (41, gateway.terminal.as_bytes()),
+            (42, gateway.merchant.as_bytes()),
+            (49, &new.amount.currency().digits()),
+        ];
+        let mut writer = Writer::new(Dialect::ISO87_ASCII, mti, out);
+        for (number, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
+            writer.put(number, value).ok()?;
+        }
+        writer.finish().ok()
+    }
+
+    /// By the DE37 that its id gives: the engine knows transactions by that anyway.
+    fn identified(&self, acquirer: AcquirerId, gateway: u16, id: TransactionId) -> Option<Handle> {
+        let gateway = self.config.gateways.get(usize::from(gateway))?;
+        let found = self.engine.referred(&ReferenceQuery {
+            acquirer,
+            rrn: rrn_of(id),
+            terminal: gateway.terminal,
+            merchant: gateway.merchant,
+            class: None,
+            transmitted: None,
+            local: None,
+            amount: None,
+            authorisation: AuthorisationId::EMPTY,
+            purpose: Purpose::Reversal,
+            token: None,
+        })?;
+        (self.engine.transaction_id(found.handle) == Some(id)).then_some(found.handle)
+    }
+
+    fn tell_now(&mut self, to: SessionRef, handle: Handle, is_copy: IsCopy) {
+        let told = self.standing_told(handle, is_copy);
+        self.tell_asker(to, told);
+    }
+
+    /// Who asks for what is not decided waits with the others, up to a bound.
+    fn tell_or_wait(&mut self, to: SessionRef, handle: Handle, is_copy: IsCopy) {
+        let standing = self.engine.seen(handle).map(|seen| seen.standing);
+        if standing == Some(Standing::Pending) {
+            let waiting = self.work.asked.entry(handle).or_default();
+            if waiting.len() < WAITING_MAX {
+                waiting.push((to, is_copy));
+                return;
+            }
+        }
+        self.tell_now(to, handle, is_copy);
+    }
+
+    fn standing_told(&self, handle: Handle, is_copy: IsCopy) -> Told {
+        match self.engine.seen(handle) {
+            Some(seen) if seen.standing != Standing::Reserved => Told::Transaction {
+                transaction: Box::new(self.shown(&seen)),
+                is_copy: is_copy == IsCopy::Yes,
+            },
+            Some(_) | None => Told::Reserved,
+        }
+    }
+
+    fn shown(&self, seen: &Seen<'_>) -> Transaction {
+        let facts = seen.facts;
+        let issuer = |leg: &domain::request::IssuerLeg| {
+            let issuer = self.config.issuers.get(usize::from(leg.issuer.0))?;
+            Some(Asked {
+                issuer: issuer.name.clone(),
+                stan: leg.stan,
+                rrn: facts.trace.rrn,
+            })
+        };
+        let route = seen
+            .leg
+            .and_then(|leg| self.config.routes.get(usize::from(leg.route.0)));
+        let deadline = route.map(|route| route.deadline).unwrap_or_default();
+        Transaction {
+            id: seen.id,
+            state: state(seen.standing),
+            kind: Kind::of_processing_code(facts.processing_code.as_bytes()),
+            amount: facts.amount,
+            code: Some(seen.code),
+            authorisation: seen.authorisation,
+            asked: seen.leg.and_then(issuer),
+            created: seen.admitted,
+            expires: seen.admitted.after(deadline),
+        }
+    }
+
+    /// The intent is durable: who wants to know no more than that is told.
+    pub(super) fn tell_intent(&mut self, frame: FrameId, handle: Handle) {
+        let Some(waiting) = self.work.waiting.get(frame.0 as usize) else {
+            return;
+        };
+        let session = waiting.session;
+        if waiting.frame.source == (Source::Gateway { is_async: true }) {
+            self.tell_now(session, handle, IsCopy::No);
+        }
+    }
+
+    /// It is decided, or nothing is remembered of it.
+    pub(super) fn answer_gateway(&mut self, waiting: Waiting, reply: Reply, now: Instant) {
+        self.time_answer(reply, &waiting, now);
+        match reply {
+            Reply::Answer(handle) => {
+                self.tell_now(waiting.session, handle, IsCopy::No);
+                for (to, is_copy) in self.work.asked.remove(&handle).unwrap_or_default() {
+                    self.tell_now(to, handle, is_copy);
+                }
+            }
+            Reply::Code(_) | Reply::Acknowledge { .. } => {
+                self.tell_asker(waiting.session, Told::Refused(Slug::Overloaded));
+            }
+        }
+        self.pool.give(waiting.frame);
+    }
+}
+
+/// Whether who asks has sent what came before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IsCopy {
+    Yes,
+    No,
+}
+
+const fn state(standing: Standing) -> State {
+    match standing {
+        Standing::Reserved | Standing::Pending => State::Pending,
+        Standing::Approved => State::Approved,
+        Standing::Declined => State::Declined,
+        Standing::NotExecuted => State::Failed,
+        Standing::ReversalOwed => State::ReversalPending,
+        Standing::Reversed => State::Reversed,
+        Standing::Excepted => State::ReversalFailed,
+    }
+}
+
+/// Names start and serial of an id, which no other transaction of the node shares: so an id is
+/// found by its DE37, and no second table leads from ids to transactions.
+fn rrn_of(id: TransactionId) -> Rrn {
+    let mut rest = id.0 & ((1 << 52) - 1);
+    let mut digits = [b'N'; 12];
+    for digit in digits.iter_mut().skip(1).rev() {
+        let low = u8::try_from(rest & 31).unwrap_or(0);
+        *digit = match low {
+            0..=9 => b'0' + low,
+            _ => b'A' + low - 10,
+        };
+        rest >>= 5;
+    }
+    Rrn::new("DE37", &digits).unwrap_or(Rrn::EMPTY)
+}
+
+/// DE11, which need not be unique: its key names it.
+fn stan_of(id: TransactionId) -> Stan {
+    let serial = u32::try_from(id.0 & 0xFFFF_FFFF).unwrap_or(0);
+    Stan::new(serial % Stan::MAX + 1).unwrap_or_default()
+}
+
+/// A message of a gateway came on no listener: what a listener may say differently is not said.
+const NO_LISTENER: ListenerId = ListenerId(u16::MAX);
+/// More than the fields of such a message take.
+const MESSAGE_LEN_MAX: usize = 512;
+/// Who waits for one transaction.
+const WAITING_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use domain::ids::{NodeId, Origin};
+
+    use super::*;
+
+    #[test]
+    fn an_id_names_its_message() {
+        let id = |start, serial| {
+            let origin = Origin {
+                node: NodeId(5),
+                start,
+                serial,
+            };
+            TransactionId::new(1_767_225_600_000, Slot(0xABC), origin)
+        };
+        assert_eq!(rrn_of(id(9, 77)).as_str(), "N0001400002D");
+        assert_ne!(rrn_of(id(9, 77)), rrn_of(id(9, 78)));
+        assert_ne!(rrn_of(id(9, 77)), rrn_of(id(10, 77)));
+        assert_eq!(rrn_of(id(0xF_FFFF, u32::MAX)).as_str(), "N3VVVVVVVVVV");
+        assert_eq!(stan_of(id(9, 0)).number(), 1);
+        assert_eq!(stan_of(id(9, 999_998)).number(), 999_999);
+        assert_eq!(stan_of(id(9, 999_999)).number(), 1);
+    }
+}

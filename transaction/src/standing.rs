@@ -1,0 +1,194 @@
+//! Where a transaction stands, as whoever asks for it by its key or its id is told. Nothing is told
+//! that is not durable.
+
+use domain::ResponseCode;
+use domain::ids::{AuthorisationId, Slot, TransactionId};
+use domain::request::{ContentHash, DuplicateKey, Facts, IssuerLeg, TraceKey};
+use domain::time::WallTime;
+
+use crate::engine::Engine;
+use crate::input::Handle;
+use crate::state::{Ending, State};
+use crate::table::NONE;
+use crate::transaction::Transaction;
+
+/// Where a transaction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing of it is durable: a restart knows nothing of it.
+    Reserved,
+    /// A message may have left; nobody knows how it ends.
+    Pending,
+    /// Approved, perhaps reversed in part.
+    Approved,
+    /// The issuer or the switch said no.
+    Declined,
+    /// Proven not executed.
+    NotExecuted,
+    /// It will never be an approval: a reversal is owed.
+    ReversalOwed,
+    /// Nothing of it is left.
+    Reversed,
+    /// What is owed about it is an exception: a person decides.
+    Excepted,
+}
+
+/// One transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Its id.
+    pub id: TransactionId,
+    /// When it was admitted.
+    pub admitted: WallTime,
+    /// What it says.
+    pub facts: &'a Facts,
+    /// Where it stands.
+    pub standing: Standing,
+    /// Who was asked, if anybody was.
+    pub leg: Option<&'a IssuerLeg>,
+    /// What it was decided with; meaningless before.
+    pub code: ResponseCode,
+    /// DE38; empty when there is none.
+    pub authorisation: AuthorisationId,
+}
+
+impl Engine {
+    /// The transaction.
+    #[must_use]
+    pub fn seen(&self, handle: Handle) -> Option<Seen<'_>> {
+        let transaction = self.table.transaction(handle)?;
+        Some(Seen {
+            id: transaction.id,
+            admitted: transaction.admitted,
+            facts: &transaction.facts,
+            standing: standing(transaction),
+            leg: transaction.leg.as_ref(),
+            code: transaction.answer.code,
+            authorisation: transaction.answer.authorisation,
+        })
+    }
+
+    /// The transaction of this key, and whether it says the same.
+    #[must_use]
+    pub fn keyed(&self, trace_key: TraceKey, key: DuplicateKey) -> Option<(Handle, ContentHash)> {
+        let mut sharing = self.table.sharing(trace_key);
+        sharing.find_map(|index| {
+            let facts = &self.table.at(index)?.facts;
+            let handle = self.table.handle(index)?;
+            (facts.key == key).then_some((handle, facts.content))
+        })
+    }
+
+    /// The id of the next transaction in this slot that is admitted before the wall time is told
+    /// anew.
+    #[must_use]
+    pub fn next_transaction_id(&self, slot: Slot) -> TransactionId {
+        self.id_at(slot)
+    }
+}
+
+fn standing(transaction: &Transaction) -> Standing {
+    match transaction.state {
+        State::Assessing
+        | State::Routing
+        | State::HeldBack
+        | State::Assigning
+        | State::Locating
+        | State::Intended => Standing::Reserved,
+        // What is decided in the switch has no intent before its outcome.
+        State::Settling(_) if transaction.leg.is_none() => Standing::Reserved,
+        State::Sent | State::Rerouting | State::Settling(_) => Standing::Pending,
+        State::Reversing => Standing::ReversalOwed,
+        State::Settled(ending) => settled(transaction, ending),
+    }
+}
+
+fn settled(transaction: &Transaction, ending: Ending) -> Standing {
+    match ending {
+        Ending::Refused if is_ours(transaction.answer.code) => Standing::NotExecuted,
+        Ending::Refused | Ending::Declined => Standing::Declined,
+        Ending::NotSent => Standing::NotExecuted,
+        Ending::Approved | Ending::PartlyReversed => Standing::Approved,
+        Ending::Reversed | Ending::TimedOut | Ending::Invalid | Ending::AcquirerReversed => {
+            if transaction.saf_head != NONE {
+                Standing::ReversalOwed
+            } else if transaction.exceptions > 0 {
+                Standing::Excepted
+            } else {
+                Standing::Reversed
+            }
+        }
+    }
+}
+
+/// What the switch says of itself: nobody was asked.
+fn is_ours(code: ResponseCode) -> bool {
+    code.is_issuer_failure() || code == ResponseCode::CANNOT_ROUTE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Auto, Rig, approval, code, decline, facts};
+
+    #[track_caller]
+    fn check(rig: &Rig, expected: Standing) {
+        let facts = facts(1);
+        let (handle, content) = rig.engine.keyed(facts.trace_key, facts.key).unwrap();
+        let seen = rig.engine.seen(handle).unwrap();
+        assert_eq!(seen.standing, expected);
+        assert_eq!((seen.facts.key, content), (facts.key, facts.content));
+        assert_eq!(seen.id.slot(), facts.slot);
+    }
+
+    #[test]
+    fn nothing_is_told_that_is_not_durable() {
+        let mut rig = Rig::new(Auto::Decide);
+        let facts = facts(1);
+        assert!(rig.engine.keyed(facts.trace_key, facts.key).is_none());
+        let id = rig.engine.next_transaction_id(facts.slot);
+        rig.request(1, 1);
+        check(&rig, Standing::Reserved);
+        let (handle, _) = rig.engine.keyed(facts.trace_key, facts.key).unwrap();
+        assert_eq!(rig.engine.transaction_id(handle), Some(id));
+        rig.flush();
+        check(&rig, Standing::Pending);
+        rig.respond(approval());
+        check(&rig, Standing::Pending);
+        rig.flush();
+        check(&rig, Standing::Approved);
+    }
+
+    #[test]
+    fn a_decline_and_a_refusal_are_told_apart_from_what_was_not_executed() {
+        let mut rig = Rig::new(Auto::Flush);
+        rig.request(1, 1);
+        rig.respond(decline());
+        check(&rig, Standing::Declined);
+        let mut rig = Rig::new(Auto::Decide);
+        rig.no_route = true;
+        rig.request(1, 1);
+        check(&rig, Standing::Reserved);
+        rig.flush();
+        check(&rig, Standing::NotExecuted);
+    }
+
+    #[test]
+    fn a_silent_issuer_is_owed_a_reversal_and_then_nothing_is_left() {
+        let mut rig = Rig::new(Auto::Flush);
+        rig.request(1, 1);
+        rig.pass(core::time::Duration::from_secs(60));
+        check(&rig, Standing::ReversalOwed);
+        rig.respond_to_reversal(code(b"00"));
+        check(&rig, Standing::Reversed);
+    }
+
+    #[test]
+    fn a_restart_knows_it_by_its_key() {
+        let mut rig = Rig::new(Auto::Flush);
+        rig.request(1, 1);
+        rig.respond(approval());
+        rig.restart(rig.journal.len()).unwrap();
+        check(&rig, Standing::Approved);
+    }
+}
