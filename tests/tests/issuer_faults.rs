@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use loadgen::scenario::Scenario;
 use loadgen::verify::{Inputs, audit};
 use njia_tests::e2e::{
     Build, Issuers, Load, LoadReport, Node, Running, alone, concatenated, eventually, folder,
@@ -63,11 +64,20 @@ impl Scene {
         }
     }
 
-    fn offer(&self, rate: u32, duration: &str, seed: u64) -> Running {
-        let files = self.folder.join(format!("load-{seed}"));
-        load(rate, duration, seed)
-            .start(self.node.listener(), &files)
-            .unwrap()
+    fn offer(&self, load: &Load) -> Running {
+        let files = self.folder.join(format!("load-{}", load.seed));
+        load.start(self.node.listener(), &files).unwrap()
+    }
+
+    /// Requests alone: one whose answer is spoilt is neither repeated nor reversed by its acquirer.
+    fn requests(&self, duration: &str, seed: u64) -> Running {
+        let file = self.folder.join("requests.toml");
+        let text = Scenario::built_in_text().replace("share = 0.01", "share = 0.0");
+        fs::write(&file, text).unwrap();
+        let mut load = load(200, duration, seed);
+        load.more.push("--scenario".to_owned());
+        load.more.push(file.display().to_string());
+        self.offer(&load)
     }
 
     fn calls(&self, labels: &[&str]) -> f64 {
@@ -108,7 +118,7 @@ impl Scene {
 fn a_silent_issuer_is_left_alone_and_taken_back() {
     let _machine = alone();
     let scene = Scene::open("silent-issuer", "1000");
-    let running = scene.offer(300, "60s", 7);
+    let running = scene.offer(&load(300, "60s", 7));
     let by_momo = || scene.calls(&["issuer=\"momo\""]);
     scene.await_that("momo has traffic", || by_momo() > 50.0);
 
@@ -155,10 +165,10 @@ fn a_silent_issuer_is_left_alone_and_taken_back() {
 fn one_malformed_answer_costs_one_timeout_and_its_reversal() {
     let _machine = alone();
     let scene = Scene::open("malformed-answer", "10000");
-    let before = scene.offer(200, "4s", 8).finish().unwrap();
+    let before = scene.requests("4s", 8).finish().unwrap();
     let approved = || scene.calls(&["\"approved\""]);
     let calm = approved();
-    let running = scene.offer(200, "20s", 9);
+    let running = scene.requests("20s", 9);
     scene.await_that("the load is there", || approved() > calm + 300.0);
     scene.issuers.host.control(Issuers::BANK).garble_next(1);
     scene.await_that("a timeout", || scene.calls(&["timeout"]) > 0.0);

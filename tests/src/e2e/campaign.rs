@@ -51,7 +51,7 @@ pub fn campaign(plan: &Plan, show: &mut dyn FnMut(&Report)) -> Result<Report> {
     let mut report = Report::new(plan);
     let mut number = 0;
     // A slow machine misses steps; what is told of each row is that one was met.
-    let misses = |report: &Report| plan.points >= ROUND && report.missed().is_some();
+    let misses = |report: &Report| plan.points >= ROUND && report.has_missed();
     while report.points() < plan.points || (misses(&report) && number < LIVES_MAX) {
         let mut life = Life::begin(plan, number, &cluster)?;
         if let Err(error) = life.kill_under_load(&mut report) {

@@ -41,8 +41,12 @@ impl Disk {
             .args(["-t", "tmpfs", "-o", &size, "njia-test"])
             .arg(disk.thin()));
         if let Err(error) = mounted {
+            let text = format!("{error:#}");
             // As in a container without CAP_SYS_ADMIN.
-            return not_checked(&format!("cannot be mounted: {error:#}"));
+            return match is_denied(&text) {
+                true => not_checked(&format!("cannot be mounted: {text}")),
+                false => Err(error.context("a disk that fails")),
+            };
         }
         let image = fs::File::create(disk.image())?;
         image.set_len(u64::from(disk_mib) << 20)?;
@@ -174,6 +178,13 @@ fn fill(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether `mount` says that this process may not.
+fn is_denied(told: &str) -> bool {
+    let denials = ["permission denied", "not permitted", "must be superuser"];
+    let told = told.to_lowercase();
+    denials.iter().any(|denial| told.contains(denial))
+}
+
 /// On the standard error output that no test runner holds back.
 fn not_checked(why: &str) -> Result<Option<Disk>> {
     let mut told = std::io::stderr().lock();
@@ -185,9 +196,27 @@ fn not_checked(why: &str) -> Result<Option<Disk>> {
 }
 
 fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("{command:?}"))?;
+    let output = command
+        .env("LC_ALL", "C")
+        .output()
+        .with_context(|| format!("{command:?}"))?;
     if !output.status.success() {
         bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_denial_leaves_a_disk_unchecked() {
+        assert!(is_denied("mount: /t: permission denied."));
+        assert!(is_denied("mount: /t: Operation not permitted"));
+        assert!(!is_denied(
+            "mount: /t: wrong fs type, bad option, bad superblock"
+        ));
+        assert!(!is_denied("mount: /t: mount point does not exist."));
+    }
 }

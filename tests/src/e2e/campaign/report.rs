@@ -72,15 +72,29 @@ impl Report {
     pub(super) fn next_aim(&mut self) -> Aim {
         let number = self.begun;
         self.begun += 1;
-        let again = self.missed();
+        let again = self.least_tried();
         let again = again.filter(|_| number >= ROUND && number.is_multiple_of(2));
         again.unwrap_or_else(|| Aim::of(number))
     }
 
-    /// The first aim at a row whose step no kill has met yet.
-    pub(super) fn missed(&self) -> Option<Aim> {
-        let mut aims = (0..ROUND).map(Aim::of);
-        aims.find(|aim| aim.row.is_some_and(|row| self.hits(row) == 0))
+    /// Whether a row has a step that no kill has met yet.
+    pub(super) fn has_missed(&self) -> bool {
+        self.missed().next().is_some()
+    }
+
+    fn missed(&self) -> impl Iterator<Item = (u64, Aim)> {
+        let aims = (0..ROUND).map(Aim::of);
+        aims.filter_map(|aim| {
+            let (kills, hits) = self.kills.get(&aim.row?).copied().unwrap_or_default();
+            (hits == 0).then_some((kills, aim))
+        })
+    }
+
+    /// Of what was missed, what was tried least. What was tried often may not be there to be met,
+    /// and is aimed at in its turn alone.
+    fn least_tried(&self) -> Option<Aim> {
+        let tried = self.missed().filter(|(kills, _)| *kills < TRIES_MAX);
+        tried.min_by_key(|(kills, _)| *kills).map(|(_, aim)| aim)
     }
 
     pub(super) fn kill(&mut self, aim: Aim, reached: bool) {
@@ -394,3 +408,41 @@ pub fn device_of(folder: &Path) -> String {
 }
 
 const FAILURES_MAX: usize = 5;
+/// Kills at a step that was never met until no more than its turn is given to it.
+const TRIES_MAX: u64 = 20;
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn what_is_never_met_does_not_take_the_campaign() {
+        let mut report = Report::new(&Plan {
+            build: Build::CrashPoints,
+            points: ROUND,
+            seed: 1,
+            rate: 1.0,
+            life: Duration::ZERO,
+            folder: PathBuf::new(),
+        });
+        let rows = |report: &mut Report| {
+            for _ in 0..4 * ROUND {
+                let aim = report.next_aim();
+                let is_met = aim.row.is_some_and(|row| ![2, 5].contains(&row));
+                report.kill(aim, is_met);
+            }
+            [2, 5].map(|row| report.kills[&row].0)
+        };
+        let [first, second] = rows(&mut report);
+        assert!(first.abs_diff(second) <= 2, "in turn: {first}, {second}");
+        assert!(report.has_missed());
+        let before: u64 = rows(&mut report).iter().sum();
+        let after: u64 = rows(&mut report).iter().sum();
+        assert!(
+            after - before <= 2 * 4,
+            "one in a round each: {before}, {after}"
+        );
+    }
+}
