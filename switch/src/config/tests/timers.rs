@@ -87,8 +87,8 @@ fn an_answer_is_kept_for_longer_than_its_acquirer_waits() {
     let text = within("600_000");
     let at = place(&text, "answer_within_ms = 600_000");
     let told = format!(
-        "{at}: `answer_within_ms`, 600000, is not below `duplicate_window_s`, 600 s: a repeat would \
-         come too late for its answer"
+        "{at}: `answer_within_ms`, 600000, is not below `duplicate_window_s`, 600 s: a repeat \
+         would come too late for its answer"
     );
     check_text(&text, &[], &[&told]);
     let text = within("599_999");
