@@ -160,17 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn a_decline_and_a_refusal_are_told_apart_from_what_was_not_executed() {
+    fn a_decline_is_told_as_one() {
         let mut rig = Rig::new(Auto::Flush);
         rig.request(1, 1);
         rig.respond(decline());
         check(&rig, Standing::Declined);
-        let mut rig = Rig::new(Auto::Decide);
-        rig.no_route = true;
-        rig.request(1, 1);
-        check(&rig, Standing::Reserved);
-        rig.flush();
-        check(&rig, Standing::NotExecuted);
     }
 
     #[test]
