@@ -2,8 +2,8 @@
 # Puts what others have written below the target folder: for tests/tests/interop.rs PyPI's pyiso8583
 # in a virtual environment and npm's iso_8583 beside it, for tests/tests/events.rs PyPI's
 # confluent-kafka in the same environment. What they are made from is pinned by hash in
-# tests/interop/. Installs Python and Node with apt as root or through sudo where they are absent,
-# else stops with one line. Prints the folder.
+# tests/interop/. Installs Python, Node, curl and openssl, which tests run too, with apt as root or
+# through sudo where they are absent, else stops with one line. Prints the folder.
 set -eu
 cd "$(dirname "$0")/.."
 pins=tests/interop
@@ -21,6 +21,14 @@ has_python() {
 
 has_node() {
     command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1
+}
+
+has_curl() {
+    command -v curl >/dev/null 2>&1
+}
+
+has_openssl() {
+    command -v openssl >/dev/null 2>&1
 }
 
 # sudo asks for a password only where somebody can type it.
@@ -50,6 +58,9 @@ need() {
             apt-get install -y -qq --no-install-recommends "$@" >/dev/null; } || fail "$advice"
     "$check" || fail "$advice"
 }
+
+need has_curl "curl" curl ca-certificates
+need has_openssl "openssl" openssl
 
 mkdir -p "$target/interop"
 folder=$(cd "$target/interop" && pwd)

@@ -340,6 +340,9 @@ fn fault_083_a_body_that_cannot_be_used_moves_nothing() {
     }
     let answer = stage.post("k", &BODY.replace("KES", "XXX"), &[]);
     assert_eq!(answer.problem(), (422, "currency-not-supported".to_owned()));
+    let callback = ["-H", "X-Callback-URL: https://gateway.example/hooks"];
+    let answer = stage.post("k", BODY, &callback);
+    assert_eq!(answer.problem(), (403, "not-permitted".to_owned()));
     let padded = |len: usize| format!("{BODY}{}", " ".repeat(len - BODY.len()));
     let answer = stage.post("k", &padded(16_385), &[]);
     assert_eq!(answer.problem(), (413, "too-large".to_owned()));

@@ -147,6 +147,7 @@ async fn create(
         },
     };
     let body = json::create(&body.to_bytes(), rules)?;
+    check_served(&parts.headers, &body)?;
     let key = idempotency_key(&parts.headers)?;
     let mut canonical = Vec::new();
     body.canonical(TRANSACTIONS, &mut canonical);
@@ -166,6 +167,22 @@ async fn create(
         None => look(Ask::ByKey(context.gateway.acquirer, key), context).await?,
     };
     created(told, &body.reference, prefer)
+}
+
+/// What would be taken and not acted on is refused, so that nobody relies on it.
+fn check_served(headers: &HeaderMap, body: &json::Create) -> Result<(), Problem> {
+    if headers.contains_key(CALLBACK_URL) {
+        let detail = "no host for callbacks is permitted: leave X-Callback-URL out and ask by GET";
+        return Err(Problem::with(Slug::NotPermitted, detail));
+    }
+    if body.expires_at.is_some() {
+        return Err(Problem::fields(vec![FieldError {
+            pointer: "/expiresAt".to_owned(),
+            detail: "is not served: leave it out, the deadline of the route ends a transaction",
+            error_code: ErrorCode::FormatError,
+        }]));
+    }
+    Ok(())
 }
 
 /// What the account is to the switch: for the present it must be 8 to 19 digits, as all that the
@@ -417,7 +434,37 @@ const JSON: &str = "application/json";
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const CALLBACK_URL: HeaderName = HeaderName::from_static("x-callback-url");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlationid");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+#[cfg(test)]
+mod tests {
+    use domain::time::WallTime;
+
+    use super::*;
+
+    #[test]
+    fn what_nothing_acts_on_is_refused() {
+        let rules = Rules {
+            now: WallTime::from_unix_millis(1_795_297_141_000),
+            account_numbers: AccountNumbers::Refused,
+        };
+        let text = r#"{"type":"deposit","amount":{"minor":1,"currency":"KES"},
+            "debitParty":[{"key":"msisdn","value":"+254712345678"}],
+            "creditParty":[{"key":"accountid","value":"1"}],"reference":"r"}"#;
+        let body = json::create(text.as_bytes(), rules).unwrap();
+        let mut headers = HeaderMap::new();
+        check_served(&headers, &body).unwrap();
+        let expires = r#"{"expiresAt":"2026-11-21T21:40:00Z","#;
+        let expiring = text.replacen('{', expires, 1);
+        let expiring = json::create(expiring.as_bytes(), rules).unwrap();
+        let problem = check_served(&headers, &expiring).unwrap_err();
+        assert_eq!(problem.errors[0].pointer, "/expiresAt");
+        headers.insert(CALLBACK_URL, HeaderValue::from_static("https://a.example/"));
+        let problem = check_served(&headers, &body).unwrap_err();
+        assert_eq!(problem.slug, Slug::NotPermitted);
+    }
+}

@@ -12,6 +12,7 @@ pub(crate) enum Slug {
     IdempotencyKeyMissing,
     InvalidField,
     Unauthenticated,
+    NotPermitted,
     NotFound,
     MethodNotAllowed,
     RequestTimeout,
@@ -39,6 +40,7 @@ pub(crate) enum ErrorCode {
     MandatoryValueNotSupplied,
     SamePartiesError,
     ClientAuthorisationError,
+    RequestingPartyAuthorisationError,
     IdentifierError,
     DuplicateRequest,
     CurrencyNotSupported,
@@ -58,11 +60,12 @@ struct Facts {
 
 impl Slug {
     /// All of them.
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Malformed,
         Self::IdempotencyKeyMissing,
         Self::InvalidField,
         Self::Unauthenticated,
+        Self::NotPermitted,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -112,7 +115,7 @@ impl Slug {
 
 /// In the order of [`Slug::ALL`].
 #[rustfmt::skip]
-const FACTS: [Facts; 20] = {
+const FACTS: [Facts; 21] = {
     use ErrorCode as Code;
     [
         fault("malformed", 400, "Malformed request",
@@ -123,6 +126,8 @@ const FACTS: [Facts; 20] = {
             VALIDATION, Code::FormatError),
         fault("unauthenticated", 401, "Credential missing or not known",
             "authorisation", Code::ClientAuthorisationError),
+        fault("not-permitted", 403, "Not permitted to this gateway",
+            "authorisation", Code::RequestingPartyAuthorisationError),
         fault("not-found", 404, "Not found",
             "identification", Code::IdentifierError),
         fault("method-not-allowed", 405, "Method not served here",
