@@ -6,8 +6,10 @@ DECLARE
     bounds text[] := CASE parent
         WHEN 'event' THEN ARRAY[day_floor(day)::text, day_floor(day + 1)::text]
         WHEN 'posting' THEN ARRAY[day::text, (day + 1)::text] END;
+    -- 0 is the tablespace of the database.
     place text := (SELECT format(' TABLESPACE %I', t.spcname)
-        FROM pg_class AS c JOIN pg_tablespace AS t ON t.oid = c.reltablespace
+        FROM pg_class AS c JOIN pg_database AS d ON d.datname = current_database()
+        JOIN pg_tablespace AS t ON t.oid = coalesce(nullif(c.reltablespace, 0), d.dattablespace)
         WHERE c.oid = to_regclass(parent));
 BEGIN
     EXECUTE format('CREATE TABLE %I.%I (LIKE %1$I.%3$I INCLUDING DEFAULTS INCLUDING CONSTRAINTS '

@@ -32,7 +32,7 @@
 //! last of them had given out last on each link:
 //!
 //! ```text
-//! stans 1 13432 130007
+//! stans 1 013432 130007
 //! ```
 //!
 //! Format 4 says no more than that a checkpoint was made, so that segments may have been retired: a

@@ -58,7 +58,7 @@ impl Engine {
         }
         LeftBehind {
             over: wall,
-            advices: self.table.unknown_advice(),
+            advices: self.table.gave_way(),
         }
     }
 

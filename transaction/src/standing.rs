@@ -1,5 +1,6 @@
-//! Where a transaction stands, as whoever asks for it by its key or its id is told. Nothing is told
-//! that is not durable.
+//! Where a transaction stands, as whoever asks for it by its key or its id is told. That it was
+//! approved, declined or not executed is told when that is durable, never before. The end of what
+//! is owed about it may be told while its record is being written.
 
 use domain::ResponseCode;
 use domain::ids::{AuthorisationId, Slot, TransactionId};

@@ -253,14 +253,17 @@ impl Table {
             return false;
         };
         let is_advice = kept.kind == MessageKind::Advice;
-        let early = is_advice && self.may_forget_early(index, wall);
-        if !early && !self.may_forget(index, wall) {
+        let over = self.may_forget(index, wall);
+        if !over && !(is_advice && self.may_forget_early(index, wall)) {
             return false;
         }
         let buries = matches!(self.body(index), Some(Body::Tombstone(_)));
         if let Some(term) = self.terms.get_mut(kept.term) {
             if is_advice {
                 term.unknown_advice = term.unknown_advice.max(kept.least());
+                if !over {
+                    term.gave_way = term.gave_way.max(kept.least());
+                }
                 if buries {
                     term.unknown = term.unknown.max(kept.since.after(kept.least));
                 }
@@ -275,9 +278,9 @@ impl Table {
         true
     }
 
-    /// The latest DE7 of which a copy of an advice may be unknown, whoever sent it.
-    pub(crate) fn unknown_advice(&self) -> WallTime {
-        let terms = self.terms.iter().map(|term| term.unknown_advice);
+    /// The latest DE7 of an advice that gave way to requests, whoever sent it.
+    pub(crate) fn gave_way(&self) -> WallTime {
+        let terms = self.terms.iter().map(|term| term.gave_way);
         terms.max().unwrap_or_default()
     }
 
@@ -288,13 +291,15 @@ impl Table {
         terms.any(|term| term.unknown > never || term.unknown_advice > never)
     }
 
-    /// What was over then is unknown from here on, and so are those advices.
+    /// What was over then, by the windows of each, is unknown from here on; and whoever sent them,
+    /// those advices.
     pub(crate) fn forget_before(&mut self, behind: LeftBehind) {
         for term in &mut self.terms {
             let Windows { requests, advices } = term.windows;
             let over = behind.over.before(advices).max(behind.advices);
             term.unknown = term.unknown.max(behind.over.before(requests));
             term.unknown_advice = term.unknown_advice.max(over);
+            term.gave_way = term.gave_way.max(behind.advices);
         }
     }
 

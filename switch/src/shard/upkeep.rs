@@ -325,7 +325,7 @@ impl Shard {
 pub(crate) struct Stall {
     seen: Duration,
     looked: Instant,
-    /// How often a batch was looked at that was due for longer than [`DUE_MAX`].
+    /// How often a batch was looked at, after a pause, that was due for longer than [`DUE_MAX`].
     looks: u32,
 }
 
@@ -339,11 +339,12 @@ impl Stall {
         }
         // Another one than at the last look counts from where it was due.
         self.seen += due.min(since_look).min(UNSEEN_MAX);
-        if due > DUE_MAX {
+        // Frequent ones count by their time, above.
+        if due > DUE_MAX && since_look >= UNSEEN_MAX {
             self.looks = self.looks.saturating_add(1);
         }
         // Where looks are rare, as on a core that is shared with much else, a device is dead too
-        // that has not answered within a minute and by ten looks behind it.
+        // that has not answered within a minute and by ten looks behind it, each of them after a pause.
         if self.looks >= DUE_LOOKS_MIN {
             due
         } else {
@@ -396,7 +397,7 @@ const fn is_near(inflight: u32, limit: u32) -> bool {
 const CROWDED_REQUESTS: usize = 512;
 
 /// What counts between two looks, however far they lie apart: a few of [`UPKEEP_INTERVAL`], so that
-/// a device is given up only after it was looked at a hundred times.
+/// a device is given up only after it was looked at a hundred times, or was due for [`DUE_MAX`].
 const UNSEEN_MAX: Duration = Duration::from_millis(100);
 /// A batch that is due for longer is given up, however rarely it is looked at; but for the first
 /// looks, which may be those behind a stop of the process.
@@ -430,6 +431,17 @@ mod tests {
             let due = apart * *look;
             JournalStalled::found(stall.look(due, start.after(due))).is_some()
         })
+    }
+
+    #[test]
+    fn a_device_has_ten_seconds_again_behind_a_stop_of_the_process() {
+        let (start, mut stall) = (Instant::from_nanos(1_000_000_000), Stall::default());
+        stall.look(Duration::ZERO, start);
+        let given_up = (0..600_u32).find(|look| {
+            let due = Duration::from_secs(3_600) + UPKEEP_INTERVAL * *look;
+            JournalStalled::found(stall.look(due, start.after(due))).is_some()
+        });
+        assert_eq!(given_up, Some(496));
     }
 
     #[test]

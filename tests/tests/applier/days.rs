@@ -73,6 +73,7 @@ async fn the_table_of_a_day_lies_where_its_parent_does() {
         "CREATE TABLESPACE \"else where\" LOCATION ''",
         "ALTER TABLE {s}.event SET TABLESPACE \"else where\"",
         "ALTER INDEX {s}.event_pkey SET TABLESPACE \"else where\"",
+        "SET default_tablespace = \"else where\"",
         "SELECT {s}.make_day_table('event', '2035-01-02'), \
          {s}.make_day_table('posting', '2035-01-02')",
     ] {

@@ -391,6 +391,30 @@ fn a_copy_of_what_was_left_behind_is_not_admitted_by_a_clock_that_was_set_back()
     assert_eq!(rig.told(10), Some(domain::ResponseCode::DUPLICATE));
 }
 
+/// Who has a longer window may send one as old as that for the first time.
+#[test]
+fn an_advice_whose_own_window_is_over_speaks_for_nobody_else() {
+    let settings = Settings {
+        transactions_max: 8,
+        ..kept()
+    };
+    let mut rig = Rig::with(settings, Auto::Flush);
+    rig.give(Input::Advice(advice(1, 10)));
+    let (owed, _) = rig.advices_sent()[0];
+    let code = domain::ResponseCode::APPROVED;
+    rig.give(Input::ReversalResponse { owed, code });
+    rig.pass(Duration::from_secs(30 * 86_400));
+    for number in 2..12 {
+        let mut request = facts(number);
+        request.trace.transmitted = TransmissionTime::at(rig.wall());
+        rig.request_as(request, 10 + number, Transmission::First);
+        rig.respond(decline());
+    }
+    let behind = rig.engine.left_behind(rig.wall());
+    assert_eq!(behind.over, rig.wall(), "it is forgotten");
+    assert_eq!(behind.advices, WallTime::default());
+}
+
 /// Its window is not over: requests needed the room.
 #[test]
 fn a_copy_of_an_advice_that_gave_way_early_is_not_taken_by_the_next_generation() {

@@ -19,6 +19,8 @@ pub(super) struct Term {
     pub(super) unknown: WallTime,
     /// The same for advices.
     pub(super) unknown_advice: WallTime,
+    /// The same of those alone that gave way to requests: no window says so.
+    pub(super) gave_way: WallTime,
 }
 
 impl Term {
@@ -28,6 +30,7 @@ impl Term {
             finished: [List::EMPTY; Kept::LISTS],
             unknown: WallTime::from_unix_millis(0),
             unknown_advice: WallTime::from_unix_millis(0),
+            gave_way: WallTime::from_unix_millis(0),
         }
     }
 }
