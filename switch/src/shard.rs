@@ -189,6 +189,10 @@ impl Event {
                     ask: Ask::Create(_),
                     ..
                 }
+                | Self::Mesh(Message::Asked {
+                    ask: Ask::Create(_),
+                    ..
+                })
         )
     }
 }

@@ -39,6 +39,8 @@ pub(crate) use set::{IssuerSide, ListenerSide, TlsInForce, TlsNews};
 /// A connection whose handshake is done.
 pub(crate) struct Tls {
     connection: RefCell<Connection>,
+    /// What came last is not of the protocol. What came before it is given out first.
+    is_broken: Cell<bool>,
 }
 
 impl std::fmt::Debug for Tls {
@@ -60,6 +62,7 @@ impl Tls {
     const fn new(connection: Connection) -> Self {
         Self {
             connection: RefCell::new(connection),
+            is_broken: Cell::new(false),
         }
     }
 
@@ -117,11 +120,15 @@ impl Tls {
                     Err(error) => return Err(error),
                 }
             }
-            if cipher.is_empty() || count == plain.len() {
+            let is_full = cipher.is_empty() || count == plain.len();
+            if self.is_broken.get() && count == 0 {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            if is_full || self.is_broken.get() {
                 let ended = false;
                 return Ok(Decrypted { count, ended });
             }
-            feed(&mut connection, cipher)?;
+            self.is_broken.set(feed(&mut connection, cipher).is_err());
         }
     }
 }

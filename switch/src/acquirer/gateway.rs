@@ -76,6 +76,8 @@ async fn accept_all(listener: TcpListener, context: Rc<GatewayContext>) {
 }
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Who does not read for so long is not waited for.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// Connections of one gateway on one shard.
 const CONNECTIONS_MAX: usize = 4_096;
 
@@ -92,6 +94,9 @@ pub(crate) struct Connection {
 }
 
 async fn serve(stream: TcpStream, context: Rc<GatewayContext>) {
+    if let Err(error) = stream.set_write_timeout(Some(WRITE_DEADLINE)) {
+        tracing::trace!(%error, "a gateway's connection was gone");
+    }
     let socket: Socket = Rc::new(RefCell::new(stream));
     let pipe = Rc::new(Pipe::default());
     let connection = Rc::new(Connection::default());

@@ -23,7 +23,7 @@ use domain::time::WallTime;
 
 use fields::{Faults, Fields, Wrong, printable};
 use party::parties;
-pub(super) use party::{AccountNumbers, Party};
+pub(super) use party::{AccountNumbers, Party, PartyKey};
 use problem::{ErrorCode, Problem, Slug};
 use strict::Node;
 pub(crate) use transaction::{Asked, State, Transaction};

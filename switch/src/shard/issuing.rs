@@ -461,11 +461,10 @@ pub(super) fn amount_asked(
     amount: Amount,
 ) -> Result<Option<Amount>, ()> {
     let listener = config.listeners.get(usize::from(listener.0));
-    let issuer = config.issuers.get(usize::from(issuer.0));
-    let (Some(listener), Some(issuer)) = (listener, issuer) else {
-        return Ok(None);
-    };
-    if listener.wire.exponents.is_iso() && issuer.wire.exponents.is_iso() {
+    let issuer = config.issuers.get(usize::from(issuer.0)).ok_or(())?;
+    // What came on no listener is a gateway's, and counts as the switch does.
+    let is_iso = listener.is_none_or(|listener| listener.wire.exponents.is_iso());
+    if is_iso && issuer.wire.exponents.is_iso() {
         return Ok(None);
     }
     issuer.wire.exponents.to_network(amount).map(Some).ok_or(())

@@ -11,6 +11,7 @@ use slab::Slab;
 
 pub(crate) use super::request::{Ask, NewTransaction, Told};
 use crate::acquirer::SessionRef;
+use crate::frame::Claim;
 use crate::inbox::Inbox;
 use crate::shard::Event;
 
@@ -47,8 +48,12 @@ impl Desk {
         }
     }
 
-    /// Asks; `None` when too many wait already. What is told comes by [`Asked::told`].
+    /// Asks; `None` when too many wait already, or as many new requests as the shard takes. What is
+    /// told comes by [`Asked::told`].
     pub(crate) fn ask(&self, ask: Ask) -> Option<Asked<'_>> {
+        if matches!(ask, Ask::Create(_)) && !self.inbox.takes(Claim::New) {
+            return None;
+        }
         let mut waiting = self.waiting.borrow_mut();
         if waiting.len() >= ASKED_MAX {
             return None;

@@ -21,7 +21,7 @@ use super::desk::{Ask, NewTransaction, Told};
 use super::request::IdempotencyKey;
 use super::{Connection, GatewayContext, REQUESTS_MAX};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
-use crate::acquirer::json::{self, AccountNumbers, Rules};
+use crate::acquirer::json::{self, AccountNumbers, Kind, PartyKey, Rules};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -132,6 +132,9 @@ async fn create(
     if context.gate.is_closed() {
         return Err(Problem::of(Slug::Draining));
     }
+    if context.gate.shedding().is_some() {
+        return Err(Problem::of(Slug::Overloaded));
+    }
     let prefer = Prefer::read(&parts.headers);
     check_media_type(&parts.headers)?;
     let body = body
@@ -164,7 +167,11 @@ async fn create(
     let told = ask_within(ask, prefer, context).await?;
     let told = match told {
         Some(told) => told,
-        None => look(Ask::ByKey(context.gateway.acquirer, key), context).await?,
+        None => match look(Ask::ByKey(context.gateway.acquirer, key), context).await? {
+            // It still waits for its turn, and may be taken after this.
+            Told::Refused(Slug::NotFound) => Told::Reserved,
+            told => told,
+        },
     };
     created(told, &body.reference, prefer)
 }
@@ -174,6 +181,16 @@ fn check_served(headers: &HeaderMap, body: &json::Create) -> Result<(), Problem>
     if headers.contains_key(CALLBACK_URL) {
         let detail = "no host for callbacks is permitted: leave X-Callback-URL out and ask by GET";
         return Err(Problem::with(Slug::NotPermitted, detail));
+    }
+    if !matches!(
+        body.kind,
+        Kind::BillPay | Kind::MerchantPay | Kind::Withdrawal
+    ) {
+        return Err(Problem::fields(vec![FieldError {
+            pointer: "/type".to_owned(),
+            detail: "is not served: nobody would be told of the account that is credited",
+            error_code: ErrorCode::FormatError,
+        }]));
     }
     if body.expires_at.is_some() {
         return Err(Problem::fields(vec![FieldError {
@@ -185,15 +202,17 @@ fn check_served(headers: &HeaderMap, body: &json::Create) -> Result<(), Problem>
     Ok(())
 }
 
-/// What the account is to the switch: for the present it must be 8 to 19 digits, as all that the
-/// journal seals is.
+/// What the account is to the switch: for the present the digits of a telephone number or a PAN.
+/// The same digits of another kind would be another account's, and no route could tell them apart.
 fn account(body: &json::Create) -> Result<Pan, Problem> {
-    let account = body.account();
+    let account = body
+        .account()
+        .filter(|party| matches!(party.key, PartyKey::Pan | PartyKey::Msisdn));
     let digits = account.and_then(|party| Pan::new(party.value.as_bytes()).ok());
     digits.ok_or_else(|| {
         Problem::fields(vec![FieldError {
             pointer: "/debitParty".to_owned(),
-            detail: "has no account of 8 to 19 digits, the one kind that can be routed",
+            detail: "must be named by an msisdn, or a pan where that is permitted, of 8 to 19 digits",
             error_code: ErrorCode::FormatError,
         }])
     })
@@ -287,12 +306,26 @@ async fn by_key(request: &Request<Incoming>, context: &GatewayContext) -> Result
     authenticate(request.headers(), context)?;
     let query = request.uri().query().unwrap_or_default();
     let key = query.strip_prefix("idempotency_key=");
-    let key = key.and_then(|key| IdempotencyKey::read(key.as_bytes()));
+    let key = key.and_then(unescaped);
+    let key = key.and_then(|key| IdempotencyKey::read(&key));
     let key = key.ok_or_else(|| {
-        let detail = "the query must be `idempotency_key=` and one key";
+        let detail = "the query must be `idempotency_key=` and one key, escaped as in a URL";
         Problem::with(Slug::Malformed, detail)
     })?;
     shown(look(Ask::ByKey(context.gateway.acquirer, key), context).await?)
+}
+
+/// A value of a query, whose bytes may stand as `%XX` (RFC 3986 section 2.1).
+fn unescaped(value: &str) -> Option<Vec<u8>> {
+    let mut parts = value.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2)?;
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)?);
+        bytes.extend_from_slice(part.get(2..)?.as_bytes());
+    }
+    Some(bytes)
 }
 
 fn shown(told: Told) -> Result<Answer, Problem> {
@@ -447,12 +480,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_key_is_found_as_a_url_has_it() {
+        let visible: Vec<u8> = (b'!'..=b'~').collect();
+        let escaped: String = visible.iter().map(|byte| format!("%{byte:02x}")).collect();
+        assert_eq!(unescaped(&escaped), Some(visible));
+        assert_eq!(unescaped("ab%2Bc/d=%3D"), Some(b"ab+c/d==".to_vec()));
+        for bad in ["%", "%2", "a%+1", "%zz", "%é1"] {
+            assert_eq!(unescaped(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn what_nothing_acts_on_is_refused() {
         let rules = Rules {
             now: WallTime::from_unix_millis(1_795_297_141_000),
             account_numbers: AccountNumbers::Refused,
         };
-        let text = r#"{"type":"deposit","amount":{"minor":1,"currency":"KES"},
+        let text = r#"{"type":"billpay","amount":{"minor":1,"currency":"KES"},
             "debitParty":[{"key":"msisdn","value":"+254712345678"}],
             "creditParty":[{"key":"accountid","value":"1"}],"reference":"r"}"#;
         let body = json::create(text.as_bytes(), rules).unwrap();
@@ -463,6 +507,17 @@ mod tests {
         let expiring = json::create(expiring.as_bytes(), rules).unwrap();
         let problem = check_served(&headers, &expiring).unwrap_err();
         assert_eq!(problem.errors[0].pointer, "/expiresAt");
+        let deposit = text.replacen("billpay", "deposit", 1);
+        let deposit = json::create(deposit.as_bytes(), rules).unwrap();
+        let problem = check_served(&headers, &deposit).unwrap_err();
+        assert_eq!(problem.errors[0].pointer, "/type");
+        account(&body).unwrap();
+        let other = text.replacen(r#"msisdn","value":"+"#, r#"accountid","value":""#, 1);
+        let other = json::create(other.as_bytes(), rules).unwrap();
+        assert_eq!(
+            account(&other).unwrap_err().errors[0].pointer,
+            "/debitParty"
+        );
         headers.insert(CALLBACK_URL, HeaderValue::from_static("https://a.example/"));
         let problem = check_served(&headers, &body).unwrap_err();
         assert_eq!(problem.slug, Slug::NotPermitted);
