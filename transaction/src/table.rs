@@ -254,7 +254,7 @@ impl Table {
         };
         let is_advice = kept.kind == MessageKind::Advice;
         let over = self.may_forget(index, wall);
-        if !over && !(is_advice && self.may_forget_early(index, wall)) {
+        if !(over || is_advice && self.may_forget_early(index, wall)) {
             return false;
         }
         let buries = matches!(self.body(index), Some(Body::Tombstone(_)));

@@ -285,6 +285,8 @@ impl Transaction {
     ) -> bool {
         let currency = self.facts.amount.currency();
         let amount = answer.amount.filter(|amount| amount.currency() == currency);
+        // A journal that says it twice leaves nothing behind in the arena.
+        arena.free_span(self.answer.replace_fields(Span::EMPTY));
         let fields = arena.store(answer.fields, place);
         self.answer.tell(
             (answer.code, answer.authorisation),

@@ -115,9 +115,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     let sessions_max = config.limits.sessions_max.div_ceil(usize::from(shards));
     let shares = config.acquirers.iter();
     let shares = shares.map(|acquirer| acquirer.inflight_max.div_ceil(u32::from(shards)));
-    let session_share = config.limits.session_inflight_max;
-    let gateway_desk = Desk::new(id, inbox.clone());
-    let sessions = Sessions::new(id, sessions_max, session_share, shares);
+    let sessions = Sessions::new(id, sessions_max, config.limits.session_inflight_max, shares);
     let keys = KeyTable::new(&config, &seed.restored, now);
     let (wires, echo, seed_of_stans) = (seed.wires, seed.echo, u64::from(start));
     let links = link_table(&config, id, shards, seed_of_stans, &wires, &echo, &keys);
@@ -135,9 +133,9 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         stand_in,
         journal,
         mesh,
+        gateway_desk: Desk::new(id, inbox.clone()),
         inbox,
         sessions,
-        gateway_desk,
         pool: FramePool::new(FRAMES_POOLED_MAX),
         gate: Rc::new(Gate::default()),
         links,

@@ -344,7 +344,7 @@ impl Stall {
             self.looks = self.looks.saturating_add(1);
         }
         // Where looks are rare, as on a core that is shared with much else, a device is dead too
-        // that has not answered within a minute and by ten looks behind it, each of them after a pause.
+        // that has not answered within a minute and by ten looks behind it, each after a pause.
         if self.looks >= DUE_LOOKS_MIN {
             due
         } else {

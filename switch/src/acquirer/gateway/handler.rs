@@ -212,7 +212,7 @@ fn account(body: &json::Create) -> Result<Pan, Problem> {
     digits.ok_or_else(|| {
         Problem::fields(vec![FieldError {
             pointer: "/debitParty".to_owned(),
-            detail: "must be named by an msisdn, or a pan where that is permitted, of 8 to 19 digits",
+            detail: "must be an msisdn, or a pan where that is permitted, of 8 to 19 digits",
             error_code: ErrorCode::FormatError,
         }])
     })
