@@ -148,6 +148,13 @@ pub fn configuration(
     let [bank, momo] = issuers.addresses().map(|address| address.to_string());
     let text = EXAMPLE
         .replacen("name = \"pos\"", &tls, 1)
+        .replacen("shards = 0", "shards = 2", 1)
+        .replacen(
+            "request_wait_max_ms = 100 ",
+            "request_wait_max_ms = 60_000 ",
+            1,
+        )
+        .replace("\ndeadline_ms = 1_000", "\ndeadline_ms = 30_000")
         .replacen("/var/lib/njia", &state.to_string_lossy(), 1)
         .replacen("127.0.0.1:9101", &bank, 1)
         .replacen("127.0.0.1:9102", &momo, 1)
