@@ -314,8 +314,9 @@ const fn state(standing: Standing) -> State {
     }
 }
 
-/// Names start and serial of an id, which no other transaction of the node shares: so an id is
-/// found by its DE37, and no second table leads from ids to transactions.
+/// Names start and serial of an id: so an id is found by its DE37, and no second table leads from
+/// ids to transactions. A serial comes again after 16,777,216 transactions of a shard in one start:
+/// of two with the same one the older is not found by its id any more.
 fn rrn_of(id: TransactionId) -> Rrn {
     let mut rest = id.0 & ((1 << 52) - 1);
     let mut digits = [b'N'; 12];
