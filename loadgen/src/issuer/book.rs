@@ -6,7 +6,7 @@ use domain::amount::Amount;
 use domain::currency::Currency;
 use domain::ids::{AuthorisationId, Stan};
 use domain::response_code::ResponseCode;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::trace_id::TraceId;
 
@@ -64,6 +64,9 @@ pub struct Book {
     entries: HashMap<TraceId, Entry>,
     /// STANs whose answers are out: they must not be used for something else.
     open: HashMap<u32, TraceId>,
+    /// Of which only repeats have come: the first transmission may still be on its way, where a
+    /// connection that has ended delivers last what was written to it.
+    overtaken: HashSet<TraceId>,
     /// Made and not yet written to the ledger.
     effects: Vec<Effect>,
     totals: BTreeMap<u16, Money>,
@@ -83,8 +86,11 @@ pub struct Money {
 /// What a right switch never does, and what it does only when something was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Oddities {
-    /// A request came twice without being marked as a repeat: its money moved twice.
+    /// A request came twice without being marked as a repeat: its money moved twice. What is marked
+    /// does not count, whichever comes first.
     pub requests_doubled: u64,
+    /// A first transmission came behind its repeat, and moved nothing.
+    pub requests_overtaken: u64,
     /// A STAN was used while its earlier request was unanswered.
     pub stans_reused: u64,
     /// A reversal of a request that never came.
@@ -130,14 +136,16 @@ impl Book {
             Some(Entry::Approved { told, .. } | Entry::Declined(told)) => {
                 let told = *told;
                 if !asked.repeat {
-                    self.oddities.requests_doubled += 1;
-                    self.approve_if(asked);
+                    self.take_again(asked);
                 }
                 return told;
             }
             None => {}
         }
         self.open.insert(stan, asked.id);
+        if asked.repeat {
+            self.overtaken.insert(asked.id);
+        }
         let entry = if asked.told.code.is_approval() {
             Entry::Approved {
                 amount: asked.amount,
@@ -229,6 +237,16 @@ impl Book {
     #[must_use]
     pub const fn totals(&self) -> &BTreeMap<u16, Money> {
         &self.totals
+    }
+
+    /// What is not marked as a repeat, of something that has come before.
+    fn take_again(&mut self, asked: &Asked) {
+        if self.overtaken.remove(&asked.id) {
+            self.oddities.requests_overtaken += 1;
+        } else {
+            self.oddities.requests_doubled += 1;
+            self.approve_if(asked);
+        }
     }
 
     fn approve_if(&mut self, asked: &Asked) {
@@ -375,6 +393,25 @@ mod tests {
         assert_eq!(book.request(&repeat), first);
         assert_eq!(kes(&book), (500, 0));
         assert_eq!(book.request(&asked(1, 500)), first);
+        assert_eq!(kes(&book), (1_000, 0));
+        assert_eq!(book.oddities.requests_doubled, 1);
+    }
+
+    /// After a restart the switch marks what it may have sent before; the connection that ended may
+    /// deliver that first transmission last.
+    #[test]
+    fn a_first_transmission_behind_its_repeat_moves_nothing_and_a_second_one_does() {
+        let mut book = Book::default();
+        let repeat = Asked {
+            repeat: true,
+            ..asked(1, 500)
+        };
+        let told = book.request(&repeat);
+        assert_eq!(book.request(&asked(1, 500)), told);
+        assert_eq!(kes(&book), (500, 0));
+        assert_eq!(book.oddities.requests_overtaken, 1);
+        assert_eq!(book.oddities.requests_doubled, 0);
+        assert_eq!(book.request(&asked(1, 500)), told);
         assert_eq!(kes(&book), (1_000, 0));
         assert_eq!(book.oddities.requests_doubled, 1);
     }
