@@ -155,6 +155,8 @@ pub enum Driver {
     LosesAnswers,
     /// Does not hear that an issuer has what it was owed.
     DeafToAcknowledgements,
+    /// Does not hear an approval behind the decline for which a reversal was dropped.
+    DeafBehindDeclines,
     /// After a restart nothing is copied to PostgreSQL.
     StopsApplying,
     /// Leaves what is owed out of checkpoints.

@@ -250,6 +250,29 @@ async fn an_answer_that_contradicts_the_first_is_listed_once() {
     }
 }
 
+/// It is listed with the reversal that is owed for it, and the decline before it is not.
+async fn an_approval_behind_a_late_decline_is_listed_once() {
+    for cut in [0, 4, 6, 7] {
+        let cluster = migrated().await;
+        let log = Log::new(1);
+        let (transaction, mut records) = Workload::new(13, 1).approved_behind_a_decline();
+        let rest = records.split_off(cut);
+        let applier = Running::start(settings(cluster.url(), 1), vec![log.journal()]);
+        for batch in [records, rest] {
+            log.append(batch);
+            applier.caught_up(&log).await;
+        }
+        applier.finish().await;
+        let client = connect(&cluster).await;
+        let row = format!(
+            "{{s}}.exception WHERE transaction_id = '{transaction}' AND lsn = 7 \
+             AND reason = 'answer_conflict' AND note LIKE 'issuer %: approves with 00 at %'"
+        );
+        assert_eq!(count(&client, &row).await, 1, "cut after {cut}");
+        assert_eq!(count(&client, "{s}.exception").await, 1, "cut after {cut}");
+    }
+}
+
 async fn totals_that_differ_are_listed_with_what_differs() {
     for cut in 0..=5 {
         let cluster = migrated().await;
@@ -406,6 +429,7 @@ for_each_strategy! {
     two_nodes_that_claim_one_key_at_once_lose_nothing,
     failed_reversals_are_exceptions_for_people,
     an_answer_that_contradicts_the_first_is_listed_once,
+    an_approval_behind_a_late_decline_is_listed_once,
     totals_that_differ_are_listed_with_what_differs,
     a_failed_reversal_is_listed_however_its_records_fall_into_batches,
     what_was_done_by_hand_is_listed_with_who_and_why,

@@ -280,8 +280,9 @@ fn a_reversal_may_be_a_request_with_a_number_of_its_own() {
     scene.close_with(link);
 }
 
+//= docs/rules.md#V-17
 #[test]
-fn a_late_decline_cancels_a_reversal_that_has_not_left() {
+fn a_late_decline_cancels_a_reversal_that_has_not_left_until_an_approval_follows() {
     let cancel = [
         ALONE,
         SHORT,
@@ -307,6 +308,13 @@ fn a_late_decline_cancels_a_reversal_that_has_not_left() {
         scene.metric("njia_saf_depth", &[]) == 1.0
     });
     link.send(&answered(&of_first, "00")).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
+    link.send(&answered(&second, "00")).unwrap();
+    let of_second = asked(&mut link, "0420");
+    assert_eq!(of_second.text(11), second.text(11));
+    let conflicts = scene.metric("njia_exceptions_total", &["answer_conflict"]);
+    assert_eq!(conflicts, 1.0);
+    link.send(&answered(&of_second, "00")).unwrap();
     scene.node.settle(Duration::from_secs(60)).unwrap();
     // Whatever else would have left is behind the sign-off.
     scene.node.check_sums().unwrap();

@@ -102,6 +102,7 @@ fn check_practice(sum: &Report) {
         ("unnamed originals", sum.seen.unnamed, 50),
         ("late answers to them", sum.seen.administering_late, 20),
         ("reversals of nothing known", sum.seen.not_found, 50),
+        ("approvals behind declines", sum.seen.truths, 3),
         ("completions above their limit", sum.seen.over_original, 20),
     ]);
 }
@@ -282,6 +283,12 @@ fn a_forgotten_tombstone_is_caught() {
 #[test]
 fn an_owed_reversal_that_is_dropped_is_caught() {
     caught(Driver::DropsOwed, &["sum"]);
+}
+
+//= docs/rules.md#V-17
+#[test]
+fn an_approval_behind_a_decline_that_is_not_heard_is_caught() {
+    caught(Driver::DeafBehindDeclines, &["sum"]);
 }
 
 #[test]

@@ -62,9 +62,10 @@ impl Engine {
         let state = transaction.state;
         let timed = transaction.queue != u8::MAX;
         let waits = !state.has_deadline() && self.is_waited_for(index, transaction);
-        assert_eq!(
-            timed,
-            (state.has_deadline() || waits) && self.replay.is_none(),
+        let in_recovery = self.replay.is_some();
+        assert!(
+            timed == ((state.has_deadline() || waits) && !in_recovery)
+                || in_recovery && transaction.is_owed_anew(),
             "3: {state:?}"
         );
         let finished = self.table.is_finished(index);

@@ -11,13 +11,14 @@
 //! | P07 | tombstone, refusal | kept |
 //! | P08 | advice, or approval in place of an issuer | kept; its advice owed as in P04, P05 |
 //! | P09 | an operator put it back, or took it out | as P04, or an exception |
+//! | P10 | a reversal dropped for a decline, then a late approval, no other one owed | owed |
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
 use domain::ids::{IssuerId, LinkId, Stan, TransactionId};
 use domain::record::{
-    Advised, Carriage, Intent, Operated, Operation, Outcome, OutcomeKind, Record, Refused,
+    Advised, Carriage, Intent, LateResponse, Operated, Operation, Outcome, OutcomeKind, Record, Refused,
     ReversalCause, SafDone, SafOwed, SafResult,
 };
 use domain::request::{Answer, IssuerLeg, TraceKey};
@@ -116,10 +117,7 @@ impl Engine {
                 Ok(())
             }
             Record::LateResponse(late) => {
-                if let Some(found) = self.replayed(late.transaction) {
-                    let answer = LateAnswer::of(late.code);
-                    self.with_replayed(found, |transaction| transaction.late = answer);
-                }
+                self.replay_late(late);
                 Ok(())
             }
         }
@@ -133,7 +131,7 @@ impl Engine {
         for transaction in (0..len).filter_map(|index| self.table.at(index)) {
             let must_owe = must_owe(transaction);
             unowed = unowed.saturating_add(usize::from(must_owe));
-            let owes = must_owe || transaction.saf_head != NONE;
+            let owes = must_owe || transaction.is_owed_anew() || transaction.saf_head != NONE;
             let unknown = |leg: &IssuerLeg| !self.saf.knows_issuer(leg.issuer);
             if let Some(leg) = transaction.leg.filter(|leg| owes && unknown(leg)) {
                 return Err(RecoverError::UnknownIssuer(leg.issuer.0));
@@ -159,7 +157,9 @@ impl Engine {
         let len = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
         let open = (cursor..len).find(|index| {
             let transaction = self.table.at(*index);
-            transaction.is_some_and(|found| must_owe(found) || found.saf_head != NONE)
+            transaction.is_some_and(|found| {
+                must_owe(found) || found.is_owed_anew() || found.saf_head != NONE
+            })
         });
         let handle = open.and_then(|index| self.table.handle(index));
         let (Some(index), Some(handle)) = (open, handle) else {
@@ -193,6 +193,8 @@ impl Engine {
         };
         if transaction.state == State::Sent {
             self.advance(handle, Signal::Deadline);
+        } else if transaction.is_owed_anew() {
+            self.owe_anew(handle);
         } else if must_owe(transaction) {
             self.owe(handle, ReversalCause::Restart);
         } else {
@@ -289,7 +291,8 @@ impl Engine {
         }
         if let Some((transaction, arena)) = self.table.with_arena(found) {
             transaction.owed_once = true;
-            transaction.stan_held = true;
+            // Behind one that was dropped its number has long been given back.
+            transaction.stan_held = !core::mem::take(&mut transaction.is_dropped);
             if owed.takes_back() {
                 transaction.take_back(what, arena);
             }
@@ -441,11 +444,24 @@ impl Engine {
                 transaction.stan_held = transaction.saf_head != NONE;
                 // Acknowledged without having been sent: the issuer had moved nothing.
                 let unsent = done.attempts == 0 && done.result == SafResult::Acknowledged;
+                transaction.is_dropped = unsent && !transaction.was_answered();
                 if unsent && transaction.state.ending() == Some(Ending::AcquirerReversed) {
                     transaction.left = 0;
                 }
             });
             self.finish_if_done(found);
+        }
+    }
+
+    fn replay_late(&mut self, late: &LateResponse) {
+        let Some(found) = self.replayed(late.transaction) else {
+            return;
+        };
+        let answer = LateAnswer::of(late.code);
+        self.with_replayed(found, |transaction| transaction.late = answer);
+        let transaction = self.table.transaction(found);
+        if transaction.is_some_and(Transaction::is_owed_anew) {
+            self.table.unfinish(found.index);
         }
     }
 

@@ -44,6 +44,8 @@ pub(crate) struct Transaction {
     pub(crate) late: LateAnswer,
     /// It stands in the totals as an approval.
     pub(crate) is_counted: bool,
+    /// The reversal that it owed ended before it left, as its issuer had declined.
+    pub(crate) is_dropped: bool,
     /// During recovery: a reversal was owed at some time.
     pub(crate) owed_once: bool,
     /// An advice, or approved in place of an issuer.
@@ -234,6 +236,7 @@ impl Transaction {
             stan_held: false,
             late: LateAnswer::Nothing,
             is_counted: false,
+            is_dropped: false,
             owed_once: false,
             advised: None,
             reported: None,
@@ -379,6 +382,12 @@ impl Transaction {
     /// Whether `key` names a reversal that was accepted before.
     pub(crate) fn knows_reversal(&self, key: DuplicateKey) -> bool {
         self.reversals.contains(&short(key))
+    }
+
+    /// Whether its issuer may hold money that nobody takes back: it approved behind the decline
+    /// that the reversal was dropped for.
+    pub(crate) fn is_owed_anew(&self) -> bool {
+        self.is_dropped && self.late == LateAnswer::Approved
     }
 
     /// Whether the issuer's answer was passed on, or was about to be.

@@ -224,7 +224,7 @@ fn exception_owed(s: &str) -> String {
 }
 
 /// Second answers, of which those are listed that say the opposite of what the transaction was
-/// told. Joined, as a subquery about a row of `unnest` is refused where tables are distributed.
+/// told, or that a reversal is owed for after all. Joined, as a subquery about a row of `unnest` is refused where tables are distributed.
 fn exception_answer(s: &str) -> String {
     format!(
         "INSERT INTO {s}.exception \
@@ -235,7 +235,9 @@ fn exception_answer(s: &str) -> String {
          AS u (shard_key, transaction_id, reason, lsn, note, approves)) AS f \
          JOIN {s}.transaction AS t \
          ON t.shard_key = f.shard_key AND t.transaction_id = f.transaction_id \
-         WHERE t.state = 'answered' AND t.approved <> f.approves \
+         WHERE (t.state = 'answered' AND t.approved <> f.approves) \
+         OR (t.state IN ('timed_out', 'acquirer_reversed') AND f.approves \
+         AND t.reversal_cause = 'invalid_answer') \
          ON CONFLICT DO NOTHING"
     )
 }

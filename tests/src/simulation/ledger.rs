@@ -17,10 +17,12 @@ use super::words::{Ask, Asked, number_of};
 
 mod answers;
 mod exchanges;
+mod lies;
 mod on_disk;
 mod order;
 mod totals;
 
+use lies::Lies;
 use on_disk::OnDisk;
 use order::Order;
 use totals::Found;
@@ -52,6 +54,7 @@ pub(super) struct Ledger {
     on_disk: OnDisk,
     /// Purchases that some issuer has approved.
     pub(super) carried_out: BTreeSet<u32>,
+    pub(super) lies: Lies,
     pub(super) answers: AnswerBook,
     pub(super) exchanges: ExchangeBook,
     pub(super) replays: u64,
@@ -611,6 +614,8 @@ impl Ledger {
     /// After a crash: what was told must have survived.
     pub(super) fn survived(&mut self, fold: Fold) -> Result<(), Broken> {
         self.journal = fold;
+        let journal = &self.journal;
+        self.lies.crash(|purchase| journal.state(purchase).owed > 1);
         self.journal.found_order();
         // Nothing of those outlives a restart.
         self.exchanges = ExchangeBook::default();

@@ -39,6 +39,8 @@ seen! {
     second_answers,
     /// Second answers that say otherwise.
     conflicting_answers,
+    /// Approvals behind the decline of what was carried out.
+    truths,
     /// Copies that waited for the answer in flight.
     attached,
     /// Copies with other content.

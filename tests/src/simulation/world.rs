@@ -183,6 +183,7 @@ impl World {
         }
         if focus.is_none() && extent >= Extent::Switches {
             plan.switches = Switches::draw(&mut Random::new(seed.rotate_left(16) ^ DAYS));
+            plan.draw_lies(seed);
         }
         if focus.is_none() && extent >= Extent::Administrative {
             plan.draw_administering(&mut Random::new(seed.rotate_left(16) ^ ADMINISTERING));

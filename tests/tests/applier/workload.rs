@@ -571,6 +571,35 @@ impl Workload {
         (transaction, records)
     }
 
+    /// A request whose reversal was dropped for a late decline, and is owed after all for the
+    /// approval behind it.
+    pub fn approved_behind_a_decline(&mut self) -> (TransactionId, Vec<Vec<u8>>) {
+        let (transaction, facts) = self.facts();
+        let intent = Record::Intent(Intent {
+            transaction,
+            admitted: self.now(),
+            facts,
+            leg: self.leg(),
+        });
+        let declined = Record::LateResponse(LateResponse {
+            transaction,
+            received: self.now(),
+            issuer: IssuerId(1),
+            code: ResponseCode::DO_NOT_HONOUR,
+        });
+        let records = [
+            intent,
+            self.outcome(transaction, OutcomeKind::TimedOut, b"91"),
+            self.owed(transaction, ReversalCause::Timeout, None),
+            declined,
+            self.done(transaction, SafResult::Acknowledged),
+            self.owed(transaction, ReversalCause::InvalidAnswer, None),
+            self.late(transaction),
+        ];
+        let records = records.iter().map(|record| self.encode(record));
+        (transaction, records.collect())
+    }
+
     /// An acquirer's totals that are not ours, and two of ours of which an issuer says so, and
     /// which another one does not take.
     pub fn out_of_balance(&mut self) -> ([TransactionId; 3], Vec<Vec<u8>>) {

@@ -338,25 +338,37 @@ impl Engine {
 
     //= docs/rules.md#T-07
     /// An answer after the end: journaled once, changes nothing. A second one is worth that where
-    /// it says the opposite of the first.
+    /// it says the opposite of the first; where an approval follows the decline that a reversal was
+    /// dropped for, that reversal is owed after all.
     fn late(&mut self, handle: Handle, code: Option<ResponseCode>) {
         let Some(transaction) = self.table.transaction_mut(handle) else {
             return;
         };
-        let second = transaction.was_answered();
-        let first = transaction.answer.code.is_approval();
-        let conflict = code.is_some_and(|code| code.is_approval() != first);
+        let told = transaction.was_answered();
+        let approves = code.map(ResponseCode::is_approval);
+        let first = match transaction.late {
+            _ if told => Some(transaction.answer.code.is_approval()),
+            LateAnswer::Declined => Some(false),
+            LateAnswer::Nothing if transaction.is_dropped => Some(false),
+            LateAnswer::Nothing | LateAnswer::Approved => None,
+        };
+        let conflict = first.is_some() && approves.is_some() && approves != first;
         let is_new = transaction.late == LateAnswer::Nothing;
-        let worth = code.filter(|_| is_new && (conflict || !second));
+        let worth = code.filter(|_| match told {
+            true => is_new && conflict,
+            false => is_new || conflict,
+        });
         if let Some(code) = worth {
             transaction.late = LateAnswer::of(code);
         }
-        self.count(if second {
+        self.count(if told || conflict {
             Event::SecondAnswer { conflict }
         } else {
             Event::LateResponse
         });
         if let Some(code) = worth {
+            // First, so that whoever reads of this approval knows of its reversal.
+            self.owe_anew(handle);
             self.journal(handle, EntryKind::LateResponse { code });
         }
     }

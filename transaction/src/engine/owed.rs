@@ -14,7 +14,7 @@ use crate::output::{Ended, EntryKind, Event, Output, Owed, StanReuse};
 use crate::saf::{SafEntry, Status};
 use crate::state::{Ending, Requested, State};
 use crate::table::NONE;
-use crate::transaction::LateAnswer;
+use crate::transaction::{LateAnswer, Transaction};
 
 impl Engine {
     /// Owes a reversal of the whole on the switch's own account.
@@ -241,8 +241,31 @@ impl Engine {
             .get(saf)
             .is_some_and(|entry| entry.attempts == 0 && !entry.found);
         if is_unsent {
+            if let Some(transaction) = self.table.transaction_mut(handle) {
+                transaction.is_dropped = true;
+            }
             self.end_owed(saf, SafResult::Acknowledged);
         }
+    }
+
+    //= docs/rules.md#V-17
+    /// Owes a reversal that was dropped, where the issuer has approved behind its decline. Where
+    /// there is no room, as soon as there is: nothing was reserved for it any more.
+    pub(crate) fn owe_anew(&mut self, handle: Handle) {
+        let is_owed = |transaction: &Transaction| transaction.is_owed_anew();
+        if !self.table.transaction(handle).is_some_and(is_owed) {
+            return;
+        }
+        self.table.unfinish(handle.index);
+        let promised = self.saf.count().saturating_add(self.load.exposed);
+        if promised >= self.settings.saf_max {
+            return self.set_deadline(handle, self.settings.saf.response_timeout);
+        }
+        self.deadlines.clear(&mut self.table, handle);
+        if let Some(transaction) = self.table.transaction_mut(handle) {
+            transaction.is_dropped = false;
+        }
+        self.owe(handle, ReversalCause::InvalidAnswer);
     }
 
     /// The answer may have come to an earlier transmission over another link; the latest one, if
@@ -418,6 +441,7 @@ impl Engine {
         let done = self.table.transaction(handle).is_some_and(|transaction| {
             transaction.state.is_settled()
                 && transaction.saf_head == NONE
+                && !transaction.is_owed_anew()
                 && transaction.exceptions == 0
         });
         if done {

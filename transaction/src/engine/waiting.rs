@@ -87,6 +87,10 @@ impl Engine {
 
     /// A time has run out for a transaction that has ended: W02 or W06.
     pub(crate) fn on_wait_over(&mut self, handle: Handle) {
+        let transaction = self.table.transaction(handle);
+        if transaction.is_some_and(Transaction::is_owed_anew) {
+            return self.owe_anew(handle);
+        }
         let mut waiting = 0_usize;
         while let Some((saf, frame)) = self.first_waiting(handle) {
             waiting = waiting.saturating_add(1);
@@ -157,7 +161,9 @@ impl Engine {
             && transaction.profile.undelivered == Undelivered::Reverse
             && !self.table.is_finished(index);
         let handle = self.table.handle(index);
-        is_untold || handle.is_some_and(|handle| self.first_waiting(handle).is_some())
+        is_untold
+            || transaction.is_owed_anew()
+            || handle.is_some_and(|handle| self.first_waiting(handle).is_some())
     }
 
     fn first_waiting(&self, handle: Handle) -> Option<(u32, FrameId)> {

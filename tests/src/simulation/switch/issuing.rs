@@ -219,6 +219,12 @@ impl Shard {
             (Some(code), Purpose::Request) => {
                 let fields = with_day(said.settles, &fields_of(said.purchase));
                 let approved = code.is_approval();
+                if approved && around.ledger.lies.hear(said.purchase) {
+                    self.counts.truths += 1;
+                    if self.driver == Driver::DeafBehindDeclines {
+                        return Ok(());
+                    }
+                }
                 let answer = Answer {
                     code,
                     authorisation: if approved {

@@ -1,5 +1,8 @@
 //! What travels: through a network that loses, delays and doubles.
 
+use domain::ResponseCode;
+use transaction::matching::ResponseKind;
+
 use super::*;
 use crate::simulation::issuer::Replies;
 use crate::simulation::words::{LegB, Said};
@@ -126,6 +129,9 @@ impl World {
         for _ in 0..times {
             let delay = self.response_delay();
             let delay = self.at_deadline().unwrap_or(delay);
+            if self.plan.lies && delay > LATE && self.lie(over, delay, message) {
+                return;
+            }
             let mut over = over;
             if self.random.permille(self.plan.wrong_link) {
                 let other = LinkId((over.0.0 + ISSUERS) % LINKS);
@@ -133,6 +139,22 @@ impl World {
             }
             self.answer_over(over, delay, message);
         }
+    }
+
+    /// A decline of what was approved, and behind it the truth. `false` where that is no approval of
+    /// a request.
+    fn lie(&mut self, over: (LinkId, u32), delay: u64, truth: Said) -> bool {
+        let requests = [ResponseKind::Authorisation, ResponseKind::Financial];
+        let approves = truth.code.is_some_and(ResponseCode::is_approval);
+        if !approves || !requests.contains(&truth.expected.kind) {
+            return false;
+        }
+        self.ledger.lies.tell(truth.purchase);
+        let code = Some(ResponseCode::DO_NOT_HONOUR);
+        self.answer_over(over, delay, Said { code, ..truth });
+        let delay = delay + 1 + self.random.below(100 * MS);
+        self.answer_over(over, delay, truth);
+        true
     }
 
     fn answer_over(&mut self, (link, connection): (LinkId, u32), delay: u64, message: Said) {
@@ -179,3 +201,6 @@ impl World {
         }
     }
 }
+
+/// Behind every deadline.
+const LATE: u64 = 3_000 * MS;

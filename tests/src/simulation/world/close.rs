@@ -42,7 +42,9 @@ impl World {
             return Err(("S3", open));
         }
         let books = self.acquirer.spent();
-        for (purchase, spent) in books.filter(|(purchase, _)| !fold.is_exception(*purchase)) {
+        let lies = &self.ledger.lies;
+        let excused = |purchase| fold.is_exception(purchase) || lies.excuse(purchase);
+        for (purchase, spent) in books.filter(|(purchase, _)| !excused(*purchase)) {
             let held = effects.get(&purchase).map_or(0, |(_, held)| *held);
             let journaled = fold.spent(purchase);
             if spent.is_some_and(|spent| spent != held) || held != journaled {

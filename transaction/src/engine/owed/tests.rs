@@ -408,6 +408,80 @@ fn a_late_decline_behind_a_late_approval_drops_no_reversal() {
     assert_eq!(rig.engine.counts().saf, 2, "the issuer may hold the money");
 }
 
+fn approved_late(rig: &mut Rig, handle: Handle, leg: IssuerLeg) {
+    let (stan, answer) = (leg.stan, approval());
+    rig.give(Input::Response {
+        handle,
+        stan,
+        answer,
+    });
+}
+
+//= docs/rules.md#V-17
+#[test]
+fn a_late_approval_behind_the_decline_owes_the_dropped_reversal_after_all() {
+    let (mut rig, handle, leg) = timed_out_behind_another();
+    declined_late(&mut rig, handle, leg);
+    rig.respond_to_reversal(ResponseCode::APPROVED);
+    assert_eq!(rig.engine.counts().saf, 0);
+    approved_late(&mut rig, handle, leg);
+    let conflict = Event::SecondAnswer { conflict: true };
+    assert!(rig.events().contains(&conflict));
+    assert!(rig.records().ends_with(&["saf-owed", "late"]));
+    assert_eq!(rig.attempts(), 2, "it leaves");
+    let answers = rig.records().len();
+    approved_late(&mut rig, handle, leg);
+    declined_late(&mut rig, handle, leg);
+    assert_eq!(rig.records().len(), answers, "once");
+    assert_eq!(rig.engine.counts().saf, 1, "nor is it dropped again");
+    rig.restart(rig.journal.len()).unwrap();
+    assert_eq!(rig.attempts(), 1, "a restart owes it");
+    rig.respond_to_reversal(ResponseCode::APPROVED);
+    assert_eq!(rig.engine.counts().saf, 0);
+    rig.restart(rig.journal.len()).unwrap();
+    assert_eq!(rig.attempts(), 0, "and not once more");
+}
+
+//= docs/rules.md#V-17
+#[test]
+fn a_reversal_that_an_acquirer_asked_for_is_owed_when_an_approval_follows_the_decline() {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    let (handle, leg) = rig.sent();
+    rig.reverse(1, 11);
+    rig.respond(decline());
+    assert_eq!(rig.engine.counts().saf, 0, "the issuer moved nothing");
+    approved_late(&mut rig, handle, leg);
+    assert_eq!(rig.attempts(), 1);
+    rig.restart(rig.journal.len()).unwrap();
+    assert_eq!(rig.engine.counts().saf, 1);
+}
+
+//= docs/rules.md#V-17
+#[test]
+fn what_finds_no_room_to_be_owed_anew_is_owed_when_there_is_some() {
+    let mut settings = settings();
+    settings.saf_max = 2;
+    settings.saf.inflight_max = 1;
+    let mut rig = Rig::with(settings, Auto::Flush);
+    rig.request(2, 12);
+    rig.pass(Duration::from_millis(1));
+    rig.request(1, 10);
+    let (handle, leg) = rig.sent();
+    rig.pass(DEADLINE);
+    declined_late(&mut rig, handle, leg);
+    // A request in flight has the room that the dropped one gave back.
+    rig.request(3, 13);
+    approved_late(&mut rig, handle, leg);
+    assert_eq!(rig.engine.counts().saf, 1, "no room");
+    rig.restart(rig.journal.len()).unwrap();
+    assert_eq!(rig.engine.counts().saf, 2, "nor after a restart");
+    rig.respond_to_reversal(ResponseCode::APPROVED);
+    assert_eq!(rig.engine.counts().saf, 1);
+    rig.pass(Duration::from_secs(60));
+    assert_eq!(rig.engine.counts().saf, 2, "it is owed");
+}
+
 #[test]
 fn a_late_decline_changes_nothing_once_the_reversal_has_left() {
     let mut rig = Rig::new(Auto::Flush);
