@@ -142,6 +142,7 @@ impl Bench {
             transmission: Transmission::First,
             facts,
             profile: Profile::PLAIN,
+            clock: domain::profile::ClockCheck::Window,
         }));
     }
 
@@ -243,6 +244,7 @@ impl Bench {
             transmission: Transmission::Repeat,
             facts,
             profile: Profile::PLAIN,
+            clock: domain::profile::ClockCheck::Window,
         }));
     }
 }

@@ -91,6 +91,20 @@ pub enum PartialApproval {
     Pass,
 }
 
+/// How near to the clock of the switch DE7 has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockCheck {
+    /// As near as copies are known (semantics §4, F63).
+    Window,
+    /// The same; and a request that is sent for the first time was sent just now.
+    Within {
+        /// The furthest that it may lie ahead or behind.
+        seconds: u16,
+    },
+    /// DE7 says nothing: its sender's clock cannot be trusted, and its copies are known for longer.
+    Untrusted,
+}
+
 /// How much of what was approved may be completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompletionLimit {

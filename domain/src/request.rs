@@ -11,7 +11,7 @@ use crate::ids::{
 use crate::message_reason::MessageReason;
 use crate::pan::Account;
 use crate::pan::PanToken;
-use crate::profile::{CompletionLimit, Profile, ReversalAnswer};
+use crate::profile::{ClockCheck, CompletionLimit, Profile, ReversalAnswer};
 use crate::response_code::ResponseCode;
 use crate::time::TransmissionTime;
 
@@ -147,6 +147,8 @@ pub struct Request {
     pub completion: Completion,
     /// What its session asks for.
     pub profile: Profile,
+    /// What its DE7 has to be.
+    pub clock: ClockCheck,
 }
 
 /// Whether a request completes an earlier one (MTI, origin digit 2), and how it names that.
@@ -173,6 +175,8 @@ pub struct Advice<'a> {
     pub original: Option<NamedOriginal>,
     /// How much of its original its session lets it complete.
     pub limit: CompletionLimit,
+    /// What its DE7 has to be.
+    pub clock: ClockCheck,
     /// DE39: what was decided. `None` where it has none; then it was approved.
     pub reported: Option<ResponseCode>,
     /// Further fields to pass on, encoded as [`Answer::fields`].

@@ -248,6 +248,24 @@ impl TransmissionTime {
             .min_by_key(|candidate| candidate.0.abs_diff(now.0))
     }
 
+    /// How far the clock that it was read from is from ours, as far as it says: it has no
+    /// fractions of a second, and was some time under way. `None` as in
+    /// [`TransmissionTime::resolve`].
+    #[must_use]
+    pub fn skew(self, now: WallTime) -> Option<Skew> {
+        let sent = self.resolve(now)?.0 / 1000;
+        let now = now.0 / 1000;
+        Some(if sent > now {
+            Skew::Ahead {
+                seconds: sent.saturating_sub(now),
+            }
+        } else {
+            Skew::Behind {
+                seconds: now.saturating_sub(sent),
+            }
+        })
+    }
+
     fn parts(self) -> (u8, u8, u8, u8, u8) {
         let part = |divisor: u32| {
             let value = self.0.checked_div(divisor).unwrap_or(0) % 100;
@@ -266,6 +284,31 @@ impl TransmissionTime {
 impl fmt::Debug for TransmissionTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:010}", self.0)
+    }
+}
+
+/// How far a clock is from ours, in whole seconds; half a year at most, as DE7 has no year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skew {
+    /// Its time is before ours, or the same.
+    Behind {
+        /// So much.
+        seconds: u64,
+    },
+    /// Its time is after ours.
+    Ahead {
+        /// So much.
+        seconds: u64,
+    },
+}
+
+impl Skew {
+    /// How far, in either direction.
+    #[must_use]
+    pub const fn seconds(self) -> u64 {
+        match self {
+            Self::Behind { seconds } | Self::Ahead { seconds } => seconds,
+        }
     }
 }
 
@@ -427,6 +470,28 @@ mod tests {
         let before_midnight = NEW_YEAR_2026.before(Duration::from_secs(2));
         assert_eq!(first.resolve(before_midnight).unwrap().civil().year, 2026);
     }
+
+    #[test]
+    fn fault_088_the_distance_of_a_clock_is_told_over_a_new_year() {
+        let check = |digits: &[u8; 10], now: WallTime, expected| {
+            let sent = TransmissionTime::from_digits(digits).unwrap();
+            assert_eq!(sent.skew(now), expected, "{sent:?}");
+        };
+        let behind = |seconds| Some(Skew::Behind { seconds });
+        let ahead = |seconds| Some(Skew::Ahead { seconds });
+        check(b"1231235958", NEW_YEAR_2026, behind(2));
+        let midnight_to_come = NEW_YEAR_2026.before(Duration::from_millis(1));
+        check(b"0101000001", midnight_to_come, ahead(2));
+        check(b"1231235959", midnight_to_come, behind(0));
+        check(b"1231235959", midnight_to_come.before(MOMENT), behind(0));
+        // Half a year and a second ahead is as well half a year behind.
+        check(b"0702120001", NEW_YEAR_2026, behind(15_767_999));
+        check(b"0702115959", NEW_YEAR_2026, ahead(15_767_999));
+        let march = NEW_YEAR_2026.after(Duration::from_secs(86_400 * 60));
+        check(b"0229120000", march, None);
+    }
+
+    const MOMENT: Duration = Duration::from_millis(998);
 
     #[test]
     fn de7_refuses_impossible_times() {

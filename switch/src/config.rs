@@ -15,7 +15,7 @@ use domain::currency::{Currency, Exponents};
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, NodeId, RouteId};
 use domain::message_reason::MessageReason;
 use domain::pan::PanToken;
-use domain::profile::{Profile, ReversalAnswer, SameContent};
+use domain::profile::{ClockCheck, Profile, ReversalAnswer, SameContent};
 use domain::reconciliation::ReconSign;
 use domain::{Amount, ResponseCode};
 use iso8583::header::HeaderBytes;
@@ -374,6 +374,8 @@ pub struct Listener {
     pub timeout_answer: ResponseCode,
     /// What its sessions ask for where practice differs.
     pub profile: Profile,
+    /// What its DE7 has to be.
+    pub clock: ClockCheck,
     /// How long its acquirer waits for an answer, as far as that is known: longer than any route.
     pub answer_within: Option<Duration>,
     /// When an 0400 is answered.

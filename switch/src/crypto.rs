@@ -23,7 +23,7 @@ use aes_gcm::aead::{AeadInOut, KeyInit, Nonce, Tag};
 use aes_gcm::{Aes256Gcm, Key};
 use domain::ids::{AcquirerId, Slot, Stan};
 use domain::pan::{Account, Pan, PanToken, SealedPan};
-use domain::profile::{CompletionLimit, Profile, ReversalAnswer};
+use domain::profile::{ClockCheck, CompletionLimit, Profile, ReversalAnswer};
 use domain::request::{
     Advice, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, MessageKind, NamedOriginal,
     OriginalReference, Reversal, Trace, TraceKey,
@@ -213,6 +213,7 @@ impl Keyring {
             facts,
             original: original.map(|reference| self.named(&facts, reference)),
             limit: CompletionLimit::OfIssuer,
+            clock: ClockCheck::Window,
             reported: fields.reported,
             fields: content,
         })

@@ -27,8 +27,8 @@ pub use labels::{
     AcceptError, AdministrativeResult, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason,
     EjectionLabel, ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp, LinkState,
     LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, ReconciliationResult,
-    RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side, Stage, TlsReload, TlsResult,
-    TransactionType, UnmatchedReason, UnwritableReason,
+    RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side, SkewDirection, Stage,
+    TlsReload, TlsResult, TransactionType, UnmatchedReason, UnwritableReason,
 };
 pub use observe::ShardGauges;
 pub(crate) use sampler::Sampler;
@@ -178,6 +178,10 @@ pub enum Histogram {
     JournalSync,
     /// Records that one flush made durable.
     JournalBatchRecords,
+    /// The clock of an acquirer, in seconds.
+    SessionSkew(ListenerId, SkewDirection),
+    /// The clock of an issuer, in seconds.
+    IssuerSkew(IssuerId, SkewDirection),
 }
 
 impl Metrics {
@@ -378,6 +382,12 @@ impl Histogram {
             Self::Risk => (F::RiskDuration, 0),
             Self::JournalSync => (F::JournalSyncDuration, 0),
             Self::JournalBatchRecords => (F::JournalBatchRecords, 0),
+            Self::SessionSkew(listener, direction) => {
+                (F::SessionSkew, skewed(of_listener(listener), direction))
+            }
+            Self::IssuerSkew(issuer, direction) => {
+                (F::IssuerSkew, skewed(of_issuer(issuer), direction))
+            }
         };
         let bounds = BOUNDS[family as usize];
         (
@@ -394,6 +404,10 @@ const fn declined(origin: Origin, reason: DeclineReason) -> usize {
 
 const fn handshake(side: Side, result: TlsResult) -> usize {
     pair(side.index(), result.index(), TlsResult::VALUES)
+}
+
+const fn skewed(endpoint: usize, direction: SkewDirection) -> usize {
+    pair(endpoint, direction.index(), SkewDirection::VALUES)
 }
 
 const fn owed(first: usize, result: OwedResultLabel) -> usize {

@@ -311,6 +311,7 @@ impl Shell {
             transmission,
             facts,
             profile: Profile::PLAIN,
+            clock: domain::profile::ClockCheck::Window,
         }));
         self.flush();
     }

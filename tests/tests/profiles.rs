@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use domain::time::TransmissionTime;
 use njia_tests::e2e::desk::{answered, with_field};
 use njia_tests::e2e::scene::{ALONE, SHORT, Scene, asked, next, reversal, told};
-use njia_tests::e2e::session::{Session, purchase};
+use njia_tests::e2e::session::{Session, message, purchase};
 
 /// A purchase that the bank approves; as it was sent.
 #[track_caller]
@@ -119,6 +120,77 @@ fn an_approval_without_its_code_is_reversed_where_the_issuer_has_to_give_one() {
         assert_eq!(owed, if is_taken { 0.0 } else { 1.0 });
         scene.close_with(link);
     }
+}
+
+/// DE7 an hour and a half away, `ahead` or behind.
+fn skewed(ahead: bool) -> String {
+    let clock = loadgen::clock::Clock::start();
+    let (now, far) = (clock.wall(clock.now()), Duration::from_secs(5_400));
+    let at = if ahead {
+        now.after(far)
+    } else {
+        now.before(far)
+    };
+    String::from_utf8(TransmissionTime::at(at).digits().to_vec()).unwrap()
+}
+
+//= docs/rules.md#D-08
+#[test]
+fn fault_088_a_wrong_clock_is_refused_and_seen_and_repeats_are_not() {
+    let bound = [
+        ALONE,
+        ("NJIA__LISTENER__POS__CLOCK_SKEW_MAX_S", "3600"),
+        ("NJIA__LISTENER__POS__DUPLICATE_WINDOW_S", "86400"),
+    ];
+    let (scene, mut link) = Scene::open("skewed", &bound);
+    let mut session = scene.session();
+    let first = approved(&mut session, &mut link, "000001");
+    let (ahead, behind) = (skewed(true), skewed(false));
+    for (stan, sent) in [("000002", &ahead), ("000003", &behind)] {
+        session.send(&with_field(&purchase(stan), 7, sent)).unwrap();
+        assert_eq!(next(&mut session), told("0210", stan, "30"));
+    }
+    let refused = scene.metric("njia_rejected_total", &["reason=\"clock_skew\""]);
+    assert_eq!(refused, 2.0);
+
+    // What was refused is not remembered; a repeat may be as old, and so may a reversal.
+    let late = with_field(&purchase("000003"), 7, &behind);
+    let repeat = [b"0201", &late[4..]].concat();
+    session.send(&repeat).unwrap();
+    let request = asked(&mut link, "0200");
+    link.send(&answered(&request, "00")).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000003", "00"));
+    session.send(&late).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000003", "00"), "a copy");
+    for (stan, purchase) in [("000004", &late), ("000005", &first)] {
+        let reversal = with_field(&reversal(*b"0420", stan, purchase), 7, &behind);
+        session.send(&reversal).unwrap();
+        assert_eq!(next(&mut session), told("0430", stan, "00"));
+        let owed = asked(&mut link, "0420");
+        link.send(&answered(&owed, "00")).unwrap();
+    }
+
+    // How far is told beyond an hour alone: near ones depend on the second.
+    let far = |name: &str, direction: &str| {
+        let direction = format!("direction=\"{direction}\"");
+        let upto = |bound: &str| {
+            let bound = format!("le=\"{bound}\"");
+            scene.metric(&format!("{name}_bucket"), &[&direction, &bound])
+        };
+        upto("7200") - upto("3600")
+    };
+    let session_clock = |direction| far("njia_session_clock_skew_seconds", direction);
+    assert_eq!(session_clock("ahead"), 1.0);
+    assert_eq!(session_clock("behind"), 2.0, "the copy of 000003 again");
+
+    let issuer_clock = |direction| far("njia_issuer_clock_skew_seconds", direction);
+    let echo = [(7, behind.as_str()), (11, "000001"), (70, "301")];
+    link.send(&message(*b"0800", &echo)).unwrap();
+    assert_eq!(next(&mut link), told("0810", "000001", "00"));
+    assert_eq!((issuer_clock("ahead"), issuer_clock("behind")), (0.0, 1.0));
+    scene.node.settle(Duration::from_secs(60)).unwrap();
+    scene.node.check_sums().unwrap();
+    scene.close_with(link);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use core::time::Duration;
 
 use domain::ids::{AcquirerId, IssuerId, MerchantId};
 use domain::pan::PanToken;
+use domain::profile::ClockCheck;
 use domain::record::{Acknowledged, AdviceOrigin, Advised, Completed, RefusalReason};
 use domain::request::{Advice, Facts, FrameId, IssuerLeg, NamedOriginal, OriginalReference};
 use domain::time::WallTime;
@@ -216,6 +217,7 @@ impl Engine {
         let is_known = |sent| sent >= oldest && !self.table.may_be_unknown_advice(acquirer, sent);
         // A message of 1993 without DE7 says when in the time of its place, which is no UTC.
         let looks = self.settings.outside_window == OutsideWindow::Refuse
+            && advice.clock != ClockCheck::Untrusted
             && advice.facts.trace.transmitted.is_known();
         if looks && !sent.is_some_and(is_known) {
             return Err((ResponseCode::DUPLICATE, NotAdmitted::OutsideWindow));

@@ -471,6 +471,8 @@ pub enum NotAdmitted {
     SafFull,
     /// DE7 lies outside the duplicate window.
     OutsideWindow,
+    /// DE7 of what is sent for the first time is further from the clock than its session lets it.
+    ClockSkew,
     /// Its reversal came first.
     Tombstone,
     /// No route leads anywhere.

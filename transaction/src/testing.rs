@@ -10,7 +10,7 @@ use domain::ids::{
     AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan,
 };
 use domain::pan::{Account, PanToken, SealedPan};
-use domain::profile::{CompletionLimit, Profile, ReversalAnswer};
+use domain::profile::{ClockCheck, CompletionLimit, Profile, ReversalAnswer};
 use domain::record::{Advised, Outcome, Record, RefusalReason};
 use domain::request::{
     Advice, Answer, Completion, ContentHash, DuplicateKey, Facts, FrameId, IssuerLeg, MessageClass,
@@ -127,6 +127,7 @@ pub(crate) fn advice(number: u32, frame: u32) -> Advice<'static> {
         },
         original: None,
         limit: CompletionLimit::OfIssuer,
+        clock: ClockCheck::Window,
         reported: Some(ResponseCode::APPROVED),
         fields: b"\x26\x00\x06A1B2C3",
     }
@@ -213,6 +214,7 @@ pub(crate) struct Rig {
     windows: Vec<Windows>,
     /// What requests from here on ask for.
     pub(crate) profile: Profile,
+    pub(crate) clock: ClockCheck,
     next_stan: u32,
 }
 
@@ -238,6 +240,7 @@ impl Rig {
             no_route: false,
             issuer_gone: false,
             profile: Profile::PLAIN,
+            clock: ClockCheck::Window,
             next_stan: 900_000,
         };
         for issuer in [IssuerId(0), IssuerId(1)] {
@@ -321,6 +324,7 @@ impl Rig {
             facts,
             completion: Completion::No,
             profile: self.profile,
+            clock: self.clock,
         }));
     }
 
@@ -355,6 +359,7 @@ impl Rig {
             },
             completion,
             profile: self.profile,
+            clock: self.clock,
         }));
     }
 

@@ -154,6 +154,7 @@ mod tests {
             transmission: Transmission::First,
             facts: facts(number),
             profile: domain::profile::Profile::PLAIN,
+            clock: domain::profile::ClockCheck::Window,
         };
         let admitted = Transaction::admit(&request, TransactionId(1), WallTime::default());
         let body = Body::Transaction(admitted);

@@ -11,7 +11,9 @@ use super::codes::timeout_answer;
 use super::dialects::Dialects;
 use super::mac::{Asks, Macs, failure_answer};
 use super::network;
-use super::profile::{KnownWindows, profile, reversal, reversal_request, windows};
+use super::profile::{
+    KnownWindows, check_clock, clock, profile, reversal, reversal_request, windows,
+};
 use super::reconcile;
 use super::section::{Section, nearest};
 use super::timers;
@@ -74,6 +76,7 @@ pub(super) fn listeners(
             mac_failure_answer: failure_answer(&section, wire.dialect),
             timeout_answer: timeout_answer(&section),
             profile: profile(&section, shared.duplicates.same_content),
+            clock: clock(&section),
             windows: windows(&section, shared.duplicates),
             answer_within: section
                 .optional_number("answer_within_ms", 50..=600_000)
@@ -83,6 +86,7 @@ pub(super) fn listeners(
             wire,
         };
         timers::check_listener(&section, &listener);
+        check_clock(&section, &listener);
         if section.has("approval_codes") {
             let text = "`approval_codes` is for issuers: an acquirer sends no codes";
             section.fault_at("approval_codes", text);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use domain::ids::AcquirerId;
 use domain::profile::{
-    CompletionLimit, PartialApproval, Profile, ReversalAnswer, ReversedOriginal, SameContent,
-    Undelivered, UnknownOriginal,
+    ClockCheck, CompletionLimit, PartialApproval, Profile, ReversalAnswer, ReversedOriginal,
+    SameContent, Undelivered, UnknownOriginal,
 };
 
 use iso8583::translate::ReversalForm;
@@ -51,6 +51,28 @@ pub(super) fn profile(listener: &Section<'_>, same_content: SameContent) -> Prof
     }
 }
 
+/// How near DE7 has to be. What is taken at any time is safe for as long as copies are known alone:
+/// whoever says so says how long that is.
+pub(super) fn clock(listener: &Section<'_>) -> ClockCheck {
+    let most = listener.optional_number(SKEW, 1..=43_200);
+    let is_trusted = listener.flag(TRUSTED, true);
+    if is_trusted {
+        return most.map_or(ClockCheck::Window, |seconds| ClockCheck::Within {
+            seconds: u16::try_from(seconds).unwrap_or(u16::MAX),
+        });
+    }
+    if most.is_some() {
+        let text = format!("`{SKEW}` says nothing where `{TRUSTED}` is false");
+        listener.fault_at(SKEW, text);
+    }
+    if !listener.has(REQUESTS) {
+        let text =
+            format!("`{TRUSTED}` is false: a copy behind `{REQUESTS}` is sent again; set it");
+        listener.fault_at(TRUSTED, text);
+    }
+    ClockCheck::Untrusted
+}
+
 /// What a duplicate with equal content gets.
 pub(super) fn content(text: &str) -> Result<SameContent, String> {
     match text {
@@ -79,6 +101,17 @@ pub(super) fn windows(listener: &Section<'_>, of_node: &Duplicates) -> Windows {
         listener.fault_at("repeat_schedule_s", text);
     }
     windows
+}
+
+/// Refuses a bound of the clock that says nothing, as the window refuses before it.
+pub(super) fn check_clock(section: &Section<'_>, listener: &Listener) {
+    let window = listener.windows.requests.as_secs();
+    if let ClockCheck::Within { seconds } = listener.clock
+        && u64::from(seconds) > window
+    {
+        let text = format!("`{SKEW}` is above `{REQUESTS}`, {window} s, and refuses nothing");
+        section.fault_at(SKEW, text);
+    }
 }
 
 /// The windows of the listeners before this one, with their names.
@@ -119,6 +152,8 @@ impl KnownWindows {
 
 const REQUESTS: &str = "duplicate_window_s";
 const ADVICES: &str = "duplicate_advice_window_s";
+const SKEW: &str = "clock_skew_max_s";
+const TRUSTED: &str = "clock_trusted";
 
 /// When an 0400 is answered; an 0420 is an advice, and always acknowledged.
 pub(super) fn reversal_request(listener: &Section<'_>) -> ReversalAnswer {

@@ -85,6 +85,8 @@ label! {
         SafFull = "saf_full",
         /// Its DE7 lies outside of the duplicate window.
         OutsideWindow = "outside_window",
+        /// Its DE7 is further from the clock than its session lets a first request be.
+        ClockSkew = "clock_skew",
         /// Its reversal came first.
         Tombstone = "tombstone",
         /// An advice that no route leads anywhere.
@@ -259,6 +261,15 @@ label! {
         FdLimit = "fd_limit",
         /// Anything else.
         Other = "other",
+    }
+}
+label! {
+    /// Where another clock stands.
+    SkewDirection {
+        /// Its time is before ours, or the same.
+        Behind = "behind",
+        /// Its time is after ours.
+        Ahead = "ahead",
     }
 }
 label! {

@@ -5,8 +5,8 @@ use super::labels::{
     AcceptError, AdministrativeResult, AdviceOriginLabel, ApplierRow, BreakerLabel, CloseReason,
     DeclineReason, EjectionLabel, ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp,
     LinkState, LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason,
-    ReconciliationResult, RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side, Stage,
-    TlsReload, TlsResult, TransactionType, UnmatchedReason, UnwritableReason,
+    ReconciliationResult, RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side,
+    SkewDirection, Stage, TlsReload, TlsResult, TransactionType, UnmatchedReason, UnwritableReason,
 };
 use crate::limits::LABELS_MAX;
 
@@ -32,6 +32,8 @@ pub enum Unit {
     None,
     /// Kept in nanoseconds, shown in seconds.
     Seconds,
+    /// Kept and shown in seconds: what is so long that a sum of nanoseconds would overflow.
+    WholeSeconds,
     /// Bytes.
     Bytes,
 }
@@ -59,16 +61,19 @@ pub enum Buckets {
     Short,
     /// Numbers of things.
     Count,
+    /// Distances of clocks.
+    Skew,
 }
 
 impl Buckets {
-    /// The bounds, in nanoseconds or in things.
+    /// The bounds, in nanoseconds, in whole seconds or in things.
     #[must_use]
     pub const fn bounds(self) -> &'static [u64] {
         match self {
             Self::Latency => &LATENCY,
             Self::Short => &SHORT,
             Self::Count => &COUNT,
+            Self::Skew => &SKEW,
         }
     }
 }
@@ -117,6 +122,9 @@ const SHORT: [u64; 17] = [
     10 * SECOND,
 ];
 const COUNT: [u64; 12] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
+const SKEW: [u64; 13] = [
+    1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 86_400,
+];
 
 /// A label and where its values come from.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +175,7 @@ impl Family {
     pub const fn unit_suffix(&self) -> &'static str {
         match self.unit {
             Unit::None => "",
-            Unit::Seconds => "_seconds",
+            Unit::Seconds | Unit::WholeSeconds => "_seconds",
             Unit::Bytes => "_bytes",
         }
     }
@@ -273,6 +281,7 @@ const STATE: Kind = Kind::State;
 const LATENCIES: Kind = Kind::Histogram(Buckets::Latency);
 const SHORT_TIMES: Kind = Kind::Histogram(Buckets::Short);
 const COUNTS: Kind = Kind::Histogram(Buckets::Count);
+const SKEWS: Kind = Kind::Histogram(Buckets::Skew);
 
 families! {
     BuildInfo: GAUGE, None, "njia_build_info", [free("version"), free("commit")],
@@ -335,6 +344,12 @@ families! {
     IssuerPadding: COUNTER, None, "njia_issuer_wrong_padding_total", [ISSUER],
         "Fields of an issuer whose packed digits were filled with a nibble that is not the \
         dialect's.";
+    SessionSkew: SKEWS, WholeSeconds, "njia_session_clock_skew_seconds",
+        [LISTENER, words("direction", SkewDirection::VALUES)],
+        "How far DE7 of first requests was from the clock; below a second counts as behind.";
+    IssuerSkew: SKEWS, WholeSeconds, "njia_issuer_clock_skew_seconds",
+        [ISSUER, words("direction", SkewDirection::VALUES)],
+        "The same of an issuer's own network messages.";
     IssuerRequests: COUNTER, None, "njia_issuer_requests_total",
         [ISSUER, words("result", IssuerResult::VALUES)],
         "Calls of an issuer, by how they ended.";

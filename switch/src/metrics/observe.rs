@@ -8,6 +8,7 @@ use domain::record::{
     SafResult,
 };
 use domain::request::{IssuerLeg, MessageClass};
+use domain::time::{Skew, TransmissionTime, WallTime};
 use domain::{ResponseCode, ResultCode};
 use iso8583::MessageRef;
 use iso8583::error::{MacError, MacRule, ParseError, ParseErrorKind};
@@ -21,9 +22,10 @@ use transaction::output::{
 use super::labels::{
     AdviceOriginLabel, BreakerLabel, DeclineReason, EjectionLabel, ExceptionReason, GivenUpReason,
     IssuerResult, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, RejectReason,
-    RepeatResult, ReversalCauseLabel, Side, TransactionType,
+    RepeatResult, ReversalCauseLabel, Side, SkewDirection, TransactionType,
 };
 use super::{Counter, Gauge, Histogram, Metrics};
+use crate::config::ListenerId;
 
 /// What a shard states of itself from time to time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,6 +80,20 @@ impl Metrics {
         let wrong = message.wrong_padding().count();
         if wrong > 0 {
             self.add(counter, u64::from(wrong));
+        }
+    }
+
+    /// Sorts the distance of an acquirer's clock into its bucket; what says no time is left out.
+    pub fn observe_session_skew(&self, listener: ListenerId, sent: TransmissionTime, at: WallTime) {
+        if let Some((direction, seconds)) = skew_of(sent, at) {
+            self.observe(Histogram::SessionSkew(listener, direction), seconds);
+        }
+    }
+
+    /// The same of an issuer's.
+    pub fn observe_issuer_skew(&self, issuer: IssuerId, sent: TransmissionTime, at: WallTime) {
+        if let Some((direction, seconds)) = skew_of(sent, at) {
+            self.observe(Histogram::IssuerSkew(issuer, direction), seconds);
         }
     }
 
@@ -362,6 +378,15 @@ fn of_code(code: ResponseCode) -> DeclineReason {
     }
 }
 
+fn skew_of(sent: TransmissionTime, at: WallTime) -> Option<(SkewDirection, u64)> {
+    let skew = sent.is_known().then(|| sent.skew(at)).flatten()?;
+    let direction = match skew {
+        Skew::Behind { .. } => SkewDirection::Behind,
+        Skew::Ahead { .. } => SkewDirection::Ahead,
+    };
+    Some((direction, skew.seconds()))
+}
+
 impl From<MessageClass> for TransactionType {
     fn from(class: MessageClass) -> Self {
         match class {
@@ -379,6 +404,7 @@ impl From<NotAdmitted> for RejectReason {
             NotAdmitted::InflightFull => Self::InflightFull,
             NotAdmitted::SafFull => Self::SafFull,
             NotAdmitted::OutsideWindow => Self::OutsideWindow,
+            NotAdmitted::ClockSkew => Self::ClockSkew,
             NotAdmitted::Tombstone => Self::Tombstone,
             NotAdmitted::NoRoute => Self::NoRoute,
             NotAdmitted::Undecided => Self::Undecided,

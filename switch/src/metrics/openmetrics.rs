@@ -46,11 +46,11 @@ fn encode(metric: &mut MetricEncoder<'_>, family: &Family, sample: &Sample) -> f
         (Kind::Counter, Unit::Seconds) => {
             metric.encode_counter::<NoLabelSet, f64, f64>(&seconds(number), None)
         }
-        (Kind::Counter, Unit::None | Unit::Bytes) => {
+        (Kind::Counter, Unit::None | Unit::Bytes | Unit::WholeSeconds) => {
             metric.encode_counter::<NoLabelSet, u64, f64>(&number, None)
         }
         (_, Unit::Seconds) => metric.encode_gauge(&seconds(number)),
-        (_, Unit::None | Unit::Bytes) => metric.encode_gauge(&number),
+        (_, Unit::None | Unit::Bytes | Unit::WholeSeconds) => metric.encode_gauge(&number),
     }
 }
 
@@ -66,7 +66,7 @@ fn encode_histogram(
     };
     let shown = |value: u64| match family.unit {
         Unit::Seconds => seconds(value),
-        Unit::None | Unit::Bytes => approximate(value),
+        Unit::None | Unit::Bytes | Unit::WholeSeconds => approximate(value),
     };
     let bounds = buckets
         .bounds()
@@ -83,7 +83,7 @@ fn encode_histogram(
 const fn unit(family: &Family) -> Option<registry::Unit> {
     match family.unit {
         Unit::None => None,
-        Unit::Seconds => Some(registry::Unit::Seconds),
+        Unit::Seconds | Unit::WholeSeconds => Some(registry::Unit::Seconds),
         Unit::Bytes => Some(registry::Unit::Bytes),
     }
 }

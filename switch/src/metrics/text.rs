@@ -84,7 +84,7 @@ fn braced(labels: &str, more: &str) -> String {
 /// A value in its base unit: nanoseconds become seconds, exactly.
 pub(crate) fn shown(value: u64, unit: Unit) -> String {
     match unit {
-        Unit::None | Unit::Bytes => value.to_string(),
+        Unit::None | Unit::Bytes | Unit::WholeSeconds => value.to_string(),
         Unit::Seconds => {
             let (whole, nanos) = (value / 1_000_000_000, value % 1_000_000_000);
             if nanos == 0 {

@@ -41,10 +41,12 @@ impl Shard {
             return self.refuse_malformed(session, frame, 2);
         };
         let limit = self.profile(&frame).completion;
+        let clock = self.clock_check(&frame);
         let frame = self.keep(session, frame);
         let advice = Advice {
             frame,
             limit,
+            clock,
             ..advice
         };
         self.turn(Input::Advice(advice), now);

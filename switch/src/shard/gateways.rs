@@ -5,6 +5,7 @@
 //! idempotency key in place of DE7, DE11 and DE41) and whom its answer goes to.
 
 use domain::ids::{AcquirerId, AuthorisationId, Rrn, Slot, Stan, TransactionId};
+use domain::profile::ClockCheck;
 use domain::request::{Completion, Facts, FrameId, Request, Transmission};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::header::HeaderBytes;
@@ -131,6 +132,7 @@ impl Shard {
             facts,
             completion: Completion::No,
             profile,
+            clock: ClockCheck::Window,
         };
         self.turn(Input::Request(request), now);
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use domain::ResponseCode;
 use domain::currency::Exponents;
 use domain::ids::{AuthorisationId, ShardId, Slot};
-use domain::profile::{Profile, ReversalAnswer};
-use domain::request::{Completion, Facts, FrameId, Request, Reversal};
+use domain::profile::{ClockCheck, Profile, ReversalAnswer};
+use domain::request::{Completion, Facts, FrameId, Request, Reversal, Transmission};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::mti::Function;
 use iso8583::translate::{self, CompletionFields, ReasonField, ReversalFields};
@@ -96,7 +96,12 @@ impl Shard {
             Ok(named) => self.completion(&facts, named),
             Err(error) => return self.refuse_malformed(session, frame, error.field),
         };
-        let profile = self.profile(&frame);
+        let (profile, clock) = (self.profile(&frame), self.clock_check(&frame));
+        if transmission == Transmission::First {
+            let (sent, wall) = (facts.trace.transmitted, self.work.wall);
+            self.metrics
+                .observe_session_skew(frame.listener, sent, wall);
+        }
         let frame = self.keep(session, frame);
         let request = Request {
             frame,
@@ -104,6 +109,7 @@ impl Shard {
             facts,
             completion,
             profile,
+            clock,
         };
         let timing = self.work.timings.duplicate.begin(self.clock);
         let input = transaction::Input::Request(request);
@@ -195,6 +201,12 @@ impl Shard {
     pub(super) fn profile(&self, frame: &Frame) -> Profile {
         let listener = self.listener_of(frame);
         listener.map_or(Profile::PLAIN, |listener| listener.profile)
+    }
+
+    /// What DE7 has to be in the messages of its session.
+    pub(super) fn clock_check(&self, frame: &Frame) -> ClockCheck {
+        let listener = self.listener_of(frame);
+        listener.map_or(ClockCheck::Window, |listener| listener.clock)
     }
 
     /// R6: an 0400 is acknowledged like an 0420, unless the session has it forwarded.

@@ -6,8 +6,10 @@ use std::rc::Rc;
 use domain::ids::{IssuerId, LinkId, ShardId};
 use domain::network::SettlementDate;
 use domain::reconciliation::Party;
-use domain::time::Instant;
+use domain::time::{Instant, TransmissionTime};
+use iso8583::MessageRef;
 use iso8583::error::MacError;
+use iso8583::mti::{Class, Function};
 use transaction::Input;
 use transaction::matching::Cause;
 use transaction::network::Hold;
@@ -61,8 +63,27 @@ impl Shard {
         let padding = Counter::IssuerPadding(issuer);
         self.metrics.count_wrong_padding(padding, frame.message());
         let event = home.received(&frame, received, now, wall);
+        let is_authentic = !matches!(event, LinkEvent::Unauthentic(_));
+        if is_authentic && matches!(received, Received::Message) {
+            self.observe_clock(issuer, frame.message());
+        }
         self.act_on_link((link, link), event, frame, now);
         self.after_link(link, now);
+    }
+
+    /// Of what an issuer sends, its own network messages have DE7 of its clock; answers have ours.
+    fn observe_clock(&self, issuer: IssuerId, message: MessageRef<'_>) {
+        let mti = message.mti();
+        let is_own = mti.function() == Function::Request || mti.function() == Function::Advice;
+        if mti.class() != Class::Network || !is_own {
+            return;
+        }
+        let digits: Option<[u8; 10]> = message.array(7);
+        let sent = digits.map(|digits| TransmissionTime::from_digits(&digits));
+        if let Some(Ok(sent)) = sent {
+            let wall = self.work.wall;
+            self.metrics.observe_issuer_skew(issuer, sent, wall);
+        }
     }
 
     /// An answer that came on another link, with a STAN of one that is at home here.

@@ -5,7 +5,7 @@ use domain::currency::Currency;
 use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Slot, Stan};
 use domain::network::SettlementDate;
 use domain::pan::{Account, PanToken, SealedPan};
-use domain::profile::{Profile, ReversalAnswer};
+use domain::profile::{ClockCheck, Profile, ReversalAnswer};
 use domain::reconciliation::Verdict;
 use domain::request::{
     Advice, Completion, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, NamedOriginal,
@@ -547,6 +547,7 @@ impl Ask {
                 Some(original) => Completion::Named(original.named()),
             },
             profile,
+            clock: ClockCheck::Window,
         })
     }
 
@@ -568,6 +569,7 @@ impl Ask {
             transmission,
             facts: self.of.facts(other_content),
             limit: profile.completion,
+            clock: ClockCheck::Window,
             original: report.completes.as_ref().map(Original::named),
             reported: report.declined.then_some(ResponseCode::DO_NOT_HONOUR),
             fields,

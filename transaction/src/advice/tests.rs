@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use domain::ResponseCode;
 use domain::ids::{AuthorisationId, IssuerId};
-use domain::profile::CompletionLimit;
+use domain::profile::{ClockCheck, CompletionLimit};
 use domain::record::{AdviceOrigin, Record, SafResult};
 use domain::request::{Advice, MessageKind, Transmission};
 use domain::time::TransmissionTime;
@@ -317,6 +317,23 @@ fn a09_an_advice_may_be_days_old_and_no_older() {
     };
     check(6, OK);
     check(8, ResponseCode::DUPLICATE);
+}
+
+//= docs/rules.md#D-08
+#[test]
+fn an_advice_of_a_clock_that_cannot_be_trusted_is_of_any_age() {
+    let check = |clock, told| {
+        let mut rig = rig();
+        let sent = rig.wall().before(Duration::from_secs(8 * 86_400));
+        let mut old = advice(1, 10);
+        old.clock = clock;
+        old.facts.trace.transmitted = TransmissionTime::at(sent);
+        advise(&mut rig, old);
+        assert_eq!(rig.told(10), Some(told), "{clock:?}");
+    };
+    check(ClockCheck::Untrusted, OK);
+    check(ClockCheck::Window, ResponseCode::DUPLICATE);
+    check(ClockCheck::Within { seconds: 60 }, ResponseCode::DUPLICATE);
 }
 
 //= docs/rules.md#A-05

@@ -341,6 +341,7 @@ fn ask_for(rig: &mut Rig, number: u32, frame: u32, minor: u64) {
         facts: completing,
         completion: Completion::Named(named(1)),
         profile: rig.profile,
+        clock: domain::profile::ClockCheck::Window,
     }));
 }
 

@@ -7,9 +7,9 @@ use crate::settings::{OutsideWindow, Settings, Windows};
 use crate::testing::{Auto, NOON, Rig, approval, code, facts, settings};
 use core::time::Duration;
 use domain::ResponseCode;
-use domain::profile::{Profile, ReversedOriginal};
+use domain::profile::{ClockCheck, Profile, ReversedOriginal};
 use domain::request::{DuplicateKey, MessageClass};
-use domain::time::{Instant, TransmissionTime};
+use domain::time::{Instant, TransmissionTime, WallTime};
 
 const APPROVED: Option<ResponseCode> = Some(ResponseCode::APPROVED);
 const DUPLICATE: Option<ResponseCode> = Some(ResponseCode::DUPLICATE);
@@ -241,6 +241,84 @@ fn a_request_outside_the_window_is_not_processed() {
         );
         rig.request_as(old, 10, Transmission::First);
         assert_eq!(sends(&rig), 1);
+    }
+}
+
+const PUNCTUAL: ClockCheck = ClockCheck::Within { seconds: 60 };
+
+/// Request 1, sent then, on a session that says this.
+fn sent_at(sent: TransmissionTime, transmission: Transmission, clock: ClockCheck) -> Rig {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.clock = clock;
+    let mut request = facts(1);
+    request.trace.transmitted = sent;
+    rig.request_as(request, 10, transmission);
+    rig
+}
+
+//= docs/rules.md#D-08
+#[test]
+fn fault_088_a_clock_that_is_too_far_away_is_told_so() {
+    const SKEWED: Option<ResponseCode> = Some(ResponseCode::FORMAT_ERROR);
+    let skewed = Event::NotAdmitted(NotAdmitted::ClockSkew);
+    let check = |sent: WallTime, is_taken: bool| {
+        let sent = TransmissionTime::at(sent);
+        let rig = sent_at(sent, Transmission::First, PUNCTUAL);
+        let told = if is_taken { None } else { SKEWED };
+        assert_eq!((rig.told(10), sends(&rig)), (told, usize::from(is_taken)));
+        assert_eq!(rig.events().contains(&skewed), !is_taken);
+        assert_eq!(rig.engine.counts().entries, usize::from(is_taken), "D-06");
+        // As it lies inside of the duplicate window, nothing is said against it by default.
+        let rig = sent_at(sent, Transmission::First, ClockCheck::Window);
+        assert_eq!(sends(&rig), 1);
+    };
+    let seconds = Duration::from_secs;
+    check(NOON, true);
+    check(NOON.before(seconds(60)), true);
+    check(NOON.after(seconds(60)), true);
+    check(NOON.before(seconds(61)), false);
+    check(NOON.after(seconds(61)), false);
+    let no_such_day = TransmissionTime::from_digits(b"0229120000").unwrap();
+    let rig = sent_at(no_such_day, Transmission::First, PUNCTUAL);
+    assert_eq!((rig.told(10), sends(&rig)), (SKEWED, 0));
+}
+
+//= docs/rules.md#D-08
+#[test]
+fn fault_088_what_may_be_old_is_not_judged_by_its_age() {
+    let old = TransmissionTime::at(NOON.before(Duration::from_secs(500)));
+    let repeat = sent_at(old, Transmission::Repeat, PUNCTUAL);
+    assert_eq!(sends(&repeat), 1, "it is as old as its first copy");
+    let without = sent_at(TransmissionTime::UNKNOWN, Transmission::First, PUNCTUAL);
+    assert_eq!(sends(&without), 1, "1993 may leave DE7 out");
+
+    // A copy of what is known, marked or not, gets what it asks for; so does a reversal.
+    let now = TransmissionTime::at(NOON);
+    let mut rig = sent_at(now, Transmission::First, PUNCTUAL);
+    rig.respond(approval());
+    rig.pass(Duration::from_secs(500));
+    rig.request(1, 11);
+    rig.repeat(1, 12);
+    assert_eq!((rig.told(11), rig.told(12)), (APPROVED, APPROVED));
+    rig.reverse(1, 13);
+    assert_eq!(rig.told(13), APPROVED);
+}
+
+//= docs/rules.md#D-08
+#[test]
+fn a_session_whose_clock_cannot_be_trusted_is_not_judged_by_it() {
+    let untrusted = ClockCheck::Untrusted;
+    let hour = Duration::from_secs(3600);
+    for sent in [NOON.before(hour), NOON.after(hour)] {
+        let sent = TransmissionTime::at(sent);
+        let mut rig = sent_at(sent, Transmission::First, untrusted);
+        assert_eq!(sends(&rig), 1);
+        rig.respond(approval());
+        rig.repeat(1, 11);
+        let mut copy = facts(1);
+        copy.trace.transmitted = sent;
+        rig.request_as(copy, 12, Transmission::First);
+        assert_eq!((rig.told(12), sends(&rig)), (APPROVED, 1));
     }
 }
 

@@ -2,7 +2,8 @@
 
 use domain::ResponseCode;
 use domain::ids::{Origin, Slot, TransactionId};
-use domain::request::{Completion, FrameId, Request};
+use domain::profile::ClockCheck;
+use domain::request::{Completion, FrameId, Request, Transmission};
 
 use crate::advice::OriginalQuery;
 use crate::duplicate::{Decision, Found, Seen, decide};
@@ -86,6 +87,9 @@ impl Engine {
 
     fn may_admit(&mut self, request: &Request) -> Result<(), (ResponseCode, NotAdmitted)> {
         let full = |reason| Err((ResponseCode::MALFUNCTION, reason));
+        if self.is_skewed(request) {
+            return Err((ResponseCode::FORMAT_ERROR, NotAdmitted::ClockSkew));
+        }
         if !self.is_inside_window(request) {
             return Err((ResponseCode::DUPLICATE, NotAdmitted::OutsideWindow));
         }
@@ -132,9 +136,27 @@ impl Engine {
         true
     }
 
+    //= docs/rules.md#D-08
+    /// Whether the clock that a request was sent by is too far from ours for its session. A repeat
+    /// says when its first copy was sent, and is as old as its acquirer is patient.
+    fn is_skewed(&self, request: &Request) -> bool {
+        let ClockCheck::Within { seconds } = request.clock else {
+            return false;
+        };
+        let transmitted = request.facts.trace.transmitted;
+        // A message of 1993 without DE7 says when in the time of its place, which is no UTC.
+        if request.transmission == Transmission::Repeat || !transmitted.is_known() {
+            return false;
+        }
+        let skew = transmitted.skew(self.clock.wall());
+        skew.is_none_or(|skew| skew.seconds() > u64::from(seconds))
+    }
+
+    //= docs/rules.md#D-08
     /// Whether its DE7 is near enough for a copy to be recognised (semantics §4, F63).
     fn is_inside_window(&self, request: &Request) -> bool {
-        if self.settings.outside_window == OutsideWindow::Admit {
+        let is_unchecked = request.clock == ClockCheck::Untrusted;
+        if is_unchecked || self.settings.outside_window == OutsideWindow::Admit {
             return true;
         }
         let transmitted = request.facts.trace.transmitted;

@@ -186,6 +186,7 @@ proptest! {
                     transmission: domain::request::Transmission::First,
                     facts,
                     profile: domain::profile::Profile::PLAIN,
+                    clock: domain::profile::ClockCheck::Window,
                 };
                 let id = domain::ids::TransactionId(u128::from(serial));
                 let body = Transaction::admit(&request, id, WallTime::default());
@@ -232,6 +233,7 @@ fn what_completes_something_is_not_completed() {
         facts: completing,
         completion,
         profile: rig.profile,
+        clock: domain::profile::ClockCheck::Window,
     }));
     rig.respond(approval());
     assert_eq!(rig.engine.referred(&asked), Some(first));

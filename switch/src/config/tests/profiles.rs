@@ -1,8 +1,8 @@
 //! What a session asks for where practice differs.
 
 use domain::profile::{
-    CompletionLimit, PartialApproval, Profile, ReversalAnswer, ReversedOriginal, SameContent,
-    Undelivered, UnknownOriginal,
+    ClockCheck, CompletionLimit, PartialApproval, Profile, ReversalAnswer, ReversedOriginal,
+    SameContent, Undelivered, UnknownOriginal,
 };
 
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::*;
 fn what_is_left_out_is_plain() {
     let listener = &example(&[]).listeners[0];
     assert_eq!(listener.profile, Profile::PLAIN);
+    assert_eq!(listener.clock, ClockCheck::Window);
     assert_eq!(listener.reversal_request, ReversalAnswer::WhenOwed);
 }
 
@@ -28,6 +29,7 @@ fn a_listener_asks_for_its_own() {
         ("NJIA__LISTENER__POS__REVERSE_UNDELIVERED", "true"),
         ("NJIA__LISTENER__POS__COMPLETION_OVER_PERCENT", "15"),
         ("NJIA__LISTENER__POS__REVERSAL_REQUEST", "forward"),
+        ("NJIA__LISTENER__POS__CLOCK_SKEW_MAX_S", "30"),
     ]);
     let listener = &config.listeners[0];
     let asked = Profile {
@@ -39,6 +41,7 @@ fn a_listener_asks_for_its_own() {
         completion: CompletionLimit::Above { percent: 15 },
     };
     assert_eq!(listener.profile, asked);
+    assert_eq!(listener.clock, ClockCheck::Within { seconds: 30 });
     assert_eq!(listener.reversal_request, ReversalAnswer::OfIssuer);
 }
 
@@ -99,6 +102,31 @@ fn a_listener_has_windows_of_its_own_which_are_its_acquirers() {
     check_wire(
         &[(requests, "1800"), (advices, "1799")],
         &["`duplicate_advice_window_s` is below `duplicate_window_s`"],
+    );
+}
+
+#[test]
+fn a_clock_is_judged_by_what_its_listener_says_of_it() {
+    let skew = "NJIA__LISTENER__POS__CLOCK_SKEW_MAX_S";
+    let trusted = "NJIA__LISTENER__POS__CLOCK_TRUSTED";
+    let window = "NJIA__LISTENER__POS__DUPLICATE_WINDOW_S";
+    let config = example(&[(trusted, "false"), (window, "86400")]);
+    assert_eq!(config.listeners[0].clock, ClockCheck::Untrusted);
+    check_wire(
+        &[(trusted, "false")],
+        &["`clock_trusted` is false: a copy behind `duplicate_window_s` is sent again; set it"],
+    );
+    check_wire(
+        &[(trusted, "false"), (window, "86400"), (skew, "30")],
+        &["`clock_skew_max_s` says nothing where `clock_trusted` is false"],
+    );
+    check_wire(
+        &[(skew, "601")],
+        &["`clock_skew_max_s` is above `duplicate_window_s`, 600 s, and refuses nothing"],
+    );
+    check_wire(
+        &[(skew, "0")],
+        &["`clock_skew_max_s` is 0, it must be 1 to 43200"],
     );
 }
 

@@ -448,6 +448,7 @@ fn what_a_completion_names_is_undecided_while_it_waits() {
         facts: completion,
         completion: Completion::Named(named(2)),
         profile: Profile::PLAIN,
+        clock: domain::profile::ClockCheck::Window,
     }));
     assert_eq!(rig.told(40), Some(ResponseCode::MALFUNCTION));
 }
