@@ -21,6 +21,9 @@ impl Currency {
     /// US dollar.
     pub const USD: Self = Self(840);
 
+    /// ISO 4217 XXX: that of what has no amount and names no currency.
+    pub const NONE: Self = Self(999);
+
     /// From a numeric code, 1 to 999.
     ///
     /// # Errors

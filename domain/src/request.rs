@@ -134,6 +134,12 @@ pub struct Facts {
     pub trace: Trace,
 }
 
+/// Whether DE3 asks about an account and moves nothing: 3x, in either edition.
+#[must_use]
+pub const fn is_enquiry(processing_code: &[u8]) -> bool {
+    matches!(processing_code, [b'3', ..])
+}
+
 /// An 0100, 0200 or 0202, or a copy of one.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {

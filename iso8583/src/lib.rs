@@ -38,6 +38,7 @@ pub mod dataset;
 pub mod describe;
 pub mod dialect;
 mod dialects;
+mod enquiry;
 pub mod error;
 pub mod field;
 pub mod frame;

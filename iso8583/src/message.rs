@@ -9,6 +9,10 @@ use crate::error::{ParseError, ParseErrorKind};
 use crate::field::FieldSpec;
 use crate::mti::Mti;
 
+/// What a request for something without an amount may lack: DE4 and DE49.
+const AMOUNT: u8 = 4;
+const CURRENCY: u8 = 49;
+
 /// Where each field of a message lies. Plain data without a lifetime, so that it can be kept beside
 /// an owned buffer and move with it between threads.
 #[derive(Clone, Copy)]
@@ -260,16 +264,21 @@ impl<'a> MessageRef<'a> {
     /// The first mandatory or conditional field of its type that it lacks: what its dialect's
     /// requirements say.
     ///
+    /// What has no amount ([`Self::needs_no_amount`]) needs neither DE4 nor DE49.
+    ///
     /// # Errors
     /// [`ParseErrorKind::Missing`] with the field, and the offset at which it would stand.
     pub fn check_requirements(self) -> Result<(), ParseError> {
-        let missing =
-            |row: &crate::requirement::Requirement| row.missing(self.mti(), self.present());
-        let mut missing = self.dialect().requirements().iter().filter_map(missing);
-        let Some(first) = missing.next() else {
+        let Some(mut field) = self.first_missing(Bitmap::EMPTY) else {
             return Ok(());
         };
-        let field = missing.fold(first, u8::min);
+        if field <= CURRENCY && self.needs_no_amount() {
+            let amount = Bitmap::EMPTY.with(AMOUNT).with(CURRENCY);
+            match self.first_missing(amount) {
+                Some(other) => field = other,
+                None => return Ok(()),
+            }
+        }
         let next = self.present().above(field).iter().next();
         let place = next.and_then(|next| self.extent(next));
         let offset = place.map_or(self.bytes.len(), |place| place.start);
@@ -278,6 +287,14 @@ impl<'a> MessageRef<'a> {
             offset: u32::try_from(offset).unwrap_or(u32::MAX),
             kind: ParseErrorKind::Missing,
         })
+    }
+
+    /// The first field that its type must have and that is neither there nor one of these.
+    fn first_missing(self, spared: Bitmap) -> Option<u8> {
+        let present = self.present().union(spared);
+        let rows = self.dialect().requirements().iter();
+        rows.filter_map(|row| row.missing(self.mti(), present))
+            .min()
     }
 
     /// The fields whose odd number of packed digits is filled with another nibble than their row

@@ -193,8 +193,11 @@ impl CurrencyLimits {
 
     /// Whether one request may move `amount`.
     pub(crate) fn admits(&self, amount: Amount) -> bool {
-        self.amount
-            .is_none_or(|limit| (limit.minor_min..=limit.minor_max).contains(&amount.minor()))
+        let is_none = amount.minor() == 0;
+        is_none
+            || self
+                .amount
+                .is_none_or(|limit| (limit.minor_min..=limit.minor_max).contains(&amount.minor()))
     }
 
     /// What the windows allow; `None` when none of them has a limit.

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use domain::time::TransmissionTime;
-use njia_tests::e2e::desk::{answered, with_field};
+use njia_tests::e2e::desk::{answered, with_field, without};
 use njia_tests::e2e::scene::{ALONE, SHORT, Scene, asked, next, reversal, told};
-use njia_tests::e2e::session::{Session, message, purchase};
+use njia_tests::e2e::session::{Received, Session, message, purchase};
 
 /// A purchase that the bank approves; as it was sent.
 #[track_caller]
@@ -190,6 +190,53 @@ fn fault_088_a_wrong_clock_is_refused_and_seen_and_repeats_are_not() {
     assert_eq!((issuer_clock("ahead"), issuer_clock("behind")), (0.0, 1.0));
     scene.node.settle(Duration::from_secs(60)).unwrap();
     scene.node.check_sums().unwrap();
+//= docs/rules.md#T-15
+/// An enquiry without an amount, or with one of nothing, in the words of either edition.
+#[test]
+fn an_enquiry_has_no_amount_and_its_approval_no_code() {
+    let demand = ("NJIA__ISSUER__BANK__DEMAND_AUTHORISATION", "true");
+    let (scene, mut link) = Scene::open("enquiry", &[ALONE, demand]);
+    let mut session = scene.session();
+    let enquiry = |stan: &str| with_field(&purchase(stan), 3, "310000");
+    let of_nothing = |stan: &str| with_field(&enquiry(stan), 4, "000000000000");
+    let without_amount = |stan: &str| without(&without(&enquiry(stan), 4), 49);
+    for (stan, sent) in [
+        ("000001", of_nothing("000001")),
+        ("000002", without(&enquiry("000002"), 4)),
+        ("000003", without_amount("000003")),
+        ("000004", without(&of_nothing("000004"), 49)),
+    ] {
+        session.send(&sent).unwrap();
+        let request = asked(&mut link, "0200");
+        let sent = Received::of(&sent);
+        for field in [3, 4, 49] {
+            assert_eq!(request.text(field), sent.text(field), "{stan}: DE{field}");
+        }
+        let balance = "1002404C000000152300";
+        link.send(&with_field(&answered(&request, "00"), 54, balance))
+            .unwrap();
+        let answer = session.receive().unwrap();
+        assert_eq!(
+            (answer.text(39), answer.text(54)),
+            ("00".to_owned(), balance.to_owned())
+        );
+        assert_eq!(
+            (answer.text(4), answer.text(49)),
+            (sent.text(4), sent.text(49))
+        );
+    }
+    let nothing = with_field(&purchase("000005"), 4, "000000000000");
+    session.send(&nothing).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000005", "13"));
+    let verification = with_field(&of_nothing("000006"), 3, "000000");
+    let mut verification = with_field(&verification, 25, "51");
+    verification[..4].copy_from_slice(b"0100");
+    session.send(&verification).unwrap();
+    let request = asked(&mut link, "0100");
+    link.send(&answered(&request, "85")).unwrap();
+    assert_eq!(next(&mut session), told("0110", "000006", "85"));
+    scene.node.settle(Duration::from_secs(60)).unwrap();
+    assert_eq!(scene.metric("njia_reversals_total", &["owed"]), 0.0);
     scene.close_with(link);
 }
 

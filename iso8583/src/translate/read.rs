@@ -145,7 +145,7 @@ pub(super) fn money(
         class,
         transmission: transmission(message.mti()),
         account: account(message)?.ok_or(FormatError { field: 2 })?,
-        amount: amount(message)?,
+        amount: asked_amount(message)?,
         processing_code: mandatory(message, 3)?,
         merchant_category: optional(message, category_field(message))?,
         entry_mode: if is_1987 {
@@ -328,6 +328,7 @@ pub fn issuer_answer<'a>(
         code => code,
     };
     let amount = match message.field(4) {
+        Some(_) if is_nothing_of_no_currency(message) => None,
         Some(_) => Some(amount(message)?),
         None => None,
     };
@@ -337,6 +338,15 @@ pub fn issuer_answer<'a>(
         amount,
         fields: answer_fields::collect(message, scratch),
     })
+}
+
+/// As the answer to what has no amount may say.
+fn is_nothing_of_no_currency(message: MessageRef<'_>) -> bool {
+    let nothing = |digits: &[u8]| match digits.iter().all(|digit| *digit == b'0') {
+        true => Ok(()),
+        false => Err(()),
+    };
+    !message.present().contains(49) && read(message, 4, nothing).is_ok()
 }
 
 /// Whether a message that cannot be processed can at least be told so: its type has an answer, and
@@ -401,6 +411,25 @@ pub fn currency(message: MessageRef<'_>) -> Result<Currency, FormatError> {
 pub(super) fn amount(message: MessageRef<'_>) -> Result<Amount, FormatError> {
     let currency = currency(message)?;
     read(message, 4, |digits| Amount::from_digits(digits, currency))
+}
+
+/// Of what has no amount: nothing, in DE49 where that is there.
+fn asked_amount(message: MessageRef<'_>) -> Result<Amount, FormatError> {
+    let present = message.present();
+    if present.contains(4) && present.contains(49) || !message.needs_no_amount() {
+        return amount(message);
+    }
+    let currency = match present.contains(49) {
+        true => currency(message)?,
+        false => Currency::NONE,
+    };
+    if present.contains(4) {
+        let amount = read(message, 4, |digits| Amount::from_digits(digits, currency))?;
+        if amount.minor() > 0 {
+            return Err(FormatError { field: 49 });
+        }
+    }
+    Amount::new(0, currency).map_err(|_| FormatError { field: 4 })
 }
 
 fn mandatory<const N: usize>(message: MessageRef<'_>, field: u8) -> Result<Text<N>, FormatError> {

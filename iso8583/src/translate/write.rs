@@ -187,7 +187,9 @@ pub fn write_issuer_request(
     } = *going;
     let mut writer = Writer::new(dialect, request.mti().first(), out);
     let (transmitted, stan) = (leg.transmitted.digits(), leg.stan.digits());
-    if let Some(amount) = going.amount {
+    if let Some(amount) = going.amount
+        && request.present().contains(4)
+    {
         writer.copy_up_to(4, request)?;
         across::put_amount(&mut writer, amount)?;
     }

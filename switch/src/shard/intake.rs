@@ -83,7 +83,7 @@ impl Shard {
             Some(amount) => fields.amount = amount,
             None => return self.refuse_malformed(session, frame, 4),
         }
-        if fields.amount.minor() == 0 {
+        if fields.amount.minor() == 0 && !frame.message().needs_no_amount() {
             self.metrics
                 .count(Counter::Rejected(RejectReason::Malformed));
             return self.refuse(session, frame, ResponseCode::INVALID_AMOUNT, Some(4));

@@ -483,7 +483,9 @@ fn judge<'a>(transaction: &Transaction, answer: &Answer<'a>) -> Signal<'a> {
         };
         return Signal::Unusable(Unusable { told, code });
     }
-    if answer.amount.is_some_and(|amount| amount != asked) {
+    // What has no amount is not contradicted by one.
+    let differs = answer.amount.is_some_and(|amount| amount != asked);
+    if differs && asked.minor() > 0 {
         let told = ResponseCode::MALFUNCTION;
         return Signal::Unusable(Unusable { told, code });
     }

@@ -88,6 +88,33 @@ fn each_mandatory_field_is_missed() {
 }
 
 #[test]
+fn an_enquiry_may_lack_its_amount_and_no_other_field() {
+    let enquiry = |changes: &[(u8, &'static [u8])]| {
+        let changes: Vec<_> = [&[(3, &b"310000"[..])], changes].concat();
+        purchase_with("0200", &changes)
+    };
+    let nothing = b"000000000000";
+    let check = |changes: &[(u8, &'static [u8])], minor, currency| {
+        let message = enquiry(changes);
+        assert_eq!(missing(&message), None);
+        let fields = request(message.view()).unwrap();
+        assert_eq!(fields.amount, Amount::new(minor, currency).unwrap());
+    };
+    check(&[], 1500, Currency::KES);
+    check(&[(4, b"")], 0, Currency::KES);
+    check(&[(4, b""), (49, b"")], 0, Currency::NONE);
+    check(&[(4, nothing)], 0, Currency::KES);
+    check(&[(4, nothing), (49, b"")], 0, Currency::NONE);
+    let bare = enquiry(&[(49, b"")]);
+    let refused = request(bare.view()).unwrap_err();
+    assert_eq!(refused, FormatError { field: 49 }, "of so much of what?");
+    for field in [7, 11, 41] {
+        let lacking = enquiry(&[(4, b""), (49, b""), (field, b"")]);
+        assert_eq!(missing(&lacking), Some(field));
+    }
+}
+
+#[test]
 fn optional_fields_may_be_absent() {
     let absent: Vec<(u8, &[u8])> = [12, 13, 18, 22, 32, 37, 42, 55]
         .into_iter()
