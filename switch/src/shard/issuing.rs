@@ -2,7 +2,7 @@
 
 use domain::ids::{IssuerId, LinkId, ShardId};
 use domain::pan::Pan;
-use domain::request::{Answer, FrameId, IssuerLeg, Transmission};
+use domain::request::{Answer, FrameId, IssuerLeg, Transmission, is_enquiry};
 use domain::time::{Instant, TransmissionTime};
 use domain::{Amount, ResponseCode};
 use iso8583::error::WriteError;
@@ -375,7 +375,21 @@ impl Shard {
     fn lacks_authorisation(&self, handle: Handle, answer: &Answer<'_>) -> bool {
         let demands = |issuer: &Issuer| issuer.demands_authorisation;
         let is_bare = answer.code.is_approval() && answer.authorisation.is_empty();
-        is_bare && self.issuer_of(handle).is_some_and(demands)
+        is_bare && self.issuer_of(handle).is_some_and(demands) && self.is_authorised(handle)
+    }
+
+    /// Whether an approval of it is an authorisation. What has no amount or moves none needs none,
+    /// and what completes an earlier request has that one's.
+    fn is_authorised(&self, handle: Handle) -> bool {
+        let completes = self
+            .engine
+            .leg(handle)
+            .is_some_and(IssuerLeg::is_of_original);
+        let facts = self.engine.facts(handle);
+        let moves = facts.is_some_and(|facts| {
+            facts.amount.minor() > 0 && !is_enquiry(facts.processing_code.as_bytes())
+        });
+        moves && !completes
     }
 
     fn cancels_reversals(&self, handle: Handle) -> bool {
