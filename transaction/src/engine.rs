@@ -88,6 +88,8 @@ pub(crate) enum Effect {
     Outcome(Handle),
     /// The reversal may leave.
     Owed { saf: u32, generation: u32 },
+    /// The end of something owed may be told.
+    Ended(Handle),
     /// The acknowledgement, or the refusal of a reversed original, may leave.
     Reply { frame: FrameId, reply: Reply },
     /// An operator may be told.
@@ -468,6 +470,7 @@ impl Engine {
             Effect::Intent(handle) => self.on_intent_durable(handle),
             Effect::Outcome(handle) => self.on_outcome_durable(handle),
             Effect::Owed { saf, generation } => self.on_owed_durable(saf, generation),
+            Effect::Ended(handle) => self.on_end_durable(handle),
             Effect::Reply { frame, reply } => self.emit(Output::Reply { frame, reply }),
             Effect::Operated { ticket, result } => self.emit(Output::Operated { ticket, result }),
             Effect::Retried { ticket, retried } => self.emit(Output::Retried { ticket, retried }),

@@ -1,14 +1,17 @@
-//! Where a transaction stands, as whoever asks for it by its key or its id is told. That it was
-//! approved, declined or not executed is told when that is durable, never before. The end of what
-//! is owed about it may be told while its record is being written.
+//! Where a transaction stands, as whoever asks for it by its key or its id is told: what the records
+//! that are durable say, never what a crash could unsay. That a reversal was accepted, and how it
+//! ended, is told when a start would find it so.
 
 use domain::ResponseCode;
 use domain::ids::{AuthorisationId, Slot, TransactionId};
+use domain::record::ReversalCause;
 use domain::request::{ContentHash, DuplicateKey, Facts, IssuerLeg, TraceKey};
 use domain::time::WallTime;
 
 use crate::engine::Engine;
 use crate::input::Handle;
+use crate::output::Owed;
+use crate::saf::{SafEntry, Status};
 use crate::state::{Ending, State};
 use crate::table::NONE;
 use crate::transaction::Transaction;
@@ -62,7 +65,7 @@ impl Engine {
             id: transaction.id,
             admitted: transaction.admitted,
             facts: &transaction.facts,
-            standing: standing(transaction),
+            standing: self.standing(transaction),
             leg: transaction.leg.as_ref(),
             code: transaction.answer.code,
             authorisation: transaction.answer.authorisation,
@@ -88,36 +91,54 @@ impl Engine {
     }
 }
 
-fn standing(transaction: &Transaction) -> Standing {
-    match transaction.state {
-        State::Assessing
-        | State::Routing
-        | State::HeldBack
-        | State::Assigning
-        | State::Locating
-        | State::Intended => Standing::Reserved,
-        // What is decided in the switch has no intent before its outcome.
-        State::Settling(_) if transaction.leg.is_none() => Standing::Reserved,
-        State::Sent | State::Rerouting | State::Settling(_) => Standing::Pending,
-        State::Reversing => Standing::ReversalOwed,
-        State::Settled(ending) => settled(transaction, ending),
+impl Engine {
+    fn standing(&self, transaction: &Transaction) -> Standing {
+        match transaction.state {
+            State::Assessing
+            | State::Routing
+            | State::HeldBack
+            | State::Assigning
+            | State::Locating
+            | State::Intended => Standing::Reserved,
+            // What is decided in the switch has no intent before its outcome.
+            State::Settling(_) if transaction.leg.is_none() => Standing::Reserved,
+            State::Sent | State::Rerouting | State::Settling(_) => Standing::Pending,
+            State::Reversing => Standing::ReversalOwed,
+            State::Settled(ending) => self.settled(transaction, ending),
+        }
     }
-}
 
-fn settled(transaction: &Transaction, ending: Ending) -> Standing {
-    match ending {
-        Ending::Refused if is_ours(transaction.answer.code) => Standing::NotExecuted,
-        Ending::Refused | Ending::Declined => Standing::Declined,
-        Ending::NotSent => Standing::NotExecuted,
-        Ending::Approved | Ending::PartlyReversed => Standing::Approved,
-        Ending::Reversed | Ending::TimedOut | Ending::Invalid | Ending::AcquirerReversed => {
-            if transaction.saf_head != NONE {
-                Standing::ReversalOwed
-            } else if transaction.exceptions > 0 {
-                Standing::Excepted
-            } else {
-                Standing::Reversed
+    fn settled(&self, transaction: &Transaction, ending: Ending) -> Standing {
+        match ending {
+            Ending::Refused if is_ours(transaction.answer.code) => Standing::NotExecuted,
+            Ending::Refused | Ending::Declined => Standing::Declined,
+            Ending::NotSent => Standing::NotExecuted,
+            Ending::Approved | Ending::PartlyReversed => Standing::Approved,
+            Ending::Reversed | Ending::TimedOut | Ending::Invalid | Ending::AcquirerReversed => {
+                self.taken_back(transaction, ending)
             }
+        }
+    }
+
+    //= docs/rules.md#V-18
+    fn taken_back(&self, transaction: &Transaction, ending: Ending) -> Standing {
+        let owed = || self.owed_from(transaction.saf_head).map(|(_, entry)| entry);
+        let appended = |entry: &SafEntry| entry.status == Status::Appended;
+        // What is put back was found before, so that this one has begun something.
+        let begun = owed().find(|entry| appended(entry) && !entry.found);
+        match begun.map(|entry| entry.what) {
+            Some(Owed::Reversal(ReversalCause::InvalidAnswer)) => return Standing::Reversed,
+            Some(Owed::Reversal(_)) if ending == Ending::Reversed => return Standing::Approved,
+            Some(Owed::Reversal(_) | Owed::Advice(_)) => return Standing::ReversalOwed,
+            None => {}
+        }
+        let is_owed = owed().any(|entry| !appended(entry)) || transaction.unwritten > 0;
+        if is_owed {
+            Standing::ReversalOwed
+        } else if transaction.exceptions > 0 || transaction.saf_head != NONE {
+            Standing::Excepted
+        } else {
+            Standing::Reversed
         }
     }
 }
@@ -129,7 +150,11 @@ fn is_ours(code: ResponseCode) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use domain::record::{Operation, Reason};
+
     use super::*;
+    use crate::input::Input;
+    use crate::operating::{NOBODY, Operate};
     use crate::testing::{Auto, Rig, approval, code, decline, facts};
 
     #[track_caller]
@@ -140,6 +165,21 @@ mod tests {
         assert_eq!(seen.standing, expected);
         assert_eq!((seen.facts.key, content), (facts.key, facts.content));
         assert_eq!(seen.id.slot(), facts.slot);
+    }
+
+    /// The one thing that is owed, or people look at.
+    fn operate(rig: &mut Rig, operation: Operation) {
+        let (mut views, _) = rig.engine.owed_views(0, 1_000);
+        let owed = views.next().unwrap().owed;
+        drop(views);
+        let operate = Operate {
+            owed,
+            operation,
+            operator: NOBODY,
+            reason: Reason::EMPTY,
+        };
+        let ticket = 1;
+        rig.give(Input::Operate { ticket, operate });
     }
 
     #[test]
@@ -176,6 +216,49 @@ mod tests {
         check(&rig, Standing::ReversalOwed);
         rig.respond_to_reversal(code(b"00"));
         check(&rig, Standing::Reversed);
+    }
+
+    //= docs/rules.md#V-18
+    #[test]
+    fn a_reversal_is_told_when_a_start_would_find_it() {
+        let mut rig = Rig::new(Auto::Flush);
+        rig.request(1, 1);
+        rig.respond(approval());
+        rig.auto = Auto::Decide;
+        rig.reverse(1, 2);
+        check(&rig, Standing::Approved);
+        rig.flush();
+        check(&rig, Standing::ReversalOwed);
+        let written = rig.journal.len();
+        rig.respond_to_reversal(code(b"00"));
+        check(&rig, Standing::ReversalOwed);
+        rig.restart(written).unwrap();
+        check(&rig, Standing::ReversalOwed);
+        rig.auto = Auto::Decide;
+        rig.respond_to_reversal(code(b"00"));
+        rig.flush();
+        check(&rig, Standing::Reversed);
+        rig.restart(rig.journal.len()).unwrap();
+        check(&rig, Standing::Reversed);
+    }
+
+    //= docs/rules.md#V-18
+    #[test]
+    fn what_goes_to_people_or_back_is_told_when_a_start_would_find_it() {
+        let mut rig = Rig::new(Auto::Flush);
+        rig.request(1, 1);
+        rig.pass(core::time::Duration::from_secs(60));
+        rig.auto = Auto::Decide;
+        for operation in [Operation::Drop, Operation::Retry] {
+            let expected = match operation {
+                Operation::Drop => [Standing::ReversalOwed, Standing::Excepted],
+                Operation::Retry => [Standing::Excepted, Standing::ReversalOwed],
+            };
+            operate(&mut rig, operation);
+            check(&rig, expected[0]);
+            rig.flush();
+            check(&rig, expected[1]);
+        }
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub(crate) struct Transaction {
     pub(crate) taken: u8,
     /// Of what it owed, what people look at.
     pub(crate) exceptions: u8,
+    /// Of what it owed, what has ended by a record that is not durable.
+    pub(crate) unwritten: u8,
 }
 
 /// What an issuer said first after the end, of what is worth a record.
@@ -253,6 +255,7 @@ impl Transaction {
             owed_count: 0,
             taken: 0,
             exceptions: 0,
+            unwritten: 0,
         }
     }
 

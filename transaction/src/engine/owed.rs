@@ -329,6 +329,10 @@ impl Engine {
 
     /// Takes something that has ended off its transaction: for good, or to the exceptions.
     pub(crate) fn leave_owed(&mut self, handle: Handle, saf: u32, ended: Option<Ended>) {
+        if let Some(transaction) = self.table.transaction_mut(handle) {
+            transaction.unwritten = transaction.unwritten.saturating_add(1);
+            self.wait(Effect::Ended(handle));
+        }
         let was_first = self.first_owed(handle) == Some(saf);
         let first = match ended {
             Some(ended) => self.except_owed(handle, saf, ended),
@@ -342,6 +346,13 @@ impl Engine {
             self.finish_if_done(handle);
         } else if was_first {
             self.release_if_first(first);
+        }
+    }
+
+    pub(crate) fn on_end_durable(&mut self, handle: Handle) {
+        if let Some(transaction) = self.table.transaction_mut(handle) {
+            debug_assert!(transaction.unwritten > 0, "each one is counted");
+            transaction.unwritten = transaction.unwritten.saturating_sub(1);
         }
     }
 
