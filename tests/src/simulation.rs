@@ -93,6 +93,8 @@ pub enum Driver {
     OvertakesOriginals,
     /// Lets a reversal leave whatever completions are owed of what it reverses or completes.
     OvertakesCompletions,
+    /// A start does not tell a shard what places others have seen.
+    ForgetsPlaces,
     /// Lets a request leave whatever its issuer is owed for the account.
     OvertakesOwed,
     /// Sends a completion request to another issuer than that of its original.
@@ -287,5 +289,13 @@ pub fn run_extent(seed: u64, extent: Extent) -> Result<Report, Violation> {
 /// # Errors
 /// The first promise that was broken.
 pub fn run_focused(seed: u64, focus: Focus) -> Result<Report, Violation> {
-    world::World::new(seed, Driver::Faithful, Some(focus), Extent::Requests).run()
+    run_focused_by(seed, Driver::Faithful, focus)
+}
+
+/// The same by another driver.
+///
+/// # Errors
+/// The first promise that was broken.
+pub fn run_focused_by(seed: u64, driver: Driver, focus: Focus) -> Result<Report, Violation> {
+    world::World::new(seed, driver, Some(focus), Extent::Requests).run()
 }

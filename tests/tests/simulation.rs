@@ -1,7 +1,9 @@
 //! Seeds of the simulated world. A failure names its seed; `SIM_SEED=n` runs that one alone, and
 //! `SIM_SEEDS=n` the first n. `make sim` runs as many as a night has time for.
 
-use njia_tests::simulation::{Campaign, Driver, Extent, Report, Violation, run, run_extent};
+use njia_tests::simulation::{
+    Campaign, Driver, Extent, Focus, Report, Violation, run, run_extent, run_focused_by,
+};
 
 /// Seeds in `cargo test`.
 const SEEDS: u64 = 256;
@@ -351,6 +353,18 @@ fn a_completion_ahead_of_what_it_completes_is_caught() {
 #[test]
 fn a_reversal_ahead_of_a_completion_is_caught() {
     caught(Driver::OvertakesCompletions, &["V-12"]);
+}
+
+//= docs/rules.md#V-12
+#[test]
+fn a_reversal_that_a_clock_puts_ahead_of_a_completion_of_another_shard_is_caught() {
+    // Rare: the clock goes back over a restart behind a completion that stays owed.
+    let run = |seed, driver| run_focused_by(seed, driver, Focus::SetBack).err();
+    for seed in 0..64 {
+        assert_eq!(run(seed, Driver::Faithful), None);
+    }
+    let caught = (0..CONTROL_SEEDS).find_map(|seed| run(seed, Driver::ForgetsPlaces));
+    assert_eq!(caught.map(|violation| violation.rule), Some("V-12"));
 }
 
 //= docs/rules.md#A-09

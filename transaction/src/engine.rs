@@ -54,6 +54,8 @@ pub struct Engine {
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) next_lsn: Lsn,
     pub(crate) durable: Lsn,
+    /// The latest place from before this start, on any shard (`engine/following.rs`).
+    pub(crate) placed_behind: WallTime,
     pub(crate) shed: bool,
     pub(crate) serial: u32,
     /// Who has done something by hand in this input, and why.
@@ -147,6 +149,7 @@ impl Engine {
             outputs: VecDeque::with_capacity(OUTPUTS_MAX),
             next_lsn: settings.next_lsn,
             durable: Lsn(settings.next_lsn.0.saturating_sub(1)),
+            placed_behind: WallTime::default(),
             shed: false,
             serial: 0,
             operator: (NOBODY, Reason::EMPTY),

@@ -1,5 +1,6 @@
 //! The past of accounts on its way to their homes: a start finds it in the journal of the shard
-//! that owned the transaction, and the home of the account counts it.
+//! that owned the transaction, and the home of the account counts it. With it travels the latest
+//! place of what each shard owes, so that all know the latest of all.
 //!
 //! ```text
 //!  reading ── batch full ──► home's queue ──► counted there
@@ -19,7 +20,7 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use domain::ids::ShardId;
 use domain::request::{Facts, IssuerLeg};
-use domain::time::Instant;
+use domain::time::{Instant, WallTime};
 use risk_inline::{Past, RiskEngine};
 
 use super::routing::account_home;
@@ -31,6 +32,8 @@ use crate::config::Config;
 pub(super) struct Counters {
     pub(super) risk: RiskEngine,
     pub(super) stand_in: StandInState,
+    /// The latest place of what any shard owes.
+    pub(super) placed: WallTime,
 }
 
 /// One shard's side of the exchange, while its journal is read and until all others are.
@@ -56,6 +59,7 @@ pub(crate) struct ExchangeEnds {
 struct Batch {
     risk: Vec<Past>,
     stand_in: Vec<(RuleId, Past)>,
+    placed: WallTime,
 }
 
 /// A bounded queue for each shard, and the way of all others to it.
@@ -112,6 +116,14 @@ impl Exchange {
         if let Some(batch) = self.filling.get_mut(usize::from(home.0)) {
             batch.stand_in.extend(found);
             self.send_if_full(home);
+        }
+    }
+
+    //= docs/rules.md#V-12
+    /// What this shard owes has its latest place then.
+    pub(super) fn note_placed(&mut self, placed: WallTime) {
+        for batch in &mut self.filling {
+            batch.placed = batch.placed.max(placed);
         }
     }
 
@@ -191,6 +203,7 @@ impl Counters {
         for (rule, past) in &batch.stand_in {
             self.stand_in.observe(*rule, past);
         }
+        self.placed = self.placed.max(batch.placed);
     }
 }
 
@@ -199,6 +212,7 @@ impl Batch {
         Self {
             risk: Vec::with_capacity(BATCH_LEN),
             stand_in: Vec::new(),
+            placed: WallTime::default(),
         }
     }
 

@@ -94,7 +94,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     } = seed;
     let (now, wall) = (clock.now(), clock.wall());
     let Recovery {
-        engine,
+        mut engine,
         exchange,
         journal,
     } = recover_state(
@@ -105,7 +105,12 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         (now, wall),
     )
     .await?;
-    let Counters { risk, stand_in } = exchange.end().await;
+    let Counters {
+        risk,
+        stand_in,
+        placed,
+    } = exchange.end().await;
+    engine.begin_places_behind(placed);
     seed.shared.set_position(journal.position());
 
     let table = Arc::clone(&config.route_table);
@@ -177,12 +182,18 @@ async fn recover_state(
         .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
     let stand_in = StandInState::new(config, u64::from(start))
         .map_err(|errors| ServeError::Risk(join_errors(&errors)))?;
-    let exchange = Exchange::new(ends, Counters { risk, stand_in });
+    let counters = Counters {
+        risk,
+        stand_in,
+        placed: WallTime::default(),
+    };
+    let exchange = Exchange::new(ends, counters);
     let mut replay = Replay::new(config, engine, exchange, (now, wall));
     let mut on_record =
         |_: Lsn, record: &Record<'_>, carriage: Carriage| replay.take(record, carriage);
     let (journal, recovered) = Journal::open(journal, &mut on_record).await?;
-    let (mut engine, exchange) = replay.end()?;
+    let (mut engine, mut exchange) = replay.end()?;
+    exchange.note_placed(engine.latest_place());
     keyring.add_wrapped(&recovered.wrapped_keys)?;
     engine.resume_at(recovered.next_lsn);
     let covered = recovered.covered;

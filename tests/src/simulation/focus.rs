@@ -82,6 +82,8 @@ pub enum Focus {
     Mesh,
     /// Verdicts of risk that take their time.
     SlowRisk,
+    /// The wall clock goes back behind completions that stay owed over a restart.
+    SetBack,
     /// Advices and completions, and issuers that cannot be reached for seconds.
     Advices,
 }
@@ -143,6 +145,13 @@ impl Plan {
             Focus::Clock => self.set_clocks(),
             Focus::Mesh => (self.mesh_full, self.shards) = (400, self.shards.max(2)),
             Focus::SlowRisk => self.assess_slow = 600,
+            Focus::SetBack => {
+                self.set_clocks();
+                self.reports = Reports::MANY;
+                (self.wall_jumps, self.stops) = (20, 0);
+                (self.crashes, self.reversal_after) = (6, 800);
+                self.shards = self.shards.max(3);
+            }
             Focus::Advices => {
                 self.reports = Reports::MANY;
                 self.crashes = 2;

@@ -525,6 +525,7 @@ impl World {
         }
         self.ledger.survived(fold)?;
         self.shards = shards;
+        self.tell_places();
         self.begin_to_apply();
         self.in_each(|shard, around| {
             shard.count_past(&past, around);

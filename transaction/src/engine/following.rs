@@ -6,10 +6,13 @@
 //! of it, gets a time later than the one before. That time is all that is compared, so that nobody
 //! waits for somebody who waits for him. Before the first transmission of what has a place, the
 //! shell asks all shards whether something with an earlier one is owed; if so, it waits and asks
-//! again. The journal keeps the time; of a completion, the one at which it was taken, which is
-//! earlier only when two came within a millisecond or the clock was set back. What reverses a
-//! completion has its place from the shard of the completion, behind its own; of a completion
-//! request (0202) nothing is kept, as it was never owed.
+//! again. The journal keeps the time. What reverses a completion has its place from the shard of the
+//! completion, behind its own; of a completion request (0202) nothing is kept, as it was never owed.
+//!
+//! Which places were given before a start, the shard of the original does not find in its journal:
+//! those of completions are with whoever owes them. So a start tells all shards the latest place of
+//! anything that any of them owes, and what is accepted about an original from before it comes
+//! behind that, also where the clock was set back.
 
 use core::time::Duration;
 
@@ -73,8 +76,38 @@ impl Engine {
         Some((entry, self.table.transaction(entry.handle)?))
     }
 
+    //= docs/rules.md#V-12
+    /// The latest place of what is owed here, or people may put back: for all shards, of which each
+    /// is told the latest of all by [`Self::begin_places_behind`]. When the journal has been fed.
+    #[must_use]
+    pub fn latest_place(&self) -> WallTime {
+        let places = self.saf.iter().map(|(_, entry)| entry.decided);
+        places.max().unwrap_or_default()
+    }
+
+    /// What is accepted from here on about originals from before this start has its place behind
+    /// this.
+    pub fn begin_places_behind(&mut self, latest: WallTime) {
+        self.placed_behind = self.placed_behind.max(latest);
+    }
+
+    /// The earliest place that something about an original may get when the clock says `wall`.
+    fn earliest_place(&self, original: Handle, wall: WallTime) -> WallTime {
+        let transaction = self.table.transaction(original);
+        let is_earlier = transaction.is_some_and(|original| self.is_of_earlier_start(original));
+        match is_earlier && self.placed_behind > WallTime::default() {
+            true => wall.max(self.placed_behind.after(MOMENT)),
+            false => wall,
+        }
+    }
+
+    fn is_of_earlier_start(&self, transaction: &Transaction) -> bool {
+        transaction.id.start() != self.settings.start & START_BITS
+    }
+
     /// The place of a completion that was taken at `taken` and names this transaction.
     pub(crate) fn place_behind(&mut self, original: Handle, taken: WallTime) -> Option<WallTime> {
+        let taken = self.earliest_place(original, taken);
         let transaction = self.table.transaction_mut(original)?;
         Some(transaction.place_next(taken, MOMENT))
     }
@@ -89,6 +122,8 @@ impl Engine {
         let owner = self.table.transaction_mut(completion);
         if let (Some(saf), Some(decided), Some(owner)) = (saf, decided, owner) {
             owner.placed = owner.placed.max(decided);
+            // Its record has no other time than that at which it was taken.
+            owner.admitted = owner.admitted.max(decided);
             owner.answer.set_completes(Some(original));
             self.index_owed(completion, saf);
         }
@@ -132,7 +167,7 @@ impl Engine {
     /// The place of a reversal. It is its DE7 too, which names it together with its STAN: two of
     /// one transaction never share a second.
     pub(crate) fn place_reversal(&mut self, original: Handle) -> WallTime {
-        let wall = self.clock.wall();
+        let wall = self.earliest_place(original, self.clock.wall());
         let Some(transaction) = self.table.transaction_mut(original) else {
             return wall;
         };
@@ -148,7 +183,7 @@ impl Engine {
     /// answer there is none, and of what this process has admitted it knows who named it.
     pub(crate) fn may_be_completed(&self, original: &Transaction, cause: ReversalCause) -> bool {
         is_of_answered(cause)
-            && (original.has_place() || original.id.start() != self.settings.start & START_BITS)
+            && (original.has_place() || self.is_of_earlier_start(original))
     }
 
     //= docs/rules.md#A-05

@@ -31,6 +31,7 @@ pub(in crate::shard) fn counters(config: &Config) -> Counters {
     Counters {
         risk: RiskEngine::new(risk_policy(config), 1_000, 1).unwrap(),
         stand_in: StandInState::new(config, 1).unwrap(),
+        placed: WallTime::default(),
     }
 }
 

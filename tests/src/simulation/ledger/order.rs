@@ -99,7 +99,14 @@ impl Order {
         let leaving = first.filter(|first| first.waits)?;
         let older = self.open.iter().find(|other| {
             let was_owed = other.since < leaving.since || leaving.since == 0;
-            let is_before = (other.place, other.by) < (leaving.place, leaving.by);
+            // A start has found the one and not the other: whatever the clock said then.
+            let is_before = match (other.since == 0, leaving.since == 0) {
+                (true, false) => true,
+                (false, true) => false,
+                (true, true) | (false, false) => {
+                    (other.place, other.by) < (leaving.place, leaving.by)
+                }
+            };
             other.about == leaving.about && other.by != by && was_owed && is_before
         })?;
         Some((leaving, older))

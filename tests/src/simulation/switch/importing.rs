@@ -73,6 +73,14 @@ impl Shard {
         legs.chain(owed).filter(is_strange).collect()
     }
 
+    pub(in crate::simulation) fn latest_place(&self) -> WallTime {
+        self.engine.latest_place()
+    }
+
+    pub(in crate::simulation) fn begin_places_behind(&mut self, latest: WallTime) {
+        self.engine.begin_places_behind(latest);
+    }
+
     /// Claims those of them that are of this shard's part.
     //= docs/rules.md#M-02
     pub(in crate::simulation) fn claim_strange(&mut self, held: &[Stan]) {

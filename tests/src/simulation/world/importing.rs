@@ -264,6 +264,18 @@ impl World {
         }
     }
 
+    //= docs/rules.md#V-12
+    /// The latest place of what any shard owes is told to all.
+    pub(super) fn tell_places(&mut self) {
+        let places = self.shards.iter().map(|shard| shard.latest_place());
+        let latest = places.max().unwrap_or_default();
+        if self.driver != Driver::ForgetsPlaces {
+            for shard in &mut self.shards {
+                shard.begin_places_behind(latest);
+            }
+        }
+    }
+
     /// Numbers that legs hold in the parts of other shards are claimed there.
     pub(super) fn claim_strange(&mut self) {
         let strange = self.shards.iter().flat_map(Shard::strange_stans);

@@ -5,7 +5,9 @@ use std::vec::Vec;
 
 use domain::ResponseCode;
 use domain::ids::TransactionId;
+use domain::record::Record;
 use domain::request::{Advice, Reversal};
+use domain::time::WallTime;
 
 use super::{COMPLETIONS_MAX, COMPLETIONS_REVERSED_MAX};
 use crate::input::{Input, OwedId};
@@ -419,4 +421,34 @@ fn reversals_of_its_completions_count_with_the_completions_of_an_original() {
     let owed = left(&mut rig)[0].2;
     acknowledge(&mut rig, owed);
     complete(&mut rig, last);
+}
+
+/// The place of the latest reversal in the journal.
+fn placed_last(rig: &Rig) -> WallTime {
+    let mut records = rig.journal.iter().rev();
+    let owed = records.find_map(|record| match record {
+        Record::SafOwed(owed) => Some(owed.decided),
+        _ => None,
+    });
+    owed.unwrap()
+}
+
+//= docs/rules.md#V-12
+#[test]
+fn what_is_accepted_behind_a_start_has_its_place_behind_what_any_shard_owes() {
+    let later = |rig: &Rig| rig.wall().after(Duration::from_secs(3_600));
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    rig.respond(approval());
+    rig.restart(rig.journal.len()).unwrap();
+    let of_another_shard = later(&rig);
+    rig.engine.begin_places_behind(of_another_shard);
+    rig.reverse(1, 11);
+    assert!(placed_last(&rig) > of_another_shard);
+    assert_eq!(rig.engine.latest_place(), placed_last(&rig), "for the next start");
+    // What came since nobody can have completed before.
+    rig.request(2, 12);
+    rig.respond(approval());
+    rig.reverse(2, 13);
+    assert!(placed_last(&rig) < of_another_shard);
 }
