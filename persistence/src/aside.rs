@@ -40,16 +40,17 @@ impl Aside<'_> {
     /// # Errors
     /// The operation that failed.
     pub(crate) fn replace(&self, bytes: &[u8]) -> Result<(), AsideError> {
-        let (path, new) = (self.root.join(self.name), self.root.join(self.new));
-        let failed = |operation, path: &Path, is_kept| {
-            let path = path.to_owned();
-            move |source| AsideError {
-                operation,
-                path,
-                source,
-                is_kept,
-            }
-        };
+        self.write(bytes)?;
+        self.promote()
+    }
+
+    /// The first half: the new one is durable, and readers find the old one, in this process and
+    /// in any later one. Blocks.
+    ///
+    /// # Errors
+    /// The operation that failed; the file is what it was.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), AsideError> {
+        let new = self.root.join(self.new);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         options.mode(match self.readers {
@@ -58,11 +59,33 @@ impl Aside<'_> {
         });
         let mut file = options.open(&new).map_err(failed("create", &new, true))?;
         file.write_all(bytes).map_err(failed("write", &new, true))?;
-        file.sync_all().map_err(failed("sync", &new, true))?;
+        file.sync_all().map_err(failed("sync", &new, true))
+    }
+
+    /// The second half: readers find the new one. Blocks.
+    ///
+    /// # Errors
+    /// The operation that failed.
+    pub(crate) fn promote(&self) -> Result<(), AsideError> {
+        let (path, new) = (self.root.join(self.name), self.root.join(self.new));
         fs::rename(&new, &path).map_err(failed("rename", &new, true))?;
         fs::File::open(self.root)
             .and_then(|root| root.sync_all())
             .map_err(failed("sync the folder of", &path, false))
+    }
+}
+
+fn failed(
+    operation: &'static str,
+    path: &Path,
+    is_kept: bool,
+) -> impl FnOnce(io::Error) -> AsideError {
+    let path = path.to_owned();
+    move |source| AsideError {
+        operation,
+        path,
+        source,
+        is_kept,
     }
 }
 

@@ -11,7 +11,8 @@
 //! for that direction, the key and its check value, those of the key before it (`-` for the
 //! configured one), and the endpoint's name.
 //!
-//! Replaced as a whole: written aside, synced, renamed, and the directory synced. Read strictly.
+//! Replaced as a whole: written aside and synced, which changes nothing yet; then renamed, and the
+//! directory synced. Read strictly.
 
 use std::fmt;
 use std::fs::File;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use domain::time::WallTime;
 use thiserror::Error;
 
-use crate::aside::{Aside, Readers};
+use crate::aside::{Aside, AsideError, Readers};
 use crate::layout::{MAC_KEYS, MAC_KEYS_NEW};
 
 /// A key in force in one direction of one endpoint.
@@ -131,27 +132,45 @@ pub fn read(root: &Path) -> Result<Vec<PushedKey>, KeyFileError> {
     }
 }
 
-/// Writes them; durable when this returns. Blocks; one call at a time.
+/// Writes them aside, durably: [`read`] finds those before, in this process and after a restart,
+/// until [`promote`]. In place of those that were written aside before. Blocks; one call at a time.
+///
+/// # Errors
+/// [`KeyFileError::Io`].
+pub fn write_aside(root: &Path, keys: &[PushedKey]) -> Result<(), KeyFileError> {
+    let written = aside(root).write(encode(keys).as_bytes());
+    written.map_err(KeyFileError::from)
+}
+
+/// Those that were written aside are the ones that [`read`] finds; durable when this returns.
+/// Blocks; one call at a time.
 ///
 /// # Errors
 /// [`KeyFileError::Io`], [`KeyFileError::Unknown`].
-pub fn save(root: &Path, keys: &[PushedKey]) -> Result<(), KeyFileError> {
-    let aside = Aside {
+pub fn promote(root: &Path) -> Result<(), KeyFileError> {
+    aside(root).promote().map_err(KeyFileError::from)
+}
+
+const fn aside(root: &Path) -> Aside<'_> {
+    Aside {
         root,
         name: MAC_KEYS,
         new: MAC_KEYS_NEW,
         readers: Readers::Owner,
-    };
-    aside.replace(encode(keys).as_bytes()).map_err(|error| {
+    }
+}
+
+impl From<AsideError> for KeyFileError {
+    fn from(error: AsideError) -> Self {
         if error.is_kept {
             return failed(error.operation, &error.path, error.source);
         }
-        KeyFileError::Unknown {
+        Self::Unknown {
             operation: error.operation,
             path: error.path,
             source: Arc::new(error.source),
         }
-    })
+    }
 }
 
 fn failed(operation: &'static str, path: &Path, error: io::Error) -> KeyFileError {
@@ -322,6 +341,29 @@ mod tests {
             ..first.clone()
         };
         vec![first, second]
+    }
+
+    fn save(root: &Path, keys: &[PushedKey]) -> Result<(), KeyFileError> {
+        write_aside(root, keys)?;
+        promote(root)
+    }
+
+    #[test]
+    fn what_is_written_aside_is_nothing_until_it_is_promoted() {
+        let dir = tempfile::tempdir().unwrap();
+        write_aside(dir.path(), &keys()).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), []);
+        promote(dir.path()).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), keys());
+        // One that was left behind gives way to the next.
+        write_aside(dir.path(), &[]).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), keys());
+        write_aside(dir.path(), &keys()[..1]).unwrap();
+        promote(dir.path()).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), keys()[..1]);
+        let told = promote(dir.path());
+        assert!(matches!(told, Err(KeyFileError::Io { .. })), "{told:?}");
+        assert_eq!(read(dir.path()).unwrap(), keys()[..1]);
     }
 
     #[test]

@@ -156,12 +156,19 @@ pub(crate) enum Event {
         /// The key.
         key: NewKey,
     },
-    /// A new key was stored, or could not be.
+    /// A new key was written aside, or could not be.
+    KeyWritten {
+        /// Of which round of changes.
+        round: u32,
+        /// All that is written there, if it is.
+        written: Result<Vec<PushedKey>, KeyFileError>,
+    },
+    /// A new key is in force for the next start, or could not be put there.
     KeyStored {
-        /// Of which round of changes; `None` where what was stored too late is taken out again.
-        round: Option<u32>,
+        /// Of which round of changes.
+        round: u32,
         /// What is stored now, if it is.
-        saved: Result<Vec<PushedKey>, KeyFileError>,
+        stored: Result<Vec<PushedKey>, KeyFileError>,
     },
     /// The business day of an acquirer changes.
     SessionCutOver {
@@ -473,7 +480,8 @@ impl Shard {
                 frame,
                 key,
             } => self.session_key(session, frame, key, now),
-            Event::KeyStored { round, saved } => self.key_stored(round, saved, now),
+            Event::KeyWritten { round, written } => self.keys_written(round, written, now),
+            Event::KeyStored { round, stored } => self.keys_stored(round, stored, now),
             Event::SessionCutOver { listener, named } => {
                 self.session_cut_over(listener, named, now);
             }

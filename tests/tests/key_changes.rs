@@ -2,6 +2,7 @@
 //! (faults.md row 57).
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use iso8583::mac::MacEngine as _;
@@ -9,6 +10,8 @@ use iso8583::{Dialect, mac};
 use njia_tests::e2e::desk::{accepted, answered, said, with_field};
 use njia_tests::e2e::scene::{ALONE, Scene, asked, next, told};
 use njia_tests::e2e::session::{Received, Session, authenticated, message, purchase};
+use njia_tests::e2e::disk::Disk;
+use njia_tests::e2e::folder;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use switch::crypto::mac::{MacAlgorithm, MacLen, MacPadding, SoftwareMac};
 
@@ -368,6 +371,85 @@ fn fault_057_a_key_that_takes_too_long_to_be_stored_is_refused() {
     });
     assert!(scene.node.log().contains("takes too long to be stored"));
     scene.close_with(link);
+}
+
+const CONFIGURED: [&str; 4] = [POS_TO_US, US_TO_POS, US_TO_BANK, BANK_TO_US];
+/// The bank has brought [`NEW_KEY`].
+const BROUGHT: [&str; 4] = [POS_TO_US, US_TO_POS, NEW_KEY, NEW_KEY];
+
+/// The process ends when the key is whole on the disk and its side has not been told.
+#[test]
+fn fault_057_a_key_that_was_written_and_not_stored_is_not_in_force_after_a_start() {
+    let (scene, mut link) = changeable("keys-aside");
+    let offered = format!("{WRAPPED}{CHECK}");
+    assert_eq!(said(&mut link, "160", &[(48, &offered)]), "00");
+    drop(link);
+    // What the disk is like before the last step. Nobody reads it while the process is there.
+    let (stored, aside) = key_files(&scene);
+    fs::rename(&stored, &aside).unwrap();
+    let (scene, mut link) = scene.killed();
+    purchased((&scene, &mut link), "000001", CONFIGURED);
+    assert_eq!(said(&mut link, "160", &[(48, &offered)]), "00", "again");
+    assert!(!aside.exists(), "it was in nobody's way");
+    purchased((&scene, &mut link), "000002", BROUGHT);
+    drop(link);
+    let (scene, mut link) = scene.killed();
+    purchased((&scene, &mut link), "000003", BROUGHT);
+    scene.close_with(link);
+}
+
+/// The disk fails at the last step.
+#[test]
+fn fault_057_a_key_that_cannot_be_put_in_force_is_refused_over_a_start() {
+    let (scene, mut link) = changeable("keys-unpromoted");
+    let offered = format!("{WRAPPED}{CHECK}");
+    let (stored, _) = key_files(&scene);
+    fs::create_dir_all(stored.join("in the way")).unwrap();
+    assert_eq!(said(&mut link, "160", &[(48, &offered)]), "96");
+    purchased((&scene, &mut link), "000001", CONFIGURED);
+    assert!(scene.node.log().contains("could not rename"));
+    fs::remove_dir_all(&stored).unwrap();
+    drop(link);
+    let (scene, mut link) = scene.killed();
+    purchased((&scene, &mut link), "000002", CONFIGURED);
+    assert_eq!(said(&mut link, "160", &[(48, &offered)]), "00");
+    purchased((&scene, &mut link), "000003", BROUGHT);
+    scene.close_with(link);
+}
+
+/// The disk stands still, and goes on when its side has been told that the key is refused.
+#[test]
+fn fault_057_a_key_that_is_written_after_it_was_refused_is_not_in_force_after_a_start() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "keys-late-disk");
+    let Some(disk) = Disk::mount(&folder, 24, 16).unwrap() else {
+        return;
+    };
+    let (scene, mut link) = changeable("keys-late");
+    let (stored, aside) = key_files(&scene);
+    symlink(disk.files().join("late"), &aside).unwrap();
+    disk.freeze().unwrap();
+    let offered = format!("{WRAPPED}{CHECK}");
+    assert_eq!(said(&mut link, "160", &[(48, &offered)]), "96");
+    disk.thaw().unwrap();
+    scene.await_that("it is written after all", || {
+        scene.node.log().contains("written too late")
+    });
+    assert!(!fs::read(&aside).unwrap().is_empty());
+    assert!(!stored.exists());
+    purchased((&scene, &mut link), "000001", CONFIGURED);
+    drop(link);
+    let (scene, mut link) = scene.killed();
+    purchased((&scene, &mut link), "000002", CONFIGURED);
+    fs::remove_file(&aside).unwrap();
+    assert_eq!(said(&mut link, "160", &[(48, &offered)]), "00");
+    purchased((&scene, &mut link), "000003", BROUGHT);
+    scene.close_with(link);
+}
+
+/// Where keys are stored, and where they are written aside.
+fn key_files(scene: &Scene) -> (PathBuf, PathBuf) {
+    let of = |name| scene.node.journal().join(name);
+    (of("mac-keys"), of("mac-keys.new"))
 }
 
 #[test]

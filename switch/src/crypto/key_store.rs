@@ -140,16 +140,6 @@ impl KeyStore {
         Some(keys)
     }
 
-    /// Whether these are what should be stored.
-    pub(crate) fn holds(&self, keys: &[PushedKey]) -> bool {
-        self.keys == keys
-    }
-
-    /// What should be stored.
-    pub(crate) fn keys(&self) -> Vec<PushedKey> {
-        self.keys.clone()
-    }
-
     /// They are stored now.
     pub(crate) fn stored(&mut self, keys: Vec<PushedKey>) {
         self.keys = keys;

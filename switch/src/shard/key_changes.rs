@@ -3,11 +3,17 @@
 //! key before it is acknowledged.
 //!
 //! ```text
-//!  link or session ─ Propose ─► leader ─ Offer ─► all ─ Held ─► leader ─ stores it
-//!         ▲                                                                 │
-//!         └────────────────── Decided ◄─────────────────────────────────────┘
+//!  link or session ─ Propose ─► leader ─ Offer ─► all ─ Held ─► leader ─ writes it aside
+//!         ▲                                                                 │ in time
+//!         │                                                                 ▼
+//!         └────────────────── Decided ◄──────────────────────────── puts it in force on disk
 //!         └ acknowledges ─ Ended ─► all: use it, or forget it
 //! ```
+//!
+//! A key that is refused is never in force after a start, whenever the process ends and whatever
+//! the disk does. Until it is whole and durable aside, a key may be refused for the time that it
+//! takes, and no start looks there. From then on nothing but the disk's word refuses it: told 96,
+//! its side would stay with the old key while the disk might still make the new one the first.
 
 use domain::ids::{LinkId, ShardId};
 use domain::time::Instant;
@@ -74,8 +80,10 @@ enum Stage {
     Spreading(Spread),
     /// All do; another one is being stored. Its turn ends then.
     Spread(Instant),
-    /// It is being stored, until then.
+    /// It is being written aside, until then.
     Storing(Instant),
+    /// It is being put in force for the next start: nobody may refuse it any more.
+    Promoting,
     /// Whoever brought it has been told.
     Decided,
 }
@@ -250,7 +258,11 @@ impl Shard {
                     tracing::error!("a MAC key takes too long to be stored and is refused");
                     KeyVerdict::Unstored
                 }
-                Stage::Spreading(_) | Stage::Spread(_) | Stage::Storing(_) | Stage::Decided => {
+                Stage::Spreading(_)
+                | Stage::Spread(_)
+                | Stage::Storing(_)
+                | Stage::Promoting
+                | Stage::Decided => {
                     return None;
                 }
             };
@@ -274,7 +286,7 @@ impl Shard {
         let mut rounds = changes.rounds.iter_mut();
         let turn = rounds.find_map(|round| match round.stage {
             Stage::Spread(until) => Some((round, until)),
-            Stage::Spreading(_) | Stage::Storing(_) | Stage::Decided => None,
+            Stage::Spreading(_) | Stage::Storing(_) | Stage::Promoting | Stage::Decided => None,
         });
         let Some((round, until)) = turn else { return };
         let store = changes.store.as_ref();
@@ -290,62 +302,98 @@ impl Shard {
         }
         round.stage = Stage::Storing(until);
         let number = round.number;
-        self.save_keys(Some(number), keys);
+        self.write_keys_aside(number, keys);
     }
 
-    /// For a round, or to put back what a round that was given up has stored after all.
-    fn save_keys(&mut self, round: Option<u32>, keys: Vec<PushedKey>) {
+    fn write_keys_aside(&mut self, round: u32, keys: Vec<PushedKey>) {
         let changes = &mut self.work.key_changes;
         let Some(store) = &changes.store else { return };
         let (root, inbox) = (store.root().to_owned(), self.inbox.clone());
         changes.is_storing = true;
         glommio::spawn_local(async move {
-            let saving = glommio::executor().spawn_blocking(move || {
-                let saved = key_file::save(&root, &keys);
-                saved.map(|()| keys)
+            let writing = glommio::executor().spawn_blocking(move || {
+                let written = key_file::write_aside(&root, &keys);
+                written.map(|()| keys)
             });
-            let saved = saving.await;
-            inbox.push(Event::KeyStored { round, saved });
+            let written = writing.await;
+            inbox.push(Event::KeyWritten { round, written });
         })
         .detach();
     }
 
-    /// Keys are stored and will be found by the next start, or they are not. A key that was refused
-    /// meanwhile is taken out again.
-    pub(super) fn key_stored(
+    fn promote_keys(&mut self, round: u32, keys: Vec<PushedKey>) {
+        let Some(store) = &self.work.key_changes.store else {
+            return;
+        };
+        let (root, inbox) = (store.root().to_owned(), self.inbox.clone());
+        glommio::spawn_local(async move {
+            let promoting = glommio::executor().spawn_blocking(move || {
+                let promoted = key_file::promote(&root);
+                promoted.map(|()| keys)
+            });
+            let stored = promoting.await;
+            inbox.push(Event::KeyStored { round, stored });
+        })
+        .detach();
+    }
+
+    /// Keys are durable aside, where no start looks for them, or they are not. Those of a key that
+    /// was refused meanwhile stay there until others take their place.
+    pub(super) fn keys_written(
         &mut self,
-        round: Option<u32>,
-        saved: Result<Vec<PushedKey>, KeyFileError>,
+        number: u32,
+        written: Result<Vec<PushedKey>, KeyFileError>,
         now: Instant,
     ) {
-        let changes = &mut self.work.key_changes;
-        changes.is_storing = false;
-        let round = round.and_then(|round| changes.round_mut(round));
+        let round = self.work.key_changes.round_mut(number);
         let waits = round.filter(|round| matches!(round.stage, Stage::Storing(_)));
-        let decided = waits.map(|round| {
-            round.stage = Stage::Decided;
-            (round.from, round.id)
-        });
-        let verdict = match saved {
-            Ok(keys) => {
-                if let Some(store) = &mut changes.store {
-                    if decided.is_some() {
-                        store.stored(keys);
-                    } else if !store.holds(&keys) {
-                        let keys = store.keys();
-                        self.save_keys(None, keys);
-                    }
-                }
-                KeyVerdict::Held
+        match (waits, written) {
+            (Some(round), Ok(keys)) => {
+                round.stage = Stage::Promoting;
+                return self.promote_keys(number, keys);
             }
-            Err(error @ (KeyFileError::Io { .. } | KeyFileError::Damaged { .. })) => {
-                tracing::error!(%error, "MAC keys could not be stored");
-                KeyVerdict::Unstored
-            }
+            (None, Ok(_)) => tracing::warn!("a MAC key was written too late and is not used"),
+            (Some(_) | None, Err(error)) => return self.keys_not_stored(number, &error, now),
+        }
+        self.work.key_changes.is_storing = false;
+        self.store_next_key(now);
+    }
+
+    /// Keys will be found by the next start, or those before them will.
+    pub(super) fn keys_stored(
+        &mut self,
+        number: u32,
+        stored: Result<Vec<PushedKey>, KeyFileError>,
+        now: Instant,
+    ) {
+        let keys = match stored {
+            Ok(keys) => keys,
             // The next start finds out.
             Err(error @ KeyFileError::Unknown { .. }) => self.shared.die(&error),
+            Err(error @ (KeyFileError::Io { .. } | KeyFileError::Damaged { .. })) => {
+                return self.keys_not_stored(number, &error, now);
+            }
         };
-        if let Some((from, id)) = decided {
+        if let Some(store) = &mut self.work.key_changes.store {
+            store.stored(keys);
+        }
+        self.end_storing(number, KeyVerdict::Held, now);
+    }
+
+    /// The ones before are stored for certain.
+    fn keys_not_stored(&mut self, number: u32, error: &KeyFileError, now: Instant) {
+        tracing::error!(%error, "MAC keys could not be stored");
+        self.end_storing(number, KeyVerdict::Unstored, now);
+    }
+
+    /// The next key has its turn.
+    fn end_storing(&mut self, number: u32, verdict: KeyVerdict, now: Instant) {
+        let changes = &mut self.work.key_changes;
+        changes.is_storing = false;
+        let round = changes.round_mut(number);
+        if let Some(round) = round.filter(|round| round.stage != Stage::Decided) {
+            round.stage = Stage::Decided;
+            let (from, id) = (round.from, round.id);
             self.tell_shard(from, KeyMessage::Decided { id, verdict }, now);
         }
         self.store_next_key(now);
