@@ -46,6 +46,7 @@ use self::spare::SpareMaker;
 use self::writer::Writer;
 use crate::error::JournalError;
 use crate::position::DurablePosition;
+use crate::segment_header::WrappedKey;
 pub use crate::sink::{Class, Full};
 
 /// The journal of one shard, open for appending. Lives on the executor that opened it. Dropping it
@@ -221,6 +222,23 @@ impl Journal {
         Retirer {
             shared: Rc::clone(&self.shared),
         }
+    }
+
+    /// From the next segment on these keys stand in the headers, and that segment is begun as soon
+    /// as a spare is ready. Nothing may be sealed under a key that is not in the header of a
+    /// segment: wait until [`Journal::is_rekeying`] says that it is.
+    ///
+    /// # Panics
+    /// More than [`KEYS_MAX`](crate::segment_header::KEYS_MAX) of them.
+    pub fn rekey(&self, keys: Vec<WrappedKey>) {
+        self.shared.rekey(keys);
+    }
+
+    /// Whether the segment that is written has other keys than those of the last
+    /// [`Journal::rekey`].
+    #[must_use]
+    pub fn is_rekeying(&self) -> bool {
+        self.shared.is_rekeying()
     }
 
     /// Takes no more records, writes what was taken and an anchor behind it.

@@ -21,9 +21,10 @@ use thiserror::Error;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::control;
+use crate::control::keys::{KeysKeeper, KeysReader};
 use crate::control::shared::{NodeFlags, Shared};
 use crate::control::tls::TlsKeeper;
+use crate::control::{self, Reloads};
 use crate::crypto::key_store::{KeyStore, KeyStoreError, RestoredKey};
 use crate::crypto::{CryptoError, Keyring};
 use crate::echo::EchoReader;
@@ -36,10 +37,12 @@ use crate::shard::setup::{self, ShardSeed};
 use crate::sys::family_of;
 
 /// What `njia serve` adds to the configuration.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ServeOptions {
     /// Gets a JSON object with every real address once the switch is ready.
     pub ready_file: Option<PathBuf>,
+    /// Reads the keys of the configuration again.
+    pub keys: KeysReader,
 }
 
 /// Why the switch did not start, or stopped.
@@ -109,7 +112,7 @@ enum Report {
 ///
 /// # Errors
 /// [`ServeError`]: it did not start, or the journal failed.
-pub fn serve(config: Config, options: &ServeOptions) -> Result<(), ServeError> {
+pub fn serve(config: Config, options: ServeOptions) -> Result<(), ServeError> {
     let shards = shard_count(&config);
     let clock = Clock::start();
     let mut manifest = Manifest::open_or_create(&config.journal.dir, config.node.id, shards)?;
@@ -125,7 +128,9 @@ pub fn serve(config: Config, options: &ServeOptions) -> Result<(), ServeError> {
     let addresses: Arc<[SocketAddr]> = reserved.iter().map(|(address, _)| *address).collect();
     let shared = Shared::new(shards, config.issuers.len(), clock);
     let tls = TlsKeeper::open(config, &shared).map_err(ServeError::Tls)?;
-    let control = control::start(config, &shared, &manifest, tls)
+    let keys = KeysKeeper::new(options.keys, config, &shared, &manifest);
+    let reloads = Reloads { tls, keys };
+    let control = control::start(config, &shared, &manifest, reloads)
         .map_err(|error| cannot_start("the control plane", &error))?;
     let (report, reports) = channel();
     let mut executors = Vec::new();
@@ -137,7 +142,7 @@ pub fn serve(config: Config, options: &ServeOptions) -> Result<(), ServeError> {
     drop(reserved);
     let maker = checkpoint::start(config, &shared, manifest)?;
     await_links(config, shared.node());
-    ready(config, options, &addresses, control.address())?;
+    ready(config, options.ready_file, &addresses, control.address())?;
     for executor in executors {
         join(executor)?;
     }
@@ -268,12 +273,12 @@ fn await_links(config: &Config, node: &NodeFlags) {
 /// Tells that the switch is ready, and where.
 fn ready(
     config: &Config,
-    options: &ServeOptions,
+    ready_file: Option<PathBuf>,
     addresses: &[SocketAddr],
     admin: SocketAddr,
 ) -> Result<(), ServeError> {
     tracing::info!(%admin, "ready");
-    let Some(path) = &options.ready_file else {
+    let Some(path) = ready_file else {
         return Ok(());
     };
     let listeners: serde_json::Map<String, serde_json::Value> = config
@@ -298,10 +303,7 @@ fn ready(
         "journal": config.journal.dir,
         "node": config.node.id.0,
     });
-    write_aside(path, &text.to_string()).map_err(|source| ServeError::ReadyFile {
-        path: path.clone(),
-        source,
-    })
+    write_aside(&path, &text.to_string()).map_err(|source| ServeError::ReadyFile { path, source })
 }
 
 /// Whoever waits for the file finds it whole.

@@ -15,8 +15,9 @@ mod saf;
 
 use crate::boot::{self, ServeError, ServeOptions};
 use crate::config::{
-    Config, ConfigErrors, EXAMPLE, Environment, KeyFileError, Source, create_missing_keys,
+    Config, ConfigErrors, EXAMPLE, Environment, KeyFileError, Keys, Source, create_missing_keys,
 };
+use crate::control::keys::KeysReader;
 use crate::control::logging::{self, LogFormat};
 use crate::control::preflight::{self, Needs, Unfit};
 use crate::control::reach;
@@ -226,10 +227,23 @@ impl Serve {
         let needs = Needs::of(&config, boot::shard_count(&config));
         preflight::check(&needs).map_err(CliError::Unfit)?;
         forbid_core_files();
-        let options = ServeOptions {
-            ready_file: self.ready_file,
+        let ready_file = self.ready_file.clone();
+        let keys = KeysReader::new(move || self.keys());
+        Ok(boot::serve(config, ServeOptions { ready_file, keys })?)
+    }
+
+    /// The keys alone, as they are configured at that time.
+    fn keys(&self) -> Result<Keys, ConfigErrors> {
+        let environment = Environment::of_process();
+        let Some(state_dir) = &self.state_dir else {
+            return Config::keys_of(Source::File(&self.config), &environment);
         };
-        Ok(boot::serve(config, &options)?)
+        let absolute = std::path::absolute(state_dir);
+        let state_dir = absolute.unwrap_or_else(|_| state_dir.clone());
+        let source = Source::Default {
+            state_dir: &state_dir,
+        };
+        Config::keys_of(source, &environment)
     }
 
     fn load(&self) -> Result<Config, CliError> {

@@ -17,6 +17,7 @@ use domain::message_reason::MessageReason;
 use domain::pan::PanToken;
 use domain::profile::{ClockCheck, Profile, ReversalAnswer, SameContent};
 use domain::reconciliation::ReconSign;
+use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
 use iso8583::header::HeaderBytes;
 use iso8583::keep_alive::Answers;
@@ -83,7 +84,7 @@ pub struct Config {
     /// The journal on local disk.
     pub journal: Journal,
     /// Keys for tokens, envelopes and hashes.
-    pub keys: Keys,
+    pub keys: Arc<Keys>,
     /// Metrics and health for operators.
     pub admin: Admin,
     /// Where the applier copies the journal to; `None` runs on the journal alone.
@@ -242,10 +243,20 @@ pub struct Keys {
     pub pan_key_id: u32,
     /// Those before it by id, under which the journal still holds data keys.
     pub pan_keys_old: Vec<(u32, SecretKey)>,
+    /// When `pan_key` is to have been replaced: the beginning of a day, UTC. Told, not enforced.
+    pub pan_key_until: Option<WallTime>,
     /// Keyed hashes of slots, duplicate keys and contents.
     pub hash_key: SecretKey,
     /// Whether keys of MACs may lie in this process and not in an HSM.
     pub software_mac: bool,
+}
+
+impl Keys {
+    /// Those of account numbers by id, the one in force first.
+    pub(crate) fn pan_keys(&self) -> impl Iterator<Item = (u32, &SecretKey)> {
+        let old = self.pan_keys_old.iter().map(|(id, key)| (*id, key));
+        std::iter::once((self.pan_key_id, &self.pan_key)).chain(old)
+    }
 }
 
 /// Metrics and health for operators.

@@ -23,6 +23,7 @@ mod admin;
 mod applier;
 #[cfg(feature = "kafka")]
 mod events;
+pub mod keys;
 mod listener;
 pub mod logging;
 pub mod lookup;
@@ -47,6 +48,7 @@ use crate::limits::WATCHDOG;
 use crate::metrics::{Exposition, Gauge, Labels};
 use admin::Admin;
 use applier::{Journals, Task};
+use keys::{KeysKeeper, KeysSource};
 use listener::{AdminListener, Waits};
 use operator::Counter;
 use retiring::{Absent, Consumer, Kept, Retiring};
@@ -91,6 +93,15 @@ pub struct Control {
     events: Option<events::Events>,
 }
 
+/// What is read again at SIGHUP.
+#[derive(Clone, Debug)]
+pub struct Reloads {
+    /// Files of TLS.
+    pub tls: Arc<TlsKeeper>,
+    /// Keys of account numbers.
+    pub keys: Arc<KeysKeeper>,
+}
+
 /// Starts the control plane: its listener is bound and signals are obeyed when this returns.
 ///
 /// # Errors
@@ -99,7 +110,7 @@ pub fn start(
     config: &Arc<Config>,
     shared: &Arc<Shared>,
     manifest: &Manifest,
-    tls: Arc<TlsKeeper>,
+    reloads: Reloads,
 ) -> Result<Control, ControlError> {
     let bind = |source| ControlError::Bind {
         address: config.admin.address,
@@ -130,7 +141,7 @@ pub fn start(
         Arc::clone(config),
         Arc::clone(shared),
         journals(config, manifest),
-        tls,
+        reloads,
     );
     #[cfg(feature = "kafka")]
     let events = events::Events::start(
@@ -226,16 +237,11 @@ struct Plane {
     events: events::EventsStatus,
     retiring: Retiring,
     segments: Segments,
-    tls: Arc<TlsKeeper>,
+    reloads: Reloads,
 }
 
 impl Plane {
-    fn new(
-        config: Arc<Config>,
-        shared: Arc<Shared>,
-        journals: Journals,
-        tls: Arc<TlsKeeper>,
-    ) -> Self {
+    fn new(config: Arc<Config>, shared: Arc<Shared>, journals: Journals, reloads: Reloads) -> Self {
         let status = Arc::new(OnceLock::new());
         #[cfg(feature = "kafka")]
         let events = events::EventsStatus::default();
@@ -275,7 +281,8 @@ impl Plane {
             status: Arc::clone(&status),
         };
         let mut exposition = exposition(&config, &shared, &status, kept);
-        exposition.add_source(TlsSource(Arc::clone(&tls)));
+        exposition.add_source(TlsSource(Arc::clone(&reloads.tls)));
+        exposition.add_source(KeysSource(Arc::clone(&reloads.keys)));
         #[cfg(feature = "kafka")]
         exposition.add_source(events::EventsSource {
             status: Arc::clone(&events),
@@ -296,7 +303,7 @@ impl Plane {
             events,
             retiring,
             segments,
-            tls,
+            reloads,
         }
     }
 
@@ -310,7 +317,7 @@ impl Plane {
         let retiring = tokio::spawn(self.retiring.run());
         let letting_go = tokio::spawn(self.segments.run());
         let shared = Arc::clone(&self.shared);
-        let obeying = tokio::spawn(async move { signals.obey(shared.node(), &self.tls).await });
+        let obeying = tokio::spawn(async move { signals.obey(shared.node(), &self.reloads).await });
         let watching = tokio::spawn(watch_shards(
             self.shared,
             Arc::clone(&self.observer),

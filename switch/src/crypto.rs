@@ -9,6 +9,10 @@
 //! before anything is sealed, so no nonce is used twice, whatever a torn journal tail takes back.
 //! The position of the record would not do: it is not known yet when the account is sealed, and it
 //! repeats after a torn tail.
+//!
+//! A new key of the operator's comes with a new data key, which is used only when the header of a
+//! segment holds it. The data keys of this start from before are wrapped anew beside it: what was
+//! sealed under them and is still on its way may be written into that segment.
 
 pub(crate) mod endpoint_keys;
 pub(crate) mod gateway;
@@ -33,7 +37,7 @@ use iso8583::MessageRef;
 use iso8583::mti::Version;
 use iso8583::translate::{AdministrativeFields, AdviceFields, RequestFields, ReversalFields};
 use persistence::identity::Identity;
-use persistence::segment_header::WrappedKey;
+use persistence::segment_header::{KEYS_MAX, WrappedKey};
 use sha2::Sha256;
 use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
@@ -68,6 +72,12 @@ pub enum CryptoError {
     /// More was sealed than a counter holds.
     #[error("this start has sealed as much as one data key may: restart the switch")]
     Exhausted,
+    /// A start has a bounded number of data keys, since a segment's header has room for so many.
+    #[error(
+        "this start has taken up as many keys as a segment's header holds: restart the switch to \
+         take up another"
+    )]
+    Rotations,
     /// A key has the wrong length.
     #[error("a key has the wrong length")]
     Length,
@@ -82,6 +92,10 @@ pub struct Keyring {
     data: Aes256Gcm,
     data_id: u32,
     sealed: u64,
+    /// The data keys of this start, the newest last, to be wrapped anew.
+    own: Vec<(u32, Zeroizing<[u8; 32]>)>,
+    /// The next data key, until the header of a segment has it.
+    next: Option<(u32, Aes256Gcm)>,
     old: BTreeMap<u32, Aes256Gcm>,
     associated: [u8; 19],
 }
@@ -106,36 +120,68 @@ impl Keyring {
         identity: &Identity,
         start: u32,
     ) -> Result<(Self, WrappedKey), CryptoError> {
-        let mut secret = [0_u8; 32];
-        getrandom::fill(&mut secret).map_err(CryptoError::Random)?;
-        let mut nonce = [0_u8; 12];
-        getrandom::fill(&mut nonce).map_err(CryptoError::Random)?;
-        let in_force = wrapping_key(&keys.pan_key);
+        let secret = random_key()?;
         let associated = associated_data(identity);
-        let wrapped = wrap(&in_force, &secret, nonce, &associated)?;
-        let old = keys.pan_keys_old.iter();
-        let old = old.map(|(id, key)| (*id, wrapping_key(key)));
-        let wrapping = std::iter::once((keys.pan_key_id, in_force)).chain(old);
-        let data = Aes256Gcm::new(&Key::<Aes256Gcm>::from(secret));
-        secret.zeroize();
+        let key_id = start;
+        let wrapping = wrapping_keys(keys);
+        let wrapped = wrap(&wrapping, key_id, &secret, &associated)?;
         let keyring = Self {
             token: hmac(keys.token_key.expose())?,
             hash: hash_key(keys)?,
-            wrapping: wrapping.collect(),
-            data,
-            data_id: start,
+            wrapping,
+            data: data_key(&secret),
+            data_id: key_id,
             sealed: 0,
+            own: vec![(key_id, secret)],
+            next: None,
             old: BTreeMap::new(),
             associated,
         };
-        Ok((
-            keyring,
-            WrappedKey {
-                key_id: start,
-                wrapping_id: keys.pan_key_id,
-                wrapped,
-            },
-        ))
+        Ok((keyring, wrapped))
+    }
+
+    /// Takes up the operator's new key: makes a data key and wraps it under that, and all others of
+    /// this start. The result is for the headers of the journal's segments. Nothing is sealed under
+    /// the new data key before [`Keyring::end_rotation`].
+    ///
+    /// # Errors
+    /// [`CryptoError::Random`] or [`CryptoError::Rotations`]; all is as it was.
+    pub fn begin_rotation(&mut self, keys: &Keys) -> Result<Vec<WrappedKey>, CryptoError> {
+        let &(start, _) = self.own.first().ok_or(CryptoError::Rotations)?;
+        let count = u32::try_from(self.own.len()).unwrap_or(u32::MAX);
+        // The next start counts from `start`, so the count of rotations stands above it.
+        if self.own.len() >= KEYS_MAX || start >> ROTATION_SHIFT != 0 {
+            return Err(CryptoError::Rotations);
+        }
+        let key_id = count << ROTATION_SHIFT | start;
+        let secret = random_key()?;
+        let wrapping = wrapping_keys(keys);
+        let all = self.own.iter().map(|(id, secret)| (*id, secret));
+        let all = all.chain(std::iter::once((key_id, &secret)));
+        let wrapped = all.map(|(id, secret)| wrap(&wrapping, id, secret, &self.associated));
+        let wrapped = wrapped.collect::<Result<Vec<WrappedKey>, CryptoError>>()?;
+        self.next = Some((key_id, data_key(&secret)));
+        self.own.push((key_id, secret));
+        self.wrapping = wrapping;
+        Ok(wrapped)
+    }
+
+    /// Whether a data key waits for the header of a segment.
+    #[must_use]
+    pub const fn is_rotating(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// The header of a segment has the new data key: it seals from here on. Returns the id of the
+    /// operator's key.
+    pub fn end_rotation(&mut self) -> u32 {
+        if let Some((id, data)) = self.next.take() {
+            let before = std::mem::replace(&mut self.data, data);
+            self.old.insert(self.data_id, before);
+            self.data_id = id;
+            self.sealed = 0;
+        }
+        self.wrapping.first().map_or(0, |(id, _)| *id)
     }
 
     /// Unwraps the data keys of earlier starts.
@@ -507,12 +553,32 @@ fn associated_data(identity: &Identity) -> [u8; 19] {
     data
 }
 
+fn random_key() -> Result<Zeroizing<[u8; 32]>, CryptoError> {
+    let mut secret = Zeroizing::new([0_u8; 32]);
+    getrandom::fill(secret.as_mut_slice()).map_err(CryptoError::Random)?;
+    Ok(secret)
+}
+
+fn data_key(secret: &[u8; 32]) -> Aes256Gcm {
+    Aes256Gcm::new(&Key::<Aes256Gcm>::from(*secret))
+}
+
+/// The operator's keys by id, the one in force first.
+fn wrapping_keys(keys: &Keys) -> Vec<(u32, Aes256Gcm)> {
+    let keys = keys.pan_keys();
+    keys.map(|(id, key)| (id, wrapping_key(key))).collect()
+}
+
+/// Under the first of `wrapping`.
 fn wrap(
-    wrapping: &Aes256Gcm,
+    wrapping: &[(u32, Aes256Gcm)],
+    key_id: u32,
     secret: &[u8; 32],
-    nonce: [u8; 12],
     associated: &[u8],
-) -> Result<[u8; 60], CryptoError> {
+) -> Result<WrappedKey, CryptoError> {
+    let (wrapping_id, wrapping) = wrapping.first().ok_or(CryptoError::Length)?;
+    let mut nonce = [0_u8; 12];
+    getrandom::fill(&mut nonce).map_err(CryptoError::Random)?;
     let mut wrapped = [0_u8; 60];
     let (head, rest) = wrapped.split_at_mut(12);
     let (body, tail) = rest.split_at_mut(32);
@@ -522,8 +588,17 @@ fn wrap(
         .encrypt_inout_detached(&Nonce::<Aes256Gcm>::from(nonce), associated, body.into())
         .map_err(|_| CryptoError::Length)?;
     tail.copy_from_slice(&tag);
-    Ok(wrapped)
+    Ok(WrappedKey {
+        key_id,
+        wrapping_id: *wrapping_id,
+        wrapped,
+    })
 }
+
+/// The id of a data key: how often this start had taken up a key before, above the number of the
+/// start. Checkpoints have the bit above these.
+const ROTATION_SHIFT: u32 = 28;
+const _: () = assert!(KEYS_MAX <= 8, "three bits count the keys of a start");
 
 fn wrapping_key(key: &SecretKey) -> Aes256Gcm {
     Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key.expose()))

@@ -27,7 +27,7 @@ fn run(build: Build, name: &str, points: u64, life: u64) -> Report {
     report
 }
 
-/// One campaign for all rows. Row 16 is not in it: nothing is reloaded yet.
+/// One campaign for all rows. Row 16 is not in it: `keys` shows it.
 fn report() -> &'static Report {
     static REPORT: OnceLock<Report> = OnceLock::new();
     REPORT.get_or_init(|| run(Build::CrashPoints, "crash", ROUND + 2, 30))

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use iso8583::mac::MacEngine as _;
 use iso8583::{Dialect, mac};
 use njia_tests::e2e::desk::{accepted, answered, said, with_field};
-use njia_tests::e2e::scene::{ALONE, Scene, asked, next, told};
-use njia_tests::e2e::session::{Received, Session, authenticated, message, purchase};
 use njia_tests::e2e::disk::Disk;
 use njia_tests::e2e::folder;
+use njia_tests::e2e::scene::{ALONE, Scene, asked, next, told};
+use njia_tests::e2e::session::{Received, Session, authenticated, message, purchase};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use switch::crypto::mac::{MacAlgorithm, MacLen, MacPadding, SoftwareMac};
 

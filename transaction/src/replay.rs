@@ -18,8 +18,8 @@ use core::time::Duration;
 
 use domain::ids::{IssuerId, LinkId, Stan, TransactionId};
 use domain::record::{
-    Advised, Carriage, Intent, LateResponse, Operated, Operation, Outcome, OutcomeKind, Record, Refused,
-    ReversalCause, SafDone, SafOwed, SafResult,
+    Advised, Carriage, Intent, LateResponse, Operated, Operation, Outcome, OutcomeKind, Record,
+    Refused, ReversalCause, SafDone, SafOwed, SafResult,
 };
 use domain::request::{Answer, IssuerLeg, TraceKey};
 use domain::time::WallTime;

@@ -17,6 +17,7 @@ use super::settings::{Clock, JournalSettings};
 use super::signal::Signal;
 use crate::error::JournalError;
 use crate::position::DurablePosition;
+use crate::segment_header::{KEYS_MAX, WrappedKey};
 use crate::sink::{BUFFERS, Class, Full, Sink, Space};
 
 /// A flush that takes longer than this sheds new work.
@@ -95,6 +96,10 @@ pub(super) struct Shared {
     pub(super) counters: Cell<Counters>,
     pub(super) flushes: RefCell<VecDeque<Flush>>,
     pub(super) closing: Cell<bool>,
+    /// For the header of the next segment.
+    keys: RefCell<Vec<WrappedKey>>,
+    /// The segment that is written has others.
+    is_rekeying: Cell<bool>,
     spare_failed: Cell<bool>,
     ended: RefCell<Option<JournalError>>,
     due_since: Cell<Option<Instant>>,
@@ -131,6 +136,8 @@ impl Shared {
             counters: Cell::new(Counters::default()),
             flushes: RefCell::new(VecDeque::with_capacity(FLUSHES_MAX)),
             closing: Cell::new(false),
+            keys: RefCell::new(settings.keys.clone()),
+            is_rekeying: Cell::new(false),
             spare_failed: Cell::new(false),
             ended: RefCell::new(None),
             due_since: Cell::new(None),
@@ -232,6 +239,8 @@ impl Shared {
     pub(super) fn rolled(&self, segment: &ActiveSegment) {
         self.segments.borrow_mut().push_back(span_of(segment));
         self.active_used.set(segment.at);
+        let has_them = segment.header.keys == *self.keys.borrow();
+        self.is_rekeying.set(self.is_rekeying.get() && !has_them);
         self.count(|counters| counters.rolls += 1);
         self.measure();
     }
@@ -245,6 +254,31 @@ impl Shared {
     pub(super) fn spare_outcome(&self, failed: bool) {
         self.spare_failed.set(failed);
         self.supply.notify();
+        if self.is_rekeying.get() {
+            self.work.notify();
+        }
+    }
+
+    pub(super) fn rekey(&self, keys: Vec<WrappedKey>) {
+        assert!(keys.len() <= KEYS_MAX, "a segment header has room for them");
+        self.is_rekeying.set(true);
+        *self.keys.borrow_mut() = keys;
+        self.work.notify();
+    }
+
+    pub(super) const fn is_rekeying(&self) -> bool {
+        self.is_rekeying.get()
+    }
+
+    pub(super) fn keys(&self) -> Vec<WrappedKey> {
+        self.keys.borrow().clone()
+    }
+
+    /// Whether the next segment is begun for its keys alone: only when one is ready, for nothing
+    /// would be written while one is made, and not where room is short.
+    pub(super) fn wants_roll(&self) -> bool {
+        let may = self.is_rekeying.get() && !self.closing.get() && !self.above_high_water.get();
+        may && self.spare.borrow().is_some()
     }
 
     /// Whether another segment may be made, and none is ready.

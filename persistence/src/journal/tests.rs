@@ -250,7 +250,7 @@ fn settings_out_of_their_bounds_are_named() {
     });
     check("bytes_max", |settings| settings.bytes_max = 3 * 128 * 1024);
     check("keys", |settings| {
-        let key = crate::segment_header::WrappedKey {
+        let key = WrappedKey {
             key_id: 1,
             wrapping_id: 1,
             wrapped: [0; 60],

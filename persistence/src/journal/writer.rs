@@ -27,6 +27,8 @@ pub(super) struct Writer {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Work {
     Records,
+    /// The next segment, for its keys.
+    Roll,
     Anchor,
     Close,
 }
@@ -60,6 +62,7 @@ impl Writer {
         loop {
             match self.next_work().await {
                 Work::Records => self.write_records().await?,
+                Work::Roll => self.roll().await?,
                 Work::Anchor => self.write_anchor().await?,
                 Work::Close => return self.write_anchor().await,
             }
@@ -69,6 +72,9 @@ impl Writer {
     async fn next_work(&self) -> Work {
         let shared = &self.shared;
         let records = shared.work.until(|| {
+            if shared.wants_roll() {
+                return Some(Work::Roll);
+            }
             if shared.sink.borrow().next_extent().is_some() {
                 return Some(Work::Records);
             }
@@ -155,7 +161,8 @@ impl Writer {
     async fn roll(&mut self) -> Result<(), JournalError> {
         let spare = self.take_spare().await?;
         let tail = self.shared.sink.borrow().tail();
-        let header = header(&self.settings, self.segment.header.number + 1, tail);
+        let mut header = header(&self.settings, self.segment.header.number + 1, tail);
+        header.keys = self.shared.keys();
         let next = spare.activate(&self.directory.path, header).await;
         let next = next.map_err(|error| {
             self.shared.count(|counters| counters.prepare_errors += 1);

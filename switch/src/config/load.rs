@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use domain::ids::NodeId;
 use domain::profile::SameContent;
+use domain::time::{Civil, WallTime};
 use sha2::{Digest as _, Sha256};
 
 use super::dialects::{self, DialectFile, Dialects, folder_of};
@@ -68,6 +69,40 @@ impl Config {
                 document.read(environment)
             }
         }
+    }
+
+    /// The keys alone, with whatever is wrong there: for whoever takes up others while it runs.
+    ///
+    /// # Errors
+    /// It cannot be read, or its keys cannot be used.
+    pub fn keys_of(source: Source<'_>, environment: &Environment) -> Result<Keys, ConfigErrors> {
+        let (name, text, state_dir) = match source {
+            Source::File(path) => {
+                let name = path.display().to_string();
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    ConfigErrors::whole(&name, format!("cannot be read: {error}"))
+                })?;
+                (name, text, None)
+            }
+            Source::Default { state_dir } => {
+                let name = "default configuration".to_owned();
+                (name, EXAMPLE.to_owned(), Some(state_dir.to_owned()))
+            }
+        };
+        let report = Report::new(&name, &text);
+        let mut root = document::parse(&text, FileId::FIRST, &report);
+        document::overlay(&mut root, environment, &report);
+        let root = Section::root(&root, &report);
+        let of_node = root.section("node");
+        let state_dir = state_dir.or_else(|| of_node.required("state_dir", absolute));
+        let state_dir = state_dir.unwrap_or_default();
+        let vault = Vault {
+            environment,
+            state_dir: &state_dir,
+        };
+        let keys = keys(root.section("keys"), &vault);
+        report.finish()?;
+        Ok(keys)
     }
 
     /// Where the switch of a configuration takes the words of operators. Nothing else of it is
@@ -198,7 +233,7 @@ fn config(
         node,
         limits,
         journal,
-        keys,
+        keys: Arc::new(keys),
         admin,
         postgres,
         kafka,
@@ -325,6 +360,7 @@ fn keys(section: Section<'_>, vault: &Vault<'_>) -> Keys {
         pan_key: key("pan_key"),
         pan_key_id: section.number("pan_key_id", 1..=u32::MAX, 1),
         pan_keys_old: section.list("pan_keys_old", |text| old_key(text, vault)),
+        pan_key_until: section.parsed("pan_key_until", day),
         hash_key: key("hash_key"),
         software_mac: section.flag("software_mac", false),
     };
@@ -342,6 +378,26 @@ fn keys(section: Section<'_>, vault: &Vault<'_>) -> Keys {
     }
     section.finish();
     keys
+}
+
+/// `2027-06-30`
+fn day(text: &str) -> Result<WallTime, String> {
+    let number = |from, to| text.get(from..to).and_then(|part| part.parse::<u16>().ok());
+    let part = |from, to| number(from, to).and_then(|part| u8::try_from(part).ok());
+    let at = match (number(0, 4), part(5, 7), part(8, 10)) {
+        (Some(year), Some(month), Some(day)) => WallTime::from_civil(Civil {
+            year: u32::from(year),
+            month,
+            day,
+            hour: 0,
+            minute: 0,
+            second: 0,
+        }),
+        _ => None,
+    };
+    // Whatever else stands there is seen by telling it back.
+    at.filter(|at| at.to_string().split('T').next() == Some(text))
+        .ok_or_else(|| "takes a day, as `2027-06-30`".to_owned())
 }
 
 /// `1=file:keys/pan-1.key`

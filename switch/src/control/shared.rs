@@ -10,6 +10,7 @@ use crossbeam::queue::ArrayQueue;
 use domain::ids::{IssuerId, LinkId, Lsn, ShardId, Stan};
 use domain::network::SettlementDate;
 use domain::time::Instant;
+use parking_lot::Mutex;
 use persistence::DurablePosition;
 use router::links::EjectionChange;
 use router::selection::Transition;
@@ -18,7 +19,7 @@ use transaction::matching::UnmatchedNote;
 use super::logging;
 use super::marks::Marks;
 use crate::clock::Clock;
-use crate::config::ListenerId;
+use crate::config::{Config, Keys, ListenerId};
 use crate::desk::Desk;
 use crate::exit::ExitCode;
 use crate::metrics::Metrics;
@@ -30,6 +31,8 @@ pub struct Shared {
     /// By [`ShardId`].
     pub shards: Vec<Arc<ShardShared>>,
     node: Arc<NodeFlags>,
+    /// Keys that came after the start; never locked by a shard.
+    keys: Mutex<Option<Arc<Keys>>>,
 }
 
 /// What concerns all shards alike.
@@ -77,6 +80,16 @@ pub struct ShardShared {
     pub(crate) desk: Desk,
     /// TLS that it takes up.
     pub(crate) tls: TlsNews,
+    /// Keys that it takes up.
+    pub(crate) keys: KeysNews,
+}
+
+/// Keys on their way to a shard, and how far it is with them.
+#[derive(Debug)]
+pub(crate) struct KeysNews {
+    newest: ArrayQueue<Arc<Keys>>,
+    /// Zero: that of the start.
+    written: AtomicU32,
 }
 
 /// Something that people may want to read in the log.
@@ -177,11 +190,16 @@ impl Shared {
                 marks: Marks::default(),
                 desk: Desk::new(),
                 tls: TlsNews::new(),
+                keys: KeysNews {
+                    newest: ArrayQueue::new(1),
+                    written: AtomicU32::new(0),
+                },
             })
         };
         Arc::new(Self {
             shards: (0..shards).map(shard).collect(),
             node,
+            keys: Mutex::new(None),
         })
     }
 
@@ -189,6 +207,23 @@ impl Shared {
     pub fn put_tls(&self, set: &Arc<TlsSet>) {
         for shard in &self.shards {
             shard.tls.put(Arc::clone(set));
+        }
+    }
+
+    /// The keys in force: those of the start, until others were taken up.
+    #[must_use]
+    pub fn keys(&self, config: &Config) -> Arc<Keys> {
+        let newer = self.keys.lock();
+        newer
+            .as_ref()
+            .map_or_else(|| Arc::clone(&config.keys), Arc::clone)
+    }
+
+    /// From here on these are in force; shards hear of another key than that named `before`.
+    pub fn put_keys(&self, keys: &Arc<Keys>, before: u32) {
+        *self.keys.lock() = Some(Arc::clone(keys));
+        for shard in self.shards.iter().filter(|_| keys.pan_key_id != before) {
+            drop(shard.keys.newest.force_push(Arc::clone(keys)));
         }
     }
 
@@ -315,6 +350,26 @@ impl NodeFlags {
     #[must_use]
     pub fn take_event(&self) -> Option<ControlEvent> {
         self.events.pop()
+    }
+}
+
+impl KeysNews {
+    /// What was put last, once.
+    pub(crate) fn take(&self) -> Option<Arc<Keys>> {
+        self.newest.pop()
+    }
+
+    /// Tells that segments name this key from here on.
+    pub(crate) fn set_written(&self, id: u32) {
+        self.written.store(id, Ordering::Relaxed);
+    }
+
+    /// The key that new segments name.
+    pub(crate) fn written(&self, at_start: u32) -> u32 {
+        match self.written.load(Ordering::Relaxed) {
+            0 => at_start,
+            id => id,
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Signals of the operating system, in the words of the switch.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::Reloads;
+use super::keys::KeysKeeper;
 use super::shared::NodeFlags;
-use super::tls::TlsKeeper;
 
 /// The signals that are listened to.
 #[derive(Debug)]
@@ -25,9 +27,9 @@ impl Signals {
         })
     }
 
-    /// SIGTERM drains; a second one, or SIGINT, ends at once; SIGHUP reads the files of TLS again.
-    /// Never returns.
-    pub(super) async fn obey(mut self, node: &NodeFlags, tls: &TlsKeeper) {
+    /// SIGTERM drains; a second one, or SIGINT, ends at once; SIGHUP reads the files of TLS and the
+    /// keys of account numbers again. Never returns.
+    pub(super) async fn obey(mut self, node: &NodeFlags, reloads: &Reloads) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => terminate(node),
@@ -35,10 +37,19 @@ impl Signals {
                     tracing::warn!("interrupted: ending without waiting for what is in flight");
                     node.stop_now();
                 }
-                _ = self.hang_up.recv() => tls.reload(),
+                _ = self.hang_up.recv() => {
+                    reloads.tls.reload();
+                    reload_keys(&reloads.keys);
+                }
             }
         }
     }
+}
+
+/// On a thread of its own: it reads a block of each segment.
+fn reload_keys(keys: &Arc<KeysKeeper>) {
+    let keys = Arc::clone(keys);
+    drop(tokio::task::spawn_blocking(move || keys.reload()));
 }
 
 fn terminate(node: &NodeFlags) {

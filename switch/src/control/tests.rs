@@ -27,7 +27,13 @@ fn started() -> Running {
     let config = Arc::new(Config::load(source, &Environment::of(&[])).unwrap());
     let shared = Shared::new(2, config.issuers.len(), Clock::start());
     let manifest = Manifest::open_or_create(&config.journal.dir, NodeId(1), 2).unwrap();
-    let control = start(&config, &shared, &manifest, tls(&config, &shared)).unwrap();
+    let control = start(
+        &config,
+        &shared,
+        &manifest,
+        reloads(&config, &shared, &manifest),
+    )
+    .unwrap();
     Running {
         control,
         shared,
@@ -36,8 +42,12 @@ fn started() -> Running {
     }
 }
 
-fn tls(config: &Arc<Config>, shared: &Arc<Shared>) -> Arc<TlsKeeper> {
-    TlsKeeper::open(config, shared).unwrap()
+fn reloads(config: &Arc<Config>, shared: &Arc<Shared>, manifest: &Manifest) -> Reloads {
+    let nobody = KeysReader::new(|| unreachable!("nobody sends a signal"));
+    Reloads {
+        tls: TlsKeeper::open(config, shared).unwrap(),
+        keys: KeysKeeper::new(nobody, config, shared, manifest),
+    }
 }
 
 impl Running {
@@ -144,7 +154,13 @@ fn a_taken_admin_address_is_told_in_plain_words() {
     let config = Arc::new(Config::load(source, &environment).unwrap());
     let shared = Shared::new(1, 0, Clock::start());
     let manifest = Manifest::open_or_create(&config.journal.dir, NodeId(1), 1).unwrap();
-    let error = start(&config, &shared, &manifest, tls(&config, &shared)).unwrap_err();
+    let error = start(
+        &config,
+        &shared,
+        &manifest,
+        reloads(&config, &shared, &manifest),
+    )
+    .unwrap_err();
     let told = error.to_string();
     assert!(
         told.starts_with(&format!("admin: cannot bind {address}: ")),

@@ -45,7 +45,7 @@ impl TlsKeeper {
     pub(super) fn reload(&self) {
         if self.in_force.lock().is_empty() {
             tracing::warn!(
-                "no endpoint has tls; all else is read at start only: restart to change"
+                "no endpoint has tls; besides them SIGHUP takes up keys of account numbers"
             );
             return;
         }

@@ -23,6 +23,7 @@ fn keys(pan_key: u8) -> Keys {
         pan_key: SecretKey::new([pan_key; 32]),
         pan_key_id: 1,
         pan_keys_old: Vec::new(),
+        pan_key_until: None,
         hash_key: SecretKey::new([3; 32]),
         software_mac: false,
     }
@@ -104,6 +105,67 @@ fn a_restart_opens_what_the_start_before_sealed() {
     ));
     after.add_wrapped(&[wrapped]).unwrap();
     assert_eq!(after.unseal(sealed).unwrap().expose_digits(), ACCOUNT);
+}
+
+/// A key that is taken up while the switch runs.
+#[test]
+fn a_rotation_seals_under_a_new_data_key_and_forgets_none() {
+    let (mut ring, first) = Keyring::new(&keys(2), &identity(0), 5).unwrap();
+    let seal = |ring: &mut Keyring| {
+        ring.facts(AcquirerId(0), &fields(1))
+            .unwrap()
+            .account
+            .sealed
+    };
+    let opened = |ring: &Keyring, sealed| ring.unseal(sealed).unwrap().expose_digits().to_vec();
+    let before = seal(&mut ring);
+    let mut rotated = keys(9);
+    rotated.pan_key_id = 2;
+    rotated.pan_keys_old = vec![(1, SecretKey::new([2; 32]))];
+    let wrapped = ring.begin_rotation(&rotated).unwrap();
+    let meanwhile = seal(&mut ring);
+    assert_eq!(meanwhile.key_id, 5, "no segment has the new one yet");
+    assert!(ring.is_rotating());
+    assert_eq!(ring.end_rotation(), 2);
+    assert!(!ring.is_rotating());
+    let after = seal(&mut ring);
+    assert_ne!(after.key_id, 5);
+    for sealed in [&before, &meanwhile, &after] {
+        assert_eq!(opened(&ring, sealed), ACCOUNT);
+    }
+    // The next start has what the segments from then on say, and the new key alone.
+    assert!(wrapped.iter().all(|key| key.wrapping_id == 2));
+    rotated.pan_keys_old.clear();
+    let (mut next, _) = Keyring::new(&rotated, &identity(0), 6).unwrap();
+    next.add_wrapped(&wrapped).unwrap();
+    for sealed in [&before, &meanwhile, &after] {
+        assert_eq!(opened(&next, sealed), ACCOUNT);
+    }
+    assert!(
+        next.add_wrapped(&[first]).is_err(),
+        "those before name the old one"
+    );
+}
+
+#[test]
+fn a_start_takes_up_as_many_keys_as_a_header_holds() {
+    let (mut ring, _) = Keyring::new(&keys(2), &identity(0), 5).unwrap();
+    let mut ids = vec![];
+    for count in 1..=7 {
+        let wrapped = ring.begin_rotation(&keys(2 + count)).unwrap();
+        ids = wrapped.iter().map(|key| key.key_id).collect();
+        ring.end_rotation();
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 8);
+    let refused = ring.begin_rotation(&keys(99)).unwrap_err();
+    assert!(matches!(refused, CryptoError::Rotations), "{refused}");
+    let (mut ring, _) = Keyring::new(&keys(2), &identity(0), 1 << 28).unwrap();
+    assert!(
+        ring.begin_rotation(&keys(3)).is_err(),
+        "its id would be another start's"
+    );
 }
 
 /// What is sealed under data keys that two keys of the operator's have wrapped.

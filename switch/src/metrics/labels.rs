@@ -255,6 +255,15 @@ label! {
     }
 }
 label! {
+    /// What became of keys of account numbers that were read again.
+    KeyReload {
+        /// In force.
+        Ok = "ok",
+        /// Refused: the ones before are.
+        Refused = "refused",
+    }
+}
+label! {
     /// Why a connection could not be accepted.
     AcceptError {
         /// The process is out of descriptors.

@@ -4,7 +4,7 @@
 use super::labels::{
     AcceptError, AdministrativeResult, AdviceOriginLabel, ApplierRow, BreakerLabel, CloseReason,
     DeclineReason, EjectionLabel, ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp,
-    LinkState, LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason,
+    KeyReload, LinkState, LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason,
     ReconciliationResult, RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side,
     SkewDirection, Stage, TlsReload, TlsResult, TransactionType, UnmatchedReason, UnwritableReason,
 };
@@ -332,6 +332,12 @@ families! {
         "When the first certificate of an endpoint's chain, or of those it trusts, expires.";
     TlsReloads: COUNTER, None, "njia_tls_reloads_total", [words("result", TlsReload::VALUES)],
         "Times that the files of TLS were read again.";
+    KeyReloads: COUNTER, None, "njia_key_reloads_total", [words("result", KeyReload::VALUES)],
+        "Times that the keys of account numbers were read again.";
+    PanKeyId: GAUGE, None, "njia_pan_key_id", [SHARD],
+        "The key of account numbers that the segment which is written names.";
+    PanKeyExpiry: GAUGE, Seconds, "njia_pan_key_expiry_timestamp_seconds", [],
+        "When the key of account numbers is to have been replaced, where that is configured.";
     ParseErrors: COUNTER, None, "njia_parse_errors_total",
         [words("side", Side::VALUES), words("reason", ParseReason::VALUES)],
         "Frames that were no message of their dialect, or did not say what their type must say.";

@@ -31,6 +31,7 @@ use super::build::engine_settings;
 use super::import::{newest_checkpoint, resealed};
 use super::marks::{self, latest_stans, relinked_record};
 use crate::config::Config;
+use crate::control::shared::Shared;
 use crate::crypto::{CryptoError, Keyring};
 
 pub(crate) use maker::start;
@@ -55,6 +56,8 @@ enum CheckpointError {
     Room { free: u64, needed: u64 },
     #[error("it holds {found} of {owed} owed reversals and advices when it is read back")]
     Differs { owed: usize, found: usize },
+    #[error("the key of account numbers has changed meanwhile")]
+    KeyChanged,
     #[error("the switch ends")]
     Stopped,
 }
@@ -62,6 +65,7 @@ enum CheckpointError {
 /// One checkpoint of one shard.
 struct Making<'a> {
     config: &'a Config,
+    shared: &'a Shared,
     root: &'a Path,
     content: &'a Content,
     identity: Identity,
@@ -91,10 +95,11 @@ impl Making<'_> {
         let mut draft = Draft::begin(&self.dir(), self.segment)?;
         let written = self
             .write(&place, &mut engine, &mut draft)
-            .and_then(|covered| {
+            .and_then(|(covered, key)| {
                 // Two of them are as large as the table twice.
                 drop(engine);
                 self.prove(&draft, &place, &covered, owed)?;
+                self.check_key(key)?;
                 Ok(covered)
             });
         let bytes = draft.bytes();
@@ -155,17 +160,21 @@ impl Making<'_> {
         Ok((engine, read))
     }
 
-    /// Copies the records of all that is still known, then the book.
+    /// Copies the records of all that is still known, then the book; with the id of the key that
+    /// they are sealed under in the end.
     fn write(
         &self,
         place: &Listed,
         engine: &mut Engine,
         draft: &mut Draft,
-    ) -> Result<Covered, CheckpointError> {
-        let (mut theirs, _) = Keyring::new(&self.config.keys, &self.identity, NO_START)?;
-        theirs.add_wrapped(&wrapped_keys(self.root, self.identity.shard)?)?;
+    ) -> Result<(Covered, u32), CheckpointError> {
+        let wrapped = wrapped_keys(self.root, self.identity.shard)?;
+        // Not before: a segment may name a key that was taken up since.
+        let keys = self.shared.keys(self.config);
+        let (mut theirs, _) = Keyring::new(&keys, &self.identity, NO_START)?;
+        theirs.add_wrapped(&wrapped)?;
         let key = KEYS_OF_CHECKPOINTS | u32::try_from(self.segment).unwrap_or(u32::MAX);
-        let (mut own, wrapped) = Keyring::new(&self.config.keys, &self.identity, key)?;
+        let (mut own, wrapped) = Keyring::new(&keys, &self.identity, key)?;
         let at = (&self.identity, self.segment);
         let mut builder = Builder::new(at, Shape::STANDARD, vec![wrapped], place.created);
         let mut reader = KnownReader::open(self.root, self.identity)?;
@@ -185,7 +194,7 @@ impl Making<'_> {
         for image in ended.images {
             self.put(draft, Some(image))?;
         }
-        Ok(Covered {
+        let covered = Covered {
             identity: self.identity,
             segment: self.segment,
             next_lsn: place.begins.next_lsn,
@@ -197,7 +206,8 @@ impl Making<'_> {
                 left_behind: engine.left_behind(place.created),
                 latest_stans: latest_stans(self.config, engine),
             },
-        })
+        };
+        Ok((covered, keys.pan_key_id))
     }
 
     fn put(&self, draft: &mut Draft, image: Option<Image>) -> Result<(), CheckpointError> {
@@ -245,6 +255,16 @@ impl Making<'_> {
             return Err(CheckpointError::Room { free, needed });
         }
         Ok(())
+    }
+
+    /// A key that is replaced meanwhile may be dropped at any time, and nobody looks for it in what
+    /// has no name yet.
+    fn check_key(&self, used: u32) -> Result<(), CheckpointError> {
+        let now = self.shared.keys(self.config);
+        match now.pan_key_id == used {
+            true => Ok(()),
+            false => Err(CheckpointError::KeyChanged),
+        }
     }
 
     fn may_go_on(&self, read: u64) -> Result<(), CheckpointError> {

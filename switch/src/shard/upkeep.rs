@@ -145,6 +145,7 @@ impl Shard {
         self.freeze_due(now);
         self.note_open_time(now);
         self.count_journal_errors();
+        self.rotate_keys();
         self.give_up_stalled_journal(now);
         self.set_gauges();
         if self.shared.node().is_draining() && self.work.draining_since.is_none() {
@@ -152,6 +153,23 @@ impl Shard {
         }
         if self.work.draining_since.is_some() && self.work.leaving_until.is_none() {
             self.note_rest();
+        }
+    }
+
+    /// Takes up a new key of account numbers in two steps: the next segment names it, then it is
+    /// sealed under.
+    fn rotate_keys(&mut self) {
+        if let Some(keys) = self.shared.keys.take() {
+            match self.keyring.begin_rotation(&keys) {
+                Ok(wrapped) => self.journal.rekey(wrapped),
+                Err(error) => tracing::error!(shard = %self.id, %error, "no new data key: the one \
+                    before stays in use"),
+            }
+        }
+        if self.keyring.is_rotating() && !self.journal.is_rekeying() {
+            let pan_key_id = self.keyring.end_rotation();
+            self.shared.keys.set_written(pan_key_id);
+            tracing::info!(shard = %self.id, pan_key_id, "account numbers are sealed under a new key");
         }
     }
 

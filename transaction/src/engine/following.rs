@@ -182,8 +182,7 @@ impl Engine {
     /// Whether a reversal may have to wait for a completion: of what has ended otherwise than by an
     /// answer there is none, and of what this process has admitted it knows who named it.
     pub(crate) fn may_be_completed(&self, original: &Transaction, cause: ReversalCause) -> bool {
-        is_of_answered(cause)
-            && (original.has_place() || self.is_of_earlier_start(original))
+        is_of_answered(cause) && (original.has_place() || self.is_of_earlier_start(original))
     }
 
     //= docs/rules.md#A-05

@@ -365,6 +365,30 @@ fn a_new_key_begins_a_segment_and_old_keys_are_found() {
 }
 
 #[test]
+fn new_keys_begin_a_segment_under_a_journal_that_runs() {
+    let mut bench = closed("rekeyed");
+    bench.settings.keys = vec![key(2)];
+    on_executor(async {
+        let journal = bench.open().await.unwrap().journal;
+        fill(&journal, 4..=4).await;
+        journal.rekey(vec![key(3), key(2)]);
+        assert!(journal.is_rekeying(), "nothing may be sealed under it yet");
+        fill(&journal, 5..=5).await;
+        until(|| !journal.is_rekeying()).await;
+        fill(&journal, 6..=6).await;
+        journal.close().await.unwrap();
+    });
+    let names = ["00000001.seg", "00000002.seg", "00000003.seg"];
+    assert_eq!(segment_names(&bench), names);
+    let read = crate::reader::wrapped_keys(bench.dir.path(), ShardId(0)).unwrap();
+    assert_eq!(read, [key(2), key(3)]);
+    on_executor(async {
+        let reopened = bench.open().await.unwrap();
+        assert_eq!(reopened.records, expected(1..=6));
+    });
+}
+
+#[test]
 fn restarts_without_work_do_not_add_segments() {
     let mut bench = closed("idle-restarts");
     for start in 1..=4 {

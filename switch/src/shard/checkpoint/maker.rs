@@ -222,6 +222,7 @@ impl Watch {
         let content = self.manifest.content().clone();
         let making = Making {
             config: &self.config,
+            shared: &self.shared,
             root: &self.root,
             content: &content,
             identity,

@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_round_aims_at_each_row_but_the_one_that_does_not_apply() {
         let rows: Vec<u8> = (0..ROUND).filter_map(|n| Aim::of(n).row).collect();
-        // Nothing is reloaded yet: no row 16.
+        // Nothing is reloaded here: no row 16.
         let all: Vec<u8> = (1..=18).filter(|row| *row != 16).collect();
         assert_eq!(rows, all);
         assert_ne!(Aim::of(10), Aim::of(10 + ROUND), "its ways take turns");

@@ -445,7 +445,11 @@ fn what_is_accepted_behind_a_start_has_its_place_behind_what_any_shard_owes() {
     rig.engine.begin_places_behind(of_another_shard);
     rig.reverse(1, 11);
     assert!(placed_last(&rig) > of_another_shard);
-    assert_eq!(rig.engine.latest_place(), placed_last(&rig), "for the next start");
+    assert_eq!(
+        rig.engine.latest_place(),
+        placed_last(&rig),
+        "for the next start"
+    );
     // What came since nobody can have completed before.
     rig.request(2, 12);
     rig.respond(approval());
