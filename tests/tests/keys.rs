@@ -168,6 +168,29 @@ fn written(node: &Node) -> [f64; 2] {
 
 const FIRST: &str = "\"1=file:keys/pan.key\"";
 
+/// Keys that cannot be used change nothing.
+#[track_caller]
+fn check_refused(rotated: &Rotated, node: &Node) {
+    // Without the one before, under its own id, and a file that holds no key.
+    rotated.configure(2, "keys/pan-2.key", "");
+    hang_up(node);
+    await_reloads(node, "refused", 1.0);
+    assert!(
+        node.log().contains("pan key with the id 1"),
+        "{}",
+        node.log()
+    );
+    rotated.configure(1, "keys/pan-2.key", "");
+    hang_up(node);
+    await_reloads(node, "refused", 2.0);
+    rotated.key("bad", "no key");
+    rotated.configure(2, "keys/bad.key", FIRST);
+    hang_up(node);
+    await_reloads(node, "refused", 3.0);
+    assert!(!node.log().contains("no key"), "nothing of a key is told");
+    assert_eq!(written(node), [1.0, 1.0]);
+}
+
 /// A load goes on while one key after the other is taken up, and over a start on what they sealed;
 /// keys that cannot be used change nothing.
 #[test]
@@ -195,25 +218,7 @@ fn a_new_pan_key_is_taken_up_under_load() {
     assert!(eventually(PATIENCE, || decided() > 100.0));
     assert_eq!(written(&node), [1.0, 1.0]);
 
-    // Without the one before, under its own id, and a file that holds no key.
-    rotated.configure(2, "keys/pan-2.key", "");
-    hang_up(&node);
-    await_reloads(&node, "refused", 1.0);
-    assert!(
-        node.log().contains("pan key with the id 1"),
-        "{}",
-        node.log()
-    );
-    rotated.configure(1, "keys/pan-2.key", "");
-    hang_up(&node);
-    await_reloads(&node, "refused", 2.0);
-    rotated.key("bad", "no key");
-    rotated.configure(2, "keys/bad.key", FIRST);
-    hang_up(&node);
-    await_reloads(&node, "refused", 3.0);
-    assert!(!node.log().contains("no key"), "nothing of a key is told");
-    assert_eq!(written(&node), [1.0, 1.0]);
-
+    check_refused(&rotated, &node);
     rotated.configure(2, "keys/pan-2.key", FIRST);
     hang_up(&node);
     await_reloads(&node, "ok", 1.0);

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use domain::ids::{IssuerId, NodeId};
 use domain::time::Instant;
 
+use super::keys::KeysReader;
 use super::*;
 use crate::clock::Clock;
 use crate::config::{Config, Environment, Source, create_missing_keys};

@@ -169,7 +169,7 @@ impl Shard {
         if self.keyring.is_rotating() && !self.journal.is_rekeying() {
             let pan_key_id = self.keyring.end_rotation();
             self.shared.keys.set_written(pan_key_id);
-            tracing::info!(shard = %self.id, pan_key_id, "account numbers are sealed under a new key");
+            tracing::info!(shard = %self.id, pan_key_id, "account numbers have a new key");
         }
     }
 

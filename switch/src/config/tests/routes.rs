@@ -122,7 +122,7 @@ fn conditions_are_read_and_laid_out() {
         acquirer: AcquirerId(0),
         // Thursday 05:00 UTC: 08:00 in Nairobi.
         at: WeekMinute::at(
-            domain::time::WallTime::from_unix_millis(5 * 3_600_000),
+            WallTime::from_unix_millis(5 * 3_600_000),
             config.routing.utc_offset,
         ),
         draw: 0,
@@ -131,7 +131,7 @@ fn conditions_are_read_and_laid_out() {
     assert_eq!(found(query), Some(0));
     let late = Query {
         at: WeekMinute::at(
-            domain::time::WallTime::from_unix_millis(15 * 3_600_000),
+            WallTime::from_unix_millis(15 * 3_600_000),
             config.routing.utc_offset,
         ),
         ..query
