@@ -173,11 +173,13 @@ impl Book {
         }
     }
 
-    /// Takes a reversal of `id`; `stays` is the amount that was really completed.
+    /// Takes a reversal of `id`; `stays` is the amount that was really completed. A further one
+    /// that leaves less takes back the difference.
     pub fn reversal(&mut self, id: &TraceId, stays: Option<Amount>) -> ResponseCode {
         if self.open.get(&id.stan.number()) == Some(id) {
             self.open.remove(&id.stan.number());
         }
+        let kept = stays.map_or(0, Amount::minor);
         match self.entries.get_mut(id) {
             None => {
                 self.oddities.reversals_unknown += 1;
@@ -189,7 +191,12 @@ impl Book {
                 ResponseCode::ORIGINAL_NOT_FOUND
             }
             Some(Entry::Declined(_)) => ResponseCode::APPROVED,
-            Some(Entry::Approved { reversed: true, .. }) => {
+            Some(Entry::Approved {
+                reversed: true,
+                amount,
+                taken_back,
+                ..
+            }) if kept >= amount.minor() - *taken_back => {
                 self.oddities.reversals_repeated += 1;
                 ResponseCode::APPROVED
             }
@@ -201,10 +208,10 @@ impl Book {
                 completions,
                 ..
             }) => {
-                let kept = stays.map_or(0, Amount::minor).min(amount.minor());
+                let left = amount.minor() - *taken_back;
+                let (minor, currency) = (left.saturating_sub(kept), amount.currency());
                 *reversed = true;
-                *taken_back = amount.minor() - kept;
-                let (minor, currency) = (*taken_back, amount.currency());
+                *taken_back += minor;
                 let undone = completes.filter(|_| kept == 0);
                 // What a completion stands for is not held, and cannot be given back.
                 if *completions == 0 {
@@ -371,6 +378,23 @@ mod tests {
         let kinds: Vec<EffectKind> = book.take_effects().map(|effect| effect.kind).collect();
         assert_eq!(kinds, [EffectKind::Approve, EffectKind::Reverse]);
         assert_eq!(book.take_effects().count(), 0);
+    }
+
+    #[test]
+    fn a_further_reversal_takes_back_what_the_one_before_left() {
+        let mut book = Book::default();
+        assert_eq!(book.request(&asked(1, 1_000)).code, ResponseCode::APPROVED);
+        let stays = |minor| Amount::new(minor, Currency::KES).ok();
+        for left in [stays(700), stays(700), stays(500), stays(700), None, None] {
+            assert_eq!(book.reversal(&id(1), left), ResponseCode::APPROVED);
+        }
+        let taken: Vec<u64> = book
+            .take_effects()
+            .skip(1)
+            .map(|effect| effect.amount.minor())
+            .collect();
+        assert_eq!(taken, [300, 200, 500]);
+        assert_eq!(book.oddities.reversals_repeated, 3);
     }
 
     #[test]
