@@ -190,6 +190,9 @@ fn fault_088_a_wrong_clock_is_refused_and_seen_and_repeats_are_not() {
     assert_eq!((issuer_clock("ahead"), issuer_clock("behind")), (0.0, 1.0));
     scene.node.settle(Duration::from_secs(60)).unwrap();
     scene.node.check_sums().unwrap();
+    scene.close_with(link);
+}
+
 //= docs/rules.md#T-15
 /// An enquiry without an amount, or with one of nothing, in the words of either edition.
 #[test]

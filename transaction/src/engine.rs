@@ -20,7 +20,7 @@ use domain::ids::{IssuerId, LinkId, Lsn, Stan};
 use domain::profile::Undelivered;
 use domain::record::{Carriage, LateResponse, Operator, Outcome, Reason, Record, SafDone, SafOwed};
 use domain::request::{Answer, Facts, FrameId, IssuerLeg};
-use domain::time::Instant;
+use domain::time::{Instant, WallTime};
 
 use crate::clock::Clock;
 use crate::error::RecoverError;

@@ -54,6 +54,17 @@ pub struct Seen<'a> {
     pub code: ResponseCode,
     /// DE38; empty when there is none.
     pub authorisation: AuthorisationId,
+    /// Whether an issuer is still to be told something about it.
+    pub is_owed: bool,
+    /// Minor units that are approved and not reversed; meaningless unless it was approved.
+    pub left: u64,
+    /// Whether a part of what was approved was reversed.
+    pub is_reversed_in_part: bool,
+    /// Whether people have to look at something about it.
+    pub is_excepted: bool,
+    /// The last half of the key of each reversal that was accepted, the newest first; zero where
+    /// there is none.
+    pub reversals: [u64; 3],
 }
 
 impl Engine {
@@ -69,6 +80,11 @@ impl Engine {
             leg: transaction.leg.as_ref(),
             code: transaction.answer.code,
             authorisation: transaction.answer.authorisation,
+            is_owed: transaction.saf_head != NONE,
+            left: transaction.left,
+            is_reversed_in_part: transaction.state == State::Settled(Ending::PartlyReversed),
+            is_excepted: transaction.exceptions > 0,
+            reversals: transaction.reversals,
         })
     }
 
@@ -99,10 +115,10 @@ impl Engine {
             | State::HeldBack
             | State::Assigning
             | State::Locating
-            | State::Intended => Standing::Reserved,
-            // What is decided in the switch has no intent before its outcome.
-            State::Settling(_) if transaction.leg.is_none() => Standing::Reserved,
-            State::Sent | State::Rerouting | State::Settling(_) => Standing::Pending,
+            | State::Intended
+            | State::Sent
+            | State::Rerouting
+            | State::Settling(_) => undecided(transaction.has_intent),
             State::Reversing => Standing::ReversalOwed,
             State::Settled(ending) => self.settled(transaction, ending),
         }
@@ -140,6 +156,15 @@ impl Engine {
         } else {
             Standing::Reversed
         }
+    }
+}
+
+/// One that asks a second issuer, or is refused before its intent was durable, is in the same
+/// states as others: what counts is what a restart would know.
+const fn undecided(has_intent: bool) -> Standing {
+    match has_intent {
+        true => Standing::Pending,
+        false => Standing::Reserved,
     }
 }
 
@@ -259,6 +284,20 @@ mod tests {
             rig.flush();
             check(&rig, expected[1]);
         }
+    }
+
+    #[test]
+    fn what_was_durable_once_stays_so_while_another_issuer_is_asked() {
+        let mut rig = Rig::new(Auto::Decide);
+        rig.request(1, 1);
+        rig.flush();
+        check(&rig, Standing::Pending);
+        let (handle, leg) = rig.sent();
+        let stan = leg.stan;
+        rig.give(Input::Unsent { handle, stan });
+        check(&rig, Standing::Pending);
+        rig.flush();
+        check(&rig, Standing::Pending);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Transaction {
     pub(crate) frame: Option<FrameId>,
     /// The latest leg.
     pub(crate) leg: Option<IssuerLeg>,
+    /// An intent of it is durable: a restart knows of it.
+    pub(crate) has_intent: bool,
     /// The leg's permit is still out.
     pub(crate) leg_open: bool,
     /// The leg's STAN is still taken.
@@ -234,6 +236,7 @@ impl Transaction {
             state,
             frame: None,
             leg: None,
+            has_intent: false,
             leg_open: false,
             stan_held: false,
             late: LateAnswer::Nothing,
@@ -268,6 +271,7 @@ impl Transaction {
             State::Sent,
         );
         transaction.leg = Some(intent.leg);
+        transaction.has_intent = true;
         transaction.stan_held = true;
         transaction
     }

@@ -237,6 +237,7 @@ impl Engine {
             return;
         };
         transaction.started = now;
+        transaction.has_intent = true;
         let (Some(frame), Some(leg)) = (transaction.frame, transaction.leg) else {
             debug_assert!(false, "an intended transaction has frame and leg");
             return;
