@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use domain::ids::ShardId;
+use domain::ids::{AcquirerId, ShardId};
 use domain::network::NetworkKind;
 use domain::time::{Instant, WallTime};
 use slab::Slab;
@@ -77,6 +77,18 @@ impl Share {
             inflight: Cell::new(0),
             inflight_max,
         })
+    }
+
+    /// One more is in flight.
+    pub(crate) fn begin(&self) {
+        self.inflight.set(self.inflight.get() + 1);
+    }
+
+    /// One has ended.
+    pub(crate) fn end(&self) {
+        let inflight = self.inflight.get();
+        debug_assert!(inflight > 0, "invariant: each end has its begin");
+        self.inflight.set(inflight.saturating_sub(1));
     }
 
     /// Whether one more message of this claim may be in flight. Only what is new is ever refused
@@ -233,16 +245,14 @@ impl Session {
     /// One more request is in flight.
     pub(crate) fn begin(&self) {
         self.inflight.set(self.inflight.get() + 1);
-        self.share.inflight.set(self.share.inflight.get() + 1);
+        self.share.begin();
     }
 
     /// One request has ended.
     fn end(&self) {
         debug_assert!(self.inflight.get() > 0, "invariant: each end has its begin");
         self.inflight.set(self.inflight.get().saturating_sub(1));
-        let of_share = self.share.inflight.get();
-        debug_assert!(of_share > 0, "invariant: each end has its begin");
-        self.share.inflight.set(of_share.saturating_sub(1));
+        self.share.end();
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
@@ -324,6 +334,11 @@ impl Sessions {
             },
             session,
         ))
+    }
+
+    /// What an acquirer has in flight on this shard.
+    pub(crate) fn share(&self, acquirer: AcquirerId) -> Option<&Share> {
+        self.shares.get(usize::from(acquirer.0)).map(Rc::as_ref)
     }
 
     /// A session's connection has ended; answers that still come for it are dropped.

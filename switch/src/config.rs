@@ -593,9 +593,13 @@ impl Config {
             advices: self.duplicates.advice_window,
         };
         let of = |acquirer: &Acquirer| {
-            let mut listeners = self.listeners.iter();
-            let listener = listeners.find(|listener| listener.acquirer == acquirer.id);
-            listener.map_or(of_node, |listener| listener.windows)
+            let listeners = self.listeners.iter();
+            let listeners = listeners.map(|listener| (listener.acquirer, listener.windows));
+            let gateways = self.gateways.iter();
+            let gateways = gateways.map(|gateway| (gateway.acquirer, gateway.windows));
+            let mut all = listeners.chain(gateways);
+            let found = all.find(|(of, _)| *of == acquirer.id);
+            found.map_or(of_node, |(_, windows)| windows)
         };
         self.acquirers.iter().map(of).collect()
     }
@@ -620,11 +624,13 @@ impl Config {
     #[must_use]
     pub fn remembered(&self) -> Remembered {
         let entries = Settings::live_max(self.limits.transactions_max);
-        let windows = self
-            .listeners
-            .iter()
-            .map(|listener| listener.windows.requests);
-        let longest = windows.max().unwrap_or(self.duplicates.window);
+        let listeners = self.listeners.iter().map(|listener| listener.windows);
+        let gateways = self.gateways.iter().map(|gateway| gateway.windows);
+        let windows = listeners.chain(gateways);
+        let longest = windows
+            .map(|windows| windows.requests)
+            .max()
+            .unwrap_or(self.duplicates.window);
         let window = usize::try_from(longest.as_secs()).unwrap_or(usize::MAX);
         let each = Settings::ENTRY_BYTES_MAX + ANSWER_BYTES_PER_TRANSACTION + INDEX_BYTES_MAX;
         Remembered {

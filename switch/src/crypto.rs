@@ -505,6 +505,8 @@ enum Purpose {
     Idempotency = 5,
     /// The body of a gateway's request.
     Body = 6,
+    /// A key of a gateway for a reversal.
+    Reversal = 7,
 }
 
 /// Fields to hash, each behind its length, so that no two lists of fields read alike.

@@ -7,9 +7,11 @@ use domain::ids::AcquirerId;
 use domain::time::Instant;
 use iso8583::header::HeaderBytes;
 use iso8583::{Dialect, FieldIndex, Framing, MessageRef, translate};
+use transaction::Handle;
 use zeroize::Zeroize;
 
 use crate::config::ListenerId;
+use crate::shard::gateways::IsCopy;
 
 /// One received message: its bytes, where its fields lie, and when it came.
 #[derive(Debug)]
@@ -41,6 +43,15 @@ pub(crate) enum Source {
     Gateway {
         /// Told as soon as its intent is durable, and not when it is decided.
         is_async: bool,
+    },
+    /// A reversal of a gateway, which is no message: answered with where its original stands.
+    Reversal {
+        /// `None` where there is none.
+        original: Option<Handle>,
+        /// Whether its key had come before.
+        is_copy: IsCopy,
+        /// Until when it waits for its issuer, where it does.
+        until: Option<Instant>,
     },
 }
 

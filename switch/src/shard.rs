@@ -8,11 +8,13 @@
 mod act;
 mod administering;
 mod advising;
+mod askers;
 pub(crate) mod asking;
 pub(crate) mod awaiting;
 mod build;
 pub(crate) mod checkpoint;
 pub(crate) mod exchange;
+mod gateway_reversals;
 pub(crate) mod gateways;
 pub(crate) mod import;
 mod intake;
@@ -240,7 +242,7 @@ pub(crate) struct Work {
     /// Frames whose answer is still owed, by [`FrameId`].
     pub(crate) waiting: Slab<Waiting>,
     /// Gateways' handlers that wait until a transaction is decided.
-    pub(crate) asked: AHashMap<Handle, Vec<(SessionRef, gateways::IsCopy)>>,
+    pub(crate) asked: askers::Askers,
     /// Legs that hold a permit, by the index of their handle.
     pub(crate) legs: AHashMap<u32, Leg>,
     /// Over which link each reversal and each advice in flight has left, and what its answer is.

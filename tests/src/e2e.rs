@@ -6,6 +6,7 @@ pub mod campaign;
 pub mod chaos;
 pub mod desk;
 pub mod disk;
+pub mod gateway;
 mod http;
 mod load;
 pub mod memory;

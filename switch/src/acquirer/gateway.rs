@@ -14,6 +14,7 @@ mod handler;
 mod head;
 mod pipe;
 mod request;
+mod reversal;
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -34,9 +35,11 @@ use self::handler::handle;
 use self::head::{HEAD_LEN_MAX, Scanner, Step};
 use self::pipe::{Ends, Pipe, Socket};
 use super::json::problem::{Problem, Slug};
+use super::session::accept_error;
 use crate::clock::Clock;
 use crate::config::Gateway;
 use crate::gate::Gate;
+use crate::metrics::{Counter, Metrics};
 use crate::sys;
 
 /// What all connections of one gateway on one shard share.
@@ -47,6 +50,7 @@ pub(crate) struct GatewayContext {
     pub(crate) desk: Desk,
     pub(crate) gate: Rc<Gate>,
     pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
     pub(crate) connections: Cell<usize>,
 }
 
@@ -70,7 +74,12 @@ async fn accept_all(listener: TcpListener, context: Rc<GatewayContext>) {
             }
             // Beyond the bound: closed at once, as nothing of it was read.
             Ok(_) => {}
-            Err(_) => sleep(ACCEPT_PAUSE).await,
+            // Most often the process is out of descriptors: whoever is connected goes on.
+            Err(error) => {
+                let reason = accept_error(error.raw_os_error());
+                context.metrics.count(Counter::AcceptErrors(reason));
+                sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }
@@ -91,6 +100,8 @@ pub(crate) struct Connection {
     /// Why it ends, and whether a request waits for its body then: that one is answered so.
     fault: Cell<Option<Slug>>,
     is_in_body: Cell<bool>,
+    /// The peer has gone, or sends nothing more.
+    has_ended: Cell<bool>,
 }
 
 async fn serve(stream: TcpStream, context: Rc<GatewayContext>) {
@@ -144,8 +155,29 @@ async fn serve(stream: TcpStream, context: Rc<GatewayContext>) {
     }
     if let Err(error) = pipe::close(&socket).await {
         tracing::trace!(%error, "a gateway's connection was gone");
+    } else if !connection.has_ended.get() {
+        linger(&socket).await;
     }
     context.connections.set(context.connections.get() - 1);
+}
+
+/// Reads on for a while what is still on its way: a socket that is closed with bytes unread resets
+/// the connection, and the peer loses the answer that it was given.
+async fn linger(socket: &Socket) {
+    let mut rest = vec![0; BUFFER_LEN];
+    let draining = async {
+        let mut read = 0;
+        while let Ok(count @ 1..) = pipe::read(socket, &mut rest).await {
+            read += count;
+            if read > LINGER_LEN_MAX {
+                return;
+            }
+        }
+    };
+    future::or(draining, async {
+        sleep(LINGER_MAX).await;
+    })
+    .await;
 }
 
 /// The answer to what was never a request: it ends the connection.
@@ -192,7 +224,8 @@ impl Reader<'_> {
                 }
                 Step::Refuse(slug) => return self.refuse(slug),
                 Step::NeedMore => match self.fill(since).await {
-                    Ok(0) | Err(Ended::Silent) => return,
+                    Ok(0) => return self.connection.has_ended.set(true),
+                    Err(Ended::Silent) => return,
                     Ok(_) => {
                         since = since.or_else(|| Some(self.context.clock.now()));
                         yield_to_rings().await;
@@ -222,7 +255,10 @@ impl Reader<'_> {
                     self.filled += count;
                     return Ok(count);
                 }
-                Some(Err(_)) => return Err(Ended::Silent),
+                Some(Err(_)) => {
+                    self.connection.has_ended.set(true);
+                    return Err(Ended::Silent);
+                }
                 // Whoever waits for an answer is silent with reason.
                 None if ended == Ended::Silent && self.connection.busy.get() > 0 => {}
                 None => return Err(ended),
@@ -253,6 +289,9 @@ const _: () = assert!(
 );
 /// From the accept or its first byte to the end of a head, and from there to the end of a body.
 const PART_DEADLINE: Duration = Duration::from_secs(5);
+/// After the last answer, for what the peer still sends.
+const LINGER_MAX: Duration = Duration::from_secs(2);
+const LINGER_LEN_MAX: usize = 1024 * 1024;
 /// Without a request.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Requests on one connection.

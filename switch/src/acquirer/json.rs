@@ -9,10 +9,11 @@
 mod fields;
 mod party;
 pub(super) mod problem;
+mod reversal;
 mod strict;
 #[cfg(test)]
 mod tests;
-mod time;
+pub(super) mod time;
 mod transaction;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use fields::{Faults, Fields, Wrong, printable};
 use party::parties;
 pub(super) use party::{AccountNumbers, Party, PartyKey};
 use problem::{ErrorCode, Problem, Slug};
+pub(super) use reversal::{Reversed, buried_json, reverse};
 use strict::Node;
 pub(crate) use transaction::{Asked, State, Transaction};
 

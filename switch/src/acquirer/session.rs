@@ -91,12 +91,17 @@ impl SessionContext {
 
     /// Counts why a connection was not accepted; `true` when the process is out of descriptors.
     pub(crate) fn count_accept_error(&self, errno: Option<i32>) -> bool {
-        let reason = match errno {
-            Some(EMFILE | ENFILE) => AcceptError::FdLimit,
-            _ => AcceptError::Other,
-        };
+        let reason = accept_error(errno);
         self.metrics.count(Counter::AcceptErrors(reason));
         reason == AcceptError::FdLimit
+    }
+}
+
+/// Why a connection was not accepted.
+pub(super) const fn accept_error(errno: Option<i32>) -> AcceptError {
+    match errno {
+        Some(EMFILE | ENFILE) => AcceptError::FdLimit,
+        _ => AcceptError::Other,
     }
 }
 

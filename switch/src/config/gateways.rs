@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use domain::bytes::Text;
 use domain::ids::{AcquirerId, MerchantId, TerminalId};
 
+use transaction::settings::Windows;
+
+use super::profile::{check_different, windows};
 use super::section::{Section, nearest};
-use super::{Acquirer, Durability, Listener};
+use super::{Acquirer, Duplicates, Durability, Listener, Node};
 
 /// Where one gateway connects.
 #[derive(Clone, Debug)]
@@ -30,14 +33,16 @@ pub struct Gateway {
     pub allow_pan: bool,
     /// Bytes of one body.
     pub body_len_max: usize,
+    /// How long a key is known.
+    pub windows: Windows,
 }
 
 /// Reads `[[gateway]]`.
 pub(super) fn gateways(
     root: &Section<'_>,
     acquirers: &[Acquirer],
-    listeners: &[Listener],
-    durability: Durability,
+    (listeners, duplicates): (&[Listener], &Duplicates),
+    node: &Node,
 ) -> Vec<Gateway> {
     let names: Vec<&str> = acquirers.iter().map(|known| known.name.as_str()).collect();
     let mut gateways: Vec<Gateway> = Vec::new();
@@ -61,9 +66,14 @@ pub(super) fn gateways(
                 .unwrap_or(Text::EMPTY),
             allow_pan: section.flag("allow_pan", false),
             body_len_max: section.number("body_len_max", 1_024..=65_536, 16_384),
+            windows: windows(&section, duplicates),
         };
+        let of_listeners = listeners.iter().map(|listener| listener.windows);
+        let of_gateways = gateways.iter().map(|gateway| gateway.windows);
+        let others = of_listeners.chain(of_gateways);
+        check_different(&section, others.chain([gateway.windows]));
         check(&section, &gateway, &gateways, listeners);
-        if durability == Durability::Postgres {
+        if node.durability == Durability::Postgres {
             let text = "answers of a gateway cannot wait for PostgreSQL: `node.durability` must \
                         be `journal`";
             section.fault(text);

@@ -220,7 +220,7 @@ fn config(
         duplicates: &duplicates,
     };
     let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);
-    let gateways = gateways::gateways(&root, &acquirers, &listeners, node.durability);
+    let gateways = gateways::gateways(&root, &acquirers, (&listeners, &duplicates), &node);
     let issuers = endpoints::issuers(&root, &shared);
     let saf = saf(root.section("saf"), &issuers);
     let routing = routes::routing(root.section("routing"));

@@ -134,19 +134,24 @@ impl KnownWindows {
             section.fault_at(REQUESTS, text);
         }
         self.0.push((acquirer, windows, listener.name.clone()));
-        let mut different: Vec<Windows> = Vec::new();
-        for (_, windows, _) in &self.0 {
-            if !different.contains(windows) {
-                different.push(*windows);
-            }
+        check_different(section, self.0.iter().map(|(_, windows, _)| *windows));
+    }
+}
+
+/// Refuses more different windows than the table tells apart.
+pub(super) fn check_different(section: &Section<'_>, all: impl Iterator<Item = Windows>) {
+    let mut different: Vec<Windows> = Vec::new();
+    for windows in all {
+        if !different.contains(&windows) {
+            different.push(windows);
         }
-        let most = Windows::DIFFERENT_MAX;
-        if different.len() > most {
-            section.fault_at(
-                REQUESTS,
-                format!("at most {most} different windows are possible"),
-            );
-        }
+    }
+    let most = Windows::DIFFERENT_MAX;
+    if different.len() > most {
+        section.fault_at(
+            REQUESTS,
+            format!("at most {most} different windows are possible"),
+        );
     }
 }
 

@@ -11,6 +11,7 @@ use domain::ids::{IssuerId, LinkId};
 use super::*;
 
 mod codes;
+mod gateways;
 mod kafka;
 mod mac;
 mod network;

@@ -17,7 +17,46 @@ pub(crate) struct KeyNames {
     pub(crate) trace_key: TraceKey,
 }
 
+/// The name of a reversal of one (gateway, key). The engine remembers half of it with the original:
+/// one part of that is of the key, the other of the body, so that another body under a key that has
+/// moved money is told from a copy, across restarts and without a table of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReversalName(u128);
+
+impl ReversalName {
+    pub(crate) const fn key(self) -> DuplicateKey {
+        DuplicateKey(self.0)
+    }
+
+    /// Whether `known`, the half that is remembered, is of the same key; of no reversal it is zero.
+    pub(crate) const fn is_of_same_key(self, known: u64) -> bool {
+        low(self.0) >> 32 == known >> 32
+    }
+
+    /// Whether it is of the same body too.
+    pub(crate) const fn is_same(self, known: u64) -> bool {
+        low(self.0) == known
+    }
+}
+
 impl Keyring {
+    /// Names a reversal by its key and the SHA-256 of what its fingerprint covers.
+    #[must_use]
+    pub(crate) fn reversal_name(
+        &self,
+        acquirer: AcquirerId,
+        key: &[u8],
+        digest: &[u8; 32],
+    ) -> ReversalName {
+        let mut input = Input::of(Purpose::Reversal);
+        input.put(&acquirer.0.to_be_bytes());
+        input.put(key);
+        let of_key = self.hash.hash(input.bytes());
+        let of_body = u128::from(self.fingerprint(digest).0 & 0xFFFF_FFFF);
+        // Half of it is never zero, which stands for none.
+        ReversalName(of_key & !0xFFFF_FFFF | of_body | 1 << 63)
+    }
+
     /// Names an idempotency key of 1 to 64 bytes.
     #[must_use]
     pub(crate) fn key_names(&self, acquirer: AcquirerId, key: &[u8]) -> KeyNames {

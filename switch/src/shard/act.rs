@@ -18,6 +18,7 @@ use transaction::{Handle, OwedId};
 
 use super::telling::Approval;
 use super::{Shard, Waiting};
+use crate::acquirer::desk::Told;
 use crate::crypto::endpoint_keys;
 use crate::frame::{Frame, Source};
 use crate::mesh::Message;
@@ -119,6 +120,7 @@ impl Shard {
             | Record::ReconciliationOwed(_)
             | Record::ReconciliationDone(_) => Class::Reserved,
         };
+        let is_done = matches!(record, Record::SafDone(_));
         match self.journal.append(&record, class) {
             Ok(appended) => {
                 assert_eq!(appended, lsn, "invariant: engine and journal count alike");
@@ -129,6 +131,9 @@ impl Shard {
                 }
             }
             Err(error) => self.shared.die(&error),
+        }
+        if is_done {
+            self.tell_askers(entry.handle());
         }
     }
 
@@ -294,8 +299,13 @@ impl Shard {
     /// no answer.
     pub(super) fn discard(&mut self, frame: FrameId) {
         if let Some(waiting) = self.work.waiting.try_remove(frame.0 as usize) {
-            if waiting.frame.source == Source::Session {
-                self.reply(waiting.session, &[], None);
+            match waiting.frame.source {
+                Source::Session => self.reply(waiting.session, &[], None),
+                Source::Gateway { .. } => {
+                    self.end_share(waiting.frame.acquirer);
+                    self.tell_asker(waiting.session, Told::Elsewhere);
+                }
+                Source::Reversal { .. } => self.tell_asker(waiting.session, Told::Elsewhere),
             }
             self.pool.give(waiting.frame);
         }

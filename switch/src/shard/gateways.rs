@@ -4,6 +4,7 @@
 //! all messages: the same engine, risk, routes, journal. What differs is how it is named (its
 //! idempotency key in place of DE7, DE11 and DE41) and whom its answer goes to.
 
+use domain::amount::Amount;
 use domain::ids::{AcquirerId, AuthorisationId, Rrn, Slot, Stan, TransactionId};
 use domain::profile::ClockCheck;
 use domain::request::{Completion, Facts, FrameId, Request, Transmission};
@@ -15,15 +16,17 @@ use transaction::reference::{Purpose, ReferenceQuery};
 use transaction::standing::{Seen, Standing};
 use transaction::{Handle, Input};
 
+use super::askers::{Asker, Wanted};
+use super::gateway_reversals::PROFILE;
 use super::{Shard, Waiting};
 use crate::acquirer::SessionRef;
-use crate::acquirer::desk::{Ask, NewTransaction, Told};
+use crate::acquirer::desk::{Ask, NewTransaction, Original, Told};
 use crate::acquirer::shown::{Asked, Kind, Slug, State, Transaction};
 use crate::config::{Gateway, ListenerId};
 use crate::crypto::gateway::KeyNames;
-use crate::frame::{Casing, Frame, Source};
+use crate::frame::{Casing, Claim, Frame, Source};
 use crate::mesh::Message;
-use crate::metrics::Counter;
+use crate::metrics::{Counter, RejectReason};
 
 impl Shard {
     /// A handler of this shard asks: to the owner.
@@ -55,12 +58,15 @@ impl Shard {
                 acquirer,
                 gateway,
                 id,
-                waits,
-            } => match self.identified(acquirer, gateway, id) {
-                Some(handle) if waits => self.tell_or_wait(from, handle, IsCopy::No),
-                Some(handle) => self.tell_now(from, handle, IsCopy::No),
-                None => self.tell_asker(from, Told::Refused(Slug::NotFound)),
+                waits_until,
+            } => match (self.identified(acquirer, gateway, id), waits_until) {
+                (Some(handle), Some(until)) => {
+                    self.tell_or_wait(from, (handle, IsCopy::No), until, now);
+                }
+                (Some(handle), None) => self.tell_now(from, handle, IsCopy::No),
+                (None, _) => self.tell_asker(from, Told::Refused(Slug::NotFound)),
             },
+            Ask::Reverse(new) => self.reverse(from, &new, now),
         }
     }
 
@@ -82,6 +88,10 @@ impl Shard {
             }
             Ask::ByKey(acquirer, key) => self.keyring.key_names(*acquirer, key.as_bytes()).slot,
             Ask::ById { id, .. } => id.slot(),
+            Ask::Reverse(new) => match &new.original {
+                Original::Id(id) => id.slot(),
+                Original::Key(key) => self.keyring.key_names(new.acquirer, key.as_bytes()).slot,
+            },
         }
     }
 
@@ -96,13 +106,39 @@ impl Shard {
                 self.tell_asker(from, Told::Reused(id));
             }
             Some((handle, _)) if new.is_async => self.tell_now(from, handle, IsCopy::Yes),
-            Some((handle, _)) => self.tell_or_wait(from, handle, IsCopy::Yes),
-            None => self.begin(from, new, &names, now),
+            Some((handle, _)) => {
+                self.tell_or_wait(from, (handle, IsCopy::Yes), new.waits_until, now);
+            }
+            None => match self.excess(new, now) {
+                Some((reason, slug)) => {
+                    self.metrics.count(Counter::Rejected(reason));
+                    self.tell_asker(from, Told::Refused(slug));
+                }
+                None => self.begin(from, new, &names, now),
+            },
+        }
+    }
+
+    //= docs/rules.md#R-07
+    /// Why a new transaction is not begun. What is known is told all the same.
+    fn excess(&self, new: &NewTransaction, now: Instant) -> Option<(RejectReason, Slug)> {
+        if now.since(new.queued) > self.config.limits.request_wait_max {
+            return Some((RejectReason::WaitedTooLong, Slug::Overloaded));
+        }
+        let share = self.sessions.share(new.acquirer);
+        let has_room = share.is_some_and(|share| share.has_room(Claim::New));
+        (!has_room).then_some((RejectReason::AcquirerFull, Slug::RateLimited))
+    }
+
+    /// A transaction of a gateway has ended, or nothing is remembered of it.
+    pub(super) fn end_share(&self, acquirer: AcquirerId) {
+        if let Some(share) = self.sessions.share(acquirer) {
+            share.end();
         }
     }
 
     fn begin(&mut self, from: SessionRef, new: &NewTransaction, names: &KeyNames, now: Instant) {
-        let frame = self.frame_of(new, names.slot, now);
+        let frame = self.frame_of(new, names, now);
         let fields = frame
             .as_deref()
             .map(|frame| translate::request(frame.message()));
@@ -124,25 +160,26 @@ impl Shard {
             content: self.keyring.fingerprint(&new.digest),
             ..facts
         };
-        let profile = self.profile(&frame);
+        if let Some(share) = self.sessions.share(new.acquirer) {
+            share.begin();
+        }
         let frame = self.keep(from, frame);
         let request = Request {
             frame,
             transmission: Transmission::First,
             facts,
             completion: Completion::No,
-            profile,
+            profile: PROFILE,
             clock: ClockCheck::Window,
         };
         self.turn(Input::Request(request), now);
     }
 
     /// What an issuer will be asked, as if a session had brought it.
-    fn frame_of(&self, new: &NewTransaction, slot: Slot, now: Instant) -> Option<Box<Frame>> {
-        let gateway = self.config.gateways.get(usize::from(new.gateway))?;
-        let id = self.engine.next_transaction_id(slot);
+    fn frame_of(&self, new: &NewTransaction, names: &KeyNames, now: Instant) -> Option<Box<Frame>> {
+        let gateway = self.gateway(new.gateway)?;
         let mut out = [0; MESSAGE_LEN_MAX];
-        let len = self.write_message(new, gateway, id, &mut out)?;
+        let len = self.write_message(new, gateway, names, &mut out)?;
         let casing = Casing {
             framing: Framing::Be16,
             header: HeaderBytes::NONE,
@@ -151,7 +188,7 @@ impl Shard {
         out.fill(0);
         frame.acquirer = new.acquirer;
         frame.listener = NO_LISTENER;
-        frame.received = now;
+        frame.received = new.queued;
         frame.queued = now;
         frame.source = Source::Gateway {
             is_async: new.is_async,
@@ -164,14 +201,14 @@ impl Shard {
         &self,
         new: &NewTransaction,
         gateway: &Gateway,
-        id: TransactionId,
+        names: &KeyNames,
         out: &mut [u8],
     ) -> Option<usize> {
         let mti = Mti::new(*b"0200")?;
         let transmitted = TransmissionTime::at(self.work.wall).digits();
         let (date, time) = transmitted.split_at(4);
-        let stan = stan_of(id);
-        let rrn = rrn_of(id);
+        let stan = stan_of(names);
+        let rrn = rrn_of(self.engine.next_transaction_id(names.slot));
         let fields: [(u8, &[u8]); 13] = [
             (2, new.account.expose_digits()),
             (3, new.kind.processing_code()),
@@ -195,8 +232,13 @@ impl Shard {
     }
 
     /// By the DE37 that its id gives: the engine knows transactions by that anyway.
-    fn identified(&self, acquirer: AcquirerId, gateway: u16, id: TransactionId) -> Option<Handle> {
-        let gateway = self.config.gateways.get(usize::from(gateway))?;
+    pub(super) fn identified(
+        &self,
+        acquirer: AcquirerId,
+        gateway: u16,
+        id: TransactionId,
+    ) -> Option<Handle> {
+        let gateway = self.gateway(gateway)?;
         let found = self.engine.referred(&ReferenceQuery {
             acquirer,
             rrn: rrn_of(id),
@@ -213,22 +255,56 @@ impl Shard {
         (self.engine.transaction_id(found.handle) == Some(id)).then_some(found.handle)
     }
 
-    fn tell_now(&mut self, to: SessionRef, handle: Handle, is_copy: IsCopy) {
+    /// By its position in the configuration.
+    pub(super) fn gateway(&self, number: u16) -> Option<&Gateway> {
+        self.config.gateways.get(usize::from(number))
+    }
+
+    pub(super) fn tell_now(&mut self, to: SessionRef, handle: Handle, is_copy: IsCopy) {
         let told = self.standing_told(handle, is_copy);
         self.tell_asker(to, told);
     }
 
-    /// Who asks for what is not decided waits with the others, up to a bound.
-    fn tell_or_wait(&mut self, to: SessionRef, handle: Handle, is_copy: IsCopy) {
-        let standing = self.engine.seen(handle).map(|seen| seen.standing);
-        if standing == Some(Standing::Pending) {
-            let waiting = self.work.asked.entry(handle).or_default();
-            if waiting.len() < WAITING_MAX {
-                waiting.push((to, is_copy));
-                return;
-            }
+    /// Who asks for what is not final waits with the others, up to a bound.
+    fn tell_or_wait(
+        &mut self,
+        to: SessionRef,
+        (handle, is_copy): (Handle, IsCopy),
+        until: Instant,
+        now: Instant,
+    ) {
+        let asker = Asker {
+            to,
+            is_copy,
+            wants: Wanted::Final,
+            until,
+        };
+        let seen = self.engine.seen(handle);
+        // What nobody would be told in time is told now: that nothing of it is durable.
+        let is_open = seen.is_some_and(|seen| {
+            seen.standing != Standing::Reserved && !state(seen.standing).is_final()
+        });
+        if !is_open || !self.work.asked.put(handle, asker, now) {
+            self.tell_now(to, handle, is_copy);
         }
-        self.tell_now(to, handle, is_copy);
+    }
+
+    /// Tells those who wait for what this transaction has come to.
+    pub(super) fn tell_askers(&mut self, handle: Handle) {
+        if !self.work.asked.has(handle) {
+            return;
+        }
+        let seen = self.engine.seen(handle);
+        let (is_final, is_owed) = seen.map_or((true, false), |seen| {
+            (state(seen.standing).is_final(), seen.is_owed)
+        });
+        let told = self.work.asked.take(handle, |wants| match wants {
+            Wanted::Final => is_final,
+            Wanted::Acknowledged => !is_owed,
+        });
+        for asker in told {
+            self.tell_now(asker.to, handle, asker.is_copy);
+        }
     }
 
     fn standing_told(&self, handle: Handle, is_copy: IsCopy) -> Told {
@@ -265,6 +341,11 @@ impl Shard {
             asked: seen.leg.and_then(issuer),
             created: seen.admitted,
             expires: seen.admitted.after(deadline),
+            is_owed: seen.is_owed,
+            is_excepted: seen.is_excepted,
+            left: Amount::new(seen.left, facts.amount.currency())
+                .ok()
+                .filter(|_| seen.is_reversed_in_part),
         }
     }
 
@@ -282,15 +363,21 @@ impl Shard {
     /// It is decided, or nothing is remembered of it.
     pub(super) fn answer_gateway(&mut self, waiting: Waiting, reply: Reply, now: Instant) {
         self.time_answer(reply, &waiting, now);
-        match reply {
-            Reply::Answer(handle) => {
-                self.tell_now(waiting.session, handle, IsCopy::No);
-                for (to, is_copy) in self.work.asked.remove(&handle).unwrap_or_default() {
-                    self.tell_now(to, handle, is_copy);
+        if let Source::Reversal { .. } = waiting.frame.source {
+            self.answer_reversal(&waiting, reply, now);
+        } else {
+            self.end_share(waiting.frame.acquirer);
+            match reply {
+                Reply::Answer(handle) => {
+                    self.tell_now(waiting.session, handle, IsCopy::No);
+                    self.tell_askers(handle);
                 }
-            }
-            Reply::Code(_) | Reply::Acknowledge { .. } => {
-                self.tell_asker(waiting.session, Told::Refused(Slug::Overloaded));
+                Reply::Code(code) if code == PROFILE.reversed_original.code() => {
+                    self.tell_asker(waiting.session, Told::Buried);
+                }
+                Reply::Code(_) | Reply::Acknowledge { .. } => {
+                    self.tell_asker(waiting.session, Told::Refused(Slug::Overloaded));
+                }
             }
         }
         self.pool.give(waiting.frame);
@@ -333,18 +420,16 @@ fn rrn_of(id: TransactionId) -> Rrn {
     Rrn::new("DE37", &digits).unwrap_or(Rrn::EMPTY)
 }
 
-/// DE11, which need not be unique: its key names it.
-fn stan_of(id: TransactionId) -> Stan {
-    let serial = u32::try_from(id.0 & 0xFFFF_FFFF).unwrap_or(0);
-    Stan::new(serial % Stan::MAX + 1).unwrap_or_default()
+/// DE11, which need not be unique: its key names it, so that a reversal which comes first does too.
+pub(super) fn stan_of(names: &KeyNames) -> Stan {
+    let hash = u32::try_from(names.key.0 & 0xFFFF_FFFF).unwrap_or(0);
+    Stan::new(hash % Stan::MAX + 1).unwrap_or_default()
 }
 
 /// A message of a gateway came on no listener: what a listener may say differently is not said.
 const NO_LISTENER: ListenerId = ListenerId(u16::MAX);
 /// More than the fields of such a message take.
 const MESSAGE_LEN_MAX: usize = 512;
-/// Who waits for one transaction.
-const WAITING_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -366,8 +451,5 @@ mod tests {
         assert_ne!(rrn_of(id(9, 77)), rrn_of(id(9, 78)));
         assert_ne!(rrn_of(id(9, 77)), rrn_of(id(10, 77)));
         assert_eq!(rrn_of(id(0xF_FFFF, u32::MAX)).as_str(), "N3VVVVVVVVVV");
-        assert_eq!(stan_of(id(9, 0)).number(), 1);
-        assert_eq!(stan_of(id(9, 999_998)).number(), 999_999);
-        assert_eq!(stan_of(id(9, 999_999)).number(), 1);
     }
 }

@@ -328,6 +328,7 @@ impl Shard {
                 desk: self.gateway_desk.clone(),
                 gate: Rc::clone(&self.gate),
                 clock: self.clock,
+                metrics: self.metrics.clone(),
                 connections: Cell::new(0),
             };
             listen_for_gateway(*address, context).map_err(|source| ServeError::Bind {

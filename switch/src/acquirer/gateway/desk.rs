@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 use domain::ids::ShardId;
 use slab::Slab;
 
-pub(crate) use super::request::{Ask, NewTransaction, Told};
+pub(crate) use super::request::{Ask, NewReversal, NewTransaction, Original, Told};
 use crate::acquirer::SessionRef;
 use crate::frame::Claim;
 use crate::inbox::Inbox;

@@ -8,18 +8,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::ids::TransactionId;
 use domain::pan::Pan;
+use domain::time::WallTime;
 use futures_lite::future;
 use glommio::timer::sleep;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::desk::{Ask, NewTransaction, Told};
 use super::request::IdempotencyKey;
-use super::{Connection, GatewayContext, REQUESTS_MAX};
+use super::{Connection, GatewayContext, REQUESTS_MAX, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
 use crate::acquirer::json::{self, AccountNumbers, Kind, PartyKey, Rules};
 
@@ -70,6 +72,11 @@ async fn route(
 ) -> Result<Answer, Problem> {
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
+    if let Some(original) = reversal::original(&path, request.uri().query()) {
+        only(&method, Method::POST)?;
+        let (parts, body) = taken(request, context, connection).await?;
+        return reversal::create(original?, &parts, &body, context).await;
+    }
     if let Some(name) = path.strip_prefix("/problems/") {
         return only(&method, Method::GET).and_then(|()| about(name));
     }
@@ -93,7 +100,7 @@ async fn route(
     }
 }
 
-const TRANSACTIONS: &str = "/v1/transactions";
+pub(super) const TRANSACTIONS: &str = "/v1/transactions";
 
 fn only(method: &Method, served: Method) -> Result<(), Problem> {
     if *method == served {
@@ -122,25 +129,54 @@ fn heartbeat(context: &GatewayContext) -> Answer {
     answer(status, JSON, text.into_bytes())
 }
 
-async fn create(
+/// What holds of every POST: identity, date, room, and the whole of its body.
+async fn taken(
     request: Request<Incoming>,
     context: &GatewayContext,
     connection: &Connection,
-) -> Result<Answer, Problem> {
+) -> Result<(Parts, Bytes), Problem> {
     let (parts, body) = request.into_parts();
     authenticate(&parts.headers, context)?;
     if context.gate.is_closed() {
         return Err(Problem::of(Slug::Draining));
     }
-    if context.gate.shedding().is_some() {
-        return Err(Problem::of(Slug::Overloaded));
-    }
-    let prefer = Prefer::read(&parts.headers);
+    check_date(&parts.headers, context.clock.wall())?;
     check_media_type(&parts.headers)?;
     let body = body
         .collect()
         .await
         .map_err(|_| Problem::of(connection.fault.get().unwrap_or(Slug::Malformed)))?;
+    Ok((parts, body.to_bytes()))
+}
+
+/// What was sent long ago is not taken for new: whoever sends it may have given it up.
+fn check_date(headers: &HeaderMap, now: WallTime) -> Result<(), Problem> {
+    let mut values = headers.get_all(DATE).into_iter();
+    let Some(first) = values.next() else {
+        return Ok(());
+    };
+    let text = first.to_str().ok().filter(|_| values.next().is_none());
+    let at = text.and_then(|text| json::time::read(text).ok());
+    let detail = "X-Date takes one time as of RFC 3339";
+    let at = at.ok_or_else(|| Problem::with(Slug::Malformed, detail))?;
+    if at < now.before(DATE_APART_MAX) || at > now.after(DATE_APART_MAX) {
+        return Err(Problem::of(Slug::StaleRequest));
+    }
+    Ok(())
+}
+
+async fn create(
+    request: Request<Incoming>,
+    context: &GatewayContext,
+    connection: &Connection,
+) -> Result<Answer, Problem> {
+    let queued = context.clock.now();
+    let is_shedding = context.gate.shedding().is_some();
+    let (parts, body) = taken(request, context, connection).await?;
+    if is_shedding {
+        return Err(Problem::of(Slug::Overloaded));
+    }
+    let prefer = Prefer::read(&parts.headers);
     let rules = Rules {
         now: context.clock.wall(),
         account_numbers: if context.gateway.allow_pan {
@@ -149,7 +185,7 @@ async fn create(
             AccountNumbers::Refused
         },
     };
-    let body = json::create(&body.to_bytes(), rules)?;
+    let body = json::create(&body, rules)?;
     check_served(&parts.headers, &body)?;
     let key = idempotency_key(&parts.headers)?;
     let mut canonical = Vec::new();
@@ -163,11 +199,17 @@ async fn create(
         amount: body.amount,
         account: account(&body)?,
         is_async: prefer.is_async,
+        queued,
+        waits_until: context.clock.now().after(prefer.wait),
     }));
     let told = ask_within(ask, prefer, context).await?;
     let told = match told {
-        Some(told) => told,
-        None => match look(Ask::ByKey(context.gateway.acquirer, key), context).await? {
+        Some(Told::Buried) => {
+            let detail = "was reversed before it came: it is not executed, start anew";
+            return Err(Problem::with(Slug::StateConflict, detail));
+        }
+        Some(told) if !matches!(told, Told::Elsewhere) => told,
+        Some(_) | None => match look(Ask::ByKey(context.gateway.acquirer, key), context).await? {
             // It still waits for its turn, and may be taken after this.
             Told::Refused(Slug::NotFound) => Told::Reserved,
             told => told,
@@ -219,7 +261,7 @@ fn account(body: &json::Create) -> Result<Pan, Problem> {
 }
 
 /// Asks and waits for as long as the gateway does; `None` when that is over.
-async fn ask_within(
+pub(super) async fn ask_within(
     ask: Ask,
     prefer: Prefer,
     context: &GatewayContext,
@@ -261,13 +303,17 @@ fn created(told: Told, reference: &str, prefer: Prefer) -> Result<Answer, Proble
     Ok(answer)
 }
 
-fn transaction_of(told: Told) -> Result<(Box<json::Transaction>, bool), Problem> {
+pub(super) fn transaction_of(told: Told) -> Result<(Box<json::Transaction>, bool), Problem> {
     match told {
         Told::Transaction {
             transaction,
             is_copy,
         } => Ok((transaction, is_copy)),
-        Told::Reserved => Err(Problem::of(Slug::InProgress)),
+        Told::Reserved | Told::Buried | Told::Elsewhere => Err(Problem::of(Slug::InProgress)),
+        Told::Conflict { id, detail } => Err(Problem {
+            instance: Some(id),
+            ..Problem::with(Slug::StateConflict, detail)
+        }),
         Told::Reused(id) => Err(Problem {
             instance: Some(id),
             ..Problem::of(Slug::IdempotencyKeyReused)
@@ -284,35 +330,39 @@ async fn by_id(
     authenticate(request.headers(), context)?;
     let prefer = Prefer::read(request.headers());
     let id = TransactionId::from_shown(id).ok_or_else(|| Problem::of(Slug::NotFound))?;
-    let ask = |waits| Ask::ById {
+    let ask = |waits_until| Ask::ById {
         acquirer: context.gateway.acquirer,
         gateway: context.number,
         id,
-        waits,
+        waits_until,
     };
     let told = if prefer.is_asked {
-        ask_within(ask(true), prefer, context).await?
+        let until = context.clock.now().after(prefer.wait);
+        ask_within(ask(Some(until)), prefer, context).await?
     } else {
         None
     };
     let told = match told {
         Some(told) => told,
-        None => look(ask(false), context).await?,
+        None => look(ask(None), context).await?,
     };
     shown(told)
 }
 
 async fn by_key(request: &Request<Incoming>, context: &GatewayContext) -> Result<Answer, Problem> {
     authenticate(request.headers(), context)?;
-    let query = request.uri().query().unwrap_or_default();
-    let key = query.strip_prefix("idempotency_key=");
+    let key = key_of_query(request.uri().query())?;
+    shown(look(Ask::ByKey(context.gateway.acquirer, key), context).await?)
+}
+
+pub(super) fn key_of_query(query: Option<&str>) -> Result<IdempotencyKey, Problem> {
+    let key = query.and_then(|query| query.strip_prefix("idempotency_key="));
     let key = key.and_then(unescaped);
     let key = key.and_then(|key| IdempotencyKey::read(&key));
-    let key = key.ok_or_else(|| {
+    key.ok_or_else(|| {
         let detail = "the query must be `idempotency_key=` and one key, escaped as in a URL";
         Problem::with(Slug::Malformed, detail)
-    })?;
-    shown(look(Ask::ByKey(context.gateway.acquirer, key), context).await?)
+    })
 }
 
 /// A value of a query, whose bytes may stand as `%XX` (RFC 3986 section 2.1).
@@ -374,7 +424,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<IdempotencyKey, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<IdempotencyKey, Problem> {
     let of = |name: HeaderName| -> Result<Option<IdempotencyKey>, Problem> {
         let mut values = headers.get_all(name).into_iter();
         let Some(first) = values.next() else {
@@ -397,15 +447,15 @@ fn idempotency_key(headers: &HeaderMap) -> Result<IdempotencyKey, Problem> {
 
 /// How long a gateway wants to wait (RFC 7240).
 #[derive(Clone, Copy, Debug)]
-struct Prefer {
-    is_async: bool,
+pub(super) struct Prefer {
+    pub(super) is_async: bool,
     /// Whether it says so itself.
     is_asked: bool,
-    wait: Duration,
+    pub(super) wait: Duration,
 }
 
 impl Prefer {
-    fn read(headers: &HeaderMap) -> Self {
+    pub(super) fn read(headers: &HeaderMap) -> Self {
         let mut prefer = Self {
             is_async: false,
             is_asked: false,
@@ -427,7 +477,7 @@ impl Prefer {
         prefer
     }
 
-    fn text(self) -> String {
+    pub(super) fn text(self) -> String {
         if self.is_async {
             return "respond-async".to_owned();
         }
@@ -448,7 +498,7 @@ fn problem_answer(problem: &Problem, context: &GatewayContext) -> Answer {
     answer
 }
 
-fn answer(status: u16, kind: &str, body: Vec<u8>) -> Answer {
+pub(super) fn answer(status: u16, kind: &str, body: Vec<u8>) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -457,27 +507,45 @@ fn answer(status: u16, kind: &str, body: Vec<u8>) -> Answer {
 }
 
 /// What is put is made here and of visible characters.
-fn put(answer: &mut Answer, name: HeaderName, value: &str) {
+pub(super) fn put(answer: &mut Answer, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
     }
 }
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
+const DATE: HeaderName = HeaderName::from_static("x-date");
+/// How far the clock of a gateway may be off.
+const DATE_APART_MAX: Duration = Duration::from_secs(300);
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const CALLBACK_URL: HeaderName = HeaderName::from_static("x-callback-url");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlationid");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 #[cfg(test)]
 mod tests {
-    use domain::time::WallTime;
-
     use super::*;
+
+    #[test]
+    fn what_was_sent_long_ago_is_refused() {
+        let now = WallTime::from_unix_millis(1_795_297_141_000);
+        let check = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(DATE, HeaderValue::from_static(value));
+            check_date(&headers, now).map_err(|problem| problem.slug)
+        };
+        check_date(&HeaderMap::new(), now).unwrap();
+        check("2026-11-21T21:39:01Z").unwrap();
+        check("2026-11-21T21:34:01Z").unwrap();
+        check("2026-11-21T21:44:01Z").unwrap();
+        assert_eq!(check("2026-11-21T21:34:00.999Z"), Err(Slug::StaleRequest));
+        assert_eq!(check("2026-11-21T21:44:01.001Z"), Err(Slug::StaleRequest));
+        assert_eq!(check("Sat, 21 Nov 2026"), Err(Slug::Malformed));
+    }
 
     #[test]
     fn a_key_is_found_as_a_url_has_it() {

@@ -3,7 +3,9 @@
 
 use domain::amount::Amount;
 use domain::ids::{AcquirerId, TransactionId};
+use domain::message_reason::MessageReason;
 use domain::pan::Pan;
+use domain::time::Instant;
 
 use crate::acquirer::json::problem::Slug;
 use crate::acquirer::json::{Kind, Transaction};
@@ -40,14 +42,44 @@ pub(crate) enum Ask {
     Create(Box<NewTransaction>),
     /// Where the one of this key stands.
     ByKey(AcquirerId, IdempotencyKey),
-    /// Where this one stands; `waits` when it is to be told as soon as it is decided.
+    /// Where this one stands.
     ById {
         acquirer: AcquirerId,
         /// Of the gateway, in the configuration.
         gateway: u16,
         id: TransactionId,
-        waits: bool,
+        /// Until when it waits to be told; `None` when it is told at once.
+        waits_until: Option<Instant>,
     },
+    /// A reversal, or a copy of one.
+    Reverse(Box<NewReversal>),
+}
+
+/// What is to be reversed.
+#[derive(Clone, Debug)]
+pub(crate) enum Original {
+    /// By its id.
+    Id(TransactionId),
+    /// By its key: its gateway may never have been told the id, and it may never have come.
+    Key(IdempotencyKey),
+}
+
+/// A reversal.
+#[derive(Clone, Debug)]
+pub(crate) struct NewReversal {
+    pub(crate) acquirer: AcquirerId,
+    /// In the configuration.
+    pub(crate) gateway: u16,
+    pub(crate) original: Original,
+    /// Its own.
+    pub(crate) key: IdempotencyKey,
+    /// SHA-256 of what its fingerprint covers.
+    pub(crate) digest: [u8; 32],
+    /// What of the original is taken back; `None` for all of it.
+    pub(crate) amount: Option<Amount>,
+    pub(crate) reason: Option<MessageReason>,
+    /// Until when it waits for the issuer; `None` when it is told as soon as it is durable.
+    pub(crate) waits_until: Option<Instant>,
 }
 
 /// A new transaction.
@@ -64,6 +96,10 @@ pub(crate) struct NewTransaction {
     pub(crate) account: Pan,
     /// Told as soon as its intent is durable.
     pub(crate) is_async: bool,
+    /// Since when it waits to be taken.
+    pub(crate) queued: Instant,
+    /// Until when it waits to be told.
+    pub(crate) waits_until: Instant,
 }
 
 /// What is told.
@@ -79,6 +115,15 @@ pub(crate) enum Told {
     Reserved,
     /// The key had come before with another body.
     Reused(TransactionId),
+    /// What is asked of this transaction does not go with where it stands.
+    Conflict {
+        id: TransactionId,
+        detail: &'static str,
+    },
+    /// What has this key was reversed before it came: it is not executed.
+    Buried,
+    /// It is not answered as it was asked: look where it stands.
+    Elsewhere,
     /// It is refused, and nothing is remembered of it.
     Refused(Slug),
 }

@@ -24,6 +24,8 @@ pub(crate) enum Slug {
     IdempotencyKeyReused,
     CurrencyNotSupported,
     InProgress,
+    StateConflict,
+    StaleRequest,
     HeadTooLarge,
     RateLimited,
     VersionNotSupported,
@@ -43,6 +45,7 @@ pub(crate) enum ErrorCode {
     RequestingPartyAuthorisationError,
     IdentifierError,
     DuplicateRequest,
+    IncorrectState,
     CurrencyNotSupported,
     RateLimitError,
     GenericError,
@@ -60,7 +63,7 @@ struct Facts {
 
 impl Slug {
     /// All of them.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Malformed,
         Self::IdempotencyKeyMissing,
         Self::InvalidField,
@@ -77,6 +80,8 @@ impl Slug {
         Self::IdempotencyKeyReused,
         Self::CurrencyNotSupported,
         Self::InProgress,
+        Self::StateConflict,
+        Self::StaleRequest,
         Self::HeadTooLarge,
         Self::RateLimited,
         Self::VersionNotSupported,
@@ -115,7 +120,7 @@ impl Slug {
 
 /// In the order of [`Slug::ALL`].
 #[rustfmt::skip]
-const FACTS: [Facts; 21] = {
+const FACTS: [Facts; 23] = {
     use ErrorCode as Code;
     [
         fault("malformed", 400, "Malformed request",
@@ -150,6 +155,10 @@ const FACTS: [Facts; 21] = {
             VALIDATION, Code::CurrencyNotSupported),
         retryable("in-progress", 409, "Not durable yet",
             BUSINESS, Code::DuplicateRequest),
+        fault("state-conflict", 409, "Does not go with where the transaction stands",
+            BUSINESS, Code::IncorrectState),
+        fault("stale-request", 400, "Sent too long ago, or its clock is wrong",
+            VALIDATION, Code::FormatError),
         fault("head-too-large", 431, "Header fields too large",
             VALIDATION, Code::LengthError),
         retryable("rate-limited", 429, "Too many requests",

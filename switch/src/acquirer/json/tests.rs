@@ -277,6 +277,9 @@ fn a_transaction_is_shown_as_the_contract_says() {
         asked: None,
         created: RULES.now,
         expires: RULES.now,
+        is_owed: false,
+        is_excepted: false,
+        left: None,
     };
     let text = |shown: &Transaction| String::from_utf8(shown.to_json(Some("R1"))).unwrap();
     let expected = concat!(

@@ -7,7 +7,7 @@ use super::problem::ErrorCode;
 
 /// Reads `2026-11-20T21:38:34.120Z`, or with an offset in place of the `Z`. What is finer than a
 /// millisecond is cut. A leap second is none that a payment needs: refused.
-pub(super) fn read(text: &str) -> Result<WallTime, Wrong> {
+pub(in crate::acquirer) fn read(text: &str) -> Result<WallTime, Wrong> {
     parse(text.as_bytes()).ok_or((ErrorCode::FormatError, "must be a time as of RFC 3339"))
 }
 

@@ -62,24 +62,31 @@ pub(crate) struct Transaction {
     pub(crate) created: WallTime,
     /// By when it is decided at the latest; of one that is not final.
     pub(crate) expires: WallTime,
+    /// Its issuer is still to be told something about it.
+    pub(crate) is_owed: bool,
+    /// People have to look at something about it.
+    pub(crate) is_excepted: bool,
+    /// What stays of one that was reversed in part.
+    pub(crate) left: Option<Amount>,
 }
 
 impl Transaction {
     /// The representation. The same transaction in the same state has the same bytes, whoever asks.
     pub(crate) fn to_json(&self, reference: Option<&str>) -> Vec<u8> {
-        let amount = Money {
-            minor: self.amount.minor(),
-            currency: self.amount.currency().to_string(),
-            decimal: decimal(self.amount),
-        };
+        // Strings, integers and booleans alone: there is nothing that could not be written.
+        serde_json::to_vec(&self.document(reference)).unwrap_or_default()
+    }
+
+    pub(super) fn document<'a>(&'a self, reference: Option<&'a str>) -> Document<'a> {
         let is_final = self.state.is_final();
         let code = self.code.filter(|_| is_final);
-        let document = Document {
+        Document {
             id: self.id.to_string(),
             state: self.state,
             is_final,
             kind: self.kind.map(Kind::name),
-            amount,
+            amount: Money::of(self.amount),
+            remaining: self.left.map(Money::of),
             reference,
             response_code: code.map(|code| code.to_string()),
             decline: code
@@ -96,15 +103,13 @@ impl Transaction {
             expires_at: (!is_final).then(|| self.expires.to_string()),
             notification_method: (!is_final).then_some("polling"),
             created_at: self.created.to_string(),
-        };
-        // Strings, integers and booleans alone: there is nothing that could not be written.
-        serde_json::to_vec(&document).unwrap_or_default()
+        }
     }
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+pub(super) struct Document<'a> {
     id: String,
     state: State,
     #[serde(rename = "final")]
@@ -112,6 +117,8 @@ struct Document<'a> {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
     amount: Money,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,10 +139,20 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
-struct Money {
+pub(super) struct Money {
     minor: u64,
     currency: String,
     decimal: String,
+}
+
+impl Money {
+    pub(super) fn of(amount: Amount) -> Self {
+        Self {
+            minor: amount.minor(),
+            currency: amount.currency().to_string(),
+            decimal: decimal(amount),
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -1,0 +1,35 @@
+//! What holds of `[[gateway]]`.
+
+use std::time::Duration;
+
+use super::*;
+
+/// The example with a gateway of an acquirer of its own, and further lines of it.
+fn with_gateway(more: &str) -> String {
+    format!(
+        "{EXAMPLE}\n[[acquirer]]\nname = \"mobile-money\"\n[[gateway]]\nname = \"mobile\"\n\
+         address = \"127.0.0.1:8080\"\nplaintext = true\nacquirer = \"mobile-money\"\n\
+         terminal = \"GATEWAY1\"\nmerchant = \"MOBILEMONEY0001\"\n\
+         api_keys_sha256 = [\"{}\"]\n{more}",
+        "ab".repeat(32)
+    )
+}
+
+fn read(more: &str) -> Config {
+    Config::parse("njia.toml", &with_gateway(more), &environment(&[])).unwrap()
+}
+
+#[test]
+fn a_gateway_says_how_long_its_keys_are_known() {
+    let of_node = read("").duplicates.window;
+    let windows = |more: &str| read(more).windows().last().unwrap().requests;
+    assert_eq!(windows(""), of_node);
+    let day = Duration::from_secs(86_400);
+    assert_eq!(windows("duplicate_window_s = 86_400"), day);
+    let remembered = read("duplicate_window_s = 86_400").remembered();
+    assert!(remembered.per_second < read("").remembered().per_second);
+    let text = with_gateway("duplicate_window_s = 86_401");
+    let at = place(&text, "duplicate_window_s = 86_401");
+    let told = format!("{at}: `duplicate_window_s` is 86401, it must be 10 to 86400");
+    check_text(&text, &[], &[&told]);
+}

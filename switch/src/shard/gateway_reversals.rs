@@ -1,0 +1,249 @@
+//! Reversals that gateways ask for, at the owner of their original. From here they are those of any
+//! acquirer: the engine decides, by the table of `transaction/src/reversal.rs`.
+//!
+//! | row | original | key | answer |
+//! |---|---|---|---|
+//! | G01 | no transaction of this id | any | 404 |
+//! | G02 | none of this idempotency key | in full | 201: it will not be executed, durably |
+//! | G03 | none of this idempotency key | in part | 404 |
+//! | G04 | any | of an accepted one, same body | as before, where it stands now |
+//! | G05 | any | of an accepted one, other body | 422 |
+//! | G06 | declined, failed, reversed, owed a reversal | new | 409 |
+//! | G07 | not decided | new, in part | 409 |
+//! | G08 | not decided | new, in full | 202: it will never be told as approved |
+//! | G09 | approved | new, above what is left, or in part once too often | 409 |
+//! | G10 | approved | new | 202 when it is durably owed, 201 when the issuer has it |
+//! | G11 | any, no room to owe | new | 503 |
+
+use domain::ResponseCode;
+use domain::amount::Amount;
+use domain::currency::Currency;
+use domain::ids::{MerchantId, Rrn, Slot, TransactionId};
+use domain::profile::{Profile, ReversalAnswer, ReversedOriginal};
+use domain::request::{FrameId, OriginalReference, Reversal, TraceKey, Transmission};
+use domain::time::Instant;
+use iso8583::Framing;
+use iso8583::header::HeaderBytes;
+use transaction::output::Reply;
+use transaction::standing::Standing;
+use transaction::{Handle, Input};
+
+use super::askers::{Asker, Wanted};
+use super::gateways::{IsCopy, stan_of};
+use super::{Shard, Waiting};
+use crate::acquirer::SessionRef;
+use crate::acquirer::desk::{NewReversal, Original, Told};
+use crate::acquirer::shown::Slug;
+use crate::crypto::gateway::ReversalName;
+use crate::frame::{Casing, Source};
+
+/// The original of a reversal.
+type Found = (TransactionId, Handle);
+
+/// How an original is named to the engine.
+struct Named {
+    slot: Slot,
+    trace_key: TraceKey,
+    original: OriginalReference,
+    merchant: MerchantId,
+    amount: Amount,
+}
+
+impl Shard {
+    pub(super) fn reverse(&mut self, from: SessionRef, new: &NewReversal, now: Instant) {
+        match self.reversal_of(new) {
+            Err(told) => self.tell_asker(from, told),
+            Ok((original, is_copy, reversal)) => {
+                let mut frame = self.pool.take(&[], NO_CASING);
+                frame.acquirer = new.acquirer;
+                frame.received = now;
+                frame.queued = now;
+                frame.source = Source::Reversal {
+                    original,
+                    is_copy,
+                    until: new.waits_until,
+                };
+                let frame = self.keep(from, frame);
+                self.turn(Input::Reversal(Reversal { frame, ..reversal }), now);
+            }
+        }
+    }
+
+    fn reversal_of(&self, new: &NewReversal) -> Result<(Option<Handle>, IsCopy, Reversal), Told> {
+        if !self.journal.takes_reversals() {
+            return Err(Told::Refused(Slug::Overloaded));
+        }
+        match &new.original {
+            Original::Id(id) => {
+                let found = self.identified(new.acquirer, new.gateway, *id);
+                let handle = found.ok_or(Told::Refused(Slug::NotFound))?;
+                self.known_reversal((*id, handle), new)
+            }
+            Original::Key(key) => {
+                let names = self.keyring.key_names(new.acquirer, key.as_bytes());
+                if let Some((handle, _)) = self.engine.keyed(names.trace_key, names.key) {
+                    let id = self.engine.transaction_id(handle).unwrap_or_default();
+                    return self.known_reversal((id, handle), new);
+                }
+                // Of a part of what is not known nobody could say what stays.
+                let (None, Some(gateway)) = (new.amount, self.gateway(new.gateway)) else {
+                    return Err(Told::Refused(Slug::NotFound));
+                };
+                // A tombstone has no amount: whatever comes is not executed.
+                let amount = Amount::new(0, Currency::KES);
+                let amount = amount.map_err(|_| Told::Refused(Slug::NotFound))?;
+                let original = OriginalReference {
+                    stan: stan_of(&names),
+                    class: None,
+                    transmitted: None,
+                    rrn: Rrn::EMPTY,
+                };
+                let named = Named {
+                    slot: names.slot,
+                    trace_key: names.trace_key,
+                    original,
+                    merchant: gateway.merchant,
+                    amount,
+                };
+                Ok((None, IsCopy::No, self.asked_for(new, &named, None)))
+            }
+        }
+    }
+
+    fn known_reversal(
+        &self,
+        (id, handle): Found,
+        new: &NewReversal,
+    ) -> Result<(Option<Handle>, IsCopy, Reversal), Told> {
+        let Some(seen) = self.engine.seen(handle) else {
+            return Err(Told::Refused(Slug::NotFound));
+        };
+        let conflict = |detail| Told::Conflict { id, detail };
+        let name = self.name_of(new);
+        let mut known = seen.reversals.into_iter();
+        let is_copy = match known.find(|known| name.is_of_same_key(*known)) {
+            Some(known) if name.is_same(known) => IsCopy::Yes,
+            Some(_) => return Err(Told::Reused(id)),
+            None => IsCopy::No,
+        };
+        let facts = seen.facts;
+        let asked = new.amount.filter(|amount| *amount != facts.amount);
+        if asked.is_some_and(|asked| asked.currency() != facts.amount.currency()) {
+            return Err(conflict("is in another currency than the original"));
+        }
+        let replacement = match (is_copy, seen.standing, asked) {
+            (IsCopy::Yes, _, _) | (IsCopy::No, Standing::Approved, None) => None,
+            (IsCopy::No, Standing::Approved, Some(asked)) => {
+                let left = seen.left.checked_sub(asked.minor());
+                let left = left.ok_or_else(|| conflict("is more than is left of the original"))?;
+                Amount::new(left, facts.amount.currency()).ok()
+            }
+            (IsCopy::No, Standing::Reserved | Standing::Pending, Some(_)) => {
+                return Err(conflict(
+                    "the original is not decided: reverse all of it, or wait",
+                ));
+            }
+            (IsCopy::No, Standing::Reserved | Standing::Pending, None) => None,
+            (
+                IsCopy::No,
+                Standing::Declined
+                | Standing::NotExecuted
+                | Standing::ReversalOwed
+                | Standing::Reversed
+                | Standing::Excepted,
+                _,
+            ) => return Err(conflict("nothing of the original is left to be reversed")),
+        };
+        let named = Named {
+            slot: facts.slot,
+            trace_key: facts.trace_key,
+            original: OriginalReference {
+                stan: facts.trace.stan,
+                class: Some(facts.class),
+                transmitted: Some(facts.trace.transmitted),
+                rrn: facts.trace.rrn,
+            },
+            merchant: facts.trace.merchant,
+            amount: facts.amount,
+        };
+        let reversal = self.asked_for(new, &named, replacement);
+        Ok((Some(handle), is_copy, reversal))
+    }
+
+    fn asked_for(&self, new: &NewReversal, named: &Named, replacement: Option<Amount>) -> Reversal {
+        Reversal {
+            frame: FrameId::default(),
+            transmission: Transmission::First,
+            acquirer: new.acquirer,
+            slot: named.slot,
+            trace_key: named.trace_key,
+            key: self.name_of(new).key(),
+            original: named.original,
+            merchant: named.merchant,
+            token: None,
+            amount: named.amount,
+            replacement,
+            reason: new.reason,
+            profile: PROFILE,
+            answered: ReversalAnswer::WhenOwed,
+        }
+    }
+
+    fn name_of(&self, new: &NewReversal) -> ReversalName {
+        let key = new.key.as_bytes();
+        self.keyring.reversal_name(new.acquirer, key, &new.digest)
+    }
+
+    /// The engine has decided about a reversal, durably.
+    pub(super) fn answer_reversal(&mut self, waiting: &Waiting, reply: Reply, now: Instant) {
+        let Source::Reversal {
+            original,
+            is_copy,
+            until,
+        } = waiting.frame.source
+        else {
+            return;
+        };
+        let to = waiting.session;
+        let code = match reply {
+            Reply::Acknowledge { code } | Reply::Code(code) => Some(code),
+            Reply::Answer(_) => None,
+        };
+        let id = original.and_then(|handle| self.engine.transaction_id(handle));
+        match (code.filter(|code| !code.is_approval()), original) {
+            (Some(code), Some(_)) if code == ResponseCode::INVALID_AMOUNT => {
+                let detail = "is more than can be reversed of the original";
+                let id = id.unwrap_or_default();
+                self.tell_asker(to, Told::Conflict { id, detail });
+            }
+            (Some(_), _) => self.tell_asker(to, Told::Refused(Slug::Overloaded)),
+            // Nothing had come of it, and nothing will.
+            (None, None) => self.tell_asker(to, Told::Buried),
+            (None, Some(_)) if id.is_none() => self.tell_asker(to, Told::Buried),
+            (None, Some(handle)) => {
+                let asker = Asker {
+                    to,
+                    is_copy,
+                    wants: Wanted::Acknowledged,
+                    until: until.unwrap_or(now),
+                };
+                let is_owed = self.engine.seen(handle).is_some_and(|seen| seen.is_owed);
+                if !is_owed || until.is_none() || !self.work.asked.put(handle, asker, now) {
+                    self.tell_now(to, handle, is_copy);
+                }
+            }
+        }
+    }
+}
+
+/// What gateways ask for where practice differs: what was reversed is told from a duplicate.
+pub(super) const PROFILE: Profile = Profile {
+    reversed_original: ReversedOriginal::Invalid,
+    ..Profile::PLAIN
+};
+
+/// It came as no message.
+const NO_CASING: Casing = Casing {
+    framing: Framing::Be16,
+    header: HeaderBytes::NONE,
+};
