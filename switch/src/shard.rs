@@ -81,7 +81,7 @@ use crate::inbox::Inbox;
 use crate::issuer::{Link, Received};
 use crate::mesh::{Mesh, Message};
 use crate::metrics::Metrics;
-use crate::tls::{Handshakes, TlsInForce};
+use crate::tls::{Lanes, TlsInForce};
 use administering::Administering;
 use asking::Told;
 use awaiting::Awaiting;
@@ -214,7 +214,7 @@ pub(crate) struct Shard {
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
     pub(crate) tls: Rc<TlsInForce>,
-    pub(crate) handshakes: Rc<Handshakes>,
+    pub(crate) handshakes: Lanes,
     pub(crate) keyring: Keyring,
     pub(crate) engine: Engine,
     pub(crate) router: Router,

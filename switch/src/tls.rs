@@ -25,22 +25,32 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, ServerConnection};
 
 use crate::clock::Clock;
-use crate::config::{Limits, TlsIdentity};
+use crate::config::TlsIdentity;
 use crate::metrics::{Counter, Histogram, Metrics, Side, TlsResult};
 use crate::reading::{More, READ_LEN};
 use crate::sys::SocketWriter;
 
+mod lanes;
 pub(crate) mod material;
 mod set;
+mod stream;
+mod term;
+#[cfg(test)]
+mod tests;
 
+pub(crate) use lanes::Lanes;
 pub use set::TlsSet;
-pub(crate) use set::{IssuerSide, ListenerSide, TlsInForce, TlsNews};
+pub(crate) use set::{Begins, IssuerSide, ListenerSide, TlsInForce, TlsNews};
+pub(crate) use stream::TlsStream;
+pub(crate) use term::Term;
 
 /// A connection whose handshake is done.
 pub(crate) struct Tls {
     connection: RefCell<Connection>,
     /// What came last is not of the protocol. What came before it is given out first.
     is_broken: Cell<bool>,
+    /// Until when its certificates are good; of a link.
+    term: Option<Term>,
 }
 
 impl std::fmt::Debug for Tls {
@@ -63,7 +73,13 @@ impl Tls {
         Self {
             connection: RefCell::new(connection),
             is_broken: Cell::new(false),
+            term: None,
         }
+    }
+
+    /// Until when its certificates are good; `None` of what is no link.
+    pub(crate) const fn term(&self) -> Option<&Term> {
+        self.term.as_ref()
     }
 
     /// Writes what the socket takes: all that one turn has for the connection goes into as few
@@ -267,7 +283,7 @@ impl Incoming {
     }
 }
 
-/// The handshakes of one shard: how many run at once, over all and from one network.
+/// Handshakes of one kind on one shard: how many run at once, over all and from one network.
 #[derive(Debug)]
 pub(crate) struct Handshakes {
     open: Cell<usize>,
@@ -278,6 +294,13 @@ pub(crate) struct Handshakes {
     turn: Semaphore,
     clock: Clock,
     metrics: Metrics,
+}
+
+/// How many handshakes may run at once.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    open_max: usize,
+    of_network_max: usize,
 }
 
 /// Room for one handshake, given back when it is dropped.
@@ -358,13 +381,13 @@ pub(crate) struct Secured {
 }
 
 impl Handshakes {
-    /// At most as many at once as `limits` say.
-    pub(crate) fn new(limits: &Limits, clock: Clock, metrics: Metrics) -> Rc<Self> {
+    /// At most so many at once.
+    fn new(bounds: Bounds, clock: Clock, metrics: Metrics) -> Rc<Self> {
         Rc::new(Self {
             open: Cell::new(0),
-            open_max: limits.tls_handshakes_max,
+            open_max: bounds.open_max,
             of_network: RefCell::default(),
-            of_network_max: limits.tls_handshakes_per_network_max,
+            of_network_max: bounds.of_network_max,
             turn: Semaphore::new(1),
             clock,
             metrics,
@@ -415,16 +438,22 @@ impl Handshakes {
         self: &Rc<Self>,
         stream: TcpStream,
         address: SocketAddr,
-        side: &IssuerSide,
+        side: &Arc<IssuerSide>,
     ) -> Result<Secured, HandshakeError> {
         let begun = self.clock.now();
         let name = side.server_name.clone();
         let name = name.unwrap_or_else(|| ServerName::IpAddress(address.ip().into()));
         let connection = ClientConnection::new(Arc::clone(&side.config), name);
-        let result = match connection {
+        let mut result = match connection {
             Ok(connection) => self.shake_hands(stream, connection.into()).await,
             Err(_) => Err(HandshakeError::Broken),
         };
+        if let Ok(secured) = &mut result {
+            let shown = secured.tls.connection.borrow();
+            let shown = shown.peer_certificates().unwrap_or_default();
+            let term = Term::begin(side, shown, self.clock.wall());
+            secured.tls.term = Some(term);
+        }
         self.note(Side::Issuer, begun, result.as_ref().err());
         result
     }

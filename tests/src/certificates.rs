@@ -72,6 +72,31 @@ impl Authority {
     /// # Errors
     /// `openssl` refuses.
     pub fn issue_expired(&self, subject: &str, names: &str) -> Result<Pair> {
+        self.issue_between(subject, names, ["20200101000000Z", "20210101000000Z"])
+    }
+
+    /// A certificate of `subject`, good for `names`, whose time has not come.
+    ///
+    /// # Errors
+    /// `openssl` refuses.
+    pub fn issue_early(&self, subject: &str, names: &str) -> Result<Pair> {
+        self.issue_between(subject, names, ["20900101000000Z", "20910101000000Z"])
+    }
+
+    /// A certificate of `subject`, good for `names` and for so many minutes more.
+    ///
+    /// # Errors
+    /// `date` or `openssl` refuses.
+    pub fn issue_for(&self, subject: &str, names: &str, minutes: u32) -> Result<Pair> {
+        let date = Command::new("date")
+            .args(["-u", "-d", &format!("+{minutes} minutes"), "+%Y%m%d%H%M%SZ"])
+            .output()
+            .context("date")?;
+        let end = String::from_utf8(date.stdout)?;
+        self.issue_between(subject, names, ["20200101000000Z", end.trim()])
+    }
+
+    fn issue_between(&self, subject: &str, names: &str, [start, end]: [&str; 2]) -> Result<Pair> {
         let pair = self.issue(subject, names)?;
         let request = self.folder.path().join(format!("{subject}.csr"));
         let old = self.folder.path().join(format!("{subject}.old.pem"));
@@ -88,12 +113,7 @@ impl Authority {
             ],
             &[("-key", &pair.key), ("-out", &request)],
         )?;
-        let dates = [
-            "-startdate",
-            "20200101000000Z",
-            "-enddate",
-            "20210101000000Z",
-        ];
+        let dates = ["-startdate", start, "-enddate", end];
         let ca = [
             "ca",
             "-batch",

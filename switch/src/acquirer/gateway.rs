@@ -15,11 +15,13 @@ mod head;
 mod pipe;
 mod request;
 mod reversal;
+mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::time::Instant;
@@ -34,13 +36,15 @@ use self::desk::Desk;
 use self::handler::handle;
 use self::head::{HEAD_LEN_MAX, Scanner, Step};
 use self::pipe::{Ends, Pipe, Socket};
+use self::wire::Wire;
 use super::json::problem::{Problem, Slug};
 use super::session::accept_error;
 use crate::clock::Clock;
-use crate::config::Gateway;
+use crate::config::{Gateway, TlsIdentity};
 use crate::gate::Gate;
 use crate::metrics::{Counter, Metrics};
 use crate::sys;
+use crate::tls::{Handshakes, TlsInForce};
 
 /// What all connections of one gateway on one shard share.
 pub(crate) struct GatewayContext {
@@ -52,6 +56,8 @@ pub(crate) struct GatewayContext {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) connections: Cell<usize>,
+    pub(crate) tls: Rc<TlsInForce>,
+    pub(crate) handshakes: Rc<Handshakes>,
 }
 
 /// Starts listening.
@@ -70,7 +76,7 @@ async fn accept_all(listener: TcpListener, context: Rc<GatewayContext>) {
             Ok(_) if context.gate.is_closed() => return,
             Ok(stream) if context.connections.get() < CONNECTIONS_MAX => {
                 context.connections.set(context.connections.get() + 1);
-                glommio::spawn_local(serve(stream, Rc::clone(&context))).detach();
+                glommio::spawn_local(greet(stream, Rc::clone(&context))).detach();
             }
             // Beyond the bound: closed at once, as nothing of it was read.
             Ok(_) => {}
@@ -102,21 +108,31 @@ pub(crate) struct Connection {
     is_in_body: Cell<bool>,
     /// The peer has gone, or sends nothing more.
     has_ended: Cell<bool>,
+    /// As whom its certificate shows it, where the gateway names who may come.
+    identity: Option<Arc<TlsIdentity>>,
 }
 
-async fn serve(stream: TcpStream, context: Rc<GatewayContext>) {
-    if let Err(error) = stream.set_write_timeout(Some(WRITE_DEADLINE)) {
-        tracing::trace!(%error, "a gateway's connection was gone");
+async fn greet(stream: TcpStream, context: Rc<GatewayContext>) {
+    if let Some((wire, identity)) = wire::begin(stream, &context).await {
+        let connection = Connection {
+            identity,
+            ..Connection::default()
+        };
+        serve(wire, Rc::new(connection), &context).await;
     }
-    let socket: Socket = Rc::new(RefCell::new(stream));
+    context.connections.set(context.connections.get() - 1);
+}
+
+async fn serve(wire: Wire, connection: Rc<Connection>, context: &Rc<GatewayContext>) {
+    wire.set_write_timeout(WRITE_DEADLINE);
+    let socket: Socket = Rc::new(RefCell::new(wire));
     let pipe = Rc::new(Pipe::default());
-    let connection = Rc::new(Connection::default());
     let ends = Ends {
         pipe: Rc::clone(&pipe),
         socket: Rc::clone(&socket),
     };
     let service = service_fn(|request| {
-        let (context, connection) = (Rc::clone(&context), Rc::clone(&connection));
+        let (context, connection) = (Rc::clone(context), Rc::clone(&connection));
         async move { Ok::<_, Infallible>(handle(request, &context, &connection).await) }
     });
     let mut builder = http1::Builder::new();
@@ -126,7 +142,7 @@ async fn serve(stream: TcpStream, context: Rc<GatewayContext>) {
         socket: &socket,
         pipe: &pipe,
         connection: &connection,
-        context: &context,
+        context,
         buffer: vec![0; BUFFER_LEN],
         filled: 0,
         scanner: Scanner::new(context.gateway.body_len_max),
@@ -148,7 +164,7 @@ async fn serve(stream: TcpStream, context: Rc<GatewayContext>) {
         .get()
         .filter(|_| !connection.is_in_body.get())
     {
-        let last = refusal(slug, &context);
+        let last = refusal(slug, context);
         if let Err(error) = pipe::write_all(&socket, &last).await {
             tracing::trace!(%error, "a gateway has not waited for its refusal");
         }
@@ -158,7 +174,6 @@ async fn serve(stream: TcpStream, context: Rc<GatewayContext>) {
     } else if !connection.has_ended.get() {
         linger(&socket).await;
     }
-    context.connections.set(context.connections.get() - 1);
 }
 
 /// Reads on for a while what is still on its way: a socket that is closed with bytes unread resets

@@ -12,7 +12,7 @@ use super::session::{Caller, SessionContext, serve};
 use crate::conn::Conn;
 use crate::metrics::CloseReason;
 use crate::sys::{self, SocketWriter};
-use crate::tls::{Incoming, ListenerSide, Tls};
+use crate::tls::{Begins, Incoming, ListenerSide, Tls};
 
 /// What a listener needs to open sessions.
 #[derive(Debug)]
@@ -74,14 +74,15 @@ async fn writer_of(stream: &TcpStream, context: &SessionContext) -> Option<Socke
 /// In clear it is a session at once; else behind its handshake, which nobody waits for.
 fn greet(stream: TcpStream, writer: SocketWriter, context: &Rc<SessionContext>) {
     match context.tls.listener(context.listener) {
-        None => {
+        Begins::InClear => {
             let caller = Caller {
                 incoming: Incoming::plain(stream),
                 identity: None,
             };
             admit(caller, writer, None, context);
         }
-        Some(side) => {
+        Begins::Unknown => context.count_refused(CloseReason::Tls),
+        Begins::Secured(side) => {
             let context = Rc::clone(context);
             glommio::spawn_local(secure(stream, writer, side, context)).detach();
         }

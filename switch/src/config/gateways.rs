@@ -1,6 +1,7 @@
 //! Gateways: who sends JSON over HTTP, and how it proves who it is.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use domain::bytes::Text;
 use domain::ids::{AcquirerId, MerchantId, TerminalId};
@@ -8,7 +9,9 @@ use domain::ids::{AcquirerId, MerchantId, TerminalId};
 use transaction::settings::Windows;
 
 use super::profile::{check_different, windows};
+use super::secret::Vault;
 use super::section::{Section, nearest};
+use super::tls::{self, ListenerTls};
 use super::{Acquirer, Duplicates, Durability, Listener, Node};
 
 /// Where one gateway connects.
@@ -20,7 +23,9 @@ pub struct Gateway {
     pub address: SocketAddr,
     /// Whose transactions these are: of no other gateway and no listener.
     pub acquirer: AcquirerId,
-    /// SHA-256 of each API key that is good.
+    /// TLS of its connections; `None` for plain text.
+    pub tls: Option<Arc<ListenerTls>>,
+    /// SHA-256 of each API key that is good; empty only where its certificate says who it is.
     pub api_keys: Vec<[u8; 32]>,
     /// DE41 of what it asks for.
     pub terminal: TerminalId,
@@ -37,24 +42,48 @@ pub struct Gateway {
     pub windows: Windows,
 }
 
+impl Gateway {
+    /// Whether only those come in whom it names.
+    #[must_use]
+    pub fn names_identities(&self) -> bool {
+        let tls = self.tls.as_ref();
+        tls.is_some_and(|tls| !tls.identities.is_empty())
+    }
+
+    /// Whether its certificate is all that is asked for.
+    #[must_use]
+    pub fn is_known_by_certificate(&self) -> bool {
+        self.names_identities() && self.api_keys.is_empty()
+    }
+}
+
 /// Reads `[[gateway]]`.
 pub(super) fn gateways(
     root: &Section<'_>,
     acquirers: &[Acquirer],
     (listeners, duplicates): (&[Listener], &Duplicates),
-    node: &Node,
+    (node, vault): (&Node, &Vault<'_>),
 ) -> Vec<Gateway> {
     let names: Vec<&str> = acquirers.iter().map(|known| known.name.as_str()).collect();
     let mut gateways: Vec<Gateway> = Vec::new();
     for section in root.tables("gateway") {
         let acquirer = section.required("acquirer", |text| position(text, &names));
+        let tls = tls::gateway(&section, vault);
+        // A table with a fault, which was told, may have named somebody.
+        let may_name =
+            section.has("tls") && tls.as_ref().is_none_or(|tls| !tls.identities.is_empty());
         let gateway = Gateway {
             name: section
                 .required_text("name")
                 .map_or_else(String::new, |(name, _)| name),
             address: section.required("address", address).unwrap_or(UNUSED),
             acquirer: AcquirerId(acquirer.unwrap_or(0)),
-            api_keys: section.required_list("api_keys_sha256", sha256),
+            tls: tls.map(Arc::new),
+            api_keys: if may_name && !section.has("api_keys_sha256") {
+                Vec::new()
+            } else {
+                section.required_list("api_keys_sha256", sha256)
+            },
             terminal: section
                 .required("terminal", terminal)
                 .unwrap_or(Text::EMPTY),
@@ -85,9 +114,14 @@ pub(super) fn gateways(
 }
 
 fn check(section: &Section<'_>, gateway: &Gateway, others: &[Gateway], listeners: &[Listener]) {
+    let is_plain = section.flag("plaintext", false);
     // Without TLS a key can be read on the way, so it must be said, and only where nobody listens.
-    if !section.flag("plaintext", false) {
-        let text = "TLS is not spoken here: `plaintext = true` says that something else does it";
+    if section.has("tls") {
+        if is_plain {
+            section.fault_at("plaintext", "`plaintext` and `tls` are one or the other");
+        }
+    } else if !is_plain {
+        let text = "`tls` is required; `plaintext = true` says that something else does it";
         section.fault(text);
     } else if !is_near(gateway.address) {
         let text = "plain text is for loopback and private addresses alone";

@@ -220,7 +220,12 @@ fn config(
         duplicates: &duplicates,
     };
     let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);
-    let gateways = gateways::gateways(&root, &acquirers, (&listeners, &duplicates), &node);
+    let gateways = gateways::gateways(
+        &root,
+        &acquirers,
+        (&listeners, &duplicates),
+        (&node, &vault),
+    );
     let issuers = endpoints::issuers(&root, &shared);
     let saf = saf(root.section("saf"), &issuers);
     let routing = routes::routing(root.section("routing"));

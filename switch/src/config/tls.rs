@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 
 use super::secret::{SecretPlace, Vault};
 use super::section::Section;
-use crate::tls::material;
+use crate::tls::material::{self, Alpn};
 
 /// TLS of a listener's sessions.
 #[derive(Debug)]
@@ -81,17 +81,38 @@ impl TlsIdentity {
 
 pub(super) fn listener(section: &Section<'_>, vault: &Vault<'_>) -> Option<ListenerTls> {
     let section = section.optional_section("tls")?;
+    let tls = serving(&section, vault, Alpn::None);
+    section.finish();
+    tls
+}
+
+/// Of a gateway. Whoever is named may act as the acquirer of the gateway that names him, and of no
+/// other.
+pub(super) fn gateway(section: &Section<'_>, vault: &Vault<'_>) -> Option<ListenerTls> {
+    let section = section.optional_section("tls")?;
+    let tls = serving(&section, vault, Alpn::Http11);
+    let named = tls.iter().flat_map(|tls| &tls.identities);
+    if named.into_iter().any(|one| !one.institutions.is_empty()) {
+        let text = "`institutions` are of listeners: what a gateway asks for names none";
+        section.fault_at("identities", text);
+    }
+    section.finish();
+    tls
+}
+
+/// The side that is connected to.
+fn serving(section: &Section<'_>, vault: &Vault<'_>, alpn: Alpn) -> Option<ListenerTls> {
     let requires = section.flag("require_client_certificate", true);
     let tls = ListenerTls {
-        files: files(&section, vault)?,
+        files: files(section, vault)?,
         require_client_certificate: requires,
-        identities: identities(&section),
+        identities: identities(section),
     };
     if tls.files.own.is_none() {
         section.fault_at("certificate", "`certificate` and `key` are required");
     }
     if requires && tls.files.trust.is_none() {
-        let text = "`trust` is required: it says who may have signed the acquirer's certificate; \
+        let text = "`trust` is required: it says who may have signed the other side's certificate; \
                     or set `require_client_certificate` to false";
         section.fault_at("trust", text);
     }
@@ -103,10 +124,9 @@ pub(super) fn listener(section: &Section<'_>, vault: &Vault<'_>) -> Option<Liste
         section.fault_at("crl", "`crl` needs `trust`");
     }
     let is_whole = tls.files.own.is_some() && (tls.files.trust.is_some() || !requires);
-    if is_whole && let Err(fault) = material::server(&tls) {
+    if is_whole && let Err(fault) = material::server(&tls, alpn) {
         section.fault_at(fault.key, fault.to_string());
     }
-    section.finish();
     Some(tls)
 }
 

@@ -29,7 +29,7 @@ use crate::metrics::{Metrics, Side};
 use crate::reading::{READ_LEN, Unfinished};
 use crate::shard::Event;
 use crate::sys::SocketWriter;
-use crate::tls::{Got, Handshakes, Incoming, Tls, TlsInForce};
+use crate::tls::{Begins, Got, Handshakes, Incoming, Tls, TlsInForce};
 
 /// What a connection needs.
 #[derive(Debug)]
@@ -99,12 +99,16 @@ async fn connect(setup: &ConnectionSetup, turn: usize) -> Result<Connected, Stri
     let stream = connected.map_err(|error| format!("{address}: {error}"))?;
     let writer = SocketWriter::of(&stream, USER_TIMEOUT);
     let writer = writer.map_err(|error| format!("{address}: {error}"))?;
-    let Some(side) = setup.tls.issuer(setup.issuer_id) else {
-        return Ok(Connected {
-            writer,
-            incoming: Incoming::plain(stream),
-            tls: None,
-        });
+    let side = match setup.tls.issuer(setup.issuer_id) {
+        Begins::Secured(side) => side,
+        Begins::InClear => {
+            return Ok(Connected {
+                writer,
+                incoming: Incoming::plain(stream),
+                tls: None,
+            });
+        }
+        Begins::Unknown => return Err("its files of TLS were not read".to_owned()),
     };
     let secured = setup.handshakes.connect(stream, *address, &side).await;
     let secured = secured.map_err(|error| format!("{address}: {error}"))?;

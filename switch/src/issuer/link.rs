@@ -3,6 +3,7 @@
 //! [`transaction::matching`]; this writes and reads the messages.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::{IssuerId, LinkId, ShardId, Stan};
@@ -29,6 +30,7 @@ use crate::echo::EchoReader;
 use crate::frame::{Casing, Frame};
 use crate::mesh::{Outbound, OutboundId};
 use crate::metrics::LinkState as StateLabel;
+use crate::tls::IssuerSide;
 use crate::voice::{KeyMessage, NetworkStan, Said, Told, Voice};
 
 /// What a link is made of.
@@ -107,6 +109,8 @@ pub(crate) struct Link {
     /// Shards whose breakers wait for an echo.
     probed_by: ShardSet,
     is_reject_told: bool,
+    /// Since when it is drained to connect anew.
+    renewing_since: Option<Instant>,
     scratch: Vec<u8>,
 }
 
@@ -129,6 +133,7 @@ impl Link {
             changed: None,
             probed_by: ShardSet::default(),
             is_reject_told: false,
+            renewing_since: None,
             scratch: vec![0; 512],
         }
     }
@@ -161,6 +166,7 @@ impl Link {
     pub(crate) fn connected(&mut self, conn: Rc<Conn>, now: Instant, wall: WallTime) {
         self.conn = Some(conn);
         self.is_reject_told = false;
+        self.renewing_since = None;
         self.turn(LinkInput::Connected, now, wall);
     }
 
@@ -181,6 +187,32 @@ impl Link {
     /// No new work: signs off.
     pub(crate) fn drain(&mut self, now: Instant, wall: WallTime) {
         self.turn(LinkInput::Drain, now, wall);
+    }
+
+    //= docs/rules.md#L-01
+    /// Once the time of its certificates is over: no new work, and the connection is closed when
+    /// nothing sent on it is waited for any more, so that the next one begins. `newest` is what
+    /// links begin with now. Whether it is so far.
+    pub(crate) fn renew(&mut self, newest: &Arc<IssuerSide>, now: Instant, wall: WallTime) -> bool {
+        let (id, term) = (
+            self.setup.id,
+            self.conn.as_ref().and_then(|conn| conn.tls()?.term()),
+        );
+        if !term.is_some_and(|term| term.is_over(newest, id.0, wall)) {
+            return false;
+        }
+        if self.renewing_since.is_none() {
+            let issuer = &self.setup.name;
+            tracing::info!(%issuer, link = %id, "its certificates end, it connects anew");
+        }
+        let since = *self.renewing_since.get_or_insert(now);
+        self.drain(now, wall);
+        let is_waited_for = self.pending.outstanding().next().is_some();
+        let is_left = !is_waited_for || now.since(since) >= RENEWAL_WAIT;
+        if let Some(conn) = self.conn.as_ref().filter(|_| self.is_at_rest() && is_left) {
+            conn.close();
+        }
+        true
     }
 
     /// A new key of its issuer is in use.
@@ -615,6 +647,8 @@ fn asked_by(message: MessageRef<'_>) -> Option<Expected> {
     Some(Expected { kind, stan })
 }
 
+/// How long what was sent may keep a connection whose certificates are over.
+const RENEWAL_WAIT: Duration = Duration::from_secs(30);
 /// One line of each cause for so long; the rest is counted.
 const UNMATCHED_INTERVAL: Duration = Duration::from_secs(10);
 

@@ -329,7 +329,8 @@ families! {
         "From the connection to the end of a TLS handshake that succeeded.";
     TlsCertificateExpiry: GAUGE, Seconds, "njia_tls_certificate_expiry_timestamp_seconds",
         [free("name")],
-        "When the first certificate of an endpoint's chain, or of those it trusts, expires.";
+        "When the first certificate of an endpoint's chain, or of those it trusts, expires, or a \
+         list is overdue.";
     TlsReloads: COUNTER, None, "njia_tls_reloads_total", [words("result", TlsReload::VALUES)],
         "Times that the files of TLS were read again.";
     KeyReloads: COUNTER, None, "njia_key_reloads_total", [words("result", KeyReload::VALUES)],

@@ -18,8 +18,10 @@ use super::Shard;
 use crate::conn::Conn;
 use crate::frame::Frame;
 use crate::issuer::{CutOverStep, Link, LinkEvent, Received};
+use crate::limits::LINKS_MAX;
 use crate::mesh::Message;
 use crate::metrics::{Counter, Side, UnmatchedReason};
+use crate::tls::Begins;
 
 impl Shard {
     pub(super) fn link_connected(&mut self, link: LinkId, conn: Rc<Conn>, now: Instant) {
@@ -200,6 +202,25 @@ impl Shard {
         self.note_written(conn);
         if let Some(up) = change {
             self.announce_link(link, up, now);
+        }
+    }
+
+    /// Links whose certificates' time is over connect anew.
+    pub(super) fn renew_links(&mut self, now: Instant) {
+        let wall = self.work.wall;
+        for id in (0..LINKS_MAX).map(LinkId) {
+            let Some(place) = self.links.place_mut(id) else {
+                return;
+            };
+            let Some(link) = place.home.as_deref_mut() else {
+                continue;
+            };
+            let Begins::Secured(newest) = self.tls.issuer(link.issuer()) else {
+                continue;
+            };
+            if link.renew(&newest, now, wall) {
+                self.after_link(id, now);
+            }
         }
     }
 

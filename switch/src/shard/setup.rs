@@ -47,7 +47,7 @@ use crate::issuer::{ConnectBudget, ConnectionSetup, keep_connected};
 use crate::limits::{CONNECTS_MAX, FRAMES_POOLED_MAX, LINKS_MAX};
 use crate::mesh::{Mesh, MeshEnds};
 use crate::metrics::Metrics;
-use crate::tls::{Handshakes, TlsInForce};
+use crate::tls::{Lanes, TlsInForce};
 use crate::voice::Voice;
 
 /// What a shard is made from; built outside of its executor and sent into it.
@@ -127,7 +127,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     let mesh = Mesh::connect(mesh, &inbox).await;
     let mut shard = Shard {
         tls: Rc::new(TlsInForce::new(Arc::clone(&seed.shared))),
-        handshakes: Handshakes::new(&config.limits, clock, seed.metrics.clone()),
+        handshakes: Lanes::new(&config.limits, clock, &seed.metrics),
         id,
         shards,
         clock,
@@ -256,7 +256,7 @@ impl Shard {
                     issuer_id: issuer.id,
                     issuer: issuer.name.clone(),
                     tls: Rc::clone(&self.tls),
-                    handshakes: Rc::clone(&self.handshakes),
+                    handshakes: Rc::clone(&self.handshakes.links),
                     addresses: issuer.addresses.clone(),
                     connect_timeout: issuer.connect_timeout,
                     backoff_max: issuer.reconnect_max,
@@ -330,6 +330,8 @@ impl Shard {
                 clock: self.clock,
                 metrics: self.metrics.clone(),
                 connections: Cell::new(0),
+                tls: Rc::clone(&self.tls),
+                handshakes: Rc::clone(&self.handshakes.gateways),
             };
             listen_for_gateway(*address, context).map_err(|source| ServeError::Bind {
                 name: gateway.name.clone(),
@@ -361,7 +363,7 @@ impl Shard {
             bad_frames_per_minute_max: limits.bad_frames_per_minute_max,
             out_len_max: limits.out_queue_bytes_max,
             tls: Rc::clone(&self.tls),
-            handshakes: Rc::clone(&self.handshakes),
+            handshakes: Rc::clone(&self.handshakes.sessions),
             sessions: self.sessions.clone(),
             gate: Rc::clone(&self.gate),
             inbox: self.inbox.clone(),

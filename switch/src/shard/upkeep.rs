@@ -141,6 +141,7 @@ impl Shard {
         self.report_breakers(now);
         self.report_ejections(now);
         self.network_timeouts(now);
+        self.renew_links(now);
         self.write_book(now);
         self.freeze_due(now);
         self.note_open_time(now);

@@ -15,6 +15,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{
     ClientConfig, Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion,
 };
+use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -51,11 +52,22 @@ pub(crate) struct Loaded<T> {
     pub(crate) own_until: Option<WallTime>,
     /// Of those trusted, the soonest.
     pub(crate) trust_until: Option<WallTime>,
+    /// When the first list of withdrawn certificates is overdue.
+    pub(crate) crl_until: Option<WallTime>,
+}
+
+/// What is spoken inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alpn {
+    /// Whatever both sides know of each other.
+    None,
+    /// HTTP/1.1: who wants to speak anything else is refused in the handshake.
+    Http11,
 }
 
 /// The acquirers' side. No resumption: a certificate that has been withdrawn is looked at with each
 /// connection, and connections are kept for days.
-pub(crate) fn server(tls: &ListenerTls) -> Result<Loaded<ServerConfig>, Fault> {
+pub(crate) fn server(tls: &ListenerTls, alpn: Alpn) -> Result<Loaded<ServerConfig>, Fault> {
     let Some(own) = &tls.files.own else {
         let text = "is required".to_owned();
         let key = "certificate";
@@ -64,12 +76,14 @@ pub(crate) fn server(tls: &ListenerTls) -> Result<Loaded<ServerConfig>, Fault> {
     let (chain, own_until) = chain(own)?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let trust = tls.files.trust.as_deref().map(trusted).transpose()?;
+    let (lists, crl_until) = withdrawn(&tls.files)?;
     let (verifier, trust_until) = match trust {
         None => (WebPkiClientVerifier::no_client_auth(), None),
         Some((roots, until)) => {
             let path = tls.files.trust.as_deref().unwrap_or_else(|| Path::new(""));
             let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
-                .with_crls(withdrawn(&tls.files)?);
+                .with_crls(lists)
+                .enforce_revocation_expiration();
             let builder = if tls.require_client_certificate {
                 builder
             } else {
@@ -89,10 +103,14 @@ pub(crate) fn server(tls: &ListenerTls) -> Result<Loaded<ServerConfig>, Fault> {
         .map_err(|error| unfit(own, &error))?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    if alpn == Alpn::Http11 {
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    }
     Ok(Loaded {
         config: Arc::new(config),
         own_until: Some(own_until),
         trust_until,
+        crl_until,
     })
 }
 
@@ -103,9 +121,11 @@ pub(crate) fn client(tls: &IssuerTls) -> Result<Loaded<ClientConfig>, Fault> {
         return Err(Fault { key: "trust", text });
     };
     let (roots, trust_until) = trusted(path)?;
+    let (lists, crl_until) = withdrawn(&tls.files)?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-        .with_crls(withdrawn(&tls.files)?)
+        .with_crls(lists)
+        .enforce_revocation_expiration()
         .build()
         .map_err(|error| Fault::new("trust", path, error))?;
     let builder = ClientConfig::builder_with_provider(provider)
@@ -125,6 +145,7 @@ pub(crate) fn client(tls: &IssuerTls) -> Result<Loaded<ClientConfig>, Fault> {
         config: Arc::new(config),
         own_until,
         trust_until,
+        crl_until,
     })
 }
 
@@ -184,9 +205,11 @@ fn trusted(path: &Path) -> Result<(Arc<RootCertStore>, Option<WallTime>), Fault>
     Ok((Arc::new(roots), until))
 }
 
-fn withdrawn(files: &TlsFiles) -> Result<Vec<CertificateRevocationListDer<'static>>, Fault> {
+/// The lists of withdrawn certificates, and when the first of them is overdue. One that is overdue
+/// says nothing of what was withdrawn since: it is not taken, and no connection is once it is.
+fn withdrawn(files: &TlsFiles) -> Result<Withdrawn, Fault> {
     let Some(path) = files.crl.as_deref() else {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     };
     let lists = CertificateRevocationListDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -194,8 +217,26 @@ fn withdrawn(files: &TlsFiles) -> Result<Vec<CertificateRevocationListDer<'stati
     if lists.is_empty() {
         return Err(Fault::new("crl", path, "holds no list"));
     }
-    Ok(lists)
+    let now = Clock::start().wall();
+    let mut until = WallTime::from_unix_millis(u64::MAX);
+    for list in &lists {
+        let read = CertificateList::from_der(list);
+        let read = read.map_err(|error| Fault::new("crl", path, unreadable(error)))?;
+        let next = read.tbs_cert_list.next_update.map(wall);
+        let next = next.ok_or_else(|| {
+            let text = "holds a list that does not say until when it is good (nextUpdate)";
+            Fault::new("crl", path, text)
+        })?;
+        if next < now {
+            let text = "holds a list that is overdue: its nextUpdate has passed, get a new one";
+            return Err(Fault::new("crl", path, text));
+        }
+        until = until.min(next);
+    }
+    Ok((lists, Some(until)))
 }
+
+type Withdrawn = (Vec<CertificateRevocationListDer<'static>>, Option<WallTime>);
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let all = CertificateDer::pem_file_iter(path)
@@ -242,11 +283,17 @@ fn validity(
 ) -> Result<(WallTime, WallTime), x509_cert::der::Error> {
     let read = x509_cert::Certificate::from_der(certificate)?;
     let validity = read.tbs_certificate.validity;
-    let wall = |time: x509_cert::time::Time| {
-        let millis = time.to_unix_duration().as_millis();
-        WallTime::from_unix_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-    };
     Ok((wall(validity.not_before), wall(validity.not_after)))
+}
+
+fn wall(time: x509_cert::time::Time) -> WallTime {
+    let millis = time.to_unix_duration().as_millis();
+    WallTime::from_unix_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+/// Until when a certificate is good that rustls has taken.
+pub(super) fn good_until(certificate: &CertificateDer<'_>) -> Option<WallTime> {
+    validity(certificate).ok().map(|(_, end)| end)
 }
 
 /// Whether a certificate is made out to `name`: a URI, letter by letter, or a DNS name. The common

@@ -10,20 +10,52 @@ use domain::time::WallTime;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 
-use super::material::{self, Loaded};
-use crate::config::{Config, ListenerId, TlsIdentity};
+use super::material::{self, Alpn, Loaded};
+use crate::config::{Config, ListenerId, ListenerTls, TlsIdentity};
 
 /// Everything that was read of all files.
 #[derive(Debug)]
 pub struct TlsSet {
     /// By [`ListenerId`].
-    listeners: Vec<Option<Arc<ListenerSide>>>,
+    listeners: Vec<Begins<ListenerSide>>,
+    /// In the order of the configuration.
+    gateways: Vec<Begins<ListenerSide>>,
     /// By [`IssuerId`].
-    issuers: Vec<Option<Arc<IssuerSide>>>,
+    issuers: Vec<Begins<IssuerSide>>,
     expiries: Vec<(String, WallTime)>,
 }
 
-/// What the sessions of a listener begin with.
+/// How a connection begins.
+#[derive(Debug)]
+pub(crate) enum Begins<T> {
+    /// Its endpoint has no table `tls`.
+    InClear,
+    Secured(Arc<T>),
+    /// Nobody has said what its endpoint has: it does not begin. Never taken for in clear.
+    Unknown,
+}
+
+impl<T> Clone for Begins<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::InClear => Self::InClear,
+            Self::Secured(side) => Self::Secured(Arc::clone(side)),
+            Self::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl<T> Begins<T> {
+    fn of(side: Option<T>) -> Self {
+        side.map_or(Self::InClear, |side| Self::Secured(Arc::new(side)))
+    }
+
+    const fn is_secured(&self) -> bool {
+        matches!(self, Self::Secured(_))
+    }
+}
+
+/// What the sessions of a listener, or the connections of a gateway, begin with.
 #[derive(Debug)]
 pub(crate) struct ListenerSide {
     pub(crate) config: Arc<ServerConfig>,
@@ -36,6 +68,8 @@ pub(crate) struct ListenerSide {
 pub(crate) struct IssuerSide {
     pub(crate) config: Arc<ClientConfig>,
     pub(crate) server_name: Option<ServerName<'static>>,
+    /// When the first certificate of its own chain expires.
+    pub(crate) own_until: Option<WallTime>,
 }
 
 impl TlsSet {
@@ -45,20 +79,37 @@ impl TlsSet {
     /// The endpoint, and what is wrong with which file.
     pub fn load(config: &Config) -> Result<Self, String> {
         let mut expiries = Vec::new();
-        let mut listeners = Vec::with_capacity(config.listeners.len());
-        for listener in &config.listeners {
-            let name = &listener.name;
-            let side = listener.tls.as_ref().map(|tls| {
-                let loaded =
-                    material::server(tls).map_err(|fault| format!("listener {name}: {fault}"))?;
-                note(&mut expiries, "listener", name, &loaded);
-                Ok::<_, String>(Arc::new(ListenerSide {
+        let mut serving = |kind: &str, name: &str, tls: Option<&ListenerTls>, alpn: Alpn| {
+            let side = tls.map(|tls| {
+                let loaded = material::server(tls, alpn);
+                let loaded = loaded.map_err(|fault| format!("{kind} {name}: {fault}"))?;
+                note(&mut expiries, kind, name, &loaded);
+                Ok::<_, String>(ListenerSide {
                     config: loaded.config,
                     identities: tls.identities.iter().cloned().map(Arc::new).collect(),
-                }))
+                })
             });
-            listeners.push(side.transpose()?);
-        }
+            Ok::<_, String>(Begins::of(side.transpose()?))
+        };
+        let listeners = config.listeners.iter().map(|listener| {
+            serving(
+                "listener",
+                &listener.name,
+                listener.tls.as_ref(),
+                Alpn::None,
+            )
+        });
+        let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+        let gateways = config.gateways.iter();
+        let gateways = gateways.map(|gateway| {
+            serving(
+                "gateway",
+                &gateway.name,
+                gateway.tls.as_deref(),
+                Alpn::Http11,
+            )
+        });
+        let gateways = gateways.collect::<Result<Vec<_>, _>>()?;
         let mut issuers = Vec::with_capacity(config.issuers.len());
         for issuer in &config.issuers {
             let name = &issuer.name;
@@ -66,15 +117,17 @@ impl TlsSet {
                 let loaded =
                     material::client(tls).map_err(|fault| format!("issuer {name}: {fault}"))?;
                 note(&mut expiries, "issuer", name, &loaded);
-                Ok::<_, String>(Arc::new(IssuerSide {
+                Ok::<_, String>(IssuerSide {
                     config: loaded.config,
                     server_name: tls.server_name.clone(),
-                }))
+                    own_until: loaded.own_until,
+                })
             });
-            issuers.push(side.transpose()?);
+            issuers.push(Begins::of(side.transpose()?));
         }
         Ok(Self {
             listeners,
+            gateways,
             issuers,
             expiries,
         })
@@ -89,12 +142,14 @@ impl TlsSet {
     /// No endpoint speaks TLS.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
-        self.listeners.iter().all(Option::is_none) && self.issuers.iter().all(Option::is_none)
+        let mut served = self.listeners.iter().chain(&self.gateways);
+        !served.any(Begins::is_secured) && !self.issuers.iter().any(Begins::is_secured)
     }
 
-    const fn none() -> Self {
+    pub(super) const fn none() -> Self {
         Self {
             listeners: Vec::new(),
+            gateways: Vec::new(),
             issuers: Vec::new(),
             expiries: Vec::new(),
         }
@@ -102,10 +157,13 @@ impl TlsSet {
 }
 
 fn note<T>(expiries: &mut Vec<(String, WallTime)>, kind: &str, name: &str, loaded: &Loaded<T>) {
-    let own = loaded.own_until.map(|at| (format!("{kind}/{name}"), at));
-    let trust = loaded.trust_until;
-    let trust = trust.map(|at| (format!("{kind}/{name}/trust"), at));
-    expiries.extend(own.into_iter().chain(trust));
+    let ends = [
+        ("", loaded.own_until),
+        ("/trust", loaded.trust_until),
+        ("/crl", loaded.crl_until),
+    ];
+    let ends = ends.into_iter();
+    expiries.extend(ends.filter_map(|(of, at)| Some((format!("{kind}/{name}{of}"), at?))));
 }
 
 /// From the control plane to one shard: the newest set that the shard has not taken up.
@@ -143,20 +201,21 @@ impl TlsInForce {
     }
 
     /// For a session that begins.
-    pub(crate) fn listener(&self, listener: ListenerId) -> Option<Arc<ListenerSide>> {
+    pub(crate) fn listener(&self, listener: ListenerId) -> Begins<ListenerSide> {
         self.take_up();
-        let set = self.set.borrow();
-        set.listeners
-            .get(usize::from(listener.0))
-            .cloned()
-            .flatten()
+        begins(&self.set.borrow().listeners, listener.0)
+    }
+
+    /// For a connection of a gateway that begins.
+    pub(crate) fn gateway(&self, number: u16) -> Begins<ListenerSide> {
+        self.take_up();
+        begins(&self.set.borrow().gateways, number)
     }
 
     /// For a link that begins.
-    pub(crate) fn issuer(&self, issuer: IssuerId) -> Option<Arc<IssuerSide>> {
+    pub(crate) fn issuer(&self, issuer: IssuerId) -> Begins<IssuerSide> {
         self.take_up();
-        let set = self.set.borrow();
-        set.issuers.get(usize::from(issuer.0)).cloned().flatten()
+        begins(&self.set.borrow().issuers, issuer.0)
     }
 
     fn take_up(&self) {
@@ -164,4 +223,11 @@ impl TlsInForce {
             *self.set.borrow_mut() = set;
         }
     }
+}
+
+/// What is not there is not known.
+fn begins<T>(of: &[Begins<T>], place: u16) -> Begins<T> {
+    of.get(usize::from(place))
+        .cloned()
+        .unwrap_or(Begins::Unknown)
 }

@@ -86,6 +86,8 @@ fn fault_099_certificates_that_are_not_good_are_refused() {
         .authority
         .issue_expired("old", "URI:urn:acquirer:one");
     check_refused(&secured, Some(&expired.unwrap()), "000014");
+    let early = secured.authority.issue_early("new", "URI:urn:acquirer:one");
+    check_refused(&secured, Some(&early.unwrap()), "000016");
     // The common name says nothing.
     let other = secured
         .authority

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use loadgen::ends::TlsArgs;
 use loadgen::verify::{Inputs, audit};
-use njia_tests::certificates::{Authority, replace};
+use njia_tests::certificates::{Authority, Pair, replace};
 use njia_tests::e2e::session::purchase;
 use njia_tests::e2e::{Build, Issuers, Load, alone, eventually, folder};
 
@@ -16,6 +16,10 @@ use crate::rig::{Acquirer, BOTH, Caller, HERE, PATIENCE, Secured, configuration,
 
 /// A switch whose links are TLS with certificates on both sides.
 fn both_sides(name: &str) -> Secured {
+    both_sides_with(name, |authority| authority.issue("links", "DNS:switch"))
+}
+
+fn both_sides_with(name: &str, link: impl Fn(&Authority) -> anyhow::Result<Pair>) -> Secured {
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), name);
     let authority = Authority::new().unwrap();
     let issuer = authority.issue("issuer", HERE).unwrap();
@@ -26,11 +30,7 @@ fn both_sides(name: &str) -> Secured {
     };
     let tls: Arc<_> = files.server().unwrap().unwrap();
     let issuers = Issuers::start_secure(&folder, Duration::from_millis(2), &tls).unwrap();
-    let link = copied(
-        &authority.issue("links", "DNS:switch").unwrap(),
-        &folder,
-        "link",
-    );
+    let link = copied(&link(&authority).unwrap(), &folder, "link");
     let link = format!(
         "tls = {{ trust = \"file:{}\", certificate = \"file:{}\", key = \"file:{}\", server_name = \
          \"localhost\" }}\n",
@@ -118,11 +118,7 @@ fn fault_099_certificates_change_under_load() {
             .metric("njia_tls_reloads_total", &[&result])
             .unwrap()
     };
-    let hang_up = || {
-        let pid = secured.node.pid().to_string();
-        let done = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
-        assert!(done.success());
-    };
+    let hang_up = || secured.hang_up();
 
     // The key of another certificate.
     let next = secured.authority.issue("next", HERE).unwrap();
@@ -172,6 +168,40 @@ fn fault_099_certificates_change_under_load() {
     fs::remove_dir_all(&secured.folder).unwrap();
 }
 
+/// Shortly before the end of their certificate, once there is a new one, and nobody notices.
+//= docs/rules.md#L-01
+#[test]
+fn links_connect_anew_when_their_certificate_ends() {
+    let _machine = alone();
+    let secured = both_sides_with("tls-expiry", |authority| {
+        authority.issue_for("links", "DNS:switch", 50)
+    });
+    let load = load(&secured, "600s");
+    let running = load
+        .start(secured.node.listener(), &secured.folder)
+        .unwrap();
+    let handshakes = || {
+        let labels = ["side=\"issuer\"", "result=\"ok\""];
+        let name = "njia_tls_handshakes_total";
+        secured.node.metric(name, &labels).unwrap()
+    };
+    let decided = || secured.node.metric("njia_transactions_total", &[]).unwrap();
+    assert!(eventually(PATIENCE, || decided() > 100.0));
+    let before = handshakes();
+    assert!(before >= 8.0);
+    let next = secured.authority.issue("next", "DNS:switch").unwrap();
+    replace(&secured.folder.join("link.pem"), &next.certificate).unwrap();
+    replace(&secured.folder.join("link.key"), &next.key).unwrap();
+    secured.hang_up();
+    assert!(eventually(PATIENCE, || handshakes() == before + 8.0));
+    let then = decided();
+    assert!(eventually(PATIENCE, || decided() > then + 100.0));
+    assert_eq!(handshakes(), before + 8.0, "the new ones stay");
+    let report = running.end().unwrap();
+    report.check_refusals(&secured.node);
+    check_audit(secured, report.acks);
+}
+
 #[test]
 fn files_that_cannot_be_used_refuse_the_start() {
     let folder = folder(env!("CARGO_TARGET_TMPDIR"), "tls-refused");
@@ -180,17 +210,19 @@ fn files_that_cannot_be_used_refuse_the_start() {
     let good = authority.issue("switch", HERE).unwrap();
     let other = authority.issue("other", HERE).unwrap();
     let expired = authority.issue_expired("expired", HERE).unwrap();
-    let mixed = njia_tests::certificates::Pair {
+    let early = authority.issue_early("early", HERE).unwrap();
+    let mixed = Pair {
         certificate: good.certificate.clone(),
         key: other.key.clone(),
     };
-    let empty = njia_tests::certificates::Pair {
+    let empty = Pair {
         certificate: good.key.clone(),
         key: good.key.clone(),
     };
     let cases = [
         (mixed, "`key` ("),
         (expired, "has expired"),
+        (early, "is not valid yet"),
         (empty, "holds no certificate"),
     ];
     for (position, (pair, told)) in cases.into_iter().enumerate() {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,6 +106,13 @@ impl Secured {
             "never {count} {result}: {counted:?}\n{}",
             self.node.log()
         );
+    }
+
+    /// Has the files read again.
+    pub fn hang_up(&self) {
+        let pid = self.node.pid().to_string();
+        let done = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
+        assert!(done.success());
     }
 
     pub fn close(self) {

@@ -21,6 +21,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::desk::{Ask, NewTransaction, Told};
 use super::request::IdempotencyKey;
+use super::wire::admit;
 use super::{Connection, GatewayContext, REQUESTS_MAX, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
 use crate::acquirer::json::{self, AccountNumbers, Kind, PartyKey, Rules};
@@ -34,10 +35,11 @@ pub(super) async fn handle(
     connection: &Connection,
 ) -> Answer {
     let busy = Busy::new(connection);
-    let mut answer = match route(request, context, connection).await {
-        Ok(answer) => answer,
-        Err(problem) => problem_answer(&problem, context),
+    let routed = match admit(context, connection) {
+        Ok(()) => route(request, context, connection).await,
+        Err(problem) => Err(problem),
     };
+    let mut answer = routed.unwrap_or_else(|problem| problem_answer(&problem, context));
     let is_last = connection.served.get() >= REQUESTS_MAX || connection.fault.get().is_some();
     if is_last || context.gate.is_closed() {
         put(&mut answer, header::CONNECTION, "close");
@@ -386,6 +388,9 @@ fn shown(told: Told) -> Result<Answer, Problem> {
 /// Compares with every key that is good, whichever comes first: the time says nothing.
 fn authenticate(headers: &HeaderMap, context: &GatewayContext) -> Result<(), Problem> {
     let refused = || Problem::of(Slug::Unauthenticated);
+    if context.gateway.is_known_by_certificate() {
+        return Ok(());
+    }
     // Of two credentials nobody can say which one was meant.
     let is_twice = |name: HeaderName| headers.get_all(name).into_iter().nth(1).is_some();
     if [header::AUTHORIZATION, API_KEY, CLIENT_ID]

@@ -13,8 +13,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use futures_lite::{AsyncRead, AsyncWrite};
-use glommio::net::TcpStream;
 use hyper::rt::ReadBufCursor;
+
+use super::wire::Wire;
 
 /// What was let through and hyper has not taken.
 #[derive(Default)]
@@ -58,7 +59,7 @@ const READY_LEN_MAX: usize = 16 * 1024;
 
 /// A socket. It outlives hyper: what ends a connection is written last. Borrowed within a poll and
 /// never over one.
-pub(super) type Socket = Rc<RefCell<TcpStream>>;
+pub(super) type Socket = Rc<RefCell<Wire>>;
 
 /// What hyper reads and writes.
 pub(super) struct Ends {

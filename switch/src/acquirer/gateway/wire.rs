@@ -1,0 +1,110 @@
+//! What a gateway's connection is made of: a socket in clear, or one behind its handshake.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_lite::{AsyncRead, AsyncWrite};
+use glommio::net::TcpStream;
+
+use super::{Connection, GatewayContext};
+use crate::acquirer::json::problem::{Problem, Slug};
+use crate::config::TlsIdentity;
+use crate::tls::{Begins, TlsStream};
+
+/// Bytes out and in, whatever they go through.
+pub(super) enum Wire {
+    Clear(TcpStream),
+    Sealed(Box<TlsStream>),
+}
+
+impl Wire {
+    /// Who does not read for so long is not waited for.
+    pub(super) fn set_write_timeout(&self, timeout: Duration) {
+        let set = match self {
+            Self::Clear(stream) => stream.set_write_timeout(Some(timeout)),
+            Self::Sealed(stream) => stream.set_write_timeout(timeout),
+        };
+        if let Err(error) = set {
+            tracing::trace!(%error, "a gateway's connection was gone");
+        }
+    }
+}
+
+/// A connection that may be spoken on, and as whom its certificate shows who speaks.
+pub(super) type Begun = (Wire, Option<Arc<TlsIdentity>>);
+
+/// Shakes hands, where the gateway has `tls`. `None` when nothing is to be said to it.
+pub(super) async fn begin(stream: TcpStream, context: &Rc<GatewayContext>) -> Option<Begun> {
+    match context.tls.gateway(context.number) {
+        Begins::InClear => Some((Wire::Clear(stream), None)),
+        Begins::Unknown => None,
+        Begins::Secured(side) => {
+            let peer = stream.peer_addr().ok().map(|address| address.ip());
+            match context.handshakes.accept(stream, peer, &side).await {
+                Ok(mut secured) => {
+                    let identity = secured.identity.take();
+                    let stream = TlsStream::of(secured)?;
+                    Some((Wire::Sealed(Box::new(stream)), identity))
+                }
+                Err(error) => {
+                    let gateway = &context.gateway.name;
+                    tracing::debug!(%gateway, %error, "no connection");
+                    None
+                }
+            }
+        }
+    }
+}
+
+//= docs/rules.md#L-03
+/// Where the gateway names who may come, nobody else is answered, by whichever way he got here.
+pub(super) fn admit(context: &GatewayContext, connection: &Connection) -> Result<(), Problem> {
+    if context.gateway.names_identities() && connection.identity.is_none() {
+        return Err(Problem::of(Slug::Unauthenticated));
+    }
+    Ok(())
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Sealed(stream) => Pin::new(stream).poll_read(cx, into),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Sealed(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Sealed(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Clear(stream) => Pin::new(stream).poll_close(cx),
+            Self::Sealed(stream) => Pin::new(stream).poll_close(cx),
+        }
+    }
+}
