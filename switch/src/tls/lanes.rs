@@ -1,4 +1,4 @@
-//! The handshakes of one shard, by who wants them: each lane has its own bounds and its own turn, so
+//! The handshakes of one shard, by who wants them: each lane has bounds and a turn of its own, so
 //! that a storm in one of them costs the others nothing but time of the processor. A link that
 //! comes back would else wait behind everybody who knocks.
 
