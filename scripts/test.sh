@@ -28,7 +28,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --workspace $events --no-deps --locked --qu
 
 if command -v cargo-deny >/dev/null 2>&1; then
     step "licences and advisories"
-    cargo deny --workspace check
+    sh scripts/deny.sh --offline
 else
     step "licences and advisories: NOT CHECKED, cargo-deny is not installed"
 fi
