@@ -321,7 +321,7 @@ impl Shard {
         .detach();
     }
 
-    fn promote_keys(&mut self, round: u32, keys: Vec<PushedKey>) {
+    fn promote_keys(&self, round: u32, keys: Vec<PushedKey>) {
         let Some(store) = &self.work.key_changes.store else {
             return;
         };
