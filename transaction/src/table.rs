@@ -21,7 +21,7 @@ use crate::settings::{Chunks, Settings, Windows};
 use crate::transaction::Transaction;
 use answers::ANSWER_BYTES_MAX;
 pub(crate) use answers::MOVES_MAX;
-use keeping::{Kept, TERMS_MAX, Term, place_of};
+use keeping::{GaveWay, Kept, TERMS_MAX, Term, place_of};
 
 /// No position.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -46,6 +46,7 @@ pub(crate) struct Table {
     terms: Vec<Term>,
     /// By acquirer, its place in `terms`.
     term_of: Vec<u8>,
+    gave_way: GaveWay,
     pub(crate) arena: Arena,
     /// The latest admission that was forgotten.
     forgotten: WallTime,
@@ -110,6 +111,7 @@ impl Table {
             references: KeyIndex::new(entries_max, settings.seed),
             terms: vec![Term::new(settings.windows())],
             term_of: Vec::with_capacity(windows.len()),
+            gave_way: GaveWay::new(windows.len()),
             arena: Arena::new(settings.answer_bytes_max.saturating_add(reserve)),
             forgotten: WallTime::default(),
         };
@@ -260,9 +262,10 @@ impl Table {
         let buries = matches!(self.body(index), Some(Body::Tombstone(_)));
         if let Some(term) = self.terms.get_mut(kept.term) {
             if is_advice {
-                term.unknown_advice = term.unknown_advice.max(kept.least());
-                if !over {
-                    term.gave_way = term.gave_way.max(kept.least());
+                if over {
+                    term.unknown_advice = term.unknown_advice.max(kept.least());
+                } else {
+                    self.gave_way.note(kept.acquirer, kept.least());
                 }
                 if buries {
                     term.unknown = term.unknown.max(kept.since.after(kept.least));
@@ -280,8 +283,7 @@ impl Table {
 
     /// The latest DE7 of an advice that gave way to requests, whoever sent it.
     pub(crate) fn gave_way(&self) -> WallTime {
-        let terms = self.terms.iter().map(|term| term.gave_way);
-        terms.max().unwrap_or_default()
+        self.gave_way.latest()
     }
 
     /// Whether anything was.
@@ -289,6 +291,7 @@ impl Table {
         let never = WallTime::default();
         let mut terms = self.terms.iter();
         terms.any(|term| term.unknown > never || term.unknown_advice > never)
+            || self.gave_way.latest() > never
     }
 
     /// What was over then, by the windows of each, is unknown from here on; and whoever sent them,
@@ -296,11 +299,10 @@ impl Table {
     pub(crate) fn forget_before(&mut self, behind: LeftBehind) {
         for term in &mut self.terms {
             let Windows { requests, advices } = term.windows;
-            let over = behind.over.before(advices).max(behind.advices);
             term.unknown = term.unknown.max(behind.over.before(requests));
-            term.unknown_advice = term.unknown_advice.max(over);
-            term.gave_way = term.gave_way.max(behind.advices);
+            term.unknown_advice = term.unknown_advice.max(behind.over.before(advices));
         }
+        self.gave_way.note_of_anyone(behind.advices);
     }
 
     /// How many share this trace key. Bounded by [`CROWD_MAX`], as a search walks them all.
@@ -364,6 +366,7 @@ impl Table {
             kind,
             window,
             term,
+            acquirer,
         })
     }
 
@@ -549,8 +552,8 @@ impl Table {
 
     /// The same for an advice.
     pub(crate) fn may_be_unknown_advice(&self, acquirer: AcquirerId, sent: WallTime) -> bool {
-        self.term(acquirer)
-            .is_some_and(|term| sent <= term.unknown_advice)
+        let term = self.term(acquirer);
+        term.is_some_and(|term| sent <= term.unknown_advice) || sent <= self.gave_way.of(acquirer)
     }
 
     pub(crate) fn is_finished(&self, index: u32) -> bool {

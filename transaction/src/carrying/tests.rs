@@ -221,7 +221,7 @@ fn told(engine: &Engine, index: u32, own: &crate::transaction::Transaction) -> S
         own.left,
         own.reversals,
         own.is_counted,
-        own.owed_once,
+        own.owed_count > 0,
     );
     let flags = (
         own.stan_held,
@@ -516,4 +516,42 @@ fn results_and_what_is_owed_are_dealt_to_where_they_are_looked_for() {
         Record::ReconciliationDone(done),
     ];
     assert_eq!(dealt[1], [Record::Day(later), closed, owed[0], owed[1]]);
+}
+
+/// An offline advice may be old when it first comes.
+#[test]
+fn an_advice_that_gave_way_early_says_nothing_of_another_acquirers() {
+    let settings = Settings {
+        transactions_max: 8,
+        ..kept()
+    };
+    let windows = std::vec![settings.windows(); 2];
+    let mut rig = Rig::with_windows(settings, windows, Auto::Flush);
+    rig.give(Input::Advice(advice(1, 10)));
+    let (owed, _) = rig.advices_sent()[0];
+    let code = domain::ResponseCode::APPROVED;
+    rig.give(Input::ReversalResponse { owed, code });
+    rig.pass(Duration::from_secs(3_600));
+    let last = 1 + u32::try_from(Settings::live_max(settings.transactions_max)).unwrap();
+    for number in 2..=last {
+        let mut request = facts(number);
+        request.trace.transmitted = TransmissionTime::at(rig.wall());
+        rig.request_as(request, 10 + number, Transmission::First);
+        rig.respond(decline());
+    }
+    let as_old = |rig: &mut Rig, number, frame, acquirer| {
+        let mut advice = advice(number, frame);
+        advice.facts.acquirer = acquirer;
+        advice.facts.trace.transmitted = facts(1).trace.transmitted;
+        rig.give(Input::Advice(advice));
+        rig.told(frame)
+    };
+    let own = facts(1).acquirer;
+    let other = AcquirerId(1 - own.0);
+    let told = as_old(&mut rig, 30, 40, own);
+    assert_eq!(told, Some(domain::ResponseCode::DUPLICATE));
+    // There is room when the requests may be forgotten.
+    rig.pass(Duration::from_secs(3_600));
+    let told = as_old(&mut rig, 31, 41, other);
+    assert_eq!(told, Some(domain::ResponseCode::APPROVED));
 }

@@ -1,7 +1,10 @@
 //! How long what has ended is kept, and in which list it waits to be forgotten.
 
+use alloc::vec;
+use alloc::vec::Vec;
 use core::time::Duration;
 
+use domain::ids::AcquirerId;
 use domain::request::MessageKind;
 use domain::time::WallTime;
 
@@ -19,8 +22,44 @@ pub(super) struct Term {
     pub(super) unknown: WallTime,
     /// The same for advices.
     pub(super) unknown_advice: WallTime,
-    /// The same of those alone that gave way to requests: no window says so.
-    pub(super) gave_way: WallTime,
+}
+
+/// Of each acquirer, the latest DE7 of an advice that gave way to requests: no window says so. One
+/// acquirer's says nothing of another's, whose advices may well be old when they first come.
+#[derive(Clone, Debug)]
+pub(super) struct GaveWay {
+    by_acquirer: Vec<WallTime>,
+    /// Of whom it is not known: from before a start.
+    of_anyone: WallTime,
+}
+
+impl GaveWay {
+    pub(super) fn new(acquirers: usize) -> Self {
+        Self {
+            by_acquirer: vec![WallTime::default(); acquirers],
+            of_anyone: WallTime::default(),
+        }
+    }
+
+    pub(super) fn note(&mut self, acquirer: AcquirerId, sent: WallTime) {
+        let own = self.by_acquirer.get_mut(usize::from(acquirer.0));
+        let own = own.unwrap_or(&mut self.of_anyone);
+        *own = sent.max(*own);
+    }
+
+    pub(super) fn note_of_anyone(&mut self, sent: WallTime) {
+        self.of_anyone = self.of_anyone.max(sent);
+    }
+
+    pub(super) fn of(&self, acquirer: AcquirerId) -> WallTime {
+        let own = self.by_acquirer.get(usize::from(acquirer.0));
+        own.map_or(self.of_anyone, |own| self.of_anyone.max(*own))
+    }
+
+    pub(super) fn latest(&self) -> WallTime {
+        let all = self.by_acquirer.iter().copied();
+        all.fold(self.of_anyone, WallTime::max)
+    }
 }
 
 impl Term {
@@ -30,7 +69,6 @@ impl Term {
             finished: [List::EMPTY; Kept::LISTS],
             unknown: WallTime::from_unix_millis(0),
             unknown_advice: WallTime::from_unix_millis(0),
-            gave_way: WallTime::from_unix_millis(0),
         }
     }
 }
@@ -50,6 +88,7 @@ pub(super) struct Kept {
     pub(super) window: Duration,
     /// Its place among the terms.
     pub(super) term: usize,
+    pub(super) acquirer: AcquirerId,
 }
 
 impl Kept {
