@@ -290,9 +290,8 @@ impl Engine {
             self.count_reversal(found, what.replacement.unwrap_or(0));
         }
         if let Some((transaction, arena)) = self.table.with_arena(found) {
-            transaction.owed_once = true;
             // Behind one that was dropped its number has long been given back.
-            transaction.stan_held = !core::mem::take(&mut transaction.is_dropped);
+            transaction.stan_held = !transaction.late.owe();
             if owed.takes_back() {
                 transaction.take_back(what, arena);
             }
@@ -444,7 +443,9 @@ impl Engine {
                 transaction.stan_held = transaction.saf_head != NONE;
                 // Acknowledged without having been sent: the issuer had moved nothing.
                 let unsent = done.attempts == 0 && done.result == SafResult::Acknowledged;
-                transaction.is_dropped = unsent && !transaction.was_answered();
+                if unsent && !transaction.was_answered() {
+                    transaction.late = LateAnswer::Dropped;
+                }
                 if unsent && transaction.state.ending() == Some(Ending::AcquirerReversed) {
                     transaction.left = 0;
                 }
@@ -457,8 +458,9 @@ impl Engine {
         let Some(found) = self.replayed(late.transaction) else {
             return;
         };
-        let answer = LateAnswer::of(late.code);
-        self.with_replayed(found, |transaction| transaction.late = answer);
+        self.with_replayed(found, |transaction| {
+            transaction.late = transaction.late.then(late.code);
+        });
         let transaction = self.table.transaction(found);
         if transaction.is_some_and(Transaction::is_owed_anew) {
             self.table.unfinish(found.index);
@@ -600,7 +602,7 @@ fn must_owe(transaction: &Transaction) -> bool {
     match transaction.state {
         State::Sent => true,
         State::Settled(Ending::TimedOut | Ending::Invalid | Ending::AcquirerReversed) => {
-            !transaction.owed_once
+            transaction.owed_count == 0
         }
         State::Settled(
             Ending::Refused

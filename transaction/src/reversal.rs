@@ -234,7 +234,7 @@ impl Engine {
         self.release_stan(handle, StanReuse::AtOnce);
         if let Some(transaction) = self.table.transaction_mut(handle) {
             transaction.left = 0;
-            transaction.is_dropped = true;
+            transaction.late = LateAnswer::Dropped;
         }
         while let Some(held) = self.first_owed(handle) {
             if let Some(entry) = self.saf.get_mut(held) {

@@ -46,10 +46,6 @@ pub(crate) struct Transaction {
     pub(crate) late: LateAnswer,
     /// It stands in the totals as an approval.
     pub(crate) is_counted: bool,
-    /// The reversal that it owed ended before it left, as its issuer had declined.
-    pub(crate) is_dropped: bool,
-    /// During recovery: a reversal was owed at some time.
-    pub(crate) owed_once: bool,
     /// An advice, or approved in place of an issuer.
     pub(crate) advised: Option<AdviceOrigin>,
     /// DE39 of an advice.
@@ -85,12 +81,17 @@ pub(crate) struct Transaction {
     pub(crate) unwritten: u8,
 }
 
-/// What an issuer said first after the end, of what is worth a record.
+/// What an issuer said after the end, of what is worth a record, and what came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LateAnswer {
     Nothing,
     Declined,
+    /// It declined, and the reversal that was owed ended before it left.
+    Dropped,
     Approved,
+    /// It approved behind the decline that the reversal was dropped for: it may hold money that
+    /// nobody takes back.
+    Unreversed,
 }
 
 impl LateAnswer {
@@ -100,6 +101,24 @@ impl LateAnswer {
         } else {
             Self::Declined
         }
+    }
+
+    /// With what it says next.
+    pub(crate) fn then(self, code: ResponseCode) -> Self {
+        match (self, code.is_approval()) {
+            (Self::Dropped | Self::Unreversed, true) => Self::Unreversed,
+            (Self::Dropped | Self::Unreversed, false) => self,
+            (Self::Nothing | Self::Declined | Self::Approved, _) => Self::of(code),
+        }
+    }
+
+    /// When a reversal is owed; whether one had been dropped.
+    pub(crate) fn owe(&mut self) -> bool {
+        let was_dropped = matches!(self, Self::Dropped | Self::Unreversed);
+        if was_dropped {
+            *self = Self::Approved;
+        }
+        was_dropped
     }
 }
 
@@ -241,8 +260,6 @@ impl Transaction {
             stan_held: false,
             late: LateAnswer::Nothing,
             is_counted: false,
-            is_dropped: false,
-            owed_once: false,
             advised: None,
             reported: None,
             tried: 0,
@@ -391,10 +408,9 @@ impl Transaction {
         self.reversals.contains(&short(key))
     }
 
-    /// Whether its issuer may hold money that nobody takes back: it approved behind the decline
-    /// that the reversal was dropped for.
+    /// Whether a reversal has to be owed once more.
     pub(crate) fn is_owed_anew(&self) -> bool {
-        self.is_dropped && self.late == LateAnswer::Approved
+        self.late == LateAnswer::Unreversed
     }
 
     /// Whether the issuer's answer was passed on, or was about to be.

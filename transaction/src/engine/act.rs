@@ -349,9 +349,8 @@ impl Engine {
         let approves = code.map(ResponseCode::is_approval);
         let first = match transaction.late {
             _ if told => Some(transaction.answer.code.is_approval()),
-            LateAnswer::Declined => Some(false),
-            LateAnswer::Nothing if transaction.is_dropped => Some(false),
-            LateAnswer::Nothing | LateAnswer::Approved => None,
+            LateAnswer::Declined | LateAnswer::Dropped => Some(false),
+            LateAnswer::Nothing | LateAnswer::Approved | LateAnswer::Unreversed => None,
         };
         let conflict = first.is_some() && approves.is_some() && approves != first;
         let is_new = transaction.late == LateAnswer::Nothing;
@@ -360,7 +359,7 @@ impl Engine {
             false => is_new || conflict,
         });
         if let Some(code) = worth {
-            transaction.late = LateAnswer::of(code);
+            transaction.late = transaction.late.then(code);
         }
         self.count(if told || conflict {
             Event::SecondAnswer { conflict }

@@ -242,7 +242,7 @@ impl Engine {
             .is_some_and(|entry| entry.attempts == 0 && !entry.found);
         if is_unsent {
             if let Some(transaction) = self.table.transaction_mut(handle) {
-                transaction.is_dropped = true;
+                transaction.late = LateAnswer::Dropped;
             }
             self.end_owed(saf, SafResult::Acknowledged);
         }
@@ -263,7 +263,7 @@ impl Engine {
         }
         self.deadlines.clear(&mut self.table, handle);
         if let Some(transaction) = self.table.transaction_mut(handle) {
-            transaction.is_dropped = false;
+            transaction.late.owe();
         }
         self.owe(handle, ReversalCause::InvalidAnswer);
     }
