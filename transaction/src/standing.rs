@@ -1,6 +1,6 @@
-//! Where a transaction stands, as whoever asks for it by its key or its id is told: what the records
-//! that are durable say, never what a crash could unsay. That a reversal was accepted, and how it
-//! ended, is told when a start would find it so.
+//! Where a transaction stands, as whoever asks for it by its key or its id is told: what the
+//! records that are durable say, never what a crash could unsay. That a reversal was accepted, and
+//! how it ended, is told when a start would find it so.
 
 use domain::ResponseCode;
 use domain::ids::{AuthorisationId, Slot, TransactionId};

@@ -224,7 +224,8 @@ fn exception_owed(s: &str) -> String {
 }
 
 /// Second answers, of which those are listed that say the opposite of what the transaction was
-/// told, or that a reversal is owed for after all. Joined, as a subquery about a row of `unnest` is refused where tables are distributed.
+/// told, or that a reversal is owed for after all. Joined, as a subquery about a row of `unnest` is
+/// refused where tables are distributed.
 fn exception_answer(s: &str) -> String {
     format!(
         "INSERT INTO {s}.exception \

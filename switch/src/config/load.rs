@@ -188,13 +188,7 @@ fn config(
     environment: &Environment,
 ) -> Option<Config> {
     let of_node = root.section("node");
-    let durability = of_node.text("durability");
-    if durability.is_some_and(|(text, _)| text == "postgres") && !root.has("postgres") {
-        of_node.fault_at(
-            "durability",
-            "`durability` is `postgres`, but there is no [postgres]",
-        );
-    }
+    check_durability(&of_node, root.has("postgres"));
     let node = node(of_node);
     let vault = Vault {
         environment,
@@ -254,6 +248,16 @@ fn config(
         route_table: Arc::new(route_table?),
         stand_in: stand_in?,
     })
+}
+
+fn check_durability(of_node: &Section<'_>, has_postgres: bool) {
+    let durability = of_node.text("durability");
+    if durability.is_some_and(|(text, _)| text == "postgres") && !has_postgres {
+        of_node.fault_at(
+            "durability",
+            "`durability` is `postgres`, but there is no [postgres]",
+        );
+    }
 }
 
 fn fingerprint(text: &str, files: &[DialectFile]) -> String {

@@ -113,14 +113,9 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     engine.begin_places_behind(placed);
     seed.shared.set_position(journal.position());
 
-    let table = Arc::clone(&config.route_table);
-    let router = Router::new(table, issuer_policies(&config, shards));
-    let router = router.map_err(|errors| ServeError::Routes(join_errors(&errors)))?;
+    let router = router(&config, shards)?;
     let inbox = Inbox::new(config.limits.request_queue_max);
-    let sessions_max = config.limits.sessions_max.div_ceil(usize::from(shards));
-    let shares = config.acquirers.iter();
-    let shares = shares.map(|acquirer| acquirer.inflight_max.div_ceil(u32::from(shards)));
-    let sessions = Sessions::new(id, sessions_max, config.limits.session_inflight_max, shares);
+    let sessions = sessions(&config, id, shards);
     let keys = KeyTable::new(&config, &seed.restored, now);
     let (wires, echo, seed_of_stans) = (seed.wires, seed.echo, u64::from(start));
     let links = link_table(&config, id, shards, seed_of_stans, &wires, &echo, &keys);
@@ -155,6 +150,20 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     shard.recover(now).await?;
     shard.start_tasks(start);
     Ok(shard)
+}
+
+fn router(config: &Config, shards: u16) -> Result<Router, ServeError> {
+    let table = Arc::clone(&config.route_table);
+    let router = Router::new(table, issuer_policies(config, shards));
+    router.map_err(|errors| ServeError::Routes(join_errors(&errors)))
+}
+
+/// Of each bound a shard has its share.
+fn sessions(config: &Config, id: ShardId, shards: u16) -> Sessions {
+    let sessions_max = config.limits.sessions_max.div_ceil(usize::from(shards));
+    let shares = config.acquirers.iter();
+    let shares = shares.map(|acquirer| acquirer.inflight_max.div_ceil(u32::from(shards)));
+    Sessions::new(id, sessions_max, config.limits.session_inflight_max, shares)
 }
 
 /// What the journal leaves behind when it has been read to its end.

@@ -6,8 +6,9 @@
 //! of it, gets a time later than the one before. That time is all that is compared, so that nobody
 //! waits for somebody who waits for him. Before the first transmission of what has a place, the
 //! shell asks all shards whether something with an earlier one is owed; if so, it waits and asks
-//! again. The journal keeps the time. What reverses a completion has its place from the shard of the
-//! completion, behind its own; of a completion request (0202) nothing is kept, as it was never owed.
+//! again. The journal keeps the time. What reverses a completion has its place from the shard of
+//! the completion, behind its own; of a completion request (0202) nothing is kept, as it was never
+//! owed.
 //!
 //! Which places were given before a start, the shard of the original does not find in its journal:
 //! those of completions are with whoever owes them. So a start tells all shards the latest place of

@@ -141,8 +141,8 @@ impl World {
         }
     }
 
-    /// A decline of what was approved, and behind it the truth. `false` where that is no approval of
-    /// a request.
+    /// A decline of what was approved, and behind it the truth. `false` where that is no approval
+    /// of a request.
     fn lie(&mut self, over: (LinkId, u32), delay: u64, truth: Said) -> bool {
         let requests = [ResponseKind::Authorisation, ResponseKind::Financial];
         let approves = truth.code.is_some_and(ResponseCode::is_approval);

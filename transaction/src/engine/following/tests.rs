@@ -426,9 +426,11 @@ fn reversals_of_its_completions_count_with_the_completions_of_an_original() {
 /// The place of the latest reversal in the journal.
 fn placed_last(rig: &Rig) -> WallTime {
     let mut records = rig.journal.iter().rev();
-    let owed = records.find_map(|record| match record {
-        Record::SafOwed(owed) => Some(owed.decided),
-        _ => None,
+    let owed = records.find_map(|record| {
+        let Record::SafOwed(owed) = record else {
+            return None;
+        };
+        Some(owed.decided)
     });
     owed.unwrap()
 }
