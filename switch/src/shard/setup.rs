@@ -94,8 +94,8 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     } = seed;
     let (now, wall) = (clock.now(), clock.wall());
     let Recovery {
-        mut engine,
-        exchange,
+        engine,
+        counters,
         journal,
     } = recover_state(
         &config,
@@ -105,12 +105,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         (now, wall),
     )
     .await?;
-    let Counters {
-        risk,
-        stand_in,
-        placed,
-    } = exchange.end().await;
-    engine.begin_places_behind(placed);
+    let Counters { risk, stand_in, .. } = counters;
     seed.shared.set_position(journal.position());
 
     let router = router(&config, shards)?;
@@ -169,7 +164,7 @@ fn sessions(config: &Config, id: ShardId, shards: u16) -> Sessions {
 /// What the journal leaves behind when it has been read to its end.
 struct Recovery {
     engine: Engine,
-    exchange: Exchange,
+    counters: Counters,
     journal: Journal,
 }
 
@@ -208,9 +203,11 @@ async fn recover_state(
     let covered = recovered.covered;
     let carried = covered.map_or(0, |covered| covered.records);
     tracing::info!(shard = %id, records = recovered.records, carried, "journal recovered");
+    let counters = exchange.end().await;
+    engine.begin_places_behind(counters.placed);
     Ok(Recovery {
         engine,
-        exchange,
+        counters,
         journal,
     })
 }

@@ -37,8 +37,6 @@ pub(super) struct Plan {
     /// A second answer under the STAN of another request.
     pub(super) wrong_stan: u64,
     pub(super) conflicting: u64,
-    /// Issuers that decline behind the deadline what they have carried out, and say so only then.
-    pub(super) lies: bool,
     pub(super) illegible: u64,
     pub(super) partial: u64,
     pub(super) other_amount: u64,
@@ -238,7 +236,6 @@ impl Plan {
             wrong_echo: fault(80),
             wrong_stan: fault(150),
             conflicting: fault(60),
-            lies: false,
             illegible: fault(60),
             partial: fault(60),
             other_amount: fault(60),
@@ -338,8 +335,8 @@ impl Plan {
     /// Every seventh world has issuers that decline first, of what they approve too late. A process
     /// that stands still may take for timely what comes too late here.
     pub(super) fn draw_lies(&mut self, seed: u64) {
-        self.lies = seed % 7 == 5;
-        if self.lies {
+        if seed % 7 == 5 {
+            self.switches.lies = true;
             self.switches.cancels_reversals = true;
             self.stops = 0;
             self.bounds.saf_window = 1;
@@ -402,7 +399,6 @@ impl Plan {
             wrong_echo: 0,
             wrong_stan: 0,
             conflicting: 0,
-            lies: false,
             illegible: 0,
             partial: 0,
             other_amount: 0,

@@ -18,6 +18,8 @@ pub(super) struct Switches {
     pub(super) fails_in_flight: bool,
     /// Of issuers: what they have declined too late is not reversed, if that has not left.
     pub(super) cancels_reversals: bool,
+    /// Of issuers: they decline behind the deadline what they have carried out, then approve it.
+    pub(super) lies: bool,
 }
 
 impl Switches {
@@ -27,6 +29,7 @@ impl Switches {
         timeout_answer: ResponseCode::ISSUER_INOPERATIVE,
         fails_in_flight: false,
         cancels_reversals: false,
+        lies: false,
     };
 
     pub(super) fn draw(random: &mut Random) -> Self {

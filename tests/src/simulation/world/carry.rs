@@ -129,7 +129,7 @@ impl World {
         for _ in 0..times {
             let delay = self.response_delay();
             let delay = self.at_deadline().unwrap_or(delay);
-            if self.plan.lies && delay > LATE && self.lie(over, delay, message) {
+            if self.plan.switches.lies && delay > LATE && self.lie(over, delay, message) {
                 return;
             }
             let mut over = over;
