@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::ids::ShardId;
+use parking_lot::Mutex;
 use persistence::error::JournalError;
 use persistence::identity::Identity;
 use persistence::manifest::Manifest;
@@ -50,6 +51,8 @@ pub struct KeysKeeper {
     journals: Vec<Identity>,
     taken: AtomicU64,
     refused: AtomicU64,
+    /// Signals may come faster than files are read.
+    one_at_a_time: Mutex<()>,
 }
 
 /// Why keys are not taken up.
@@ -94,11 +97,13 @@ impl KeysKeeper {
             journals,
             taken: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            one_at_a_time: Mutex::new(()),
         })
     }
 
     /// Reads them again, and the headers of all segments: for a thread that may block.
     pub(super) fn reload(&self) {
+        let _turn = self.one_at_a_time.lock();
         match self.taken_up() {
             Ok(id) => {
                 self.taken.fetch_add(1, Ordering::Relaxed);
