@@ -29,18 +29,28 @@ fn main() -> Result<ExitCode> {
             entries: entries.min(BASELINE_ENTRIES_MAX),
             poisoned: 0,
             window: 1,
+            rate: AT_ONCE,
         },
         Run {
             name: "drain",
             entries,
             poisoned: 0,
             window: WINDOW,
+            rate: RATE,
         },
         Run {
-            name: "drain, poisoned head",
+            name: "drain at once",
+            entries,
+            poisoned: 0,
+            window: WINDOW,
+            rate: AT_ONCE,
+        },
+        Run {
+            name: "drain at once, poisoned head",
             entries,
             poisoned,
             window: WINDOW,
+            rate: AT_ONCE,
         },
     ];
     println!("| run | owed | poisoned | acknowledged in | a second | times one at a time |");
@@ -48,7 +58,10 @@ fn main() -> Result<ExitCode> {
     let mut baseline = None;
     let mut is_good = true;
     for run in runs {
-        let drained = run.drain(&out.join(format!("drain-{}-{}", run.window, run.poisoned)))?;
+        let drained = run.drain(&out.join(format!(
+            "drain-{}-{}-{}",
+            run.window, run.rate, run.poisoned
+        )))?;
         let rate = drained.ended / drained.took.as_secs_f64();
         let held_against = *baseline.get_or_insert(rate);
         is_good &= run.window == 1 || rate >= 1_000.0;
@@ -75,6 +88,8 @@ struct Run {
     poisoned: u32,
     /// `saf.inflight_max`: of each shard to one issuer.
     window: u32,
+    /// `saf.rate_after_sign_on`: of each shard in the first second, doubling.
+    rate: u32,
 }
 
 struct Drained {
@@ -89,12 +104,12 @@ impl Run {
             std::fs::remove_dir_all(folder)?;
         }
         std::fs::create_dir_all(folder)?;
-        let window = self.window.to_string();
-        let environment = [
-            &ENVIRONMENT[..],
-            &[("NJIA__SAF__INFLIGHT_MAX", window.as_str())],
-        ]
-        .concat();
+        let (window, rate) = (self.window.to_string(), self.rate.to_string());
+        let own = [
+            ("NJIA__SAF__INFLIGHT_MAX", window.as_str()),
+            ("NJIA__SAF__RATE_AFTER_SIGN_ON", rate.as_str()),
+        ];
+        let environment = [ENVIRONMENT.as_slice(), &own].concat();
         let state = folder.join("state");
         let scenario = folder.join("scenario.toml");
         std::fs::write(&scenario, SCENARIO)?;
@@ -149,6 +164,10 @@ impl Run {
 
 /// As it is without a word about it.
 const WINDOW: u32 = 64;
+/// The same.
+const RATE: u32 = 500;
+/// More than there are: the window alone is the bound.
+const AT_ONCE: u32 = 1_000_000;
 /// At one in each shard's flight a full drain would take half a minute.
 const BASELINE_ENTRIES_MAX: u32 = 1_000;
 
