@@ -254,6 +254,7 @@ impl Shell {
             Output::Reply { .. } => self.replies += 1,
             Output::LegEnded { .. }
             | Output::GiveUpReversal { .. }
+            | Output::OwedEnded { .. }
             | Output::Operated { .. }
             | Output::Retried { .. }
             | Output::FindOriginal { .. }

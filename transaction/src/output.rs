@@ -144,6 +144,11 @@ pub enum Output {
         /// The reversal.
         owed: OwedId,
     },
+    /// Something that this transaction owed has ended, durably: where it stands may be told anew.
+    OwedEnded {
+        /// The transaction.
+        handle: Handle,
+    },
     /// What became of [`crate::input::Input::Operate`], once it is durable.
     Operated {
         /// The operator's question.

@@ -54,7 +54,7 @@ pub struct Seen<'a> {
     pub code: ResponseCode,
     /// DE38; empty when there is none.
     pub authorisation: AuthorisationId,
-    /// Whether an issuer is still to be told something about it.
+    /// Whether an issuer is still to be told something about it, or that it was is not durable.
     pub is_owed: bool,
     /// Minor units that are approved and not reversed; meaningless unless it was approved.
     pub left: u64,
@@ -80,7 +80,7 @@ impl Engine {
             leg: transaction.leg.as_ref(),
             code: transaction.answer.code,
             authorisation: transaction.answer.authorisation,
-            is_owed: transaction.saf_head != NONE,
+            is_owed: transaction.saf_head != NONE || transaction.unwritten > 0,
             left: transaction.left,
             is_reversed_in_part: transaction.state == State::Settled(Ending::PartlyReversed),
             is_excepted: transaction.exceptions > 0,

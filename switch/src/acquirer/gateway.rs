@@ -33,6 +33,7 @@ use hyper::service::service_fn;
 use persistence::journal::yield_to_rings;
 
 use self::desk::Desk;
+pub(crate) use self::handler::DATE_APART_MAX;
 use self::handler::handle;
 use self::head::{HEAD_LEN_MAX, Scanner, Step};
 use self::pipe::{Ends, Pipe, Socket};

@@ -71,6 +71,7 @@ impl Shard {
                 self.leg_ended((handle, frame), &leg, ending, elapsed, now);
             }
             Output::GiveUpReversal { owed } => self.give_up_reversal(owed, now),
+            Output::OwedEnded { handle } => self.tell_askers(handle),
             Output::ReleaseStan { leg, reuse } => self.release_stan(&leg, reuse, now),
             Output::Reply { frame, reply } => {
                 crash::point(Step::OutcomeDurable);
@@ -120,7 +121,6 @@ impl Shard {
             | Record::ReconciliationOwed(_)
             | Record::ReconciliationDone(_) => Class::Reserved,
         };
-        let is_done = matches!(record, Record::SafDone(_));
         match self.journal.append(&record, class) {
             Ok(appended) => {
                 assert_eq!(appended, lsn, "invariant: engine and journal count alike");
@@ -131,9 +131,6 @@ impl Shard {
                 }
             }
             Err(error) => self.shared.die(&error),
-        }
-        if is_done {
-            self.tell_askers(entry.handle());
         }
     }
 

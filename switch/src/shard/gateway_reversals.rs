@@ -4,11 +4,11 @@
 //! | row | original | key | answer |
 //! |---|---|---|---|
 //! | G01 | no transaction of this id | any | 404 |
-//! | G02 | none of this idempotency key | in full | 201: it will not be executed, durably |
-//! | G03 | none of this idempotency key | in part | 404 |
+//! | G02 | none of this idempotency key, which would be known | in full | 201: it will not be executed, durably |
+//! | G03 | none of this idempotency key otherwise | any | 404 |
 //! | G04 | any | of an accepted one, same body | as before, where it stands now |
 //! | G05 | any | of an accepted one, other body | 422 |
-//! | G06 | declined, failed, reversed, owed a reversal | new | 409 |
+//! | G06 | declined, failed, reversed, owed a reversal, reversed by another key | new | 409 |
 //! | G07 | not decided | new, in part | 409 |
 //! | G08 | not decided | new, in full | 202: it will never be told as approved |
 //! | G09 | approved | new, above what is left, or in part once too often | 409 |
@@ -21,7 +21,7 @@ use domain::currency::Currency;
 use domain::ids::{MerchantId, Rrn, Slot, TransactionId};
 use domain::profile::{Profile, ReversalAnswer, ReversedOriginal};
 use domain::request::{FrameId, OriginalReference, Reversal, TraceKey, Transmission};
-use domain::time::Instant;
+use domain::time::{Instant, WallTime};
 use iso8583::Framing;
 use iso8583::header::HeaderBytes;
 use transaction::output::Reply;
@@ -31,9 +31,11 @@ use transaction::{Handle, Input};
 use super::askers::{Asker, Wanted};
 use super::gateways::{IsCopy, stan_of};
 use super::{Shard, Waiting};
+use crate::acquirer::DATE_APART_MAX;
 use crate::acquirer::SessionRef;
 use crate::acquirer::desk::{NewReversal, Original, Told};
 use crate::acquirer::shown::Slug;
+use crate::config::Gateway;
 use crate::crypto::gateway::ReversalName;
 use crate::frame::{Casing, Source};
 
@@ -85,10 +87,12 @@ impl Shard {
                     let id = self.engine.transaction_id(handle).unwrap_or_default();
                     return self.known_reversal((id, handle), new);
                 }
-                // Of a part of what is not known nobody could say what stays.
-                let (None, Some(gateway)) = (new.amount, self.gateway(new.gateway)) else {
-                    return Err(Told::Refused(Slug::NotFound));
-                };
+                let gateway = self.gateway(new.gateway);
+                let gateway = gateway.filter(|gateway| self.may_bury(new, gateway));
+                let gateway = gateway.ok_or(Told::Refused(Slug::NotFound))?;
+                if !self.has_share(new.acquirer) {
+                    return Err(Told::Refused(Slug::RateLimited));
+                }
                 // A tombstone has no amount: whatever comes is not executed.
                 let amount = Amount::new(0, Currency::KES);
                 let amount = amount.map_err(|_| Told::Refused(Slug::NotFound))?;
@@ -110,6 +114,16 @@ impl Shard {
         }
     }
 
+    /// Whether what is not known never came: had it come since it was sent, its key would be known
+    /// still, also if the clocks are as far apart as they may be. Of a part of it nobody could say
+    /// what stays.
+    fn may_bury(&self, new: &NewReversal, gateway: &Gateway) -> bool {
+        let latest = self.work.wall.after(DATE_APART_MAX);
+        let is_known =
+            |sent: WallTime| sent <= latest && sent.after(gateway.windows.requests) > latest;
+        new.amount.is_none() && new.sent.is_some_and(is_known)
+    }
+
     fn known_reversal(
         &self,
         (id, handle): Found,
@@ -127,16 +141,26 @@ impl Shard {
             None => IsCopy::No,
         };
         let facts = seen.facts;
-        let asked = new.amount.filter(|amount| *amount != facts.amount);
+        let is_reversing = seen.reversals != [0; 3];
+        let is_decided = seen.standing == Standing::Approved;
+        let whole = |amount: &Amount| {
+            *amount == facts.amount && (!is_decided || seen.left == amount.minor())
+        };
+        let asked = new.amount.filter(|amount| !whole(amount));
         if asked.is_some_and(|asked| asked.currency() != facts.amount.currency()) {
             return Err(conflict("is in another currency than the original"));
         }
         let replacement = match (is_copy, seen.standing, asked) {
-            (IsCopy::Yes, _, _) | (IsCopy::No, Standing::Approved, None) => None,
+            (IsCopy::Yes, _, _) => None,
+            (IsCopy::No, Standing::Approved, None) if seen.left > 0 => None,
             (IsCopy::No, Standing::Approved, Some(asked)) => {
                 let left = seen.left.checked_sub(asked.minor());
                 let left = left.ok_or_else(|| conflict("is more than is left of the original"))?;
-                Amount::new(left, facts.amount.currency()).ok()
+                let left = Amount::new(left, facts.amount.currency()).ok();
+                left.filter(|left| left.minor() > 0)
+            }
+            (IsCopy::No, Standing::Reserved | Standing::Pending, _) if is_reversing => {
+                return Err(conflict("the original is being reversed by another key"));
             }
             (IsCopy::No, Standing::Reserved | Standing::Pending, Some(_)) => {
                 return Err(conflict(
@@ -146,7 +170,8 @@ impl Shard {
             (IsCopy::No, Standing::Reserved | Standing::Pending, None) => None,
             (
                 IsCopy::No,
-                Standing::Declined
+                Standing::Approved
+                | Standing::Declined
                 | Standing::NotExecuted
                 | Standing::ReversalOwed
                 | Standing::Reversed

@@ -34,7 +34,7 @@ impl Shard {
         let owner = self.slot_of(&ask).owner(self.shards);
         if owner == self.id {
             self.take_ask(from, ask, now);
-        } else if matches!(ask, Ask::Create(_)) && !self.mesh.has_room(owner) {
+        } else if ask.may_begin() && !self.mesh.has_room(owner) {
             self.metrics.count(Counter::MeshRefused);
             self.tell_asker(from, Told::Refused(Slug::Overloaded));
         } else {
@@ -125,9 +125,14 @@ impl Shard {
         if now.since(new.queued) > self.config.limits.request_wait_max {
             return Some((RejectReason::WaitedTooLong, Slug::Overloaded));
         }
-        let share = self.sessions.share(new.acquirer);
-        let has_room = share.is_some_and(|share| share.has_room(Claim::New));
-        (!has_room).then_some((RejectReason::AcquirerFull, Slug::RateLimited))
+        let has_share = self.has_share(new.acquirer);
+        (!has_share).then_some((RejectReason::AcquirerFull, Slug::RateLimited))
+    }
+
+    /// Whether one more may be begun for it.
+    pub(super) fn has_share(&self, acquirer: AcquirerId) -> bool {
+        let share = self.sessions.share(acquirer);
+        share.is_some_and(|share| share.has_room(Claim::New))
     }
 
     /// A transaction of a gateway has ended, or nothing is remembered of it.

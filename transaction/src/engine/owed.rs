@@ -353,6 +353,7 @@ impl Engine {
         if let Some(transaction) = self.table.transaction_mut(handle) {
             debug_assert!(transaction.unwritten > 0, "each one is counted");
             transaction.unwritten = transaction.unwritten.saturating_sub(1);
+            self.emit(Output::OwedEnded { handle });
         }
     }
 

@@ -51,7 +51,7 @@ impl Desk {
     /// Asks; `None` when too many wait already, or as many new requests as the shard takes. What is
     /// told comes by [`Asked::told`].
     pub(crate) fn ask(&self, ask: Ask) -> Option<Asked<'_>> {
-        if matches!(ask, Ask::Create(_)) && !self.inbox.takes(Claim::New) {
+        if ask.may_begin() && !self.inbox.takes(Claim::New) {
             return None;
         }
         let mut waiting = self.waiting.borrow_mut();

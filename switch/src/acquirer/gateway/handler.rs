@@ -144,6 +144,7 @@ async fn taken(
     }
     check_date(&parts.headers, context.clock.wall())?;
     check_media_type(&parts.headers)?;
+    check_callback(&parts.headers)?;
     let body = body
         .collect()
         .await
@@ -188,7 +189,7 @@ async fn create(
         },
     };
     let body = json::create(&body, rules)?;
-    check_served(&parts.headers, &body)?;
+    check_served(&body)?;
     let key = idempotency_key(&parts.headers)?;
     let mut canonical = Vec::new();
     body.canonical(TRANSACTIONS, &mut canonical);
@@ -220,12 +221,16 @@ async fn create(
     created(told, &body.reference, prefer)
 }
 
-/// What would be taken and not acted on is refused, so that nobody relies on it.
-fn check_served(headers: &HeaderMap, body: &json::Create) -> Result<(), Problem> {
+fn check_callback(headers: &HeaderMap) -> Result<(), Problem> {
     if headers.contains_key(CALLBACK_URL) {
         let detail = "no host for callbacks is permitted: leave X-Callback-URL out and ask by GET";
         return Err(Problem::with(Slug::NotPermitted, detail));
     }
+    Ok(())
+}
+
+/// What would be taken and not acted on is refused, so that nobody relies on it.
+fn check_served(body: &json::Create) -> Result<(), Problem> {
     if !matches!(
         body.kind,
         Kind::BillPay | Kind::MerchantPay | Kind::Withdrawal
@@ -521,7 +526,7 @@ pub(super) fn put(answer: &mut Answer, name: HeaderName, value: &str) {
 pub(super) const JSON: &str = "application/json";
 const DATE: HeaderName = HeaderName::from_static("x-date");
 /// How far the clock of a gateway may be off.
-const DATE_APART_MAX: Duration = Duration::from_secs(300);
+pub(crate) const DATE_APART_MAX: Duration = Duration::from_secs(300);
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -573,16 +578,15 @@ mod tests {
             "debitParty":[{"key":"msisdn","value":"+254712345678"}],
             "creditParty":[{"key":"accountid","value":"1"}],"reference":"r"}"#;
         let body = json::create(text.as_bytes(), rules).unwrap();
-        let mut headers = HeaderMap::new();
-        check_served(&headers, &body).unwrap();
+        check_served(&body).unwrap();
         let expires = r#"{"expiresAt":"2026-11-21T21:40:00Z","#;
         let expiring = text.replacen('{', expires, 1);
         let expiring = json::create(expiring.as_bytes(), rules).unwrap();
-        let problem = check_served(&headers, &expiring).unwrap_err();
+        let problem = check_served(&expiring).unwrap_err();
         assert_eq!(problem.errors[0].pointer, "/expiresAt");
         let deposit = text.replacen("billpay", "deposit", 1);
         let deposit = json::create(deposit.as_bytes(), rules).unwrap();
-        let problem = check_served(&headers, &deposit).unwrap_err();
+        let problem = check_served(&deposit).unwrap_err();
         assert_eq!(problem.errors[0].pointer, "/type");
         account(&body).unwrap();
         let other = text.replacen(r#"msisdn","value":"+"#, r#"accountid","value":""#, 1);
@@ -591,8 +595,10 @@ mod tests {
             account(&other).unwrap_err().errors[0].pointer,
             "/debitParty"
         );
+        let mut headers = HeaderMap::new();
+        check_callback(&headers).unwrap();
         headers.insert(CALLBACK_URL, HeaderValue::from_static("https://a.example/"));
-        let problem = check_served(&headers, &body).unwrap_err();
+        let problem = check_callback(&headers).unwrap_err();
         assert_eq!(problem.slug, Slug::NotPermitted);
     }
 }

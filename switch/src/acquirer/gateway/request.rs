@@ -5,7 +5,7 @@ use domain::amount::Amount;
 use domain::ids::{AcquirerId, TransactionId};
 use domain::message_reason::MessageReason;
 use domain::pan::Pan;
-use domain::time::Instant;
+use domain::time::{Instant, WallTime};
 
 use crate::acquirer::json::problem::Slug;
 use crate::acquirer::json::{Kind, Transaction};
@@ -55,6 +55,17 @@ pub(crate) enum Ask {
     Reverse(Box<NewReversal>),
 }
 
+impl Ask {
+    /// Whether something is remembered of it that was not known before.
+    pub(crate) fn may_begin(&self) -> bool {
+        match self {
+            Self::Create(_) => true,
+            Self::Reverse(new) => matches!(new.original, Original::Key(_)),
+            Self::ByKey(..) | Self::ById { .. } => false,
+        }
+    }
+}
+
 /// What is to be reversed.
 #[derive(Clone, Debug)]
 pub(crate) enum Original {
@@ -78,6 +89,8 @@ pub(crate) struct NewReversal {
     /// What of the original is taken back; `None` for all of it.
     pub(crate) amount: Option<Amount>,
     pub(crate) reason: Option<MessageReason>,
+    /// When the original was sent for the first time.
+    pub(crate) sent: Option<WallTime>,
     /// Until when it waits for the issuer; `None` when it is told as soon as it is durable.
     pub(crate) waits_until: Option<Instant>,
 }

@@ -45,14 +45,22 @@ pub(super) async fn create(
         digest: Sha256::digest(&canonical).into(),
         amount: reverse.amount,
         reason: reverse.reason,
+        sent: reverse.sent,
         waits_until: (!prefer.is_async).then_some(until),
     };
     let told = handler::ask_within(Ask::Reverse(Box::new(new.clone())), prefer, context).await?;
     let told = match told {
         Some(Told::Elsewhere) | None => {
-            // Asked once more it is a copy, and told where it stands as soon as that is durable.
+            // Asked once more it is told where it stands as soon as that is durable; that it is a
+            // copy then says nothing.
             new.waits_until = None;
-            once_more(new, context).await?
+            match once_more(new, context).await? {
+                Told::Transaction { transaction, .. } => Told::Transaction {
+                    transaction,
+                    is_copy: false,
+                },
+                told => told,
+            }
         }
         Some(told) => told,
     };

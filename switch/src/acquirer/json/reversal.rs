@@ -2,12 +2,13 @@
 
 use domain::amount::Amount;
 use domain::message_reason::MessageReason;
+use domain::time::WallTime;
 use serde::Serialize;
 
 use super::fields::{Faults, Fields, Wrong, printable};
 use super::problem::{ErrorCode, Problem, Slug};
 use super::transaction::{Document, State, Transaction};
-use super::{put, put_optional, read_amount, strict};
+use super::{put, put_optional, read_amount, strict, time};
 
 /// What a gateway asks to take back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(crate) struct Reverse {
     pub(crate) amount: Option<Amount>,
     pub(crate) reference: Option<String>,
     pub(crate) reason: Option<MessageReason>,
+    /// When the original was sent for the first time.
+    pub(crate) sent: Option<WallTime>,
 }
 
 /// Reads the body of a reversal.
@@ -32,11 +35,13 @@ pub(crate) fn reverse(body: &[u8]) -> Result<Reverse, Problem> {
             .and_then(|node| read_amount(node, root.pointer("amount"), &mut faults, &mut currency));
         let reference = root.text("reference", |text| printable(text, 64), &mut faults);
         let reason = root.text("reason", read_reason, &mut faults);
+        let sent = root.text("originalRequestedAt", time::read, &mut faults);
         root.finish(&mut faults);
         Reverse {
             amount,
             reference,
             reason,
+            sent,
         }
     });
     let errors = faults.into_errors();
@@ -76,6 +81,8 @@ impl Reverse {
         put_optional(out, self.reference.as_ref().map(String::as_bytes));
         let reason = self.reason.map(MessageReason::digits);
         put_optional(out, reason.as_ref().map(<[u8; 4]>::as_slice));
+        let sent = self.sent.map(|at| at.unix_millis().to_be_bytes());
+        put_optional(out, sent.as_ref().map(<[u8; 8]>::as_slice));
     }
 }
 

@@ -87,6 +87,8 @@ impl Shard {
                 return Err(("operator", format!("{output:?}: nobody acts by hand here")));
             }
             Output::GiveUpReversal { owed } => self.give_up_reversal(owed, around),
+            // Nobody asks by hand where something stands.
+            Output::OwedEnded { .. } => {}
             Output::Event(event) => return self.count(event, around),
         }
         Ok(())
