@@ -238,11 +238,12 @@ fn a_new_pan_key_is_taken_up_under_load() {
     assert!(eventually(PATIENCE, || decided() > then + 100.0));
     let report = running.end().unwrap();
     report.check_refusals(&node);
+    node.check_sums().unwrap();
     node.kill().unwrap();
 
+    // What the kill left in flight is decided here, and was read there.
     let node = rotated.start(&deadlines);
     node.settle(PATIENCE).unwrap();
-    node.check_sums().unwrap();
     let journal = node.journal().to_owned();
     assert!(node.terminate().unwrap().success());
     let ledgers = issuers.ledgers();
