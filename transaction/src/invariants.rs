@@ -75,7 +75,7 @@ impl Engine {
             assert_eq!(transaction.exceptions, 0, "4: {state:?}");
         }
         if state.is_settled() {
-            assert!(!transaction.leg_open, "6: {state:?}");
+            assert!(!transaction.legs.is_open(), "6: {state:?}");
         }
         let open = matches!(state, State::Intended | State::Sent | State::Reversing);
         assert!(!open || transaction.leg.is_some(), "6: {state:?}");

@@ -333,7 +333,9 @@ fn is_above(reversal: &Reversal, asked: Amount, left: Amount) -> bool {
     let stays_too_much = reversal
         .replacement
         .is_some_and(|stays| left.checked_sub(stays).is_none());
-    asked.checked_sub(reversal.amount).is_none() || stays_too_much
+    let are_nothing = asked.minor() == 0 && reversal.amount.minor() == 0;
+    let names_more = !are_nothing && asked.checked_sub(reversal.amount).is_none();
+    names_more || stays_too_much
 }
 
 /// A replacement of nothing is a reversal of all.

@@ -80,7 +80,9 @@ impl Engine {
             leg: transaction.leg.as_ref(),
             code: transaction.answer.code,
             authorisation: transaction.answer.authorisation,
-            is_owed: transaction.saf_head != NONE || transaction.unwritten > 0,
+            is_owed: transaction.saf_head != NONE
+                || transaction.unwritten > 0
+                || transaction.is_owed_anew(),
             left: transaction.left,
             is_reversed_in_part: transaction.state == State::Settled(Ending::PartlyReversed),
             is_excepted: transaction.exceptions > 0,
@@ -118,7 +120,7 @@ impl Engine {
             | State::Intended
             | State::Sent
             | State::Rerouting
-            | State::Settling(_) => undecided(transaction.has_intent),
+            | State::Settling(_) => undecided(transaction.legs.has_intent()),
             State::Reversing => Standing::ReversalOwed,
             State::Settled(ending) => self.settled(transaction, ending),
         }
@@ -148,7 +150,9 @@ impl Engine {
             Some(Owed::Reversal(_) | Owed::Advice(_)) => return Standing::ReversalOwed,
             None => {}
         }
-        let is_owed = owed().any(|entry| !appended(entry)) || transaction.unwritten > 0;
+        let is_owed = owed().any(|entry| !appended(entry))
+            || transaction.unwritten > 0
+            || transaction.is_owed_anew();
         if is_owed {
             Standing::ReversalOwed
         } else if transaction.exceptions > 0 || transaction.saf_head != NONE {

@@ -36,10 +36,8 @@ pub(crate) struct Transaction {
     pub(crate) frame: Option<FrameId>,
     /// The latest leg.
     pub(crate) leg: Option<IssuerLeg>,
-    /// An intent of it is durable: a restart knows of it.
-    pub(crate) has_intent: bool,
-    /// The leg's permit is still out.
-    pub(crate) leg_open: bool,
+    /// What is so of its legs.
+    pub(crate) legs: LegMarks,
     /// The leg's STAN is still taken.
     pub(crate) stan_held: bool,
     /// The late or second answer that was journaled; one is enough.
@@ -79,6 +77,42 @@ pub(crate) struct Transaction {
     pub(crate) exceptions: u8,
     /// Of what it owed, what has ended by a record that is not durable.
     pub(crate) unwritten: u8,
+}
+
+/// Two marks in one byte: an entry of the table has none to spare.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LegMarks(u8);
+
+impl LegMarks {
+    pub(crate) const NONE: Self = Self(0);
+    const OPEN: u8 = 1;
+    const INTENT: u8 = 2;
+
+    /// A permit is out.
+    pub(crate) const fn open(&mut self) {
+        self.0 |= Self::OPEN;
+    }
+
+    /// The permit comes back; whether it was out.
+    pub(crate) const fn close(&mut self) -> bool {
+        let was_open = self.is_open();
+        self.0 &= !Self::OPEN;
+        was_open
+    }
+
+    pub(crate) const fn is_open(self) -> bool {
+        self.0 & Self::OPEN != 0
+    }
+
+    /// An intent is durable.
+    pub(crate) const fn note_intent(&mut self) {
+        self.0 |= Self::INTENT;
+    }
+
+    /// Whether a restart knows of it.
+    pub(crate) const fn has_intent(self) -> bool {
+        self.0 & Self::INTENT != 0
+    }
 }
 
 /// What an issuer said after the end, of what is worth a record, and what came of it.
@@ -255,8 +289,7 @@ impl Transaction {
             state,
             frame: None,
             leg: None,
-            has_intent: false,
-            leg_open: false,
+            legs: LegMarks::NONE,
             stan_held: false,
             late: LateAnswer::Nothing,
             is_counted: false,
@@ -288,7 +321,7 @@ impl Transaction {
             State::Sent,
         );
         transaction.leg = Some(intent.leg);
-        transaction.has_intent = true;
+        transaction.legs.note_intent();
         transaction.stan_held = true;
         transaction
     }

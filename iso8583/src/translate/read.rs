@@ -314,7 +314,7 @@ pub fn response_code(
 /// out, and so is what does not fit into [`Answer::FIELDS_LEN_MAX`] or `scratch`.
 ///
 /// # Errors
-/// DE39 or DE38 cannot be used; DE4 is there without a DE49 that says what it means.
+/// DE39 or DE38 cannot be used; DE4 has more than zeros, without a DE49 that says what they mean.
 pub fn issuer_answer<'a>(
     message: MessageRef<'_>,
     codes: &CodeMap,
@@ -328,7 +328,7 @@ pub fn issuer_answer<'a>(
         code => code,
     };
     let amount = match message.field(4) {
-        Some(_) if is_nothing_of_no_currency(message) => None,
+        Some(_) if is_nothing_of_no_currency(message) => Amount::new(0, Currency::NONE).ok(),
         Some(_) => Some(amount(message)?),
         None => None,
     };

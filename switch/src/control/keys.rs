@@ -69,6 +69,10 @@ enum KeysRefused {
     Others,
     #[error("id {0} names another key than before: give a new pan_key the next pan_key_id")]
     Renamed(u32),
+    #[error(
+        "pan_key {0} is still being taken up: keep it in pan_keys_old until njia_pan_key_id has it"
+    )]
+    Pending(u32),
     #[error("shard {shard}: {source}")]
     Crypto { shard: ShardId, source: CryptoError },
     #[error("shard {shard}: the journal's keys cannot be read: {source}")]
@@ -131,11 +135,25 @@ impl KeysKeeper {
         let keys = Arc::new((self.reread.0)().map_err(KeysRefused::Config)?);
         let before = self.shared.keys(&self.config);
         check_continuity(&before, &keys)?;
+        self.check_settled(&before, &keys)?;
         for identity in &self.journals {
             check_opens(&keys, &self.root, identity)?;
         }
         self.shared.put_keys(&keys, before.pan_key_id);
         Ok(keys.pan_key_id)
+    }
+
+    /// A key that a shard has yet to write under is on no disk, where [`check_opens`] would find it:
+    /// it may not be let go before.
+    fn check_settled(&self, before: &Keys, keys: &Keys) -> Result<(), KeysRefused> {
+        let id = before.pan_key_id;
+        let at_start = self.config.keys.pan_key_id;
+        let mut shards = self.shared.shards.iter();
+        let is_pending = shards.any(|shard| shard.keys.written(at_start) != id);
+        if is_pending && keys.pan_keys().all(|(other, _)| other != id) {
+            return Err(KeysRefused::Pending(id));
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,9 @@
 //! Messages to issuers and what comes back.
 
-use domain::ids::{IssuerId, LinkId, ShardId};
+use domain::ids::{IssuerId, LinkId, ShardId, Stan};
 use domain::pan::Pan;
 use domain::request::{Answer, FrameId, IssuerLeg, Transmission, is_enquiry};
+use domain::result_code::CodeClass;
 use domain::time::{Instant, TransmissionTime};
 use domain::{Amount, ResponseCode};
 use iso8583::error::WriteError;
@@ -352,12 +353,30 @@ impl Shard {
                         self.turn(Input::LateDecline { handle, stan }, now);
                     }
                 }
-                // A late answer changes nothing, so one that cannot be read is not worth a state.
-                Err(_) | Ok(None) if late => {}
+                Err(_) | Ok(None) if late => {
+                    if let Ok(code) = translate::response_code(message, &codes) {
+                        self.late_approval((handle, stan), code, now);
+                    }
+                }
                 Err(_) | Ok(None) => self.turn(Input::Unusable { handle, stan }, now),
             }
         }
         self.pool.give(frame);
+    }
+
+    //= docs/rules.md#V-17
+    /// Of a late answer the code is all that counts, whatever else cannot be read; and of that, that
+    /// the issuer may hold money.
+    fn late_approval(&mut self, (handle, stan): (Handle, Stan), code: ResponseCode, now: Instant) {
+        if code.is_approval() && code.class() != CodeClass::Administrative {
+            let answer = Answer::of(code);
+            let response = Input::Response {
+                handle,
+                stan,
+                answer,
+            };
+            self.turn(response, now);
+        }
     }
 
     /// How the issuer of a transaction speaks; `None` of one that is forgotten.

@@ -257,7 +257,7 @@ name = "mobile-money"
     Node::configured(Build::Product, &config, &state, &key).expect("the switch starts")
 }
 
-/// The lines of the gateway `mobile` whose key is [`API_KEY`].
+/// The lines of the gateway `mobile` with the key that a stage sends.
 pub const GATEWAY: &str = r#"
 [[gateway]]
 name = "mobile"

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use domain::currency::Currency;
 use domain::ids::Stan;
 use domain::profile::PartialApproval;
 use domain::record::{OutcomeKind, RefusalReason, ReversalCause};
@@ -221,9 +222,9 @@ impl Engine {
     fn intend(&mut self, handle: Handle, leg: IssuerLeg) {
         let now = self.clock.now();
         if let Some(transaction) = self.table.transaction_mut(handle) {
-            debug_assert!(!transaction.leg_open, "one leg at a time");
+            debug_assert!(!transaction.legs.is_open(), "one leg at a time");
             transaction.leg = Some(leg);
-            transaction.leg_open = true;
+            transaction.legs.open();
             transaction.stan_held = true;
             transaction.started = now;
         }
@@ -237,7 +238,7 @@ impl Engine {
             return;
         };
         transaction.started = now;
-        transaction.has_intent = true;
+        transaction.legs.note_intent();
         let (Some(frame), Some(leg)) = (transaction.frame, transaction.leg) else {
             debug_assert!(false, "an intended transaction has frame and leg");
             return;
@@ -396,7 +397,7 @@ impl Engine {
         let Some(transaction) = self.table.transaction_mut(handle) else {
             return;
         };
-        if !core::mem::take(&mut transaction.leg_open) {
+        if !transaction.legs.close() {
             return;
         }
         let elapsed = now.since(transaction.started);
@@ -468,8 +469,15 @@ impl Engine {
 /// What an issuer's answer is good for (semantics R8, F56).
 fn judge<'a>(transaction: &Transaction, answer: &Answer<'a>) -> Signal<'a> {
     let code = Some(answer.code);
+    // Nothing in no currency is told to nobody.
+    let told = Answer {
+        amount: answer
+            .amount
+            .filter(|amount| amount.currency() != Currency::NONE),
+        ..*answer
+    };
     if !answer.code.is_approval() {
-        return Signal::Decline(*answer);
+        return Signal::Decline(told);
     }
     let asked = transaction.facts.amount;
     if answer.code == ResponseCode::PARTIAL_APPROVAL {
@@ -477,7 +485,7 @@ fn judge<'a>(transaction: &Transaction, answer: &Answer<'a>) -> Signal<'a> {
             .amount
             .is_some_and(|amount| is_less(amount, asked) && amount.minor() > 0);
         let told = match transaction.profile.partial_approval {
-            PartialApproval::Pass if is_less => return Signal::Approval(*answer),
+            PartialApproval::Pass if is_less => return Signal::Approval(told),
             PartialApproval::Pass => ResponseCode::MALFUNCTION,
             PartialApproval::Refuse => ResponseCode::DO_NOT_HONOUR,
         };
@@ -489,7 +497,7 @@ fn judge<'a>(transaction: &Transaction, answer: &Answer<'a>) -> Signal<'a> {
         let told = ResponseCode::MALFUNCTION;
         return Signal::Unusable(Unusable { told, code });
     }
-    Signal::Approval(*answer)
+    Signal::Approval(told)
 }
 
 fn is_less(amount: Amount, asked: Amount) -> bool {

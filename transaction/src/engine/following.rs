@@ -78,11 +78,15 @@ impl Engine {
     }
 
     //= docs/rules.md#V-12
-    /// The latest place of what is owed here, or people may put back: for all shards, of which each
-    /// is told the latest of all by [`Self::begin_places_behind`]. When the journal has been fed.
+    /// The latest place of what is owed here, or people may put back, or was owed about what is
+    /// still known, which may be reversed from there: for all shards, of which each is told the
+    /// latest of all by [`Self::begin_places_behind`]. When the journal has been fed.
     #[must_use]
     pub fn latest_place(&self) -> WallTime {
-        let places = self.saf.iter().map(|(_, entry)| entry.decided);
+        let owed = self.saf.iter().map(|(_, entry)| entry.decided);
+        let len = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
+        let known = (0..len).filter_map(|index| self.table.at(index));
+        let places = owed.chain(known.map(|transaction| transaction.placed));
         places.max().unwrap_or_default()
     }
 

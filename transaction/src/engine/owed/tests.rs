@@ -7,12 +7,13 @@ use std::vec::Vec;
 use domain::ids::IssuerId;
 use domain::record::{Record, SafDone, SafResult};
 use domain::request::{Answer, IssuerLeg, Transmission};
-use domain::{ResponseCode, time::Instant};
+use domain::{Amount, ResponseCode, currency::Currency, time::Instant};
 
 use crate::input::{Handle, Input};
 use crate::output::{Event, LegEnding, Output, Owed, StanReuse};
 use crate::settings::{SafPolicy, Settings};
-use crate::testing::{Auto, DEADLINE, Rig, approval, code, decline, settings};
+use crate::standing::Standing;
+use crate::testing::{Auto, DEADLINE, Rig, approval, code, decline, facts, settings};
 
 /// Request 1 has timed out; its reversal has been sent once.
 fn owing() -> Rig {
@@ -474,6 +475,13 @@ fn what_finds_no_room_to_be_owed_anew_is_owed_when_there_is_some() {
     rig.request(3, 13);
     approved_late(&mut rig, handle, leg);
     assert_eq!(rig.engine.counts().saf, 1, "no room");
+    let seen = |rig: &Rig| {
+        let facts = facts(1);
+        let (handle, _) = rig.engine.keyed(facts.trace_key, facts.key).unwrap();
+        let seen = rig.engine.seen(handle).unwrap();
+        (seen.standing, seen.is_owed)
+    };
+    assert_eq!(seen(&rig), (Standing::ReversalOwed, true));
     rig.restart(rig.journal.len()).unwrap();
     assert_eq!(rig.engine.counts().saf, 2, "nor after a restart");
     rig.respond_to_reversal(ResponseCode::APPROVED);
@@ -548,4 +556,17 @@ fn a_lost_link_ends_at_once_what_was_sent_on_it() {
     let stan = leg.stan;
     rig.give(Input::LegLost { handle, stan });
     assert_eq!(rig.records(), ["intent"]);
+}
+
+#[test]
+fn fault_056_an_approval_of_nothing_is_96_and_a_reversal_where_something_was_asked() {
+    let nothing = Amount::new(0, Currency::NONE).unwrap();
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    rig.respond(Answer {
+        amount: Some(nothing),
+        ..approval()
+    });
+    assert_eq!(rig.told(10), Some(ResponseCode::MALFUNCTION));
+    assert_eq!(rig.reversals_sent().len(), 1);
 }
