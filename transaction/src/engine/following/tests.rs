@@ -458,3 +458,16 @@ fn what_is_accepted_behind_a_start_has_its_place_behind_what_any_shard_owes() {
     rig.reverse(2, 13);
     assert!(placed_last(&rig) < of_another_shard);
 }
+
+//= docs/rules.md#V-12
+/// The reversal of a completion has its place behind it, whenever that was acknowledged.
+#[test]
+fn a_start_tells_the_places_of_what_its_issuer_has() {
+    let mut rig = completed();
+    assert_eq!(rig.engine.counts().saf, 0);
+    rig.restart(rig.journal.len()).unwrap();
+    assert!(rig.engine.latest_place() > WallTime::default());
+    let told = rig.engine.latest_place();
+    undo(&mut rig, 2, 30);
+    assert!(placed_last(&rig) > told);
+}
