@@ -143,8 +143,8 @@ impl KeysKeeper {
         Ok(keys.pan_key_id)
     }
 
-    /// A key that a shard has yet to write under is on no disk, where [`check_opens`] would find it:
-    /// it may not be let go before.
+    /// A key that a shard has yet to write under is on no disk, where [`check_opens`] would find
+    /// it: it may not be let go before.
     fn check_settled(&self, before: &Keys, keys: &Keys) -> Result<(), KeysRefused> {
         let id = before.pan_key_id;
         let at_start = self.config.keys.pan_key_id;

@@ -365,8 +365,8 @@ impl Shard {
     }
 
     //= docs/rules.md#V-17
-    /// Of a late answer the code is all that counts, whatever else cannot be read; and of that, that
-    /// the issuer may hold money.
+    /// Of a late answer the code is all that counts, whatever else cannot be read; and of that,
+    /// that the issuer may hold money.
     fn late_approval(&mut self, (handle, stan): (Handle, Stan), code: ResponseCode, now: Instant) {
         if code.is_approval() && code.class() != CodeClass::Administrative {
             let answer = Answer::of(code);
