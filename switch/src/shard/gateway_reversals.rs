@@ -132,7 +132,6 @@ impl Shard {
         let Some(seen) = self.engine.seen(handle) else {
             return Err(Told::Refused(Slug::NotFound));
         };
-        let conflict = |detail| Told::Conflict { id, detail };
         let name = self.name_of(new);
         let mut known = seen.reversals.into_iter();
         let is_copy = match known.find(|known| name.is_of_same_key(*known)) {
@@ -141,43 +140,16 @@ impl Shard {
             None => IsCopy::No,
         };
         let facts = seen.facts;
-        let is_reversing = seen.reversals != [0; 3];
-        let is_decided = seen.standing == Standing::Approved;
-        let whole = |amount: &Amount| {
-            *amount == facts.amount && (!is_decided || seen.left == amount.minor())
-        };
-        let asked = new.amount.filter(|amount| !whole(amount));
-        if asked.is_some_and(|asked| asked.currency() != facts.amount.currency()) {
-            return Err(conflict("is in another currency than the original"));
-        }
-        let replacement = match (is_copy, seen.standing, asked) {
-            (IsCopy::Yes, _, _) => None,
-            (IsCopy::No, Standing::Approved, None) if seen.left > 0 => None,
-            (IsCopy::No, Standing::Approved, Some(asked)) => {
-                let left = seen.left.checked_sub(asked.minor());
-                let left = left.ok_or_else(|| conflict("is more than is left of the original"))?;
-                let left = Amount::new(left, facts.amount.currency()).ok();
-                left.filter(|left| left.minor() > 0)
+        let replacement = match is_copy {
+            IsCopy::Yes => None,
+            IsCopy::No => Left {
+                standing: seen.standing,
+                amount: facts.amount,
+                minor: seen.left,
+                is_reversing: seen.reversals != [0; 3],
             }
-            (IsCopy::No, Standing::Reserved | Standing::Pending, _) if is_reversing => {
-                return Err(conflict("the original is being reversed by another key"));
-            }
-            (IsCopy::No, Standing::Reserved | Standing::Pending, Some(_)) => {
-                return Err(conflict(
-                    "the original is not decided: reverse all of it, or wait",
-                ));
-            }
-            (IsCopy::No, Standing::Reserved | Standing::Pending, None) => None,
-            (
-                IsCopy::No,
-                Standing::Approved
-                | Standing::Declined
-                | Standing::NotExecuted
-                | Standing::ReversalOwed
-                | Standing::Reversed
-                | Standing::Excepted,
-                _,
-            ) => return Err(conflict("nothing of the original is left to be reversed")),
+            .without(new.amount)
+            .map_err(|detail| Told::Conflict { id, detail })?,
         };
         let named = Named {
             slot: facts.slot,
@@ -261,6 +233,49 @@ impl Shard {
     }
 }
 
+/// What can be taken back of an original.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    standing: Standing,
+    amount: Amount,
+    /// Minor units that are approved and not reversed; means nothing before it is approved.
+    minor: u64,
+    /// A reversal was accepted.
+    is_reversing: bool,
+}
+
+impl Left {
+    /// What stays when `asked` is taken back, or all that is left; `None` when nothing does.
+    fn without(self, asked: Option<Amount>) -> Result<Option<Amount>, &'static str> {
+        let currency = self.amount.currency();
+        if asked.is_some_and(|asked| asked.currency() != currency) {
+            return Err("is in another currency than the original");
+        }
+        let is_part = asked.is_some_and(|asked| asked != self.amount);
+        match self.standing {
+            Standing::Approved if self.minor > 0 => {
+                let asked = asked.map_or(self.minor, Amount::minor);
+                let stays = self.minor.checked_sub(asked);
+                let stays = stays.ok_or("is more than is left of the original")?;
+                Ok(Amount::new(stays, currency).ok().filter(|_| stays > 0))
+            }
+            Standing::Reserved | Standing::Pending if self.is_reversing => {
+                Err("the original is being reversed by another key")
+            }
+            Standing::Reserved | Standing::Pending if is_part => {
+                Err("the original is not decided: reverse all of it, or wait")
+            }
+            Standing::Reserved | Standing::Pending => Ok(None),
+            Standing::Approved
+            | Standing::Declined
+            | Standing::NotExecuted
+            | Standing::ReversalOwed
+            | Standing::Reversed
+            | Standing::Excepted => Err("nothing of the original is left to be reversed"),
+        }
+    }
+}
+
 /// What gateways ask for where practice differs: what was reversed is told from a duplicate.
 pub(super) const PROFILE: Profile = Profile {
     reversed_original: ReversedOriginal::Invalid,
@@ -272,3 +287,48 @@ const NO_CASING: Casing = Casing {
     framing: Framing::Be16,
     header: HeaderBytes::NONE,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_back_is_never_more_than_is_left() {
+        let kes = |minor| Amount::new(minor, Currency::KES).unwrap();
+        let check = |standing, minor, is_reversing, asked: Option<u64>, expected: Option<u64>| {
+            let left = Left {
+                standing,
+                amount: kes(1_000),
+                minor,
+                is_reversing,
+            };
+            let stays = left.without(asked.map(kes)).ok();
+            let stays = stays.map(|stays| stays.map_or(0, Amount::minor));
+            assert_eq!(stays, expected, "{left:?}, {asked:?}");
+        };
+        let approved = Standing::Approved;
+        check(approved, 1_000, false, None, Some(0));
+        check(approved, 1_000, false, Some(1_000), Some(0));
+        check(approved, 1_000, false, Some(300), Some(700));
+        check(approved, 700, true, None, Some(0));
+        check(approved, 700, true, Some(700), Some(0));
+        // The amount of the original is no word for what is left.
+        check(approved, 700, true, Some(1_000), None);
+        // Another key takes all of it back, and that is not durable yet.
+        check(approved, 0, true, None, None);
+        check(approved, 0, true, Some(1), None);
+        check(Standing::Pending, 0, false, None, Some(0));
+        check(Standing::Pending, 0, false, Some(1_000), Some(0));
+        check(Standing::Pending, 0, false, Some(1), None);
+        check(Standing::Pending, 1_000, true, None, None);
+        check(Standing::Reversed, 0, true, None, None);
+        let ugx = Amount::new(1, Currency::UGX).unwrap();
+        let left = Left {
+            standing: approved,
+            amount: kes(1_000),
+            minor: 1_000,
+            is_reversing: false,
+        };
+        assert!(left.without(Some(ugx)).is_err());
+    }
+}
