@@ -4,11 +4,12 @@
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use njia_tests::e2e::{Build, Issuers, Node, alone, eventually, folder};
+use njia_tests::e2e::gateway::{GATEWAY, start};
+use njia_tests::e2e::{Issuers, Node, alone, eventually, folder};
 use serde_json::Value;
 
 /// A switch with a gateway, and what it needs.
@@ -27,7 +28,7 @@ impl Stage {
     }
 
     fn on(folder: PathBuf, issuers: Issuers) -> Self {
-        let node = start(&folder, &issuers);
+        let node = start(&folder, &issuers, GATEWAY);
         let gateway = node.gateway_named("mobile").to_owned();
         Self {
             node,
@@ -134,75 +135,7 @@ impl Answer {
     }
 }
 
-fn start(folder: &Path, issuers: &Issuers) -> Node {
-    let (config, state) = (folder.join("njia.toml"), folder.join("state"));
-    let [bank, momo] = issuers.addresses();
-    let text = format!(
-        r#"
-[node]
-state_dir = "{}"
-shards = 2
-
-[keys]
-token_key = "env:NJIA_TEST_KEY"
-pan_key = "env:NJIA_TEST_KEY"
-hash_key = "env:NJIA_TEST_KEY"
-
-[admin]
-address = "127.0.0.1:0"
-
-[[acquirer]]
-name = "acquirer-1"
-
-[[acquirer]]
-name = "mobile-money"
-
-[[listener]]
-name = "pos"
-address = "127.0.0.1:0"
-acquirer = "acquirer-1"
-
-[[gateway]]
-name = "mobile"
-address = "127.0.0.1:0"
-plaintext = true
-acquirer = "mobile-money"
-api_keys_sha256 = ["{API_KEY_SHA256}"]
-terminal = "GATEWAY1"
-merchant = "MOBILEMONEY0001"
-
-[[issuer]]
-name = "bank"
-addresses = ["{bank}"]
-institution = "100001"
-
-[[issuer]]
-name = "momo"
-addresses = ["{momo}"]
-institution = "100002"
-
-[[route]]
-name = "wallets"
-prefixes = ["254"]
-candidates = ["momo"]
-deadline_ms = 30_000
-
-[[route]]
-name = "cards"
-prefixes = ["5"]
-candidates = ["bank"]
-deadline_ms = 30_000
-"#,
-        state.display()
-    );
-    fs::write(&config, text).unwrap();
-    let key = [("NJIA_TEST_KEY", KEY)];
-    Node::configured(Build::Product, &config, &state, &key).unwrap()
-}
-
-const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const API_KEY: &str = "mobile-test-key";
-const API_KEY_SHA256: &str = "a7cfbf471bcb91c4dfc94427bedb9a2ce013a69a0dd7a127b2e7a9e4387188da";
 
 const BODY: &str = concat!(
     r#"{"type":"merchantpay","amount":{"minor":152300,"currency":"KES"},"#,

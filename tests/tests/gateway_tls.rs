@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use njia_tests::certificates::{Authority, Pair, replace};
+use njia_tests::e2e::gateway::stage_text;
 use njia_tests::e2e::{Build, Issuers, Node, alone, eventually, folder};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
@@ -132,7 +133,7 @@ merchant = "MOBILEMONEY000{number}"
 
 fn configuration(
     folder: &Path,
-    [bank, momo]: [String; 2],
+    addresses: &[String; 2],
     authority: &Authority,
     own: &Pair,
 ) -> String {
@@ -145,61 +146,18 @@ fn configuration(
     let named = format!("{files}{trust}identities = [{{ san = \"urn:gateway:mobile\" }}]");
     let keys = format!("api_keys_sha256 = [\"{API_KEY_SHA256}\"]");
     let open = format!("{files}require_client_certificate = false");
-    format!(
-        r#"
-[node]
-state_dir = "{}"
-shards = 2
-
-[keys]
-token_key = "env:NJIA_TEST_KEY"
-pan_key = "env:NJIA_TEST_KEY"
-hash_key = "env:NJIA_TEST_KEY"
-
-[admin]
-address = "127.0.0.1:0"
-
-[[acquirer]]
-name = "acquirer-1"
-
-[[listener]]
-name = "pos"
-address = "127.0.0.1:0"
-acquirer = "acquirer-1"
-{}{}{}
-[[issuer]]
-name = "bank"
-addresses = ["{bank}"]
-institution = "100001"
-
-[[issuer]]
-name = "momo"
-addresses = ["{momo}"]
-institution = "100002"
-
-[[route]]
-name = "wallets"
-prefixes = ["254"]
-candidates = ["momo"]
-deadline_ms = 30_000
-
-[[route]]
-name = "cards"
-prefixes = ["5"]
-candidates = ["bank"]
-deadline_ms = 30_000
-"#,
-        folder.join("state").display(),
+    let gateways = [
         gateway("mobile", 1, "", &named),
         gateway("both", 2, &keys, &named),
         gateway("keyed", 3, &keys, &open),
-    )
+    ];
+    stage_text(&folder.join("state"), addresses) + &gateways.concat()
 }
 
 fn start(folder: &Path, issuers: &Issuers, authority: &Authority, own: &Pair) -> Node {
     let addresses = issuers.addresses().map(|address| address.to_string());
     let config = folder.join("njia.toml");
-    fs::write(&config, configuration(folder, addresses, authority, own)).unwrap();
+    fs::write(&config, configuration(folder, &addresses, authority, own)).unwrap();
     let key = [("NJIA_TEST_KEY", KEY)];
     Node::configured(Build::Product, &config, &folder.join("state"), &key).unwrap()
 }
@@ -431,7 +389,7 @@ fn a_gateway_that_would_know_nobody_refuses_the_start() {
     let authority = Authority::new().unwrap();
     let own = copied(&authority.issue("switch", HERE).unwrap(), &folder);
     let addresses = ["127.0.0.1:1".to_owned(), "127.0.0.1:2".to_owned()];
-    let good = configuration(&folder, addresses, &authority, &own);
+    let good = configuration(&folder, &addresses, &authority, &own);
     let identities = "identities = [{ san = \"urn:gateway:mobile\" }]";
     for (from, to, told) in [
         (identities, "", "`api_keys_sha256` is missing"),

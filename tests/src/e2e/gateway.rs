@@ -190,10 +190,31 @@ impl Answer {
     }
 }
 
-fn start(folder: &Path, issuers: &Issuers, more: &str) -> Node {
+/// A switch with those issuers, the acquirer `mobile-money`, and the lines of its gateways.
+#[must_use]
+pub fn start(folder: &Path, issuers: &Issuers, more: &str) -> Node {
     let (config, state) = (folder.join("njia.toml"), folder.join("state"));
-    let [bank, momo] = issuers.addresses();
-    let text = format!(
+    let addresses = issuers.addresses().map(|address| address.to_string());
+    let text = stage_text(&state, &addresses)
+        + r#"
+[[route]]
+name = "silent"
+prefixes = ["255"]
+candidates = ["momo"]
+deadline_ms = 1_000
+
+[[acquirer]]
+name = "mobile-money"
+"# + more;
+    fs::write(&config, text).expect("the configuration can be written");
+    let key = [("NJIA_TEST_KEY", KEY)];
+    Node::configured(Build::Product, &config, &state, &key).expect("the switch starts")
+}
+
+/// The start of a configuration: a session, the issuers `bank` for cards and `momo` for wallets.
+#[must_use]
+pub fn stage_text(state: &Path, [bank, momo]: &[String; 2]) -> String {
+    format!(
         r#"
 [node]
 state_dir = "{}"
@@ -235,26 +256,13 @@ candidates = ["momo"]
 deadline_ms = 30_000
 
 [[route]]
-name = "silent"
-prefixes = ["255"]
-candidates = ["momo"]
-deadline_ms = 1_000
-
-[[route]]
 name = "cards"
 prefixes = ["5"]
 candidates = ["bank"]
 deadline_ms = 30_000
-
-[[acquirer]]
-name = "mobile-money"
-{more}
 "#,
         state.display()
-    );
-    fs::write(&config, text).expect("the configuration can be written");
-    let key = [("NJIA_TEST_KEY", KEY)];
-    Node::configured(Build::Product, &config, &state, &key).expect("the switch starts")
+    )
 }
 
 /// The lines of the gateway `mobile` with the key that a stage sends.
