@@ -9,14 +9,17 @@ impl MessageRef<'_> {
     //= docs/rules.md#T-15
     /// Whether it is a request for something that has no amount: an enquiry (DE3 3x: a balance,
     /// available funds), in either edition, or in 1987 the verification of an account without an
-    /// authorisation (0100 with DE25 51). Some hosts send DE4 with zeros, some none.
+    /// authorisation (0100 with DE25 51), or the reversal of an enquiry. Some hosts send DE4 with
+    /// zeros, some none.
     #[must_use]
     pub fn needs_no_amount(self) -> bool {
         let mti = self.mti();
         let class = mti.class();
         let is_request = mti.function() == Function::Request
             && matches!(class, Class::Authorisation | Class::Financial);
-        if !is_request {
+        let reverses = class == Class::Reversal
+            && matches!(mti.function(), Function::Request | Function::Advice);
+        if !is_request && !reverses {
             return false;
         }
         let mut scratch = [0; 6];
@@ -58,7 +61,12 @@ mod tests {
             check(mti, &[(3, b"010000")], false);
         }
         check("0220", &[(3, b"310000")], false);
-        check("0400", &[(3, b"310000")], false);
+        for mti in ["0400", "0420", "0421"] {
+            check(mti, &[(3, b"310000")], true);
+            check(mti, &[(3, b"010000")], false);
+            check(mti, &[(25, b"51")], false);
+        }
+        check("0410", &[(3, b"310000")], false);
         check("0100", &[(25, b"51")], true);
         check("0200", &[(25, b"51")], false);
         check("0100", &[(25, b"00")], false);

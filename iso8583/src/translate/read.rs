@@ -201,7 +201,7 @@ pub fn reversal(message: MessageRef<'_>) -> Result<ReversalFields, FormatError> 
 
 /// DE4, and what of it stays by DE95.
 fn replaced_amounts(message: MessageRef<'_>) -> Result<(Amount, Option<Amount>), FormatError> {
-    let amount = amount(message)?;
+    let amount = asked_amount(message)?;
     if !message.present().contains(95) {
         return Ok((amount, None));
     }
@@ -212,7 +212,7 @@ fn replaced_amounts(message: MessageRef<'_>) -> Result<(Amount, Option<Amount>),
 /// The original amount, and what of it stays: of 1993 DE4 is the whole of it, but where DE24 says
 /// that it is reversed in part. Then DE30 has the original amount, and DE4 what stays.
 fn action_amounts(message: MessageRef<'_>) -> Result<(Amount, Option<Amount>), FormatError> {
-    let amount = amount(message)?;
+    let amount = asked_amount(message)?;
     match message.array(24) {
         Some(REVERSED_IN_PART) => {
             let currency = amount.currency();

@@ -1,6 +1,7 @@
 //! From what is to be said to a message.
 
 use domain::amount::Amount;
+use domain::currency::Currency;
 use domain::ids::{InstitutionId, Stan};
 use domain::message_reason::MessageReason;
 use domain::record::{Completed, ReversalCause};
@@ -324,6 +325,12 @@ impl IssuerReversal<'_> {
         is_here.then(|| (field, self.reason.unwrap_or(of_cause)))
     }
 
+    //= docs/rules.md#T-15
+    /// The original had neither DE4 nor DE49.
+    fn names_no_amount(&self) -> bool {
+        self.facts.amount.currency() == Currency::NONE
+    }
+
     fn mti(&self) -> Mti {
         let first = match self.form {
             ReversalForm::Advice => Mti::REVERSAL_ADVICE,
@@ -375,7 +382,9 @@ pub fn write_reversal(
     let mut writer = Writer::new(dialect, mti, out);
     writer.put(2, reversal.account)?;
     writer.put(3, facts.processing_code.as_bytes())?;
-    writer.put(4, &reversal.amount.digits())?;
+    if !reversal.names_no_amount() {
+        across::put_amount(&mut writer, reversal.amount)?;
+    }
     writer.put(7, &reversal.transmitted.digits())?;
     writer.put(11, &reversal.stan.digits())?;
     put_present(&mut writer, 12, trace.local_time.as_bytes())?;
@@ -388,7 +397,9 @@ pub fn write_reversal(
     put_present(&mut writer, 37, trace.rrn.as_bytes())?;
     put_present(&mut writer, 41, trace.terminal.as_bytes())?;
     put_present(&mut writer, 42, trace.merchant.as_bytes())?;
-    writer.put(49, &facts.amount.currency().digits())?;
+    if !reversal.names_no_amount() {
+        writer.put(49, &facts.amount.currency().digits())?;
+    }
     reason::put_if(&mut writer, reversal.said(&[56, 60]))?;
     writer.put(90, &original)?;
     writer.put(95, &replacement_amounts(reversal.replacement))?;
@@ -417,7 +428,9 @@ fn write_reversal_1993(
     let mut writer = Writer::new(dialect, mti.in_version(Version::Iso1993), out);
     writer.put(2, reversal.account)?;
     writer.put(3, facts.processing_code.as_bytes())?;
-    across::put_amount(&mut writer, partial.unwrap_or(reversal.amount))?;
+    if !reversal.names_no_amount() {
+        across::put_amount(&mut writer, partial.unwrap_or(reversal.amount))?;
+    }
     writer.put(7, &reversal.transmitted.digits())?;
     writer.put(11, &reversal.stan.digits())?;
     writer.put(12, &local)?;
@@ -441,7 +454,9 @@ fn write_reversal_1993(
     put_present(&mut writer, 37, trace.rrn.as_bytes())?;
     put_present(&mut writer, 41, trace.terminal.as_bytes())?;
     put_present(&mut writer, 42, trace.merchant.as_bytes())?;
-    writer.put(49, &facts.amount.currency().digits())?;
+    if !reversal.names_no_amount() {
+        writer.put(49, &facts.amount.currency().digits())?;
+    }
     writer.put(56, original.as_bytes())?;
     reason::put_if(&mut writer, reversal.said(&[60]))?;
     writer.finish()

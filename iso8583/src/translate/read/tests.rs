@@ -273,6 +273,9 @@ fn a_reversal_needs_no_account_but_what_names_it() {
         let message = purchase_with("0420", &changes);
         assert_eq!(reversal(message.view()).unwrap_err(), FormatError { field });
     }
+    let of_enquiry = [REVERSAL, &[(3, b"310000"), (4, b""), (49, b"")]].concat();
+    let fields = reversal(purchase_with("0420", &of_enquiry).view()).unwrap();
+    assert_eq!(fields.amount, Amount::new(0, Currency::NONE).unwrap());
     for other in ["0200", "0430", "0410", "0440", "1420", "0800"] {
         let message = purchase_with(other, REVERSAL);
         assert_eq!(

@@ -442,6 +442,22 @@ fn a_reversal_is_read_as_it_was_meant() {
 }
 
 #[test]
+fn a_reversal_of_what_had_no_amount_names_none() {
+    let (mut facts, leg, us) = (facts(), leg(), forwarding());
+    facts.processing_code = Text::new("DE3", b"310000").unwrap();
+    facts.amount = Amount::new(0, Currency::NONE).unwrap();
+    for dialect in [DIALECT, Dialect::ISO93_ASCII] {
+        let reversal = reversal_of(&facts, &leg, &us);
+        let bytes = written(|out| write_reversal(dialect, &reversal, out));
+        let message = Message::new(dialect, bytes);
+        let present = message.view().present();
+        assert!(!present.contains(4) && !present.contains(49), "{present:?}");
+        let read = translate::reversal(message.view()).unwrap();
+        assert_eq!((read.amount, read.replacement), (facts.amount, None));
+    }
+}
+
+#[test]
 fn a_reversal_of_a_request_with_little_in_it() {
     let (mut facts, leg, us) = (facts(), leg(), forwarding());
     facts.trace.institution = Text::EMPTY;
