@@ -240,6 +240,17 @@ fn an_enquiry_has_no_amount_and_its_approval_no_code() {
     assert_eq!(next(&mut session), told("0110", "000006", "85"));
     scene.node.settle(Duration::from_secs(60)).unwrap();
     assert_eq!(scene.metric("njia_reversals_total", &["owed"]), 0.0);
+    let back = reversal(*b"0420", "000007", &without_amount("000003"));
+    let back = with_field(&without(&without(&back, 4), 49), 3, "310000");
+    session.send(&back).unwrap();
+    assert_eq!(next(&mut session), told("0430", "000007", "00"));
+    let owed = asked(&mut link, "0420");
+    assert_eq!(
+        (owed.text(3), owed.text(4), owed.text(49)),
+        ("310000".to_owned(), String::new(), String::new())
+    );
+    link.send(&answered(&owed, "00")).unwrap();
+    scene.node.settle(Duration::from_secs(60)).unwrap();
     scene.close_with(link);
 }
 

@@ -194,7 +194,7 @@ impl Engine {
         if transaction.state == State::Sent {
             self.advance(handle, Signal::Deadline);
         } else if transaction.is_owed_anew() {
-            self.owe_anew(handle);
+            self.owe_foreseen(handle);
         } else if must_owe(transaction) {
             self.owe(handle, ReversalCause::Restart);
         } else {

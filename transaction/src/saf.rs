@@ -88,6 +88,8 @@ pub(crate) struct SafEntry {
     pub(crate) waits: Option<FrameId>,
     /// Found in the journal at the start: it may have been sent before.
     pub(crate) found: bool,
+    /// A start would owe it without its own record: what it is owed for is durable.
+    pub(crate) foreseen: bool,
     pub(crate) attempts: u32,
     pub(crate) refusals: u8,
     /// The last DE39 of the issuer.
@@ -184,6 +186,7 @@ impl SafEntry {
             decided: WallTime::from_unix_millis(0),
             waits: None,
             found: false,
+            foreseen: false,
             attempts: 0,
             refusals: 0,
             code: None,

@@ -143,14 +143,14 @@ impl Engine {
         let owed = || self.owed_from(transaction.saf_head).map(|(_, entry)| entry);
         let appended = |entry: &SafEntry| entry.status == Status::Appended;
         // What is put back was found before, so that this one has begun something.
-        let begun = owed().find(|entry| appended(entry) && !entry.found);
+        let begun = owed().find(|entry| appended(entry) && !entry.found && !entry.foreseen);
         match begun.map(|entry| entry.what) {
             Some(Owed::Reversal(ReversalCause::InvalidAnswer)) => return Standing::Reversed,
             Some(Owed::Reversal(_)) if ending == Ending::Reversed => return Standing::Approved,
             Some(Owed::Reversal(_) | Owed::Advice(_)) => return Standing::ReversalOwed,
             None => {}
         }
-        let is_owed = owed().any(|entry| !appended(entry))
+        let is_owed = owed().any(|entry| !appended(entry) || entry.foreseen)
             || transaction.unwritten > 0
             || transaction.is_owed_anew();
         if is_owed {

@@ -268,6 +268,20 @@ impl Engine {
         self.owe(handle, ReversalCause::InvalidAnswer);
     }
 
+    //= docs/rules.md#V-18
+    /// The same where the approval is durable: a start would owe it too.
+    pub(crate) fn owe_foreseen(&mut self, handle: Handle) {
+        self.owe_anew(handle);
+        let head = self.table.transaction(handle).map(|found| found.saf_head);
+        let owed = self
+            .owed_from(head.unwrap_or(NONE))
+            .map(|(saf, _)| saf)
+            .last();
+        if let Some(entry) = owed.and_then(|saf| self.saf.get_mut(saf)) {
+            entry.foreseen = entry.status == Status::Appended;
+        }
+    }
+
     /// The answer may have come to an earlier transmission over another link; the latest one, if
     /// it is out, must not stay pending on its own.
     pub(crate) fn give_up(&mut self, saf: u32) {

@@ -89,7 +89,7 @@ impl Engine {
     pub(crate) fn on_wait_over(&mut self, handle: Handle) {
         let transaction = self.table.transaction(handle);
         if transaction.is_some_and(Transaction::is_owed_anew) {
-            return self.owe_anew(handle);
+            return self.owe_foreseen(handle);
         }
         let mut waiting = 0_usize;
         while let Some((saf, frame)) = self.first_waiting(handle) {

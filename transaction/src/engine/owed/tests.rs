@@ -486,8 +486,14 @@ fn what_finds_no_room_to_be_owed_anew_is_owed_when_there_is_some() {
     assert_eq!(rig.engine.counts().saf, 2, "nor after a restart");
     rig.respond_to_reversal(ResponseCode::APPROVED);
     assert_eq!(rig.engine.counts().saf, 1);
+    rig.auto = Auto::Decide;
     rig.pass(Duration::from_secs(60));
     assert_eq!(rig.engine.counts().saf, 2, "it is owed");
+    assert_eq!(
+        seen(&rig).0,
+        Standing::ReversalOwed,
+        "also by a start that has no record of it"
+    );
 }
 
 #[test]
