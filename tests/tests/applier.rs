@@ -252,10 +252,18 @@ async fn an_answer_that_contradicts_the_first_is_listed_once() {
 
 /// It is listed with the reversal that is owed for it, and the decline before it is not.
 async fn an_approval_behind_a_late_decline_is_listed_once() {
-    for cut in [0, 4, 6, 7] {
+    for (at_once, cut) in [
+        (true, 0),
+        (true, 4),
+        (true, 6),
+        (true, 7),
+        (false, 0),
+        (false, 5),
+        (false, 6),
+    ] {
         let cluster = migrated().await;
         let log = Log::new(1);
-        let (transaction, mut records) = Workload::new(13, 1).approved_behind_a_decline();
+        let (transaction, mut records) = Workload::new(13, 1).approved_behind_a_decline(at_once);
         let rest = records.split_off(cut);
         let applier = Running::start(settings(cluster.url(), 1), vec![log.journal()]);
         for batch in [records, rest] {
@@ -264,8 +272,9 @@ async fn an_approval_behind_a_late_decline_is_listed_once() {
         }
         applier.finish().await;
         let client = connect(&cluster).await;
+        let lsn = if at_once { 7 } else { 6 };
         let row = format!(
-            "{{s}}.exception WHERE transaction_id = '{transaction}' AND lsn = 7 \
+            "{{s}}.exception WHERE transaction_id = '{transaction}' AND lsn = {lsn} \
              AND reason = 'answer_conflict' AND note LIKE 'issuer %: approves with 00 at %'"
         );
         assert_eq!(count(&client, &row).await, 1, "cut after {cut}");

@@ -224,8 +224,9 @@ fn exception_owed(s: &str) -> String {
 }
 
 /// Second answers, of which those are listed that say the opposite of what the transaction was
-/// told, or that a reversal is owed for after all. Joined, as a subquery about a row of `unnest` is
-/// refused where tables are distributed.
+/// told, or that a reversal is owed for after all: it is by now, or the one before ended unsent, so
+/// that it will be. Joined, as a subquery about a row of `unnest` is refused where tables are
+/// distributed.
 fn exception_answer(s: &str) -> String {
     format!(
         "INSERT INTO {s}.exception \
@@ -238,7 +239,8 @@ fn exception_answer(s: &str) -> String {
          ON t.shard_key = f.shard_key AND t.transaction_id = f.transaction_id \
          WHERE (t.state = 'answered' AND t.approved <> f.approves) \
          OR (t.state IN ('timed_out', 'acquirer_reversed') AND f.approves \
-         AND t.reversal_cause = 'invalid_answer') \
+         AND (t.reversal_cause = 'invalid_answer' \
+         OR (t.reversal = 'acknowledged' AND t.reversal_attempts = 0))) \
          ON CONFLICT DO NOTHING"
     )
 }

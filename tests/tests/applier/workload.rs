@@ -572,8 +572,8 @@ impl Workload {
     }
 
     /// A request whose reversal was dropped for a late decline, and is owed after all for the
-    /// approval behind it.
-    pub fn approved_behind_a_decline(&mut self) -> (TransactionId, Vec<Vec<u8>>) {
+    /// approval behind it: at once, or when there is room.
+    pub fn approved_behind_a_decline(&mut self, at_once: bool) -> (TransactionId, Vec<Vec<u8>>) {
         let (transaction, facts) = self.facts();
         let intent = Record::Intent(Intent {
             transaction,
@@ -587,15 +587,25 @@ impl Workload {
             issuer: IssuerId(1),
             code: ResponseCode::DO_NOT_HONOUR,
         });
-        let records = [
+        let dropped = Record::SafDone(SafDone {
+            transaction,
+            decided: self.now(),
+            result: SafResult::Acknowledged,
+            code: None,
+            attempts: 0,
+        });
+        let mut records = [
             intent,
             self.outcome(transaction, OutcomeKind::TimedOut, b"91"),
             self.owed(transaction, ReversalCause::Timeout, None),
             declined,
-            self.done(transaction, SafResult::Acknowledged),
+            dropped,
             self.owed(transaction, ReversalCause::InvalidAnswer, None),
             self.late(transaction),
         ];
+        if !at_once {
+            records.swap(5, 6);
+        }
         let records = records.iter().map(|record| self.encode(record));
         (transaction, records.collect())
     }
