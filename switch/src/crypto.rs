@@ -43,6 +43,7 @@ use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::config::{Keys, SecretKey};
+use crate::control::keys::Aim;
 use siphash::{SipKey, low};
 
 /// Why something could not be sealed or opened.
@@ -142,15 +143,19 @@ impl Keyring {
 
     /// Takes up the operator's new key: makes a data key and wraps it under that, and all others of
     /// this start. The result is for the headers of the journal's segments. Nothing is sealed under
-    /// the new data key before [`Keyring::end_rotation`].
+    /// the new data key before [`Keyring::end_rotation`]. `None`: that key is in force already, or
+    /// being taken up.
     ///
     /// # Errors
     /// [`CryptoError::Random`] or [`CryptoError::Rotations`]; all is as it was.
-    pub fn begin_rotation(&mut self, keys: &Keys) -> Result<Vec<WrappedKey>, CryptoError> {
+    pub fn begin_rotation(&mut self, keys: &Keys) -> Result<Option<Vec<WrappedKey>>, CryptoError> {
+        let aim = self.aim();
+        if aim.id == keys.pan_key_id {
+            return Ok(None);
+        }
         let &(start, _) = self.own.first().ok_or(CryptoError::Rotations)?;
         let count = u32::try_from(self.own.len()).unwrap_or(u32::MAX);
-        // The next start counts from `start`, so the count of rotations stands above it.
-        if self.own.len() >= KEYS_MAX || start >> ROTATION_SHIFT != 0 {
+        if aim.left == 0 {
             return Err(CryptoError::Rotations);
         }
         let key_id = count << ROTATION_SHIFT | start;
@@ -163,7 +168,23 @@ impl Keyring {
         self.next = Some((key_id, data_key(&secret)));
         self.own.push((key_id, secret));
         self.wrapping = wrapping;
-        Ok(wrapped)
+        Ok(Some(wrapped))
+    }
+
+    /// The key of the operator's that this start writes under or takes up, and how many more it
+    /// may.
+    #[must_use]
+    pub(crate) fn aim(&self) -> Aim {
+        let start = self.own.first().map_or(u32::MAX, |(start, _)| *start);
+        // The next start counts from `start`, so the count of rotations stands above it.
+        let left = match start >> ROTATION_SHIFT {
+            0 => KEYS_MAX.saturating_sub(self.own.len()),
+            _ => 0,
+        };
+        Aim {
+            id: self.wrapping.first().map_or(0, |(id, _)| *id),
+            left: u32::try_from(left).unwrap_or(u32::MAX),
+        }
     }
 
     /// Whether a data key waits for the header of a segment.
@@ -181,7 +202,7 @@ impl Keyring {
             self.data_id = id;
             self.sealed = 0;
         }
-        self.wrapping.first().map_or(0, |(id, _)| *id)
+        self.aim().id
     }
 
     /// Unwraps the data keys of earlier starts.

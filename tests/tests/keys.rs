@@ -324,3 +324,89 @@ fn check_owed(name: &str, waits: bool) {
     operator.finish().unwrap();
     fs::remove_dir_all(&folder).unwrap();
 }
+
+/// Keeps shards from having a next segment: the names of those to come are taken.
+struct NoSpares(Vec<PathBuf>);
+
+impl NoSpares {
+    /// Behind the one that each shard has ready.
+    fn behind_first(node: &Node) -> Self {
+        let folders = ["0", "1"].map(|shard| node.journal().join("1").join(shard));
+        let are_ready = || {
+            let ready = |folder: &PathBuf| folder.join("spare-1.zero").exists();
+            folders.iter().all(ready)
+        };
+        assert!(eventually(PATIENCE, are_ready), "{}", node.log());
+        let spare = |folder: &PathBuf, serial| folder.join(format!("spare-{serial}.zero"));
+        // One is tried each second.
+        let names = folders
+            .iter()
+            .flat_map(|folder| (2..600).map(move |serial| spare(folder, serial)));
+        let names: Vec<PathBuf> = names.collect();
+        for name in &names {
+            fs::write(name, b"").unwrap();
+        }
+        Self(names)
+    }
+
+    fn free(self) {
+        for name in self.0 {
+            fs::remove_file(name).unwrap();
+        }
+    }
+}
+
+/// Whoever changes their mind before a segment is ready loses no key that one may name.
+#[test]
+fn keys_that_are_read_twice_and_undone_while_no_segment_is_ready_lose_nothing() {
+    let _machine = alone();
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "keys-undone");
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
+    let rotated = Rotated::new(folder.clone(), issuers.addresses());
+    rotated.key("pan-3", &"3".repeat(64));
+    let node = rotated.start(&[]);
+    let blocked = NoSpares::behind_first(&node);
+    rotated.configure(2, "keys/pan-2.key", FIRST);
+    hang_up(&node);
+    await_reloads(&node, "ok", 1.0);
+    let is_taken_up = || written(&node) == [2.0, 2.0];
+    assert!(eventually(PATIENCE, is_taken_up), "{}", node.log());
+
+    let second = "\"2=file:keys/pan-2.key\"";
+    rotated.configure(3, "keys/pan-3.key", &format!("{FIRST}, {second}"));
+    for count in [2.0, 3.0] {
+        hang_up(&node);
+        await_reloads(&node, "ok", count);
+    }
+    let third = "\"3=file:keys/pan-3.key\"";
+    rotated.configure(2, "keys/pan-2.key", &format!("{FIRST}, {third}"));
+    hang_up(&node);
+    await_reloads(&node, "ok", 4.0);
+    rotated.configure(2, "keys/pan-2.key", FIRST);
+    hang_up(&node);
+    await_reloads(&node, "refused", 1.0);
+    let log = node.log();
+    assert!(log.contains("still taking a key up"), "{log}");
+    assert!(log.contains("pan_key 3"), "{log}");
+    assert_eq!(written(&node), [2.0, 2.0]);
+
+    blocked.free();
+    let taken = || {
+        node.metric("njia_key_reloads_total", &["result=\"ok\""])
+            .unwrap()
+    };
+    let judged = || node.metric("njia_key_reloads_total", &[]).unwrap();
+    let is_let_go = || {
+        let then = judged();
+        hang_up(&node);
+        assert!(eventually(PATIENCE, || judged() > then));
+        taken() == 5.0
+    };
+    assert!(eventually(PATIENCE, is_let_go), "{}", node.log());
+    node.kill().unwrap();
+    let node = rotated.start(&[]);
+    assert_eq!(written(&node), [2.0, 2.0]);
+    node.kill().unwrap();
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}

@@ -14,6 +14,7 @@ use persistence::segment_header::WrappedKey;
 
 use super::{CryptoError, Keyring};
 use crate::config::{Keys, SecretKey};
+use crate::control::keys::Aim;
 
 const ACCOUNT: &[u8] = b"4111111111111111";
 
@@ -122,7 +123,7 @@ fn a_rotation_seals_under_a_new_data_key_and_forgets_none() {
     let mut rotated = keys(9);
     rotated.pan_key_id = 2;
     rotated.pan_keys_old = vec![(1, SecretKey::new([2; 32]))];
-    let wrapped = ring.begin_rotation(&rotated).unwrap();
+    let wrapped = ring.begin_rotation(&rotated).unwrap().unwrap();
     let meanwhile = seal(&mut ring);
     assert_eq!(meanwhile.key_id, 5, "no segment has the new one yet");
     assert!(ring.is_rotating());
@@ -147,23 +148,66 @@ fn a_rotation_seals_under_a_new_data_key_and_forgets_none() {
     );
 }
 
+/// SIGHUP twice, and undone, before a segment was ready.
+#[test]
+fn a_rotation_that_is_asked_for_twice_or_undone_forgets_no_data_key() {
+    let (mut ring, _) = Keyring::new(&keys(2), &identity(0), 5).unwrap();
+    let seal = |ring: &mut Keyring| {
+        let facts = ring.facts(AcquirerId(0), &fields(1)).unwrap();
+        facts.account.sealed
+    };
+    let first = SecretKey::new([2; 32]);
+    let second = Keys {
+        pan_key_id: 2,
+        pan_keys_old: vec![(1, first)],
+        ..keys(9)
+    };
+    let undone = Keys {
+        pan_keys_old: vec![(2, SecretKey::new([9; 32]))],
+        ..keys(2)
+    };
+    let before = seal(&mut ring);
+    assert!(ring.begin_rotation(&keys(2)).unwrap().is_none());
+    let pending = ring.begin_rotation(&second).unwrap().unwrap();
+    assert!(ring.begin_rotation(&second).unwrap().is_none());
+    assert_eq!(ring.aim(), Aim { id: 2, left: 6 });
+    let wrapped = ring.begin_rotation(&undone).unwrap().unwrap();
+    assert_eq!((pending.len(), wrapped.len()), (2, 3));
+    assert_eq!(seal(&mut ring).key_id, 5, "no segment has a new one yet");
+    assert_eq!(ring.end_rotation(), 1);
+    let after = seal(&mut ring);
+    assert_eq!(after.key_id, wrapped[2].key_id);
+    assert_ne!(after.key_id, pending[1].key_id);
+    // The next start has the first key alone.
+    let (mut next, _) = Keyring::new(&keys(2), &identity(0), 6).unwrap();
+    next.add_wrapped(&wrapped).unwrap();
+    for sealed in [before, after] {
+        assert_eq!(next.unseal(&sealed).unwrap().expose_digits(), ACCOUNT);
+    }
+}
+
 #[test]
 fn a_start_takes_up_as_many_keys_as_a_header_holds() {
-    let (mut ring, _) = Keyring::new(&keys(2), &identity(0), 5).unwrap();
+    let numbered = |id: u8| Keys {
+        pan_key_id: u32::from(id),
+        ..keys(id)
+    };
+    let (mut ring, _) = Keyring::new(&numbered(1), &identity(0), 5).unwrap();
     let mut ids = vec![];
-    for count in 1..=7 {
-        let wrapped = ring.begin_rotation(&keys(2 + count)).unwrap();
+    for id in 2..=8 {
+        let wrapped = ring.begin_rotation(&numbered(id)).unwrap().unwrap();
         ids = wrapped.iter().map(|key| key.key_id).collect();
         ring.end_rotation();
     }
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 8);
-    let refused = ring.begin_rotation(&keys(99)).unwrap_err();
+    assert_eq!(ring.aim(), Aim { id: 8, left: 0 });
+    let refused = ring.begin_rotation(&numbered(99)).unwrap_err();
     assert!(matches!(refused, CryptoError::Rotations), "{refused}");
-    let (mut ring, _) = Keyring::new(&keys(2), &identity(0), 1 << 28).unwrap();
+    let (mut ring, _) = Keyring::new(&numbered(1), &identity(0), 1 << 28).unwrap();
     assert!(
-        ring.begin_rotation(&keys(3)).is_err(),
+        ring.begin_rotation(&numbered(3)).is_err(),
         "its id would be another start's"
     );
 }

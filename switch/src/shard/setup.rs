@@ -107,6 +107,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     .await?;
     let Counters { risk, stand_in, .. } = counters;
     seed.shared.set_position(journal.position());
+    seed.shared.keys.tell(keyring.aim());
 
     let router = router(&config, shards)?;
     let inbox = Inbox::new(config.limits.request_queue_max);
