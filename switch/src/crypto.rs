@@ -20,13 +20,14 @@ pub mod key_change;
 pub mod key_store;
 pub mod mac;
 mod siphash;
+mod tokens;
 
 use std::collections::BTreeMap;
 
 use aes_gcm::aead::{AeadInOut, KeyInit, Nonce, Tag};
 use aes_gcm::{Aes256Gcm, Key};
 use domain::ids::{AcquirerId, Slot, Stan};
-use domain::pan::{Account, Pan, PanToken, SealedPan};
+use domain::pan::{Account, Pan, PanToken, SealedPan, TokenKeyId};
 use domain::profile::{ClockCheck, CompletionLimit, Profile, ReversalAnswer};
 use domain::request::{
     Advice, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, MessageKind, NamedOriginal,
@@ -45,6 +46,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::config::{Keys, SecretKey};
 use crate::control::keys::Aim;
 use siphash::{SipKey, low};
+use tokens::Tokens;
 
 /// Why something could not be sealed or opened.
 #[derive(Debug, Error)]
@@ -79,6 +81,13 @@ pub enum CryptoError {
          take up another"
     )]
     Rotations,
+    /// A record names a key of tokens that is not there: its copies would not be recognised.
+    #[error(
+        "the journal holds tokens of accounts under the token key with the id {0}, which is not \
+         configured: it belongs into keys.token_keys_old until nothing that the journal still \
+         knows names it"
+    )]
+    UnknownToken(TokenKeyId),
     /// A key has the wrong length.
     #[error("a key has the wrong length")]
     Length,
@@ -86,7 +95,7 @@ pub enum CryptoError {
 
 /// The keys of one shard.
 pub struct Keyring {
-    token: Hmac<Sha256>,
+    tokens: Tokens,
     hash: SipKey,
     /// The keys of the operator's by id, the one in force first.
     wrapping: Vec<(u32, Aes256Gcm)>,
@@ -127,7 +136,7 @@ impl Keyring {
         let wrapping = wrapping_keys(keys);
         let wrapped = wrap(&wrapping, key_id, &secret, &associated)?;
         let keyring = Self {
-            token: hmac(keys.token_key.expose())?,
+            tokens: Tokens::new(keys)?,
             hash: hash_key(keys)?,
             wrapping,
             data: data_key(&secret),
@@ -304,7 +313,7 @@ impl Keyring {
         fields: &RequestFields,
     ) -> Result<Facts, CryptoError> {
         let pan = &fields.account;
-        let token = self.token(pan);
+        let (token, token_key) = self.tokens.of(pan);
         Ok(Facts {
             acquirer,
             class: fields.class,
@@ -314,6 +323,7 @@ impl Keyring {
             trace_key: self.trace_key(acquirer, fields.trace.stan, &fields.trace),
             account: Account {
                 token,
+                token_key,
                 masked: pan.masked(),
                 sealed: self.seal(pan)?,
             },
@@ -344,7 +354,7 @@ impl Keyring {
             key: self.duplicate_key(acquirer, (fields.version, b'4'), &fields.trace),
             original: fields.original,
             merchant: fields.trace.merchant,
-            token: pan.map(|pan| self.token(pan)),
+            token: pan.map(|pan| self.tokens.of(pan).0),
             amount: fields.amount,
             replacement: fields.replacement,
             reason: None,
@@ -405,6 +415,37 @@ impl Keyring {
         pan.ok_or(CryptoError::Open(id))
     }
 
+    /// Accounts that lists of the configuration name by their tokens.
+    pub(crate) fn keep_listed(&mut self, tokens: impl Iterator<Item = PanToken>) {
+        self.tokens.keep_listed(tokens);
+    }
+
+    /// What a journal says of a request, with the token by which its account is known now; `None`
+    /// where that is the one it has.
+    ///
+    /// # Errors
+    /// [`CryptoError::UnknownToken`], or as [`Keyring::unseal`].
+    pub(crate) fn renewed(&self, facts: &Facts) -> Result<Option<Facts>, CryptoError> {
+        if !self.tokens.may_differ(facts.account.token_key)? {
+            return Ok(None);
+        }
+        let pan = self.unseal(&facts.account.sealed)?;
+        let mut facts = *facts;
+        (facts.account.token, facts.account.token_key) = self.tokens.of(&pan);
+        Ok(Some(facts))
+    }
+
+    /// Whether a request may have come under another token key before.
+    pub(crate) const fn is_token_rotating(&self) -> bool {
+        self.tokens.is_rotating()
+    }
+
+    /// Whether a request says what was hashed as `content` under one of the token keys.
+    pub(crate) fn says(&self, fields: &RequestFields, content: ContentHash) -> bool {
+        let mut tokens = self.tokens.all(&fields.account);
+        tokens.any(|token| self.content(token, fields) == content)
+    }
+
     /// An envelope of another journal as one of this.
     ///
     /// # Errors
@@ -446,18 +487,6 @@ impl Keyring {
             ciphertext,
             tag: tag.into(),
         })
-    }
-
-    fn token(&self, pan: &Pan) -> PanToken {
-        let mut mac = self.token.clone();
-        mac.update(pan.expose_digits());
-        let full: [u8; 32] = mac.finalize().into_bytes().into();
-        let mut token = [0_u8; 16];
-        token
-            .iter_mut()
-            .zip(full)
-            .for_each(|(target, byte)| *target = byte);
-        PanToken(token)
     }
 
     /// What 1987 has no word for comes last, so that keys of 1987 are what they were.

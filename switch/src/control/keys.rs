@@ -67,8 +67,8 @@ enum KeysRefused {
     #[error("the switch is still starting: send SIGHUP again when it is ready")]
     Starting,
     #[error(
-        "`token_key` or `hash_key` is another one: those are read at start only, see Secrets in \
-         docs/operations.md"
+        "`token_key`, its id or `hash_key` is another one: those are read at start only, see \
+         Secrets in docs/operations.md"
     )]
     Others,
     #[error("id {0} names another key than before: give a new pan_key the next pan_key_id")]
@@ -186,6 +186,7 @@ impl KeysKeeper {
 /// Nothing but keys of account numbers may change, and each keeps its id.
 fn check_continuity(before: &Keys, keys: &Keys) -> Result<(), KeysRefused> {
     if before.token_key.expose() != keys.token_key.expose()
+        || before.token_key_id != keys.token_key_id
         || before.hash_key.expose() != keys.hash_key.expose()
     {
         return Err(KeysRefused::Others);

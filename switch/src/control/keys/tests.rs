@@ -1,6 +1,7 @@
 //! Keys that are read again while shards, played here, are slow with those before.
 
 use domain::ids::NodeId;
+use domain::pan::TokenKeyId;
 
 use super::*;
 use crate::clock::Clock;
@@ -91,6 +92,8 @@ fn keys(of_start: &Config, ids: &[u32]) -> Keys {
     let old = ids[1..].iter().map(|id| (*id, key(*id)));
     Keys {
         token_key: same(&of_start.keys.token_key),
+        token_key_id: TokenKeyId::FIRST,
+        token_keys_old: Vec::new(),
         pan_key: key(ids[0]),
         pan_key_id: ids[0],
         pan_keys_old: old.collect(),
