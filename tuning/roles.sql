@@ -44,8 +44,8 @@ GRANT SELECT (
 ) ON :"schema".transaction TO njia_reader;
 GRANT SELECT (
     shard_key, transaction_id, journal, shard, lsn, duplicate_of, admitted, acquirer_id,
-    acquirer, class, duplicate_key, account_token, amount, currency, processing_code,
-    merchant_category, entry_mode, stan, transmitted, local_time, local_date, rrn, terminal,
+    acquirer, class, duplicate_key, account_token, account_token_key, amount, currency,
+    processing_code, merchant_category, entry_mode, stan, transmitted, local_time, local_date, rrn, terminal,
     merchant, institution, route_id, route, candidate, issuer_id, issuer, link_id, leg_stan,
     leg_transmitted, state, approved, code, issuer_code, refusal, authorisation, answer_amount,
     decided, reversal_cause, replacement, reversal_owed, reversal, reversal_code,
@@ -53,8 +53,8 @@ GRANT SELECT (
 ) ON :"schema".transaction TO njia_auditor;
 GRANT SELECT (
     shard_key, journal, shard, lsn, kind, transaction_id, at, detail, code, issuer_code,
-    authorisation, acquirer_id, amount, currency, stan, duplicate_key, account_token, route_id,
-    issuer_id, link_id, leg_stan, attempts
+    authorisation, acquirer_id, amount, currency, stan, duplicate_key, account_token,
+    account_token_key, route_id, issuer_id, link_id, leg_stan, attempts
 ) ON :"schema".event TO njia_auditor;
 GRANT SELECT (
     shard_key, journal, shard, lsn, transaction_id, kind, sqlstate, table_name, constraint_name,

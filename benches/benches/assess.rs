@@ -12,7 +12,7 @@ use domain::Amount;
 use domain::bytes::Text;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, Slot};
-use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
+use domain::pan::{Account, MaskedPan, PanToken, SealedPan, TokenKeyId};
 use domain::request::{ContentHash, DuplicateKey, Facts, MessageClass, Trace, TraceKey};
 use domain::time::{Instant, TransmissionTime};
 use risk_inline::list::{Bin, ListSpec};
@@ -49,6 +49,7 @@ fn facts() -> Facts {
         trace_key: TraceKey(0),
         account: Account {
             token: token(0),
+            token_key: TokenKeyId::FIRST,
             masked: MaskedPan {
                 len: 16,
                 first: *b"506100",

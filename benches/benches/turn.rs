@@ -12,7 +12,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use domain::bytes::Text;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, RouteId, Slot, Stan};
-use domain::pan::{Account, PanToken, SealedPan};
+use domain::pan::{Account, PanToken, SealedPan, TokenKeyId};
 use domain::profile::Profile;
 use domain::request::{
     Answer, ContentHash, DuplicateKey, Facts, FrameId, IssuerLeg, MessageClass, Request, Trace,
@@ -42,6 +42,7 @@ fn settings() -> Settings {
 fn facts(serial: u64) -> Facts {
     let account = Account {
         token: PanToken([7; 16]),
+        token_key: TokenKeyId::FIRST,
         masked: Pan::new(b"4111111111111111").expect("digits").masked(),
         sealed: SealedPan {
             key_id: 1,

@@ -9,7 +9,7 @@ use domain::currency::Currency;
 use domain::ids::{
     AcquirerId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan, TransactionId,
 };
-use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
+use domain::pan::{Account, MaskedPan, PanToken, SealedPan, TokenKeyId};
 use domain::record::{Intent, Record};
 use domain::request::{ContentHash, DuplicateKey, Facts, IssuerLeg, MessageClass, Trace, TraceKey};
 use domain::time::{TransmissionTime, WallTime};
@@ -73,6 +73,7 @@ pub fn intent(number: u64) -> Record<'static> {
             trace_key: TraceKey(number),
             account: Account {
                 token: PanToken([1; 16]),
+                token_key: TokenKeyId::FIRST,
                 masked: MaskedPan {
                     len: 16,
                     first: *b"506100",

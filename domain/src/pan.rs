@@ -1,6 +1,7 @@
 //! Card data: types that mask themselves whatever prints them (security.md §3).
 
 use core::fmt;
+use core::num::NonZeroU8;
 
 use crate::error::InvalidValue;
 
@@ -130,6 +131,21 @@ impl fmt::Debug for PanToken {
     }
 }
 
+/// Which of the operator's keys made a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TokenKeyId(pub NonZeroU8);
+
+impl TokenKeyId {
+    /// That of tokens from before their keys had ids.
+    pub const FIRST: Self = Self(NonZeroU8::MIN);
+}
+
+impl fmt::Display for TokenKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
 /// An account number under AES-256-GCM, for the reversals that need DE2 after a crash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SealedPan {
@@ -154,6 +170,8 @@ impl fmt::Debug for SealedPan {
 pub struct Account {
     /// For comparison and velocity.
     pub token: PanToken,
+    /// What `token` was made with: tokens of two keys are never of one account.
+    pub token_key: TokenKeyId,
     /// For people.
     pub masked: MaskedPan,
     /// For the reversal that carries DE2.

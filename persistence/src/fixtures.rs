@@ -10,7 +10,7 @@ use domain::bytes::Text;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, IssuerId, LinkId, Lsn, RouteId, ShardId, Slot, Stan, TransactionId};
 use domain::message_reason::MessageReason;
-use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
+use domain::pan::{Account, MaskedPan, PanToken, SealedPan, TokenKeyId};
 use domain::record::{
     Intent, LateResponse, Outcome, OutcomeKind, Record, RefusalReason, Refused, ReversalCause,
     SafDone, SafOwed, SafResult, Tombstone,
@@ -249,6 +249,7 @@ fn facts(number: u64, class: MessageClass) -> Facts {
         trace_key: TraceKey(number << 16),
         account: Account {
             token: PanToken([7; 16]),
+            token_key: TokenKeyId::FIRST,
             masked: MaskedPan {
                 len: 16,
                 first: *b"506100",

@@ -2,6 +2,7 @@
 //! uses.
 
 use std::fs;
+use std::num::NonZeroU8;
 use std::path::Path;
 
 use domain::amount::Amount;
@@ -12,7 +13,7 @@ use domain::ids::{
 };
 use domain::message_reason::MessageReason;
 use domain::network::SettlementDate;
-use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
+use domain::pan::{Account, MaskedPan, PanToken, SealedPan, TokenKeyId};
 use domain::reconciliation::{
     BusinessDay, DayTotals, Differences, Party, Reconciled, ReconciliationDone, ReconciliationOwed,
     Totals, Verdict,
@@ -124,6 +125,7 @@ impl Dice {
     fn account(&mut self) -> Account {
         Account {
             token: PanToken(self.array()),
+            token_key: NonZeroU8::new(self.number(256)).map_or(TokenKeyId::FIRST, TokenKeyId),
             masked: MaskedPan {
                 len: self.number(20),
                 first: self.array(),

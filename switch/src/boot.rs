@@ -174,6 +174,7 @@ fn seeds(
     for ((mesh, exchange), shared) in meshes.into_iter().zip(exchanges).zip(&shared.shards) {
         let identity = manifest.identity(shared.id);
         let (mut keyring, wrapped) = Keyring::new(&config.keys, &identity, start)?;
+        keyring.keep_listed(config.listed_tokens());
         // Before any shard writes: one that is refused later would leave behind a data key of this
         // start, wrapped under a key that the next one may not have. What cannot be read here is
         // for the recovery to judge.

@@ -14,7 +14,7 @@ use domain::code_map::CodeMap;
 use domain::currency::{Currency, Exponents};
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, NodeId, RouteId};
 use domain::message_reason::MessageReason;
-use domain::pan::PanToken;
+use domain::pan::{PanToken, TokenKeyId};
 use domain::profile::{ClockCheck, Profile, ReversalAnswer, SameContent};
 use domain::reconciliation::ReconSign;
 use domain::time::WallTime;
@@ -237,6 +237,10 @@ pub struct Journal {
 pub struct Keys {
     /// HMAC-SHA-256 of account numbers.
     pub token_key: SecretKey,
+    /// Names `token_key` beside each token.
+    pub token_key_id: TokenKeyId,
+    /// Those before it by id, under which the journal or a list still has tokens.
+    pub token_keys_old: Vec<(TokenKeyId, SecretKey)>,
     /// Wraps the data keys under which account numbers are sealed.
     pub pan_key: SecretKey,
     /// Names `pan_key` in the journal.
@@ -249,6 +253,16 @@ pub struct Keys {
     pub hash_key: SecretKey,
     /// Whether keys of MACs may lie in this process and not in an HSM.
     pub software_mac: bool,
+}
+
+impl Config {
+    /// Tokens by which lists name accounts.
+    pub(crate) fn listed_tokens(&self) -> impl Iterator<Item = PanToken> {
+        let lists = [&self.risk.block, &self.risk.allow];
+        lists
+            .into_iter()
+            .flat_map(|list| list.tokens.iter().copied())
+    }
 }
 
 impl Keys {

@@ -20,13 +20,14 @@ pub mod key_change;
 pub mod key_store;
 pub mod mac;
 mod siphash;
+mod tokens;
 
 use std::collections::BTreeMap;
 
 use aes_gcm::aead::{AeadInOut, KeyInit, Nonce, Tag};
 use aes_gcm::{Aes256Gcm, Key};
 use domain::ids::{AcquirerId, Slot, Stan};
-use domain::pan::{Account, Pan, PanToken, SealedPan};
+use domain::pan::{Account, Pan, PanToken, SealedPan, TokenKeyId};
 use domain::profile::{ClockCheck, CompletionLimit, Profile, ReversalAnswer};
 use domain::request::{
     Advice, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, MessageKind, NamedOriginal,
@@ -43,7 +44,9 @@ use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::config::{Keys, SecretKey};
+use crate::control::keys::Aim;
 use siphash::{SipKey, low};
+use tokens::Tokens;
 
 /// Why something could not be sealed or opened.
 #[derive(Debug, Error)]
@@ -78,6 +81,13 @@ pub enum CryptoError {
          take up another"
     )]
     Rotations,
+    /// A record names a key of tokens that is not there: its copies would not be recognised.
+    #[error(
+        "the journal holds tokens of accounts under the token key with the id {0}, which is not \
+         configured: it belongs into keys.token_keys_old until nothing that the journal still \
+         knows names it"
+    )]
+    UnknownToken(TokenKeyId),
     /// A key has the wrong length.
     #[error("a key has the wrong length")]
     Length,
@@ -85,7 +95,7 @@ pub enum CryptoError {
 
 /// The keys of one shard.
 pub struct Keyring {
-    token: Hmac<Sha256>,
+    tokens: Tokens,
     hash: SipKey,
     /// The keys of the operator's by id, the one in force first.
     wrapping: Vec<(u32, Aes256Gcm)>,
@@ -126,7 +136,7 @@ impl Keyring {
         let wrapping = wrapping_keys(keys);
         let wrapped = wrap(&wrapping, key_id, &secret, &associated)?;
         let keyring = Self {
-            token: hmac(keys.token_key.expose())?,
+            tokens: Tokens::new(keys)?,
             hash: hash_key(keys)?,
             wrapping,
             data: data_key(&secret),
@@ -142,15 +152,19 @@ impl Keyring {
 
     /// Takes up the operator's new key: makes a data key and wraps it under that, and all others of
     /// this start. The result is for the headers of the journal's segments. Nothing is sealed under
-    /// the new data key before [`Keyring::end_rotation`].
+    /// the new data key before [`Keyring::end_rotation`]. `None`: that key is in force already, or
+    /// being taken up.
     ///
     /// # Errors
     /// [`CryptoError::Random`] or [`CryptoError::Rotations`]; all is as it was.
-    pub fn begin_rotation(&mut self, keys: &Keys) -> Result<Vec<WrappedKey>, CryptoError> {
+    pub fn begin_rotation(&mut self, keys: &Keys) -> Result<Option<Vec<WrappedKey>>, CryptoError> {
+        let aim = self.aim();
+        if aim.id == keys.pan_key_id {
+            return Ok(None);
+        }
         let &(start, _) = self.own.first().ok_or(CryptoError::Rotations)?;
         let count = u32::try_from(self.own.len()).unwrap_or(u32::MAX);
-        // The next start counts from `start`, so the count of rotations stands above it.
-        if self.own.len() >= KEYS_MAX || start >> ROTATION_SHIFT != 0 {
+        if aim.left == 0 {
             return Err(CryptoError::Rotations);
         }
         let key_id = count << ROTATION_SHIFT | start;
@@ -163,7 +177,23 @@ impl Keyring {
         self.next = Some((key_id, data_key(&secret)));
         self.own.push((key_id, secret));
         self.wrapping = wrapping;
-        Ok(wrapped)
+        Ok(Some(wrapped))
+    }
+
+    /// The key of the operator's that this start writes under or takes up, and how many more it
+    /// may.
+    #[must_use]
+    pub(crate) fn aim(&self) -> Aim {
+        let start = self.own.first().map_or(u32::MAX, |(start, _)| *start);
+        // The next start counts from `start`, so the count of rotations stands above it.
+        let left = match start >> ROTATION_SHIFT {
+            0 => KEYS_MAX.saturating_sub(self.own.len()),
+            _ => 0,
+        };
+        Aim {
+            id: self.wrapping.first().map_or(0, |(id, _)| *id),
+            left: u32::try_from(left).unwrap_or(u32::MAX),
+        }
     }
 
     /// Whether a data key waits for the header of a segment.
@@ -181,7 +211,7 @@ impl Keyring {
             self.data_id = id;
             self.sealed = 0;
         }
-        self.wrapping.first().map_or(0, |(id, _)| *id)
+        self.aim().id
     }
 
     /// Unwraps the data keys of earlier starts.
@@ -283,7 +313,7 @@ impl Keyring {
         fields: &RequestFields,
     ) -> Result<Facts, CryptoError> {
         let pan = &fields.account;
-        let token = self.token(pan);
+        let (token, token_key) = self.tokens.of(pan);
         Ok(Facts {
             acquirer,
             class: fields.class,
@@ -293,6 +323,7 @@ impl Keyring {
             trace_key: self.trace_key(acquirer, fields.trace.stan, &fields.trace),
             account: Account {
                 token,
+                token_key,
                 masked: pan.masked(),
                 sealed: self.seal(pan)?,
             },
@@ -323,7 +354,7 @@ impl Keyring {
             key: self.duplicate_key(acquirer, (fields.version, b'4'), &fields.trace),
             original: fields.original,
             merchant: fields.trace.merchant,
-            token: pan.map(|pan| self.token(pan)),
+            token: pan.map(|pan| self.tokens.of(pan).0),
             amount: fields.amount,
             replacement: fields.replacement,
             reason: None,
@@ -384,6 +415,37 @@ impl Keyring {
         pan.ok_or(CryptoError::Open(id))
     }
 
+    /// Accounts that lists of the configuration name by their tokens.
+    pub(crate) fn keep_listed(&mut self, tokens: impl Iterator<Item = PanToken>) {
+        self.tokens.keep_listed(tokens);
+    }
+
+    /// What a journal says of a request, with the token by which its account is known now; `None`
+    /// where that is the one it has.
+    ///
+    /// # Errors
+    /// [`CryptoError::UnknownToken`], or as [`Keyring::unseal`].
+    pub(crate) fn renewed(&self, facts: &Facts) -> Result<Option<Facts>, CryptoError> {
+        if !self.tokens.may_differ(facts.account.token_key)? {
+            return Ok(None);
+        }
+        let pan = self.unseal(&facts.account.sealed)?;
+        let mut facts = *facts;
+        (facts.account.token, facts.account.token_key) = self.tokens.of(&pan);
+        Ok(Some(facts))
+    }
+
+    /// Whether a request may have come under another token key before.
+    pub(crate) const fn is_token_rotating(&self) -> bool {
+        self.tokens.is_rotating()
+    }
+
+    /// Whether a request says what was hashed as `content` under one of the token keys.
+    pub(crate) fn says(&self, fields: &RequestFields, content: ContentHash) -> bool {
+        let mut tokens = self.tokens.all(&fields.account);
+        tokens.any(|token| self.content(token, fields) == content)
+    }
+
     /// An envelope of another journal as one of this.
     ///
     /// # Errors
@@ -425,18 +487,6 @@ impl Keyring {
             ciphertext,
             tag: tag.into(),
         })
-    }
-
-    fn token(&self, pan: &Pan) -> PanToken {
-        let mut mac = self.token.clone();
-        mac.update(pan.expose_digits());
-        let full: [u8; 32] = mac.finalize().into_bytes().into();
-        let mut token = [0_u8; 16];
-        token
-            .iter_mut()
-            .zip(full)
-            .for_each(|(target, byte)| *target = byte);
-        PanToken(token)
     }
 
     /// What 1987 has no word for comes last, so that keys of 1987 are what they were.

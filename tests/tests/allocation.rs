@@ -13,7 +13,7 @@ use domain::currency::Currency;
 use domain::ids::{
     AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan,
 };
-use domain::pan::{Account, PanToken, SealedPan};
+use domain::pan::{Account, PanToken, SealedPan, TokenKeyId};
 use domain::profile::{Profile, ReversalAnswer};
 use domain::record::RefusalReason;
 use domain::request::{
@@ -149,6 +149,7 @@ impl Shell {
             pending: PendingTable::new(limits, 7),
             account: Account {
                 token: PanToken([7; 16]),
+                token_key: TokenKeyId::FIRST,
                 masked: Pan::new(b"4111111111111111").expect("digits").masked(),
                 sealed: SealedPan {
                     key_id: 1,

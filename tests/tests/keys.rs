@@ -10,7 +10,7 @@ use std::time::Duration;
 use loadgen::verify::{Inputs, audit};
 
 use njia_tests::e2e::desk::{Desk, answered};
-use njia_tests::e2e::scene::{ALONE, SHORT, asked, next, told};
+use njia_tests::e2e::scene::{ALONE, SHORT, asked, next, reversal, told};
 use njia_tests::e2e::session::{Session, purchase};
 use njia_tests::e2e::{Build, Issuers, Load, Node, Process, alone, eventually, folder};
 
@@ -131,6 +131,10 @@ impl Rotated {
     }
 
     fn start(&self, more: &[(&str, &str)]) -> Node {
+        self.try_start(more).unwrap()
+    }
+
+    fn try_start(&self, more: &[(&str, &str)]) -> anyhow::Result<Node> {
         let state = self.folder.join("state");
         let [bank, momo] = self.issuers.map(|address| address.to_string());
         let usual = [
@@ -143,7 +147,7 @@ impl Rotated {
             ("NJIA__SAF__BACKOFF_FIRST_MS", "50"),
         ];
         let environment = [&usual, more].concat();
-        Node::configured(Build::Product, &self.config, &state, &environment).unwrap()
+        Node::configured(Build::Product, &self.config, &state, &environment)
     }
 }
 
@@ -322,5 +326,149 @@ fn check_owed(name: &str, waits: bool) {
     node.settle(PATIENCE).unwrap();
     node.kill().unwrap();
     operator.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Keeps shards from having a next segment: the names of those to come are taken.
+struct NoSpares(Vec<PathBuf>);
+
+impl NoSpares {
+    /// Behind the one that each shard has ready.
+    fn behind_first(node: &Node) -> Self {
+        let folders = ["0", "1"].map(|shard| node.journal().join("1").join(shard));
+        let are_ready = || {
+            let ready = |folder: &PathBuf| folder.join("spare-1.zero").exists();
+            folders.iter().all(ready)
+        };
+        assert!(eventually(PATIENCE, are_ready), "{}", node.log());
+        let spare = |folder: &PathBuf, serial| folder.join(format!("spare-{serial}.zero"));
+        // One is tried each second.
+        let names = folders
+            .iter()
+            .flat_map(|folder| (2..600).map(move |serial| spare(folder, serial)));
+        let names: Vec<PathBuf> = names.collect();
+        for name in &names {
+            fs::write(name, b"").unwrap();
+        }
+        Self(names)
+    }
+
+    fn free(self) {
+        for name in self.0 {
+            fs::remove_file(name).unwrap();
+        }
+    }
+}
+
+/// Whoever changes their mind before a segment is ready loses no key that one may name.
+#[test]
+fn keys_that_are_read_twice_and_undone_while_no_segment_is_ready_lose_nothing() {
+    let _machine = alone();
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "keys-undone");
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
+    let rotated = Rotated::new(folder.clone(), issuers.addresses());
+    rotated.key("pan-3", &"3".repeat(64));
+    let node = rotated.start(&[]);
+    let blocked = NoSpares::behind_first(&node);
+    rotated.configure(2, "keys/pan-2.key", FIRST);
+    hang_up(&node);
+    await_reloads(&node, "ok", 1.0);
+    let is_taken_up = || written(&node) == [2.0, 2.0];
+    assert!(eventually(PATIENCE, is_taken_up), "{}", node.log());
+
+    let second = "\"2=file:keys/pan-2.key\"";
+    rotated.configure(3, "keys/pan-3.key", &format!("{FIRST}, {second}"));
+    for count in [2.0, 3.0] {
+        hang_up(&node);
+        await_reloads(&node, "ok", count);
+    }
+    let third = "\"3=file:keys/pan-3.key\"";
+    rotated.configure(2, "keys/pan-2.key", &format!("{FIRST}, {third}"));
+    hang_up(&node);
+    await_reloads(&node, "ok", 4.0);
+    rotated.configure(2, "keys/pan-2.key", FIRST);
+    hang_up(&node);
+    await_reloads(&node, "refused", 1.0);
+    let log = node.log();
+    assert!(log.contains("still taking a key up"), "{log}");
+    assert!(log.contains("pan_key 3"), "{log}");
+    assert_eq!(written(&node), [2.0, 2.0]);
+
+    blocked.free();
+    let taken = || {
+        node.metric("njia_key_reloads_total", &["result=\"ok\""])
+            .unwrap()
+    };
+    let judged = || node.metric("njia_key_reloads_total", &[]).unwrap();
+    let is_let_go = || {
+        let then = judged();
+        hang_up(&node);
+        assert!(eventually(PATIENCE, || judged() > then));
+        taken() == 5.0
+    };
+    assert!(eventually(PATIENCE, is_let_go), "{}", node.log());
+    node.kill().unwrap();
+    let node = rotated.start(&[]);
+    assert_eq!(written(&node), [2.0, 2.0]);
+    node.kill().unwrap();
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A new token key: copies and reversals of what came under the one before are known by it.
+//= docs/rules.md#D-09
+#[test]
+fn what_came_under_the_token_key_before_is_known_under_the_next_one() {
+    let _machine = alone();
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "keys-token");
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
+    let rotated = Rotated::new(folder.clone(), issuers.addresses());
+    rotated.key("token-2", &"c".repeat(64));
+    let node = rotated.start(&[]);
+    let mut session = Session::connect(node.listener()).unwrap();
+    let all_up = || {
+        let up = |issuer| {
+            node.metric("njia_links", &[issuer, "state=\"up\""])
+                .unwrap()
+        };
+        up("issuer=\"bank\"") > 0.0 && up("issuer=\"momo\"") > 0.0
+    };
+    assert!(eventually(PATIENCE, all_up), "{}", node.log());
+    let (first, second) = (purchase("000001"), purchase("000002"));
+    let answers = [&first, &second].map(|purchase| {
+        session.send(purchase).unwrap();
+        let answer = session.receive().unwrap();
+        (
+            answer.mti(),
+            answer.text(11),
+            answer.text(39),
+            answer.text(38),
+        )
+    });
+    assert_eq!(answers[0].2, "00");
+    node.kill().unwrap();
+
+    let second_key = [
+        ("NJIA__KEYS__TOKEN_KEY", "file:keys/token-2.key"),
+        ("NJIA__KEYS__TOKEN_KEY_ID", "2"),
+    ];
+    let refused = rotated.try_start(&second_key).unwrap_err();
+    let refused = format!("{refused:#}");
+    assert!(refused.contains("exit 65"), "{refused}");
+    assert!(refused.contains("the token key with the id 1"), "{refused}");
+    let old = ("NJIA__KEYS__TOKEN_KEYS_OLD", "1=file:keys/token.key");
+    let node = rotated.start(&[&second_key[..], &[old]].concat());
+    let mut session = Session::connect(node.listener()).unwrap();
+    session.send(&first).unwrap();
+    let again = session.receive().unwrap();
+    let again = (again.mti(), again.text(11), again.text(39), again.text(38));
+    assert_eq!(again, answers[0], "a copy has the same answer");
+    session
+        .send(&reversal(*b"0400", "000003", &second))
+        .unwrap();
+    assert_eq!(next(&mut session), told("0410", "000003", "00"));
+    node.settle(PATIENCE).unwrap();
+    node.kill().unwrap();
+    issuers.finish().unwrap();
     fs::remove_dir_all(&folder).unwrap();
 }

@@ -9,7 +9,7 @@ use domain::currency::Currency;
 use domain::ids::{
     AcquirerId, AuthorisationId, IssuerId, LinkId, Lsn, NodeId, RouteId, ShardId, Slot, Stan,
 };
-use domain::pan::{Account, PanToken, SealedPan};
+use domain::pan::{Account, PanToken, SealedPan, TokenKeyId};
 use domain::profile::{ClockCheck, CompletionLimit, Profile, ReversalAnswer};
 use domain::record::{Advised, Outcome, Record, RefusalReason};
 use domain::request::{
@@ -77,6 +77,7 @@ fn account(number: u64) -> Account {
     let digits = domain::time::digits_of::<16>(4_111_110_000_000_000 + number);
     Account {
         token: PanToken(u128::from(number).to_be_bytes()),
+        token_key: TokenKeyId::FIRST,
         masked: Pan::new(&digits).unwrap().masked(),
         sealed: SealedPan {
             key_id: 1,

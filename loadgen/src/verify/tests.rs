@@ -7,7 +7,7 @@ use domain::ids::{
     AcquirerId, AuthorisationId, InstitutionId, IssuerId, LinkId, MerchantId, RouteId, Rrn, Slot,
     Stan, TerminalId, TransactionId,
 };
-use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
+use domain::pan::{Account, MaskedPan, PanToken, SealedPan, TokenKeyId};
 use domain::record::{
     Intent, Outcome, OutcomeKind, Record, RefusalReason, Refused, ReversalCause, SafDone, SafOwed,
     SafResult,
@@ -70,6 +70,7 @@ fn facts(stan: u32) -> Facts {
         trace_key: TraceKey(0),
         account: Account {
             token: PanToken([0; 16]),
+            token_key: TokenKeyId::FIRST,
             masked: MaskedPan {
                 len: 16,
                 first: *b"411111",

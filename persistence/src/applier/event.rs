@@ -13,7 +13,7 @@ use super::words;
 use crate::identity::JournalUuid;
 
 /// The columns of `event`, in the order in which [`write`] fills them.
-pub(crate) const COLUMNS: [Column; 23] = [
+pub(crate) const COLUMNS: [Column; 24] = [
     Column::int2("shard_key"),
     Column::uuid("journal"),
     Column::int4("shard"),
@@ -31,6 +31,7 @@ pub(crate) const COLUMNS: [Column; 23] = [
     Column::int4("stan"),
     Column::uuid("duplicate_key"),
     Column::bytes("account_token"),
+    Column::int2("account_token_key"),
     Column::int4("route_id"),
     Column::int4("issuer_id"),
     Column::int4("link_id"),
@@ -106,6 +107,7 @@ struct Cells<'r> {
     stan: Option<u32>,
     duplicate_key: Option<u128>,
     account_token: Option<[u8; 16]>,
+    account_token_key: Option<u8>,
     route: Option<u16>,
     issuer: Option<u16>,
     link: Option<u16>,
@@ -192,6 +194,7 @@ impl<'r> Cells<'r> {
             stan: Some(facts.trace.stan.number()),
             duplicate_key: Some(facts.key.0),
             account_token: Some(facts.account.token.0),
+            account_token_key: Some(facts.account.token_key.0.get()),
             ..self
         }
     }
@@ -265,6 +268,7 @@ impl<'r> Cells<'r> {
         row.option(self.stan, Row::int4);
         row.option(self.duplicate_key.map(u128::to_be_bytes), Row::uuid);
         row.option(self.account_token, |row, token| row.bytes(&token));
+        row.option(self.account_token_key.map(u16::from), Row::int2);
         row.option(self.route.map(u32::from), Row::int4);
         row.option(self.issuer.map(u32::from), Row::int4);
         row.option(self.link.map(u32::from), Row::int4);

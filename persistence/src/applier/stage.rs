@@ -44,6 +44,7 @@ pub(crate) const GROUPS: [Group; 7] = [
             Column::text("class"),
             Column::uuid("duplicate_key"),
             Column::bytes("account_token"),
+            Column::int2("account_token_key"),
             Column::text("account_masked"),
             Column::int8("amount"),
             Column::int2("currency"),
@@ -208,6 +209,7 @@ fn write_request(row: &mut Row<'_>, asked: &Asked, names: &Names) {
     row.text(words::class(facts.class));
     row.uuid(facts.key.0.to_be_bytes());
     row.bytes(&facts.account.token.0);
+    row.int2(u16::from(facts.account.token_key.0.get()));
     row.bytes(masked(&mut [0; 255], facts.account.masked));
     row.int8(facts.amount.minor());
     row.int2(facts.amount.currency().code());

@@ -4,13 +4,14 @@ use domain::Amount;
 use domain::bytes::Text;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, InstitutionId, MerchantId, Rrn, Slot, Stan, TerminalId};
-use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
+use domain::pan::{Account, MaskedPan, PanToken, SealedPan, TokenKeyId};
 use domain::request::{ContentHash, DuplicateKey, Facts, MessageClass, Trace, TraceKey};
 use domain::time::TransmissionTime;
 
 pub(crate) fn account(token: PanToken, bin: [u8; 6]) -> Account {
     Account {
         token,
+        token_key: TokenKeyId::FIRST,
         masked: MaskedPan {
             len: 16,
             first: bin,

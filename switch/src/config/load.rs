@@ -1,9 +1,11 @@
 //! From text to [`Config`]: every key with its bounds and what it means when it is left out.
 
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::ids::NodeId;
+use domain::pan::TokenKeyId;
 use domain::profile::SameContent;
 use domain::time::{Civil, WallTime};
 use sha2::{Digest as _, Sha256};
@@ -366,6 +368,8 @@ fn keys(section: Section<'_>, vault: &Vault<'_>) -> Keys {
     };
     let keys = Keys {
         token_key: key("token_key"),
+        token_key_id: token_key_id(section.number("token_key_id", 1..=u8::MAX, 1)),
+        token_keys_old: section.list("token_keys_old", |text| old_token_key(text, vault)),
         pan_key: key("pan_key"),
         pan_key_id: section.number("pan_key_id", 1..=u32::MAX, 1),
         pan_keys_old: section.list("pan_keys_old", |text| old_key(text, vault)),
@@ -383,6 +387,17 @@ fn keys(section: Section<'_>, vault: &Vault<'_>) -> Keys {
         section.fault_at(
             "pan_keys_old",
             "`pan_keys_old` and `pan_key_id` name a key twice: each has an id of its own",
+        );
+    }
+    let mut ids: Vec<TokenKeyId> = keys.token_keys_old.iter().map(|(id, _)| *id).collect();
+    ids.push(keys.token_key_id);
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.len() != count {
+        section.fault_at(
+            "token_keys_old",
+            "`token_keys_old` and `token_key_id` name a key twice: each has an id of its own",
         );
     }
     section.finish();
@@ -415,6 +430,19 @@ fn old_key(text: &str, vault: &Vault<'_>) -> Result<(u32, SecretKey), String> {
     let (id, reference) = text.split_once('=').ok_or_else(form)?;
     let id = id.parse().ok().filter(|id| *id > 0).ok_or_else(form)?;
     Ok((id, vault.key(reference)?))
+}
+
+/// `1=file:keys/token-1.key`
+fn old_token_key(text: &str, vault: &Vault<'_>) -> Result<(TokenKeyId, SecretKey), String> {
+    let form = || "takes an id up to 255 and a reference, as `1=file:keys/token-1.key`".to_owned();
+    let (id, reference) = text.split_once('=').ok_or_else(form)?;
+    let id = id.parse().map(TokenKeyId).map_err(|_| form())?;
+    Ok((id, vault.key(reference)?))
+}
+
+/// From a number within its bounds, from 1.
+fn token_key_id(number: u8) -> TokenKeyId {
+    NonZeroU8::new(number).map_or(TokenKeyId::FIRST, TokenKeyId)
 }
 
 fn admin(section: Section<'_>, state_dir: &Path) -> Admin {

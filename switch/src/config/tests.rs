@@ -525,6 +525,29 @@ fn old_pan_keys_have_an_id_each() {
 }
 
 #[test]
+fn token_keys_have_an_id_each() {
+    let with = |old| {
+        [
+            ("NJIA__KEYS__TOKEN_KEYS_OLD", old),
+            ("NJIA__KEYS__TOKEN_KEY_ID", "3"),
+        ]
+    };
+    let named = "environment variable NJIA__KEYS__TOKEN_KEYS_OLD: `token_keys_old`";
+    let form = "takes an id up to 255 and a reference, as `1=file:keys/token-1.key`";
+    for old in ["file:keys/token-1.key", "0=env:X", "256=env:X"] {
+        check_text(EXAMPLE, &with(old), &[&format!("{named} {form}")]);
+    }
+    let twice = "environment variable NJIA__KEYS__TOKEN_KEYS_OLD: `token_keys_old` and \
+        `token_key_id` name a key twice: each has an id of its own";
+    let key = ("NJIA_OLD_KEY", KEY);
+    check_text(
+        EXAMPLE,
+        &[&with("3=env:NJIA_OLD_KEY")[..], &[key]].concat(),
+        &[twice],
+    );
+}
+
+#[test]
 fn the_embedded_default_makes_its_own_keys_once() {
     let folder = tempfile::tempdir().unwrap();
     let source = Source::Default {

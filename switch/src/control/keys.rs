@@ -2,7 +2,10 @@
 //! what was in force stays.
 //!
 //! Whoever drops a key too early would find out at the next start, which refuses a journal that it
-//! cannot open: so every data key that the journal holds is opened under the new keys first.
+//! cannot open: so every data key that the journal holds is opened under the new keys first. What
+//! is not on disk yet, because a segment or a checkpoint is about to name it, is waited for.
+
+mod news;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use crate::metrics::KeyReload;
 use crate::metrics::exposition::Source;
 use crate::metrics::fold::Sample;
 use crate::metrics::names::FamilyId;
+pub(crate) use news::{Aim, KeysNews};
 
 /// Reads the keys of the configuration again.
 pub struct KeysReader(Box<dyn Fn() -> Result<Keys, ConfigErrors> + Send + Sync>);
@@ -63,16 +67,23 @@ enum KeysRefused {
     #[error("the switch is still starting: send SIGHUP again when it is ready")]
     Starting,
     #[error(
-        "`token_key` or `hash_key` is another one: those are read at start only, see Secrets in \
-         docs/operations.md"
+        "`token_key`, its id or `hash_key` is another one: those are read at start only, see \
+         Secrets in docs/operations.md"
     )]
     Others,
     #[error("id {0} names another key than before: give a new pan_key the next pan_key_id")]
     Renamed(u32),
     #[error(
-        "pan_key {0} is still being taken up: keep it in pan_keys_old until njia_pan_key_id has it"
+        "a shard is still taking a key up, and a segment may be about to name pan_key {0}: keep it \
+         in pan_keys_old until the log says of each shard that it has the new key, then send \
+         SIGHUP again"
     )]
     Pending(u32),
+    #[error(
+        "shard {0} has taken up as many keys since the start as a segment's header holds: restart \
+         the switch to take up another"
+    )]
+    Full(ShardId),
     #[error("shard {shard}: {source}")]
     Crypto { shard: ShardId, source: CryptoError },
     #[error("shard {shard}: the journal's keys cannot be read: {source}")]
@@ -133,33 +144,49 @@ impl KeysKeeper {
             return Err(KeysRefused::Starting);
         }
         let keys = Arc::new((self.reread.0)().map_err(KeysRefused::Config)?);
+        let put = self.shared.put_keys(|| {
+            self.judge(&keys)?;
+            Ok(keys)
+        })?;
+        Ok(put.pan_key_id)
+    }
+
+    fn judge(&self, keys: &Keys) -> Result<(), KeysRefused> {
         let before = self.shared.keys(&self.config);
-        check_continuity(&before, &keys)?;
-        self.check_settled(&before, &keys)?;
+        check_continuity(&before, keys)?;
+        self.check_settled(&before, keys)?;
+        self.check_room(keys)?;
         for identity in &self.journals {
-            check_opens(&keys, &self.root, identity)?;
+            check_opens(keys, &self.root, identity)?;
         }
-        self.shared.put_keys(&keys, before.pan_key_id);
-        Ok(keys.pan_key_id)
+        Ok(())
     }
 
     /// A key that a shard has yet to write under is on no disk, where [`check_opens`] would find
-    /// it: it may not be let go before.
+    /// it. That may be another than the last: one that was undone before a segment was ready. So
+    /// none may be let go meanwhile.
     fn check_settled(&self, before: &Keys, keys: &Keys) -> Result<(), KeysRefused> {
-        let id = before.pan_key_id;
-        let at_start = self.config.keys.pan_key_id;
         let mut shards = self.shared.shards.iter();
-        let is_pending = shards.any(|shard| shard.keys.written(at_start) != id);
-        if is_pending && keys.pan_keys().all(|(other, _)| other != id) {
-            return Err(KeysRefused::Pending(id));
+        if shards.all(|shard| shard.keys.is_settled()) {
+            return Ok(());
         }
-        Ok(())
+        let is_kept = |id: u32| keys.pan_keys().any(|(other, _)| other == id);
+        let gone = before.pan_keys().find(|(id, _)| !is_kept(*id));
+        gone.map_or(Ok(()), |(id, _)| Err(KeysRefused::Pending(id)))
+    }
+
+    /// A shard that could not take it up would write under the one before for ever.
+    fn check_room(&self, keys: &Keys) -> Result<(), KeysRefused> {
+        let mut shards = self.shared.shards.iter();
+        let full = shards.find(|shard| !shard.keys.has_room(keys.pan_key_id));
+        full.map_or(Ok(()), |shard| Err(KeysRefused::Full(shard.id)))
     }
 }
 
 /// Nothing but keys of account numbers may change, and each keeps its id.
 fn check_continuity(before: &Keys, keys: &Keys) -> Result<(), KeysRefused> {
     if before.token_key.expose() != keys.token_key.expose()
+        || before.token_key_id != keys.token_key_id
         || before.hash_key.expose() != keys.hash_key.expose()
     {
         return Err(KeysRefused::Others);
@@ -228,3 +255,6 @@ impl Source for KeysSource {
 }
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use router::links::EjectionChange;
 use router::selection::Transition;
 use transaction::matching::UnmatchedNote;
 
+use super::keys::KeysNews;
 use super::logging;
 use super::marks::Marks;
 use crate::clock::Clock;
@@ -33,6 +34,9 @@ pub struct Shared {
     node: Arc<NodeFlags>,
     /// Keys that came after the start; never locked by a shard.
     keys: Mutex<Option<Arc<Keys>>>,
+    /// Held while keys are judged and put, and while a checkpoint gets its name: what was looked
+    /// for holds until it has had its effect. Never locked by a shard.
+    keys_turn: Mutex<()>,
 }
 
 /// What concerns all shards alike.
@@ -82,14 +86,6 @@ pub struct ShardShared {
     pub(crate) tls: TlsNews,
     /// Keys that it takes up.
     pub(crate) keys: KeysNews,
-}
-
-/// Keys on their way to a shard, and how far it is with them.
-#[derive(Debug)]
-pub(crate) struct KeysNews {
-    newest: ArrayQueue<Arc<Keys>>,
-    /// Zero: that of the start.
-    written: AtomicU32,
 }
 
 /// Something that people may want to read in the log.
@@ -190,16 +186,14 @@ impl Shared {
                 marks: Marks::default(),
                 desk: Desk::new(),
                 tls: TlsNews::new(),
-                keys: KeysNews {
-                    newest: ArrayQueue::new(1),
-                    written: AtomicU32::new(0),
-                },
+                keys: KeysNews::new(),
             })
         };
         Arc::new(Self {
             shards: (0..shards).map(shard).collect(),
             node,
             keys: Mutex::new(None),
+            keys_turn: Mutex::new(()),
         })
     }
 
@@ -219,12 +213,39 @@ impl Shared {
             .map_or_else(|| Arc::clone(&config.keys), Arc::clone)
     }
 
-    /// From here on these are in force; shards hear of another key than that named `before`.
-    pub fn put_keys(&self, keys: &Arc<Keys>, before: u32) {
-        *self.keys.lock() = Some(Arc::clone(keys));
-        for shard in self.shards.iter().filter(|_| keys.pan_key_id != before) {
-            drop(shard.keys.newest.force_push(Arc::clone(keys)));
+    /// Puts the keys in force that `judge` lets pass, and offers them to all shards. No checkpoint
+    /// gets its name meanwhile, so `judge` finds on disk what the keys have to open.
+    ///
+    /// # Errors
+    /// Of `judge`; all is as it was.
+    pub(crate) fn put_keys<E>(
+        &self,
+        judge: impl FnOnce() -> Result<Arc<Keys>, E>,
+    ) -> Result<Arc<Keys>, E> {
+        let _turn = self.keys_turn.lock();
+        let keys = judge()?;
+        *self.keys.lock() = Some(Arc::clone(&keys));
+        for shard in &self.shards {
+            shard.keys.offer(&keys);
         }
+        Ok(keys)
+    }
+
+    /// Runs `name` for what was sealed under the key with the id `used`, if that is in force; none
+    /// else is put meanwhile.
+    pub(crate) fn under_key<T>(
+        &self,
+        config: &Config,
+        used: u32,
+        name: impl FnOnce() -> T,
+    ) -> Option<T> {
+        let _turn = self.keys_turn.lock();
+        (self.keys(config).pan_key_id == used).then(name)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_keys_turn_held(&self) -> bool {
+        self.keys_turn.is_locked()
     }
 
     /// What concerns all shards alike.
@@ -350,26 +371,6 @@ impl NodeFlags {
     #[must_use]
     pub fn take_event(&self) -> Option<ControlEvent> {
         self.events.pop()
-    }
-}
-
-impl KeysNews {
-    /// What was put last, once.
-    pub(crate) fn take(&self) -> Option<Arc<Keys>> {
-        self.newest.pop()
-    }
-
-    /// Tells that segments name this key from here on.
-    pub(crate) fn set_written(&self, id: u32) {
-        self.written.store(id, Ordering::Relaxed);
-    }
-
-    /// The key that new segments name.
-    pub(crate) fn written(&self, at_start: u32) -> u32 {
-        match self.written.load(Ordering::Relaxed) {
-            0 => at_start,
-            id => id,
-        }
     }
 }
 

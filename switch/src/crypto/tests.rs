@@ -1,11 +1,13 @@
 //! Envelopes, tokens and keys of duplicates.
 
+use std::num::NonZeroU8;
+
 use domain::amount::Amount;
 use domain::bytes::Text;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, NodeId, ShardId, Stan};
-use domain::pan::Pan;
-use domain::request::{FrameId, MessageClass, OriginalReference, Trace, Transmission};
+use domain::pan::{Account, Pan, TokenKeyId};
+use domain::request::{Facts, FrameId, MessageClass, OriginalReference, Trace, Transmission};
 use domain::time::TransmissionTime;
 use iso8583::mti::Version;
 use iso8583::translate::{RequestFields, ReversalFields};
@@ -14,12 +16,15 @@ use persistence::segment_header::WrappedKey;
 
 use super::{CryptoError, Keyring};
 use crate::config::{Keys, SecretKey};
+use crate::control::keys::Aim;
 
 const ACCOUNT: &[u8] = b"4111111111111111";
 
 fn keys(pan_key: u8) -> Keys {
     Keys {
         token_key: SecretKey::new([1; 32]),
+        token_key_id: TokenKeyId::FIRST,
+        token_keys_old: Vec::new(),
         pan_key: SecretKey::new([pan_key; 32]),
         pan_key_id: 1,
         pan_keys_old: Vec::new(),
@@ -60,6 +65,26 @@ fn fields(stan: u32) -> RequestFields {
             merchant: Text::EMPTY,
             institution: Text::EMPTY,
         },
+    }
+}
+
+/// A reversal that names no account.
+fn reversal_fields(request: &RequestFields) -> ReversalFields {
+    let trace = request.trace;
+    ReversalFields {
+        version: Version::Iso1987,
+        transmission: Transmission::First,
+        account: None,
+        amount: request.amount,
+        replacement: None,
+        original: OriginalReference {
+            stan: trace.stan,
+            class: None,
+            transmitted: None,
+            rrn: trace.rrn,
+        },
+        original_local: Text::EMPTY,
+        trace,
     }
 }
 
@@ -122,7 +147,7 @@ fn a_rotation_seals_under_a_new_data_key_and_forgets_none() {
     let mut rotated = keys(9);
     rotated.pan_key_id = 2;
     rotated.pan_keys_old = vec![(1, SecretKey::new([2; 32]))];
-    let wrapped = ring.begin_rotation(&rotated).unwrap();
+    let wrapped = ring.begin_rotation(&rotated).unwrap().unwrap();
     let meanwhile = seal(&mut ring);
     assert_eq!(meanwhile.key_id, 5, "no segment has the new one yet");
     assert!(ring.is_rotating());
@@ -147,23 +172,66 @@ fn a_rotation_seals_under_a_new_data_key_and_forgets_none() {
     );
 }
 
+/// SIGHUP twice, and undone, before a segment was ready.
+#[test]
+fn a_rotation_that_is_asked_for_twice_or_undone_forgets_no_data_key() {
+    let (mut ring, _) = Keyring::new(&keys(2), &identity(0), 5).unwrap();
+    let seal = |ring: &mut Keyring| {
+        let facts = ring.facts(AcquirerId(0), &fields(1)).unwrap();
+        facts.account.sealed
+    };
+    let first = SecretKey::new([2; 32]);
+    let second = Keys {
+        pan_key_id: 2,
+        pan_keys_old: vec![(1, first)],
+        ..keys(9)
+    };
+    let undone = Keys {
+        pan_keys_old: vec![(2, SecretKey::new([9; 32]))],
+        ..keys(2)
+    };
+    let before = seal(&mut ring);
+    assert!(ring.begin_rotation(&keys(2)).unwrap().is_none());
+    let pending = ring.begin_rotation(&second).unwrap().unwrap();
+    assert!(ring.begin_rotation(&second).unwrap().is_none());
+    assert_eq!(ring.aim(), Aim { id: 2, left: 6 });
+    let wrapped = ring.begin_rotation(&undone).unwrap().unwrap();
+    assert_eq!((pending.len(), wrapped.len()), (2, 3));
+    assert_eq!(seal(&mut ring).key_id, 5, "no segment has a new one yet");
+    assert_eq!(ring.end_rotation(), 1);
+    let after = seal(&mut ring);
+    assert_eq!(after.key_id, wrapped[2].key_id);
+    assert_ne!(after.key_id, pending[1].key_id);
+    // The next start has the first key alone.
+    let (mut next, _) = Keyring::new(&keys(2), &identity(0), 6).unwrap();
+    next.add_wrapped(&wrapped).unwrap();
+    for sealed in [before, after] {
+        assert_eq!(next.unseal(&sealed).unwrap().expose_digits(), ACCOUNT);
+    }
+}
+
 #[test]
 fn a_start_takes_up_as_many_keys_as_a_header_holds() {
-    let (mut ring, _) = Keyring::new(&keys(2), &identity(0), 5).unwrap();
+    let numbered = |id: u8| Keys {
+        pan_key_id: u32::from(id),
+        ..keys(id)
+    };
+    let (mut ring, _) = Keyring::new(&numbered(1), &identity(0), 5).unwrap();
     let mut ids = vec![];
-    for count in 1..=7 {
-        let wrapped = ring.begin_rotation(&keys(2 + count)).unwrap();
+    for id in 2..=8 {
+        let wrapped = ring.begin_rotation(&numbered(id)).unwrap().unwrap();
         ids = wrapped.iter().map(|key| key.key_id).collect();
         ring.end_rotation();
     }
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 8);
-    let refused = ring.begin_rotation(&keys(99)).unwrap_err();
+    assert_eq!(ring.aim(), Aim { id: 8, left: 0 });
+    let refused = ring.begin_rotation(&numbered(99)).unwrap_err();
     assert!(matches!(refused, CryptoError::Rotations), "{refused}");
-    let (mut ring, _) = Keyring::new(&keys(2), &identity(0), 1 << 28).unwrap();
+    let (mut ring, _) = Keyring::new(&numbered(1), &identity(0), 1 << 28).unwrap();
     assert!(
-        ring.begin_rotation(&keys(3)).is_err(),
+        ring.begin_rotation(&numbered(3)).is_err(),
         "its id would be another start's"
     );
 }
@@ -283,26 +351,12 @@ fn a_reversal_finds_its_original_with_and_without_de42() {
     request.trace.merchant = merchant(b"MERCHANT0000001");
     let facts = ring.facts(AcquirerId(0), &request).unwrap();
     let reversal = |merchant| {
+        let fields = reversal_fields(&request);
         let trace = Trace {
             merchant,
-            ..request.trace
+            ..fields.trace
         };
-        let original = OriginalReference {
-            stan: trace.stan,
-            class: None,
-            transmitted: None,
-            rrn: trace.rrn,
-        };
-        let fields = ReversalFields {
-            version: Version::Iso1987,
-            transmission: Transmission::First,
-            account: None,
-            amount: request.amount,
-            replacement: None,
-            original,
-            original_local: Text::EMPTY,
-            trace,
-        };
+        let fields = ReversalFields { trace, ..fields };
         ring.reversal(AcquirerId(0), &fields, FrameId(1))
     };
     for text in [&b""[..], b"MERCHANT0000001", b"MERCHANT0000002"] {
@@ -313,4 +367,108 @@ fn a_reversal_finds_its_original_with_and_without_de42() {
         );
         assert_eq!(reversal.merchant, merchant(text), "the engine compares it");
     }
+}
+
+/// Under the key with this id, of which there were those before it.
+fn tokens_under(id: u8, before: &[u8]) -> Keys {
+    let key = |id: u8| SecretKey::new([100 + id; 32]);
+    let named = |id: u8| TokenKeyId(NonZeroU8::new(id).unwrap());
+    Keys {
+        token_key: key(id),
+        token_key_id: named(id),
+        token_keys_old: before.iter().map(|id| (named(*id), key(*id))).collect(),
+        ..keys(2)
+    }
+}
+
+/// What a start finds of a request that the one before has taken.
+fn found_under(before: &Keys, after: &Keys) -> (Keyring, Facts) {
+    let (mut ring, wrapped) = Keyring::new(before, &identity(0), 1).unwrap();
+    let facts = ring.facts(AcquirerId(0), &fields(1)).unwrap();
+    assert_eq!(facts.account.token_key, before.token_key_id);
+    assert!(ring.renewed(&facts).unwrap().is_none());
+    let (mut next, _) = Keyring::new(after, &identity(0), 2).unwrap();
+    next.add_wrapped(&[wrapped]).unwrap();
+    (next, facts)
+}
+
+//= docs/rules.md#D-09
+#[test]
+fn an_account_from_before_a_new_token_key_has_one_token_with_those_after_it() {
+    let (mut ring, held) = found_under(&tokens_under(1, &[]), &tokens_under(2, &[1]));
+    let renewed = ring.renewed(&held).unwrap().unwrap();
+    let copy = ring.facts(AcquirerId(0), &fields(1)).unwrap();
+    assert_ne!(held.account.token, copy.account.token);
+    assert_eq!(
+        (renewed.account.token, renewed.account.token_key),
+        (copy.account.token, copy.account.token_key)
+    );
+    let undone = ReversalFields {
+        account: Some(Pan::new(ACCOUNT).unwrap()),
+        ..reversal_fields(&fields(1))
+    };
+    let undone = ring.reversal(AcquirerId(0), &undone, FrameId(1));
+    assert_eq!(undone.token, Some(renewed.account.token));
+    // Nothing else of it changes: what it says is known by the hash that was made then.
+    let back = Account {
+        token: held.account.token,
+        token_key: held.account.token_key,
+        ..renewed.account
+    };
+    assert_eq!(
+        Facts {
+            account: back,
+            ..renewed
+        },
+        held
+    );
+}
+
+//= docs/rules.md#D-09
+#[test]
+fn a_copy_is_known_by_what_it_says_under_any_token_key() {
+    let (mut ring, held) = found_under(&tokens_under(1, &[]), &tokens_under(3, &[2, 1]));
+    assert!(ring.is_token_rotating());
+    let copy = ring.facts(AcquirerId(0), &fields(1)).unwrap();
+    assert_ne!(copy.content, held.content);
+    assert_eq!(copy.key, held.key);
+    assert!(ring.says(&fields(1), held.content) && ring.says(&fields(1), copy.content));
+    let mut other = fields(1);
+    other.amount = Amount::new(1_501, Currency::KES).unwrap();
+    assert!(!ring.says(&other, held.content));
+    let other = RequestFields {
+        account: Pan::new(b"4111111111111129").unwrap(),
+        ..fields(1)
+    };
+    assert!(!ring.says(&other, held.content));
+}
+
+//= docs/rules.md#D-09
+#[test]
+fn a_token_of_a_key_that_is_not_there_refuses_the_start() {
+    for after in [tokens_under(2, &[]), tokens_under(3, &[2])] {
+        let (ring, held) = found_under(&tokens_under(1, &[]), &after);
+        let refused = ring.renewed(&held).unwrap_err().to_string();
+        assert!(refused.contains("the token key with the id 1"), "{refused}");
+        assert!(refused.contains("token_keys_old"), "{refused}");
+    }
+}
+
+/// A list names accounts, and nobody can tell their tokens under another key.
+#[test]
+fn an_account_that_a_list_names_keeps_the_token_that_is_listed() {
+    let (mut ring, held) = found_under(&tokens_under(1, &[]), &tokens_under(2, &[1]));
+    let unlisted = ring.facts(AcquirerId(0), &fields(1)).unwrap();
+    ring.keep_listed([held.account.token].into_iter());
+    let listed = ring.facts(AcquirerId(0), &fields(1)).unwrap();
+    let of = |facts: &Facts| (facts.account.token, facts.account.token_key);
+    assert_eq!(of(&listed), of(&held));
+    for found in [held, unlisted] {
+        let renewed = ring.renewed(&found).unwrap().unwrap();
+        assert_eq!(of(&renewed), of(&held));
+    }
+    let mut other = fields(2);
+    other.account = Pan::new(b"4111111111111129").unwrap();
+    let other = ring.facts(AcquirerId(0), &other).unwrap();
+    assert_eq!(other.account.token_key, tokens_under(2, &[]).token_key_id);
 }

@@ -40,10 +40,12 @@ impl Shard {
         let Ok(advice) = self.keyring.advice(frame.acquirer, &fields, content) else {
             return self.refuse_malformed(session, frame, 2);
         };
+        let facts = self.as_known(advice.facts, &fields.request);
         let limit = self.profile(&frame).completion;
         let clock = self.clock_check(&frame);
         let frame = self.keep(session, frame);
         let advice = Advice {
+            facts,
             frame,
             limit,
             clock,

@@ -99,14 +99,12 @@ impl Making<'_> {
                 // Two of them are as large as the table twice.
                 drop(engine);
                 self.prove(&draft, &place, &covered, owed)?;
-                self.check_key(key)?;
-                Ok(covered)
+                Ok((covered, key))
             });
         let bytes = draft.bytes();
         match written {
-            Ok(covered) => {
-                manifest.expect_checkpoints()?;
-                draft.keep()?;
+            Ok((covered, key)) => {
+                self.name(manifest, draft, key)?;
                 Ok(Made {
                     covered,
                     bytes,
@@ -119,6 +117,27 @@ impl Making<'_> {
                 Err(error)
             }
         }
+    }
+
+    /// A key that is replaced meanwhile may be let go at any time, and nobody looks for it in what
+    /// has no name yet: so none is replaced while the name is given.
+    fn name(
+        &self,
+        manifest: &mut Manifest,
+        draft: Draft,
+        used: u32,
+    ) -> Result<(), CheckpointError> {
+        let mut draft = Some(draft);
+        let named = self.shared.under_key(self.config, used, || {
+            manifest.expect_checkpoints()?;
+            draft.take().map_or(Ok(()), Draft::keep)
+        });
+        if let Some(draft) = draft {
+            draft.discard()?;
+        }
+        named
+            .ok_or(CheckpointError::KeyChanged)?
+            .map_err(CheckpointError::from)
     }
 
     fn dir(&self) -> PathBuf {
@@ -255,16 +274,6 @@ impl Making<'_> {
             return Err(CheckpointError::Room { free, needed });
         }
         Ok(())
-    }
-
-    /// A key that is replaced meanwhile may be dropped at any time, and nobody looks for it in what
-    /// has no name yet.
-    fn check_key(&self, used: u32) -> Result<(), CheckpointError> {
-        let now = self.shared.keys(self.config);
-        match now.pan_key_id == used {
-            true => Ok(()),
-            false => Err(CheckpointError::KeyChanged),
-        }
     }
 
     fn may_go_on(&self, read: u64) -> Result<(), CheckpointError> {

@@ -10,7 +10,7 @@ use domain::profile::{ClockCheck, Profile, ReversalAnswer};
 use domain::request::{Completion, Facts, FrameId, Request, Reversal, Transmission};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::mti::Function;
-use iso8583::translate::{self, CompletionFields, ReasonField, ReversalFields};
+use iso8583::translate::{self, CompletionFields, ReasonField, RequestFields, ReversalFields};
 use transaction::reference::{Purpose, ReferenceQuery};
 
 use super::locating::Located;
@@ -92,6 +92,7 @@ impl Shard {
         let Ok(facts) = self.keyring.facts(frame.acquirer, &fields) else {
             return self.refuse_malformed(session, frame, 2);
         };
+        let facts = self.as_known(facts, &fields);
         let completion = match translate::completion(frame.message()) {
             Ok(named) => self.completion(&facts, named),
             Err(error) => return self.refuse_malformed(session, frame, error.field),
@@ -117,6 +118,18 @@ impl Shard {
         let duplicate = &self.work.timings.duplicate;
         duplicate.end(timing, self.clock, &self.metrics);
         self.drain(now);
+    }
+
+    /// A copy of what came under another token key says the same under that.
+    //= docs/rules.md#D-09
+    pub(super) fn as_known(&self, facts: Facts, fields: &RequestFields) -> Facts {
+        if !self.keyring.is_token_rotating() {
+            return facts;
+        }
+        match self.engine.keyed(facts.trace_key, facts.key) {
+            Some((_, content)) if self.keyring.says(fields, content) => Facts { content, ..facts },
+            Some(_) | None => facts,
+        }
     }
 
     /// What a request completes, if it is one that completes something.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::ResponseCode;
 use domain::ids::{LinkId, Lsn, ShardId, Stan};
-use domain::record::{Carriage, Record};
+use domain::record::{Advised, Carriage, Intent, Record, Refused};
 use domain::request::IssuerLeg;
 use domain::result_code::CodeEdition;
 use domain::time::{Instant, WallTime};
@@ -35,9 +35,9 @@ use crate::boot::ServeError;
 use crate::clock::Clock;
 use crate::config::{Config, Issuer};
 use crate::control::shared::ShardShared;
-use crate::crypto::Keyring;
 use crate::crypto::endpoint_keys::{Endpoint, KeyTable};
 use crate::crypto::key_store::{KeyStore, RestoredKey};
+use crate::crypto::{CryptoError, Keyring};
 use crate::echo::EchoReader;
 use crate::endpoint::IssuerWire;
 use crate::frame::FramePool;
@@ -107,6 +107,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     .await?;
     let Counters { risk, stand_in, .. } = counters;
     seed.shared.set_position(journal.position());
+    seed.shared.keys.tell(keyring.aim());
 
     let router = router(&config, shards)?;
     let inbox = Inbox::new(config.limits.request_queue_max);
@@ -193,9 +194,17 @@ async fn recover_state(
     };
     let exchange = Exchange::new(ends, counters);
     let mut replay = Replay::new(config, engine, exchange, (now, wall));
+    let mut sealed = None;
     let mut on_record =
-        |_: Lsn, record: &Record<'_>, carriage: Carriage| replay.take(record, carriage);
+        |_: Lsn, record: &Record<'_>, carriage: Carriage| match renewed(keyring, record) {
+            Ok(None) => replay.take(record, carriage),
+            Ok(Some(renewed)) => replay.take(&renewed, carriage),
+            Err(error) => sealed = sealed.take().or(Some(error)),
+        };
     let (journal, recovered) = Journal::open(journal, &mut on_record).await?;
+    if let Some(error) = sealed {
+        return Err(error.into());
+    }
     let (mut engine, mut exchange) = replay.end()?;
     exchange.note_placed(engine.latest_place());
     keyring.add_wrapped(&recovered.wrapped_keys)?;
@@ -209,6 +218,33 @@ async fn recover_state(
         engine,
         counters,
         journal,
+    })
+}
+
+/// The record with the token by which its account is known; `None` where it has that.
+fn renewed<'a>(keyring: &Keyring, record: &Record<'a>) -> Result<Option<Record<'a>>, CryptoError> {
+    Ok(match record {
+        Record::Intent(intent) => keyring
+            .renewed(&intent.facts)?
+            .map(|facts| Record::Intent(Intent { facts, ..*intent })),
+        Record::Refused(refused) => keyring
+            .renewed(&refused.facts)?
+            .map(|facts| Record::Refused(Refused { facts, ..*refused })),
+        Record::Advised(advised) => keyring
+            .renewed(&advised.facts)?
+            .map(|facts| Record::Advised(Advised { facts, ..*advised })),
+        Record::Outcome(_)
+        | Record::SafOwed(_)
+        | Record::SafDone(_)
+        | Record::Tombstone(_)
+        | Record::LateResponse(_)
+        | Record::AdviceDone(_)
+        | Record::Operated(_)
+        | Record::Day(_)
+        | Record::Totals(_)
+        | Record::Reconciled(_)
+        | Record::ReconciliationOwed(_)
+        | Record::ReconciliationDone(_) => None,
     })
 }
 

@@ -160,17 +160,22 @@ impl Shard {
     /// Takes up a new key of account numbers in two steps: the next segment names it, then it is
     /// sealed under.
     fn rotate_keys(&mut self) {
-        if let Some(keys) = self.shared.keys.take() {
-            match self.keyring.begin_rotation(&keys) {
-                Ok(wrapped) => self.journal.rekey(wrapped),
+        self.shared.keys.take(|keys| {
+            match self.keyring.begin_rotation(keys) {
+                Ok(Some(wrapped)) => self.journal.rekey(wrapped),
+                Ok(None) => {}
                 Err(error) => tracing::error!(shard = %self.id, %error, "no new data key: the one \
-                    before stays in use"),
+                    before stays in use; send SIGHUP again"),
             }
-        }
+            self.keyring.aim()
+        });
         if self.keyring.is_rotating() && !self.journal.is_rekeying() {
             let pan_key_id = self.keyring.end_rotation();
             self.shared.keys.set_written(pan_key_id);
             tracing::info!(shard = %self.id, pan_key_id, "account numbers have a new key");
+        }
+        if !self.keyring.is_rotating() {
+            self.shared.keys.settle();
         }
     }
 

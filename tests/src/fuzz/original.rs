@@ -1,7 +1,7 @@
 //! What the switch keeps of a request, and the reversal that it owes for it.
 
 use domain::ids::{AcquirerId, InstitutionId, Slot};
-use domain::pan::{Account, PanToken, SealedPan};
+use domain::pan::{Account, PanToken, SealedPan, TokenKeyId};
 use domain::record::ReversalCause;
 use domain::request::{
     ContentHash, DuplicateKey, Facts, IssuerLeg, MessageKind, TraceKey, Transmission,
@@ -22,6 +22,7 @@ pub(super) fn facts(request: &RequestFields) -> Facts {
         trace_key: TraceKey(0),
         account: Account {
             token: PanToken([0; 16]),
+            token_key: TokenKeyId::FIRST,
             masked: request.account.masked(),
             sealed: SealedPan {
                 key_id: 0,

@@ -4,7 +4,7 @@ use domain::bytes::Text;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, Slot, Stan};
 use domain::network::SettlementDate;
-use domain::pan::{Account, PanToken, SealedPan};
+use domain::pan::{Account, PanToken, SealedPan, TokenKeyId};
 use domain::profile::{ClockCheck, Profile, ReversalAnswer};
 use domain::reconciliation::Verdict;
 use domain::request::{
@@ -482,6 +482,7 @@ impl Identity {
             trace_key: self.trace_key(),
             account: Account {
                 token: PanToken(u128::from(self.account()).to_be_bytes()),
+                token_key: TokenKeyId::FIRST,
                 masked: Pan::new(&digits).expect("digits").masked(),
                 sealed: SealedPan {
                     key_id: 1,

@@ -168,6 +168,8 @@ fn ask(row: &mut Row, facts: &Facts, admitted: WallTime) {
     set(row, "class", json!(class));
     set(row, "duplicate_key", json!(uuid(facts.key.0)));
     set(row, "account_token", json!(format!("\\x{token}")));
+    let token_key = facts.account.token_key.0.get();
+    set(row, "account_token_key", json!(token_key));
     set(
         row,
         "account_masked",

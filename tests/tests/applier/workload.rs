@@ -1,6 +1,7 @@
 //! Seeded traffic as journal records: every way a transaction can go, interleaved.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU8;
 
 use domain::bytes::Text;
 use domain::currency::Currency;
@@ -9,7 +10,7 @@ use domain::ids::{
     TransactionId,
 };
 use domain::network::SettlementDate;
-use domain::pan::{Account, PanToken, SealedPan};
+use domain::pan::{Account, PanToken, SealedPan, TokenKeyId};
 use domain::reconciliation::{
     BusinessDay, DayTotals, Differences, Effect, Kind, Party, Reconciled, ReconciliationDone,
     ReconciliationOwed, Totals, Verdict,
@@ -357,8 +358,10 @@ impl Workload {
         let pan = Pan::new(format!("506100{tail:010}").as_bytes()).unwrap();
         let mut token = [0; 16];
         token[..8].copy_from_slice(&self.draw().to_be_bytes());
+        let token_key = u8::try_from(self.below(3)).unwrap();
         Account {
             token: PanToken(token),
+            token_key: NonZeroU8::new(token_key).map_or(TokenKeyId::FIRST, TokenKeyId),
             masked: pan.masked(),
             sealed: SealedPan {
                 key_id: 1,

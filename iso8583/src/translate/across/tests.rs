@@ -8,7 +8,7 @@ use domain::currency::Currency;
 use domain::ids::{
     AcquirerId, InstitutionId, IssuerId, LinkId, RouteId, Slot, Stan, TransactionId,
 };
-use domain::pan::{Account, PanToken, SealedPan};
+use domain::pan::{Account, PanToken, SealedPan, TokenKeyId};
 use domain::record::{Completed, Extent, ReversalCause};
 use domain::request::{
     ContentHash, DuplicateKey, Facts, MessageClass, MessageKind, TraceKey, Transmission,
@@ -375,6 +375,7 @@ fn facts(request: &Message) -> Facts {
         trace_key: TraceKey(0),
         account: Account {
             token: PanToken([0; 16]),
+            token_key: TokenKeyId::FIRST,
             masked: fields.account.masked(),
             sealed: SealedPan {
                 key_id: 0,

@@ -7,7 +7,7 @@ use domain::bytes::Text;
 use domain::code_map::CodeMap;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, AuthorisationId, IssuerId, LinkId, RouteId, Slot, Stan};
-use domain::pan::{Account, PanToken, SealedPan};
+use domain::pan::{Account, PanToken, SealedPan, TokenKeyId};
 use domain::request::{ContentHash, DuplicateKey, MessageClass, TraceKey};
 
 use super::*;
@@ -86,6 +86,7 @@ pub(in crate::translate) fn facts() -> Facts {
         trace_key: TraceKey(0),
         account: Account {
             token: PanToken([0; 16]),
+            token_key: TokenKeyId::FIRST,
             masked: fields.account.masked(),
             sealed: SealedPan {
                 key_id: 0,

@@ -3,14 +3,18 @@
 //!
 //! **Never change a struct in this file.** A record that is read under another layout than it was
 //! written with is silent damage. A new field means a new struct (`…V2`) with a new payload version
-//! beside this one, whose reader ships one release before its writer.
+//! beside this one, whose reader ships one release before its writer. The one exception is a byte
+//! of `reserved`: it may get a meaning in which zero is what was before, since every reader refuses
+//! another value that it does not know.
+
+use core::num::NonZeroU8;
 
 use domain::amount::Amount;
 use domain::bytes::Text;
 use domain::currency::Currency;
 use domain::error::InvalidValue;
 use domain::ids::{AcquirerId, IssuerId, LinkId, RouteId, Slot, Stan, TransactionId};
-use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
+use domain::pan::{Account, MaskedPan, PanToken, SealedPan, TokenKeyId};
 use domain::record::{
     Intent, LateResponse, Outcome, OutcomeKind, RefusalReason, Refused, ReversalCause, SafDone,
     SafOwed, SafResult, Tombstone,
@@ -88,7 +92,10 @@ pub(super) struct FactsV1 {
     terminal: [u8; 8],
     merchant: [u8; 15],
     institution: [u8; 11],
-    reserved: [u8; 5],
+    /// 0: the first one, in journals from before these had ids too. A reader from before refuses
+    /// what is not zero here.
+    token_key: u8,
+    reserved: [u8; 4],
 }
 
 #[derive(Archive, Serialize, Deserialize)]
@@ -211,7 +218,11 @@ impl From<&Facts> for FactsV1 {
             terminal: text_bytes(&trace.terminal),
             merchant: text_bytes(&trace.merchant),
             institution: text_bytes(&trace.institution),
-            reserved: [0; 5],
+            token_key: match account.token_key {
+                TokenKeyId::FIRST => 0,
+                TokenKeyId(id) => id.get(),
+            },
+            reserved: [0; 4],
         }
     }
 }
@@ -235,9 +246,10 @@ impl FactsV1 {
         })
     }
 
-    const fn account(&self) -> Account {
+    fn account(&self) -> Account {
         Account {
             token: PanToken(self.token),
+            token_key: NonZeroU8::new(self.token_key).map_or(TokenKeyId::FIRST, TokenKeyId),
             masked: MaskedPan {
                 len: self.masked_len,
                 first: self.masked_first,

@@ -6,7 +6,7 @@ use domain::Amount;
 use domain::bytes::Text;
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, InstitutionId, MerchantId, Rrn, Slot, Stan, TerminalId};
-use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
+use domain::pan::{Account, MaskedPan, PanToken, SealedPan, TokenKeyId};
 use domain::request::{ContentHash, DuplicateKey, MessageClass, Trace, TraceKey};
 use domain::time::TransmissionTime;
 
@@ -48,6 +48,7 @@ pub(in crate::shard) fn facts(account: u16) -> Facts {
         trace_key: TraceKey(0),
         account: Account {
             token: PanToken(token),
+            token_key: TokenKeyId::FIRST,
             masked: MaskedPan {
                 len: 16,
                 first: *b"506100",
