@@ -39,6 +39,7 @@ mod codes;
 pub mod dialects;
 mod document;
 mod endpoints;
+mod gateway_rates;
 mod gateways;
 mod kafka;
 mod keys;
@@ -62,6 +63,7 @@ mod tls;
 pub(crate) mod wire;
 
 pub use document::Environment;
+pub use gateway_rates::{GatewayRates, Rate};
 pub use gateways::Gateway;
 pub use kafka::{Kafka, KafkaMechanism, KafkaSasl, KafkaTls};
 pub use keys::{KeyFileError, create_missing_keys};

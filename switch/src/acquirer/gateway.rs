@@ -13,13 +13,14 @@ pub(crate) mod desk;
 mod handler;
 mod head;
 mod pipe;
+mod rate;
 mod request;
 mod reversal;
 mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub(crate) use self::handler::DATE_APART_MAX;
 use self::handler::handle;
 use self::head::{HEAD_LEN_MAX, Scanner, Step};
 use self::pipe::{Ends, Pipe, Socket};
+pub(crate) use self::rate::Rates;
 use self::wire::Wire;
 use super::json::problem::{Problem, Slug};
 use super::session::accept_error;
@@ -56,6 +58,7 @@ pub(crate) struct GatewayContext {
     pub(crate) gate: Rc<Gate>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
+    pub(crate) rates: RefCell<Rates>,
     pub(crate) connections: Cell<usize>,
     pub(crate) tls: Rc<TlsInForce>,
     pub(crate) handshakes: Rc<Handshakes>,
@@ -109,13 +112,17 @@ pub(crate) struct Connection {
     is_in_body: Cell<bool>,
     /// The peer has gone, or sends nothing more.
     has_ended: Cell<bool>,
+    /// Where it comes from, as far as the kernel knows.
+    address: Option<IpAddr>,
     /// As whom its certificate shows it, where the gateway names who may come.
     identity: Option<Arc<TlsIdentity>>,
 }
 
 async fn greet(stream: TcpStream, context: Rc<GatewayContext>) {
+    let address = stream.peer_addr().ok().map(|address| address.ip());
     if let Some((wire, identity)) = wire::begin(stream, &context).await {
         let connection = Connection {
+            address,
             identity,
             ..Connection::default()
         };

@@ -8,6 +8,7 @@ use domain::ids::{AcquirerId, MerchantId, TerminalId};
 
 use transaction::settings::Windows;
 
+use super::gateway_rates::{GatewayRates, rates};
 use super::profile::{check_different, windows};
 use super::secret::Vault;
 use super::section::{Section, nearest};
@@ -40,6 +41,8 @@ pub struct Gateway {
     pub body_len_max: usize,
     /// How long a key is known.
     pub windows: Windows,
+    /// How often it may ask.
+    pub rates: GatewayRates,
 }
 
 impl Gateway {
@@ -96,6 +99,7 @@ pub(super) fn gateways(
             allow_pan: section.flag("allow_pan", false),
             body_len_max: section.number("body_len_max", 1_024..=65_536, 16_384),
             windows: windows(&section, duplicates),
+            rates: rates(&section),
         };
         let of_listeners = listeners.iter().map(|listener| listener.windows);
         let of_gateways = gateways.iter().map(|gateway| gateway.windows);

@@ -63,6 +63,8 @@ label! {
         SessionFull = "session_full",
         /// Its acquirer has its share in flight, over all its sessions.
         AcquirerFull = "acquirer_full",
+        /// Its gateway, or its address, asks too often.
+        RateLimited = "rate_limited",
         /// Too many wait for the shard.
         QueueFull = "queue_full",
         /// It waited when the shard began to refuse what is new.

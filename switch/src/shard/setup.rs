@@ -1,6 +1,6 @@
 //! Brings one shard up inside its executor: journal, recovery, engine, mesh, links, listeners.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use super::standing_in::StandInState;
 use super::{Event, Shard, Work};
 use crate::acquirer::desk::Desk;
 use crate::acquirer::{
-    GatewayContext, ListenerSetup, SessionContext, Sessions, listen, listen_for_gateway,
+    GatewayContext, ListenerSetup, Rates, SessionContext, Sessions, listen, listen_for_gateway,
 };
 use crate::boot::ServeError;
 use crate::clock::Clock;
@@ -335,6 +335,7 @@ impl Shard {
                 gate: Rc::clone(&self.gate),
                 clock: self.clock,
                 metrics: self.metrics.clone(),
+                rates: RefCell::new(Rates::new(gateway.rates, self.shards)),
                 connections: Cell::new(0),
                 tls: Rc::clone(&self.tls),
                 handshakes: Rc::clone(&self.handshakes.gateways),

@@ -25,6 +25,7 @@ use super::wire::admit;
 use super::{Connection, GatewayContext, REQUESTS_MAX, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
 use crate::acquirer::json::{self, AccountNumbers, Kind, PartyKey, Rules};
+use crate::metrics::{Counter, RejectReason};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -72,6 +73,7 @@ async fn route(
     context: &GatewayContext,
     connection: &Connection,
 ) -> Result<Answer, Problem> {
+    check_address(connection, context)?;
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
     if let Some(original) = reversal::original(&path, request.uri().query()) {
@@ -138,7 +140,7 @@ async fn taken(
     connection: &Connection,
 ) -> Result<(Parts, Bytes), Problem> {
     let (parts, body) = request.into_parts();
-    authenticate(&parts.headers, context)?;
+    identify(&parts.headers, context)?;
     if context.gate.is_closed() {
         return Err(Problem::of(Slug::Draining));
     }
@@ -334,7 +336,7 @@ async fn by_id(
     request: &Request<Incoming>,
     context: &GatewayContext,
 ) -> Result<Answer, Problem> {
-    authenticate(request.headers(), context)?;
+    identify(request.headers(), context)?;
     let prefer = Prefer::read(request.headers());
     let id = TransactionId::from_shown(id).ok_or_else(|| Problem::of(Slug::NotFound))?;
     let ask = |waits_until| Ask::ById {
@@ -357,7 +359,7 @@ async fn by_id(
 }
 
 async fn by_key(request: &Request<Incoming>, context: &GatewayContext) -> Result<Answer, Problem> {
-    authenticate(request.headers(), context)?;
+    identify(request.headers(), context)?;
     let key = key_of_query(request.uri().query())?;
     shown(look(Ask::ByKey(context.gateway.acquirer, key), context).await?)
 }
@@ -388,6 +390,34 @@ fn unescaped(value: &str) -> Option<Vec<u8>> {
 fn shown(told: Told) -> Result<Answer, Problem> {
     let (transaction, _) = transaction_of(told)?;
     Ok(answer(200, JSON, transaction.to_json(None)))
+}
+
+/// Before anybody has shown who it is: whoever guesses keys is slowed down too.
+fn check_address(connection: &Connection, context: &GatewayContext) -> Result<(), Problem> {
+    let Some(address) = connection.address else {
+        return Ok(());
+    };
+    let now = context.clock.now();
+    let asked = context.rates.borrow_mut().ask_from(address, now);
+    asked.map_err(|wait| too_often(wait, context))
+}
+
+/// Who it is, and whether it asks too often.
+fn identify(headers: &HeaderMap, context: &GatewayContext) -> Result<(), Problem> {
+    authenticate(headers, context)?;
+    let asked = context.rates.borrow_mut().ask(context.clock.now());
+    asked.map_err(|wait| too_often(wait, context))
+}
+
+fn too_often(wait: Duration, context: &GatewayContext) -> Problem {
+    context
+        .metrics
+        .count(Counter::Rejected(RejectReason::RateLimited));
+    Problem {
+        // Whole seconds, and not too few.
+        retry_after_s: Some(wait.as_secs() + 1),
+        ..Problem::of(Slug::RateLimited)
+    }
 }
 
 /// Compares with every key that is good, whichever comes first: the time says nothing.
@@ -499,7 +529,8 @@ fn problem_answer(problem: &Problem, context: &GatewayContext) -> Answer {
     let slug = problem.slug;
     let body = problem.to_json(context.clock.wall());
     let mut answer = answer(slug.status(), "application/problem+json", body);
-    if let Some(seconds) = slug.retry_after_s() {
+    let usual = slug.retry_after_s().map(u64::from);
+    if let Some(seconds) = problem.retry_after_s.or(usual) {
         put(&mut answer, header::RETRY_AFTER, &seconds.to_string());
     }
     if slug == Slug::Unauthenticated {

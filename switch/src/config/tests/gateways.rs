@@ -33,3 +33,17 @@ fn a_gateway_says_how_long_its_keys_are_known() {
     let told = format!("{at}: `duplicate_window_s` is 86401, it must be 10 to 86400");
     check_text(&text, &[], &[&told]);
 }
+
+#[test]
+fn a_rate_says_how_many_and_how_many_at_once() {
+    let rates = |more: &str| read(more).gateways.last().unwrap().rates;
+    assert_eq!(rates(""), GatewayRates::default());
+    let rate = |per_second, burst| Some(Rate { per_second, burst });
+    assert_eq!(rates("rate_per_second = 50").gateway, rate(50, 50));
+    let both = rates("address_rate_per_second = 5\naddress_rate_burst = 20");
+    assert_eq!((both.gateway, both.address), (None, rate(5, 20)));
+    let text = with_gateway("rate_burst = 20");
+    let at = place(&text, "rate_burst = 20");
+    let told = format!("{at}: `rate_burst` is of no use without `rate_per_second`");
+    check_text(&text, &[], &[&told]);
+}
