@@ -23,7 +23,9 @@ use crate::frame::{Casing, Claim, Frame};
 use crate::shard::telling::Approval;
 use crate::voice::{NetworkStan, Told, Voice};
 
-pub(crate) use gateway::{DATE_APART_MAX, GatewayContext, Rates, desk, listen as listen_for_gateway};
+pub(crate) use gateway::{
+    DATE_APART_MAX, GatewayContext, Polls, Rates, desk, listen as listen_for_gateway,
+};
 pub(crate) use listener::{ListenerSetup, listen};
 pub(crate) use session::SessionContext;
 

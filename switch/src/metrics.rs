@@ -25,7 +25,7 @@ mod text;
 pub use exposition::{Exposition, Labels};
 pub use labels::{
     AcceptError, AdministrativeResult, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason,
-    EjectionLabel, ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp, KeyReload,
+    EjectionLabel, ExceptionReason, GatewayRefusal, GivenUpReason, Ingress, IssuerResult, JournalOp, KeyReload,
     LinkState, LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason,
     ReconciliationResult, RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side,
     SkewDirection, Stage, TlsReload, TlsResult, TransactionType, UnmatchedReason, UnwritableReason,
@@ -54,6 +54,8 @@ pub enum Counter {
     Repeats(RepeatResult),
     /// A request made no transaction.
     Rejected(RejectReason),
+    /// A connection or a request of a gateway, by its number, was refused.
+    GatewayRefusals(u16, GatewayRefusal),
     /// A transaction was decided.
     Transactions(TransactionType, Outcome),
     /// A transaction was declined.
@@ -276,6 +278,10 @@ impl Counter {
             Self::Requests => (F::Requests, 0),
             Self::Repeats(result) => (F::Repeats, result.index()),
             Self::Rejected(reason) => (F::Rejected, reason.index()),
+            Self::GatewayRefusals(gateway, reason) => (
+                F::GatewayRefusals,
+                pair(of_gateway(gateway), reason.index(), GatewayRefusal::VALUES),
+            ),
             Self::Transactions(kind, outcome) => (
                 F::Transactions,
                 pair(kind.index(), outcome.index(), Outcome::VALUES),
@@ -425,6 +431,10 @@ const fn of_issuer(issuer: IssuerId) -> usize {
 
 const fn of_listener(listener: ListenerId) -> usize {
     below_max(listener.0 as usize)
+}
+
+const fn of_gateway(gateway: u16) -> usize {
+    below_max(gateway as usize)
 }
 
 const fn below_max(position: usize) -> usize {

@@ -361,34 +361,3 @@ fn a_refusal_reaches_who_is_still_sending() {
     std::fs::remove_dir_all(&folder).unwrap();
     close(stage, &[]);
 }
-
-#[test]
-fn who_asks_too_often_is_told_when_to_come_again() {
-    let _machine = alone();
-    let more = format!("{GATEWAY}rate_per_second = 1\nrate_burst = 4\n");
-    let stage = GatewayStage::open(env!("CARGO_TARGET_TMPDIR"), "gateway-rate", &more);
-    // Each of two shards has two at once, and one in two seconds: a machine that is slower than
-    // that is refused nothing, so it asks until it is.
-    let mut refusal = None;
-    let done = eventually(Duration::from_secs(60), || {
-        thread::scope(|scope| {
-            let stage = &stage;
-            let asked: Vec<_> = (0..16)
-                .map(|_| scope.spawn(|| stage.curl("/v1/transactions?idempotency_key=k", &[])))
-                .collect();
-            for answer in asked {
-                let answer = answer.join().unwrap();
-                if answer.status != 404 {
-                    refusal = Some(answer);
-                }
-            }
-        });
-        refusal.is_some()
-    });
-    assert!(done);
-    let refusal = refusal.unwrap();
-    refused(&refusal, 429, "rate-limited");
-    let seconds: u64 = refusal.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=3).contains(&seconds), "{seconds}");
-    close(stage, &[]);
-}

@@ -12,6 +12,7 @@
 pub(crate) mod desk;
 mod handler;
 mod head;
+mod identity;
 mod pipe;
 mod rate;
 mod request;
@@ -33,7 +34,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use persistence::journal::yield_to_rings;
 
-use self::desk::Desk;
+use self::desk::{Ask, Asked, Desk, Full};
 pub(crate) use self::handler::DATE_APART_MAX;
 use self::handler::handle;
 use self::head::{HEAD_LEN_MAX, Scanner, Step};
@@ -45,7 +46,7 @@ use super::session::accept_error;
 use crate::clock::Clock;
 use crate::config::{Gateway, TlsIdentity};
 use crate::gate::Gate;
-use crate::metrics::{Counter, Metrics};
+use crate::metrics::{Counter, GatewayRefusal, Metrics};
 use crate::sys;
 use crate::tls::{Handshakes, TlsInForce};
 
@@ -60,9 +61,56 @@ pub(crate) struct GatewayContext {
     pub(crate) metrics: Metrics,
     pub(crate) rates: RefCell<Rates>,
     pub(crate) connections: Cell<usize>,
+    pub(crate) polls: Polls,
     pub(crate) tls: Rc<TlsInForce>,
     pub(crate) handshakes: Rc<Handshakes>,
 }
+
+impl GatewayContext {
+    /// Something of this gateway was refused.
+    fn count(&self, reason: GatewayRefusal) {
+        let counter = Counter::GatewayRefusals(self.number, reason);
+        self.metrics.count(counter);
+    }
+
+    /// Asks the owner, through the desk; `slug` where there is no room.
+    fn ask(&self, ask: Ask, slug: Slug) -> Result<Asked<'_>, Problem> {
+        self.desk.ask(ask).map_err(|full| {
+            if full == Full::Gateway {
+                self.count(GatewayRefusal::PlacesFull);
+            }
+            Problem::of(slug)
+        })
+    }
+}
+
+/// Long polls of one gateway on one shard.
+#[derive(Debug, Default)]
+pub(crate) struct Polls(Cell<usize>);
+
+impl Polls {
+    /// Whoever comes when there is no room is told at once.
+    fn room(&self) -> Option<Poll<'_>> {
+        let open = self.0.get();
+        (open < POLLS_MAX).then(|| {
+            self.0.set(open + 1);
+            Poll(self)
+        })
+    }
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Poll<'a>(&'a Polls);
+
+impl Drop for Poll<'_> {
+    fn drop(&mut self) {
+        self.0.0.set(self.0.0.get() - 1);
+    }
+}
+
+/// Of one gateway on one shard, beyond which a long poll is none.
+const POLLS_MAX: usize = 64;
 
 /// Starts listening.
 ///
@@ -83,7 +131,7 @@ async fn accept_all(listener: TcpListener, context: Rc<GatewayContext>) {
                 glommio::spawn_local(greet(stream, Rc::clone(&context))).detach();
             }
             // Beyond the bound: closed at once, as nothing of it was read.
-            Ok(_) => {}
+            Ok(_) => context.count(GatewayRefusal::ConnectionsFull),
             // Most often the process is out of descriptors: whoever is connected goes on.
             Err(error) => {
                 let reason = accept_error(error.raw_os_error());
@@ -319,3 +367,18 @@ const LINGER_LEN_MAX: usize = 1024 * 1024;
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Requests on one connection.
 const REQUESTS_MAX: u32 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_has_64_long_polls_on_a_shard() {
+        let polls = Polls::default();
+        let mut open: Vec<_> = (0..64).map(|_| polls.room().unwrap()).collect();
+        assert!(polls.room().is_none());
+        open.pop();
+        let last = polls.room();
+        assert!(last.is_some() && polls.room().is_none());
+    }
+}

@@ -13,7 +13,7 @@ use super::profile::{check_different, windows};
 use super::secret::Vault;
 use super::section::{Section, nearest};
 use super::tls::{self, ListenerTls};
-use super::{Acquirer, Duplicates, Durability, Listener, Node};
+use super::{Acquirer, Duplicates, Durability, Listener, Node, endpoints};
 
 /// Where one gateway connects.
 #[derive(Clone, Debug)]
@@ -76,9 +76,7 @@ pub(super) fn gateways(
         let may_name =
             section.has("tls") && tls.as_ref().is_none_or(|tls| !tls.identities.is_empty());
         let gateway = Gateway {
-            name: section
-                .required_text("name")
-                .map_or_else(String::new, |(name, _)| name),
+            name: endpoints::name(&section),
             address: section.required("address", address).unwrap_or(UNUSED),
             acquirer: AcquirerId(acquirer.unwrap_or(0)),
             tls: tls.map(Arc::new),

@@ -63,8 +63,6 @@ label! {
         SessionFull = "session_full",
         /// Its acquirer has its share in flight, over all its sessions.
         AcquirerFull = "acquirer_full",
-        /// Its gateway, or its address, asks too often.
-        RateLimited = "rate_limited",
         /// Too many wait for the shard.
         QueueFull = "queue_full",
         /// It waited when the shard began to refuse what is new.
@@ -99,6 +97,29 @@ label! {
         HeldBackFull = "held_back_full",
         /// A completion: as many are owed about its original as may be at a time.
         CompletionsFull = "completions_full",
+    }
+}
+label! {
+    /// Why a connection or a request of a gateway was refused before its owner was asked.
+    GatewayRefusal {
+        /// It has as many connections as one may have.
+        ConnectionsFull = "connections_full",
+        /// Its handshake failed, or nobody has said what its gateway has.
+        Tls = "tls",
+        /// Its address asks too often.
+        AddressRate = "address_rate",
+        /// Its certificate is of nobody who may come.
+        Certificate = "certificate",
+        /// It shows no credential, or more than one.
+        CredentialMissing = "credential_missing",
+        /// It shows one that is not known.
+        CredentialUnknown = "credential_unknown",
+        /// It shows one that was good once.
+        CredentialExpired = "credential_expired",
+        /// Its gateway asks too often.
+        Rate = "rate",
+        /// As many of its gateway wait as may.
+        PlacesFull = "places_full",
     }
 }
 label! {

@@ -29,7 +29,7 @@ use super::standing_in::StandInState;
 use super::{Event, Shard, Work};
 use crate::acquirer::desk::Desk;
 use crate::acquirer::{
-    GatewayContext, ListenerSetup, Rates, SessionContext, Sessions, listen, listen_for_gateway,
+    GatewayContext, ListenerSetup, Polls, Rates, SessionContext, Sessions, listen, listen_for_gateway,
 };
 use crate::boot::ServeError;
 use crate::clock::Clock;
@@ -331,12 +331,13 @@ impl Shard {
             let context = GatewayContext {
                 gateway: gateway.clone(),
                 number,
-                desk: self.gateway_desk.clone(),
+                desk: self.gateway_desk.of_gateway(),
                 gate: Rc::clone(&self.gate),
                 clock: self.clock,
                 metrics: self.metrics.clone(),
                 rates: RefCell::new(Rates::new(gateway.rates, self.shards)),
                 connections: Cell::new(0),
+                polls: Polls::default(),
                 tls: Rc::clone(&self.tls),
                 handshakes: Rc::clone(&self.handshakes.gateways),
             };

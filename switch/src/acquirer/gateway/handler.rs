@@ -17,15 +17,14 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, header};
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 
 use super::desk::{Ask, NewTransaction, Told};
+use super::identity::{check_address, identify};
 use super::request::IdempotencyKey;
 use super::wire::admit;
 use super::{Connection, GatewayContext, REQUESTS_MAX, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
 use crate::acquirer::json::{self, AccountNumbers, Kind, PartyKey, Rules};
-use crate::metrics::{Counter, RejectReason};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -275,8 +274,7 @@ pub(super) async fn ask_within(
     prefer: Prefer,
     context: &GatewayContext,
 ) -> Result<Option<Told>, Problem> {
-    let asked = context.desk.ask(ask);
-    let asked = asked.ok_or_else(|| Problem::of(Slug::Overloaded))?;
+    let asked = context.ask(ask, Slug::Overloaded)?;
     let told = async { Some(asked.told().await) };
     let over = async {
         sleep(prefer.wait).await;
@@ -287,9 +285,7 @@ pub(super) async fn ask_within(
 
 /// Asks how it stands at this moment.
 async fn look(ask: Ask, context: &GatewayContext) -> Result<Told, Problem> {
-    let asked = context.desk.ask(ask);
-    let asked = asked.ok_or_else(|| Problem::of(Slug::InProgress))?;
-    Ok(asked.told().await)
+    Ok(context.ask(ask, Slug::InProgress)?.told().await)
 }
 
 fn created(told: Told, reference: &str, prefer: Prefer) -> Result<Answer, Problem> {
@@ -345,7 +341,8 @@ async fn by_id(
         id,
         waits_until,
     };
-    let told = if prefer.is_asked {
+    let poll = prefer.is_asked.then(|| context.polls.room()).flatten();
+    let told = if poll.is_some() {
         let until = context.clock.now().after(prefer.wait);
         ask_within(ask(Some(until)), prefer, context).await?
     } else {
@@ -390,63 +387,6 @@ fn unescaped(value: &str) -> Option<Vec<u8>> {
 fn shown(told: Told) -> Result<Answer, Problem> {
     let (transaction, _) = transaction_of(told)?;
     Ok(answer(200, JSON, transaction.to_json(None)))
-}
-
-/// Before anybody has shown who it is: whoever guesses keys is slowed down too.
-fn check_address(connection: &Connection, context: &GatewayContext) -> Result<(), Problem> {
-    let Some(address) = connection.address else {
-        return Ok(());
-    };
-    let now = context.clock.now();
-    let asked = context.rates.borrow_mut().ask_from(address, now);
-    asked.map_err(|wait| too_often(wait, context))
-}
-
-/// Who it is, and whether it asks too often.
-fn identify(headers: &HeaderMap, context: &GatewayContext) -> Result<(), Problem> {
-    authenticate(headers, context)?;
-    let asked = context.rates.borrow_mut().ask(context.clock.now());
-    asked.map_err(|wait| too_often(wait, context))
-}
-
-fn too_often(wait: Duration, context: &GatewayContext) -> Problem {
-    context
-        .metrics
-        .count(Counter::Rejected(RejectReason::RateLimited));
-    Problem {
-        // Whole seconds, and not too few.
-        retry_after_s: Some(wait.as_secs() + 1),
-        ..Problem::of(Slug::RateLimited)
-    }
-}
-
-/// Compares with every key that is good, whichever comes first: the time says nothing.
-fn authenticate(headers: &HeaderMap, context: &GatewayContext) -> Result<(), Problem> {
-    let refused = || Problem::of(Slug::Unauthenticated);
-    if context.gateway.is_known_by_certificate() {
-        return Ok(());
-    }
-    // Of two credentials nobody can say which one was meant.
-    let is_twice = |name: HeaderName| headers.get_all(name).into_iter().nth(1).is_some();
-    if [header::AUTHORIZATION, API_KEY, CLIENT_ID]
-        .into_iter()
-        .any(is_twice)
-    {
-        return Err(refused());
-    }
-    let bearer = headers.get(header::AUTHORIZATION);
-    let bearer = bearer.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    let own = headers.get(API_KEY).map(HeaderValue::as_bytes);
-    let named = headers.get(CLIENT_ID).map(HeaderValue::as_bytes);
-    let key = match (bearer, own) {
-        (Some(key), None) => key,
-        (None, Some(key)) if named == Some(context.gateway.name.as_bytes()) => key,
-        _ => return Err(refused()),
-    };
-    let digest: [u8; 32] = Sha256::digest(key).into();
-    let known = context.gateway.api_keys.iter();
-    let is_good = known.fold(0_u8, |good, hash| good | hash.ct_eq(&digest).unwrap_u8());
-    if is_good == 1 { Ok(()) } else { Err(refused()) }
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
@@ -558,8 +498,6 @@ pub(super) const JSON: &str = "application/json";
 const DATE: HeaderName = HeaderName::from_static("x-date");
 /// How far the clock of a gateway may be off.
 pub(crate) const DATE_APART_MAX: Duration = Duration::from_secs(300);
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const CALLBACK_URL: HeaderName = HeaderName::from_static("x-callback-url");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlationid");
