@@ -39,6 +39,7 @@ mod codes;
 pub mod dialects;
 mod document;
 mod endpoints;
+mod gateway_credentials;
 mod gateway_rates;
 mod gateways;
 mod kafka;
@@ -63,6 +64,7 @@ mod tls;
 pub(crate) mod wire;
 
 pub use document::Environment;
+pub use gateway_credentials::{ApiKey, CredentialSet, Credentials, SigningKey};
 pub use gateway_rates::{GatewayRates, Rate};
 pub use gateways::Gateway;
 pub use kafka::{Kafka, KafkaMechanism, KafkaSasl, KafkaTls};
@@ -70,6 +72,8 @@ pub use keys::{KeyFileError, create_missing_keys};
 pub use load::{EXAMPLE, Source};
 pub use postgres::{Postgres, PostgresIdentity, PostgresTls};
 pub use report::{ConfigErrors, Problem};
+#[cfg(test)]
+pub(crate) use secret::SecretBytes;
 pub use secret::{SecretKey, SecretPlace, SecretText};
 pub use tls::{IssuerTls, ListenerTls, TlsFiles, TlsIdentity, TlsIdentityFiles, TlsVersion};
 

@@ -24,11 +24,12 @@ mod text;
 
 pub use exposition::{Exposition, Labels};
 pub use labels::{
-    AcceptError, AdministrativeResult, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason,
-    EjectionLabel, ExceptionReason, GatewayRefusal, GivenUpReason, Ingress, IssuerResult, JournalOp, KeyReload,
-    LinkState, LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason,
-    ReconciliationResult, RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side,
-    SkewDirection, Stage, TlsReload, TlsResult, TransactionType, UnmatchedReason, UnwritableReason,
+    AcceptError, AdministrativeResult, AdviceOriginLabel, BreakerLabel, CloseReason,
+    CredentialReload, DeclineReason, EjectionLabel, ExceptionReason, GatewayRefusal, GivenUpReason,
+    Ingress, IssuerResult, JournalOp, KeyReload, LinkState, LogDropCause, MacFailure, Origin,
+    Outcome, OwedResultLabel, ParseReason, ReconciliationResult, RejectReason, RepeatResult,
+    ReversalCauseLabel, RiskVerdict, Side, SkewDirection, Stage, TlsReload, TlsResult,
+    TransactionType, UnmatchedReason, UnwritableReason,
 };
 pub use observe::ShardGauges;
 pub(crate) use sampler::Sampler;

@@ -9,6 +9,7 @@
 //! it keeps nothing. Bounded: connections by [`CONNECTIONS_MAX`], what waits by
 //! [`desk::ASKED_MAX`], bytes by the head, the body and the pipe.
 
+mod credentials;
 pub(crate) mod desk;
 mod handler;
 mod head;
@@ -17,6 +18,7 @@ mod pipe;
 mod rate;
 mod request;
 mod reversal;
+mod signature;
 mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -34,6 +36,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use persistence::journal::yield_to_rings;
 
+pub(crate) use self::credentials::CredentialsInForce;
 use self::desk::{Ask, Asked, Desk, Full};
 pub(crate) use self::handler::DATE_APART_MAX;
 use self::handler::handle;
@@ -60,6 +63,7 @@ pub(crate) struct GatewayContext {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) rates: RefCell<Rates>,
+    pub(crate) credentials: Rc<CredentialsInForce>,
     pub(crate) connections: Cell<usize>,
     pub(crate) polls: Polls,
     pub(crate) tls: Rc<TlsInForce>,

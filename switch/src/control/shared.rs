@@ -19,7 +19,7 @@ use transaction::matching::UnmatchedNote;
 use super::logging;
 use super::marks::Marks;
 use crate::clock::Clock;
-use crate::config::{Config, Keys, ListenerId};
+use crate::config::{Config, CredentialSet, Keys, ListenerId};
 use crate::desk::Desk;
 use crate::exit::ExitCode;
 use crate::metrics::Metrics;
@@ -82,6 +82,8 @@ pub struct ShardShared {
     pub(crate) tls: TlsNews,
     /// Keys that it takes up.
     pub(crate) keys: KeysNews,
+    /// Credentials of gateways that it takes up.
+    pub(crate) credentials: ArrayQueue<Arc<CredentialSet>>,
 }
 
 /// Keys on their way to a shard, and how far it is with them.
@@ -190,6 +192,7 @@ impl Shared {
                 marks: Marks::default(),
                 desk: Desk::new(),
                 tls: TlsNews::new(),
+                credentials: ArrayQueue::new(1),
                 keys: KeysNews {
                     newest: ArrayQueue::new(1),
                     written: AtomicU32::new(0),
@@ -207,6 +210,13 @@ impl Shared {
     pub fn put_tls(&self, set: &Arc<TlsSet>) {
         for shard in &self.shards {
             shard.tls.put(Arc::clone(set));
+        }
+    }
+
+    /// Each shard takes them up with the next request of a gateway.
+    pub fn put_credentials(&self, set: &Arc<CredentialSet>) {
+        for shard in &self.shards {
+            drop(shard.credentials.force_push(Arc::clone(set)));
         }
     }
 

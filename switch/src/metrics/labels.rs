@@ -116,6 +116,16 @@ label! {
         CredentialUnknown = "credential_unknown",
         /// It shows one that was good once.
         CredentialExpired = "credential_expired",
+        /// Its signature is not written as one.
+        SignatureMalformed = "signature_malformed",
+        /// Its signature was made too long before, or after, this time.
+        SignatureStale = "signature_stale",
+        /// Its signature is of another request, or by another key.
+        SignatureWrong = "signature_wrong",
+        /// Its nonce has come before.
+        NonceReplayed = "nonce_replayed",
+        /// As many nonces of its gateway are known as may be.
+        NoncesFull = "nonces_full",
         /// Its gateway asks too often.
         Rate = "rate",
         /// As many of its gateway wait as may.
@@ -280,6 +290,15 @@ label! {
 label! {
     /// What became of keys of account numbers that were read again.
     KeyReload {
+        /// In force.
+        Ok = "ok",
+        /// Refused: the ones before are.
+        Refused = "refused",
+    }
+}
+label! {
+    /// What became of credentials of gateways that were read again.
+    CredentialReload {
         /// In force.
         Ok = "ok",
         /// Refused: the ones before are.

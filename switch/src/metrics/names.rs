@@ -3,10 +3,11 @@
 
 use super::labels::{
     AcceptError, AdministrativeResult, AdviceOriginLabel, ApplierRow, BreakerLabel, CloseReason,
-    DeclineReason, EjectionLabel, ExceptionReason, GatewayRefusal, GivenUpReason, Ingress, IssuerResult, JournalOp,
-    KeyReload, LinkState, LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason,
-    ReconciliationResult, RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side,
-    SkewDirection, Stage, TlsReload, TlsResult, TransactionType, UnmatchedReason, UnwritableReason,
+    CredentialReload, DeclineReason, EjectionLabel, ExceptionReason, GatewayRefusal, GivenUpReason,
+    Ingress, IssuerResult, JournalOp, KeyReload, LinkState, LogDropCause, MacFailure, Origin,
+    Outcome, OwedResultLabel, ParseReason, ReconciliationResult, RejectReason, RepeatResult,
+    ReversalCauseLabel, RiskVerdict, Side, SkewDirection, Stage, TlsReload, TlsResult,
+    TransactionType, UnmatchedReason, UnwritableReason,
 };
 use crate::limits::LABELS_MAX;
 
@@ -342,6 +343,9 @@ families! {
          list is overdue.";
     TlsReloads: COUNTER, None, "njia_tls_reloads_total", [words("result", TlsReload::VALUES)],
         "Times that the files of TLS were read again.";
+    CredentialReloads: COUNTER, None, "njia_gateway_credential_reloads_total",
+        [words("result", CredentialReload::VALUES)],
+        "Times that the credentials of gateways were read again.";
     KeyReloads: COUNTER, None, "njia_key_reloads_total", [words("result", KeyReload::VALUES)],
         "Times that the keys of account numbers were read again.";
     PanKeyId: GAUGE, None, "njia_pan_key_id", [SHARD],

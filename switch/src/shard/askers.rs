@@ -49,9 +49,7 @@ impl Askers {
         }
         let waiting = self.of.entry(handle).or_default();
         if waiting.len() >= EACH_MAX {
-            let gone: Vec<Asker> = waiting
-                .extract_if(.., |asker| asker.until <= now)
-                .collect();
+            let gone: Vec<Asker> = waiting.extract_if(.., |asker| asker.until <= now).collect();
             self.leave(&gone);
         }
         let waiting = self.of.entry(handle).or_default();
@@ -196,7 +194,10 @@ mod tests {
             assert!(askers.put(handle(index / 64), asker(index, soon), begin));
         }
         assert!(!askers.put(handle(100), asker(1, soon), begin), "the bound");
-        assert!(askers.put(handle(100), asker(1_024, soon), begin), "another one");
+        assert!(
+            askers.put(handle(100), asker(1_024, soon), begin),
+            "another one"
+        );
         assert_eq!(askers.take(handle(3), |_| true).len(), 64);
         assert!(askers.put(handle(100), asker(1, soon), begin), "given back");
     }

@@ -74,6 +74,11 @@ impl Shard {
                 (None, _) => self.tell_asker(from, Told::Refused(Slug::NotFound)),
             },
             Ask::Reverse(new) => self.reverse(from, &new, now),
+            Ask::Spend(new) => {
+                let (_, name) = self.keyring.nonce_name(new.acquirer, new.nonce.as_bytes());
+                let spent = self.work.nonces.spend(new.gateway, name, now);
+                self.tell_asker(from, Told::Nonce(spent));
+            }
         }
     }
 
@@ -95,6 +100,10 @@ impl Shard {
             }
             Ask::ByKey(acquirer, key) => self.keyring.key_names(*acquirer, key.as_bytes()).slot,
             Ask::ById { id, .. } => id.slot(),
+            Ask::Spend(new) => {
+                let nonce = new.nonce.as_bytes();
+                self.keyring.nonce_name(new.acquirer, nonce).0
+            }
             Ask::Reverse(new) => match &new.original {
                 Original::Id(id) => id.slot(),
                 Original::Key(key) => self.keyring.key_names(new.acquirer, key.as_bytes()).slot,

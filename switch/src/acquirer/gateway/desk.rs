@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 use domain::ids::ShardId;
 use slab::Slab;
 
-pub(crate) use super::request::{Ask, NewReversal, NewTransaction, Original, Told};
+pub(crate) use super::request::{Ask, NewNonce, NewReversal, NewTransaction, Original, Told};
 use crate::acquirer::SessionRef;
 use crate::frame::Claim;
 use crate::inbox::Inbox;
@@ -165,6 +165,10 @@ mod tests {
         one.ask(ask()).unwrap();
         let new = other.ask(ask()).unwrap();
         desk.tell(new.from, Told::Reserved);
-        assert!(desk.waiting.borrow()[new.from.index as usize].told.is_some());
+        assert!(
+            desk.waiting.borrow()[new.from.index as usize]
+                .told
+                .is_some()
+        );
     }
 }

@@ -19,8 +19,9 @@ use hyper::{Method, Request, Response, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 
 use super::desk::{Ask, NewTransaction, Told};
-use super::identity::{check_address, identify};
+use super::identity::{Shown, check_address, identify, prove, signs};
 use super::request::IdempotencyKey;
+use super::signature::{Head, SCHEME};
 use super::wire::admit;
 use super::{Connection, GatewayContext, REQUESTS_MAX, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
@@ -138,19 +139,51 @@ async fn taken(
     context: &GatewayContext,
     connection: &Connection,
 ) -> Result<(Parts, Bytes), Problem> {
-    let (parts, body) = request.into_parts();
-    identify(&parts.headers, context)?;
+    let (parts, mut body) = request.into_parts();
+    let head = Head {
+        method: &parts.method,
+        uri: &parts.uri,
+        headers: &parts.headers,
+    };
+    // What is signed is its body too: nothing of the rest is looked at before.
+    let signed = match identify(head, context)? {
+        Shown::Known => None,
+        Shown::Signed(signature) => {
+            let bytes = whole(&mut body, connection).await?;
+            prove(&signature, head, &bytes, context).await?;
+            Some(bytes)
+        }
+    };
     if context.gate.is_closed() {
         return Err(Problem::of(Slug::Draining));
     }
     check_date(&parts.headers, context.clock.wall())?;
     check_media_type(&parts.headers)?;
     check_callback(&parts.headers)?;
-    let body = body
-        .collect()
-        .await
-        .map_err(|_| Problem::of(connection.fault.get().unwrap_or(Slug::Malformed)))?;
-    Ok((parts, body.to_bytes()))
+    let bytes = match signed {
+        Some(bytes) => bytes,
+        None => whole(&mut body, connection).await?,
+    };
+    Ok((parts, bytes))
+}
+
+async fn whole(body: &mut Incoming, connection: &Connection) -> Result<Bytes, Problem> {
+    let read = body.collect().await;
+    let ended = |_| Problem::of(connection.fault.get().unwrap_or(Slug::Malformed));
+    Ok(read.map_err(ended)?.to_bytes())
+}
+
+/// What holds of every GET of a transaction.
+async fn known(request: &Request<Incoming>, context: &GatewayContext) -> Result<(), Problem> {
+    let head = Head {
+        method: request.method(),
+        uri: request.uri(),
+        headers: request.headers(),
+    };
+    if let Shown::Signed(signature) = identify(head, context)? {
+        prove(&signature, head, b"", context).await?;
+    }
+    Ok(())
 }
 
 /// What was sent long ago is not taken for new: whoever sends it may have given it up.
@@ -314,7 +347,9 @@ pub(super) fn transaction_of(told: Told) -> Result<(Box<json::Transaction>, bool
             transaction,
             is_copy,
         } => Ok((transaction, is_copy)),
-        Told::Reserved | Told::Buried | Told::Elsewhere => Err(Problem::of(Slug::InProgress)),
+        Told::Reserved | Told::Buried | Told::Elsewhere | Told::Nonce(_) => {
+            Err(Problem::of(Slug::InProgress))
+        }
         Told::Conflict { id, detail } => Err(Problem {
             instance: Some(id),
             ..Problem::with(Slug::StateConflict, detail)
@@ -332,7 +367,7 @@ async fn by_id(
     request: &Request<Incoming>,
     context: &GatewayContext,
 ) -> Result<Answer, Problem> {
-    identify(request.headers(), context)?;
+    known(request, context).await?;
     let prefer = Prefer::read(request.headers());
     let id = TransactionId::from_shown(id).ok_or_else(|| Problem::of(Slug::NotFound))?;
     let ask = |waits_until| Ask::ById {
@@ -356,7 +391,7 @@ async fn by_id(
 }
 
 async fn by_key(request: &Request<Incoming>, context: &GatewayContext) -> Result<Answer, Problem> {
-    identify(request.headers(), context)?;
+    known(request, context).await?;
     let key = key_of_query(request.uri().query())?;
     shown(look(Ask::ByKey(context.gateway.acquirer, key), context).await?)
 }
@@ -474,7 +509,8 @@ fn problem_answer(problem: &Problem, context: &GatewayContext) -> Answer {
         put(&mut answer, header::RETRY_AFTER, &seconds.to_string());
     }
     if slug == Slug::Unauthenticated {
-        put(&mut answer, header::WWW_AUTHENTICATE, "Bearer");
+        let scheme = if signs(context) { SCHEME } else { "Bearer" };
+        put(&mut answer, header::WWW_AUTHENTICATE, scheme);
     }
     answer
 }
@@ -498,9 +534,9 @@ pub(super) const JSON: &str = "application/json";
 const DATE: HeaderName = HeaderName::from_static("x-date");
 /// How far the clock of a gateway may be off.
 pub(crate) const DATE_APART_MAX: Duration = Duration::from_secs(300);
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const CALLBACK_URL: HeaderName = HeaderName::from_static("x-callback-url");
-const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlationid");
+pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlationid");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

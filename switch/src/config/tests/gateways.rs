@@ -42,7 +42,10 @@ fn a_rate_says_how_many_and_how_many_at_once() {
     assert_eq!(rates("rate_per_second = 50").gateway, rate(50, 50));
     let both = rates("address_rate_per_second = 5\naddress_rate_burst = 20");
     assert_eq!((both.gateway, both.address), (None, rate(5, 20)));
-    for (key, most) in [("rate_per_second", 1_000_000), ("address_rate_per_second", 1_000_000)] {
+    for (key, most) in [
+        ("rate_per_second", 1_000_000),
+        ("address_rate_per_second", 1_000_000),
+    ] {
         read(&format!("{key} = 1"));
         read(&format!("{key} = {most}"));
         for beyond in [0, most + 1] {
@@ -60,8 +63,12 @@ fn a_rate_says_how_many_and_how_many_at_once() {
 
 #[test]
 fn the_name_of_a_gateway_is_a_label() {
-    let text = with_gateway("").replace("name = \"mobile\"", "name = \"Mobile Money\"");
-    let at = place(&text, "name = \"Mobile Money\"");
+    let text = with_gateway("");
+    let text = text.replace(
+        "\n[[gateway]]\nname = \"mobile\"",
+        "\n[[gateway]]\nname = \"Mobile\"",
+    );
+    let at = place(&text, "name = \"Mobile\"");
     let told = format!(
         "{at}: `name` takes 1 to 32 characters of a-z, 0-9 and `-`: it becomes a metric label"
     );
