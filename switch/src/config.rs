@@ -40,6 +40,7 @@ pub mod dialects;
 mod document;
 mod endpoints;
 mod gateway_credentials;
+mod gateway_permissions;
 mod gateway_rates;
 mod gateways;
 mod kafka;
@@ -65,6 +66,8 @@ pub(crate) mod wire;
 
 pub use document::Environment;
 pub use gateway_credentials::{ApiKey, CredentialSet, Credentials, SigningKey};
+pub(crate) use gateway_permissions::NotPermitted;
+pub use gateway_permissions::Permissions;
 pub use gateway_rates::{GatewayRates, Rate};
 pub use gateways::Gateway;
 pub use kafka::{Kafka, KafkaMechanism, KafkaSasl, KafkaTls};

@@ -10,6 +10,7 @@ use domain::ids::{AcquirerId, MerchantId, TerminalId};
 use transaction::settings::Windows;
 
 use super::gateway_credentials::{CredentialSet, Credentials, Needs, credentials};
+use super::gateway_permissions::{Permissions, permissions};
 use super::gateway_rates::{GatewayRates, rates};
 use super::profile::{check_different, windows};
 use super::secret::Vault;
@@ -43,6 +44,8 @@ pub struct Gateway {
     pub body_len_max: usize,
     /// How long a key is known.
     pub windows: Windows,
+    /// What it may ask for.
+    pub permissions: Permissions,
     /// Nonces that are known of it, over all shards.
     pub nonces_max: usize,
     /// How often it may ask.
@@ -84,6 +87,7 @@ pub(super) fn gateways(
             acquirer: AcquirerId(acquirer.unwrap_or(0)),
             tls: tls.map(Arc::new),
             credentials: Arc::new(credentials(&section, needs, vault)),
+            permissions: permissions(&section),
             nonces_max: section.number("nonces_max", 1_000..=10_000_000, 400_000),
             terminal: section
                 .required("terminal", terminal)

@@ -130,6 +130,12 @@ label! {
         Rate = "rate",
         /// As many of its gateway wait as may.
         PlacesFull = "places_full",
+        /// Its type is not permitted to its gateway.
+        Type = "type",
+        /// Its currency is not.
+        Currency = "currency",
+        /// An amount as high as its own is not.
+        Amount = "amount",
     }
 }
 label! {

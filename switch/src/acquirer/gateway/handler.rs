@@ -26,6 +26,8 @@ use super::wire::admit;
 use super::{Connection, GatewayContext, REQUESTS_MAX, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
 use crate::acquirer::json::{self, AccountNumbers, Kind, PartyKey, Rules};
+use crate::config::NotPermitted;
+use crate::metrics::GatewayRefusal;
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -224,6 +226,7 @@ async fn create(
     };
     let body = json::create(&body, rules)?;
     check_served(&body)?;
+    check_permitted(&body, context)?;
     let key = idempotency_key(&parts.headers)?;
     let mut canonical = Vec::new();
     body.canonical(TRANSACTIONS, &mut canonical);
@@ -283,6 +286,20 @@ fn check_served(body: &json::Create) -> Result<(), Problem> {
         }]));
     }
     Ok(())
+}
+
+/// What another gateway may ask for is none of this one's.
+fn check_permitted(body: &json::Create, context: &GatewayContext) -> Result<(), Problem> {
+    let checked = context.gateway.permissions.check(body.kind, body.amount);
+    checked.map_err(|what| {
+        let (reason, detail) = match what {
+            NotPermitted::Type => (GatewayRefusal::Type, "this type is not permitted"),
+            NotPermitted::Currency => (GatewayRefusal::Currency, "this currency is not permitted"),
+            NotPermitted::Amount => (GatewayRefusal::Amount, "an amount so high is not permitted"),
+        };
+        context.count(reason);
+        Problem::with(Slug::NotPermitted, detail)
+    })
 }
 
 /// What the account is to the switch: for the present the digits of a telephone number or a PAN.
