@@ -279,10 +279,9 @@ impl Counter {
             Self::Requests => (F::Requests, 0),
             Self::Repeats(result) => (F::Repeats, result.index()),
             Self::Rejected(reason) => (F::Rejected, reason.index()),
-            Self::GatewayRefusals(gateway, reason) => (
-                F::GatewayRefusals,
-                pair(of_gateway(gateway), reason.index(), GatewayRefusal::VALUES),
-            ),
+            Self::GatewayRefusals(gateway, reason) => {
+                (F::GatewayRefusals, refusal(gateway, reason))
+            }
             Self::Transactions(kind, outcome) => (
                 F::Transactions,
                 pair(kind.index(), outcome.index(), Outcome::VALUES),
@@ -294,10 +293,7 @@ impl Counter {
                 F::ParseErrors,
                 pair(side.index(), reason.index(), ParseReason::VALUES),
             ),
-            Self::MacFailures(side, reason) => (
-                F::MacFailures,
-                pair(side.index(), reason.index(), MacFailure::VALUES),
-            ),
+            Self::MacFailures(side, reason) => (F::MacFailures, mac_failure(side, reason)),
             Self::SessionPadding(listener) => (F::SessionPadding, of_listener(listener)),
             Self::IssuerPadding(issuer) => (F::IssuerPadding, of_issuer(issuer)),
             Self::IssuerRequests(issuer, result) => {
@@ -434,8 +430,14 @@ const fn of_listener(listener: ListenerId) -> usize {
     below_max(listener.0 as usize)
 }
 
-const fn of_gateway(gateway: u16) -> usize {
-    below_max(gateway as usize)
+/// Of a gateway by its number.
+const fn refusal(gateway: u16, reason: GatewayRefusal) -> usize {
+    let gateway = below_max(gateway as usize);
+    pair(gateway, reason.index(), GatewayRefusal::VALUES)
+}
+
+const fn mac_failure(side: Side, reason: MacFailure) -> usize {
+    pair(side.index(), reason.index(), MacFailure::VALUES)
 }
 
 const fn below_max(position: usize) -> usize {

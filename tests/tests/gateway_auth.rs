@@ -12,8 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const DOCUMENT: &str = include_str!("../../docs/http-api.md");
 const TRANSACTIONS: &str = "/v1/transactions";
 
-/// The gateway `mobile` with a key that has ended; `other` with a key; `signed` with one key that is
-/// good and one that has ended.
+/// The gateway `mobile` with a key that has ended; `other` with a key; `signed` with one key that
+/// is good and one that has ended.
 fn configuration() -> String {
     let of = |name: &str, number: u32, more: &str| {
         format!(

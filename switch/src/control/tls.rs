@@ -45,8 +45,8 @@ impl TlsKeeper {
     pub(super) fn reload(&self) {
         if self.in_force.lock().is_empty() {
             tracing::warn!(
-                "no endpoint has tls; besides them SIGHUP takes up credentials of gateways and keys \
-                 of account numbers"
+                "no endpoint has tls; besides them SIGHUP takes up credentials of gateways and \
+                 keys of account numbers"
             );
             return;
         }

@@ -1,5 +1,6 @@
-//! Where handlers wait for what the loop tells them: a table with so many places of each gateway. Who stops waiting takes its
-//! place back, and what is told to it then is dropped: its transaction goes on all the same.
+//! Where handlers wait for what the loop tells them: a table with so many places of each gateway.
+//! Who stops waiting takes its place back, and what is told to it then is dropped: its transaction
+//! goes on all the same.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
