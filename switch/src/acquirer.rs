@@ -23,7 +23,10 @@ use crate::frame::{Casing, Claim, Frame};
 use crate::shard::telling::Approval;
 use crate::voice::{NetworkStan, Told, Voice};
 
-pub(crate) use gateway::{DATE_APART_MAX, GatewayContext, desk, listen as listen_for_gateway};
+pub(crate) use gateway::{
+    CredentialsInForce, DATE_APART_MAX, GatewayContext, Polls, Rates, desk,
+    listen as listen_for_gateway,
+};
 pub(crate) use listener::{ListenerSetup, listen};
 pub(crate) use session::SessionContext;
 
@@ -31,6 +34,11 @@ pub(crate) use session::SessionContext;
 pub(crate) mod shown {
     pub(crate) use super::json::problem::Slug;
     pub(crate) use super::json::{Asked, Kind, State, Transaction};
+}
+
+/// A time as of RFC 3339.
+pub(crate) fn read_time(text: &str) -> Option<WallTime> {
+    json::time::read(text).ok()
 }
 
 /// Leads an answer back to the session that asked, on whichever shard that is.

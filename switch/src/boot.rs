@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::control::credentials::{CredentialsKeeper, CredentialsReader};
 use crate::control::keys::{KeysKeeper, KeysReader};
 use crate::control::shared::{NodeFlags, Shared};
 use crate::control::tls::TlsKeeper;
@@ -43,6 +44,8 @@ pub struct ServeOptions {
     pub ready_file: Option<PathBuf>,
     /// Reads the keys of the configuration again.
     pub keys: KeysReader,
+    /// Reads the credentials of gateways again.
+    pub credentials: CredentialsReader,
 }
 
 /// Why the switch did not start, or stopped.
@@ -129,7 +132,12 @@ pub fn serve(config: Config, options: ServeOptions) -> Result<(), ServeError> {
     let shared = Shared::new(shards, config.issuers.len(), clock);
     let tls = TlsKeeper::open(config, &shared).map_err(ServeError::Tls)?;
     let keys = KeysKeeper::new(options.keys, config, &shared, &manifest);
-    let reloads = Reloads { tls, keys };
+    let credentials = CredentialsKeeper::new(options.credentials, config, &shared);
+    let reloads = Reloads {
+        tls,
+        keys,
+        credentials,
+    };
     let control = control::start(config, &shared, &manifest, reloads)
         .map_err(|error| cannot_start("the control plane", &error))?;
     let (report, reports) = channel();

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode as ProcessCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use persistence::JournalError;
@@ -15,8 +16,9 @@ mod saf;
 
 use crate::boot::{self, ServeError, ServeOptions};
 use crate::config::{
-    Config, ConfigErrors, EXAMPLE, Environment, KeyFileError, Keys, Source, create_missing_keys,
+    Config, ConfigErrors, EXAMPLE, Environment, KeyFileError, Source, create_missing_keys,
 };
+use crate::control::credentials::CredentialsReader;
 use crate::control::keys::KeysReader;
 use crate::control::logging::{self, LogFormat};
 use crate::control::preflight::{self, Needs, Unfit};
@@ -228,22 +230,33 @@ impl Serve {
         preflight::check(&needs).map_err(CliError::Unfit)?;
         forbid_core_files();
         let ready_file = self.ready_file.clone();
-        let keys = KeysReader::new(move || self.keys());
-        Ok(boot::serve(config, ServeOptions { ready_file, keys })?)
+        let serve = Arc::new(self);
+        let of_keys = Arc::clone(&serve);
+        let keys = KeysReader::new(move || of_keys.part(Config::keys_of));
+        let credentials = CredentialsReader::new(move || serve.part(Config::credentials_of));
+        let options = ServeOptions {
+            ready_file,
+            keys,
+            credentials,
+        };
+        Ok(boot::serve(config, options)?)
     }
 
-    /// The keys alone, as they are configured at that time.
-    fn keys(&self) -> Result<Keys, ConfigErrors> {
+    /// One part of the configuration, as it is at that time.
+    fn part<T>(
+        &self,
+        read: impl FnOnce(Source<'_>, &Environment) -> Result<T, ConfigErrors>,
+    ) -> Result<T, ConfigErrors> {
         let environment = Environment::of_process();
         let Some(state_dir) = &self.state_dir else {
-            return Config::keys_of(Source::File(&self.config), &environment);
+            return read(Source::File(&self.config), &environment);
         };
         let absolute = std::path::absolute(state_dir);
         let state_dir = absolute.unwrap_or_else(|_| state_dir.clone());
         let source = Source::Default {
             state_dir: &state_dir,
         };
-        Config::keys_of(source, &environment)
+        read(source, &environment)
     }
 
     fn load(&self) -> Result<Config, CliError> {

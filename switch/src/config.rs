@@ -39,6 +39,9 @@ mod codes;
 pub mod dialects;
 mod document;
 mod endpoints;
+mod gateway_credentials;
+mod gateway_permissions;
+mod gateway_rates;
 mod gateways;
 mod kafka;
 mod keys;
@@ -62,12 +65,18 @@ mod tls;
 pub(crate) mod wire;
 
 pub use document::Environment;
+pub use gateway_credentials::{ApiKey, CredentialSet, Credentials, SigningKey};
+pub(crate) use gateway_permissions::NotPermitted;
+pub use gateway_permissions::Permissions;
+pub use gateway_rates::{GatewayRates, Rate};
 pub use gateways::Gateway;
 pub use kafka::{Kafka, KafkaMechanism, KafkaSasl, KafkaTls};
 pub use keys::{KeyFileError, create_missing_keys};
 pub use load::{EXAMPLE, Source};
 pub use postgres::{Postgres, PostgresIdentity, PostgresTls};
 pub use report::{ConfigErrors, Problem};
+#[cfg(test)]
+pub(crate) use secret::SecretBytes;
 pub use secret::{SecretKey, SecretPlace, SecretText};
 pub use tls::{IssuerTls, ListenerTls, TlsFiles, TlsIdentity, TlsIdentityFiles, TlsVersion};
 

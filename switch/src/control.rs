@@ -21,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 mod admin;
 mod applier;
+pub mod credentials;
 #[cfg(feature = "kafka")]
 mod events;
 pub mod keys;
@@ -48,6 +49,7 @@ use crate::limits::WATCHDOG;
 use crate::metrics::{Exposition, Gauge, Labels};
 use admin::Admin;
 use applier::{Journals, Task};
+use credentials::{CredentialsKeeper, CredentialsSource};
 use keys::{KeysKeeper, KeysSource};
 use listener::{AdminListener, Waits};
 use operator::Counter;
@@ -100,6 +102,8 @@ pub struct Reloads {
     pub tls: Arc<TlsKeeper>,
     /// Keys of account numbers.
     pub keys: Arc<KeysKeeper>,
+    /// How gateways show who they are.
+    pub credentials: Arc<CredentialsKeeper>,
 }
 
 /// Starts the control plane: its listener is bound and signals are obeyed when this returns.
@@ -283,6 +287,7 @@ impl Plane {
         let mut exposition = exposition(&config, &shared, &status, kept);
         exposition.add_source(TlsSource(Arc::clone(&reloads.tls)));
         exposition.add_source(KeysSource(Arc::clone(&reloads.keys)));
+        exposition.add_source(CredentialsSource(Arc::clone(&reloads.credentials)));
         #[cfg(feature = "kafka")]
         exposition.add_source(events::EventsSource {
             status: Arc::clone(&events),

@@ -557,6 +557,8 @@ enum Purpose {
     Body = 6,
     /// A key of a gateway for a reversal.
     Reversal = 7,
+    /// A nonce of a gateway.
+    Nonce = 8,
 }
 
 /// Fields to hash, each behind its length, so that no two lists of fields read alike.

@@ -24,11 +24,12 @@ mod text;
 
 pub use exposition::{Exposition, Labels};
 pub use labels::{
-    AcceptError, AdministrativeResult, AdviceOriginLabel, BreakerLabel, CloseReason, DeclineReason,
-    EjectionLabel, ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp, KeyReload,
-    LinkState, LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason,
-    ReconciliationResult, RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side,
-    SkewDirection, Stage, TlsReload, TlsResult, TransactionType, UnmatchedReason, UnwritableReason,
+    AcceptError, AdministrativeResult, AdviceOriginLabel, BreakerLabel, CloseReason,
+    CredentialReload, DeclineReason, EjectionLabel, ExceptionReason, GatewayRefusal, GivenUpReason,
+    Ingress, IssuerResult, JournalOp, KeyReload, LinkState, LogDropCause, MacFailure, Origin,
+    Outcome, OwedResultLabel, ParseReason, ReconciliationResult, RejectReason, RepeatResult,
+    ReversalCauseLabel, RiskVerdict, Side, SkewDirection, Stage, TlsReload, TlsResult,
+    TransactionType, UnmatchedReason, UnwritableReason,
 };
 pub use observe::ShardGauges;
 pub(crate) use sampler::Sampler;
@@ -54,6 +55,8 @@ pub enum Counter {
     Repeats(RepeatResult),
     /// A request made no transaction.
     Rejected(RejectReason),
+    /// A connection or a request of a gateway, by its number, was refused.
+    GatewayRefusals(u16, GatewayRefusal),
     /// A transaction was decided.
     Transactions(TransactionType, Outcome),
     /// A transaction was declined.
@@ -276,6 +279,9 @@ impl Counter {
             Self::Requests => (F::Requests, 0),
             Self::Repeats(result) => (F::Repeats, result.index()),
             Self::Rejected(reason) => (F::Rejected, reason.index()),
+            Self::GatewayRefusals(gateway, reason) => {
+                (F::GatewayRefusals, refusal(gateway, reason))
+            }
             Self::Transactions(kind, outcome) => (
                 F::Transactions,
                 pair(kind.index(), outcome.index(), Outcome::VALUES),
@@ -287,10 +293,7 @@ impl Counter {
                 F::ParseErrors,
                 pair(side.index(), reason.index(), ParseReason::VALUES),
             ),
-            Self::MacFailures(side, reason) => (
-                F::MacFailures,
-                pair(side.index(), reason.index(), MacFailure::VALUES),
-            ),
+            Self::MacFailures(side, reason) => (F::MacFailures, mac_failure(side, reason)),
             Self::SessionPadding(listener) => (F::SessionPadding, of_listener(listener)),
             Self::IssuerPadding(issuer) => (F::IssuerPadding, of_issuer(issuer)),
             Self::IssuerRequests(issuer, result) => {
@@ -425,6 +428,16 @@ const fn of_issuer(issuer: IssuerId) -> usize {
 
 const fn of_listener(listener: ListenerId) -> usize {
     below_max(listener.0 as usize)
+}
+
+/// Of a gateway by its number.
+const fn refusal(gateway: u16, reason: GatewayRefusal) -> usize {
+    let gateway = below_max(gateway as usize);
+    pair(gateway, reason.index(), GatewayRefusal::VALUES)
+}
+
+const fn mac_failure(side: Side, reason: MacFailure) -> usize {
+    pair(side.index(), reason.index(), MacFailure::VALUES)
 }
 
 const fn below_max(position: usize) -> usize {

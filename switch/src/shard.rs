@@ -23,6 +23,7 @@ mod key_changes;
 pub(crate) mod locating;
 mod marks;
 mod networking;
+pub(crate) mod nonces;
 mod operating;
 mod reconciling;
 mod replay;
@@ -243,6 +244,8 @@ pub(crate) struct Work {
     pub(crate) waiting: Slab<Waiting>,
     /// Gateways' handlers that wait until a transaction is decided.
     pub(crate) asked: askers::Askers,
+    /// What gateways have signed with.
+    pub(crate) nonces: nonces::Nonces,
     /// Legs that hold a permit, by the index of their handle.
     pub(crate) legs: AHashMap<u32, Leg>,
     /// Over which link each reversal and each advice in flight has left, and what its answer is.

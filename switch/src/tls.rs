@@ -22,7 +22,7 @@ use glommio::net::TcpStream;
 use glommio::sync::Semaphore;
 use persistence::journal::yield_to_rings;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, Connection, ServerConnection};
+use rustls::{ClientConnection, Connection, IoState, ServerConnection};
 
 use crate::clock::Clock;
 use crate::config::TlsIdentity;
@@ -553,21 +553,27 @@ impl Handshakes {
     ) -> Result<(), HandshakeError> {
         // Refused only once the semaphore is closed, which nobody does.
         let turn = self.turn.acquire_permit(1).await;
-        let taken = connection.read_tls(&mut cipher.rest());
-        let taken = taken.map_err(|_| HandshakeError::Broken)?;
-        if taken == 0 {
-            return Err(HandshakeError::Broken);
-        }
-        cipher.start = cipher.start.saturating_add(taken);
-        let state = connection.process_new_packets();
-        let state = state.map_err(|error| HandshakeError::of(&error))?;
+        let state = take(connection, cipher);
+        // Also of what failed: a chain that is refused is the dearest step of all.
         yield_to_rings().await;
         drop(turn);
+        let state = state?;
         if state.peer_has_closed() && connection.is_handshaking() {
             return Err(HandshakeError::Broken);
         }
         Ok(())
     }
+}
+
+fn take(connection: &mut Connection, cipher: &mut Cipher) -> Result<IoState, HandshakeError> {
+    let taken = connection.read_tls(&mut cipher.rest());
+    let taken = taken.map_err(|_| HandshakeError::Broken)?;
+    if taken == 0 {
+        return Err(HandshakeError::Broken);
+    }
+    cipher.start = cipher.start.saturating_add(taken);
+    let state = connection.process_new_packets();
+    state.map_err(|error| HandshakeError::of(&error))
 }
 
 /// The alert that says why, as far as it goes out at once.

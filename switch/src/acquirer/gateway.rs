@@ -9,17 +9,21 @@
 //! it keeps nothing. Bounded: connections by [`CONNECTIONS_MAX`], what waits by
 //! [`desk::ASKED_MAX`], bytes by the head, the body and the pipe.
 
+mod credentials;
 pub(crate) mod desk;
 mod handler;
 mod head;
+mod identity;
 mod pipe;
+mod rate;
 mod request;
 mod reversal;
+mod signature;
 mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,18 +36,20 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use persistence::journal::yield_to_rings;
 
-use self::desk::Desk;
+pub(crate) use self::credentials::CredentialsInForce;
+use self::desk::{Ask, Asked, Desk, Full};
 pub(crate) use self::handler::DATE_APART_MAX;
 use self::handler::handle;
 use self::head::{HEAD_LEN_MAX, Scanner, Step};
 use self::pipe::{Ends, Pipe, Socket};
+pub(crate) use self::rate::Rates;
 use self::wire::Wire;
 use super::json::problem::{Problem, Slug};
 use super::session::accept_error;
 use crate::clock::Clock;
 use crate::config::{Gateway, TlsIdentity};
 use crate::gate::Gate;
-use crate::metrics::{Counter, Metrics};
+use crate::metrics::{Counter, GatewayRefusal, Metrics};
 use crate::sys;
 use crate::tls::{Handshakes, TlsInForce};
 
@@ -56,10 +62,59 @@ pub(crate) struct GatewayContext {
     pub(crate) gate: Rc<Gate>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
+    pub(crate) rates: RefCell<Rates>,
+    pub(crate) credentials: Rc<CredentialsInForce>,
     pub(crate) connections: Cell<usize>,
+    pub(crate) polls: Polls,
     pub(crate) tls: Rc<TlsInForce>,
     pub(crate) handshakes: Rc<Handshakes>,
 }
+
+impl GatewayContext {
+    /// Something of this gateway was refused.
+    fn count(&self, reason: GatewayRefusal) {
+        let counter = Counter::GatewayRefusals(self.number, reason);
+        self.metrics.count(counter);
+    }
+
+    /// Asks the owner, through the desk; `slug` where there is no room.
+    fn ask(&self, ask: Ask, slug: Slug) -> Result<Asked<'_>, Problem> {
+        self.desk.ask(ask).map_err(|full| {
+            if full == Full::Gateway {
+                self.count(GatewayRefusal::PlacesFull);
+            }
+            Problem::of(slug)
+        })
+    }
+}
+
+/// Long polls of one gateway on one shard.
+#[derive(Debug, Default)]
+pub(crate) struct Polls(Cell<usize>);
+
+impl Polls {
+    /// Whoever comes when there is no room is told at once.
+    fn room(&self) -> Option<Poll<'_>> {
+        let open = self.0.get();
+        (open < POLLS_MAX).then(|| {
+            self.0.set(open + 1);
+            Poll(self)
+        })
+    }
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Poll<'a>(&'a Polls);
+
+impl Drop for Poll<'_> {
+    fn drop(&mut self) {
+        self.0.0.set(self.0.0.get() - 1);
+    }
+}
+
+/// Of one gateway on one shard, beyond which a long poll is none.
+const POLLS_MAX: usize = 64;
 
 /// Starts listening.
 ///
@@ -80,7 +135,7 @@ async fn accept_all(listener: TcpListener, context: Rc<GatewayContext>) {
                 glommio::spawn_local(greet(stream, Rc::clone(&context))).detach();
             }
             // Beyond the bound: closed at once, as nothing of it was read.
-            Ok(_) => {}
+            Ok(_) => context.count(GatewayRefusal::ConnectionsFull),
             // Most often the process is out of descriptors: whoever is connected goes on.
             Err(error) => {
                 let reason = accept_error(error.raw_os_error());
@@ -109,13 +164,17 @@ pub(crate) struct Connection {
     is_in_body: Cell<bool>,
     /// The peer has gone, or sends nothing more.
     has_ended: Cell<bool>,
+    /// Where it comes from, as far as the kernel knows.
+    address: Option<IpAddr>,
     /// As whom its certificate shows it, where the gateway names who may come.
     identity: Option<Arc<TlsIdentity>>,
 }
 
 async fn greet(stream: TcpStream, context: Rc<GatewayContext>) {
+    let address = stream.peer_addr().ok().map(|address| address.ip());
     if let Some((wire, identity)) = wire::begin(stream, &context).await {
         let connection = Connection {
+            address,
             identity,
             ..Connection::default()
         };
@@ -312,3 +371,18 @@ const LINGER_LEN_MAX: usize = 1024 * 1024;
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Requests on one connection.
 const REQUESTS_MAX: u32 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_has_64_long_polls_on_a_shard() {
+        let polls = Polls::default();
+        let mut open: Vec<_> = (0..64).map(|_| polls.room().unwrap()).collect();
+        assert!(polls.room().is_none());
+        open.pop();
+        let last = polls.room();
+        assert!(last.is_some() && polls.room().is_none());
+    }
+}

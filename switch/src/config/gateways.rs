@@ -2,17 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::bytes::Text;
 use domain::ids::{AcquirerId, MerchantId, TerminalId};
 
 use transaction::settings::Windows;
 
+use super::gateway_credentials::{CredentialSet, Credentials, Needs, credentials};
+use super::gateway_permissions::{Permissions, permissions};
+use super::gateway_rates::{GatewayRates, rates};
 use super::profile::{check_different, windows};
 use super::secret::Vault;
 use super::section::{Section, nearest};
 use super::tls::{self, ListenerTls};
-use super::{Acquirer, Duplicates, Durability, Listener, Node};
+use super::{Acquirer, Duplicates, Durability, Listener, Node, endpoints};
 
 /// Where one gateway connects.
 #[derive(Clone, Debug)]
@@ -25,8 +29,8 @@ pub struct Gateway {
     pub acquirer: AcquirerId,
     /// TLS of its connections; `None` for plain text.
     pub tls: Option<Arc<ListenerTls>>,
-    /// SHA-256 of each API key that is good; empty only where its certificate says who it is.
-    pub api_keys: Vec<[u8; 32]>,
+    /// How it shows who it is, as the start found it.
+    pub credentials: Arc<Credentials>,
     /// DE41 of what it asks for.
     pub terminal: TerminalId,
     /// DE42 of what it asks for.
@@ -40,6 +44,12 @@ pub struct Gateway {
     pub body_len_max: usize,
     /// How long a key is known.
     pub windows: Windows,
+    /// What it may ask for.
+    pub permissions: Permissions,
+    /// Nonces that are known of it, over all shards.
+    pub nonces_max: usize,
+    /// How often it may ask.
+    pub rates: GatewayRates,
 }
 
 impl Gateway {
@@ -48,12 +58,6 @@ impl Gateway {
     pub fn names_identities(&self) -> bool {
         let tls = self.tls.as_ref();
         tls.is_some_and(|tls| !tls.identities.is_empty())
-    }
-
-    /// Whether its certificate is all that is asked for.
-    #[must_use]
-    pub fn is_known_by_certificate(&self) -> bool {
-        self.names_identities() && self.api_keys.is_empty()
     }
 }
 
@@ -72,18 +76,19 @@ pub(super) fn gateways(
         // A table with a fault, which was told, may have named somebody.
         let may_name =
             section.has("tls") && tls.as_ref().is_none_or(|tls| !tls.identities.is_empty());
+        let needs = if may_name {
+            Needs::Nothing
+        } else {
+            Needs::Some
+        };
         let gateway = Gateway {
-            name: section
-                .required_text("name")
-                .map_or_else(String::new, |(name, _)| name),
+            name: endpoints::name(&section),
             address: section.required("address", address).unwrap_or(UNUSED),
             acquirer: AcquirerId(acquirer.unwrap_or(0)),
             tls: tls.map(Arc::new),
-            api_keys: if may_name && !section.has("api_keys_sha256") {
-                Vec::new()
-            } else {
-                section.required_list("api_keys_sha256", sha256)
-            },
+            credentials: Arc::new(credentials(&section, needs, vault)),
+            permissions: permissions(&section),
+            nonces_max: section.number("nonces_max", 1_000..=10_000_000, 400_000),
             terminal: section
                 .required("terminal", terminal)
                 .unwrap_or(Text::EMPTY),
@@ -96,12 +101,14 @@ pub(super) fn gateways(
             allow_pan: section.flag("allow_pan", false),
             body_len_max: section.number("body_len_max", 1_024..=65_536, 16_384),
             windows: windows(&section, duplicates),
+            rates: rates(&section),
         };
         let of_listeners = listeners.iter().map(|listener| listener.windows);
         let of_gateways = gateways.iter().map(|gateway| gateway.windows);
         let others = of_listeners.chain(of_gateways);
         check_different(&section, others.chain([gateway.windows]));
         check(&section, &gateway, &gateways, listeners);
+        check_signing(&section, &gateway);
         if node.durability == Durability::Postgres {
             let text = "answers of a gateway cannot wait for PostgreSQL: `node.durability` must \
                         be `journal`";
@@ -112,6 +119,34 @@ pub(super) fn gateways(
     }
     gateways
 }
+
+/// The credentials alone, of each gateway that has a name.
+pub(super) fn credential_set(root: &Section<'_>, vault: &Vault<'_>) -> CredentialSet {
+    let sections = root.tables("gateway");
+    let each = sections.iter().filter_map(|section| {
+        let (name, _) = section.required_text("name")?;
+        // What a gateway needs is that of the start: the kind of its credentials must stay.
+        let held = credentials(section, Needs::Nothing, vault);
+        Some((name, Arc::new(held)))
+    });
+    CredentialSet(each.collect())
+}
+
+/// What is signed is good for so long, and a copy of it must not be a new payment.
+fn check_signing(section: &Section<'_>, gateway: &Gateway) {
+    let signs = !gateway.credentials.signing_keys.is_empty();
+    if signs && gateway.windows.requests < SIGNED_FOR {
+        let text = "`duplicate_window_s` is below 600 s, for which a signature may be good";
+        section.fault_at("duplicate_window_s", text);
+    }
+    if !signs && section.has("nonces_max") {
+        let text = "`nonces_max` is of no use without [[gateway.signing_key]]";
+        section.fault_at("nonces_max", text);
+    }
+}
+
+/// From 300 s before its time to 300 s after it.
+const SIGNED_FOR: Duration = Duration::from_secs(600);
 
 fn check(section: &Section<'_>, gateway: &Gateway, others: &[Gateway], listeners: &[Listener]) {
     let is_plain = section.flag("plaintext", false);
@@ -188,19 +223,6 @@ fn category(text: &str) -> Result<Text<4>, String> {
     let fixed = text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit());
     let read = Text::new("DE18", text.as_bytes()).ok().filter(|_| fixed);
     read.ok_or_else(|| "takes 4 digits (DE18)".to_owned())
-}
-
-fn sha256(text: &str) -> Result<[u8; 32], String> {
-    let wrong = || "takes the SHA-256 of an API key, 64 hexadecimal digits".to_owned();
-    if text.len() != 64 || !text.is_ascii() {
-        return Err(wrong());
-    }
-    let mut hash = [0; 32];
-    for (at, byte) in hash.iter_mut().enumerate() {
-        let digits = text.get(at * 2..at * 2 + 2).ok_or_else(wrong)?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
-    }
-    Ok(hash)
 }
 
 const UNUSED: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);

@@ -18,8 +18,8 @@ use super::secret::{SecretKey, Vault};
 use super::section::Section;
 use super::timers::Waits;
 use super::{
-    Admin, Config, Duplicates, Durability, Issuer, Journal, Keys, Limits, Node, Saf, endpoints,
-    gateways, kafka, postgres, profile, risk, routes, stand_in, timers,
+    Admin, Config, CredentialSet, Duplicates, Durability, Issuer, Journal, Keys, Limits, Node, Saf,
+    endpoints, gateways, kafka, postgres, profile, risk, routes, stand_in, timers,
 };
 use crate::limits::FRAME_LEN_MIN;
 
@@ -78,33 +78,20 @@ impl Config {
     /// # Errors
     /// It cannot be read, or its keys cannot be used.
     pub fn keys_of(source: Source<'_>, environment: &Environment) -> Result<Keys, ConfigErrors> {
-        let (name, text, state_dir) = match source {
-            Source::File(path) => {
-                let name = path.display().to_string();
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    ConfigErrors::whole(&name, format!("cannot be read: {error}"))
-                })?;
-                (name, text, None)
-            }
-            Source::Default { state_dir } => {
-                let name = "default configuration".to_owned();
-                (name, EXAMPLE.to_owned(), Some(state_dir.to_owned()))
-            }
-        };
-        let report = Report::new(&name, &text);
-        let mut root = document::parse(&text, FileId::FIRST, &report);
-        document::overlay(&mut root, environment, &report);
-        let root = Section::root(&root, &report);
-        let of_node = root.section("node");
-        let state_dir = state_dir.or_else(|| of_node.required("state_dir", absolute));
-        let state_dir = state_dir.unwrap_or_default();
-        let vault = Vault {
-            environment,
-            state_dir: &state_dir,
-        };
-        let keys = keys(root.section("keys"), &vault);
-        report.finish()?;
-        Ok(keys)
+        part_of(source, environment, |root, vault| {
+            keys(root.section("keys"), vault)
+        })
+    }
+
+    /// How gateways show who they are, with whatever is wrong there, and nothing else of them.
+    ///
+    /// # Errors
+    /// It cannot be read, or some of them cannot be used.
+    pub fn credentials_of(
+        source: Source<'_>,
+        environment: &Environment,
+    ) -> Result<CredentialSet, ConfigErrors> {
+        part_of(source, environment, gateways::credential_set)
     }
 
     /// Where the switch of a configuration takes the words of operators. Nothing else of it is
@@ -140,6 +127,40 @@ impl Config {
     pub fn parse(name: &str, text: &str, environment: &Environment) -> Result<Self, ConfigErrors> {
         Document::of(name, text).read(environment)
     }
+}
+
+/// One part of a configuration: nothing else of it is looked at.
+fn part_of<T>(
+    source: Source<'_>,
+    environment: &Environment,
+    read: impl FnOnce(&Section<'_>, &Vault<'_>) -> T,
+) -> Result<T, ConfigErrors> {
+    let (name, text, state_dir) = match source {
+        Source::File(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| ConfigErrors::whole(&name, format!("cannot be read: {error}")))?;
+            (name, text, None)
+        }
+        Source::Default { state_dir } => {
+            let name = "default configuration".to_owned();
+            (name, EXAMPLE.to_owned(), Some(state_dir.to_owned()))
+        }
+    };
+    let report = Report::new(&name, &text);
+    let mut root = document::parse(&text, FileId::FIRST, &report);
+    document::overlay(&mut root, environment, &report);
+    let root = Section::root(&root, &report);
+    let of_node = root.section("node");
+    let state_dir = state_dir.or_else(|| of_node.required("state_dir", absolute));
+    let state_dir = state_dir.unwrap_or_default();
+    let vault = Vault {
+        environment,
+        state_dir: &state_dir,
+    };
+    let part = read(&root, &vault);
+    report.finish()?;
+    Ok(part)
 }
 
 /// A configuration before it is read.

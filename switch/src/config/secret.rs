@@ -55,7 +55,7 @@ impl SecretBytes {
     }
 
     /// Reads pairs of hexadecimal digits, at least one; `None` for anything else.
-    fn from_hex(text: &str) -> Option<Self> {
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
         let (pairs, []) = text.trim().as_bytes().as_chunks::<2>() else {
             return None;
         };

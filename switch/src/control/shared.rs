@@ -20,7 +20,7 @@ use super::keys::KeysNews;
 use super::logging;
 use super::marks::Marks;
 use crate::clock::Clock;
-use crate::config::{Config, Keys, ListenerId};
+use crate::config::{Config, CredentialSet, Keys, ListenerId};
 use crate::desk::Desk;
 use crate::exit::ExitCode;
 use crate::metrics::Metrics;
@@ -86,6 +86,8 @@ pub struct ShardShared {
     pub(crate) tls: TlsNews,
     /// Keys that it takes up.
     pub(crate) keys: KeysNews,
+    /// Credentials of gateways that it takes up.
+    pub(crate) credentials: ArrayQueue<Arc<CredentialSet>>,
 }
 
 /// Something that people may want to read in the log.
@@ -187,6 +189,7 @@ impl Shared {
                 desk: Desk::new(),
                 tls: TlsNews::new(),
                 keys: KeysNews::new(),
+                credentials: ArrayQueue::new(1),
             })
         };
         Arc::new(Self {
@@ -201,6 +204,13 @@ impl Shared {
     pub fn put_tls(&self, set: &Arc<TlsSet>) {
         for shard in &self.shards {
             shard.tls.put(Arc::clone(set));
+        }
+    }
+
+    /// Each shard takes them up with the next request of a gateway.
+    pub fn put_credentials(&self, set: &Arc<CredentialSet>) {
+        for shard in &self.shards {
+            drop(shard.credentials.force_push(Arc::clone(set)));
         }
     }
 

@@ -27,8 +27,8 @@ impl Signals {
         })
     }
 
-    /// SIGTERM drains; a second one, or SIGINT, ends at once; SIGHUP reads the files of TLS and the
-    /// keys of account numbers again. Never returns.
+    /// SIGTERM drains; a second one, or SIGINT, ends at once; SIGHUP reads the files of TLS, the
+    /// credentials of gateways and the keys of account numbers again. Never returns.
     pub(super) async fn obey(mut self, node: &NodeFlags, reloads: &Reloads) {
         loop {
             tokio::select! {
@@ -39,6 +39,7 @@ impl Signals {
                 }
                 _ = self.hang_up.recv() => {
                     reloads.tls.reload();
+                    reloads.credentials.reload();
                     reload_keys(&reloads.keys);
                 }
             }

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use domain::ids::{IssuerId, NodeId};
 use domain::time::Instant;
 
+use super::credentials::{CredentialsKeeper, CredentialsReader};
 use super::keys::KeysReader;
 use super::*;
 use crate::clock::Clock;
@@ -48,6 +49,11 @@ fn reloads(config: &Arc<Config>, shared: &Arc<Shared>, manifest: &Manifest) -> R
     Reloads {
         tls: TlsKeeper::open(config, shared).unwrap(),
         keys: KeysKeeper::new(nobody, config, shared, manifest),
+        credentials: CredentialsKeeper::new(
+            CredentialsReader::new(|| unreachable!("nobody sends a signal")),
+            config,
+            shared,
+        ),
     }
 }
 

@@ -45,7 +45,8 @@ impl TlsKeeper {
     pub(super) fn reload(&self) {
         if self.in_force.lock().is_empty() {
             tracing::warn!(
-                "no endpoint has tls; besides them SIGHUP takes up keys of account numbers"
+                "no endpoint has tls; besides them SIGHUP takes up credentials of gateways and \
+                 keys of account numbers"
             );
             return;
         }
@@ -56,8 +57,8 @@ impl TlsKeeper {
                 *self.in_force.lock() = set;
                 self.taken.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(
-                    "files of tls read again and in force for new connections; all else is read at \
-                     start only"
+                    "files of tls read again and in force for new connections; besides them SIGHUP \
+                     takes up credentials of gateways and keys of account numbers"
                 );
             }
             Err(fault) => {

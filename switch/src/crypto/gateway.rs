@@ -72,6 +72,16 @@ impl Keyring {
         }
     }
 
+    /// Names a nonce of 16 to 64 bytes, and its owner.
+    #[must_use]
+    pub(crate) fn nonce_name(&self, acquirer: AcquirerId, nonce: &[u8]) -> (Slot, u128) {
+        let mut input = Input::of(Purpose::Nonce);
+        input.put(&acquirer.0.to_be_bytes());
+        input.put(nonce);
+        let hash = self.hash.hash(input.bytes());
+        (Slot::from_hash(low(hash >> 64)), hash)
+    }
+
     /// The fingerprint of a body, out of the SHA-256 of what it covers. Keyed, because what it
     /// covers holds an account.
     #[must_use]

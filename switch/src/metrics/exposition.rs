@@ -14,6 +14,7 @@ use crate::config::Config;
 pub struct Labels {
     pub(crate) issuers: Vec<String>,
     pub(crate) listeners: Vec<String>,
+    pub(crate) gateways: Vec<String>,
 }
 
 impl Labels {
@@ -30,6 +31,11 @@ impl Labels {
                 .listeners
                 .iter()
                 .map(|listener| listener.name.clone())
+                .collect(),
+            gateways: config
+                .gateways
+                .iter()
+                .map(|gateway| gateway.name.clone())
                 .collect(),
         }
     }

@@ -111,6 +111,7 @@ fn values(label: &Label, names: &Labels) -> Vec<String> {
         Values::Words(words) => words.iter().map(|word| (*word).to_owned()).collect(),
         Values::Issuers => names.issuers.clone(),
         Values::Listeners => names.listeners.clone(),
+        Values::Gateways => names.gateways.clone(),
         Values::Shard | Values::Free => Vec::new(),
     }
 }

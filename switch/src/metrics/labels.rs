@@ -100,6 +100,45 @@ label! {
     }
 }
 label! {
+    /// Why a connection or a request of a gateway was refused before its owner was asked.
+    GatewayRefusal {
+        /// It has as many connections as one may have.
+        ConnectionsFull = "connections_full",
+        /// Its handshake failed, or nobody has said what its gateway has.
+        Tls = "tls",
+        /// Its address asks too often.
+        AddressRate = "address_rate",
+        /// Its certificate is of nobody who may come.
+        Certificate = "certificate",
+        /// It shows no credential, or more than one.
+        CredentialMissing = "credential_missing",
+        /// It shows one that is not known.
+        CredentialUnknown = "credential_unknown",
+        /// It shows one that was good once.
+        CredentialExpired = "credential_expired",
+        /// Its signature is not written as one.
+        SignatureMalformed = "signature_malformed",
+        /// Its signature was made too long before, or after, this time.
+        SignatureStale = "signature_stale",
+        /// Its signature is of another request, or by another key.
+        SignatureWrong = "signature_wrong",
+        /// Its nonce has come before.
+        NonceReplayed = "nonce_replayed",
+        /// As many nonces of its gateway are known as may be.
+        NoncesFull = "nonces_full",
+        /// Its gateway asks too often.
+        Rate = "rate",
+        /// As many of its gateway wait as may.
+        PlacesFull = "places_full",
+        /// Its type is not permitted to its gateway.
+        Type = "type",
+        /// Its currency is not.
+        Currency = "currency",
+        /// An amount as high as its own is not.
+        Amount = "amount",
+    }
+}
+label! {
     /// Why a request did not leave whose issuer was to have first what it was owed.
     GivenUpReason {
         /// Half of its route's deadline has passed.
@@ -257,6 +296,15 @@ label! {
 label! {
     /// What became of keys of account numbers that were read again.
     KeyReload {
+        /// In force.
+        Ok = "ok",
+        /// Refused: the ones before are.
+        Refused = "refused",
+    }
+}
+label! {
+    /// What became of credentials of gateways that were read again.
+    CredentialReload {
         /// In force.
         Ok = "ok",
         /// Refused: the ones before are.

@@ -3,10 +3,11 @@
 
 use super::labels::{
     AcceptError, AdministrativeResult, AdviceOriginLabel, ApplierRow, BreakerLabel, CloseReason,
-    DeclineReason, EjectionLabel, ExceptionReason, GivenUpReason, Ingress, IssuerResult, JournalOp,
-    KeyReload, LinkState, LogDropCause, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason,
-    ReconciliationResult, RejectReason, RepeatResult, ReversalCauseLabel, RiskVerdict, Side,
-    SkewDirection, Stage, TlsReload, TlsResult, TransactionType, UnmatchedReason, UnwritableReason,
+    CredentialReload, DeclineReason, EjectionLabel, ExceptionReason, GatewayRefusal, GivenUpReason,
+    Ingress, IssuerResult, JournalOp, KeyReload, LinkState, LogDropCause, MacFailure, Origin,
+    Outcome, OwedResultLabel, ParseReason, ReconciliationResult, RejectReason, RepeatResult,
+    ReversalCauseLabel, RiskVerdict, Side, SkewDirection, Stage, TlsReload, TlsResult,
+    TransactionType, UnmatchedReason, UnwritableReason,
 };
 use crate::limits::LABELS_MAX;
 
@@ -144,6 +145,8 @@ pub enum Values {
     Issuers,
     /// Names of listeners.
     Listeners,
+    /// Names of gateways.
+    Gateways,
     /// The number of the shard that counts; such a metric is not added up.
     Shard,
     /// One value, made at start.
@@ -156,7 +159,7 @@ impl Values {
     pub const fn capacity(self) -> usize {
         match self {
             Self::Words(words) => words.len(),
-            Self::Issuers | Self::Listeners => LABELS_MAX,
+            Self::Issuers | Self::Listeners | Self::Gateways => LABELS_MAX,
             Self::Shard | Self::Free => 1,
         }
     }
@@ -232,6 +235,10 @@ const LISTENER: Label = Label {
     name: "listener",
     values: Values::Listeners,
 };
+const GATEWAY: Label = Label {
+    name: "gateway",
+    values: Values::Gateways,
+};
 const SHARD: Label = Label {
     name: "shard",
     values: Values::Shard,
@@ -297,6 +304,9 @@ families! {
     Rejected: COUNTER, None, "njia_rejected_total",
         [INGRESS, words("reason", RejectReason::VALUES)],
         "Requests refused before anything was remembered of them.";
+    GatewayRefusals: COUNTER, None, "njia_gateway_refusals_total",
+        [GATEWAY, words("reason", GatewayRefusal::VALUES)],
+        "Connections and requests of gateways that were refused before their owner was asked.";
     Transactions: COUNTER, None, "njia_transactions_total",
         [INGRESS, words("type", TransactionType::VALUES), words("outcome", Outcome::VALUES)],
         "Transactions decided.";
@@ -333,6 +343,9 @@ families! {
          list is overdue.";
     TlsReloads: COUNTER, None, "njia_tls_reloads_total", [words("result", TlsReload::VALUES)],
         "Times that the files of TLS were read again.";
+    CredentialReloads: COUNTER, None, "njia_gateway_credential_reloads_total",
+        [words("result", CredentialReload::VALUES)],
+        "Times that the credentials of gateways were read again.";
     KeyReloads: COUNTER, None, "njia_key_reloads_total", [words("result", KeyReload::VALUES)],
         "Times that the keys of account numbers were read again.";
     PanKeyId: GAUGE, None, "njia_pan_key_id", [SHARD],

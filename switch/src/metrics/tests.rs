@@ -15,6 +15,7 @@ fn labels() -> Labels {
     Labels {
         issuers: names(&["bank", "momo"]),
         listeners: names(&["pos"]),
+        gateways: names(&["mobile"]),
     }
 }
 
@@ -274,6 +275,7 @@ fn the_number_of_series_is_bounded() {
     let labels = Labels {
         issuers: names.clone(),
         listeners: names[..10].to_vec(),
+        gateways: names[..10].to_vec(),
     };
     let shards: Vec<Metrics> = (0..16).map(|_| Metrics::new()).collect();
     let text = Exposition::new(labels, shards).text();
@@ -364,6 +366,7 @@ fn row(family: &names::Family) -> String {
         Values::Words(words) => format!("{} ({})", label.name, words.join(", ")),
         Values::Issuers => "issuer (≤ 50)".to_owned(),
         Values::Listeners => "listener (≤ 50)".to_owned(),
+        Values::Gateways => "gateway (≤ 50)".to_owned(),
         Values::Shard => "shard (≤ 64)".to_owned(),
         Values::Free => label.name.to_owned(),
     };

@@ -2,6 +2,7 @@
 //! is kept for longer than its gateway waits: who has gone takes no place from who comes.
 
 use ahash::AHashMap;
+use domain::ids::AcquirerId;
 use domain::time::Instant;
 use transaction::Handle;
 
@@ -12,6 +13,8 @@ use crate::acquirer::SessionRef;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Asker {
     pub(crate) to: SessionRef,
+    /// Of the gateway that asks.
+    pub(crate) acquirer: AcquirerId,
     pub(crate) is_copy: IsCopy,
     pub(crate) wants: Wanted,
     /// When its gateway waits no longer.
@@ -32,29 +35,45 @@ pub(crate) enum Wanted {
 pub(crate) struct Askers {
     of: AHashMap<Handle, Vec<Asker>>,
     count: usize,
+    of_acquirers: AHashMap<AcquirerId, usize>,
 }
 
 impl Askers {
     /// `false` when too many wait: who asks is told at once how it stands.
     pub(crate) fn put(&mut self, handle: Handle, asker: Asker, now: Instant) -> bool {
-        if self.count >= ALL_MAX {
+        if !self.has_room(asker.acquirer) {
             self.forget_gone(now);
         }
-        if self.count >= ALL_MAX {
+        if !self.has_room(asker.acquirer) {
             return false;
         }
         let waiting = self.of.entry(handle).or_default();
         if waiting.len() >= EACH_MAX {
-            let before = waiting.len();
-            waiting.retain(|asker| asker.until > now);
-            self.count -= before - waiting.len();
+            let gone: Vec<Asker> = waiting.extract_if(.., |asker| asker.until <= now).collect();
+            self.leave(&gone);
         }
+        let waiting = self.of.entry(handle).or_default();
         if waiting.len() >= EACH_MAX {
             return false;
         }
         waiting.push(asker);
         self.count += 1;
+        *self.of_acquirers.entry(asker.acquirer).or_default() += 1;
         true
+    }
+
+    fn has_room(&self, acquirer: AcquirerId) -> bool {
+        let of_acquirer = self.of_acquirers.get(&acquirer);
+        self.count < ALL_MAX && of_acquirer.is_none_or(|count| *count < OF_ACQUIRER_MAX)
+    }
+
+    fn leave(&mut self, gone: &[Asker]) {
+        self.count -= gone.len();
+        for asker in gone {
+            if let Some(count) = self.of_acquirers.get_mut(&asker.acquirer) {
+                *count = count.saturating_sub(1);
+            }
+        }
     }
 
     /// Takes out those who are to be told.
@@ -65,7 +84,7 @@ impl Askers {
         let told: Vec<Asker> = waiting
             .extract_if(.., |asker| is_told(asker.wants))
             .collect();
-        self.count -= told.len();
+        self.leave(&told);
         if !waiting.is_empty() {
             self.of.insert(handle, waiting);
         }
@@ -78,11 +97,12 @@ impl Askers {
     }
 
     fn forget_gone(&mut self, now: Instant) {
+        let mut gone = Vec::new();
         self.of.retain(|_, waiting| {
-            waiting.retain(|asker| asker.until > now);
+            gone.extend(waiting.extract_if(.., |asker| asker.until <= now));
             !waiting.is_empty()
         });
-        self.count = self.of.values().map(Vec::len).sum();
+        self.leave(&gone);
     }
 }
 
@@ -90,6 +110,8 @@ impl Askers {
 const EACH_MAX: usize = 64;
 /// Who waits on one shard.
 const ALL_MAX: usize = 4_096;
+/// Who of one acquirer waits on one shard: a gateway that has all others wait takes a quarter.
+const OF_ACQUIRER_MAX: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
@@ -106,7 +128,7 @@ mod tests {
         }
     }
 
-    const fn asker(index: u32, until: Instant) -> Asker {
+    fn asker(index: u32, until: Instant) -> Asker {
         Asker {
             to: SessionRef {
                 shard: ShardId(0),
@@ -114,6 +136,7 @@ mod tests {
                 generation: 1,
             },
             is_copy: IsCopy::No,
+            acquirer: AcquirerId(u16::try_from(index / 1_024).unwrap()),
             wants: Wanted::Final,
             until,
         }
@@ -161,5 +184,21 @@ mod tests {
         assert_eq!(askers.take(handle(1), |_| true), [owed]);
         assert!(!askers.has(handle(1)));
         assert_eq!(askers.count, 0);
+    }
+
+    #[test]
+    fn an_acquirer_takes_a_quarter_of_the_places() {
+        let mut askers = Askers::default();
+        let (begin, soon) = (Instant::ZERO, Instant::ZERO.after(Duration::from_secs(1)));
+        for index in 0..1_024 {
+            assert!(askers.put(handle(index / 64), asker(index, soon), begin));
+        }
+        assert!(!askers.put(handle(100), asker(1, soon), begin), "the bound");
+        assert!(
+            askers.put(handle(100), asker(1_024, soon), begin),
+            "another one"
+        );
+        assert_eq!(askers.take(handle(3), |_| true).len(), 64);
+        assert!(askers.put(handle(100), asker(1, soon), begin), "given back");
     }
 }

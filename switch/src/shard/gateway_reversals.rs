@@ -220,6 +220,7 @@ impl Shard {
             (None, Some(handle)) => {
                 let asker = Asker {
                     to,
+                    acquirer: waiting.frame.acquirer,
                     is_copy,
                     wants: Wanted::Acknowledged,
                     until: until.unwrap_or(now),

@@ -61,12 +61,24 @@ impl Shard {
                 waits_until,
             } => match (self.identified(acquirer, gateway, id), waits_until) {
                 (Some(handle), Some(until)) => {
-                    self.tell_or_wait(from, (handle, IsCopy::No), until, now);
+                    let asker = Asker {
+                        to: from,
+                        acquirer,
+                        is_copy: IsCopy::No,
+                        wants: Wanted::Final,
+                        until,
+                    };
+                    self.tell_or_wait(handle, asker, now);
                 }
                 (Some(handle), None) => self.tell_now(from, handle, IsCopy::No),
                 (None, _) => self.tell_asker(from, Told::Refused(Slug::NotFound)),
             },
             Ask::Reverse(new) => self.reverse(from, &new, now),
+            Ask::Spend(new) => {
+                let (_, name) = self.keyring.nonce_name(new.acquirer, new.nonce.as_bytes());
+                let spent = self.work.nonces.spend(new.gateway, name, now);
+                self.tell_asker(from, Told::Nonce(spent));
+            }
         }
     }
 
@@ -88,6 +100,10 @@ impl Shard {
             }
             Ask::ByKey(acquirer, key) => self.keyring.key_names(*acquirer, key.as_bytes()).slot,
             Ask::ById { id, .. } => id.slot(),
+            Ask::Spend(new) => {
+                let nonce = new.nonce.as_bytes();
+                self.keyring.nonce_name(new.acquirer, nonce).0
+            }
             Ask::Reverse(new) => match &new.original {
                 Original::Id(id) => id.slot(),
                 Original::Key(key) => self.keyring.key_names(new.acquirer, key.as_bytes()).slot,
@@ -107,7 +123,14 @@ impl Shard {
             }
             Some((handle, _)) if new.is_async => self.tell_now(from, handle, IsCopy::Yes),
             Some((handle, _)) => {
-                self.tell_or_wait(from, (handle, IsCopy::Yes), new.waits_until, now);
+                let asker = Asker {
+                    to: from,
+                    acquirer: new.acquirer,
+                    is_copy: IsCopy::Yes,
+                    wants: Wanted::Final,
+                    until: new.waits_until,
+                };
+                self.tell_or_wait(handle, asker, now);
             }
             None => match self.excess(new, now) {
                 Some((reason, slug)) => {
@@ -271,26 +294,14 @@ impl Shard {
     }
 
     /// Who asks for what is not final waits with the others, up to a bound.
-    fn tell_or_wait(
-        &mut self,
-        to: SessionRef,
-        (handle, is_copy): (Handle, IsCopy),
-        until: Instant,
-        now: Instant,
-    ) {
-        let asker = Asker {
-            to,
-            is_copy,
-            wants: Wanted::Final,
-            until,
-        };
+    fn tell_or_wait(&mut self, handle: Handle, asker: Asker, now: Instant) {
         let seen = self.engine.seen(handle);
         // What nobody would be told in time is told now: that nothing of it is durable.
         let is_open = seen.is_some_and(|seen| {
             seen.standing != Standing::Reserved && !state(seen.standing).is_final()
         });
         if !is_open || !self.work.asked.put(handle, asker, now) {
-            self.tell_now(to, handle, is_copy);
+            self.tell_now(asker.to, handle, asker.is_copy);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Brings one shard up inside its executor: journal, recovery, engine, mesh, links, listeners.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,12 +24,14 @@ use super::build::{engine_settings, issuer_policies, link_table, risk_policy};
 use super::exchange::{Counters, Exchange, ExchangeEnds};
 use super::import::newest_checkpoint;
 use super::marks;
+use super::nonces::Nonces;
 use super::replay::Replay;
 use super::standing_in::StandInState;
 use super::{Event, Shard, Work};
 use crate::acquirer::desk::Desk;
 use crate::acquirer::{
-    GatewayContext, ListenerSetup, SessionContext, Sessions, listen, listen_for_gateway,
+    CredentialsInForce, GatewayContext, ListenerSetup, Polls, Rates, SessionContext, Sessions,
+    listen, listen_for_gateway,
 };
 use crate::boot::ServeError;
 use crate::clock::Clock;
@@ -140,7 +142,10 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         echo,
         metrics: seed.metrics,
         shared: seed.shared,
-        work: Work::new(wall, &config, seed.key_store),
+        work: Work {
+            nonces: Nonces::new(config.gateways.iter().map(|one| one.nonces_max), shards),
+            ..Work::new(wall, &config, seed.key_store)
+        },
         config,
     };
     shard.recover(now).await?;
@@ -362,16 +367,20 @@ impl Shard {
                 source,
             })?;
         }
+        let credentials = Rc::new(CredentialsInForce::new(&self.shared, &self.config));
         let of_gateways = addresses.iter().skip(self.config.listeners.len());
         for ((number, gateway), address) in (0..).zip(&self.config.gateways).zip(of_gateways) {
             let context = GatewayContext {
                 gateway: gateway.clone(),
                 number,
-                desk: self.gateway_desk.clone(),
+                desk: self.gateway_desk.of_gateway(),
                 gate: Rc::clone(&self.gate),
                 clock: self.clock,
                 metrics: self.metrics.clone(),
+                rates: RefCell::new(Rates::new(gateway.rates, self.shards)),
+                credentials: Rc::clone(&credentials),
                 connections: Cell::new(0),
+                polls: Polls::default(),
                 tls: Rc::clone(&self.tls),
                 handshakes: Rc::clone(&self.handshakes.gateways),
             };

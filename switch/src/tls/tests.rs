@@ -521,3 +521,25 @@ fn who_refuses_whom_is_told_from_what_is_no_protocol() {
         assert_eq!(HandshakeError::of(&error), expected, "{error}");
     }
 }
+
+#[test]
+fn a_step_that_fails_takes_its_turn_too() {
+    let others = run(async || {
+        let authority = Authority::new();
+        let tls = authority.listener(&authority.good(SWITCH));
+        let side = authority.listener_side(&tls, Alpn::None);
+        let handshakes = lanes().sessions;
+        let connection = ServerConnection::new(Arc::clone(&side.config)).unwrap();
+        let mut connection = Connection::from(connection);
+        let mut cipher = Cipher::new();
+        cipher.bytes[..6].copy_from_slice(b"GET / ");
+        cipher.end = 6;
+        let others = Rc::new(Cell::new(0));
+        let ran = Rc::clone(&others);
+        glommio::spawn_local(async move { ran.set(1) }).detach();
+        let failed = handshakes.step(&mut connection, &mut cipher).await;
+        assert_eq!(failed, Err(HandshakeError::Broken));
+        others.get()
+    });
+    assert_eq!(others, 1, "whatever else the shard has to do went first");
+}

@@ -97,7 +97,16 @@ impl GatewayStage {
     /// curl is not there, or gets no answer.
     #[must_use]
     pub fn curl_unnamed(&self, path: &str, more: &[&str]) -> Answer {
-        let url = format!("http://{}{path}", self.node.gateway_named("mobile"));
+        self.curl_at("mobile", path, more)
+    }
+
+    /// The same at another gateway.
+    ///
+    /// # Panics
+    /// curl is not there, or gets no answer.
+    #[must_use]
+    pub fn curl_at(&self, gateway: &str, path: &str, more: &[&str]) -> Answer {
+        let url = format!("http://{}{path}", self.node.gateway_named(gateway));
         let output = Command::new("curl")
             .args(["-sS", "-i", "--max-time", "60"])
             .args(more)
@@ -106,6 +115,20 @@ impl GatewayStage {
             .expect("curl is there");
         assert!(output.status.success(), "{output:?}");
         Answer::read(&String::from_utf8(output.stdout).expect("an answer is text"))
+    }
+
+    /// Writes `to` in place of `from` into the configuration, and has it read again.
+    ///
+    /// # Panics
+    /// `from` is not in it, or it cannot be written.
+    pub fn reload(&self, from: &str, to: &str) {
+        let path = self.folder.join("njia.toml");
+        let text = fs::read_to_string(&path).expect("the configuration can be read");
+        assert!(text.contains(from), "{text}");
+        fs::write(&path, text.replacen(from, to, 1)).expect("it can be written");
+        let pid = self.node.pid().to_string();
+        let told = Command::new("kill").args(["-HUP", &pid]).status();
+        assert!(told.expect("kill is there").success());
     }
 
     /// Posts a body under a key.
@@ -136,7 +159,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn read(text: &str) -> Self {
+    /// Reads what curl says with `-i`.
+    ///
+    /// # Panics
+    /// It is no answer.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").expect("an answer has a head");
         let status = head.split(' ').nth(1).expect("a head has a status");
         let fields = head.lines().filter_map(|line| line.split_once(": "));
@@ -285,5 +313,6 @@ pub const PAYMENT: &str = concat!(
     r#""reference":"INV-2026-00042"}"#,
 );
 
-const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+/// `env:NJIA_TEST_KEY` of a stage.
+pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const API_KEY: &str = "mobile-test-key";

@@ -1,5 +1,6 @@
-//! Where handlers wait for what the loop tells them: a bounded table. Who stops waiting takes its
-//! place back, and what is told to it then is dropped: its transaction goes on all the same.
+//! Where handlers wait for what the loop tells them: a table with so many places of each gateway.
+//! Who stops waiting takes its place back, and what is told to it then is dropped: its transaction
+//! goes on all the same.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -9,7 +10,7 @@ use std::task::{Poll, Waker};
 use domain::ids::ShardId;
 use slab::Slab;
 
-pub(crate) use super::request::{Ask, NewReversal, NewTransaction, Original, Told};
+pub(crate) use super::request::{Ask, NewNonce, NewReversal, NewTransaction, Original, Told};
 use crate::acquirer::SessionRef;
 use crate::frame::Claim;
 use crate::inbox::Inbox;
@@ -22,6 +23,17 @@ pub(crate) struct Desk {
     waiting: Rc<RefCell<Slab<Place>>>,
     generation: Rc<Cell<u32>>,
     inbox: Inbox,
+    /// Those of one gateway: nobody else's handlers wait behind them.
+    of_gateway: Rc<Cell<usize>>,
+}
+
+/// Why somebody may not ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// The shard takes no more new requests.
+    Shard,
+    /// As many of its gateway wait as may.
+    Gateway,
 }
 
 impl std::fmt::Debug for Desk {
@@ -45,19 +57,31 @@ impl Desk {
             waiting: Rc::default(),
             generation: Rc::default(),
             inbox,
+            of_gateway: Rc::default(),
         }
     }
 
-    /// Asks; `None` when too many wait already, or as many new requests as the shard takes. What is
-    /// told comes by [`Asked::told`].
-    pub(crate) fn ask(&self, ask: Ask) -> Option<Asked<'_>> {
+    /// The same desk for the handlers of one more gateway, whose places are its own.
+    pub(crate) fn of_gateway(&self) -> Self {
+        Self {
+            of_gateway: Rc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Asks. What is told comes by [`Asked::told`].
+    ///
+    /// # Errors
+    /// Too many wait already.
+    pub(crate) fn ask(&self, ask: Ask) -> Result<Asked<'_>, Full> {
         if ask.may_begin() && !self.inbox.takes(Claim::New) {
-            return None;
+            return Err(Full::Shard);
         }
+        if self.of_gateway.get() >= ASKED_MAX {
+            return Err(Full::Gateway);
+        }
+        self.of_gateway.set(self.of_gateway.get() + 1);
         let mut waiting = self.waiting.borrow_mut();
-        if waiting.len() >= ASKED_MAX {
-            return None;
-        }
         let generation = self.generation.get().wrapping_add(1);
         self.generation.set(generation);
         let index = waiting.insert(Place {
@@ -71,7 +95,7 @@ impl Desk {
             generation,
         };
         self.inbox.push(Event::Asked { from, ask });
-        Some(Asked { desk: self, from })
+        Ok(Asked { desk: self, from })
     }
 
     /// The loop tells.
@@ -87,7 +111,7 @@ impl Desk {
     }
 }
 
-/// Handlers of one shard that wait.
+/// Handlers of one gateway on one shard that wait.
 pub(crate) const ASKED_MAX: usize = 4_096;
 
 /// One that waits.
@@ -118,5 +142,34 @@ impl Drop for Asked<'_> {
     fn drop(&mut self) {
         let mut waiting = self.desk.waiting.borrow_mut();
         waiting.try_remove(self.from.index as usize);
+        let of_gateway = &self.desk.of_gateway;
+        of_gateway.set(of_gateway.get() - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::ids::AcquirerId;
+
+    use super::*;
+    use crate::acquirer::gateway::request::IdempotencyKey;
+
+    #[test]
+    fn a_gateway_takes_no_place_of_another() {
+        let desk = Desk::new(ShardId(0), Inbox::new(16));
+        let (one, other) = (desk.of_gateway(), desk.of_gateway());
+        let ask = || Ask::ByKey(AcquirerId(1), IdempotencyKey::read(b"k").unwrap());
+        let mut open: Vec<_> = (0..4_096).map(|_| one.ask(ask()).unwrap()).collect();
+        assert_eq!(one.ask(ask()).map(|_| ()), Err(Full::Gateway));
+        other.ask(ask()).unwrap();
+        open.pop();
+        one.ask(ask()).unwrap();
+        let new = other.ask(ask()).unwrap();
+        desk.tell(new.from, Told::Reserved);
+        assert!(
+            desk.waiting.borrow()[new.from.index as usize]
+                .told
+                .is_some()
+        );
     }
 }

@@ -17,14 +17,17 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, header};
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 
 use super::desk::{Ask, NewTransaction, Told};
+use super::identity::{Shown, check_address, identify, prove, signs};
 use super::request::IdempotencyKey;
+use super::signature::{Head, SCHEME};
 use super::wire::admit;
 use super::{Connection, GatewayContext, REQUESTS_MAX, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
 use crate::acquirer::json::{self, AccountNumbers, Kind, PartyKey, Rules};
+use crate::config::NotPermitted;
+use crate::metrics::GatewayRefusal;
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -72,6 +75,7 @@ async fn route(
     context: &GatewayContext,
     connection: &Connection,
 ) -> Result<Answer, Problem> {
+    check_address(connection, context)?;
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
     if let Some(original) = reversal::original(&path, request.uri().query()) {
@@ -137,19 +141,51 @@ async fn taken(
     context: &GatewayContext,
     connection: &Connection,
 ) -> Result<(Parts, Bytes), Problem> {
-    let (parts, body) = request.into_parts();
-    authenticate(&parts.headers, context)?;
+    let (parts, mut body) = request.into_parts();
+    let head = Head {
+        method: &parts.method,
+        uri: &parts.uri,
+        headers: &parts.headers,
+    };
+    // What is signed is its body too: nothing of the rest is looked at before.
+    let signed = match identify(head, context)? {
+        Shown::Known => None,
+        Shown::Signed(signature) => {
+            let bytes = whole(&mut body, connection).await?;
+            prove(&signature, head, &bytes, context).await?;
+            Some(bytes)
+        }
+    };
     if context.gate.is_closed() {
         return Err(Problem::of(Slug::Draining));
     }
     check_date(&parts.headers, context.clock.wall())?;
     check_media_type(&parts.headers)?;
     check_callback(&parts.headers)?;
-    let body = body
-        .collect()
-        .await
-        .map_err(|_| Problem::of(connection.fault.get().unwrap_or(Slug::Malformed)))?;
-    Ok((parts, body.to_bytes()))
+    let bytes = match signed {
+        Some(bytes) => bytes,
+        None => whole(&mut body, connection).await?,
+    };
+    Ok((parts, bytes))
+}
+
+async fn whole(body: &mut Incoming, connection: &Connection) -> Result<Bytes, Problem> {
+    let read = body.collect().await;
+    let ended = |_| Problem::of(connection.fault.get().unwrap_or(Slug::Malformed));
+    Ok(read.map_err(ended)?.to_bytes())
+}
+
+/// What holds of every GET of a transaction.
+async fn known(request: &Request<Incoming>, context: &GatewayContext) -> Result<(), Problem> {
+    let head = Head {
+        method: request.method(),
+        uri: request.uri(),
+        headers: request.headers(),
+    };
+    if let Shown::Signed(signature) = identify(head, context)? {
+        prove(&signature, head, b"", context).await?;
+    }
+    Ok(())
 }
 
 /// What was sent long ago is not taken for new: whoever sends it may have given it up.
@@ -190,6 +226,7 @@ async fn create(
     };
     let body = json::create(&body, rules)?;
     check_served(&body)?;
+    check_permitted(&body, context)?;
     let key = idempotency_key(&parts.headers)?;
     let mut canonical = Vec::new();
     body.canonical(TRANSACTIONS, &mut canonical);
@@ -251,6 +288,20 @@ fn check_served(body: &json::Create) -> Result<(), Problem> {
     Ok(())
 }
 
+/// What another gateway may ask for is none of this one's.
+fn check_permitted(body: &json::Create, context: &GatewayContext) -> Result<(), Problem> {
+    let checked = context.gateway.permissions.check(body.kind, body.amount);
+    checked.map_err(|what| {
+        let (reason, detail) = match what {
+            NotPermitted::Type => (GatewayRefusal::Type, "this type is not permitted"),
+            NotPermitted::Currency => (GatewayRefusal::Currency, "this currency is not permitted"),
+            NotPermitted::Amount => (GatewayRefusal::Amount, "an amount so high is not permitted"),
+        };
+        context.count(reason);
+        Problem::with(Slug::NotPermitted, detail)
+    })
+}
+
 /// What the account is to the switch: for the present the digits of a telephone number or a PAN.
 /// The same digits of another kind would be another account's, and no route could tell them apart.
 fn account(body: &json::Create) -> Result<Pan, Problem> {
@@ -273,8 +324,7 @@ pub(super) async fn ask_within(
     prefer: Prefer,
     context: &GatewayContext,
 ) -> Result<Option<Told>, Problem> {
-    let asked = context.desk.ask(ask);
-    let asked = asked.ok_or_else(|| Problem::of(Slug::Overloaded))?;
+    let asked = context.ask(ask, Slug::Overloaded)?;
     let told = async { Some(asked.told().await) };
     let over = async {
         sleep(prefer.wait).await;
@@ -285,9 +335,7 @@ pub(super) async fn ask_within(
 
 /// Asks how it stands at this moment.
 async fn look(ask: Ask, context: &GatewayContext) -> Result<Told, Problem> {
-    let asked = context.desk.ask(ask);
-    let asked = asked.ok_or_else(|| Problem::of(Slug::InProgress))?;
-    Ok(asked.told().await)
+    Ok(context.ask(ask, Slug::InProgress)?.told().await)
 }
 
 fn created(told: Told, reference: &str, prefer: Prefer) -> Result<Answer, Problem> {
@@ -316,7 +364,9 @@ pub(super) fn transaction_of(told: Told) -> Result<(Box<json::Transaction>, bool
             transaction,
             is_copy,
         } => Ok((transaction, is_copy)),
-        Told::Reserved | Told::Buried | Told::Elsewhere => Err(Problem::of(Slug::InProgress)),
+        Told::Reserved | Told::Buried | Told::Elsewhere | Told::Nonce(_) => {
+            Err(Problem::of(Slug::InProgress))
+        }
         Told::Conflict { id, detail } => Err(Problem {
             instance: Some(id),
             ..Problem::with(Slug::StateConflict, detail)
@@ -334,7 +384,7 @@ async fn by_id(
     request: &Request<Incoming>,
     context: &GatewayContext,
 ) -> Result<Answer, Problem> {
-    authenticate(request.headers(), context)?;
+    known(request, context).await?;
     let prefer = Prefer::read(request.headers());
     let id = TransactionId::from_shown(id).ok_or_else(|| Problem::of(Slug::NotFound))?;
     let ask = |waits_until| Ask::ById {
@@ -343,7 +393,8 @@ async fn by_id(
         id,
         waits_until,
     };
-    let told = if prefer.is_asked {
+    let poll = prefer.is_asked.then(|| context.polls.room()).flatten();
+    let told = if poll.is_some() {
         let until = context.clock.now().after(prefer.wait);
         ask_within(ask(Some(until)), prefer, context).await?
     } else {
@@ -357,7 +408,7 @@ async fn by_id(
 }
 
 async fn by_key(request: &Request<Incoming>, context: &GatewayContext) -> Result<Answer, Problem> {
-    authenticate(request.headers(), context)?;
+    known(request, context).await?;
     let key = key_of_query(request.uri().query())?;
     shown(look(Ask::ByKey(context.gateway.acquirer, key), context).await?)
 }
@@ -388,35 +439,6 @@ fn unescaped(value: &str) -> Option<Vec<u8>> {
 fn shown(told: Told) -> Result<Answer, Problem> {
     let (transaction, _) = transaction_of(told)?;
     Ok(answer(200, JSON, transaction.to_json(None)))
-}
-
-/// Compares with every key that is good, whichever comes first: the time says nothing.
-fn authenticate(headers: &HeaderMap, context: &GatewayContext) -> Result<(), Problem> {
-    let refused = || Problem::of(Slug::Unauthenticated);
-    if context.gateway.is_known_by_certificate() {
-        return Ok(());
-    }
-    // Of two credentials nobody can say which one was meant.
-    let is_twice = |name: HeaderName| headers.get_all(name).into_iter().nth(1).is_some();
-    if [header::AUTHORIZATION, API_KEY, CLIENT_ID]
-        .into_iter()
-        .any(is_twice)
-    {
-        return Err(refused());
-    }
-    let bearer = headers.get(header::AUTHORIZATION);
-    let bearer = bearer.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    let own = headers.get(API_KEY).map(HeaderValue::as_bytes);
-    let named = headers.get(CLIENT_ID).map(HeaderValue::as_bytes);
-    let key = match (bearer, own) {
-        (Some(key), None) => key,
-        (None, Some(key)) if named == Some(context.gateway.name.as_bytes()) => key,
-        _ => return Err(refused()),
-    };
-    let digest: [u8; 32] = Sha256::digest(key).into();
-    let known = context.gateway.api_keys.iter();
-    let is_good = known.fold(0_u8, |good, hash| good | hash.ct_eq(&digest).unwrap_u8());
-    if is_good == 1 { Ok(()) } else { Err(refused()) }
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
@@ -499,11 +521,13 @@ fn problem_answer(problem: &Problem, context: &GatewayContext) -> Answer {
     let slug = problem.slug;
     let body = problem.to_json(context.clock.wall());
     let mut answer = answer(slug.status(), "application/problem+json", body);
-    if let Some(seconds) = slug.retry_after_s() {
+    let usual = slug.retry_after_s().map(u64::from);
+    if let Some(seconds) = problem.retry_after_s.or(usual) {
         put(&mut answer, header::RETRY_AFTER, &seconds.to_string());
     }
     if slug == Slug::Unauthenticated {
-        put(&mut answer, header::WWW_AUTHENTICATE, "Bearer");
+        let scheme = if signs(context) { SCHEME } else { "Bearer" };
+        put(&mut answer, header::WWW_AUTHENTICATE, scheme);
     }
     answer
 }
@@ -527,11 +551,9 @@ pub(super) const JSON: &str = "application/json";
 const DATE: HeaderName = HeaderName::from_static("x-date");
 /// How far the clock of a gateway may be off.
 pub(crate) const DATE_APART_MAX: Duration = Duration::from_secs(300);
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const CALLBACK_URL: HeaderName = HeaderName::from_static("x-callback-url");
-const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlationid");
+pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlationid");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

@@ -7,8 +7,10 @@ use domain::message_reason::MessageReason;
 use domain::pan::Pan;
 use domain::time::{Instant, WallTime};
 
+use super::signature::Nonce;
 use crate::acquirer::json::problem::Slug;
 use crate::acquirer::json::{Kind, Transaction};
+use crate::shard::nonces::Spent;
 
 /// An idempotency key: 1 to 64 visible ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub(crate) enum Ask {
     },
     /// A reversal, or a copy of one.
     Reverse(Box<NewReversal>),
+    /// Whether a nonce is new, which it is once.
+    Spend(NewNonce),
 }
 
 impl Ask {
@@ -61,9 +65,18 @@ impl Ask {
         match self {
             Self::Create(_) => true,
             Self::Reverse(new) => matches!(new.original, Original::Key(_)),
-            Self::ByKey(..) | Self::ById { .. } => false,
+            Self::ByKey(..) | Self::ById { .. } | Self::Spend(_) => false,
         }
     }
+}
+
+/// A nonce of a signature that is good.
+#[derive(Debug)]
+pub(crate) struct NewNonce {
+    pub(crate) acquirer: AcquirerId,
+    /// In the configuration.
+    pub(crate) gateway: u16,
+    pub(crate) nonce: Nonce,
 }
 
 /// What is to be reversed.
@@ -137,6 +150,8 @@ pub(crate) enum Told {
     Buried,
     /// It is not answered as it was asked: look where it stands.
     Elsewhere,
+    /// What became of a nonce.
+    Nonce(Spent),
     /// It is refused, and nothing is remembered of it.
     Refused(Slug),
 }

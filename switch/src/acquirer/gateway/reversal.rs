@@ -68,8 +68,7 @@ pub(super) async fn create(
 }
 
 async fn once_more(new: NewReversal, context: &GatewayContext) -> Result<Told, Problem> {
-    let asked = context.desk.ask(Ask::Reverse(Box::new(new)));
-    let asked = asked.ok_or_else(|| Problem::of(Slug::InProgress))?;
+    let asked = context.ask(Ask::Reverse(Box::new(new)), Slug::InProgress)?;
     let told = async { Ok(asked.told().await) };
     let late = async {
         sleep(DURABLE_WITHIN).await;

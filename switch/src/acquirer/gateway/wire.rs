@@ -13,6 +13,7 @@ use glommio::net::TcpStream;
 use super::{Connection, GatewayContext};
 use crate::acquirer::json::problem::{Problem, Slug};
 use crate::config::TlsIdentity;
+use crate::metrics::GatewayRefusal;
 use crate::tls::{Begins, TlsStream};
 
 /// Bytes out and in, whatever they go through.
@@ -41,7 +42,10 @@ pub(super) type Begun = (Wire, Option<Arc<TlsIdentity>>);
 pub(super) async fn begin(stream: TcpStream, context: &Rc<GatewayContext>) -> Option<Begun> {
     match context.tls.gateway(context.number) {
         Begins::InClear => Some((Wire::Clear(stream), None)),
-        Begins::Unknown => None,
+        Begins::Unknown => {
+            context.count(GatewayRefusal::Tls);
+            None
+        }
         Begins::Secured(side) => {
             let peer = stream.peer_addr().ok().map(|address| address.ip());
             match context.handshakes.accept(stream, peer, &side).await {
@@ -53,6 +57,7 @@ pub(super) async fn begin(stream: TcpStream, context: &Rc<GatewayContext>) -> Op
                 Err(error) => {
                     let gateway = &context.gateway.name;
                     tracing::debug!(%gateway, %error, "no connection");
+                    context.count(GatewayRefusal::Tls);
                     None
                 }
             }
@@ -64,6 +69,7 @@ pub(super) async fn begin(stream: TcpStream, context: &Rc<GatewayContext>) -> Op
 /// Where the gateway names who may come, nobody else is answered, by whichever way he got here.
 pub(super) fn admit(context: &GatewayContext, connection: &Connection) -> Result<(), Problem> {
     if context.gateway.names_identities() && connection.identity.is_none() {
+        context.count(GatewayRefusal::Certificate);
         return Err(Problem::of(Slug::Unauthenticated));
     }
     Ok(())

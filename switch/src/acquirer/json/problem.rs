@@ -229,6 +229,8 @@ pub(crate) struct Problem {
     pub(crate) errors: Vec<FieldError>,
     /// The transaction that it is about.
     pub(crate) instance: Option<TransactionId>,
+    /// Seconds until it is worth the while, where that is not what its slug says.
+    pub(crate) retry_after_s: Option<u64>,
 }
 
 impl Problem {
@@ -239,6 +241,7 @@ impl Problem {
             detail: None,
             errors: Vec::new(),
             instance: None,
+            retry_after_s: None,
         }
     }
 
