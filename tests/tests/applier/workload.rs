@@ -606,9 +606,7 @@ impl Workload {
             self.owed(transaction, ReversalCause::InvalidAnswer, None),
             self.late(transaction),
         ];
-        if !at_once {
-            records.swap(5, 6);
-        }
+        records.swap(6, if at_once { 6 } else { 5 });
         let records = records.iter().map(|record| self.encode(record));
         (transaction, records.collect())
     }
