@@ -7,6 +7,7 @@
 //! Never here: a float; a field for a PIN, a track or a CVV; a text of the request in an error.
 
 mod fields;
+pub(super) mod openapi;
 mod party;
 pub(super) mod problem;
 mod reversal;
@@ -31,13 +32,15 @@ use strict::Node;
 pub(crate) use transaction::{Asked, State, Transaction};
 
 /// What a gateway asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub(crate) enum Kind {
     BillPay,
     Deposit,
     Disbursement,
     Transfer,
     MerchantPay,
+    #[schema(rename = "inttransfer")]
     InternationalTransfer,
     Adjustment,
     Withdrawal,

@@ -87,6 +87,10 @@ async fn route(
             only(&method, Method::GET)?;
             Ok(heartbeat(context))
         }
+        "/openapi.json" => {
+            only(&method, Method::GET)?;
+            Ok(answer(200, JSON, OPENAPI.with(Clone::clone)))
+        }
         TRANSACTIONS if method == Method::POST => create(request, context, connection).await,
         TRANSACTIONS => {
             only(&method, Method::GET)?;
@@ -100,6 +104,11 @@ async fn route(
             None => Err(Problem::of(Slug::NotFound)),
         },
     }
+}
+
+thread_local! {
+    /// Made once per shard: whoever asks for it need not prove who he is.
+    static OPENAPI: Vec<u8> = json::openapi::document();
 }
 
 pub(super) const TRANSACTIONS: &str = "/v1/transactions";

@@ -24,7 +24,8 @@ impl fmt::Debug for Party {
 }
 
 /// What a value is, in the order in which one of several is taken for the account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub(crate) enum PartyKey {
     Pan,
     AccountId,

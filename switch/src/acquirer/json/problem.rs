@@ -4,6 +4,8 @@
 use domain::ids::TransactionId;
 use domain::time::WallTime;
 use serde::Serialize;
+use utoipa::PartialSchema;
+use utoipa::openapi::{RefOr, Schema};
 
 /// What is wrong. Each is the last part of the `type` of its document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub(crate) enum Slug {
 }
 
 /// How GSMA's error object names a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ErrorCode {
     FormatError,
@@ -209,7 +211,7 @@ const BUSINESS: &str = "businessRule";
 const UNAVAILABLE: &str = "serviceUnavailable";
 
 /// One field that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FieldError {
     /// RFC 6901, made of names of this API and positions alone.
@@ -258,6 +260,11 @@ impl Problem {
         }
     }
 
+    /// What [`Problem::to_json`] writes.
+    pub(super) fn schema() -> RefOr<Schema> {
+        <Document<'_> as PartialSchema>::schema()
+    }
+
     /// The document.
     pub(crate) fn to_json(&self, now: WallTime) -> Vec<u8> {
         let facts = self.slug.facts();
@@ -279,7 +286,7 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Document<'a> {
     #[serde(rename = "type")]

@@ -6,11 +6,13 @@ use domain::ids::{AuthorisationId, Rrn, Stan, TransactionId};
 use domain::result_code::ResultCode;
 use domain::time::WallTime;
 use serde::Serialize;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::{Kind, decimal};
 
 /// Where a transaction stands, as its gateway sees it. States never move back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
     /// A message may have left.
@@ -71,6 +73,20 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
+    /// What [`Transaction::to_json`] writes.
+    pub(super) fn schema() -> RefOr<Schema> {
+        <Document<'_> as PartialSchema>::schema()
+    }
+
+    /// The schemas that [`Transaction::schema`] names.
+    pub(super) fn parts() -> [(&'static str, RefOr<Schema>); 3] {
+        [
+            ("Money", Money::schema()),
+            ("Issuer", <Issuer<'_> as PartialSchema>::schema()),
+            ("Decline", Decline::schema()),
+        ]
+    }
+
     /// The representation. The same transaction in the same state has the same bytes, whoever asks.
     pub(crate) fn to_json(&self, reference: Option<&str>) -> Vec<u8> {
         // Strings, integers and booleans alone: there is nothing that could not be written.
@@ -107,7 +123,7 @@ impl Transaction {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Document<'a> {
     id: String,
@@ -138,7 +154,7 @@ pub(super) struct Document<'a> {
     created_at: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Money {
     minor: u64,
     currency: String,
@@ -155,7 +171,7 @@ impl Money {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Issuer<'a> {
     route: &'a str,
     stan: String,
@@ -163,7 +179,7 @@ struct Issuer<'a> {
 }
 
 /// Why it was declined, in the words of GSMA.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Decline {
     code: &'static str,
     category: &'static str,
