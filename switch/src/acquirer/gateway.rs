@@ -10,6 +10,7 @@
 //! [`desk::ASKED_MAX`], bytes by the head, the body and the pipe.
 
 pub(crate) mod desk;
+mod document;
 mod handler;
 mod head;
 mod pipe;
@@ -38,6 +39,7 @@ use self::handler::handle;
 use self::head::{HEAD_LEN_MAX, Scanner, Step};
 use self::pipe::{Ends, Pipe, Socket};
 use self::wire::Wire;
+use super::json::AccountNumbers;
 use super::json::problem::{Problem, Slug};
 use super::session::accept_error;
 use crate::clock::Clock;
@@ -61,12 +63,23 @@ pub(crate) struct GatewayContext {
     pub(crate) handshakes: Rc<Handshakes>,
 }
 
+impl GatewayContext {
+    fn account_numbers(&self) -> AccountNumbers {
+        if self.gateway.allow_pan {
+            AccountNumbers::Allowed
+        } else {
+            AccountNumbers::Refused
+        }
+    }
+}
+
 /// Starts listening.
 ///
 /// # Errors
 /// The address cannot be bound.
 pub(crate) fn listen(address: SocketAddr, context: GatewayContext) -> std::io::Result<()> {
     let listener = sys::listen(address)?;
+    document::prepare(&context);
     glommio::spawn_local(accept_all(listener, Rc::new(context))).detach();
     Ok(())
 }

@@ -24,6 +24,7 @@ use domain::currency::Currency;
 use domain::time::WallTime;
 
 use fields::{Faults, Fields, Wrong, printable};
+use openapi::schemas::{self, AskedAmount};
 use party::parties;
 pub(super) use party::{AccountNumbers, Party, PartyKey};
 use problem::{ErrorCode, Problem, Slug};
@@ -32,15 +33,13 @@ use strict::Node;
 pub(crate) use transaction::{Asked, State, Transaction};
 
 /// What a gateway asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, utoipa::ToSchema)]
-#[schema(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     BillPay,
     Deposit,
     Disbursement,
     Transfer,
     MerchantPay,
-    #[schema(rename = "inttransfer")]
     InternationalTransfer,
     Adjustment,
     Withdrawal,
@@ -88,6 +87,18 @@ impl Kind {
         }
     }
 
+    /// Whether it is taken. Of the others the account that is credited would be told to nobody.
+    pub(crate) const fn is_served(self) -> bool {
+        match self {
+            Self::BillPay | Self::MerchantPay | Self::Withdrawal => true,
+            Self::Deposit
+            | Self::Disbursement
+            | Self::Transfer
+            | Self::InternationalTransfer
+            | Self::Adjustment => false,
+        }
+    }
+
     /// The kind of what the journal keeps.
     pub(crate) fn of_processing_code(code: &[u8]) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
@@ -102,18 +113,34 @@ impl Kind {
 }
 
 /// The body of a new transaction.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, utoipa::ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(super) struct Create {
+    #[schema(rename = "type", schema_with = schemas::served_kind)]
     pub(super) kind: Kind,
+    #[schema(value_type = AskedAmount)]
     pub(super) amount: Amount,
+    /// Who pays.
+    #[schema(rename = "debitParty", schema_with = schemas::parties)]
     pub(super) debit: Vec<Party>,
+    /// Who is paid.
+    #[schema(rename = "creditParty", schema_with = schemas::parties)]
     pub(super) credit: Vec<Party>,
+    /// The gateway's own number; not unique.
+    #[schema(schema_with = schemas::reference)]
     pub(super) reference: String,
+    #[schema(schema_with = schemas::description)]
     pub(super) description: Option<String>,
+    #[schema(schema_with = schemas::channel)]
     pub(super) channel: Option<String>,
+    /// Not part of what a copy must not change.
+    #[schema(schema_with = schemas::time)]
     pub(super) requested_at: Option<WallTime>,
+    /// Read, and refused for the present.
+    #[schema(ignore)]
     pub(super) expires_at: Option<WallTime>,
     /// By key.
+    #[schema(schema_with = schemas::metadata, required = false)]
     pub(super) metadata: Vec<(String, String)>,
 }
 

@@ -22,9 +22,9 @@ use subtle::ConstantTimeEq as _;
 use super::desk::{Ask, NewTransaction, Told};
 use super::request::IdempotencyKey;
 use super::wire::admit;
-use super::{Connection, GatewayContext, REQUESTS_MAX, reversal};
+use super::{Connection, GatewayContext, REQUESTS_MAX, document, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
-use crate::acquirer::json::{self, AccountNumbers, Kind, PartyKey, Rules};
+use crate::acquirer::json::{self, PartyKey, Rules};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -75,30 +75,30 @@ async fn route(
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
     if let Some(original) = reversal::original(&path, request.uri().query()) {
-        only(&method, Method::POST)?;
+        only(&method, "POST")?;
         let (parts, body) = taken(request, context, connection).await?;
         return reversal::create(original?, &parts, &body, context).await;
     }
     if let Some(name) = path.strip_prefix("/problems/") {
-        return only(&method, Method::GET).and_then(|()| about(name));
+        return only(&method, "GET").and_then(|()| about(name));
     }
     match path.as_str() {
         "/v1/heartbeat" => {
-            only(&method, Method::GET)?;
+            only(&method, "GET")?;
             Ok(heartbeat(context))
         }
         "/openapi.json" => {
-            only(&method, Method::GET)?;
-            Ok(answer(200, JSON, OPENAPI.with(Clone::clone)))
+            only(&method, "GET")?;
+            Ok(document::openapi(context))
         }
         TRANSACTIONS if method == Method::POST => create(request, context, connection).await,
         TRANSACTIONS => {
-            only(&method, Method::GET)?;
+            only(&method, "GET, POST")?;
             by_key(&request, context).await
         }
         _ => match path.strip_prefix("/v1/transactions/") {
             Some(id) => {
-                only(&method, Method::GET)?;
+                only(&method, "GET")?;
                 by_id(id, &request, context).await
             }
             None => Err(Problem::of(Slug::NotFound)),
@@ -106,19 +106,16 @@ async fn route(
     }
 }
 
-thread_local! {
-    /// Made once per shard: whoever asks for it need not prove who he is.
-    static OPENAPI: Vec<u8> = json::openapi::document();
-}
-
 pub(super) const TRANSACTIONS: &str = "/v1/transactions";
 
-fn only(method: &Method, served: Method) -> Result<(), Problem> {
-    if *method == served {
-        Ok(())
-    } else {
-        Err(Problem::of(Slug::MethodNotAllowed))
+fn only(method: &Method, served: &'static str) -> Result<(), Problem> {
+    if served.split(", ").any(|one| one == method.as_str()) {
+        return Ok(());
     }
+    Err(Problem {
+        allow: Some(served),
+        ..Problem::of(Slug::MethodNotAllowed)
+    })
 }
 
 /// One short text per kind of error.
@@ -191,11 +188,7 @@ async fn create(
     let prefer = Prefer::read(&parts.headers);
     let rules = Rules {
         now: context.clock.wall(),
-        account_numbers: if context.gateway.allow_pan {
-            AccountNumbers::Allowed
-        } else {
-            AccountNumbers::Refused
-        },
+        account_numbers: context.account_numbers(),
     };
     let body = json::create(&body, rules)?;
     check_served(&body)?;
@@ -240,10 +233,7 @@ fn check_callback(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// What would be taken and not acted on is refused, so that nobody relies on it.
 fn check_served(body: &json::Create) -> Result<(), Problem> {
-    if !matches!(
-        body.kind,
-        Kind::BillPay | Kind::MerchantPay | Kind::Withdrawal
-    ) {
+    if !body.kind.is_served() {
         return Err(Problem::fields(vec![FieldError {
             pointer: "/type".to_owned(),
             detail: "is not served: nobody would be told of the account that is credited",
@@ -514,11 +504,18 @@ fn problem_answer(problem: &Problem, context: &GatewayContext) -> Answer {
     if slug == Slug::Unauthenticated {
         put(&mut answer, header::WWW_AUTHENTICATE, "Bearer");
     }
+    if let Some(allow) = problem.allow {
+        put(&mut answer, header::ALLOW, allow);
+    }
     answer
 }
 
 pub(super) fn answer(status: u16, kind: &str, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    answer_of(status, kind, Bytes::from(body))
+}
+
+pub(super) fn answer_of(status: u16, kind: &str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
     *answer.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     put(&mut answer, header::CONTENT_TYPE, kind);
@@ -548,6 +545,7 @@ pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-rep
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::acquirer::json::AccountNumbers;
 
     #[test]
     fn what_was_sent_long_ago_is_refused() {

@@ -7,6 +7,8 @@ use serde::Serialize;
 use utoipa::PartialSchema;
 use utoipa::openapi::{RefOr, Schema};
 
+use super::openapi::schemas;
+
 /// What is wrong. Each is the last part of the `type` of its document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slug {
@@ -231,6 +233,8 @@ pub(crate) struct Problem {
     pub(crate) errors: Vec<FieldError>,
     /// The transaction that it is about.
     pub(crate) instance: Option<TransactionId>,
+    /// The methods that are served, where another one was used: in the head of the answer.
+    pub(crate) allow: Option<&'static str>,
 }
 
 impl Problem {
@@ -241,6 +245,7 @@ impl Problem {
             detail: None,
             errors: Vec::new(),
             instance: None,
+            allow: None,
         }
     }
 
@@ -290,8 +295,10 @@ impl Problem {
 #[serde(rename_all = "camelCase")]
 struct Document<'a> {
     #[serde(rename = "type")]
+    #[schema(schema_with = schemas::problem_type)]
     kind: String,
     title: &'static str,
+    #[schema(schema_with = schemas::error_status)]
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'static str>,
@@ -300,8 +307,10 @@ struct Document<'a> {
     retryable: bool,
     error_category: &'static str,
     error_code: ErrorCode,
+    #[schema(schema_with = schemas::time)]
     error_date_time: String,
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    #[schema(required = false)]
     errors: &'a [FieldError],
 }
 

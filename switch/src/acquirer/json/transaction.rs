@@ -6,9 +6,10 @@ use domain::ids::{AuthorisationId, Rrn, Stan, TransactionId};
 use domain::result_code::ResultCode;
 use domain::time::WallTime;
 use serde::Serialize;
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::openapi::schemas;
 use super::{Kind, decimal};
 
 /// Where a transaction stands, as its gateway sees it. States never move back.
@@ -78,6 +79,11 @@ impl Transaction {
         <Document<'_> as PartialSchema>::schema()
     }
 
+    /// Where others name that schema.
+    pub(super) fn reference() -> RefOr<Schema> {
+        RefOr::Ref(Ref::from_schema_name("Transaction"))
+    }
+
     /// The schemas that [`Transaction::schema`] names.
     pub(super) fn parts() -> [(&'static str, RefOr<Schema>); 3] {
         [
@@ -126,11 +132,13 @@ impl Transaction {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Document<'a> {
+    #[schema(schema_with = schemas::id)]
     id: String,
     state: State,
     #[serde(rename = "final")]
     is_final: bool,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schemas::kind)]
     kind: Option<&'static str>,
     amount: Money,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,11 +154,15 @@ pub(super) struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     issuer: Option<Issuer<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schemas::pending_reason)]
     pending_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schemas::time)]
     expires_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schemas::notification_method)]
     notification_method: Option<&'static str>,
+    #[schema(schema_with = schemas::time)]
     created_at: String,
 }
 
@@ -158,6 +170,7 @@ pub(super) struct Document<'a> {
 pub(super) struct Money {
     minor: u64,
     currency: String,
+    #[schema(schema_with = schemas::decimal)]
     decimal: String,
 }
 
