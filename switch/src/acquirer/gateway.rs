@@ -212,9 +212,15 @@ async fn linger(socket: &Socket) {
 /// The answer to what was never a request: it ends the connection.
 fn refusal(slug: Slug, context: &GatewayContext) -> Vec<u8> {
     let body = Problem::of(slug).to_json(context.clock.wall());
+    // The target is not looked at: no target has others.
+    let allow = if slug == Slug::MethodNotAllowed {
+        "allow: GET, POST\r\n"
+    } else {
+        ""
+    };
     let mut answer = format!(
         "HTTP/1.1 {} Refused\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n",
+         {allow}connection: close\r\n\r\n",
         slug.status(),
         body.len()
     )
