@@ -11,6 +11,7 @@
 
 pub(crate) mod desk;
 mod document;
+mod gsma;
 mod handler;
 mod head;
 mod pipe;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::ids::TransactionId;
 use domain::pan::Pan;
-use domain::time::WallTime;
+use domain::time::{Instant, WallTime};
 use futures_lite::future;
 use glommio::timer::sleep;
 use http_body_util::{BodyExt as _, Full};
@@ -22,7 +22,7 @@ use subtle::ConstantTimeEq as _;
 use super::desk::{Ask, NewTransaction, Told};
 use super::request::IdempotencyKey;
 use super::wire::admit;
-use super::{Connection, GatewayContext, REQUESTS_MAX, document, reversal};
+use super::{Connection, GatewayContext, REQUESTS_MAX, document, gsma, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
 use crate::acquirer::json::{self, PartyKey, Rules};
 
@@ -35,11 +35,16 @@ pub(super) async fn handle(
     connection: &Connection,
 ) -> Answer {
     let busy = Busy::new(connection);
-    let routed = match admit(context, connection) {
-        Ok(()) => route(request, context, connection).await,
-        Err(problem) => Err(problem),
+    let asked = gsma::Asked::read(&request, context);
+    let routed = match (admit(context, connection), &asked) {
+        (Ok(()), Some(asked)) => gsma::route(asked, request, context, connection).await,
+        (Ok(()), None) => route(request, context, connection).await,
+        (Err(problem), _) => Err(problem),
     };
-    let mut answer = routed.unwrap_or_else(|problem| problem_answer(&problem, context));
+    let mut answer = routed.unwrap_or_else(|problem| match asked {
+        Some(_) => gsma::refused(&problem, context),
+        None => problem_answer(&problem, context),
+    });
     let is_last = connection.served.get() >= REQUESTS_MAX || connection.fault.get().is_some();
     if is_last || context.gate.is_closed() {
         put(&mut answer, header::CONNECTION, "close");
@@ -127,7 +132,7 @@ fn about(name: &str) -> Result<Answer, Problem> {
     Ok(answer(200, "text/plain; charset=utf-8", text.into_bytes()))
 }
 
-fn heartbeat(context: &GatewayContext) -> Answer {
+pub(super) fn heartbeat(context: &GatewayContext) -> Answer {
     let (status, word) = if context.gate.is_closed() || context.gate.shedding().is_some() {
         (503, "unavailable")
     } else {
@@ -138,7 +143,7 @@ fn heartbeat(context: &GatewayContext) -> Answer {
 }
 
 /// What holds of every POST: identity, date, room, and the whole of its body.
-async fn taken(
+pub(super) async fn taken(
     request: Request<Incoming>,
     context: &GatewayContext,
     connection: &Connection,
@@ -179,12 +184,9 @@ async fn create(
     context: &GatewayContext,
     connection: &Connection,
 ) -> Result<Answer, Problem> {
-    let queued = context.clock.now();
-    let is_shedding = context.gate.shedding().is_some();
+    let begun = Begun::new(context);
     let (parts, body) = taken(request, context, connection).await?;
-    if is_shedding {
-        return Err(Problem::of(Slug::Overloaded));
-    }
+    begun.check()?;
     let prefer = Prefer::read(&parts.headers);
     let rules = Rules {
         now: context.clock.wall(),
@@ -193,6 +195,42 @@ async fn create(
     let body = json::create(&body, rules)?;
     check_served(&body)?;
     let key = idempotency_key(&parts.headers)?;
+    let told = pay(&body, key, prefer, begun, context).await?;
+    created(told, &body.reference, prefer)
+}
+
+/// How it stood when a request came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    queued: Instant,
+    is_shedding: bool,
+}
+
+impl Begun {
+    pub(super) fn new(context: &GatewayContext) -> Self {
+        Self {
+            queued: context.clock.now(),
+            is_shedding: context.gate.shedding().is_some(),
+        }
+    }
+
+    /// Whether a new transaction is taken.
+    pub(super) fn check(self) -> Result<(), Problem> {
+        if self.is_shedding {
+            return Err(Problem::of(Slug::Overloaded));
+        }
+        Ok(())
+    }
+}
+
+/// Has a transaction made, or finds the one of its key.
+pub(super) async fn pay(
+    body: &json::Create,
+    key: IdempotencyKey,
+    prefer: Prefer,
+    begun: Begun,
+    context: &GatewayContext,
+) -> Result<Told, Problem> {
     let mut canonical = Vec::new();
     body.canonical(TRANSACTIONS, &mut canonical);
     let ask = Ask::Create(Box::new(NewTransaction {
@@ -202,25 +240,24 @@ async fn create(
         digest: Sha256::digest(&canonical).into(),
         kind: body.kind,
         amount: body.amount,
-        account: account(&body)?,
+        account: account(body)?,
         is_async: prefer.is_async,
-        queued,
+        queued: begun.queued,
         waits_until: context.clock.now().after(prefer.wait),
     }));
     let told = ask_within(ask, prefer, context).await?;
-    let told = match told {
+    match told {
         Some(Told::Buried) => {
             let detail = "was reversed before it came: it is not executed, start anew";
-            return Err(Problem::with(Slug::StateConflict, detail));
+            Err(Problem::with(Slug::StateConflict, detail))
         }
-        Some(told) if !matches!(told, Told::Elsewhere) => told,
+        Some(told) if !matches!(told, Told::Elsewhere) => Ok(told),
         Some(_) | None => match look(Ask::ByKey(context.gateway.acquirer, key), context).await? {
             // It still waits for its turn, and may be taken after this.
-            Told::Refused(Slug::NotFound) => Told::Reserved,
-            told => told,
+            Told::Refused(Slug::NotFound) => Ok(Told::Reserved),
+            told => Ok(told),
         },
-    };
-    created(told, &body.reference, prefer)
+    }
 }
 
 fn check_callback(headers: &HeaderMap) -> Result<(), Problem> {
@@ -232,7 +269,7 @@ fn check_callback(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// What would be taken and not acted on is refused, so that nobody relies on it.
-fn check_served(body: &json::Create) -> Result<(), Problem> {
+pub(super) fn check_served(body: &json::Create) -> Result<(), Problem> {
     if !body.kind.is_served() {
         return Err(Problem::fields(vec![FieldError {
             pointer: "/type".to_owned(),
@@ -283,7 +320,7 @@ pub(super) async fn ask_within(
 }
 
 /// Asks how it stands at this moment.
-async fn look(ask: Ask, context: &GatewayContext) -> Result<Told, Problem> {
+pub(super) async fn look(ask: Ask, context: &GatewayContext) -> Result<Told, Problem> {
     let asked = context.desk.ask(ask);
     let asked = asked.ok_or_else(|| Problem::of(Slug::InProgress))?;
     Ok(asked.told().await)
@@ -336,6 +373,15 @@ async fn by_id(
     authenticate(request.headers(), context)?;
     let prefer = Prefer::read(request.headers());
     let id = TransactionId::from_shown(id).ok_or_else(|| Problem::of(Slug::NotFound))?;
+    shown(stands(id, prefer, context).await?)
+}
+
+/// Where it stands, once it is decided where that is waited for.
+pub(super) async fn stands(
+    id: TransactionId,
+    prefer: Prefer,
+    context: &GatewayContext,
+) -> Result<Told, Problem> {
     let ask = |waits_until| Ask::ById {
         acquirer: context.gateway.acquirer,
         gateway: context.number,
@@ -348,11 +394,10 @@ async fn by_id(
     } else {
         None
     };
-    let told = match told {
-        Some(told) => told,
-        None => look(ask(None), context).await?,
-    };
-    shown(told)
+    match told {
+        Some(told) => Ok(told),
+        None => look(ask(None), context).await,
+    }
 }
 
 async fn by_key(request: &Request<Incoming>, context: &GatewayContext) -> Result<Answer, Problem> {
@@ -390,7 +435,7 @@ fn shown(told: Told) -> Result<Answer, Problem> {
 }
 
 /// Compares with every key that is good, whichever comes first: the time says nothing.
-fn authenticate(headers: &HeaderMap, context: &GatewayContext) -> Result<(), Problem> {
+pub(super) fn authenticate(headers: &HeaderMap, context: &GatewayContext) -> Result<(), Problem> {
     let refused = || Problem::of(Slug::Unauthenticated);
     if context.gateway.is_known_by_certificate() {
         return Ok(());

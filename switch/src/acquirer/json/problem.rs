@@ -53,15 +53,17 @@ pub(crate) enum ErrorCode {
     CurrencyNotSupported,
     RateLimitError,
     GenericError,
+    GreaterThanTransactionMaxValue,
+    LessThanTransactionMinValue,
 }
 
 /// What one slug always says.
-struct Facts {
+pub(super) struct Facts {
     slug: &'static str,
     status: u16,
-    title: &'static str,
-    category: &'static str,
-    code: ErrorCode,
+    pub(super) title: &'static str,
+    pub(super) category: &'static str,
+    pub(super) code: ErrorCode,
     retryable: bool,
 }
 
@@ -117,7 +119,7 @@ impl Slug {
         }
     }
 
-    const fn facts(self) -> &'static Facts {
+    pub(super) const fn facts(self) -> &'static Facts {
         &FACTS[self as usize]
     }
 }

@@ -202,14 +202,14 @@ struct Decline {
 impl Decline {
     fn of(code: ResponseCode) -> Self {
         Self {
-            code: name(code.meaning()),
+            code: decline_name(code.meaning()),
             category: "businessRule",
             retryable: false,
         }
     }
 }
 
-fn name(meaning: ResultCode) -> &'static str {
+pub(super) fn decline_name(meaning: ResultCode) -> &'static str {
     let mut known = DECLINES.iter();
     let found = known.find(|(code, _)| *code == meaning);
     found.map_or("requestDeclined", |(_, name)| *name)
