@@ -1,12 +1,14 @@
 # Entry points. What each does is in scripts/; `make` alone lists them.
 .POSIX:
-.PHONY: help demo test deny sim limit bench fuzz crash chaos drain applier clean-demo
+.PHONY: help demo test deny api sim limit bench fuzz crash chaos drain applier clean-demo
 
 help:
 	@echo "make demo        build, run 10,000 transactions per second for 20 s, verify, clean up"
 	@echo "                 KEEP=1 keeps the folder; DATABASE_URL=... also verifies PostgreSQL"
 	@echo "make test        everything that must hold: format, lints, documents, tests"
 	@echo "make deny        licences and advisories of all crates, by cargo-deny; fetches advisories"
+	@echo "make api         /openapi.json against the switch: CASES=5000 by schemathesis, lint by spectral;"
+	@echo "                 installs both below the target folder"
 	@echo "make sim         SEEDS=1000 seeds of the simulated world from SEED_FROM=0 on"
 	@echo "make limit       the switch against a bare relay on the same sockets"
 	@echo "make bench       the benches of the parts, see benches/README.md"
@@ -29,6 +31,9 @@ test:
 
 deny:
 	@sh scripts/deny.sh
+
+api:
+	@sh scripts/api.sh
 
 sim:
 	@SEEDS=$(SEEDS) SEED_FROM=$(SEED_FROM) sh scripts/sim.sh

@@ -47,4 +47,11 @@ NJIA_BIN_DIR=$bin_dir NJIA_CRASH_DIR=$crash_dir NJIA_NULL_CONTROL_DIR=$null_dir 
     NJIA_INTEROP_DIR=$interop_dir \
     cargo test --workspace $events --locked
 
+if [ -e "$target/api/node/package-lock.json" ]; then
+    step "the interface document, a short form of make api"
+    NJIA_BIN_DIR=$bin_dir CASES=500 sh scripts/api.sh --installed
+else
+    step "schemathesis and spectral: NOT RUN, make api installs and runs them"
+fi
+
 step "all green"

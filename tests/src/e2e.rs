@@ -4,6 +4,7 @@
 pub mod bank;
 pub mod campaign;
 pub mod chaos;
+pub mod contract;
 pub mod desk;
 pub mod disk;
 pub mod gateway;

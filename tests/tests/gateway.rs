@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use njia_tests::e2e::contract::{Contract, Seen, method_of};
 use njia_tests::e2e::gateway::{GATEWAY, start};
 use njia_tests::e2e::{Issuers, Node, alone, eventually, folder};
 use serde_json::Value;
@@ -67,7 +68,18 @@ impl Stage {
             .output()
             .expect("curl is there");
         assert!(output.status.success(), "{output:?}");
-        Answer::read(&String::from_utf8(output.stdout).unwrap())
+        let answer = Answer::read(&String::from_utf8(output.stdout).unwrap());
+        if path != "/openapi.json" {
+            let document = self.curl("/openapi.json", &[]);
+            Contract::read(&document.text).check(Seen {
+                method: method_of(more),
+                target: path,
+                status: answer.status,
+                head: &answer.head,
+                body: &answer.text,
+            });
+        }
+        answer
     }
 
     fn post(&self, key: &str, body: &str, more: &[&str]) -> Answer {

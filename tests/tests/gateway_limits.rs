@@ -74,7 +74,7 @@ fn fault_087_an_address_is_held_back_before_it_has_shown_anything() {
     let _machine = alone();
     let more = "address_rate_per_second = 1\naddress_rate_burst = 2\n";
     let stage = open("gateway-address-rate", more);
-    let ask = || stage.curl_unnamed("/v1/heartbeat", &[]);
+    let ask = || stage.curl_at("mobile", "/v1/heartbeat", &[]);
     let refusal = asked_too_often(ask, 200);
     check_refused(&stage, &refusal, "address_rate");
     assert!(stage.close().is_empty());

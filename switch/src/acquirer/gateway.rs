@@ -11,6 +11,8 @@
 
 mod credentials;
 pub(crate) mod desk;
+mod document;
+mod gsma;
 mod handler;
 mod head;
 mod identity;
@@ -44,6 +46,7 @@ use self::head::{HEAD_LEN_MAX, Scanner, Step};
 use self::pipe::{Ends, Pipe, Socket};
 pub(crate) use self::rate::Rates;
 use self::wire::Wire;
+use super::json::AccountNumbers;
 use super::json::problem::{Problem, Slug};
 use super::session::accept_error;
 use crate::clock::Clock;
@@ -71,6 +74,14 @@ pub(crate) struct GatewayContext {
 }
 
 impl GatewayContext {
+    fn account_numbers(&self) -> AccountNumbers {
+        if self.gateway.allow_pan {
+            AccountNumbers::Allowed
+        } else {
+            AccountNumbers::Refused
+        }
+    }
+
     /// Something of this gateway was refused.
     fn count(&self, reason: GatewayRefusal) {
         let counter = Counter::GatewayRefusals(self.number, reason);
@@ -122,6 +133,7 @@ const POLLS_MAX: usize = 64;
 /// The address cannot be bound.
 pub(crate) fn listen(address: SocketAddr, context: GatewayContext) -> std::io::Result<()> {
     let listener = sys::listen(address)?;
+    document::prepare(&context);
     glommio::spawn_local(accept_all(listener, Rc::new(context))).detach();
     Ok(())
 }
@@ -258,9 +270,15 @@ async fn linger(socket: &Socket) {
 /// The answer to what was never a request: it ends the connection.
 fn refusal(slug: Slug, context: &GatewayContext) -> Vec<u8> {
     let body = Problem::of(slug).to_json(context.clock.wall());
+    // The target is not looked at: no target has others.
+    let allow = if slug == Slug::MethodNotAllowed {
+        "allow: GET, POST\r\n"
+    } else {
+        ""
+    };
     let mut answer = format!(
         "HTTP/1.1 {} Refused\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n",
+         {allow}connection: close\r\n\r\n",
         slug.status(),
         body.len()
     )

@@ -7,6 +7,8 @@
 //! Never here: a float; a field for a PIN, a track or a CVV; a text of the request in an error.
 
 mod fields;
+pub(super) mod gsma;
+pub(super) mod openapi;
 mod party;
 pub(super) mod problem;
 mod reversal;
@@ -23,10 +25,11 @@ use domain::currency::Currency;
 use domain::time::WallTime;
 
 use fields::{Faults, Fields, Wrong, printable};
+use openapi::schemas::{self, AskedAmount};
 use party::parties;
 pub(super) use party::{AccountNumbers, Party, PartyKey};
 use problem::{ErrorCode, Problem, Slug};
-pub(super) use reversal::{Reversed, buried_json, reverse};
+pub(super) use reversal::{Reverse, Reversed, buried_json, reverse};
 use strict::Node;
 pub(crate) use transaction::{Asked, State, Transaction};
 
@@ -85,13 +88,27 @@ impl Kind {
         }
     }
 
+    /// Whether it is taken. Of the others the account that is credited would be told to nobody.
+    pub(crate) const fn is_served(self) -> bool {
+        match self {
+            Self::BillPay | Self::MerchantPay | Self::Withdrawal => true,
+            Self::Deposit
+            | Self::Disbursement
+            | Self::Transfer
+            | Self::InternationalTransfer
+            | Self::Adjustment => false,
+        }
+    }
+
     /// The kind of what the journal keeps.
     pub(crate) fn of_processing_code(code: &[u8]) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
         all.find(|kind| kind.processing_code() == code)
     }
 
-    fn read(text: &str) -> Result<Self, Wrong> {
+    /// # Errors
+    /// There is none of this name.
+    pub(super) fn read(text: &str) -> Result<Self, Wrong> {
         let mut all = Self::ALL.into_iter();
         let found = all.find(|kind| kind.name() == text);
         found.ok_or((ErrorCode::FormatError, "is no type of transaction"))
@@ -99,18 +116,34 @@ impl Kind {
 }
 
 /// The body of a new transaction.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, utoipa::ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(super) struct Create {
+    #[schema(rename = "type", schema_with = schemas::served_kind)]
     pub(super) kind: Kind,
+    #[schema(value_type = AskedAmount)]
     pub(super) amount: Amount,
+    /// Who pays.
+    #[schema(rename = "debitParty", schema_with = schemas::parties)]
     pub(super) debit: Vec<Party>,
+    /// Who is paid.
+    #[schema(rename = "creditParty", schema_with = schemas::parties)]
     pub(super) credit: Vec<Party>,
+    /// The gateway's own number; not unique.
+    #[schema(schema_with = schemas::reference)]
     pub(super) reference: String,
+    #[schema(schema_with = schemas::description)]
     pub(super) description: Option<String>,
+    #[schema(schema_with = schemas::channel)]
     pub(super) channel: Option<String>,
+    /// Not part of what a copy must not change.
+    #[schema(schema_with = schemas::time)]
     pub(super) requested_at: Option<WallTime>,
+    /// Read, and refused for the present.
+    #[schema(ignore)]
     pub(super) expires_at: Option<WallTime>,
     /// By key.
+    #[schema(schema_with = schemas::metadata, required = false)]
     pub(super) metadata: Vec<(String, String)>,
 }
 
@@ -160,6 +193,36 @@ fn read_create(
     let amount = root.mandatory("amount", faults);
     let amount =
         amount.and_then(|node| read_amount(node, root.pointer("amount"), faults, currency));
+    let sides = read_sides(&mut root, rules, faults);
+    let reference = root.mandatory_text("reference", |text| printable(text, 64), faults);
+    let description = root.text("description", |text| printable(text, 160), faults);
+    let channel = root.text("channel", read_channel, faults);
+    let requested_at = root.text("requestedAt", time::read, faults);
+    let expires_at = root.text("expiresAt", |text| read_expiry(text, rules.now), faults);
+    let metadata = root.node("metadata");
+    let metadata = metadata.map(|node| read_metadata(node, root.pointer("metadata"), faults));
+    root.finish(faults);
+    let (debit, credit) = sides?;
+    Some(Create {
+        kind: kind?,
+        amount: amount?,
+        debit,
+        credit,
+        reference: reference?,
+        description,
+        channel,
+        requested_at,
+        expires_at,
+        metadata: metadata.unwrap_or_default(),
+    })
+}
+
+/// Who pays and who is paid.
+fn read_sides(
+    root: &mut Fields<'_>,
+    rules: Rules,
+    faults: &mut Faults,
+) -> Option<(Vec<Party>, Vec<Party>)> {
     let debit = root.mandatory("debitParty", faults);
     let debit = debit.and_then(|node| {
         parties(
@@ -187,26 +250,7 @@ fn read_create(
         );
         faults.add(root.pointer("creditParty"), wrong);
     }
-    let reference = root.mandatory_text("reference", |text| printable(text, 64), faults);
-    let description = root.text("description", |text| printable(text, 160), faults);
-    let channel = root.text("channel", read_channel, faults);
-    let requested_at = root.text("requestedAt", time::read, faults);
-    let expires_at = root.text("expiresAt", |text| read_expiry(text, rules.now), faults);
-    let metadata = root.node("metadata");
-    let metadata = metadata.map(|node| read_metadata(node, root.pointer("metadata"), faults));
-    root.finish(faults);
-    Some(Create {
-        kind: kind?,
-        amount: amount?,
-        debit: debit?,
-        credit: credit?,
-        reference: reference?,
-        description,
-        channel,
-        requested_at,
-        expires_at,
-        metadata: metadata.unwrap_or_default(),
-    })
+    Some((debit?, credit?))
 }
 
 fn read_amount(
@@ -363,8 +407,12 @@ fn put_optional(out: &mut Vec<u8>, field: Option<&[u8]>) {
 
 /// An amount as people write it, exactly: `152300` of KES is `1523.00`.
 pub(super) fn decimal(amount: Amount) -> String {
-    let exponent = usize::from(amount.currency().exponent());
-    let digits = format!("{:0>width$}", amount.minor(), width = exponent + 1);
+    decimal_of(amount.minor(), amount.currency().exponent())
+}
+
+fn decimal_of(minor: u64, exponent: u8) -> String {
+    let exponent = usize::from(exponent);
+    let digits = format!("{minor:0>width$}", width = exponent + 1);
     let (whole, part) = digits.split_at(digits.len() - exponent);
     if part.is_empty() {
         return whole.to_owned();

@@ -40,6 +40,8 @@ pub struct Gateway {
     /// Whether a party may be named by a PAN: where gateways handle cards, all rules for card data
     /// hold for them.
     pub allow_pan: bool,
+    /// Whether GSMA's Mobile Money API is served beside the other one.
+    pub gsma: bool,
     /// Bytes of one body.
     pub body_len_max: usize,
     /// How long a key is known.
@@ -99,6 +101,7 @@ pub(super) fn gateways(
                 .parsed("merchant_category", category)
                 .unwrap_or(Text::EMPTY),
             allow_pan: section.flag("allow_pan", false),
+            gsma: section.flag("gsma", false),
             body_len_max: section.number("body_len_max", 1_024..=65_536, 16_384),
             windows: windows(&section, duplicates),
             rates: rates(&section),

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::contract::{Contract, Seen, method_of};
 use super::{Build, Issuers, Node, folder};
 
 /// A switch with a gateway, its issuers and its folder.
@@ -19,6 +21,7 @@ pub struct GatewayStage {
     pub issuers: Issuers,
     folder: PathBuf,
     more: String,
+    contract: OnceLock<Contract>,
 }
 
 impl GatewayStage {
@@ -40,6 +43,7 @@ impl GatewayStage {
             issuers,
             folder,
             more,
+            contract: OnceLock::new(),
         }
     }
 
@@ -96,11 +100,26 @@ impl GatewayStage {
     /// # Panics
     /// curl is not there, or gets no answer.
     #[must_use]
+    #[track_caller]
     pub fn curl_unnamed(&self, path: &str, more: &[&str]) -> Answer {
-        self.curl_at("mobile", path, more)
+        let answer = self.curl_at("mobile", path, more);
+        if !path.starts_with("/gsma/") {
+            let contract = self.contract.get_or_init(|| {
+                let document = self.curl_at("mobile", "/openapi.json", &[]);
+                Contract::read(&document.text)
+            });
+            contract.check(Seen {
+                method: method_of(more),
+                target: path,
+                status: answer.status,
+                head: &answer.head,
+                body: &answer.text,
+            });
+        }
+        answer
     }
 
-    /// The same at another gateway.
+    /// The same at any gateway, without a look at what its document says.
     ///
     /// # Panics
     /// curl is not there, or gets no answer.
@@ -153,7 +172,8 @@ impl GatewayStage {
 pub struct Answer {
     /// As a number.
     pub status: u16,
-    head: BTreeMap<String, String>,
+    head: String,
+    fields: BTreeMap<String, String>,
     /// The body.
     pub text: String,
 }
@@ -170,7 +190,8 @@ impl Answer {
         let fields = head.lines().filter_map(|line| line.split_once(": "));
         Self {
             status: status.parse().expect("a status is a number"),
-            head: fields
+            head: head.to_owned(),
+            fields: fields
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
                 .collect(),
             text: body.to_owned(),
@@ -180,7 +201,7 @@ impl Answer {
     /// A field of its head, by its name in small letters.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.get(name).map(String::as_str)
+        self.fields.get(name).map(String::as_str)
     }
 
     /// Its body.
@@ -315,4 +336,5 @@ pub const PAYMENT: &str = concat!(
 
 /// `env:NJIA_TEST_KEY` of a stage.
 pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
-const API_KEY: &str = "mobile-test-key";
+/// The key that a stage sends.
+pub const API_KEY: &str = "mobile-test-key";

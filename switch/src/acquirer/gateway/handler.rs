@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::ids::TransactionId;
 use domain::pan::Pan;
-use domain::time::WallTime;
+use domain::time::{Instant, WallTime};
 use futures_lite::future;
 use glommio::timer::sleep;
 use http_body_util::{BodyExt as _, Full};
@@ -23,9 +23,9 @@ use super::identity::{Shown, check_address, identify, prove, signs};
 use super::request::IdempotencyKey;
 use super::signature::{Head, SCHEME};
 use super::wire::admit;
-use super::{Connection, GatewayContext, REQUESTS_MAX, reversal};
+use super::{Connection, GatewayContext, REQUESTS_MAX, document, gsma, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
-use crate::acquirer::json::{self, AccountNumbers, Kind, PartyKey, Rules};
+use crate::acquirer::json::{self, PartyKey, Rules};
 use crate::config::NotPermitted;
 use crate::metrics::GatewayRefusal;
 
@@ -38,11 +38,18 @@ pub(super) async fn handle(
     connection: &Connection,
 ) -> Answer {
     let busy = Busy::new(connection);
-    let routed = match admit(context, connection) {
-        Ok(()) => route(request, context, connection).await,
-        Err(problem) => Err(problem),
+    let asked = gsma::Asked::read(&request, context);
+    let admitted = admit(context, connection);
+    let admitted = admitted.and_then(|()| check_address(connection, context));
+    let routed = match (admitted, &asked) {
+        (Ok(()), Some(asked)) => gsma::route(asked, request, context, connection).await,
+        (Ok(()), None) => route(request, context, connection).await,
+        (Err(problem), _) => Err(problem),
     };
-    let mut answer = routed.unwrap_or_else(|problem| problem_answer(&problem, context));
+    let mut answer = routed.unwrap_or_else(|problem| match asked {
+        Some(_) => gsma::refused(&problem, context),
+        None => problem_answer(&problem, context),
+    });
     let is_last = connection.served.get() >= REQUESTS_MAX || connection.fault.get().is_some();
     if is_last || context.gate.is_closed() {
         put(&mut answer, header::CONNECTION, "close");
@@ -75,30 +82,33 @@ async fn route(
     context: &GatewayContext,
     connection: &Connection,
 ) -> Result<Answer, Problem> {
-    check_address(connection, context)?;
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
     if let Some(original) = reversal::original(&path, request.uri().query()) {
-        only(&method, Method::POST)?;
+        only(&method, "POST")?;
         let (parts, body) = taken(request, context, connection).await?;
         return reversal::create(original?, &parts, &body, context).await;
     }
     if let Some(name) = path.strip_prefix("/problems/") {
-        return only(&method, Method::GET).and_then(|()| about(name));
+        return only(&method, "GET").and_then(|()| about(name));
     }
     match path.as_str() {
         "/v1/heartbeat" => {
-            only(&method, Method::GET)?;
+            only(&method, "GET")?;
             Ok(heartbeat(context))
+        }
+        "/openapi.json" => {
+            only(&method, "GET")?;
+            Ok(document::openapi(context))
         }
         TRANSACTIONS if method == Method::POST => create(request, context, connection).await,
         TRANSACTIONS => {
-            only(&method, Method::GET)?;
+            only(&method, "GET, POST")?;
             by_key(&request, context).await
         }
         _ => match path.strip_prefix("/v1/transactions/") {
             Some(id) => {
-                only(&method, Method::GET)?;
+                only(&method, "GET")?;
                 by_id(id, &request, context).await
             }
             None => Err(Problem::of(Slug::NotFound)),
@@ -108,12 +118,14 @@ async fn route(
 
 pub(super) const TRANSACTIONS: &str = "/v1/transactions";
 
-fn only(method: &Method, served: Method) -> Result<(), Problem> {
-    if *method == served {
-        Ok(())
-    } else {
-        Err(Problem::of(Slug::MethodNotAllowed))
+fn only(method: &Method, served: &'static str) -> Result<(), Problem> {
+    if served.split(", ").any(|one| one == method.as_str()) {
+        return Ok(());
     }
+    Err(Problem {
+        allow: Some(served),
+        ..Problem::of(Slug::MethodNotAllowed)
+    })
 }
 
 /// One short text per kind of error.
@@ -125,7 +137,7 @@ fn about(name: &str) -> Result<Answer, Problem> {
     Ok(answer(200, "text/plain; charset=utf-8", text.into_bytes()))
 }
 
-fn heartbeat(context: &GatewayContext) -> Answer {
+pub(super) fn heartbeat(context: &GatewayContext) -> Answer {
     let (status, word) = if context.gate.is_closed() || context.gate.shedding().is_some() {
         (503, "unavailable")
     } else {
@@ -136,7 +148,7 @@ fn heartbeat(context: &GatewayContext) -> Answer {
 }
 
 /// What holds of every POST: identity, date, room, and the whole of its body.
-async fn taken(
+pub(super) async fn taken(
     request: Request<Incoming>,
     context: &GatewayContext,
     connection: &Connection,
@@ -176,7 +188,7 @@ async fn whole(body: &mut Incoming, connection: &Connection) -> Result<Bytes, Pr
 }
 
 /// What holds of every GET of a transaction.
-async fn known(request: &Request<Incoming>, context: &GatewayContext) -> Result<(), Problem> {
+pub(super) async fn known(request: &Request<Incoming>, context: &GatewayContext) -> Result<(), Problem> {
     let head = Head {
         method: request.method(),
         uri: request.uri(),
@@ -209,25 +221,54 @@ async fn create(
     context: &GatewayContext,
     connection: &Connection,
 ) -> Result<Answer, Problem> {
-    let queued = context.clock.now();
-    let is_shedding = context.gate.shedding().is_some();
+    let begun = Begun::new(context);
     let (parts, body) = taken(request, context, connection).await?;
-    if is_shedding {
-        return Err(Problem::of(Slug::Overloaded));
-    }
+    begun.check()?;
     let prefer = Prefer::read(&parts.headers);
     let rules = Rules {
         now: context.clock.wall(),
-        account_numbers: if context.gateway.allow_pan {
-            AccountNumbers::Allowed
-        } else {
-            AccountNumbers::Refused
-        },
+        account_numbers: context.account_numbers(),
     };
     let body = json::create(&body, rules)?;
     check_served(&body)?;
     check_permitted(&body, context)?;
     let key = idempotency_key(&parts.headers)?;
+    let told = pay(&body, key, prefer, begun, context).await?;
+    created(told, &body.reference, prefer)
+}
+
+/// How it stood when a request came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    queued: Instant,
+    is_shedding: bool,
+}
+
+impl Begun {
+    pub(super) fn new(context: &GatewayContext) -> Self {
+        Self {
+            queued: context.clock.now(),
+            is_shedding: context.gate.shedding().is_some(),
+        }
+    }
+
+    /// Whether a new transaction is taken.
+    pub(super) fn check(self) -> Result<(), Problem> {
+        if self.is_shedding {
+            return Err(Problem::of(Slug::Overloaded));
+        }
+        Ok(())
+    }
+}
+
+/// Has a transaction made, or finds the one of its key.
+pub(super) async fn pay(
+    body: &json::Create,
+    key: IdempotencyKey,
+    prefer: Prefer,
+    begun: Begun,
+    context: &GatewayContext,
+) -> Result<Told, Problem> {
     let mut canonical = Vec::new();
     body.canonical(TRANSACTIONS, &mut canonical);
     let ask = Ask::Create(Box::new(NewTransaction {
@@ -237,25 +278,24 @@ async fn create(
         digest: Sha256::digest(&canonical).into(),
         kind: body.kind,
         amount: body.amount,
-        account: account(&body)?,
+        account: account(body)?,
         is_async: prefer.is_async,
-        queued,
+        queued: begun.queued,
         waits_until: context.clock.now().after(prefer.wait),
     }));
     let told = ask_within(ask, prefer, context).await?;
-    let told = match told {
+    match told {
         Some(Told::Buried) => {
             let detail = "was reversed before it came: it is not executed, start anew";
-            return Err(Problem::with(Slug::StateConflict, detail));
+            Err(Problem::with(Slug::StateConflict, detail))
         }
-        Some(told) if !matches!(told, Told::Elsewhere) => told,
+        Some(told) if !matches!(told, Told::Elsewhere) => Ok(told),
         Some(_) | None => match look(Ask::ByKey(context.gateway.acquirer, key), context).await? {
             // It still waits for its turn, and may be taken after this.
-            Told::Refused(Slug::NotFound) => Told::Reserved,
-            told => told,
+            Told::Refused(Slug::NotFound) => Ok(Told::Reserved),
+            told => Ok(told),
         },
-    };
-    created(told, &body.reference, prefer)
+    }
 }
 
 fn check_callback(headers: &HeaderMap) -> Result<(), Problem> {
@@ -267,11 +307,8 @@ fn check_callback(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// What would be taken and not acted on is refused, so that nobody relies on it.
-fn check_served(body: &json::Create) -> Result<(), Problem> {
-    if !matches!(
-        body.kind,
-        Kind::BillPay | Kind::MerchantPay | Kind::Withdrawal
-    ) {
+pub(super) fn check_served(body: &json::Create) -> Result<(), Problem> {
+    if !body.kind.is_served() {
         return Err(Problem::fields(vec![FieldError {
             pointer: "/type".to_owned(),
             detail: "is not served: nobody would be told of the account that is credited",
@@ -289,7 +326,7 @@ fn check_served(body: &json::Create) -> Result<(), Problem> {
 }
 
 /// What another gateway may ask for is none of this one's.
-fn check_permitted(body: &json::Create, context: &GatewayContext) -> Result<(), Problem> {
+pub(super) fn check_permitted(body: &json::Create, context: &GatewayContext) -> Result<(), Problem> {
     let checked = context.gateway.permissions.check(body.kind, body.amount);
     checked.map_err(|what| {
         let (reason, detail) = match what {
@@ -334,7 +371,7 @@ pub(super) async fn ask_within(
 }
 
 /// Asks how it stands at this moment.
-async fn look(ask: Ask, context: &GatewayContext) -> Result<Told, Problem> {
+pub(super) async fn look(ask: Ask, context: &GatewayContext) -> Result<Told, Problem> {
     Ok(context.ask(ask, Slug::InProgress)?.told().await)
 }
 
@@ -387,6 +424,15 @@ async fn by_id(
     known(request, context).await?;
     let prefer = Prefer::read(request.headers());
     let id = TransactionId::from_shown(id).ok_or_else(|| Problem::of(Slug::NotFound))?;
+    shown(stands(id, prefer, context).await?)
+}
+
+/// Where it stands, once it is decided where that is waited for.
+pub(super) async fn stands(
+    id: TransactionId,
+    prefer: Prefer,
+    context: &GatewayContext,
+) -> Result<Told, Problem> {
     let ask = |waits_until| Ask::ById {
         acquirer: context.gateway.acquirer,
         gateway: context.number,
@@ -400,11 +446,10 @@ async fn by_id(
     } else {
         None
     };
-    let told = match told {
-        Some(told) => told,
-        None => look(ask(None), context).await?,
-    };
-    shown(told)
+    match told {
+        Some(told) => Ok(told),
+        None => look(ask(None), context).await,
+    }
 }
 
 async fn by_key(request: &Request<Incoming>, context: &GatewayContext) -> Result<Answer, Problem> {
@@ -518,22 +563,33 @@ impl Prefer {
 }
 
 fn problem_answer(problem: &Problem, context: &GatewayContext) -> Answer {
-    let slug = problem.slug;
     let body = problem.to_json(context.clock.wall());
-    let mut answer = answer(slug.status(), "application/problem+json", body);
-    let usual = slug.retry_after_s().map(u64::from);
-    if let Some(seconds) = problem.retry_after_s.or(usual) {
-        put(&mut answer, header::RETRY_AFTER, &seconds.to_string());
-    }
-    if slug == Slug::Unauthenticated {
-        let scheme = if signs(context) { SCHEME } else { "Bearer" };
-        put(&mut answer, header::WWW_AUTHENTICATE, scheme);
-    }
+    let mut answer = answer(problem.slug.status(), "application/problem+json", body);
+    advise(&mut answer, problem, context);
     answer
 }
 
+/// What to do about it, in the head of its answer.
+pub(super) fn advise(answer: &mut Answer, problem: &Problem, context: &GatewayContext) {
+    let usual = problem.slug.retry_after_s().map(u64::from);
+    if let Some(seconds) = problem.retry_after_s.or(usual) {
+        put(answer, header::RETRY_AFTER, &seconds.to_string());
+    }
+    if answer.status() == StatusCode::UNAUTHORIZED {
+        let scheme = if signs(context) { SCHEME } else { "Bearer" };
+        put(answer, header::WWW_AUTHENTICATE, scheme);
+    }
+    if let Some(allow) = problem.allow {
+        put(answer, header::ALLOW, allow);
+    }
+}
+
 pub(super) fn answer(status: u16, kind: &str, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    answer_of(status, kind, Bytes::from(body))
+}
+
+pub(super) fn answer_of(status: u16, kind: &str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
     *answer.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     put(&mut answer, header::CONTENT_TYPE, kind);
@@ -561,6 +617,7 @@ pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-rep
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::acquirer::json::AccountNumbers;
 
     #[test]
     fn what_was_sent_long_ago_is_refused() {

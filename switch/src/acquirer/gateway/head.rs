@@ -204,6 +204,8 @@ fn check(head: &[u8], body_len_max: usize) -> Result<Body, Slug> {
 #[derive(Clone, Copy, Debug)]
 struct Request {
     is_post: bool,
+    /// No path serves it.
+    is_other: bool,
     is_1_1: bool,
 }
 
@@ -232,6 +234,7 @@ impl Request {
         }
         Ok(Self {
             is_post: method == b"POST",
+            is_other: !matches!(method, b"GET" | b"HEAD" | b"POST"),
             is_1_1,
         })
     }
@@ -320,6 +323,7 @@ impl Fields {
         };
         match body {
             Body::Length(length) if length > body_len_max => Err(Slug::TooLarge),
+            Body::Length(1..) | Body::Chunks if request.is_other => Err(Slug::MethodNotAllowed),
             // What a body of a GET means is not defined: proxies differ.
             Body::Length(1..) | Body::Chunks if !request.is_post => Err(Slug::Malformed),
             Body::None | Body::Length(_) | Body::Chunks => Ok(body),

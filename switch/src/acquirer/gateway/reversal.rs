@@ -11,8 +11,9 @@ use sha2::{Digest as _, Sha256};
 use super::GatewayContext;
 use super::desk::{Ask, NewReversal, Original, Told};
 use super::handler::{self, Answer, JSON, Prefer, REPLAYED, TRANSACTIONS};
+use super::request::IdempotencyKey;
 use crate::acquirer::json::problem::{Problem, Slug};
-use crate::acquirer::json::{Reversed, buried_json, reverse};
+use crate::acquirer::json::{Reverse, Reversed, buried_json, reverse};
 
 /// The original that a path names; `None` when it is no path of a reversal.
 pub(super) fn original(path: &str, query: Option<&str>) -> Option<Result<Original, Problem>> {
@@ -34,6 +35,19 @@ pub(super) async fn create(
 ) -> Result<Answer, Problem> {
     let prefer = Prefer::read(&parts.headers);
     let reverse = reverse(body)?;
+    let key = handler::idempotency_key(&parts.headers)?;
+    let told = reversed(original, &reverse, key, prefer, context).await?;
+    answer(told, reverse.reference.as_deref(), prefer)
+}
+
+/// Has a transaction reversed, or finds the reversal of this key.
+pub(super) async fn reversed(
+    original: Original,
+    reverse: &Reverse,
+    key: IdempotencyKey,
+    prefer: Prefer,
+    context: &GatewayContext,
+) -> Result<Told, Problem> {
     let mut canonical = Vec::new();
     reverse.canonical(&mut canonical);
     let until = context.clock.now().after(prefer.wait);
@@ -41,7 +55,7 @@ pub(super) async fn create(
         acquirer: context.gateway.acquirer,
         gateway: context.number,
         original,
-        key: handler::idempotency_key(&parts.headers)?,
+        key,
         digest: Sha256::digest(&canonical).into(),
         amount: reverse.amount,
         reason: reverse.reason,
@@ -49,22 +63,21 @@ pub(super) async fn create(
         waits_until: (!prefer.is_async).then_some(until),
     };
     let told = handler::ask_within(Ask::Reverse(Box::new(new.clone())), prefer, context).await?;
-    let told = match told {
+    match told {
         Some(Told::Elsewhere) | None => {
             // Asked once more it is told where it stands as soon as that is durable; that it is a
             // copy then says nothing.
             new.waits_until = None;
             match once_more(new, context).await? {
-                Told::Transaction { transaction, .. } => Told::Transaction {
+                Told::Transaction { transaction, .. } => Ok(Told::Transaction {
                     transaction,
                     is_copy: false,
-                },
-                told => told,
+                }),
+                told => Ok(told),
             }
         }
-        Some(told) => told,
-    };
-    answer(told, reverse.reference.as_deref(), prefer)
+        Some(told) => Ok(told),
+    }
 }
 
 async fn once_more(new: NewReversal, context: &GatewayContext) -> Result<Told, Problem> {

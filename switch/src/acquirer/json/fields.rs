@@ -56,6 +56,11 @@ impl<'a> Fields<'a> {
         format!("{}/{name}", self.at)
     }
 
+    /// Whether the field is there.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, _)| key == name)
+    }
+
     /// The field, if it is there.
     pub(super) fn node(&mut self, name: &'static str) -> Option<&'a Node> {
         self.asked.push(name);

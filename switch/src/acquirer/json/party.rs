@@ -3,12 +3,15 @@
 use std::fmt;
 
 use super::fields::{Faults, Fields, Wrong};
+use super::openapi::schemas;
 use super::problem::ErrorCode;
 use super::strict::Node;
 
 /// One name of a party.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, utoipa::ToSchema)]
 pub(crate) struct Party {
+    /// What the value is.
+    #[schema(schema_with = schemas::party_key)]
     pub(crate) key: PartyKey,
     /// Normalised: the same account has the same value.
     pub(crate) value: String,
@@ -47,7 +50,8 @@ pub(crate) enum AccountNumbers {
 }
 
 impl PartyKey {
-    const ALL: [Self; 11] = [
+    /// All of them.
+    pub(super) const ALL: [Self; 11] = [
         Self::Pan,
         Self::AccountId,
         Self::WalletId,

@@ -4,6 +4,10 @@
 use domain::ids::TransactionId;
 use domain::time::WallTime;
 use serde::Serialize;
+use utoipa::PartialSchema;
+use utoipa::openapi::{RefOr, Schema};
+
+use super::openapi::schemas;
 
 /// What is wrong. Each is the last part of the `type` of its document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +38,7 @@ pub(crate) enum Slug {
 }
 
 /// How GSMA's error object names a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ErrorCode {
     FormatError,
@@ -49,15 +53,17 @@ pub(crate) enum ErrorCode {
     CurrencyNotSupported,
     RateLimitError,
     GenericError,
+    GreaterThanTransactionMaxValue,
+    LessThanTransactionMinValue,
 }
 
 /// What one slug always says.
-struct Facts {
+pub(super) struct Facts {
     slug: &'static str,
     status: u16,
-    title: &'static str,
-    category: &'static str,
-    code: ErrorCode,
+    pub(super) title: &'static str,
+    pub(super) category: &'static str,
+    pub(super) code: ErrorCode,
     retryable: bool,
 }
 
@@ -113,7 +119,7 @@ impl Slug {
         }
     }
 
-    const fn facts(self) -> &'static Facts {
+    pub(super) const fn facts(self) -> &'static Facts {
         &FACTS[self as usize]
     }
 }
@@ -209,7 +215,7 @@ const BUSINESS: &str = "businessRule";
 const UNAVAILABLE: &str = "serviceUnavailable";
 
 /// One field that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FieldError {
     /// RFC 6901, made of names of this API and positions alone.
@@ -231,6 +237,8 @@ pub(crate) struct Problem {
     pub(crate) instance: Option<TransactionId>,
     /// Seconds until it is worth the while, where that is not what its slug says.
     pub(crate) retry_after_s: Option<u64>,
+    /// The methods that are served, where another one was used: in the head of the answer.
+    pub(crate) allow: Option<&'static str>,
 }
 
 impl Problem {
@@ -242,6 +250,7 @@ impl Problem {
             errors: Vec::new(),
             instance: None,
             retry_after_s: None,
+            allow: None,
         }
     }
 
@@ -259,6 +268,11 @@ impl Problem {
             errors,
             ..Self::of(Slug::InvalidField)
         }
+    }
+
+    /// What [`Problem::to_json`] writes.
+    pub(super) fn schema() -> RefOr<Schema> {
+        <Document<'_> as PartialSchema>::schema()
     }
 
     /// The document.
@@ -282,12 +296,14 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Document<'a> {
     #[serde(rename = "type")]
+    #[schema(schema_with = schemas::problem_type)]
     kind: String,
     title: &'static str,
+    #[schema(schema_with = schemas::error_status)]
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'static str>,
@@ -296,8 +312,10 @@ struct Document<'a> {
     retryable: bool,
     error_category: &'static str,
     error_code: ErrorCode,
+    #[schema(schema_with = schemas::time)]
     error_date_time: String,
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    #[schema(required = false)]
     errors: &'a [FieldError],
 }
 

@@ -4,20 +4,30 @@ use domain::amount::Amount;
 use domain::message_reason::MessageReason;
 use domain::time::WallTime;
 use serde::Serialize;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::fields::{Faults, Fields, Wrong, printable};
+use super::openapi::schemas::{self, AskedAmount};
 use super::problem::{ErrorCode, Problem, Slug};
 use super::transaction::{Document, State, Transaction};
 use super::{put, put_optional, read_amount, strict, time};
 
 /// What a gateway asks to take back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, utoipa::ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(crate) struct Reverse {
-    /// `None` takes all of it back.
+    /// Left out: all of it.
+    #[schema(value_type = Option<AskedAmount>)]
     pub(crate) amount: Option<Amount>,
+    /// Told back.
+    #[schema(schema_with = schemas::reference)]
     pub(crate) reference: Option<String>,
+    /// Told to the issuer.
+    #[schema(schema_with = schemas::reason)]
     pub(crate) reason: Option<MessageReason>,
     /// When the original was sent for the first time.
+    #[schema(rename = "originalRequestedAt", schema_with = schemas::time)]
     pub(crate) sent: Option<WallTime>,
 }
 
@@ -60,7 +70,7 @@ fn read_reason(text: &str) -> Result<MessageReason, Wrong> {
 }
 
 /// What an issuer is told of a reason, in the codes of ISO 8583.
-const REASONS: [(&str, MessageReason); 4] = [
+pub(super) const REASONS: [(&str, MessageReason); 4] = [
     ("customerCancellation", MessageReason::CUSTOMER_CANCELLATION),
     ("completedInPart", MessageReason::COMPLETED_IN_PART),
     ("responseNotUsable", MessageReason::RESPONSE_NOT_USABLE),
@@ -94,6 +104,11 @@ pub(crate) struct Reversed<'a> {
 }
 
 impl Reversed<'_> {
+    /// What [`Reversed::to_json`] and [`buried_json`] write.
+    pub(super) fn schema() -> RefOr<Schema> {
+        <ReversalDocument<'_> as PartialSchema>::schema()
+    }
+
     pub(crate) const fn state(self) -> State {
         let original = self.original;
         match original.state {
@@ -133,12 +148,14 @@ pub(crate) fn buried_json(reference: Option<&str>) -> Vec<u8> {
     serde_json::to_vec(&document).unwrap_or_default()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ReversalDocument<'a> {
     #[serde(rename = "type")]
+    #[schema(schema_with = schemas::reversal_kind)]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schemas::id)]
     original_id: Option<String>,
     state: State,
     #[serde(rename = "final")]
@@ -146,6 +163,7 @@ struct ReversalDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = Transaction::reference)]
     original: Option<Document<'a>>,
 }
 

@@ -6,11 +6,14 @@ use domain::ids::{AuthorisationId, Rrn, Stan, TransactionId};
 use domain::result_code::ResultCode;
 use domain::time::WallTime;
 use serde::Serialize;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::openapi::schemas;
 use super::{Kind, decimal};
 
 /// Where a transaction stands, as its gateway sees it. States never move back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
     /// A message may have left.
@@ -71,6 +74,25 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
+    /// What [`Transaction::to_json`] writes.
+    pub(super) fn schema() -> RefOr<Schema> {
+        <Document<'_> as PartialSchema>::schema()
+    }
+
+    /// Where others name that schema.
+    pub(super) fn reference() -> RefOr<Schema> {
+        RefOr::Ref(Ref::from_schema_name("Transaction"))
+    }
+
+    /// The schemas that [`Transaction::schema`] names.
+    pub(super) fn parts() -> [(&'static str, RefOr<Schema>); 3] {
+        [
+            ("Money", Money::schema()),
+            ("Issuer", <Issuer<'_> as PartialSchema>::schema()),
+            ("Decline", Decline::schema()),
+        ]
+    }
+
     /// The representation. The same transaction in the same state has the same bytes, whoever asks.
     pub(crate) fn to_json(&self, reference: Option<&str>) -> Vec<u8> {
         // Strings, integers and booleans alone: there is nothing that could not be written.
@@ -107,14 +129,16 @@ impl Transaction {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Document<'a> {
+    #[schema(schema_with = schemas::id)]
     id: String,
     state: State,
     #[serde(rename = "final")]
     is_final: bool,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schemas::kind)]
     kind: Option<&'static str>,
     amount: Money,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,18 +154,23 @@ pub(super) struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     issuer: Option<Issuer<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schemas::pending_reason)]
     pending_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schemas::time)]
     expires_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schemas::notification_method)]
     notification_method: Option<&'static str>,
+    #[schema(schema_with = schemas::time)]
     created_at: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Money {
     minor: u64,
     currency: String,
+    #[schema(schema_with = schemas::decimal)]
     decimal: String,
 }
 
@@ -155,7 +184,7 @@ impl Money {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Issuer<'a> {
     route: &'a str,
     stan: String,
@@ -163,7 +192,7 @@ struct Issuer<'a> {
 }
 
 /// Why it was declined, in the words of GSMA.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Decline {
     code: &'static str,
     category: &'static str,
@@ -173,14 +202,14 @@ struct Decline {
 impl Decline {
     fn of(code: ResponseCode) -> Self {
         Self {
-            code: name(code.meaning()),
+            code: decline_name(code.meaning()),
             category: "businessRule",
             retryable: false,
         }
     }
 }
 
-fn name(meaning: ResultCode) -> &'static str {
+pub(super) fn decline_name(meaning: ResultCode) -> &'static str {
     let mut known = DECLINES.iter();
     let found = known.find(|(code, _)| *code == meaning);
     found.map_or("requestDeclined", |(_, name)| *name)

@@ -165,6 +165,8 @@ fn each_limit_holds_at_its_value_and_one_above() {
 
 #[test]
 fn what_is_not_spoken_is_refused_by_name() {
+    let put = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+    refused(put, Slug::MethodNotAllowed);
     refused("GET /\r\n\r\n", Slug::VersionNotSupported);
     refused(
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

@@ -1,0 +1,281 @@
+//! GSMA's Mobile Money API 1.2 on the same handlers (docs/gsma.md): which of its seven resources is
+//! asked for, and its words for what is told. It keeps nothing.
+
+use domain::ids::TransactionId;
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderName};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, header};
+
+use super::desk::{Ask, Original, Told};
+use super::handler::{self, Answer, JSON, Prefer};
+use super::request::IdempotencyKey;
+use super::{Connection, GatewayContext, reversal};
+use crate::acquirer::json::problem::{FieldError, Problem, Slug};
+use crate::acquirer::json::{Kind, Reversed, Rules, Transaction, gsma};
+
+/// What one request asks for.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    /// A new transaction; its type where the path names it.
+    Create(Option<String>),
+    Read(String),
+    Reverse(String),
+    RequestState(String),
+    Response(String),
+    Heartbeat,
+    /// None of the seven.
+    Nothing,
+}
+
+const PREFIX: &str = "/gsma/v1.2/mm";
+
+impl Asked {
+    /// `None` when it is not asked in GSMA's words, or the gateway does not speak them.
+    pub(super) fn read(request: &Request<Incoming>, context: &GatewayContext) -> Option<Self> {
+        if !context.gateway.gsma {
+            return None;
+        }
+        Self::of(request.method(), request.uri().path())
+    }
+
+    fn of(method: &Method, path: &str) -> Option<Self> {
+        let rest = path.strip_prefix(PREFIX)?;
+        let mut parts = rest.strip_prefix('/')?.split('/');
+        let parts = [parts.next(), parts.next(), parts.next(), parts.next()];
+        let is_post = *method == Method::POST;
+        let is_get = *method == Method::GET;
+        Some(match parts {
+            [Some("transactions"), None, ..] if is_post => Self::Create(None),
+            [Some("transactions"), Some("type"), Some(kind), None] if is_post => {
+                Self::Create(Some(kind.to_owned()))
+            }
+            [Some("transactions"), Some(id), Some("reversals"), None] if is_post => {
+                Self::Reverse(id.to_owned())
+            }
+            [Some("transactions"), Some(id), None, _] if is_get => Self::Read(id.to_owned()),
+            [Some("requeststates"), Some(id), None, _] if is_get => {
+                Self::RequestState(id.to_owned())
+            }
+            [Some("responses"), Some(key), None, _] if is_get => Self::Response(key.to_owned()),
+            [Some("heartbeat"), None, ..] if is_get => Self::Heartbeat,
+            _ => Self::Nothing,
+        })
+    }
+}
+
+/// Answers one.
+pub(super) async fn route(
+    asked: &Asked,
+    request: Request<Incoming>,
+    context: &GatewayContext,
+    connection: &Connection,
+) -> Result<Answer, Problem> {
+    match asked {
+        Asked::Create(kind) => create(kind.as_deref(), request, context, connection).await,
+        Asked::Reverse(id) => {
+            let (parts, body) = handler::taken(request, context, connection).await?;
+            let id = id_of(id)?;
+            let key = key(&parts)?;
+            let prefer = Prefer::read(&parts.headers);
+            let reverse = gsma::reverse(&body)?;
+            let original = Original::Id(id);
+            let told = reversal::reversed(original, &reverse, key, prefer, context).await?;
+            told_of_reversal(told, context)
+        }
+        Asked::Read(id) => {
+            let transaction = stands(id, &request, context).await?;
+            Ok(handler::answer(200, JSON, transaction.to_gsma(None)))
+        }
+        Asked::RequestState(id) => {
+            let transaction = stands(id, &request, context).await?;
+            Ok(state_answer(200, &transaction, context))
+        }
+        Asked::Response(key) => {
+            handler::known(&request, context).await?;
+            let key = correlation(key).ok_or_else(|| Problem::of(Slug::NotFound))?;
+            let ask = Ask::ByKey(context.gateway.acquirer, key);
+            let (transaction, _) = handler::transaction_of(handler::look(ask, context).await?)?;
+            let link = gsma::link_json(transaction.id);
+            Ok(handler::answer(200, JSON, link))
+        }
+        Asked::Heartbeat => Ok(handler::heartbeat(context)),
+        Asked::Nothing => Err(Problem::of(Slug::NotFound)),
+    }
+}
+
+async fn create(
+    kind: Option<&str>,
+    request: Request<Incoming>,
+    context: &GatewayContext,
+    connection: &Connection,
+) -> Result<Answer, Problem> {
+    let begun = handler::Begun::new(context);
+    let (parts, body) = handler::taken(request, context, connection).await?;
+    begun.check()?;
+    let kind = kind.map(kind_of).transpose()?;
+    let prefer = Prefer::read(&parts.headers);
+    let rules = Rules {
+        now: context.clock.wall(),
+        account_numbers: context.account_numbers(),
+    };
+    let body = gsma::create(&body, kind, rules)?;
+    handler::check_served(&body)?;
+    handler::check_permitted(&body, context)?;
+    let key = key(&parts)?;
+    let told = handler::pay(&body, key, prefer, begun, context).await?;
+    let (transaction, is_copy) = handler::transaction_of(told)?;
+    let mut answer = if let Some(refusal) = transaction.gsma_refusal() {
+        handler::answer(400, JSON, refusal.to_json(context.clock.wall()))
+    } else if transaction.state.is_final() {
+        handler::answer(201, JSON, transaction.to_gsma(Some(&body.reference)))
+    } else {
+        state_answer(202, &transaction, context)
+    };
+    if is_copy {
+        handler::put(&mut answer, handler::REPLAYED, "true");
+    }
+    Ok(answer)
+}
+
+fn kind_of(text: &str) -> Result<Kind, Problem> {
+    Kind::read(text).map_err(|(error_code, detail)| {
+        Problem::fields(vec![FieldError {
+            pointer: "/type".to_owned(),
+            detail,
+            error_code,
+        }])
+    })
+}
+
+fn told_of_reversal(told: Told, context: &GatewayContext) -> Result<Answer, Problem> {
+    let (original, is_copy) = handler::transaction_of(told)?;
+    let reversed = Reversed {
+        original: &original,
+        reference: None,
+    };
+    let mut answer = if reversed.state().is_final() {
+        handler::answer(201, JSON, original.to_gsma(None))
+    } else {
+        state_answer(202, &original, context)
+    };
+    if is_copy {
+        handler::put(&mut answer, handler::REPLAYED, "true");
+    }
+    Ok(answer)
+}
+
+async fn stands(
+    id: &str,
+    request: &Request<Incoming>,
+    context: &GatewayContext,
+) -> Result<Box<Transaction>, Problem> {
+    handler::known(request, context).await?;
+    let told = handler::stands(id_of(id)?, Prefer::read(request.headers()), context).await?;
+    handler::transaction_of(told).map(|(transaction, _)| transaction)
+}
+
+fn state_answer(status: u16, transaction: &Transaction, context: &GatewayContext) -> Answer {
+    let text = transaction.to_request_state(context.clock.wall());
+    handler::answer(status, JSON, text)
+}
+
+/// GSMA's error object.
+pub(super) fn refused(problem: &Problem, context: &GatewayContext) -> Answer {
+    let text = problem.to_gsma(context.clock.wall());
+    let mut answer = handler::answer(problem.gsma_status(), JSON, text);
+    handler::advise(&mut answer, problem, context);
+    answer
+}
+
+fn id_of(text: &str) -> Result<TransactionId, Problem> {
+    TransactionId::from_shown(text).ok_or_else(|| Problem::of(Slug::NotFound))
+}
+
+/// `X-CorrelationID` is the key.
+fn key(parts: &Parts) -> Result<IdempotencyKey, Problem> {
+    let value = only(&parts.headers, CORRELATION_ID)?;
+    let text = value.and_then(|value| value.to_str().ok());
+    let key = text.and_then(correlation).ok_or_else(|| {
+        let detail = "X-CorrelationID takes a UUID";
+        Problem::with(Slug::IdempotencyKeyMissing, detail)
+    })?;
+    if parts.headers.contains_key("idempotency-key") {
+        let detail = "Idempotency-Key is not of this API: X-CorrelationID is the key";
+        return Err(Problem::with(Slug::Malformed, detail));
+    }
+    Ok(key)
+}
+
+fn only(headers: &HeaderMap, name: HeaderName) -> Result<Option<&header::HeaderValue>, Problem> {
+    let mut values = headers.get_all(name).into_iter();
+    let first = values.next();
+    if values.next().is_some() {
+        let detail = "X-CorrelationID stands there twice";
+        return Err(Problem::with(Slug::Malformed, detail));
+    }
+    Ok(first)
+}
+
+/// The key of a UUID (RFC 9562): in small letters, as both cases are the same one.
+fn correlation(text: &str) -> Option<IdempotencyKey> {
+    let text = text.trim_ascii().to_ascii_lowercase();
+    TransactionId::from_shown(&text)?;
+    IdempotencyKey::read(text.as_bytes())
+}
+
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlationid");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(method: &Method, rest: &str, expected: &str) {
+        let path = format!("{PREFIX}{rest}");
+        let asked = format!("{:?}", Asked::of(method, &path).unwrap());
+        assert_eq!(asked, expected, "{method} {rest}");
+    }
+
+    #[test]
+    fn seven_resources_are_served_and_no_other() {
+        let (get, post) = (&Method::GET, &Method::POST);
+        check(post, "/transactions", "Create(None)");
+        check(
+            post,
+            "/transactions/type/merchantpay",
+            r#"Create(Some("merchantpay"))"#,
+        );
+        check(post, "/transactions/a/reversals", r#"Reverse("a")"#);
+        check(get, "/transactions/a", r#"Read("a")"#);
+        check(get, "/requeststates/a", r#"RequestState("a")"#);
+        check(get, "/responses/a", r#"Response("a")"#);
+        check(get, "/heartbeat", "Heartbeat");
+        for (method, rest) in [
+            (get, "/"),
+            (get, "/transactions"),
+            (get, "/transactions/a/reversals"),
+            (get, "/transactions/a/b/c"),
+            (post, "/transactions/a"),
+            (post, "/transactions/type/merchantpay/more"),
+            (post, "/heartbeat"),
+            (get, "/heartbeat/more"),
+            (get, "/accounts/msisdn/1/balance"),
+            (&Method::PATCH, "/transactions/a"),
+        ] {
+            check(method, rest, "Nothing");
+        }
+        assert!(Asked::of(get, "/gsma/v1.2/mmx").is_none());
+        assert!(Asked::of(get, "/v1/heartbeat").is_none());
+    }
+
+    #[test]
+    fn a_key_is_a_uuid_in_either_case() {
+        let small = correlation("6f1b1f0e-3a77-4a39-9d1e-0d3f2c9b7a10").unwrap();
+        let large = correlation("6F1B1F0E-3A77-4A39-9D1E-0D3F2C9B7A10").unwrap();
+        assert_eq!(small, large);
+        for bad in ["", "6f1b1f0e3a774a399d1e0d3f2c9b7a10", "key-1", "{}"] {
+            assert!(correlation(bad).is_none(), "{bad}");
+        }
+    }
+}
