@@ -1,3 +1,5 @@
+//! Amounts exactly, bodies, and what each state and each error is called.
+
 use proptest::prelude::*;
 use serde_json::Value;
 
