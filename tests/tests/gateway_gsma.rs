@@ -53,7 +53,7 @@ fn refused(answer: &Answer, status: u16, category: &str, code: &str) {
 }
 
 #[test]
-fn a_payment_is_made_found_and_reversed() {
+fn a_payment_is_made_and_found_by_either_api() {
     let _machine = alone();
     let stage = open("gsma-payment");
     let paid = pay(&stage, KEY, PAYMENT);
@@ -104,7 +104,19 @@ fn a_payment_is_made_found_and_reversed() {
         "serviceStatus",
         "available",
     );
+    assert_eq!(stage.close(), [("approve".to_owned(), 1_000)]);
+}
 
+#[test]
+fn a_payment_is_reversed_in_parts() {
+    let _machine = alone();
+    let stage = open("gsma-reversed");
+    let paid = pay(&stage, KEY, PAYMENT);
+    check(&paid, 201, "transactionStatus", "completed");
+    let id = paid.json()["transactionReference"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let reversals = format!("/transactions/{id}/reversals");
     let wait = ["-H", "Prefer: wait=30"];
     let part = r#"{"type":"reversal","amount":"2.50","currency":"KES"}"#;

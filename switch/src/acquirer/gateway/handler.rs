@@ -188,7 +188,10 @@ async fn whole(body: &mut Incoming, connection: &Connection) -> Result<Bytes, Pr
 }
 
 /// What holds of every GET of a transaction.
-pub(super) async fn known(request: &Request<Incoming>, context: &GatewayContext) -> Result<(), Problem> {
+pub(super) async fn known(
+    request: &Request<Incoming>,
+    context: &GatewayContext,
+) -> Result<(), Problem> {
     let head = Head {
         method: request.method(),
         uri: request.uri(),
@@ -326,7 +329,10 @@ pub(super) fn check_served(body: &json::Create) -> Result<(), Problem> {
 }
 
 /// What another gateway may ask for is none of this one's.
-pub(super) fn check_permitted(body: &json::Create, context: &GatewayContext) -> Result<(), Problem> {
+pub(super) fn check_permitted(
+    body: &json::Create,
+    context: &GatewayContext,
+) -> Result<(), Problem> {
     let checked = context.gateway.permissions.check(body.kind, body.amount);
     checked.map_err(|what| {
         let (reason, detail) = match what {

@@ -1,3 +1,5 @@
+//! Amounts exactly, bodies, and what each state and each error is called.
+
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -60,7 +62,7 @@ proptest! {
 #[test]
 fn an_amount_is_of_the_published_form() {
     let read = |text: &str, letters| amount(text, Currency::from_alphabetic(letters).unwrap());
-    let minor = |text, letters| {
+    let minor_of = |text, letters| {
         read(text, letters)
             .map(Amount::minor)
             .map_err(|(code, _)| code)

@@ -1,3 +1,5 @@
+//! The document against what reads and what writes.
+
 use domain::time::WallTime;
 use serde_json::Value;
 
