@@ -12,6 +12,7 @@ use iso8583::header::HeaderBytes;
 
 use crate::distribution::Distribution;
 use crate::ends::TlsArgs;
+use crate::gateway::GatewayArgs;
 use crate::issuer::Fault;
 use crate::schedule::Arrival;
 use crate::target::{Target, parse_framing, parse_header};
@@ -35,7 +36,8 @@ pub enum Command {
     #[command(
         after_help = "Example:\n  njia-loadgen run 'iso://127.0.0.1:8583?framing=be16' \
         --rate 10000 --duration 60s --warmup 10s --out run-1\n  njia-loadgen run \
-        'iso://127.0.0.1:8584?dialect=iso93-ascii' --scenario mixed --insist"
+        'iso://127.0.0.1:8584?dialect=iso93-ascii' --scenario mixed --insist\n  njia-loadgen run \
+        iso://127.0.0.1:8583 --gateway http://127.0.0.1:8080 --gateway-key env:API_KEY"
     )]
     Run(Box<RunArgs>),
     /// Plays the other side.
@@ -62,7 +64,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// iso://host:port?framing=be16&header=tpdu:0001:8000&dialect=iso87-ascii
-    #[arg(required_unless_present = "print_scenario")]
+    #[arg(required_unless_present_any = ["print_scenario", "gateway"])]
     pub target: Option<Target>,
     /// Transactions per second.
     #[arg(long, default_value_t = 10_000.0)]
@@ -110,9 +112,11 @@ pub struct RunArgs {
     /// p99<400ms, error_rate<0.1%, achieved>=99%, each also with @item; replaces the defaults.
     #[arg(long)]
     pub threshold: Vec<Threshold>,
-    /// Folder for acks.log, summary.json and summary.txt.
+    /// Folder for acks.log, gateway-acks.log, summary.json and summary.txt.
     #[arg(long)]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
     #[command(flatten)]
     pub tls: TlsArgs,
     /// What the certificate of the target must be made out to; left out: its address.
@@ -233,6 +237,9 @@ pub struct VerifyArgs {
     /// What the acquirer was told.
     #[arg(long)]
     pub acks: PathBuf,
+    /// What gateways were told.
+    #[arg(long)]
+    pub gateway_acks: Option<PathBuf>,
     /// The folder with the journal's manifest.
     #[arg(long)]
     pub journal: PathBuf,
@@ -262,7 +269,10 @@ pub struct DemoArgs {
     /// Offered before; in no verdict.
     #[arg(long, default_value = "3s", value_parser = parse_duration)]
     pub warmup: Duration,
-    /// Connections of the acquirer.
+    /// Share of them that a gateway brings as JSON; the rest is ISO 8583.
+    #[arg(long, default_value = "30%", value_parser = parse_json_share)]
+    pub json: f64,
+    /// Connections of the acquirer by ISO 8583.
     #[arg(long, default_value_t = 16)]
     pub connections: usize,
     /// PostgreSQL to apply to, in a schema of its own.
@@ -278,6 +288,12 @@ pub struct DemoArgs {
     /// Of times, messages and amounts.
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
+}
+
+fn parse_json_share(text: &str) -> anyhow::Result<f64> {
+    let share = parse_share(text)?;
+    anyhow::ensure!(share < 1.0, "a part of it is ISO 8583");
+    Ok(share)
 }
 
 /// Options of `send`.
@@ -316,6 +332,10 @@ mod tests {
         assert!(read("njia-loadgen run iso://127.0.0.1:1 --rate 500 --threshold p99<1s").is_ok());
         assert!(read("njia-loadgen run --print-scenario --scenario mixed").is_ok());
         assert!(read("njia-loadgen run").is_err());
+        let gateway = "njia-loadgen run --gateway http://127.0.0.1:1 --gateway-key env:KEY";
+        assert!(read(gateway).is_ok());
+        assert!(read("njia-loadgen run iso://127.0.0.1:1 --gateway-share 30%").is_err());
+        assert!(read("njia-loadgen run --gateway https://127.0.0.1:1/v1").is_err());
         assert!(read("njia-loadgen sim issuer --latency lognormal(20ms,0.4)").is_ok());
         assert!(read("njia-loadgen verify --acks a --journal j --ledger l --ledger m").is_ok());
         assert!(read("njia-loadgen demo --rate 100").is_ok());

@@ -18,6 +18,7 @@ use crate::report::{Summary, progress_line, text};
 use crate::runner::{RunConfig, Snapshot, run};
 use crate::scenario::Scenario;
 use crate::stop::Stop;
+use crate::target::Target;
 use crate::threshold::Threshold;
 use crate::verdict::Verdict;
 use crate::verify::{Inputs, audit_settled};
@@ -79,10 +80,16 @@ fn perform_run(args: RunArgs) -> Result<u8> {
 }
 
 fn run_config(args: RunArgs) -> Result<RunConfig> {
-    let mut target = args.target.context("the target is missing")?;
-    target.tls = args.tls.client(args.server_name.as_deref())?;
+    let mut target = args.target;
+    let gateway = args.gateway.config(target.is_none())?;
+    if let Some(target) = &mut target {
+        target.tls = args.tls.client(args.server_name.as_deref())?;
+    }
     if !args.allow_remote {
-        target.require_near()?;
+        target.as_ref().map_or(Ok(()), Target::require_near)?;
+        gateway
+            .as_ref()
+            .map_or(Ok(()), |one| one.target.require_near())?;
     }
     let scenario = Scenario::parse(&scenario_text(&args.scenario)?)?;
     let profile = match &args.profile {
@@ -110,6 +117,7 @@ fn run_config(args: RunArgs) -> Result<RunConfig> {
         insists: args.insist,
         acks: args.out.map(|folder| folder.join("acks.log")),
         scenario: Arc::new(scenario),
+        gateway,
         profile,
         thresholds,
         ..RunConfig::new(target, 1.0, args.duration)?
@@ -180,6 +188,7 @@ fn write_ready(path: &Path, content: &serde_json::Value) -> Result<()> {
 fn perform_verify(args: VerifyArgs) -> Result<u8> {
     let inputs = Inputs {
         acks: args.acks,
+        gateway: args.gateway_acks,
         journal: args.journal,
         ledgers: args.ledger,
         database: args.db.map(|url| (url, args.schema)),

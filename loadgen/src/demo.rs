@@ -1,5 +1,6 @@
 //! The first five minutes: issuers, switch, load, an outage, and the proof.
 
+mod config;
 mod folder;
 mod scrape;
 mod show;
@@ -15,10 +16,11 @@ use crate::clock::Clock;
 use crate::command::INTERRUPTED;
 use crate::console::say;
 use crate::distribution::Distribution;
+use crate::gateway::{Credential, GatewayConfig, GatewayTarget};
 use crate::issuer::{Behaviour, IssuerConfig, IssuerHost, IssuerStats};
 use crate::profile::Profile;
 use crate::report::{Summary, text};
-use crate::runner::{RunConfig, RunReport, run};
+use crate::runner::{RunConfig, RunReport, gateway_acks, run};
 use crate::stop::Stop;
 use crate::target::Target;
 use crate::units::{show_count, show_duration};
@@ -106,7 +108,7 @@ impl<'a> Demo<'a> {
         let target = Target::plain(ready.listener);
         self.introduce(&ready, issuers, &target, njia.id())?;
         let metrics = Metrics::new(ready.admin);
-        let report = self.offer(&target, issuers, &metrics)?;
+        let report = self.offer(self.load(&ready)?, issuers, &metrics)?;
         if self.stop.is_asked() {
             bail!("ended by hand");
         }
@@ -159,8 +161,10 @@ impl<'a> Demo<'a> {
         let sample = crate::send::hex(target, 15_000, self.clock)?;
         let port = ready.listener.port();
         say(format_args!(
-            "njia        process {id}, listener pos at iso://{}",
-            ready.listener
+            "njia        process {id}, listener pos at iso://{}, gateway {} at http://{}",
+            ready.listener,
+            config::GATEWAY,
+            ready.gateway
         ));
         say(format_args!(
             "status      curl http://{}/metrics",
@@ -173,23 +177,44 @@ impl<'a> Demo<'a> {
         ));
         say(format_args!("journal     {}", ready.journal.display()));
         say(format_args!(
-            "files       {folder} (acks.log, ledgers, njia.log)"
+            "files       {folder} (acks.log, gateway-acks.log, ledgers, njia.log, njia.toml)"
         ));
         say(format_args!(
             "by hand     echo {sample} | xxd -r -p | timeout 2 nc 127.0.0.1 {port} | xxd"
         ));
+        say(format_args!(
+            "            {}",
+            config::curl(self.folder, ready.gateway)
+        ));
         Ok(())
     }
 
-    /// Offers the load; in its middle one issuer stops answering.
-    fn offer(&self, target: &Target, issuers: &IssuerHost, metrics: &Metrics) -> Result<RunReport> {
-        let mut config = RunConfig::new(target.clone(), self.args.rate, self.args.duration)?;
-        config.profile = Profile::hold(self.args.rate, self.args.duration);
-        config.warmup = self.args.warmup;
-        config.connections = self.args.connections;
-        config.seed = self.args.seed;
+    /// What is offered: ISO 8583 and JSON beside it.
+    fn load(&self, ready: &switch::Ready) -> Result<RunConfig> {
+        let args = &self.args;
+        let target = Target::plain(ready.listener);
+        let mut config = RunConfig::new(target, args.rate, args.duration)?;
+        if args.json > 0.0 {
+            let gateway = GatewayTarget::at(ready.gateway);
+            let key = Credential::new(&std::fs::read_to_string(config::key_path(self.folder))?)?;
+            config.gateway = Some(GatewayConfig::new(gateway, key, args.json));
+        }
+        config.profile = Profile::hold(args.rate, args.duration);
+        config.warmup = args.warmup;
+        config.connections = args.connections;
+        config.seed = args.seed;
         config.acks = Some(self.folder.path().join("acks.log"));
         config.thresholds = demo_thresholds()?;
+        Ok(config)
+    }
+
+    /// Offers the load; in its middle one issuer stops answering.
+    fn offer(
+        &self,
+        config: RunConfig,
+        issuers: &IssuerHost,
+        metrics: &Metrics,
+    ) -> Result<RunReport> {
         let control = issuers.control(1);
         let mut screen = Screen::new(self.args.warmup, self.args.duration, metrics);
         let report = run(&config, self.clock, &self.stop, &mut |snapshot| {
@@ -242,6 +267,7 @@ impl<'a> Demo<'a> {
         let path = |name: &str| self.folder.path().join(name);
         let inputs = Inputs {
             acks: path("acks.log"),
+            gateway: (self.args.json > 0.0).then(|| gateway_acks(&path("acks.log"))),
             journal: self.folder.journal(),
             ledgers: vec![path("bank.ledger"), path("momo.ledger")],
             database: self

@@ -25,8 +25,8 @@ use crate::target::Target;
 
 /// What a thread needs besides its generator.
 #[derive(Clone, Debug)]
-pub(crate) struct DriverConfig {
-    pub(crate) target: Target,
+pub(crate) struct DriverConfig<T> {
+    pub(crate) target: T,
     pub(crate) clock: Clock,
     pub(crate) stop: Stop,
     pub(crate) progress: Arc<Progress>,
@@ -35,6 +35,21 @@ pub(crate) struct DriverConfig {
     pub(crate) offered_until: Instant,
     /// How long answers and follow-ups are waited for after that.
     pub(crate) grace: Duration,
+}
+
+impl DriverConfig<()> {
+    /// The same for a target.
+    pub(crate) fn of<T>(self, target: T) -> DriverConfig<T> {
+        DriverConfig {
+            target,
+            clock: self.clock,
+            stop: self.stop,
+            progress: self.progress,
+            inflight_max: self.inflight_max,
+            offered_until: self.offered_until,
+            grace: self.grace,
+        }
+    }
 }
 
 /// What a thread shows of itself while it runs.
@@ -60,7 +75,7 @@ pub(crate) struct Driven {
 
 /// The state that the tasks of one thread share; they never wait for its lock.
 struct Driver {
-    config: DriverConfig,
+    config: DriverConfig<Target>,
     generator: Generator,
     lines: Vec<Line>,
     turn: usize,
@@ -71,27 +86,27 @@ struct Driver {
 }
 
 /// One connection.
-#[derive(Default)]
-struct Line {
-    socket: Option<Writing>,
-    out: Vec<u8>,
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    pub(crate) socket: Option<Writing>,
+    pub(crate) out: Vec<u8>,
     written: usize,
     touched: u64,
 }
 
 /// A connection that stands.
-type Ends = (Reading, Writing);
+pub(crate) type Ends = (Reading, Writing);
 
 /// Makes the connections of a thread.
 pub(crate) async fn connect(target: &Target, connections: usize) -> Result<Vec<Ends>> {
     let mut sockets = Vec::with_capacity(connections);
     for _ in 0..connections {
-        sockets.push(dial(target).await?);
+        sockets.push(dial(target.clone()).await?);
     }
     Ok(sockets)
 }
 
-async fn dial(target: &Target) -> Result<Ends> {
+async fn dial(target: Target) -> Result<Ends> {
     let socket = TcpStream::connect(target.address)
         .await
         .with_context(|| format!("{} cannot be reached", target.address))?;
@@ -106,7 +121,7 @@ async fn dial(target: &Target) -> Result<Ends> {
 pub(crate) async fn drive(
     generator: Generator,
     sockets: Vec<Ends>,
-    config: DriverConfig,
+    config: DriverConfig<Target>,
 ) -> Result<Driven> {
     let (readers, lines) = sockets.into_iter().map(split).unzip();
     let readers: Vec<Reading> = readers;
@@ -152,7 +167,7 @@ pub(crate) async fn drive(
     })
 }
 
-fn share_since(begin: (Instant, Duration), now: Instant) -> f64 {
+pub(crate) fn share_since(begin: (Instant, Duration), now: Instant) -> f64 {
     let used = Clock::thread_busy().saturating_sub(begin.1).as_secs_f64();
     let passed = now.since(begin.0).as_secs_f64();
     if passed > 0.0 { used / passed } else { 0.0 }
@@ -167,17 +182,17 @@ async fn serve_line(driver: Arc<Mutex<Driver>>, number: u16, mut reader: Reading
     loop {
         listen(&driver, number, reader, clock).await;
         driver.lock().line_down(number, clock.now().as_nanos());
-        let (again, line) = split(redial(&target).await);
+        let (again, line) = split(redial(|| dial(target.clone())).await);
         driver.lock().line_up(number, line);
         reader = again;
     }
 }
 
 /// Tries until it is connected.
-async fn redial(target: &Target) -> Ends {
+pub(crate) async fn redial<F: Future<Output = Result<Ends>>>(dial: impl Fn() -> F) -> Ends {
     let mut pause = RECONNECT_FIRST;
     loop {
-        match dial(target).await {
+        match dial().await {
             Ok(socket) => return socket,
             Err(_) => tokio::time::sleep(pause).await,
         }
@@ -185,7 +200,7 @@ async fn redial(target: &Target) -> Ends {
     }
 }
 
-fn split((read, write): Ends) -> (Reading, Line) {
+pub(crate) fn split((read, write): Ends) -> (Reading, Line) {
     let line = Line {
         socket: Some(write),
         ..Line::default()
@@ -223,7 +238,10 @@ impl Driver {
         self.pump_lines(now);
         if now.saturating_sub(self.shown) >= SHOW_INTERVAL {
             self.shown = now;
-            self.config.progress.show(&self.generator, now);
+            let inflight = self.generator.inflight();
+            self.config
+                .progress
+                .show(self.generator.recorder(), inflight, now);
         }
     }
 
@@ -345,7 +363,7 @@ impl Driver {
 
 impl Line {
     /// Writes what the socket takes; `false` when bytes stay behind.
-    fn flush(&mut self) -> bool {
+    pub(crate) fn flush(&mut self) -> bool {
         let Some(socket) = &self.socket else {
             return false;
         };
@@ -368,8 +386,7 @@ impl Line {
 }
 
 impl Progress {
-    fn show(&self, generator: &Generator, now: u64) {
-        let recorder = generator.recorder();
+    pub(crate) fn show(&self, recorder: &Recorder, inflight: usize, now: u64) {
         let sum = |count: fn(&crate::recorder::Tally) -> u64| {
             let items: u64 = recorder.items.iter().map(|item| count(&item.tally)).sum();
             items + count(&recorder.warmup.tally)
@@ -382,7 +399,7 @@ impl Progress {
             &self.failed,
             sum(|tally| tally.errors() - tally.of(Outcome::Refused)),
         );
-        set(&self.inflight, crate::numeric::count(generator.inflight()));
+        set(&self.inflight, crate::numeric::count(inflight));
         if let Some(second) = recorder.last_full_second(now) {
             set(&self.p50_us, second.response.quantile(0.5));
             set(&self.p99_us, second.response.quantile(0.99));
@@ -400,7 +417,7 @@ const READ_LEN: usize = 64 * 1024;
 const RECONNECT_FIRST: Duration = Duration::from_millis(50);
 const RECONNECT_MAX: Duration = Duration::from_millis(250);
 /// Nanoseconds between two looks while bytes stay behind.
-const RETRY: u64 = 1_000_000;
+pub(crate) const RETRY: u64 = 1_000_000;
 /// Nanoseconds between two looks while nothing is due.
-const IDLE: u64 = 20_000_000;
-const SHOW_INTERVAL: u64 = 100_000_000;
+pub(crate) const IDLE: u64 = 20_000_000;
+pub(crate) const SHOW_INTERVAL: u64 = 100_000_000;

@@ -23,6 +23,7 @@ use crate::schedule::Schedule;
 use crate::terminals::trace_number;
 use crate::traffic::{Drawn, Planned, Traffic};
 use follow_up::{Second, Sending};
+pub(crate) use judge::classify;
 use judge::{Finding, is_refusal};
 use plan::{CompletionPlan, Plan, PlanKind};
 

@@ -25,6 +25,7 @@ pub mod demo;
 pub mod distribution;
 mod driver;
 pub mod ends;
+pub mod gateway;
 pub mod generator;
 pub mod inflight;
 pub mod issuer;

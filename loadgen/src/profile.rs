@@ -56,6 +56,19 @@ impl Profile {
         Self { pieces }
     }
 
+    /// The same times with this share of each rate.
+    #[must_use]
+    pub fn scaled(&self, share: f64) -> Self {
+        let pieces = self.pieces.iter().map(|piece| Piece {
+            from: piece.from * share,
+            to: piece.to * share,
+            ..*piece
+        });
+        Self {
+            pieces: pieces.collect(),
+        }
+    }
+
     /// How long it lasts.
     #[must_use]
     pub fn duration(&self) -> Duration {

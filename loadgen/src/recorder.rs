@@ -297,7 +297,7 @@ pub struct Ending {
 /// Counts what one generator thread sees.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    /// One per item of the scenario, then repeats, then reversals.
+    /// One per item of the scenario, then what follows them, then those of gateways.
     pub items: Vec<ItemRecord>,
     /// Everything that was due in the warm-up. In no verdict.
     pub warmup: ItemRecord,
@@ -361,6 +361,11 @@ impl Recorder {
     /// The connection did not take the bytes of `messages` at once.
     pub fn blocked(&mut self, intended: u64, messages: u64) {
         self.record_mut(0, intended).tally.blocked += messages;
+    }
+
+    /// A message found no connection that was free for it.
+    pub fn queued(&mut self, item: usize, intended: u64) {
+        self.record_mut(item, intended).tally.blocked += 1;
     }
 
     /// An answer came after its message had been given up.

@@ -1,6 +1,6 @@
 //! One load run from begin to end: threads, a common start, and a report.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::acks::AckLog;
 use crate::clock::Clock;
 use crate::driver::{self, Driven, DriverConfig, Progress};
+use crate::gateway::{self, GatewayConfig};
 use crate::generator::{Generator, Parts};
 use crate::profile::Profile;
 use crate::recorder::{Totals, Window};
@@ -27,8 +28,10 @@ use crate::verdict::{Conduct, Judgement};
 /// What is offered to whom, and what must hold.
 #[derive(Clone, Debug)]
 pub struct RunConfig {
-    /// The listener.
-    pub target: Target,
+    /// The listener; `None` where all is offered to a gateway.
+    pub target: Option<Target>,
+    /// Takes its share of the rate as JSON.
+    pub gateway: Option<GatewayConfig>,
     /// The messages.
     pub scenario: Arc<Scenario>,
     /// The rate over time, without the warm-up.
@@ -53,7 +56,7 @@ pub struct RunConfig {
     pub seed: u64,
     /// What must hold, beside what the scenario expects.
     pub thresholds: Vec<Threshold>,
-    /// Where `acks.log` goes.
+    /// Where `acks.log` goes; `gateway-acks.log` stands beside it.
     pub acks: Option<PathBuf>,
     /// Repeats what was not answered until it is.
     pub insists: bool,
@@ -64,9 +67,10 @@ impl RunConfig {
     ///
     /// # Errors
     /// None: the built-in scenario is read by a test.
-    pub fn new(target: Target, rate: f64, duration: Duration) -> Result<Self> {
+    pub fn new(target: impl Into<Option<Target>>, rate: f64, duration: Duration) -> Result<Self> {
         Ok(Self {
-            target,
+            target: target.into(),
+            gateway: None,
             scenario: Arc::new(Scenario::built_in()?),
             profile: Profile::hold(rate, duration),
             arrival: Arrival::Poisson,
@@ -82,6 +86,23 @@ impl RunConfig {
             acks: None,
             insists: false,
         })
+    }
+
+    /// Names of all items, those of the scenario first.
+    #[must_use]
+    pub fn report_names(&self) -> Vec<String> {
+        let mut names = self.scenario.report_names();
+        if self.gateway.is_some() {
+            names.extend(gateway::ITEMS.map(str::to_owned));
+        }
+        names
+    }
+
+    /// What is offered by ISO 8583 of each transaction.
+    fn iso_share(&self) -> f64 {
+        self.gateway
+            .as_ref()
+            .map_or(1.0, |gateway| 1.0 - gateway.share)
     }
 }
 
@@ -156,7 +177,7 @@ fn report(
     clock: Clock,
     start: Instant,
 ) -> Result<RunReport> {
-    let mut totals = Totals::new(&config.scenario.report_names());
+    let mut totals = Totals::new(&config.report_names());
     for one in driven {
         totals.add(&one.recorder);
     }
@@ -166,7 +187,9 @@ fn report(
         interrupted: stop.is_asked(),
     };
     let mut thresholds = config.thresholds.clone();
-    thresholds.extend_from_slice(&config.scenario.expectations);
+    if config.target.is_some() {
+        thresholds.extend_from_slice(&config.scenario.expectations);
+    }
     Ok(RunReport {
         judgement: Judgement::of(&totals, &conduct, &thresholds)?,
         totals,
@@ -190,29 +213,30 @@ enum Event {
 
 impl Crew {
     fn muster(config: &RunConfig, clock: Clock, stop: &Stop) -> Result<Self> {
-        if config.threads == 0 || config.connections < crate::numeric::index(config.threads.into())
-        {
-            bail!("every generator thread needs at least one connection");
-        }
-        let acks = match &config.acks {
-            Some(path) => Some(AckLog::create(path)?),
-            None => None,
+        let acks = config.acks.as_deref().map(AckLog::create).transpose()?;
+        let gateway_acks = match (&config.acks, &config.gateway) {
+            (Some(path), Some(_)) => Some(gateway::AckLog::create(&gateway_acks(path))?),
+            _ => None,
         };
         let (start, started) = watch::channel(None);
         let (sender, events) = channel();
         let mut progress = Vec::new();
-        for thread in 0..config.threads {
+        for (side, share) in sides(config)? {
             let shown = Arc::new(Progress::default());
             progress.push(Arc::clone(&shown));
+            let side = match side {
+                Side::Iso(target, _) => Side::Iso(target, AckLog::new(acks.clone())),
+                Side::Gateway(gateway, _) => {
+                    Side::Gateway(gateway, gateway::AckLog::new(gateway_acks.clone()))
+                }
+            };
+            let thread = share.thread;
             let post = Post {
                 config: config.clone(),
-                share: Share {
-                    thread,
-                    threads: config.threads,
-                },
+                side,
+                share,
                 clock,
                 stop: stop.clone(),
-                acks: AckLog::new(acks.clone()),
                 progress: shown,
                 started: started.clone(),
                 events: sender.clone(),
@@ -263,13 +287,49 @@ impl Crew {
     }
 }
 
+/// Where what gateways were told stands beside `acks.log`.
+#[must_use]
+pub fn gateway_acks(acks: &Path) -> PathBuf {
+    acks.with_file_name("gateway-acks.log")
+}
+
+/// What one thread offers to whom, and where it writes down what it was told.
+enum Side {
+    Iso(Target, AckLog),
+    Gateway(GatewayConfig, gateway::AckLog),
+}
+
+/// One for each thread, with its part of its side.
+fn sides(config: &RunConfig) -> Result<Vec<(Side, Share)>> {
+    let mut sides = Vec::new();
+    let shares = |threads: u32, connections: usize| {
+        if threads == 0 || connections < crate::numeric::index(threads.into()) {
+            bail!("every generator thread needs at least one connection");
+        }
+        Ok((0..threads).map(move |thread| Share { thread, threads }))
+    };
+    if config.iso_share() > 0.0 {
+        let target = config.target.as_ref().context("the target is missing")?;
+        for share in shares(config.threads, config.connections)? {
+            sides.push((Side::Iso(target.clone(), AckLog::new(None)), share));
+        }
+    }
+    if let Some(gateway) = &config.gateway {
+        for share in shares(gateway.threads, gateway.connections)? {
+            let acks = gateway::AckLog::new(None);
+            sides.push((Side::Gateway(gateway.clone(), acks), share));
+        }
+    }
+    Ok(sides)
+}
+
 /// One generator thread.
 struct Post {
     config: RunConfig,
+    side: Side,
     share: Share,
     clock: Clock,
     stop: Stop,
-    acks: AckLog,
     progress: Arc<Progress>,
     started: watch::Receiver<Option<Instant>>,
     events: Sender<Event>,
@@ -290,8 +350,15 @@ impl Post {
     async fn work(mut self) -> Result<Driven> {
         let schedule = self.schedule();
         let threads = crate::numeric::index(u64::from(self.share.threads));
-        let connections = self.config.connections.div_ceil(threads);
-        let sockets = match driver::connect(&self.config.target, connections).await {
+        let connected = match &self.side {
+            Side::Iso(target, _) => {
+                driver::connect(target, self.config.connections.div_ceil(threads)).await
+            }
+            Side::Gateway(gateway, _) => {
+                gateway::connect(&gateway.target, gateway.connections.div_ceil(threads)).await
+            }
+        };
+        let sockets = match connected {
             Ok(sockets) => sockets,
             Err(error) => {
                 self.tell_ready(Err(error))?;
@@ -304,18 +371,66 @@ impl Post {
             let start = *started.context("the run ended before its start")?;
             start.context("the run ended before its start")?
         };
-        let driver = DriverConfig {
-            target: self.config.target.clone(),
+        let threads = self.share.threads;
+        let limits = DriverConfig {
+            target: (),
             clock: self.clock,
             stop: self.stop.clone(),
             progress: Arc::clone(&self.progress),
-            inflight_max: self.config.inflight_max / threads,
+            inflight_max: self.config.inflight_max / crate::numeric::index(threads.into()),
             offered_until: start
                 .after(self.config.warmup)
                 .after(self.config.profile.duration()),
             grace: self.config.grace,
         };
-        driver::drive(self.generator(schedule, start), sockets, driver).await
+        self.drive((schedule, start), sockets, limits).await
+    }
+
+    async fn drive(
+        self,
+        (schedule, start): (Schedule, Instant),
+        sockets: Vec<driver::Ends>,
+        limits: DriverConfig<()>,
+    ) -> Result<Driven> {
+        let (config, clock) = (&self.config, self.clock);
+        let window = Window {
+            begin: start.after(config.warmup).as_nanos(),
+            timeout: config.timeout,
+            promise: config.promise,
+        };
+        let Share { thread, threads } = self.share;
+        match self.side {
+            Side::Iso(target, acks) => {
+                let scenario = Arc::clone(&config.scenario);
+                let parts = Parts {
+                    wire: target.wire,
+                    clock,
+                    start,
+                    traffic: Traffic::new(scenario, thread, threads, config.seed),
+                    schedule,
+                    window,
+                    acks,
+                    insists: config.insists,
+                };
+                let generator = Generator::new(parts, &config.scenario);
+                driver::drive(generator, sockets, limits.of(target)).await
+            }
+            Side::Gateway(gateway, acks) => {
+                let target = gateway.target.clone();
+                let generator = gateway::Generator::new(gateway::Parts {
+                    config: gateway,
+                    clock,
+                    start,
+                    seed: (config.seed, thread),
+                    schedule,
+                    window,
+                    acks,
+                    base: config.scenario.report_names().len(),
+                    connections: sockets.len(),
+                });
+                gateway::drive(generator, sockets, limits.of(target)).await
+            }
+        }
     }
 
     fn tell_ready(&self, ready: Result<()>) -> Result<()> {
@@ -330,31 +445,16 @@ impl Post {
         } else {
             config.profile.after_warmup(config.warmup)
         };
-        Schedule::build(&profile, config.arrival, self.share, config.seed)
-    }
-
-    fn generator(&mut self, schedule: Schedule, start: Instant) -> Generator {
-        let config = &self.config;
-        let Share { thread, threads } = self.share;
-        let scenario = Arc::clone(&config.scenario);
-        let parts = Parts {
-            wire: config.target.wire,
-            clock: self.clock,
-            start,
-            traffic: Traffic::new(scenario, thread, threads, config.seed),
-            schedule,
-            window: Window {
-                begin: start.after(config.warmup).as_nanos(),
-                timeout: config.timeout,
-                promise: config.promise,
-            },
-            acks: std::mem::replace(&mut self.acks, AckLog::new(None)),
-            insists: config.insists,
+        let (part, seed) = match &self.side {
+            Side::Iso(..) => (config.iso_share(), config.seed),
+            // Other times than those of the thread beside it.
+            Side::Gateway(gateway, _) => (gateway.share, config.seed ^ GATEWAY_TIMES),
         };
-        Generator::new(parts, &config.scenario)
+        Schedule::build(&profile.scaled(part), config.arrival, self.share, seed)
     }
 }
 
+const GATEWAY_TIMES: u64 = 0x6A50_4E00;
 /// Between the last connection and the first message.
 const HEAD_START: Duration = Duration::from_millis(20);
 

@@ -40,18 +40,23 @@ impl Target {
     /// # Errors
     /// The address is public.
     pub fn require_near(&self) -> Result<()> {
-        let near = match self.address.ip() {
-            IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-            IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
-        };
-        if !near {
-            bail!(
-                "{} is neither loopback nor private; give --allow-remote if it is yours",
-                self.address
-            );
-        }
-        Ok(())
+        require_near(self.address)
     }
+}
+
+/// Refuses an address that is neither loopback nor private.
+///
+/// # Errors
+/// The address is public.
+pub fn require_near(address: SocketAddr) -> Result<()> {
+    let near = match address.ip() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
+    };
+    if !near {
+        bail!("{address} is neither loopback nor private; give --allow-remote if it is yours");
+    }
+    Ok(())
 }
 
 impl FromStr for Target {

@@ -9,6 +9,8 @@
 //! | PostgreSQL | the same from the columns of `transaction` |
 //! | issuers | approved minus taken back, over all ledgers, by STAN and DE7 of the issuer's leg |
 //!
+//! The acquirer is both: who speaks ISO 8583, and who speaks JSON.
+//!
 //! What a completion completes is 0 in all of them for as long as something of the completion is
 //! left, and what it was before when that is reversed as a whole.
 //!
@@ -21,6 +23,7 @@ mod acquirer;
 mod checks;
 mod completions;
 mod database;
+mod gateway;
 mod journal;
 mod ledgers;
 mod report;
@@ -31,8 +34,9 @@ use std::time::Duration;
 use anyhow::Result;
 
 pub use acquirer::AcquirerBook;
-pub use checks::{Audit, Check, Sums};
+pub use checks::{Acquirers, Audit, Check, Sums};
 pub use database::{DatabaseBook, drop_schema, is_applied};
+pub use gateway::GatewayBook;
 pub use journal::{JournalBook, last_records};
 pub use ledgers::LedgerBook;
 
@@ -43,6 +47,8 @@ use crate::stop::Stop;
 pub struct Inputs {
     /// `acks.log`.
     pub acks: PathBuf,
+    /// `gateway-acks.log`; `None` where no gateway was asked.
+    pub gateway: Option<PathBuf>,
     /// The folder with the journal's manifest.
     pub journal: PathBuf,
     /// Ledgers of all issuers; none leaves that comparison out.
@@ -57,6 +63,11 @@ pub struct Inputs {
 /// Something cannot be read. A difference is no error: see [`Audit::passed`].
 pub fn audit(inputs: &Inputs) -> Result<Audit> {
     let acquirer = AcquirerBook::read(&inputs.acks)?;
+    let gateway = inputs.gateway.as_deref().map(GatewayBook::read);
+    let acquirers = Acquirers {
+        iso: &acquirer,
+        gateway: &gateway.transpose()?.unwrap_or_default(),
+    };
     let journal = JournalBook::read(&inputs.journal)?;
     let ledgers = match inputs.ledgers.as_slice() {
         [] => None,
@@ -67,7 +78,7 @@ pub fn audit(inputs: &Inputs) -> Result<Audit> {
         None => None,
     };
     Ok(Audit::of(
-        &acquirer,
+        acquirers,
         &journal,
         ledgers.as_ref(),
         database.as_ref(),

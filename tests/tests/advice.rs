@@ -217,6 +217,7 @@ fn an_advice_is_reversed_behind_itself() {
     fs::write(&acks, "njia-acks 1\n").unwrap();
     let found = audit(&Inputs {
         acks,
+        gateway: None,
         journal,
         ledgers,
         database: None,

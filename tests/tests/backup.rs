@@ -65,6 +65,7 @@ impl Scene {
         self.issuers.finish().unwrap();
         let found = audit(&Inputs {
             acks,
+            gateway: None,
             journal,
             ledgers,
             database: Some((self.url, SCHEMA.to_owned())),

@@ -137,6 +137,7 @@ fn acquirers_issuers_journal_and_postgresql_agree_when_early_segments_are_gone()
     issuers.finish().unwrap();
     let found = audit(&Inputs {
         acks: concatenated(&folder, &acks).unwrap(),
+        gateway: None,
         journal,
         ledgers,
         database: Some((url, SCHEMA.to_owned())),

@@ -227,6 +227,7 @@ fn everything_that_was_told_is_in_postgresql_when_switch_and_journal_are_lost() 
     crash.issuers.finish().unwrap();
     let found = audit(&Inputs {
         acks: crash.acks,
+        gateway: None,
         journal,
         ledgers,
         database: Some((url, SCHEMA.to_owned())),

@@ -33,6 +33,7 @@ fn audited(node: Node, issuers: Issuers, acks: PathBuf) -> Result<loadgen::verif
     issuers.finish()?;
     audit(&Inputs {
         acks,
+        gateway: None,
         journal,
         ledgers,
         database: None,

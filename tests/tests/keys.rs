@@ -254,6 +254,7 @@ fn a_new_pan_key_is_taken_up_under_load() {
     issuers.finish().unwrap();
     let found = audit(&Inputs {
         acks: report.acks,
+        gateway: None,
         journal,
         ledgers,
         database: None,

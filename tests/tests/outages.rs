@@ -77,6 +77,7 @@ fn postgres_away_for_half_a_minute_is_not_noticed_and_made_up_for() {
     let database = Some((url, SCHEMA.to_owned()));
     let found = audit(&Inputs {
         acks: report.acks,
+        gateway: None,
         journal,
         ledgers,
         database,
@@ -151,6 +152,7 @@ fn three_times_the_load_it_holds_costs_no_goodput_and_no_memory() {
     let acks: Vec<_> = made.into_iter().map(|report| report.acks).collect();
     let found = audit(&Inputs {
         acks: concatenated(&folder, &acks).unwrap(),
+        gateway: None,
         journal,
         ledgers,
         database: None,

@@ -93,6 +93,7 @@ impl Scene {
         self.issuers.finish().unwrap();
         let found = audit(&Inputs {
             acks: report.acks,
+            gateway: None,
             journal,
             ledgers,
             database: Some((self.url, SCHEMA.to_owned())),

@@ -173,6 +173,7 @@ fn what_an_operator_was_told_survives_a_kill() {
     fs::write(&acks, "njia-acks 1\n").unwrap();
     let inputs = Inputs {
         acks,
+        gateway: None,
         journal,
         ledgers,
         database: None,

@@ -275,6 +275,7 @@ fn acquirers_issuers_journals_and_postgresql_agree_over_every_count() {
     issuers.finish().unwrap();
     let found = audit(&Inputs {
         acks: concatenated(&folder, &acks).unwrap(),
+        gateway: None,
         journal,
         ledgers,
         database: Some((url, SCHEMA.to_owned())),

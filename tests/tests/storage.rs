@@ -210,6 +210,7 @@ fn fault_020_a_journal_on_exhausted_storage_ends_the_process_and_loses_nothing()
 fn check(folder: &Path, acks: &Path, journal: PathBuf, ledgers: Vec<PathBuf>) {
     let found = audit(&Inputs {
         acks: acks.to_owned(),
+        gateway: None,
         journal,
         ledgers,
         database: None,

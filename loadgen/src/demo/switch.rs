@@ -1,5 +1,6 @@
 //! The switch as a child of the demo.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
+use super::config::{self, Configuration};
 use super::folder::{DemoFolder, unique};
 use crate::stop::Stop;
 
@@ -33,6 +35,7 @@ impl Database {
 #[derive(Clone, Debug)]
 pub(super) struct Ready {
     pub(super) listener: SocketAddr,
+    pub(super) gateway: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) journal: PathBuf,
 }
@@ -40,7 +43,8 @@ pub(super) struct Ready {
 #[derive(Deserialize)]
 struct ReadyFile {
     admin: SocketAddr,
-    listeners: std::collections::BTreeMap<String, SocketAddr>,
+    listeners: BTreeMap<String, SocketAddr>,
+    gateways: BTreeMap<String, SocketAddr>,
     journal: PathBuf,
 }
 
@@ -59,15 +63,17 @@ impl Switch {
         issuers: [SocketAddr; 2],
         database: Option<&Database>,
     ) -> Result<Self> {
+        let config = Configuration::write(program, folder)?;
         let log = File::create(log_path(folder))?;
         let ready_file = folder.path().join("ready.json");
         let [bank, momo] = issuers;
         let mut command = Command::new(program);
         command
-            .args(["serve", "--default-config", "--state-dir"])
-            .arg(folder.state())
+            .args(["serve", "--config"])
+            .arg(config.path())
             .arg("--ready-file")
             .arg(&ready_file)
+            .env("NJIA__NODE__STATE_DIR", folder.state())
             .env("NJIA__ISSUER__BANK__ADDRESSES", bank.to_string())
             .env("NJIA__ISSUER__MOMO__ADDRESSES", momo.to_string())
             .env_remove("DATABASE_URL")
@@ -117,6 +123,10 @@ impl Switch {
                     .listeners
                     .get("pos")
                     .context("njia has no listener `pos`")?,
+                gateway: *file
+                    .gateways
+                    .get(config::GATEWAY)
+                    .context("njia has no gateway")?,
                 admin: file.admin,
                 journal: file.journal,
             }),

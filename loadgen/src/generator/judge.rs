@@ -115,7 +115,7 @@ fn meaning(told: &[u8]) -> Option<ResponseCode> {
 }
 
 /// Semantics of DE39 for an acquirer whose messages are right.
-fn classify(code: &[u8; 2]) -> Outcome {
+pub(crate) fn classify(code: &[u8; 2]) -> Outcome {
     match code {
         b"00" | b"08" | b"10" | b"11" | b"16" => Outcome::Approved,
         b"96" => Outcome::Refused,

@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use super::acquirer::{AcquirerBook, Reversal, Told};
 use super::completions::Completions;
 use super::database::DatabaseBook;
+use super::gateway::GatewayBook;
 use super::journal::{Entry, JournalBook};
 use super::ledgers::LedgerBook;
 
@@ -62,7 +63,7 @@ pub struct Check {
 
 /// What kind of fault a check looks for, for the line of the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
     Lost,
     Doubled,
     Other,
@@ -94,7 +95,7 @@ impl Sums {
 }
 
 impl Check {
-    fn new(name: &'static str, kind: Fault) -> Self {
+    pub(super) fn new(name: &'static str, kind: Fault) -> Self {
         Self {
             name,
             count: 0,
@@ -103,29 +104,39 @@ impl Check {
         }
     }
 
-    fn found(&mut self, offender: impl Display) {
+    pub(super) fn found(&mut self, offender: impl Display) {
         self.count += 1;
         if self.offenders.len() < OFFENDERS_MAX {
             self.offenders.push(offender.to_string());
         }
     }
 
-    fn expect(&mut self, holds: bool, offender: impl Display) {
+    pub(super) fn expect(&mut self, holds: bool, offender: impl Display) {
         if !holds {
             self.found(offender);
         }
     }
 }
 
+/// All who were told something.
+#[derive(Clone, Copy, Debug)]
+pub struct Acquirers<'a> {
+    /// By ISO 8583.
+    pub iso: &'a AcquirerBook,
+    /// By JSON.
+    pub gateway: &'a GatewayBook,
+}
+
 impl Audit {
     /// Compares the books.
     #[must_use]
     pub fn of(
-        acquirer: &AcquirerBook,
+        acquirers: Acquirers<'_>,
         journal: &JournalBook,
         ledgers: Option<&LedgerBook>,
         database: Option<&DatabaseBook>,
     ) -> Self {
+        let acquirer = acquirers.iso;
         let mut audit = Self {
             transactions: crate::numeric::count(journal.transactions.len()),
             unread: acquirer.unread,
@@ -134,7 +145,10 @@ impl Audit {
         let completions = Completions::of(acquirer, journal);
         audit.completed = crate::numeric::count(completions.count());
         audit.journal_itself(journal, &completions);
-        audit.acquirer_and_journal(acquirer, journal, &completions);
+        audit.acquirer_and_journal(acquirers, journal, &completions);
+        if !acquirers.gateway.is_empty() {
+            audit.gateway_and_journal(acquirers.gateway, journal);
+        }
         audit.completed(&completions);
         if let Some(ledgers) = ledgers {
             audit.issuers_and_journal(ledgers, journal, &completions);
@@ -211,10 +225,11 @@ impl Audit {
 
     fn acquirer_and_journal(
         &mut self,
-        acquirer: &AcquirerBook,
+        acquirers: Acquirers<'_>,
         journal: &JournalBook,
         completions: &Completions,
     ) {
+        let acquirer = acquirers.iso;
         let mut lost = Check::new("acknowledged, but not in the journal", Fault::Lost);
         let mut differing = Check::new("told otherwise than the journal says", Fault::Other);
         let mut money = Check::new("money of acquirer and journal differs", Fault::Other);
@@ -246,6 +261,7 @@ impl Audit {
         for request in journal.by_request.keys() {
             if !acquirer.told.contains_key(request)
                 && let Some((transaction, entry)) = journal.of_request(request)
+                && !acquirers.gateway.knows(transaction)
             {
                 self.unacknowledged += 1;
                 partial.expect(entry.is_all_or_nothing(entry.amount, 0), request);
@@ -272,7 +288,7 @@ impl Audit {
     }
 
     /// The acquirer knows of `told`, and cannot know better.
-    fn untell(&mut self, entry: &Entry, (told, has): (u64, u64)) {
+    pub(super) fn untell(&mut self, entry: &Entry, (told, has): (u64, u64)) {
         self.untold += u64::from(has != told);
         let untold = i128::from(has) - i128::from(told);
         self.sum(entry.amount.currency().code()).untold += untold;
@@ -361,7 +377,7 @@ impl Audit {
         self.checks.extend([posted, unbalanced]);
     }
 
-    fn sum(&mut self, currency: u16) -> &mut Sums {
+    pub(super) fn sum(&mut self, currency: u16) -> &mut Sums {
         self.sums.entry(currency).or_default()
     }
 }

@@ -9,7 +9,7 @@ use domain::record::{
     Advised, Intent, Operated, Operation, Outcome, OutcomeKind, OwedKind, Record, SafOwed,
     SafResult,
 };
-use domain::request::{Facts, IssuerLeg, Trace};
+use domain::request::{DuplicateKey, Facts, IssuerLeg, Trace};
 use domain::response_code::ResponseCode;
 use domain::time::{TransmissionTime, WallTime};
 use hashbrown::HashMap;
@@ -25,6 +25,8 @@ pub struct JournalBook {
     pub(super) transactions: HashMap<TransactionId, Entry>,
     /// By DE11, DE7, DE37 and DE41 of the acquirer's leg.
     pub(super) by_request: HashMap<TraceId, TransactionId>,
+    /// How many transactions have the key by which copies are known.
+    keys: HashMap<DuplicateKey, u32>,
     /// By the same fields of the issuer's leg.
     pub(super) by_leg: HashMap<TraceId, TransactionId>,
     /// Of advices that complete something: what they complete.
@@ -45,6 +47,7 @@ pub struct JournalBook {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) request: TraceId,
+    key: DuplicateKey,
     pub(super) amount: Amount,
     /// What the acquirer is told; `None` while the intent is open.
     pub(super) code: Option<ResponseCode>,
@@ -242,6 +245,7 @@ impl JournalBook {
         {
             self.doubled.push(transaction);
         }
+        *self.keys.entry(entry.key).or_default() += 1;
         if self.transactions.insert(transaction, entry).is_some() {
             self.contradict(transaction, "admitted twice");
         }
@@ -251,6 +255,11 @@ impl JournalBook {
     pub(super) fn of_request(&self, request: &TraceId) -> Option<(TransactionId, &Entry)> {
         let id = self.by_request.get(request)?;
         Some((*id, self.transactions.get(id)?))
+    }
+
+    /// Whether another transaction has its key.
+    pub(super) fn has_twin(&self, entry: &Entry) -> bool {
+        self.keys.get(&entry.key).is_some_and(|count| *count > 1)
     }
 
     /// Whether it is an advice.
@@ -283,6 +292,7 @@ impl Entry {
     fn asked(facts: &Facts) -> Self {
         Self {
             request: request_id(&facts.trace),
+            key: facts.key,
             amount: facts.amount,
             code: None,
             kind: None,

@@ -25,6 +25,7 @@ use crate::issuer::Effect;
 use crate::issuer::book::EffectKind;
 use crate::trace_id::TraceId;
 
+mod gateway;
 mod mix;
 
 const NOW: WallTime = WallTime::from_unix_millis(1_768_472_100_000);
@@ -272,12 +273,20 @@ impl World {
     }
 
     fn audit(&self) -> Audit {
+        self.audit_with(&GatewayBook::default())
+    }
+
+    fn audit_with(&self, gateway: &GatewayBook) -> Audit {
         let (mut acquirer, mut journal) = (AcquirerBook::default(), JournalBook::default());
         let mut ledgers = LedgerBook::default();
         self.acks.iter().for_each(|ack| acquirer.fold(ack));
         self.records.iter().for_each(|record| journal.fold(record));
         self.effects.iter().for_each(|effect| ledgers.fold(effect));
-        Audit::of(&acquirer, &journal, Some(&ledgers), None)
+        let acquirers = Acquirers {
+            iso: &acquirer,
+            gateway,
+        };
+        Audit::of(acquirers, &journal, Some(&ledgers), None)
     }
 
     fn without(mut self, unwanted: impl Fn(&Record<'static>) -> bool) -> Self {

@@ -99,6 +99,7 @@ pub fn chaos(plan: &Plan) -> Result<Found> {
     let database = Some((world.cluster.url(), SCHEMA.to_owned()));
     let audit = audit(&Inputs {
         acks,
+        gateway: None,
         journal,
         ledgers,
         database,

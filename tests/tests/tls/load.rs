@@ -74,6 +74,7 @@ fn check_audit(secured: Secured, acks: PathBuf) {
     secured.issuers.finish().unwrap();
     let found = audit(&Inputs {
         acks,
+        gateway: None,
         journal,
         ledgers,
         database: None,

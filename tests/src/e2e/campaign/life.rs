@@ -315,6 +315,7 @@ impl<'a> Life<'a> {
         report.broken(&issuers.breaches()?);
         let found = audit(&Inputs {
             acks: self.folder.join("acks.log"),
+            gateway: None,
             journal,
             ledgers,
             database: Some((self.url.clone(), self.schema.clone())),
