@@ -536,7 +536,12 @@ fn a_step_that_fails_takes_its_turn_too() {
         cipher.end = 6;
         let others = Rc::new(Cell::new(0));
         let ran = Rc::clone(&others);
-        glommio::spawn_local(async move { ran.set(1) }).detach();
+        let other = async move {
+            // A task runs right away up to where it waits.
+            future::yield_now().await;
+            ran.set(1);
+        };
+        glommio::spawn_local(other).detach();
         let failed = handshakes.step(&mut connection, &mut cipher).await;
         assert_eq!(failed, Err(HandshakeError::Broken));
         others.get()

@@ -249,12 +249,22 @@ async fn an_upgrade_keeps_every_row_and_goes_on_where_it_was() {
     assert_eq!(migrate_to(&server, 3).await.unwrap(), MIGRATIONS[..3]);
     let client = connect(&cluster).await;
     let log = Log::new(1);
-    let mut workload = Workload::new(97, 1);
+    let mut workload = Workload::new(97, 1).of_one_token_key();
     log.append(workload.take(2500));
+    // A program of then wrote without them.
+    let later = ["transaction", "event"];
+    for table in later {
+        let add = format!("ALTER TABLE {{s}}.{table} ADD COLUMN account_token_key smallint");
+        run(&client, &add).await;
+    }
     let before = Running::start(settings(cluster.url(), 1), vec![log.journal()]);
     before.caught_up(&log).await;
     before.finish().await;
     assert_applied(&cluster, &log, &BTreeSet::new()).await;
+    for table in later {
+        let drop = format!("ALTER TABLE {{s}}.{table} DROP COLUMN account_token_key");
+        run(&client, &drop).await;
+    }
 
     assert_eq!(migrate(&server).await.unwrap(), MIGRATIONS[3..]);
     assert_applied(&cluster, &log, &BTreeSet::new()).await;

@@ -21,7 +21,7 @@ use crate::{books, oracle};
 
 pub const SCHEMA: &str = "njia_test";
 /// Those of an empty server.
-pub const MIGRATIONS: [i32; 5] = [1, 2, 3, 4, 5];
+pub const MIGRATIONS: [i32; 6] = [1, 2, 3, 4, 5, 6];
 /// No condition of these tests takes longer on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 

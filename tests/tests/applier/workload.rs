@@ -36,6 +36,8 @@ pub struct Workload {
     open: Vec<VecDeque<Record<'static>>>,
     scratch: Vec<u8>,
     lsn: Lsn,
+    /// Tokens are of so many keys.
+    token_keys: u8,
 }
 
 const OPEN_MAX: usize = 200;
@@ -51,7 +53,14 @@ impl Workload {
             open: Vec::new(),
             scratch: vec![0; RECORD_BYTES_MAX],
             lsn: Lsn::ZERO,
+            token_keys: 3,
         }
+    }
+
+    /// As from before token keys had ids.
+    pub fn of_one_token_key(mut self) -> Self {
+        self.token_keys = 1;
+        self
     }
 
     /// The next `count` records, encoded.
@@ -358,7 +367,7 @@ impl Workload {
         let pan = Pan::new(format!("506100{tail:010}").as_bytes()).unwrap();
         let mut token = [0; 16];
         token[..8].copy_from_slice(&self.draw().to_be_bytes());
-        let token_key = u8::try_from(self.below(3)).unwrap();
+        let token_key = 1 + token[0] % self.token_keys;
         Account {
             token: PanToken(token),
             token_key: NonZeroU8::new(token_key).map_or(TokenKeyId::FIRST, TokenKeyId),
