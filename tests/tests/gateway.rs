@@ -306,6 +306,16 @@ fn fault_083_a_body_that_cannot_be_used_moves_nothing() {
         answer.problem(),
         (400, "idempotency-key-missing".to_owned())
     );
+    for (path, method, allow) in [
+        ("/v1/transactions", "PUT", "GET, POST"),
+        ("/v1/transactions/reversals", "GET", "POST"),
+        ("/openapi.json", "POST", "GET"),
+    ] {
+        let answer = stage.curl(path, &["-X", method, "-H", "Content-Length: 0"]);
+        assert_eq!(answer.problem(), (405, "method-not-allowed".to_owned()));
+        let found = answer.header("allow").map(str::to_ascii_uppercase);
+        assert_eq!(found.as_deref(), Some(allow), "{method} {path}");
+    }
     let answer = stage.curl("/v1/heartbeat", &[]);
     assert_eq!(
         (answer.status, answer.text.as_str()),
