@@ -33,6 +33,7 @@ use transaction::network::{LinkPolicy, SessionPolicy};
 use transaction::settings::Windows;
 
 use crate::crypto::mac::EndpointMac;
+use crate::issuer::http::plan::Plan;
 use crate::limits::ANSWER_BYTES_PER_TRANSACTION;
 
 mod codes;
@@ -40,6 +41,7 @@ pub mod dialects;
 mod document;
 mod endpoints;
 mod gateways;
+mod http_issuer;
 mod kafka;
 mod keys;
 mod load;
@@ -483,6 +485,8 @@ pub struct Issuer {
     pub mac: Option<Arc<EndpointMac>>,
     /// TLS of its links; `None` for clear text.
     pub tls: Option<IssuerTls>,
+    /// How it is asked over HTTP; `None` of one that speaks ISO 8583.
+    pub(crate) http: Option<Arc<Plan>>,
 }
 
 /// Totals with an issuer.

@@ -538,6 +538,7 @@ impl Shard {
                 self.outbound_unsent(outbound);
                 self.drain(now);
             }
+            Message::Unusable { outbound } => self.take_unusable(outbound, now),
             Message::Answer {
                 outbound,
                 frame,

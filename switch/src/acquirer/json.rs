@@ -10,7 +10,7 @@ mod fields;
 mod party;
 pub(super) mod problem;
 mod reversal;
-mod strict;
+pub(super) mod strict;
 #[cfg(test)]
 mod tests;
 pub(super) mod time;
