@@ -233,19 +233,21 @@ fn operation(section: &Section<'_>, key: &'static str) -> Option<Operation> {
         _ => Err("takes \"POST\", \"PUT\", \"PATCH\" or \"DELETE\"".to_owned()),
     });
     let path = section.required("path", path);
-    let mut body = Vec::new();
+    let (mut body, mut written) = (Vec::new(), 0);
     for (key, is_field) in [("fields", true), ("constants", false)] {
         if let Some(table) = section.optional_section(key) {
+            written += table.entries().len();
             contents(&table, is_field, &mut body);
         }
     }
+    let is_read = body.len() == written;
     let operation = Operation {
         method: method.unwrap_or_else(|| "POST".to_owned()),
         headers: headers(&section),
         body,
         path: path.unwrap_or_default(),
     };
-    if !names_own_id(&operation) {
+    if is_read && !names_own_id(&operation) {
         let text = "nothing here names the transaction: `path`, `headers` or `fields` must have \
                     `our_id`, or an answer that is lost cannot be reversed";
         section.fault(text);

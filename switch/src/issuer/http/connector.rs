@@ -120,6 +120,7 @@ fn decimal(amount: Amount) -> String {
     }
 }
 
+//= docs/rules.md#M-09
 /// What an answer to `asked` means.
 pub(crate) fn judge(plan: &Plan, asked: &Asked, reply: &Reply) -> Verdict {
     let status = reply.status;
@@ -183,21 +184,29 @@ fn agrees(plan: &Plan, asked: &Asked, tree: &Node) -> Agrees {
     let amount = |node: &Node| is_amount(node, plan.amount_form, asked.amount);
     let letters = asked.amount.currency().alphabetic();
     let currency = |node: &Node| matches!(node, Node::Text(text) if Some(text.as_str()) == letters);
-    let checks: [(&Option<Pointer>, &dyn Fn(&Node) -> bool); 3] = [
-        (&map.our_id, &id),
-        (&map.amount, &amount),
-        (&map.currency, &currency),
+    let found = [
+        compare(tree, map.our_id.as_ref(), id),
+        compare(tree, map.amount.as_ref(), amount),
+        compare(tree, map.currency.as_ref(), currency),
     ];
-    let mut agrees = Agrees::InAll;
-    for (pointer, is_same) in checks {
-        let Some(pointer) = pointer else { continue };
-        match at(tree, pointer) {
-            None | Some(Node::Null) => agrees = Agrees::AsFarAsTold,
-            Some(node) if is_same(node) => {}
-            Some(_) => return Agrees::No,
-        }
+    if found.contains(&Agrees::No) {
+        Agrees::No
+    } else if found.contains(&Agrees::AsFarAsTold) {
+        Agrees::AsFarAsTold
+    } else {
+        Agrees::InAll
     }
-    agrees
+}
+
+fn compare(tree: &Node, pointer: Option<&Pointer>, is_same: impl Fn(&Node) -> bool) -> Agrees {
+    let Some(pointer) = pointer else {
+        return Agrees::InAll;
+    };
+    match at(tree, pointer) {
+        None | Some(Node::Null) => Agrees::AsFarAsTold,
+        Some(node) if is_same(node) => Agrees::InAll,
+        Some(_) => Agrees::No,
+    }
 }
 
 /// Written otherwise, as with zeros behind, it is another one: nothing is guessed.

@@ -32,6 +32,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    //= docs/rules.md#M-10
     /// `None` of what is not asked over HTTP: advices, completions, what has no amount, and what
     /// the issuer does not serve. As a payment it would move money the wrong way.
     pub(crate) fn of(plan: &Plan, message: MessageRef<'_>, wall: WallTime) -> Option<Self> {

@@ -157,6 +157,7 @@ fn a_request_is_written_by_the_map() {
     assert_eq!(serde_json::from_str::<Value>(body).unwrap(), expected);
 }
 
+//= docs/rules.md#M-10
 /// So a reversal that is owed after a restart names what the request was named.
 #[test]
 fn a_reversal_names_its_original_and_itself() {
@@ -201,6 +202,7 @@ fn what_a_submit_would_do_wrongly_is_not_asked() {
     assert!(!of(*b"0220", &[]), "an advice");
 }
 
+//= docs/rules.md#M-09
 #[test]
 fn an_approval_repeats_what_was_asked() {
     let code = Text::new("DE38", b"A1B2C3").unwrap();
