@@ -30,6 +30,11 @@ pub(crate) use gateway::{
 pub(crate) use listener::{ListenerSetup, listen};
 pub(crate) use session::SessionContext;
 
+/// JSON as it is read from peers.
+pub(crate) mod strict {
+    pub(crate) use super::json::strict::{Node, read};
+}
+
 /// How a transaction is shown to gateways.
 pub(crate) mod shown {
     pub(crate) use super::json::problem::Slug;

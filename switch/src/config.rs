@@ -33,6 +33,7 @@ use transaction::network::{LinkPolicy, SessionPolicy};
 use transaction::settings::Windows;
 
 use crate::crypto::mac::EndpointMac;
+use crate::issuer::http::plan::Plan;
 use crate::limits::ANSWER_BYTES_PER_TRANSACTION;
 
 mod codes;
@@ -43,6 +44,7 @@ mod gateway_credentials;
 mod gateway_permissions;
 mod gateway_rates;
 mod gateways;
+mod http_issuer;
 mod kafka;
 mod keys;
 mod load;
@@ -506,6 +508,8 @@ pub struct Issuer {
     pub mac: Option<Arc<EndpointMac>>,
     /// TLS of its links; `None` for clear text.
     pub tls: Option<IssuerTls>,
+    /// How it is asked over HTTP; `None` of one that speaks ISO 8583.
+    pub(crate) http: Option<Arc<Plan>>,
 }
 
 /// Totals with an issuer.

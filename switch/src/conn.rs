@@ -3,9 +3,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::rc::Rc;
 
 use domain::time::Instant;
 
+use crate::issuer::http::bridge::Bridge;
 use crate::sys::SocketWriter;
 use crate::tls::{Tls, Written};
 
@@ -13,7 +15,7 @@ use crate::tls::{Tls, Written};
 /// loop; neither holds a borrow over an await.
 #[derive(Debug)]
 pub(crate) struct Conn {
-    socket: SocketWriter,
+    socket: Way,
     /// `None` in clear.
     tls: Option<Box<Tls>>,
     out: RefCell<Vec<u8>>,
@@ -21,6 +23,29 @@ pub(crate) struct Conn {
     blocked_since: Cell<Option<Instant>>,
     listed: Cell<bool>,
     closed: Cell<bool>,
+}
+
+/// Where what is written goes.
+#[derive(Debug)]
+enum Way {
+    Socket(SocketWriter),
+    Bridge(Rc<Bridge>),
+}
+
+impl Way {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(socket) => socket.try_write(bytes),
+            Self::Bridge(bridge) => Ok(bridge.take(bytes)),
+        }
+    }
+
+    fn shut_down(&self) {
+        match self {
+            Self::Socket(socket) => socket.shut_down(),
+            Self::Bridge(bridge) => bridge.end(),
+        }
+    }
 }
 
 /// Why bytes were not taken.
@@ -35,6 +60,15 @@ pub(crate) enum Refused {
 impl Conn {
     /// A connection that queues at most `out_len_max` bytes; in clear without `tls`.
     pub(crate) fn new(socket: SocketWriter, tls: Option<Box<Tls>>, out_len_max: usize) -> Self {
+        Self::to(Way::Socket(socket), tls, out_len_max)
+    }
+
+    /// To a task of this shard, which speaks for an issuer that knows no messages.
+    pub(crate) fn bridged(bridge: Rc<Bridge>, out_len_max: usize) -> Self {
+        Self::to(Way::Bridge(bridge), None, out_len_max)
+    }
+
+    fn to(socket: Way, tls: Option<Box<Tls>>, out_len_max: usize) -> Self {
         Self {
             socket,
             tls,
@@ -101,7 +135,10 @@ impl Conn {
         let mut out = self.out.borrow_mut();
         let written = match &self.tls {
             None => self.write_plain(&out),
-            Some(tls) => tls.write(&out, &self.socket),
+            Some(tls) => match &self.socket {
+                Way::Socket(socket) => tls.write(&out, socket),
+                Way::Bridge(_) => self.write_plain(&out),
+            },
         };
         match written {
             Ok(written) => {
@@ -161,8 +198,8 @@ impl Conn {
     /// Shuts the socket down; the reading task sees the end.
     pub(crate) fn close(&self) {
         if !self.closed.replace(true) {
-            if let Some(tls) = &self.tls {
-                tls.say_goodbye(&self.socket);
+            if let (Some(tls), Way::Socket(socket)) = (&self.tls, &self.socket) {
+                tls.say_goodbye(socket);
             }
             self.socket.shut_down();
             self.out.borrow_mut().clear();

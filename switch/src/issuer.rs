@@ -1,6 +1,7 @@
 //! The issuers' side: connections that come back by themselves, and the state of each link.
 
 mod connection;
+pub(crate) mod http;
 mod link;
 
 use iso8583::header::RejectCode;
@@ -22,4 +23,8 @@ pub(crate) enum Received {
     },
     /// A message of ours that the network in between did not pass on.
     Rejected(RejectCode),
+    /// A message of ours of which provably nothing left.
+    Unsent,
+    /// A message of ours that was answered with what cannot be acted on.
+    Unusable,
 }

@@ -126,6 +126,11 @@ pub(crate) enum Message {
         /// Whose it was.
         outbound: OutboundId,
     },
+    /// Link home → owner: what answers it cannot be acted on.
+    Unusable {
+        /// What was sent.
+        outbound: OutboundId,
+    },
     /// Link home → owner: its link is lost, and its issuer wants no wait for what was sent.
     LegLost {
         /// What was sent.

@@ -541,6 +541,7 @@ impl Shard {
                 self.outbound_unsent(outbound);
                 self.drain(now);
             }
+            Message::Unusable { outbound } => self.take_unusable(outbound, now),
             Message::Answer {
                 outbound,
                 frame,

@@ -9,6 +9,7 @@ pub mod desk;
 pub mod disk;
 pub mod gateway;
 mod http;
+pub mod json_bank;
 mod load;
 pub mod memory;
 pub mod missing;

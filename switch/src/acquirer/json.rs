@@ -12,7 +12,7 @@ pub(super) mod openapi;
 mod party;
 pub(super) mod problem;
 mod reversal;
-mod strict;
+pub(super) mod strict;
 #[cfg(test)]
 mod tests;
 pub(super) mod time;

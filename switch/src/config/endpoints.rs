@@ -1,14 +1,17 @@
 //! Acquirers, listeners and issuers: names become ids.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::currency::Currency;
 use domain::ids::{AcquirerId, InstitutionId, IssuerId, LinkId, Stan};
 use router::links::EjectionPolicy;
+use transaction::network::LinkPolicy;
 
 use super::codes::timeout_answer;
 use super::dialects::Dialects;
+use super::http_issuer;
 use super::mac::{Asks, Macs, failure_answer};
 use super::network;
 use super::profile::{
@@ -133,6 +136,7 @@ pub(super) fn issuers(root: &Section<'_>, shared: &Shared<'_>) -> Vec<Issuer> {
 
 fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Shared<'_>) -> Issuer {
     let wire = wire(&section, shared);
+    let http = http_issuer::plan(&section, shared.macs.vault()).map(Arc::new);
     let institution = section.required("institution", institution);
     let mac = shared.macs.read(&section, wire.dialect, Asks::IfTold);
     let asks = mac.as_ref().and_then(|mac| mac.change.as_ref()?.ask);
@@ -148,7 +152,10 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
         stan_base: section.number("stan_base", 1..=Stan::MAX, 1),
         stan_size: section.number("stan_size", 1_000..=Stan::MAX, Stan::MAX),
         network_codes: network::codes(&section, wire.dialect),
-        link: network::link(&section, asks),
+        link: LinkPolicy {
+            sign_on: section.flag("sign_on", true) && http.is_none(),
+            ..network::link(&section, asks)
+        },
         match_fields: network::match_fields(&section),
         link_group: network::link_group(&section),
         hold_on_cutover: section.flag("hold_on_cutover", false),
@@ -158,6 +165,7 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
         mac,
         tls: tls::issuer(&section, shared.macs.vault()),
         wire,
+        http,
         connect_timeout: section.millis("connect_timeout_ms", 10..=60_000, 2_000),
         reconnect_max: section.millis("reconnect_max_ms", 10..=600_000, 5_000),
         reversal_timeout: section.millis("reversal_timeout_ms", 100..=120_000, 5_000),

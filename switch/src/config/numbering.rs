@@ -172,6 +172,7 @@ impl Issuer {
             demands_authorisation: false,
             mac: None,
             tls: None,
+            http: None,
         }
     }
 

@@ -12,6 +12,7 @@ use super::*;
 
 mod codes;
 mod gateways;
+mod http_issuers;
 mod kafka;
 mod mac;
 mod network;

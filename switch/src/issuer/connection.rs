@@ -49,6 +49,8 @@ pub(crate) struct ConnectionSetup {
     pub(crate) frame_deadline: Duration,
     pub(crate) out_len_max: usize,
     pub(crate) seed: u64,
+    /// To connect, so far: an issuer over HTTP is asked on several connections.
+    pub(crate) attempts: Cell<usize>,
     /// Of all links of the issuer on this shard.
     pub(crate) budget: Rc<ConnectBudget>,
     /// How long the link was open when it was lost; set by the loop.
@@ -301,7 +303,7 @@ impl ConnectBudget {
     }
 
     /// Runs an attempt when it is its turn.
-    async fn attempt<T>(&self, connect: impl Future<Output = T>) -> T {
+    pub(super) async fn attempt<T>(&self, connect: impl Future<Output = T>) -> T {
         // It is refused only once the semaphore is closed, which nobody does.
         let permit = self.permits.acquire_permit(1).await;
         let connected = connect.await;

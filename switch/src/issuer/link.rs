@@ -69,6 +69,10 @@ pub(crate) enum LinkEvent {
     /// The network between gives back what was sent: it never reached the issuer. Whose it is, when
     /// it is still waited for.
     Rejected { outbound: Option<OutboundId> },
+    /// Provably nothing of what was sent left, though it was taken for it. Whose it is.
+    Unsent(OutboundId),
+    /// What answers it cannot be acted on. Whose it is.
+    Unusable(OutboundId),
     /// An answer that belongs to nothing here.
     Unmatched(Cause),
     /// The same, for its MAC.
@@ -294,6 +298,14 @@ impl Link {
                 LinkEvent::Unmatched(Cause::Format { field, offset })
             }
             Received::Rejected(code) => self.rejected(message, code, now),
+            Received::Unsent => match self.take_back(message, now) {
+                Some(outbound) => LinkEvent::Unsent(outbound),
+                None => LinkEvent::Handled,
+            },
+            Received::Unusable => match self.take_back(message, now) {
+                Some(outbound) => LinkEvent::Unusable(outbound),
+                None => LinkEvent::Handled,
+            },
             Received::Message if message.mti().class() == Class::Network => {
                 self.take_network(frame, now, wall)
             }
@@ -424,7 +436,8 @@ impl Link {
         match received {
             Received::Message => keys.check(frame.message(), now),
             Received::Rejected(_) => keys.check_own(frame.message(), now),
-            Received::Unreadable { .. } => Ok(()),
+            // Our own message, which was nowhere.
+            Received::Unsent | Received::Unusable | Received::Unreadable { .. } => Ok(()),
         }
     }
 
@@ -474,13 +487,19 @@ impl Link {
         } else {
             tracing::warn!(%issuer, %link, %code, %mti, "the network rejects messages");
         }
+        let outbound = self.take_back(message, now);
+        LinkEvent::Rejected { outbound }
+    }
+
+    /// A message of ours is waited for no longer: whose it is, when it still was.
+    fn take_back(&mut self, message: MessageRef<'_>, now: Instant) -> Option<OutboundId> {
         let matched = asked_by(message).map(|expected| {
             let echo = self.setup.echo.of_answer(message);
             self.pending.resolve(expected, &echo, now)
         });
-        let outbound = match matched {
+        match matched {
             Some(Match::Matched(outbound)) => Some(outbound),
-            // Timed out or answered meanwhile: a reject changes nothing of that.
+            // Timed out or answered meanwhile: this changes nothing of that.
             Some(
                 Match::Late { .. }
                 | Match::AlreadyAnswered { .. }
@@ -488,8 +507,7 @@ impl Link {
                 | Match::Unknown,
             )
             | None => None,
-        };
-        LinkEvent::Rejected { outbound }
+        }
     }
 
     /// A network message: what the issuer asks is always answered, on the link and nowhere else.

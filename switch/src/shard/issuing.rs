@@ -217,15 +217,43 @@ impl Shard {
         let conn = link.conn().cloned();
         match link.send(outbound, now) {
             Ok(()) => self.note_written(conn),
-            Err(outbound) if outbound.id.owner == self.id => self.outbound_unsent(id),
-            Err(outbound) => {
-                self.mesh.send(
-                    id.owner,
-                    Message::Unsent {
-                        outbound: outbound.id,
-                    },
-                );
+            Err(outbound) => self.tell_unsent(outbound.id),
+        }
+    }
+
+    fn tell_unsent(&mut self, outbound: OutboundId) {
+        if outbound.owner == self.id {
+            self.outbound_unsent(outbound);
+        } else {
+            let owner = outbound.owner;
+            self.mesh.send(owner, Message::Unsent { outbound });
+        }
+    }
+
+    /// A link has taken it and nothing of it left: the same as if it had not.
+    pub(super) fn hand_unsent(&mut self, outbound: OutboundId, now: Instant) {
+        self.tell_unsent(outbound);
+        self.drain(now);
+    }
+
+    pub(super) fn hand_unusable(&mut self, outbound: OutboundId, now: Instant) {
+        if outbound.owner == self.id {
+            self.take_unusable(outbound, now);
+        } else {
+            let owner = outbound.owner;
+            self.mesh.send(owner, Message::Unusable { outbound });
+        }
+    }
+
+    /// It may have been executed. A request is reversed; what is owed is sent again by its timer.
+    pub(super) fn take_unusable(&mut self, outbound: OutboundId, now: Instant) {
+        let OutboundId { handle, stan, .. } = outbound;
+        match outbound.purpose {
+            Purpose::Request => self.turn(Input::Unusable { handle, stan }, now),
+            Purpose::Administrative(exchange, _) => {
+                self.exchange_turn(ExchangeInput::Unusable { exchange, stan }, now);
             }
+            Purpose::Reversal(_) | Purpose::Reconciliation(_) => {}
         }
     }
 

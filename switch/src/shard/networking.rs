@@ -131,6 +131,8 @@ impl Shard {
                     self.hand_reject(outbound, now);
                 }
             }
+            LinkEvent::Unsent(outbound) => self.hand_unsent(outbound, now),
+            LinkEvent::Unusable(outbound) => self.hand_unusable(outbound, now),
             LinkEvent::Unmatched(Cause::Unknown) if came_on == link => {
                 return self.look_elsewhere(link, issuer, frame, now);
             }

@@ -45,6 +45,7 @@ use crate::endpoint::IssuerWire;
 use crate::frame::FramePool;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
+use crate::issuer::http::keep_asking;
 use crate::issuer::{ConnectBudget, ConnectionSetup, keep_connected};
 use crate::limits::{CONNECTS_MAX, FRAMES_POOLED_MAX, LINKS_MAX};
 use crate::mesh::{Mesh, MeshEnds};
@@ -312,6 +313,7 @@ impl Shard {
                     frame_deadline: self.config.limits.frame_deadline,
                     out_len_max: self.config.limits.out_queue_bytes_max,
                     seed: u64::from(start) << 16 | u64::from(link.0),
+                    attempts: Cell::new(usize::from(link.0)),
                     budget: Rc::clone(&budget),
                     open_for: Rc::clone(&place.open_for),
                     inbox: self.inbox.clone(),
@@ -320,7 +322,12 @@ impl Shard {
                     gate: Rc::clone(&self.gate),
                     metrics: self.metrics.clone(),
                 };
-                glommio::spawn_local(keep_connected(setup)).detach();
+                if let Some(plan) = &issuer.http {
+                    let asking = keep_asking(setup, Arc::clone(plan));
+                    glommio::spawn_local(asking).detach();
+                } else {
+                    glommio::spawn_local(keep_connected(setup)).detach();
+                }
             }
         }
     }

@@ -1,0 +1,432 @@
+//! `[issuer.http]`: how an issuer of JSON over HTTP is asked, and how its answers are read.
+
+use domain::response_code::ResponseCode;
+use zeroize::Zeroizing;
+
+use super::document::Node;
+use super::secret::Vault;
+use super::section::Section;
+use crate::issuer::http::plan::{
+    AmountForm, AnswerMap, Content, Field, Operation, Plan, Pointer, SecretHeader, Status, base64,
+};
+
+/// Whether the issuer speaks HTTP, and then how. What is said of ISO 8583 beside it is refused.
+pub(super) fn plan(issuer: &Section<'_>, vault: &Vault<'_>) -> Option<Plan> {
+    let is_http = issuer.parsed("protocol", |text| match text {
+        "iso8583" => Ok(false),
+        "http" => Ok(true),
+        _ => Err("takes \"iso8583\" or \"http\"".to_owned()),
+    });
+    if is_http != Some(true) {
+        issuer.pass_over("http");
+        let is_said = is_http == Some(false) || !issuer.has("protocol");
+        if is_said && issuer.has("http") {
+            issuer.fault_at("http", "`http` is for `protocol = \"http\"`");
+        }
+        return None;
+    }
+    for key in OF_ISO {
+        if issuer.has(key) {
+            let text =
+                format!("`{key}` is of ISO 8583: an issuer with `protocol = \"http\"` has none");
+            issuer.fault_at(key, text);
+        }
+    }
+    let Some(section) = issuer.optional_section("http") else {
+        issuer.fault("`protocol = \"http\"` needs a table [issuer.http]");
+        return None;
+    };
+    let plan = read(issuer, &section, vault);
+    section.finish();
+    plan
+}
+
+fn read(issuer: &Section<'_>, section: &Section<'_>, vault: &Vault<'_>) -> Option<Plan> {
+    let url = section.required("base_url", base_url);
+    if let Some(url) = &url {
+        check_scheme(issuer, section, url.is_https);
+    }
+    let submit = operation(section, "submit");
+    if submit.is_none() {
+        section.fault("`submit` is required: how a request is sent");
+    }
+    let answer = answer(section);
+    let not_executed = section.list("not_executed", status_code);
+    let plan = Plan {
+        auth: auth(section, vault),
+        headers: headers(section),
+        processing: section.list("processing", processing),
+        authorisations: section.flag("authorisations", false),
+        reverse: operation(section, "reverse"),
+        amount_form: section
+            .parsed("amount_form", amount_form)
+            .unwrap_or(AmountForm::Minor),
+        not_executed: if section.has("not_executed") {
+            not_executed
+        } else {
+            NOT_EXECUTED.to_vec()
+        },
+        busy_means_not_executed: section.flag("busy_means_not_executed", false),
+        nothing_to_reverse: section.list("nothing_to_reverse", status_code),
+        connections_max: section.number("connections_max", 1..=4_096, 64),
+        idle_max: section.seconds("idle_max_s", 1..=3_600, 30),
+        answer_max: section.millis("answer_timeout_ms", 100..=600_000, 30_000),
+        submit: submit?,
+        answer: answer?,
+        host: url.as_ref()?.host.clone(),
+        base_path: url?.path,
+    };
+    Some(with_defaults(plan, section))
+}
+
+fn with_defaults(mut plan: Plan, section: &Section<'_>) -> Plan {
+    if !section.has("processing") {
+        plan.processing = vec!["00".to_owned()];
+    }
+    let map = &plan.answer;
+    let names_it = map.our_id.is_some() || map.amount.is_some();
+    if !names_it {
+        let text = "`answer` needs `our_id` or `amount`: an approval that could be of anything is \
+                    none";
+        section.fault_at("answer", text);
+    }
+    plan
+}
+
+struct Url {
+    is_https: bool,
+    host: String,
+    path: String,
+}
+
+fn base_url(text: &str) -> Result<Url, String> {
+    let wanted = || "takes https://HOST, with a port or a path where there is one".to_owned();
+    let (scheme, rest) = text.split_once("://").ok_or_else(wanted)?;
+    let is_https = match scheme {
+        "https" => true,
+        "http" => false,
+        _ => return Err(wanted()),
+    };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);
+    let is_host = !host.is_empty() && host.bytes().all(legal);
+    let is_path = path.bytes().all(|byte| byte.is_ascii_graphic()) && !path.contains(['?', '#']);
+    if !is_host || !is_path {
+        return Err(wanted());
+    }
+    Ok(Url {
+        is_https,
+        host: host.to_owned(),
+        path: path.trim_end_matches('/').to_owned(),
+    })
+}
+
+/// Credentials do not go in clear over a network that others share.
+fn check_scheme(issuer: &Section<'_>, section: &Section<'_>, is_https: bool) {
+    if is_https != issuer.has("tls") {
+        let text = if is_https {
+            "`base_url` says https, which needs a table [issuer.tls]"
+        } else {
+            "`base_url` says http, and there is a table [issuer.tls]"
+        };
+        section.fault_at("base_url", text);
+    }
+}
+
+fn auth(section: &Section<'_>, vault: &Vault<'_>) -> Option<SecretHeader> {
+    let section = section.optional_section("auth")?;
+    let kind = section.required("kind", |text| match text {
+        "bearer" | "basic" | "header" => Ok(text.to_owned()),
+        _ => Err("takes \"bearer\", \"basic\" or \"header\"".to_owned()),
+    });
+    let named = |key: &'static str, is_wanted: bool| {
+        if is_wanted {
+            return section.required_text(key).map(|(text, _)| text);
+        }
+        if section.has(key) {
+            section.fault_at(key, format!("`{key}` is not for this `kind`"));
+        }
+        section.pass_over(key);
+        None
+    };
+    let kind = kind.unwrap_or_default();
+    let user = named("user", kind == "basic").unwrap_or_default();
+    let name = named("name", kind == "header");
+    let secret = section.required("secret", |text| vault.text(text));
+    let place = section.place_of("secret");
+    let header = secret.and_then(|secret| {
+        let secret = secret.expose();
+        let (name, value) = match kind.as_str() {
+            "basic" => {
+                let pair = Zeroizing::new(format!("{user}:{secret}"));
+                let value = base64(pair.as_bytes());
+                ("Authorization", Zeroizing::new(format!("Basic {}", *value)))
+            }
+            "header" => {
+                let name = name.as_deref().unwrap_or_default();
+                (name, Zeroizing::new(secret.to_owned()))
+            }
+            _ => ("Authorization", Zeroizing::new(format!("Bearer {secret}"))),
+        };
+        if !is_own_header(name) {
+            section.fault_at(
+                "name",
+                "`name` takes the name of a header that is not fixed",
+            );
+        }
+        let header = SecretHeader::new(name, value);
+        if header.is_none() {
+            let text = format!("`secret` ({place}) holds what no header may");
+            section.fault_at("secret", text);
+        }
+        header
+    });
+    section.finish();
+    header
+}
+
+fn headers(section: &Section<'_>) -> Vec<(String, String)> {
+    let Some(table) = section.optional_section("headers") else {
+        return Vec::new();
+    };
+    let header = |(name, node): (&str, &Node)| {
+        if !is_own_header(name) {
+            table.fault_at(name, format!("`{name}` is no header that can be set here"));
+            return None;
+        }
+        table.text_in(node, name, |value| {
+            let is_clean = value.bytes().all(|byte| matches!(byte, 0x20..=0x7E));
+            check_places(value)?;
+            if !is_clean {
+                return Err("takes printable characters".to_owned());
+            }
+            Ok((name.to_owned(), value.to_owned()))
+        })
+    };
+    table.entries().into_iter().filter_map(header).collect()
+}
+
+/// Whether it is a header, and none by which the request is read.
+fn is_own_header(name: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let fixed = FIXED_HEADERS.iter();
+    let is_fixed = fixed
+        .into_iter()
+        .any(|fixed| fixed.eq_ignore_ascii_case(name));
+    !name.is_empty() && name.bytes().all(letter) && !is_fixed
+}
+
+const FIXED_HEADERS: [&str; 7] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "content-type",
+    "connection",
+    "expect",
+    "upgrade",
+];
+
+fn operation(section: &Section<'_>, key: &'static str) -> Option<Operation> {
+    let section = section.optional_section(key)?;
+    let method = section.parsed("method", |text| match text {
+        "POST" | "PUT" | "PATCH" | "DELETE" => Ok(text.to_owned()),
+        _ => Err("takes \"POST\", \"PUT\", \"PATCH\" or \"DELETE\"".to_owned()),
+    });
+    let path = section.required("path", path);
+    let (mut body, mut written) = (Vec::new(), 0);
+    for (key, is_field) in [("fields", true), ("constants", false)] {
+        if let Some(table) = section.optional_section(key) {
+            written += table.entries().len();
+            contents(&table, is_field, &mut body);
+        }
+    }
+    let is_read = body.len() == written;
+    let operation = Operation {
+        method: method.unwrap_or_else(|| "POST".to_owned()),
+        headers: headers(&section),
+        body,
+        path: path.unwrap_or_default(),
+    };
+    if is_read && !names_own_id(&operation) {
+        let text = "nothing here names the transaction: `path`, `headers` or `fields` must have \
+                    `our_id`, or an answer that is lost cannot be reversed";
+        section.fault(text);
+    }
+    section.finish();
+    Some(operation)
+}
+
+fn names_own_id(operation: &Operation) -> bool {
+    let mut headers = operation.headers.iter();
+    let mut body = operation.body.iter();
+    operation.path.contains("{ourId}")
+        || headers.any(|(_, value)| value.contains("{ourId}"))
+        || body.any(|(_, content)| *content == Content::Field(Field::OurId))
+}
+
+/// `our_id = "/externalId"`: a field of ours and where it stands; or, of constants, where it stands
+/// and what.
+fn contents(table: &Section<'_>, is_field: bool, body: &mut Vec<(Pointer, Content)>) {
+    for (key, node) in table.entries() {
+        let read = if is_field {
+            table.text_in(node, key, |text| {
+                Ok((pointer(text)?, Content::Field(field(key)?)))
+            })
+        } else {
+            table.text_in(node, key, |text| {
+                Ok((pointer(key)?, Content::Constant(text.to_owned())))
+            })
+        };
+        let Some((pointer, content)) = read else {
+            continue;
+        };
+        if body.iter().any(|(other, _)| other.clashes_with(&pointer)) {
+            table.fault_at(key, format!("`{key}` stands where something else does"));
+            continue;
+        }
+        body.push((pointer, content));
+    }
+}
+
+fn field(name: &str) -> Result<Field, String> {
+    let known = Field::ALL.into_iter().find(|field| field.name() == name);
+    known.ok_or_else(|| {
+        let names = Field::ALL.map(Field::name).join(", ");
+        format!("is no field; known: {names}")
+    })
+}
+
+fn pointer(text: &str) -> Result<Pointer, String> {
+    let read = Pointer::read(text);
+    read.ok_or_else(|| "takes JSON pointers of up to 8 names, as \"/payer/id\"".to_owned())
+}
+
+fn path(text: &str) -> Result<String, String> {
+    check_places(text)?;
+    let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_path || text.contains('#') {
+        return Err("takes a path from its first slash on".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// What stands in braces is known before the issuer has answered, and after a restart.
+fn check_places(text: &str) -> Result<(), String> {
+    let rest = text.replace("{ourId}", "").replace("{reversalId}", "");
+    if rest.contains("{issuerId}") {
+        return Err("has {issuerId}, which is not kept: name the payment by {ourId}".to_owned());
+    }
+    if rest.contains(['{', '}']) {
+        return Err("takes {ourId} and {reversalId} in braces, and nothing else".to_owned());
+    }
+    Ok(())
+}
+
+fn answer(section: &Section<'_>) -> Option<AnswerMap> {
+    let Some(section) = section.optional_section("answer") else {
+        section.fault("`answer` is required: how an answer is read");
+        return None;
+    };
+    let status = section.required("status", pointer);
+    let statuses = mapped(&section, "statuses", |text| match text {
+        "approved" => Ok(Status::Approved),
+        "declined" => Ok(Status::Declined),
+        "pending" => Ok(Status::Pending),
+        _ => Err("takes \"approved\", \"declined\" or \"pending\"".to_owned()),
+    });
+    if !statuses.iter().any(|(_, told)| *told == Status::Approved) {
+        section.fault_at("statuses", "`statuses` names nothing that is \"approved\"");
+    }
+    let [our_id, amount, currency, authorisation, reason] =
+        ["our_id", "amount", "currency", "authorisation", "reason"]
+            .map(|key| section.parsed(key, pointer));
+    let reasons = mapped(&section, "reasons", decline);
+    section.finish();
+    Some(AnswerMap {
+        status: status?,
+        statuses,
+        our_id,
+        amount,
+        currency,
+        authorisation,
+        reason,
+        reasons,
+    })
+}
+
+/// A table whose keys are the issuer's words.
+fn mapped<T>(
+    section: &Section<'_>,
+    key: &'static str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Vec<(String, T)> {
+    let Some(table) = section.optional_section(key) else {
+        return Vec::new();
+    };
+    let entry = |(word, node): (&str, &Node)| {
+        let value = table.text_in(node, word, &parse)?;
+        Some((word.to_owned(), value))
+    };
+    table.entries().into_iter().filter_map(entry).collect()
+}
+
+/// A code that declines: an approval is told by the status alone.
+fn decline(text: &str) -> Result<ResponseCode, String> {
+    let code = ResponseCode::new(text.as_bytes()).ok();
+    let code = code.filter(|code| !code.is_approval() && !code.is_issuer_failure());
+    code.ok_or_else(|| "takes a code of 1987 that declines, as \"51\"".to_owned())
+}
+
+fn amount_form(text: &str) -> Result<AmountForm, String> {
+    match text {
+        "minor" => Ok(AmountForm::Minor),
+        "decimal" => Ok(AmountForm::Decimal),
+        _ => Err("takes \"minor\" or \"decimal\"".to_owned()),
+    }
+}
+
+fn processing(text: &str) -> Result<String, String> {
+    let fits = (2..=6).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !fits || text.starts_with('3') {
+        return Err("takes 2 to 6 leading digits of DE3; enquiries (3x) are not served".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn status_code(text: &str) -> Result<u16, String> {
+    let status = text
+        .parse()
+        .ok()
+        .filter(|status| (400..=599).contains(status));
+    status.ok_or_else(|| "takes HTTP statuses of 400 to 599".to_owned())
+}
+
+/// An issuer that answers so has not taken the request.
+const NOT_EXECUTED: [u16; 6] = [400, 404, 405, 413, 415, 422];
+/// What says something of a connection or of messages that an HTTP issuer does not have.
+const OF_ISO: [&str; 24] = [
+    "framing",
+    "header",
+    "header_destination",
+    "header_source",
+    "header_bytes",
+    "frame_cap",
+    "answer_keep_alive",
+    "dialect",
+    "sign_on",
+    "sign_on_retry_s",
+    "network_codes",
+    "match_fields",
+    "link_group",
+    "hold_on_cutover",
+    "reconcile",
+    "recon_sign",
+    "recon_mti",
+    "recon_grace_s",
+    "reversal_mti",
+    "reversal_stan",
+    "reason_field",
+    "mac",
+    "fail_in_flight_on_link_loss",
+    "exponent_override",
+];

@@ -1,0 +1,165 @@
+//! What holds of `[issuer.http]`.
+
+use super::*;
+use crate::issuer::http::plan::{AmountForm, Field};
+
+const WALLET: &str = r#"
+[[issuer]]
+name = "wallet"
+protocol = "http"
+addresses = ["192.0.2.10:80"]
+institution = "100003"
+[issuer.http]
+base_url = "http://api.wallet.example:80/v1/"
+amount_form = "decimal"
+[issuer.http.auth]
+kind = "bearer"
+secret = "env:KEY"
+[issuer.http.submit]
+path = "/payments"
+fields = { our_id = "/id", amount = "/amount" }
+constants = { "/channel" = "switch" }
+[issuer.http.answer]
+status = "/status"
+statuses = { DONE = "approved" }
+our_id = "/id"
+"#;
+
+fn text(from: &str, to: &str) -> String {
+    assert!(WALLET.contains(from), "there is no {from}");
+    format!("{EXAMPLE}{}", WALLET.replacen(from, to, 1))
+}
+
+#[test]
+fn an_issuer_may_be_asked_over_http() {
+    let config = Config::parse("njia.toml", &text("", ""), &environment(&[])).unwrap();
+    let issuer = config.issuers.last().unwrap();
+    let plan = issuer.http.as_ref().unwrap();
+    assert_eq!(
+        (plan.host.as_str(), plan.base_path.as_str()),
+        ("api.wallet.example:80", "/v1")
+    );
+    assert_eq!(plan.amount_form, AmountForm::Decimal);
+    assert!(plan.reverse.is_none());
+    assert_eq!(plan.not_executed, [400, 404, 405, 413, 415, 422]);
+    assert_eq!(plan.processing, ["00"]);
+    assert!(!issuer.link.sign_on, "nobody signs on over HTTP");
+    let shown = format!("{config:?}");
+    assert!(!shown.contains(KEY), "a secret is shown");
+    assert_eq!(Field::ALL.map(Field::name).len(), 12);
+}
+
+/// At the line of what is wrong, with its key.
+#[track_caller]
+fn check_refused(from: &str, to: &str, expected: &str) {
+    let text = text(from, to);
+    let errors = Config::parse("njia.toml", &text, &environment(&[])).unwrap_err();
+    let told: Vec<String> = errors.problems().iter().map(ToString::to_string).collect();
+    let [one] = told.as_slice() else {
+        panic!("{to}: {told:?}");
+    };
+    assert!(one.contains(expected), "{to}: {one}");
+    assert!(one.starts_with("njia.toml:"), "{to}: {one}");
+}
+
+#[test]
+fn what_is_wrong_with_an_issuer_over_http_is_named() {
+    for (from, to, expected) in [
+        (
+            "\"http\"\n",
+            "\"soap\"\n",
+            "`protocol` takes \"iso8583\" or \"http\"",
+        ),
+        (
+            "\"env:KEY\"",
+            "\"hidden-token\"",
+            "`secret` is a literal secret",
+        ),
+        (
+            "http://api",
+            "https://api",
+            "says https, which needs a table [issuer.tls]",
+        ),
+        ("http://api", "ftp://api", "`base_url` takes https://HOST"),
+        ("\"bearer\"", "\"basic\"", "`user`"),
+        (
+            "{ our_id = \"/id\", amount",
+            "{ amount",
+            "must have `our_id`",
+        ),
+        (
+            "our_id = \"/id\", amount",
+            "our_id = \"/amount/x\", amount",
+            "stands where something else",
+        ),
+        (
+            "our_id = \"/id\", amount",
+            "our_id = \"id\", amount",
+            "takes JSON pointers",
+        ),
+        (
+            "our_id = \"/id\", amount",
+            "our_id = \"/id\", sum",
+            "is no field; known: our_id",
+        ),
+        (
+            "\"/payments\"",
+            "\"/payments/{issuerId}\"",
+            "name the payment by {ourId}",
+        ),
+        (
+            "\"/payments\"",
+            "\"payments\"",
+            "takes a path from its first slash on",
+        ),
+        (
+            "\"approved\"",
+            "\"declined\"",
+            "names nothing that is \"approved\"",
+        ),
+        (
+            "\nour_id = \"/id\"\n",
+            "\n",
+            "`answer` needs `our_id` or `amount`",
+        ),
+        (
+            "institution",
+            "dialect = \"iso87-ascii\"\ninstitution",
+            "`dialect` is of ISO 8583",
+        ),
+        (
+            "institution",
+            "sign_on = true\ninstitution",
+            "`sign_on` is of ISO 8583",
+        ),
+        (
+            "amount_form",
+            "processing = [\"31\"]\namount_form",
+            "enquiries (3x) are not served",
+        ),
+        (
+            "amount_form",
+            "not_executed = [200]\namount_form",
+            "takes HTTP statuses of 400 to 599",
+        ),
+        (
+            "amount_form",
+            "headers = { Host = \"x\" }\namount_form",
+            "is no header that can be set",
+        ),
+        (
+            "our_id = \"/id\"\n",
+            "our_id = \"/id\"\nreasons = { A = \"00\" }\n",
+            "that declines",
+        ),
+    ] {
+        check_refused(from, to, expected);
+    }
+}
+
+#[test]
+fn a_literal_secret_is_not_repeated() {
+    let text = text("\"env:KEY\"", "\"hidden-token\"");
+    let errors = Config::parse("njia.toml", &text, &environment(&[])).unwrap_err();
+    assert!(!format!("{errors:?} {errors}").contains("hidden-token"));
+}

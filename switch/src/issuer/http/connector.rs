@@ -1,0 +1,248 @@
+//! From an operation to the bytes of its request, and from an answer to what it means. Pure.
+//!
+//! Doubt is never taken for a no: what may have been executed and is not told to be is
+//! [`Verdict::Unknown`], and a reversal is owed.
+
+use domain::amount::Amount;
+use domain::bytes::Text;
+use domain::ids::AuthorisationId;
+use domain::response_code::ResponseCode;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::operation::Asked;
+use super::plan::{AmountForm, Content, Field, Operation, Plan, Pointer, Status};
+use super::reply::Reply;
+use crate::acquirer::strict::{self, Node};
+
+/// What an answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Approved(AuthorisationId),
+    Declined(ResponseCode),
+    /// Proven: nothing was moved.
+    NotExecuted,
+    /// The same, because the issuer does not let the switch in.
+    NotLetIn,
+    /// Of a reversal: the issuer has nothing to take back.
+    NothingToReverse,
+    /// It may have been executed.
+    Unknown,
+}
+
+/// The bytes of a request; `None` where the issuer has no such operation.
+pub(crate) fn request(plan: &Plan, asked: &Asked) -> Option<Zeroizing<Vec<u8>>> {
+    let operation = if asked.is_reversal {
+        plan.reverse.as_ref()?
+    } else {
+        &plan.submit
+    };
+    let body = body(plan, operation, asked);
+    let path = operation.path.replace("{ourId}", &asked.our_id);
+    let path = path.replace("{reversalId}", &asked.reversal_id);
+    let (method, host, base) = (&operation.method, &plan.host, &plan.base_path);
+    let len = body.len();
+    let mut head = Zeroizing::new(format!(
+        "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\n\
+         Content-Type: application/json\r\nContent-Length: {len}\r\n"
+    ));
+    let fixed = plan.headers.iter().chain(&operation.headers);
+    for (name, value) in fixed {
+        let value = value.replace("{ourId}", &asked.our_id);
+        let value = value.replace("{reversalId}", &asked.reversal_id);
+        put_header(&mut head, name, &value);
+    }
+    if let Some(auth) = &plan.auth {
+        put_header(&mut head, &auth.name, auth.expose());
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(head.len() + 2 + len));
+    bytes.extend_from_slice(head.as_bytes());
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(&body);
+    Some(bytes)
+}
+
+fn put_header(head: &mut String, name: &str, value: &str) {
+    for part in [name, ": ", value, "\r\n"] {
+        head.push_str(part);
+    }
+}
+
+fn body(plan: &Plan, operation: &Operation, asked: &Asked) -> Zeroizing<Vec<u8>> {
+    if operation.body.is_empty() {
+        return Zeroizing::default();
+    }
+    let mut tree = Value::Object(Map::new());
+    for (pointer, content) in &operation.body {
+        let value = match content {
+            Content::Constant(text) => Some(Value::from(text.as_str())),
+            Content::Field(Field::Amount) => Some(amount_value(plan.amount_form, asked.amount)),
+            Content::Field(field) => asked.text(*field).map(Value::from),
+        };
+        if let Some(value) = value {
+            put(&mut tree, pointer, value);
+        }
+    }
+    Zeroizing::new(tree.to_string().into_bytes())
+}
+
+/// What the configuration lets through never stands in the way of something else.
+fn put(tree: &mut Value, pointer: &Pointer, value: Value) {
+    let mut place = tree;
+    for name in pointer.names() {
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+        let Some(object) = place.as_object_mut() else {
+            return;
+        };
+        place = object.entry(name.as_str()).or_insert(Value::Null);
+    }
+    *place = value;
+}
+
+fn amount_value(form: AmountForm, amount: Amount) -> Value {
+    match form {
+        AmountForm::Minor => Value::from(amount.minor()),
+        AmountForm::Decimal => Value::from(decimal(amount)),
+    }
+}
+
+/// With as many decimals as its currency has.
+fn decimal(amount: Amount) -> String {
+    let exponent = usize::from(amount.currency().exponent());
+    let digits = format!("{:0width$}", amount.minor(), width = exponent + 1);
+    let (whole, part) = digits.split_at(digits.len() - exponent);
+    if part.is_empty() {
+        whole.to_owned()
+    } else {
+        format!("{whole}.{part}")
+    }
+}
+
+//= docs/rules.md#M-09
+/// What an answer to `asked` means.
+pub(crate) fn judge(plan: &Plan, asked: &Asked, reply: &Reply) -> Verdict {
+    let status = reply.status;
+    match status {
+        // 202 promises an answer that nobody would ask for.
+        202 => Verdict::Unknown,
+        200..=299 => judge_body(plan, asked, &reply.body),
+        _ if asked.is_reversal && plan.nothing_to_reverse.contains(&status) => {
+            Verdict::NothingToReverse
+        }
+        401 | 403 => Verdict::NotLetIn,
+        429 | 503 if plan.busy_means_not_executed => Verdict::NotExecuted,
+        _ if plan.not_executed.contains(&status) => Verdict::NotExecuted,
+        _ => Verdict::Unknown,
+    }
+}
+
+fn judge_body(plan: &Plan, asked: &Asked, body: &[u8]) -> Verdict {
+    let Ok(tree) = strict::read(body) else {
+        return Verdict::Unknown;
+    };
+    let map = &plan.answer;
+    let told = text_at(&tree, &map.status);
+    let known = |told: &str| map.statuses.iter().find(|(text, _)| text == told);
+    let status = told.and_then(known).map(|(_, status)| *status);
+    match (status, agrees(plan, asked, &tree)) {
+        (Some(Status::Approved), Agrees::InAll) => {
+            let text = map.authorisation.as_ref();
+            let text = text.and_then(|pointer| text_at(&tree, pointer));
+            let code = text.and_then(|text| Text::new("DE38", text.as_bytes()).ok());
+            Verdict::Approved(code.unwrap_or(AuthorisationId::EMPTY))
+        }
+        (Some(Status::Declined), Agrees::InAll | Agrees::AsFarAsTold) => {
+            let reason = map.reason.as_ref();
+            let reason = reason.and_then(|pointer| text_at(&tree, pointer));
+            let mapped = |reason: &str| map.reasons.iter().find(|(text, _)| text == reason);
+            let code = reason.and_then(mapped).map(|(_, code)| *code);
+            Verdict::Declined(code.unwrap_or(ResponseCode::DO_NOT_HONOUR))
+        }
+        (Some(Status::Approved | Status::Declined | Status::Pending) | None, _) => Verdict::Unknown,
+    }
+}
+
+/// Whether an answer is about what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Agrees {
+    InAll,
+    /// Something that it was to repeat is missing.
+    AsFarAsTold,
+    No,
+}
+
+fn agrees(plan: &Plan, asked: &Asked, tree: &Node) -> Agrees {
+    let map = &plan.answer;
+    let own = if asked.is_reversal {
+        [asked.our_id.as_str(), asked.reversal_id.as_str()]
+    } else {
+        [asked.our_id.as_str(), asked.our_id.as_str()]
+    };
+    let id = |node: &Node| matches!(node, Node::Text(text) if own.contains(&text.as_str()));
+    let amount = |node: &Node| is_amount(node, plan.amount_form, asked.amount);
+    let letters = asked.amount.currency().alphabetic();
+    let currency = |node: &Node| matches!(node, Node::Text(text) if Some(text.as_str()) == letters);
+    let found = [
+        compare(tree, map.our_id.as_ref(), id),
+        compare(tree, map.amount.as_ref(), amount),
+        compare(tree, map.currency.as_ref(), currency),
+    ];
+    if found.contains(&Agrees::No) {
+        Agrees::No
+    } else if found.contains(&Agrees::AsFarAsTold) {
+        Agrees::AsFarAsTold
+    } else {
+        Agrees::InAll
+    }
+}
+
+fn compare(tree: &Node, pointer: Option<&Pointer>, is_same: impl Fn(&Node) -> bool) -> Agrees {
+    let Some(pointer) = pointer else {
+        return Agrees::InAll;
+    };
+    match at(tree, pointer) {
+        None | Some(Node::Null) => Agrees::AsFarAsTold,
+        Some(node) if is_same(node) => Agrees::InAll,
+        Some(_) => Agrees::No,
+    }
+}
+
+/// Written otherwise, as with zeros behind, it is another one: nothing is guessed.
+fn is_amount(node: &Node, form: AmountForm, amount: Amount) -> bool {
+    match (form, node) {
+        (AmountForm::Minor, Node::Whole(minor)) => *minor == amount.minor(),
+        (AmountForm::Decimal, Node::Text(text)) => *text == decimal(amount),
+        (AmountForm::Minor | AmountForm::Decimal, _) => false,
+    }
+}
+
+fn text_at<'a>(tree: &'a Node, pointer: &Pointer) -> Option<&'a str> {
+    match at(tree, pointer)? {
+        Node::Text(text) => Some(text),
+        Node::Null
+        | Node::Boolean
+        | Node::Whole(_)
+        | Node::Fraction
+        | Node::List(_)
+        | Node::Object(_) => None,
+    }
+}
+
+fn at<'a>(tree: &'a Node, pointer: &Pointer) -> Option<&'a Node> {
+    let mut node = tree;
+    for name in pointer.names() {
+        node = match node {
+            Node::Object(entries) => &entries.iter().find(|(key, _)| key == name)?.1,
+            Node::List(items) => items.get(name.parse::<usize>().ok()?)?,
+            Node::Null | Node::Boolean | Node::Whole(_) | Node::Fraction | Node::Text(_) => {
+                return None;
+            }
+        };
+    }
+    Some(node)
+}
+
+#[cfg(test)]
+mod tests;

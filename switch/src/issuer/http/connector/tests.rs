@@ -1,0 +1,322 @@
+use std::time::Duration;
+
+use domain::time::WallTime;
+use iso8583::{Dialect, FieldIndex, MessageRef, Mti};
+
+use super::super::plan::{AnswerMap, SecretHeader};
+use super::*;
+
+/// 2026-11-20T21:38:34Z.
+const NOW: WallTime = WallTime::from_unix_millis(1_795_210_714_000);
+
+fn pointer(text: &str) -> Pointer {
+    Pointer::read(text).unwrap()
+}
+
+fn operation(path: &str, fields: &[(Field, &str)]) -> Operation {
+    let content = |(field, text): &(Field, &str)| (pointer(text), Content::Field(*field));
+    Operation {
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        headers: vec![("Idempotency-Key".to_owned(), "{ourId}".to_owned())],
+        body: fields.iter().map(content).collect(),
+    }
+}
+
+fn plan() -> Plan {
+    let mut submit = operation(
+        "/payments",
+        &[
+            (Field::OurId, "/id"),
+            (Field::Amount, "/amount/value"),
+            (Field::Currency, "/amount/currency"),
+            (Field::Account, "/payer"),
+        ],
+    );
+    let constant = Content::Constant("njia".to_owned());
+    submit.body.push((pointer("/amount/by"), constant));
+    Plan {
+        host: "bank.example".to_owned(),
+        base_path: "/v1".to_owned(),
+        auth: SecretHeader::new("Authorization", Zeroizing::new("Bearer hidden".to_owned())),
+        headers: Vec::new(),
+        processing: vec!["00".to_owned()],
+        authorisations: false,
+        submit,
+        reverse: Some(operation("/payments/{ourId}/void/{reversalId}", &[])),
+        answer: AnswerMap {
+            status: pointer("/status"),
+            statuses: vec![
+                ("OK".to_owned(), Status::Approved),
+                ("NO".to_owned(), Status::Declined),
+                ("WAIT".to_owned(), Status::Pending),
+            ],
+            our_id: Some(pointer("/id")),
+            amount: Some(pointer("/amount/value")),
+            currency: Some(pointer("/amount/currency")),
+            authorisation: Some(pointer("/auth")),
+            reason: Some(pointer("/why/0")),
+            reasons: vec![("POOR".to_owned(), ResponseCode::INSUFFICIENT_FUNDS)],
+        },
+        amount_form: AmountForm::Minor,
+        not_executed: vec![400, 422],
+        busy_means_not_executed: false,
+        nothing_to_reverse: Vec::new(),
+        connections_max: 1,
+        idle_max: Duration::ZERO,
+        answer_max: Duration::ZERO,
+    }
+}
+
+/// An 0200 or an 0420 with these fields more.
+fn message<T>(mti: [u8; 4], more: &[(u8, &[u8])], then: impl FnOnce(MessageRef<'_>) -> T) -> T {
+    let mut fields: Vec<(u8, &[u8])> = vec![
+        (2, b"5061001234567890"),
+        (3, b"000000"),
+        (4, b"000000152300"),
+        (7, b"1120213834"),
+        (11, b"000421"),
+        (37, b"632421000421"),
+        (49, b"404"),
+    ];
+    fields.retain(|(number, _)| more.iter().all(|(other, _)| other != number));
+    fields.extend_from_slice(more);
+    fields.sort_unstable_by_key(|(number, _)| *number);
+    let mut bytes = [0; 512];
+    let mti = Mti::new(mti).unwrap();
+    let mut writer = iso8583::Writer::new(Dialect::ISO87_ASCII, mti, &mut bytes);
+    for (number, value) in fields {
+        writer.put(number, value).unwrap();
+    }
+    let len = writer.finish().unwrap();
+    let mut index = FieldIndex::new();
+    let bytes = &bytes[..len];
+    Dialect::ISO87_ASCII.parse(bytes, &mut index).unwrap();
+    then(MessageRef::new(bytes, &index))
+}
+
+fn asked() -> Asked {
+    message(*b"0200", &[], |message| Asked::of(&plan(), message, NOW)).unwrap()
+}
+
+fn original_of(kept: &[u8; 12]) -> [(u8, Vec<u8>); 3] {
+    let original = [&b"0200000421112021383400000100001"[..], b"00000000000"].concat();
+    let amounts = [&kept[..], &[b'0'; 30]].concat();
+    [(7, b"1121000000".to_vec()), (90, original), (95, amounts)]
+}
+
+fn reversal(kept: &[u8; 12]) -> Asked {
+    let more = original_of(kept);
+    let more: Vec<(u8, &[u8])> = more
+        .iter()
+        .map(|(number, value)| (*number, &value[..]))
+        .collect();
+    message(*b"0420", &more, |message| Asked::of(&plan(), message, NOW)).unwrap()
+}
+
+fn reply(status: u16, body: &str) -> Reply {
+    Reply {
+        status,
+        body: body.as_bytes().to_vec(),
+        keeps: true,
+    }
+}
+
+#[track_caller]
+fn check(status: u16, body: &str, expected: Verdict) {
+    let verdict = judge(&plan(), &asked(), &reply(status, body));
+    assert_eq!(verdict, expected, "{status} {body}");
+}
+
+const ID: &str = "20261120213834000421";
+const SAME: &str = r#""id":"20261120213834000421","amount":{"value":152300,"currency":"KES"}"#;
+
+#[test]
+fn a_request_is_written_by_the_map() {
+    let bytes = request(&plan(), &asked()).unwrap();
+    let text = std::str::from_utf8(&bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(
+        head.starts_with("POST /v1/payments HTTP/1.1\r\nHost: bank.example\r\n"),
+        "{head}"
+    );
+    assert!(
+        head.contains(&format!("\r\nIdempotency-Key: {ID}\r\n")),
+        "{head}"
+    );
+    assert!(head.ends_with("\r\nAuthorization: Bearer hidden"), "{head}");
+    assert!(
+        head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())),
+        "{head}"
+    );
+    let expected = serde_json::json!({
+        "id": ID,
+        "payer": "5061001234567890",
+        "amount": { "value": 152_300, "currency": "KES", "by": "njia" },
+    });
+    assert_eq!(serde_json::from_str::<Value>(body).unwrap(), expected);
+}
+
+//= docs/rules.md#M-10
+/// So a reversal that is owed after a restart names what the request was named.
+#[test]
+fn a_reversal_names_its_original_and_itself() {
+    let whole = reversal(b"000000000000");
+    assert_eq!(whole.our_id, asked().our_id);
+    assert_eq!(whole.amount.minor(), 152_300);
+    let part = reversal(b"000000100000");
+    assert_eq!(part.amount.minor(), 52_300);
+    let bytes = request(&plan(), &whole).unwrap();
+    let text = std::str::from_utf8(&bytes).unwrap();
+    let line = format!("POST /v1/payments/{ID}/void/{ID}R1121000000 HTTP/1.1\r\n");
+    assert!(text.starts_with(&line), "{text}");
+    let none = Plan {
+        reverse: None,
+        ..plan()
+    };
+    assert!(request(&none, &whole).is_none());
+}
+
+/// DE7 has no year: it is the one nearest to now.
+#[test]
+fn an_id_has_the_year_of_its_request() {
+    let newyear = WallTime::from_unix_millis(1_798_761_600_000);
+    let seen = |digits: &[u8]| {
+        let of = |message: MessageRef<'_>| Asked::of(&plan(), message, newyear);
+        message(*b"0200", &[(7, digits)], of).unwrap().our_id
+    };
+    assert_eq!(seen(b"1231235959"), "20261231235959000421");
+    assert_eq!(seen(b"0101000000"), "20270101000000000421");
+}
+
+#[test]
+fn what_a_submit_would_do_wrongly_is_not_asked() {
+    let of = |mti: [u8; 4], more: &[(u8, &[u8])]| {
+        message(mti, more, |message| Asked::of(&plan(), message, NOW)).is_some()
+    };
+    assert!(of(*b"0200", &[]));
+    assert!(!of(*b"0100", &[]), "it posts nothing");
+    assert!(!of(*b"0200", &[(3, b"310000")]), "an enquiry");
+    assert!(!of(*b"0200", &[(3, b"200000")]), "a refund");
+    assert!(!of(*b"0202", &[]), "a completion");
+    assert!(!of(*b"0220", &[]), "an advice");
+}
+
+//= docs/rules.md#M-09
+#[test]
+fn an_approval_repeats_what_was_asked() {
+    let code = Text::new("DE38", b"A1B2C3").unwrap();
+    let body = format!(r#"{{"status":"OK","auth":"A1B2C3",{SAME}}}"#);
+    check(200, &body, Verdict::Approved(code));
+    check(201, &body, Verdict::Approved(code));
+    for bad in [
+        r#"{"status":"OK"}"#.to_owned(),
+        body.replace("000421", "000422"),
+        body.replace("152300", "152301"),
+        body.replace("152300", "152300.0"),
+        body.replace("152300", "\"152300\""),
+        body.replace("KES", "UGX"),
+        body.replace(r#""id":"20261120213834000421","#, ""),
+        body.replace(r#""id":"#, r#""id":null,"ID":"#),
+        body.replace("OK", "ok"),
+        format!("{body}x"),
+        body.replace(r#""auth""#, r#""status""#),
+        String::new(),
+    ] {
+        check(200, &bad, Verdict::Unknown);
+    }
+}
+
+#[test]
+fn a_decline_may_be_short_but_not_of_another() {
+    let declined = |reason: &str| format!(r#"{{"status":"NO","why":["{reason}"]}}"#);
+    check(
+        200,
+        &declined("POOR"),
+        Verdict::Declined(ResponseCode::INSUFFICIENT_FUNDS),
+    );
+    check(
+        200,
+        &declined("x"),
+        Verdict::Declined(ResponseCode::DO_NOT_HONOUR),
+    );
+    check(200, r#"{"status":"NO","id":"1"}"#, Verdict::Unknown);
+    check(
+        200,
+        r#"{"status":"NO","amount":{"value":1}}"#,
+        Verdict::Unknown,
+    );
+}
+
+/// docs/http-issuers.md, the table of verdicts.
+#[test]
+fn doubt_is_never_a_no() {
+    for status in [202, 301, 302, 307, 409, 418, 429, 500, 502, 503, 504, 599] {
+        check(status, "", Verdict::Unknown);
+        check(status, r#"{"status":"NO"}"#, Verdict::Unknown);
+    }
+    check(
+        200,
+        &format!(r#"{{"status":"WAIT",{SAME}}}"#),
+        Verdict::Unknown,
+    );
+    check(
+        200,
+        &format!(r#"{{"status":"NEW",{SAME}}}"#),
+        Verdict::Unknown,
+    );
+    for status in [400, 422] {
+        check(status, "", Verdict::NotExecuted);
+    }
+    for status in [401, 403] {
+        check(status, "", Verdict::NotLetIn);
+    }
+    let busy = Plan {
+        busy_means_not_executed: true,
+        ..plan()
+    };
+    for status in [429, 503] {
+        assert_eq!(
+            judge(&busy, &asked(), &reply(status, "")),
+            Verdict::NotExecuted
+        );
+    }
+    assert_eq!(judge(&busy, &asked(), &reply(500, "")), Verdict::Unknown);
+}
+
+#[test]
+fn there_is_nothing_to_reverse_where_the_configuration_says_so() {
+    let whole = reversal(b"000000000000");
+    let found = |plan: &Plan, asked: &Asked| judge(plan, asked, &reply(404, ""));
+    assert_eq!(found(&plan(), &whole), Verdict::Unknown);
+    let said = Plan {
+        nothing_to_reverse: vec![404],
+        ..plan()
+    };
+    assert_eq!(found(&said, &whole), Verdict::NothingToReverse);
+    assert_eq!(found(&said, &asked()), Verdict::Unknown);
+    let body = format!(r#"{{"status":"OK",{SAME}}}"#);
+    let done = judge(&plan(), &whole, &reply(200, &body));
+    assert_eq!(done, Verdict::Approved(AuthorisationId::EMPTY));
+    let own = body.replace(ID, &whole.reversal_id);
+    let done = judge(&plan(), &whole, &reply(200, &own));
+    assert_eq!(done, Verdict::Approved(AuthorisationId::EMPTY));
+}
+
+#[test]
+fn decimals_are_those_of_the_currency() {
+    let amount = |minor, letters| {
+        let currency = domain::currency::Currency::from_alphabetic(letters).unwrap();
+        decimal(Amount::new(minor, currency).unwrap())
+    };
+    for (minor, letters, text) in [
+        (152_300, "KES", "1523.00"),
+        (5, "KES", "0.05"),
+        (0, "KES", "0.00"),
+        (1_523, "UGX", "1523"),
+        (1, "BHD", "0.001"),
+        (999_999_999_999, "CLF", "99999999.9999"),
+    ] {
+        assert_eq!(amount(minor, letters), text);
+    }
+}

@@ -1,0 +1,154 @@
+//! What an issuer is asked over HTTP, read out of the message that an issuer of ISO 8583 would get.
+//!
+//! One message serves both kinds, so that a reversal after a restart names the same id: it is made
+//! of DE7 and DE11 of the request, which the intent holds and DE90 of its reversal repeats.
+
+use domain::amount::Amount;
+use domain::time::{TransmissionTime, WallTime};
+use iso8583::MessageRef;
+use iso8583::mti::{Class, Function, Origin};
+use iso8583::translate;
+use zeroize::Zeroizing;
+
+use super::plan::{Field, Plan};
+
+/// One operation.
+pub(crate) struct Asked {
+    pub(crate) is_reversal: bool,
+    /// Unique at the issuer: date, time and STAN of the request, twenty digits.
+    pub(crate) our_id: String,
+    /// The same in every transmission of one reversal; empty of a request.
+    pub(crate) reversal_id: String,
+    /// What is to be moved, or taken back.
+    pub(crate) amount: Amount,
+    account: Zeroizing<String>,
+    stan: String,
+    rrn: String,
+    terminal: String,
+    merchant: String,
+    merchant_category: String,
+    processing_code: String,
+    created_at: String,
+}
+
+impl Asked {
+    //= docs/rules.md#M-10
+    /// `None` of what is not asked over HTTP: advices, completions, what has no amount, and what
+    /// the issuer does not serve. As a payment it would move money the wrong way.
+    pub(crate) fn of(plan: &Plan, message: MessageRef<'_>, wall: WallTime) -> Option<Self> {
+        let mti = message.mti();
+        let is_reversal = match (mti.class(), mti.function()) {
+            (Class::Authorisation | Class::Financial, Function::Request) => false,
+            (Class::Reversal, Function::Request | Function::Advice) => true,
+            _ => return None,
+        };
+        let class = mti.class();
+        if !is_reversal && (mti.origin() == Origin::Issuer || !plan.serves(class, message)) {
+            return None;
+        }
+        let (created, stan) = if is_reversal {
+            original(message)?
+        } else {
+            (message.array(7)?, message.array(11)?)
+        };
+        let created = Moment::of(&created, wall)?;
+        let stan = text(&stan);
+        let our_id = format!("{}{stan}", created.digits);
+        let reversal_id = if is_reversal {
+            let decided: [u8; 10] = message.array(7)?;
+            format!("{our_id}R{}", text(&decided))
+        } else {
+            String::new()
+        };
+        let account = translate::account(message).ok().flatten();
+        let account = account.as_ref().map_or(&[][..], |pan| pan.expose_digits());
+        Some(Self {
+            is_reversal,
+            our_id,
+            reversal_id,
+            amount: amount(message, is_reversal)?,
+            account: Zeroizing::new(text(account)),
+            stan,
+            rrn: field(message, 37),
+            terminal: field(message, 41),
+            merchant: field(message, 42),
+            merchant_category: field(message, 18),
+            processing_code: field(message, 3),
+            created_at: created.text,
+        })
+    }
+
+    /// What it says there; `None` of an amount, which is written in a form of its own, and of what
+    /// it does not have.
+    pub(super) fn text(&self, field: Field) -> Option<&str> {
+        let text = match field {
+            Field::OurId => &self.our_id,
+            Field::ReversalId => &self.reversal_id,
+            Field::Amount => return None,
+            Field::Currency => self.amount.currency().alphabetic()?,
+            Field::Account => &self.account,
+            Field::Stan => &self.stan,
+            Field::Rrn => &self.rrn,
+            Field::Terminal => &self.terminal,
+            Field::Merchant => &self.merchant,
+            Field::MerchantCategory => &self.merchant_category,
+            Field::ProcessingCode => &self.processing_code,
+            Field::CreatedAt => &self.created_at,
+        };
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+/// DE7 and DE11 of what a reversal takes back: within DE90.
+fn original(message: MessageRef<'_>) -> Option<([u8; 10], [u8; 6])> {
+    let named: [u8; 42] = message.array(90)?;
+    let (stan, rest) = named.get(4..)?.split_first_chunk::<6>()?;
+    Some((*rest.first_chunk::<10>()?, *stan))
+}
+
+/// DE4, or of a reversal what is taken back of it: DE95 says what stays.
+fn amount(message: MessageRef<'_>, is_reversal: bool) -> Option<Amount> {
+    let currency = translate::currency(message).ok()?;
+    let digits: [u8; 12] = message.array(4)?;
+    let amount = Amount::from_digits(&digits, currency).ok()?;
+    if !is_reversal {
+        return Some(amount);
+    }
+    let stays = match message.array::<42>(95) {
+        Some(amounts) => Amount::from_digits(amounts.get(..12)?, currency).ok()?,
+        None => Amount::new(0, currency).ok()?,
+    };
+    amount.checked_sub(stays)
+}
+
+/// A field of printable characters, without the spaces that pad it.
+fn field(message: MessageRef<'_>, number: u8) -> String {
+    let mut scratch = [0; 64];
+    text(message.decode(number, &mut scratch).unwrap_or_default())
+}
+
+fn text(bytes: &[u8]) -> String {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    text.trim_end().to_owned()
+}
+
+/// When a request was sent, with its year.
+struct Moment {
+    /// `YYYYMMDDhhmmss`.
+    digits: String,
+    /// RFC 3339.
+    text: String,
+}
+
+impl Moment {
+    fn of(digits: &[u8; 10], wall: WallTime) -> Option<Self> {
+        let time = TransmissionTime::from_digits(digits).ok()?;
+        let civil = time.resolve(wall)?.civil();
+        let (year, month, day) = (civil.year, civil.month, civil.day);
+        let (hour, minute, second) = (civil.hour, civil.minute, civil.second);
+        Some(Self {
+            digits: format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}"),
+            text: format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"),
+        })
+    }
+}

@@ -1,0 +1,290 @@
+//! What the configuration says of an issuer that speaks JSON over HTTP.
+
+use std::fmt;
+use std::time::Duration;
+
+use domain::response_code::ResponseCode;
+use iso8583::MessageRef;
+use iso8583::mti::Class;
+use zeroize::Zeroizing;
+
+/// How one issuer is asked, and how its answers are read.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The `Host` header.
+    pub(crate) host: String,
+    /// In front of the path of each operation; empty or with a slash in front and none behind.
+    pub(crate) base_path: String,
+    pub(crate) auth: Option<SecretHeader>,
+    /// Of every operation: name and value.
+    pub(crate) headers: Vec<(String, String)>,
+    /// First two digits of DE3 of what a submit does.
+    pub(crate) processing: Vec<String>,
+    /// Whether an 01xx is submitted as an 02xx is.
+    pub(crate) authorisations: bool,
+    pub(crate) submit: Operation,
+    /// `None` where the issuer takes nothing back.
+    pub(crate) reverse: Option<Operation>,
+    pub(crate) answer: AnswerMap,
+    pub(crate) amount_form: AmountForm,
+    /// Statuses of a submit that prove that nothing was executed.
+    pub(crate) not_executed: Vec<u16>,
+    /// Whether 429 and 503 prove it too.
+    pub(crate) busy_means_not_executed: bool,
+    /// Statuses of a reversal by which there is nothing to take back.
+    pub(crate) nothing_to_reverse: Vec<u16>,
+    /// Of one link.
+    pub(crate) connections_max: usize,
+    /// The issuer closes a connection that is idle for longer.
+    pub(crate) idle_max: Duration,
+    /// From the first byte of a request to the last one of its answer.
+    pub(crate) answer_max: Duration,
+}
+
+impl Plan {
+    /// Whether a request of this class is what a submit does.
+    pub(super) fn serves(&self, class: Class, message: MessageRef<'_>) -> bool {
+        let mut digits = [0; 6];
+        let kind = message.decode(3, &mut digits).unwrap_or_default();
+        let mut served = self.processing.iter();
+        (class == Class::Financial || self.authorisations)
+            && served.any(|served| kind.starts_with(served.as_bytes()))
+    }
+}
+
+/// One operation of an issuer.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    pub(crate) method: String,
+    /// With `{ourId}` and `{reversalId}`.
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<(Pointer, Content)>,
+}
+
+/// What stands at one place of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    Field(Field),
+    Constant(String),
+}
+
+/// What is known of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    OurId,
+    ReversalId,
+    Amount,
+    Currency,
+    Account,
+    Stan,
+    Rrn,
+    Terminal,
+    Merchant,
+    MerchantCategory,
+    ProcessingCode,
+    CreatedAt,
+}
+
+impl Field {
+    pub(crate) const ALL: [Self; 12] = [
+        Self::OurId,
+        Self::ReversalId,
+        Self::Amount,
+        Self::Currency,
+        Self::Account,
+        Self::Stan,
+        Self::Rrn,
+        Self::Terminal,
+        Self::Merchant,
+        Self::MerchantCategory,
+        Self::ProcessingCode,
+        Self::CreatedAt,
+    ];
+
+    /// As it is written in the configuration.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::OurId => "our_id",
+            Self::ReversalId => "reversal_id",
+            Self::Amount => "amount",
+            Self::Currency => "currency",
+            Self::Account => "account",
+            Self::Stan => "stan",
+            Self::Rrn => "rrn",
+            Self::Terminal => "terminal",
+            Self::Merchant => "merchant",
+            Self::MerchantCategory => "merchant_category",
+            Self::ProcessingCode => "processing_code",
+            Self::CreatedAt => "created_at",
+        }
+    }
+}
+
+/// Where what stands in an answer.
+#[derive(Debug)]
+pub(crate) struct AnswerMap {
+    pub(crate) status: Pointer,
+    /// What the texts there mean.
+    pub(crate) statuses: Vec<(String, Status)>,
+    pub(crate) our_id: Option<Pointer>,
+    pub(crate) amount: Option<Pointer>,
+    pub(crate) currency: Option<Pointer>,
+    /// DE38.
+    pub(crate) authorisation: Option<Pointer>,
+    /// Why it was declined.
+    pub(crate) reason: Option<Pointer>,
+    /// DE39 of the texts there; of any other 05.
+    pub(crate) reasons: Vec<(String, ResponseCode)>,
+}
+
+/// What a status in an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Approved,
+    Declined,
+    /// Not decided yet.
+    Pending,
+}
+
+/// How amounts are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AmountForm {
+    /// A whole number of minor units.
+    Minor,
+    /// A string with as many decimals as the currency has.
+    Decimal,
+}
+
+/// A JSON pointer (RFC 6901) to something within a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pointer(Vec<String>);
+
+impl Pointer {
+    /// Reads `/a/b`, with `~0` for a tilde and `~1` for a slash in a name.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix('/')?;
+        let names: Option<Vec<String>> = rest.split('/').map(name_of).collect();
+        let names = names?;
+        let fits = names.len() <= Self::DEPTH_MAX && names.iter().all(|name| !name.is_empty());
+        fits.then_some(Self(names))
+    }
+
+    /// From the outside to the inside; at least one.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Whether one of both would stand within the other.
+    pub(crate) fn clashes_with(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).all(|(one, two)| one == two)
+    }
+
+    const DEPTH_MAX: usize = 8;
+}
+
+fn name_of(part: &str) -> Option<String> {
+    let mut name = String::with_capacity(part.len());
+    let mut letters = part.chars();
+    while let Some(letter) = letters.next() {
+        name.push(match letter {
+            '~' => match letters.next()? {
+                '0' => '~',
+                '1' => '/',
+                _ => return None,
+            },
+            letter => letter,
+        });
+    }
+    Some(name)
+}
+
+/// A header whose value is secret. Shows nothing of it; zeroed when dropped; not `Clone`.
+pub(crate) struct SecretHeader {
+    pub(crate) name: String,
+    value: Zeroizing<String>,
+}
+
+impl SecretHeader {
+    /// `None` of a value that could end the header.
+    pub(crate) fn new(name: &str, value: Zeroizing<String>) -> Option<Self> {
+        let is_clean = value.bytes().all(|byte| matches!(byte, 0x20..=0x7E));
+        is_clean.then(|| Self {
+            name: name.to_owned(),
+            value,
+        })
+    }
+
+    /// For the request that carries it.
+    pub(super) fn expose(&self) -> &str {
+        &self.value
+    }
+}
+
+impl fmt::Debug for SecretHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretHeader({}, set)", self.name)
+    }
+}
+
+/// Base 64 with padding (RFC 4648), as basic authentication has it.
+pub(crate) fn base64(bytes: &[u8]) -> Zeroizing<String> {
+    // Of its whole length at once: a text that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len().div_ceil(3) * 4));
+    for part in bytes.chunks(3) {
+        let bits = (0..3).fold(0_u32, |bits, at| {
+            bits << 8 | u32::from(part.get(at).copied().unwrap_or(0))
+        });
+        for at in 0..4_usize {
+            let digit = (bits >> (18 - 6 * at) & 63) as usize;
+            let is_pad = at > part.len();
+            let letter = BASE64.get(digit).copied().unwrap_or(b'=');
+            text.push(char::from(if is_pad { b'=' } else { letter }));
+        }
+    }
+    text
+}
+
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_names_what_stands_within() {
+        let names = |text: &str| Pointer::read(text).map(|pointer| pointer.names().join(" "));
+        assert_eq!(names("/a/b"), Some("a b".to_owned()));
+        assert_eq!(names("/a~1b/~0"), Some("a/b ~".to_owned()));
+        for bad in ["", "a", "/", "/a//b", "/a~2", "/~", "/a/b/c/d/e/f/g/h/i"] {
+            assert_eq!(names(bad), None, "{bad}");
+        }
+        let pointer = |text| Pointer::read(text).unwrap();
+        assert!(pointer("/a").clashes_with(&pointer("/a/b")));
+        assert!(pointer("/a/b").clashes_with(&pointer("/a/b")));
+        assert!(!pointer("/a/b").clashes_with(&pointer("/a/c")));
+    }
+
+    /// The vectors of RFC 4648, and the one of RFC 7617.
+    #[test]
+    fn base_64_is_padded() {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("Aladdin:open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        ] {
+            assert_eq!(*base64(bytes.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown_and_ends_no_header() {
+        let header = |value: &str| SecretHeader::new("X-Key", Zeroizing::new(value.to_owned()));
+        let shown = format!("{:?}", header("hidden-1").unwrap());
+        assert!(!shown.contains("hidden-1"), "{shown}");
+        assert!(header("a\r\nX-Other: b").is_none());
+    }
+}

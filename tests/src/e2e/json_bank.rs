@@ -1,0 +1,210 @@
+//! An issuer of JSON over HTTP on a real socket, which keeps what it has executed.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+/// What becomes of one submit. Whatever is executed stands among the effects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submit {
+    /// Executed and told.
+    Approve,
+    /// Not executed, and told so.
+    Decline,
+    /// Executed, and never answered.
+    Silence,
+    /// Executed, and the connection ends without an answer.
+    HangUp,
+    /// Executed, and answered with what is no JSON.
+    Garbled,
+    /// Executed for one minor unit more than was asked.
+    OtherAmount,
+    /// Executed, and answered with this status.
+    Failed(u16),
+    /// Not executed, and answered with this status.
+    Refused(u16),
+}
+
+/// What an issuer has done: `submit` or `reverse`, the id it was given, minor units.
+pub type Effect = (String, String, u64);
+
+/// The issuer. It ends with the process.
+#[derive(Debug)]
+pub struct JsonBank {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    script: Mutex<VecDeque<Submit>>,
+    effects: Mutex<Vec<Effect>>,
+    heads: Mutex<Vec<String>>,
+}
+
+impl JsonBank {
+    /// Starts one that approves everything.
+    ///
+    /// # Errors
+    /// There is no free port.
+    pub fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::default());
+        let of_listener = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&of_listener);
+                // A connection that ends has nothing to tell: what it did stands in the effects.
+                thread::spawn(move || serve(&stream, &shared).ok());
+            }
+        });
+        Ok(Self { address, shared })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What becomes of the next submits, one after the other; then they are approved again.
+    pub fn script(&self, submits: &[Submit]) {
+        lock(&self.shared.script).extend(submits);
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn effects(&self) -> Vec<Effect> {
+        lock(&self.shared.effects).clone()
+    }
+
+    /// The heads of all requests.
+    #[must_use]
+    pub fn heads(&self) -> Vec<String> {
+        lock(&self.shared.heads).clone()
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut writer = stream;
+    loop {
+        let (mut head, mut len) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            if line == "\r\n" {
+                break;
+            }
+            if let Some(told) = line.strip_prefix("Content-Length: ") {
+                len = told.trim().parse()?;
+            }
+            head.push_str(&line);
+        }
+        let mut body = vec![0; len];
+        reader.read_exact(&mut body)?;
+        let body: Value = serde_json::from_slice(&body)?;
+        let is_reversal = head.starts_with("POST /v1/reversals ");
+        lock(&shared.heads).push(head);
+        let id = body["id"].as_str().context("it names an id")?;
+        let minor = body["amount"].as_u64().context("it names an amount")?;
+        let Some((status, answer)) = act(shared, is_reversal, id, minor) else {
+            return Ok(());
+        };
+        let len = answer.len();
+        write!(
+            writer,
+            "HTTP/1.1 {status} Told\r\nContent-Length: {len}\r\n\r\n{answer}"
+        )?;
+    }
+}
+
+/// `None` of what is not answered.
+fn act(shared: &Shared, is_reversal: bool, id: &str, minor: u64) -> Option<(u16, String)> {
+    let note = |kind: &str, minor: u64| {
+        let effect = (kind.to_owned(), id.to_owned(), minor);
+        lock(&shared.effects).push(effect);
+    };
+    let told = |status: &str, minor: u64| {
+        format!(r#"{{"status":"{status}","id":"{id}","amount":{minor},"auth":"A1B2C3"}}"#)
+    };
+    if is_reversal {
+        note("reverse", minor);
+        return Some((200, told("DONE", minor)));
+    }
+    let next = lock(&shared.script).pop_front().unwrap_or(Submit::Approve);
+    match next {
+        Submit::Decline => return Some((200, r#"{"status":"NO","why":"POOR"}"#.to_owned())),
+        Submit::Refused(status) => return Some((status, String::new())),
+        Submit::Approve
+        | Submit::Silence
+        | Submit::HangUp
+        | Submit::Garbled
+        | Submit::OtherAmount
+        | Submit::Failed(_) => note("submit", minor),
+    }
+    match next {
+        Submit::Approve | Submit::Decline | Submit::Refused(_) => Some((201, told("DONE", minor))),
+        // The connection stands for as long as the switch wants it to.
+        Submit::Silence => loop {
+            thread::park();
+        },
+        Submit::HangUp => None,
+        Submit::Garbled => Some((200, told("DONE", minor) + "}")),
+        Submit::OtherAmount => Some((200, told("DONE", minor + 1))),
+        Submit::Failed(status) => Some((status, String::new())),
+    }
+}
+
+/// The lines of an issuer `bank` that is asked so.
+#[must_use]
+pub fn issuer_text(name: &str, address: SocketAddr) -> String {
+    format!(
+        r#"
+[[issuer]]
+name = "{name}"
+protocol = "http"
+addresses = ["{address}"]
+institution = "100001"
+links = 2
+reversal_timeout_ms = 1_000
+
+[issuer.http]
+base_url = "http://bank.example/v1"
+
+[issuer.http.auth]
+kind = "basic"
+user = "njia"
+secret = "env:NJIA_TEST_KEY"
+
+[issuer.http.submit]
+path = "/payments"
+fields = {{ our_id = "/id", amount = "/amount", currency = "/currency", account = "/payer/id" }}
+
+[issuer.http.reverse]
+path = "/reversals"
+fields = {{ our_id = "/id", reversal_id = "/reversal", amount = "/amount" }}
+
+[issuer.http.answer]
+status = "/status"
+statuses = {{ DONE = "approved", NO = "declined", WAIT = "pending" }}
+our_id = "/id"
+amount = "/amount"
+authorisation = "/auth"
+reason = "/why"
+reasons = {{ POOR = "51" }}
+"#
+    )
+}

@@ -1,0 +1,271 @@
+//! Issuers that are asked in JSON over HTTP: each test ends with what the issuer was told to do.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use njia_tests::e2e::gateway::GATEWAY;
+use njia_tests::e2e::json_bank::{JsonBank, Submit, issuer_text};
+use njia_tests::e2e::scene::{next, told};
+use njia_tests::e2e::session::purchase;
+use njia_tests::e2e::{Build, Node, Session, alone, eventually, folder};
+
+struct Stage {
+    node: Node,
+    bank: JsonBank,
+    folder: PathBuf,
+}
+
+impl Stage {
+    /// A switch whose cards are at `bank`; `before` are issuers that are asked first.
+    fn open(name: &str, before: &[(&str, String)], deadline_ms: u32) -> Self {
+        let bank = JsonBank::start().unwrap();
+        let folder = folder(env!("CARGO_TARGET_TMPDIR"), name);
+        let names: Vec<String> = before
+            .iter()
+            .map(|(name, _)| format!("\"{name}\", "))
+            .collect();
+        let texts: Vec<&str> = before.iter().map(|(_, text)| text.as_str()).collect();
+        let text = format!(
+            r#"
+[node]
+state_dir = "{}"
+shards = 2
+
+[keys]
+token_key = "env:NJIA_TEST_KEY"
+pan_key = "env:NJIA_TEST_KEY"
+hash_key = "env:NJIA_TEST_KEY"
+
+[admin]
+address = "127.0.0.1:0"
+
+[[acquirer]]
+name = "acquirer-1"
+
+[[acquirer]]
+name = "mobile-money"
+
+[[listener]]
+name = "pos"
+address = "127.0.0.1:0"
+acquirer = "acquirer-1"
+{}{}{GATEWAY}
+[[route]]
+name = "cards"
+prefixes = ["5", "254"]
+candidates = [{}"bank"]
+deadline_ms = {deadline_ms}
+"#,
+            folder.join("state").display(),
+            texts.concat(),
+            issuer_text("bank", bank.address()),
+            names.concat(),
+        );
+        fs::write(folder.join("njia.toml"), text).unwrap();
+        Self::on(folder, bank)
+    }
+
+    fn on(folder: PathBuf, bank: JsonBank) -> Self {
+        let (config, state) = (folder.join("njia.toml"), folder.join("state"));
+        let node = Node::configured(Build::Product, &config, &state, &[("NJIA_TEST_KEY", KEY)]);
+        let stage = Self {
+            node: node.unwrap(),
+            bank,
+            folder,
+        };
+        stage.await_that("the links are up", || {
+            stage
+                .node
+                .metric("njia_links", &["bank", "up"])
+                .unwrap_or(0.0)
+                >= 2.0
+        });
+        stage
+    }
+
+    fn killed(self) -> Self {
+        self.node.kill().unwrap();
+        Self::on(self.folder, self.bank)
+    }
+
+    #[track_caller]
+    fn await_that(&self, what: &str, found: impl FnMut() -> bool) {
+        let is_so = eventually(Duration::from_secs(60), found);
+        assert!(
+            is_so,
+            "{what}: {:?}\n{}",
+            self.bank.effects(),
+            self.node.log()
+        );
+    }
+
+    /// The kinds and amounts that the bank has executed, in their order, all about one id.
+    fn effects(&self) -> Vec<(String, u64)> {
+        let effects = self.bank.effects();
+        let ids: Vec<&str> = effects.iter().map(|(_, id, _)| id.as_str()).collect();
+        assert!(
+            ids.array_windows().all(|[one, next]| one == next),
+            "{ids:?}"
+        );
+        let pair = |(kind, _, minor): &(String, String, u64)| (kind.clone(), *minor);
+        effects.iter().map(pair).collect()
+    }
+
+    /// An 0200 of this script is answered so; its bank has executed it and taken it back.
+    #[track_caller]
+    fn reverses(self, submit: Submit, code: &str) {
+        self.bank.script(&[submit]);
+        let mut session = Session::connect(self.node.listener()).unwrap();
+        session.send(&purchase("000001")).unwrap();
+        assert_eq!(
+            next(&mut session),
+            told("0210", "000001", code),
+            "{submit:?}"
+        );
+        self.await_that("it is taken back", || self.bank.effects().len() == 2);
+        let expected = [("submit".to_owned(), 1_500), ("reverse".to_owned(), 1_500)];
+        assert_eq!(self.effects(), expected, "{submit:?}");
+        self.close();
+    }
+
+    fn close(self) {
+        self.node.settle(Duration::from_secs(60)).unwrap();
+        let status = self.node.terminate().unwrap();
+        assert!(status.success(), "{status}");
+        fs::remove_dir_all(&self.folder).unwrap();
+    }
+}
+
+#[test]
+fn a_card_payment_ends_at_an_issuer_over_http() {
+    let _machine = alone();
+    let stage = Stage::open("http-issuer", &[], 30_000);
+    stage
+        .bank
+        .script(&[Submit::Approve, Submit::Decline, Submit::Refused(422)]);
+    let mut session = Session::connect(stage.node.listener()).unwrap();
+    session.send(&purchase("000001")).unwrap();
+    let approved = session.receive().unwrap();
+    assert_eq!(
+        (approved.text(39), approved.text(38)),
+        ("00".to_owned(), "A1B2C3".to_owned())
+    );
+    session.send(&purchase("000002")).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000002", "51"));
+    // Proven not executed: nothing is owed.
+    session.send(&purchase("000003")).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000003", "96"));
+    assert_eq!(stage.effects(), [("submit".to_owned(), 1_500)]);
+    let heads = stage.bank.heads();
+    assert!(
+        heads
+            .iter()
+            .all(|head| head.contains("\r\nHost: bank.example\r\n")),
+        "{heads:?}"
+    );
+    assert!(
+        heads
+            .iter()
+            .all(|head| head.contains("\r\nAuthorization: Basic bmppYT")),
+        "{heads:?}"
+    );
+    assert_eq!(heads.len(), 3, "each was sent once");
+    let log = stage.node.log();
+    assert!(
+        !log.contains("5061001234567890") && !log.contains(KEY),
+        "{log}"
+    );
+    stage.close();
+}
+
+#[test]
+fn a_payment_of_a_gateway_ends_at_an_issuer_over_http() {
+    let _machine = alone();
+    let stage = Stage::open("http-issuer-json", &[], 30_000);
+    let url = format!(
+        "http://{}/v1/transactions",
+        stage.node.gateway_named("mobile")
+    );
+    let output = std::process::Command::new("curl")
+        .args([
+            "-sS",
+            "--max-time",
+            "60",
+            "-H",
+            "Authorization: Bearer mobile-test-key",
+        ])
+        .args([
+            "-H",
+            "Idempotency-Key: pay-1",
+            "-H",
+            "Content-Type: application/json",
+        ])
+        .args(["--data-binary", njia_tests::e2e::gateway::PAYMENT, &url])
+        .output()
+        .unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["state"], "approved", "{answer}");
+    assert_eq!(answer["authorisationCode"], "A1B2C3", "{answer}");
+    assert_eq!(stage.effects(), [("submit".to_owned(), 1_000)]);
+    stage.close();
+}
+
+#[test]
+fn silence_is_91_and_a_reversal() {
+    let _machine = alone();
+    Stage::open("http-silence", &[], 1_000).reverses(Submit::Silence, "91");
+}
+
+#[test]
+fn what_cannot_be_understood_is_reversed_at_once() {
+    let _machine = alone();
+    for (place, submit) in [
+        Submit::HangUp,
+        Submit::Garbled,
+        Submit::OtherAmount,
+        Submit::Failed(500),
+        Submit::Failed(503),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let stage = Stage::open(&format!("http-doubt-{place}"), &[], 60_000);
+        stage.reverses(submit, "96");
+    }
+}
+
+/// An issuer that refuses connections is never sent anything: the next one is asked.
+#[test]
+fn a_refused_connection_leads_to_the_next_candidate() {
+    let _machine = alone();
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = unused.local_addr().unwrap();
+    drop(unused);
+    let before = [("other", issuer_text("other", address))];
+    let stage = Stage::open("http-refused", &before, 30_000);
+    let mut session = Session::connect(stage.node.listener()).unwrap();
+    session.send(&purchase("000001")).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000001", "00"));
+    assert_eq!(stage.effects(), [("submit".to_owned(), 1_500)]);
+    stage.close();
+}
+
+/// The id of a reversal that is owed after a restart is that of the request before it.
+#[test]
+fn a_request_in_flight_at_a_kill_is_reversed_by_its_id() {
+    let _machine = alone();
+    let stage = Stage::open("http-killed", &[], 60_000);
+    stage.bank.script(&[Submit::Silence]);
+    let mut session = Session::connect(stage.node.listener()).unwrap();
+    session.send(&purchase("000001")).unwrap();
+    stage.await_that("it is sent", || !stage.bank.effects().is_empty());
+    let stage = stage.killed();
+    stage.await_that("it is taken back", || stage.bank.effects().len() == 2);
+    let expected = [("submit".to_owned(), 1_500), ("reverse".to_owned(), 1_500)];
+    assert_eq!(stage.effects(), expected);
+    stage.close();
+}
+
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
