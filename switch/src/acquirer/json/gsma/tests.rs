@@ -62,7 +62,7 @@ proptest! {
 #[test]
 fn an_amount_is_of_the_published_form() {
     let read = |text: &str, letters| amount(text, Currency::from_alphabetic(letters).unwrap());
-    let minor = |text, letters| {
+    let minor_of = |text, letters| {
         read(text, letters)
             .map(Amount::minor)
             .map_err(|(code, _)| code)
@@ -98,7 +98,7 @@ fn an_amount_is_of_the_published_form() {
     assert_eq!(minor_of("10000000000.00", "KES"), large);
     assert_eq!(minor_of("999999999999999999.9999", "CLF"), large);
     assert_eq!(
-        minor("0.00", "KES"),
+        minor_of("0.00", "KES"),
         Err(ErrorCode::LessThanTransactionMinValue)
     );
 }
