@@ -64,98 +64,37 @@ fn check_refused(from: &str, to: &str, expected: &str) {
 
 #[test]
 fn what_is_wrong_with_an_issuer_over_http_is_named() {
-    for (from, to, expected) in [
-        (
-            "\"http\"\n",
-            "\"soap\"\n",
-            "`protocol` takes \"iso8583\" or \"http\"",
-        ),
-        (
-            "\"env:KEY\"",
-            "\"hidden-token\"",
-            "`secret` is a literal secret",
-        ),
-        (
-            "http://api",
-            "https://api",
-            "says https, which needs a table [issuer.tls]",
-        ),
-        ("http://api", "ftp://api", "`base_url` takes https://HOST"),
-        ("\"bearer\"", "\"basic\"", "`user`"),
-        (
-            "{ our_id = \"/id\", amount",
-            "{ amount",
-            "must have `our_id`",
-        ),
-        (
-            "our_id = \"/id\", amount",
-            "our_id = \"/amount/x\", amount",
-            "stands where something else",
-        ),
-        (
-            "our_id = \"/id\", amount",
-            "our_id = \"id\", amount",
-            "takes JSON pointers",
-        ),
-        (
-            "our_id = \"/id\", amount",
-            "our_id = \"/id\", sum",
-            "is no field; known: our_id",
-        ),
-        (
-            "\"/payments\"",
-            "\"/payments/{issuerId}\"",
-            "name the payment by {ourId}",
-        ),
-        (
-            "\"/payments\"",
-            "\"payments\"",
-            "takes a path from its first slash on",
-        ),
-        (
-            "\"approved\"",
-            "\"declined\"",
-            "names nothing that is \"approved\"",
-        ),
-        (
-            "\nour_id = \"/id\"\n",
-            "\n",
-            "`answer` needs `our_id` or `amount`",
-        ),
-        (
-            "institution",
-            "dialect = \"iso87-ascii\"\ninstitution",
-            "`dialect` is of ISO 8583",
-        ),
-        (
-            "institution",
-            "sign_on = true\ninstitution",
-            "`sign_on` is of ISO 8583",
-        ),
-        (
-            "amount_form",
-            "processing = [\"31\"]\namount_form",
-            "enquiries (3x) are not served",
-        ),
-        (
-            "amount_form",
-            "not_executed = [200]\namount_form",
-            "takes HTTP statuses of 400 to 599",
-        ),
-        (
-            "amount_form",
-            "headers = { Host = \"x\" }\namount_form",
-            "is no header that can be set",
-        ),
-        (
-            "our_id = \"/id\"\n",
-            "our_id = \"/id\"\nreasons = { A = \"00\" }\n",
-            "that declines",
-        ),
-    ] {
-        check_refused(from, to, expected);
+    for line in WRONG.lines().filter(|line| !line.is_empty()) {
+        let [from, to, expected] = line.split(" => ").collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        let lines = |text: &str| text.replace("/n", "\n");
+        check_refused(&lines(from), &lines(to), expected);
     }
 }
+
+/// What stands in the configuration, what in its place, and what is told. `/n` ends a line.
+const WRONG: &str = r#"
+"http"/n => "soap"/n => `protocol` takes "iso8583" or "http"
+"env:KEY" => "hidden-token" => `secret` is a literal secret
+http://api => https://api => says https, which needs a table [issuer.tls]
+http://api => ftp://api => `base_url` takes https://HOST
+"bearer" => "basic" => `user`
+{ our_id = "/id", amount => { amount => must have `our_id`
+our_id = "/id", amount => our_id = "/amount/x", amount => stands where something else
+our_id = "/id", amount => our_id = "id", amount => takes JSON pointers
+our_id = "/id", amount => our_id = "/id", sum => is no field; known: our_id
+"/payments" => "/payments/{issuerId}" => name the payment by {ourId}
+"/payments" => "payments" => takes a path from its first slash on
+"approved" => "declined" => names nothing that is "approved"
+/nour_id = "/id"/n => /n => `answer` needs `our_id` or `amount`
+institution => dialect = "iso87-ascii"/ninstitution => `dialect` is of ISO 8583
+institution => sign_on = true/ninstitution => `sign_on` is of ISO 8583
+amount_form => processing = ["31"]/namount_form => enquiries (3x) are not served
+amount_form => not_executed = [200]/namount_form => takes HTTP statuses of 400 to 599
+amount_form => headers = { Host = "x" }/namount_form => is no header that can be set
+our_id = "/id"/n => our_id = "/id"/nreasons = { A = "00" }/n => that declines
+"#;
 
 #[test]
 fn a_literal_secret_is_not_repeated() {

@@ -219,7 +219,8 @@ mod tests {
             Some((200, "{}", false)),
         );
         check(
-            "HTTP/1.1 201 C\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\n{}\r\n0A\r\n0123456789\r\n0\r\n\r\n",
+            "HTTP/1.1 201 C\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\n{}\r\n0A\r\n\
+             0123456789\r\n0\r\n\r\n",
             Some((201, "{}0123456789", true)),
         );
         check(

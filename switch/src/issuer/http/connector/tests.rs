@@ -1,3 +1,5 @@
+//! What is asked, and what each kind of answer means.
+
 use std::time::Duration;
 
 use domain::time::WallTime;
