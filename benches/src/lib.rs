@@ -1,4 +1,5 @@
-//! What the benches share: the bare relay, and the driver that holds the switch against it.
+//! What the benches share: the bare relay, the bare HTTP server, and the driver that holds the
+//! switch against them.
 //!
 //! # Contract
 //! A figure is printed beside another one from the same run on the same machine.
@@ -7,8 +8,9 @@
 //! An assertion about speed; code of the product.
 //!
 //! # Entry points
-//! [`relay::Relay`], [`limit::run`], [`samples`].
+//! [`relay::Relay`], [`echo::Echo`], [`limit::run`], [`samples`].
 
+pub mod echo;
 pub mod limit;
 pub mod relay;
 pub mod samples;

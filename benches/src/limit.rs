@@ -1,8 +1,9 @@
-//! The switch with its journal against the bare relay: same load, issuers, sockets, machine, run.
+//! Two of a kind against each other: same load, issuers, sockets, machine, run.
 //!
 //! Every step starts its processes afresh, so that no step inherits the backlog of another. A
 //! step is held when the load generator says PASS and the response p99 is below the bound.
 
+mod certificate;
 mod cpu;
 mod options;
 mod process;
@@ -14,11 +15,12 @@ use std::io::Write as _;
 
 use anyhow::Result;
 
-pub use options::Options;
+pub use options::{Options, Pair};
 use process::Folder;
 use report::Report;
 use search::Search;
-use step::{Bench, Step, Target};
+pub use step::Target;
+use step::{Bench, Step};
 
 /// Runs the comparison and prints it.
 ///
@@ -30,7 +32,7 @@ pub fn run(options: &Options) -> Result<()> {
     let bench = Bench::new(options, &folder.0);
     let mut report = Report::new(options);
     print!("{}", report.head());
-    for target in [Target::Relay, Target::Switch] {
+    for target in options.pair.targets() {
         let mut search = Search::new(options.start, options.resolution);
         while let Some(rate) = search.next_rate() {
             let step = bench.step(target, rate)?;

@@ -261,8 +261,7 @@ fn acquirers_issuers_journals_and_postgresql_agree_over_every_count() {
     );
     let journal = node.journal().to_owned();
     assert!(node.terminate().unwrap().success());
-    let njia = Build::Product.njia();
-    let mut verify = Command::new(njia);
+    let mut verify = Command::new(Build::Product.njia());
     verify.args(["inspect", "journal", "verify"]).arg(&journal);
     let verified = verify.output().unwrap();
     let told = String::from_utf8_lossy(&verified.stdout);

@@ -2,12 +2,40 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
-/// The switch with its journal against a bare relay, in one run on one machine.
+use super::step::Target;
+
+/// What is held against what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pair {
+    /// The switch against a bare relay.
+    Relay,
+    /// The switch with TLS on its sessions against the switch in clear.
+    Tls,
+    /// A gateway of the switch against a bare HTTP server.
+    Gateway,
+}
+
+impl Pair {
+    /// What is held against first, then what is held against it.
+    #[must_use]
+    pub const fn targets(self) -> [Target; 2] {
+        match self {
+            Self::Relay => [Target::Relay, Target::Switch],
+            Self::Tls => [Target::Switch, Target::Tls],
+            Self::Gateway => [Target::Echo, Target::Gateway],
+        }
+    }
+}
+
+/// The switch against something beside it, in one run on one machine.
 #[derive(Clone, Debug, Parser)]
 pub struct Options {
-    /// Folder with `njia`, `njia-loadgen` and `relay`.
+    /// What is held against what.
+    #[arg(long, value_enum, default_value_t = Pair::Relay)]
+    pub pair: Pair,
+    /// Folder with `njia`, `njia-loadgen`, `relay` and `echo`.
     #[arg(long, default_value = "target/release")]
     pub bin_dir: PathBuf,
     /// Executors of the relay and shards of the switch, pinned to the first cores.
@@ -16,7 +44,7 @@ pub struct Options {
     /// Links to each of the two issuers.
     #[arg(long, default_value_t = 4)]
     pub links: usize,
-    /// Connections of acquirers.
+    /// Connections of acquirers; of gateways eight times as many, which take one request each.
     #[arg(long, default_value_t = 64)]
     pub connections: usize,
     /// Transactions per second of the first step.

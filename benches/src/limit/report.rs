@@ -75,19 +75,19 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn conclusion(&self) -> String {
         let mut text = String::from("\n");
-        let [relay, switch] = [Target::Relay, Target::Switch].map(|target| self.held(target));
-        let (Some(relay), Some(switch)) = (relay, switch) else {
+        let [base, other] = self.options.pair.targets();
+        let (Some(first), Some(second)) = (self.held(base), self.held(other)) else {
             text.push_str("a target held no rate: there is nothing to compare\n");
             return text;
         };
         let bound = self.options.p99_ms;
-        let share = f64::from(switch) * 100.0 / f64::from(relay);
+        let share = f64::from(second) * 100.0 / f64::from(first);
         let _ = writeln!(
             text,
-            "highest rate held at p99 < {bound} ms: relay {relay}/s, switch {switch}/s: \
-             {share:.0} % of the relay"
+            "highest rate held at p99 < {bound} ms: {base} {first}/s, {other} {second}/s: \
+             {share:.0} % of the {base}"
         );
-        for (what, rates) in [("at its limit", [relay, switch]), self.common()] {
+        for (what, rates) in [("at its limit", [first, second]), self.common()] {
             text.push_str(&self.cpu_line(what, rates));
         }
         for (target, _) in &self.limits {
@@ -103,13 +103,14 @@ impl<'a> Report<'a> {
 
     fn cpu_line(&self, what: &str, rates: [u32; 2]) -> String {
         let cpu = |target, rate| self.find(target, rate).and_then(|step| step.cpu_us);
-        match (cpu(Target::Relay, rates[0]), cpu(Target::Switch, rates[1])) {
-            (Some(relay), Some(switch)) => format!(
-                "CPU per transaction {what}: relay {relay:.1} us at {}/s, \
-                 switch {switch:.1} us at {}/s: {:.1} times the relay\n",
+        let [base, other] = self.options.pair.targets();
+        match (cpu(base, rates[0]), cpu(other, rates[1])) {
+            (Some(first), Some(second)) => format!(
+                "CPU per transaction {what}: {base} {first:.1} us at {}/s, \
+                 {other} {second:.1} us at {}/s: {:.1} times the {base}\n",
                 rates[0],
                 rates[1],
-                switch / relay,
+                second / first,
             ),
             _ => String::new(),
         }
@@ -117,13 +118,11 @@ impl<'a> Report<'a> {
 
     /// The highest rate that was offered to both and held by both.
     fn common(&self) -> (&'static str, [u32; 2]) {
-        let held = self.held(Target::Switch).unwrap_or_default();
-        let rates = self
-            .steps
-            .iter()
-            .filter(|step| step.target == Target::Relay);
+        let [base, other] = self.options.pair.targets();
+        let held = self.held(other).unwrap_or_default();
+        let rates = self.steps.iter().filter(|step| step.target == base);
         let rates = rates.map(|step| step.rate).filter(|rate| *rate <= held);
-        let is_offered = |rate: &u32| self.find(Target::Switch, *rate).is_some();
+        let is_offered = |rate: &u32| self.find(other, *rate).is_some();
         let rate = rates.filter(is_offered).max().unwrap_or_default();
         ("at the same rate", [rate, rate])
     }
@@ -206,6 +205,22 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("switch: the load generator"), "{text}");
+    }
+
+    #[test]
+    fn each_pair_has_its_own_names() {
+        for (pair, line) in [
+            ("tls", "switch 20000/s, tls 15000/s: 75 % of the switch"),
+            ("gateway", "echo 20000/s, gateway 15000/s: 75 % of the echo"),
+        ] {
+            let options = Options::parse_from(["limit", "--pair", pair]);
+            let mut report = Report::new(&options);
+            let [base, other] = options.pair.targets();
+            report.limit(base, Some(20_000));
+            report.limit(other, Some(15_000));
+            let text = report.conclusion();
+            assert!(text.contains(line), "{text}");
+        }
     }
 
     #[test]

@@ -8,18 +8,29 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use super::certificate::Certificate;
 use super::cpu;
 use super::options::Options;
 use super::process::{Folder, Process};
 
 /// What is offered to both.
 const SCENARIO: &str = include_str!("scenario.toml");
+/// Of the gateway, on loopback, for as long as a step lasts.
+const API_KEY: &str = "limit-key";
+/// What stands behind the default configuration.
+const GATEWAY: &str = include_str!("gateway.toml");
 
 /// What stands between acquirers and issuers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     Relay,
     Switch,
+    /// The switch with TLS on its sessions.
+    Tls,
+    /// A bare HTTP server, which needs no issuers.
+    Echo,
+    /// A gateway of the switch.
+    Gateway,
 }
 
 impl fmt::Display for Target {
@@ -27,6 +38,9 @@ impl fmt::Display for Target {
         f.pad(match self {
             Self::Relay => "relay",
             Self::Switch => "switch",
+            Self::Tls => "tls",
+            Self::Echo => "echo",
+            Self::Gateway => "gateway",
         })
     }
 }
@@ -71,9 +85,12 @@ impl<'a> Bench<'a> {
         let (process, address) = match target {
             Target::Relay => self.relay(issuers, &folder.0)?,
             Target::Switch => self.switch(issuers, &folder.0)?,
+            Target::Tls => self.secure(issuers, &folder.0)?,
+            Target::Echo => self.echo(&folder.0)?,
+            Target::Gateway => self.gateway(issuers, &folder.0)?,
         };
         let before = cpu::cpu_time(process.id())?;
-        let summary = self.load(&address, rate, &folder.0)?;
+        let summary = self.load((target, &address), rate, &folder.0)?;
         let used = cpu::cpu_time(process.id())?.saturating_sub(before);
         Ok(step_of(target, rate, &summary, used))
     }
@@ -116,12 +133,58 @@ impl<'a> Bench<'a> {
     }
 
     fn switch(&self, issuers: [&str; 2], folder: &Path) -> Result<(Process, String)> {
+        let mut command = self.program("njia");
+        command.args(["serve", "--default-config", "--state-dir"]);
+        command.arg(folder.join("state"));
+        self.serving(command, issuers, folder, "/listeners/pos")
+    }
+
+    /// The same with certificates, which its acquirers check.
+    fn secure(&self, issuers: [&str; 2], folder: &Path) -> Result<(Process, String)> {
+        let own = Certificate::write(folder)?;
+        let file = |path: &Path| format!("file:{}", path.display());
+        let mut command = self.program("njia");
+        command.args(["serve", "--default-config", "--state-dir"]);
+        command
+            .arg(folder.join("state"))
+            .env("NJIA__LISTENER__POS__TLS__CERTIFICATE", file(&own.chain))
+            .env("NJIA__LISTENER__POS__TLS__KEY", file(&own.key))
+            .env(
+                "NJIA__LISTENER__POS__TLS__REQUIRE_CLIENT_CERTIFICATE",
+                "false",
+            );
+        self.serving(command, issuers, folder, "/listeners/pos")
+    }
+
+    fn gateway(&self, issuers: [&str; 2], folder: &Path) -> Result<(Process, String)> {
+        let defaults = self.program("njia").args(["config", "defaults"]).output()?;
+        let config = folder.join("njia.toml");
+        std::fs::write(&config, String::from_utf8(defaults.stdout)? + GATEWAY)?;
+        let mut command = self.program("njia");
+        command.args(["serve", "--config"]);
+        command
+            .arg(config)
+            .env(
+                "NJIA__NODE__STATE_DIR",
+                std::path::absolute(folder.join("state"))?,
+            )
+            .env("NJIA_LIMIT_KEY", "0f".repeat(32));
+        for name in ["TOKEN_KEY", "PAN_KEY", "HASH_KEY"] {
+            command.env(format!("NJIA__KEYS__{name}"), "env:NJIA_LIMIT_KEY");
+        }
+        self.serving(command, issuers, folder, "/gateways/limit")
+    }
+
+    fn serving(
+        &self,
+        mut command: Command,
+        issuers: [&str; 2],
+        folder: &Path,
+        listener: &str,
+    ) -> Result<(Process, String)> {
         let ready = folder.join("njia.ready");
         let links = self.options.links.to_string();
-        let mut command = self.program("njia");
         command
-            .args(["serve", "--default-config", "--state-dir"])
-            .arg(folder.join("state"))
             .arg("--ready-file")
             .arg(&ready)
             .env("NJIA__NODE__SHARDS", self.options.executors.to_string())
@@ -131,22 +194,31 @@ impl<'a> Bench<'a> {
             .env("NJIA__ISSUER__MOMO__LINKS", &links);
         let log = folder.join("njia.log");
         let (process, value) = Process::start("njia", &mut command, &log, &ready)?;
-        Ok((process, text(&value, "/listeners/pos")?))
+        Ok((process, text(&value, listener)?))
+    }
+
+    fn echo(&self, folder: &Path) -> Result<(Process, String)> {
+        let ready = folder.join("echo.ready");
+        let mut command = self.program("echo");
+        command
+            .args(["--executors", &self.options.executors.to_string()])
+            .arg("--ready-file")
+            .arg(&ready);
+        let log = folder.join("echo.log");
+        let (process, value) = Process::start("echo", &mut command, &log, &ready)?;
+        Ok((process, text(&value, "/listener")?))
     }
 
     /// Offers the load and reads what the load generator says about it.
-    fn load(&self, address: &str, rate: u32, folder: &Path) -> Result<Value> {
+    fn load(&self, to: (Target, &str), rate: u32, folder: &Path) -> Result<Value> {
         let out = folder.join("load");
         let scenario = folder.join("scenario.toml");
         std::fs::write(&scenario, SCENARIO).context("writing the scenario")?;
         let output = self
-            .program("njia-loadgen")
-            .arg("run")
-            .arg(format!("iso://{address}?framing=be16&dialect=iso87-ascii"))
+            .offering(to, folder)
             .args(["--rate", &rate.to_string()])
             .args(["--duration", &format!("{}s", self.options.step)])
             .args(["--warmup", &format!("{}s", self.options.warmup)])
-            .args(["--connections", &self.options.connections.to_string()])
             .args(["--seed", &self.options.seed.to_string()])
             .arg("--scenario")
             .arg(&scenario)
@@ -163,6 +235,30 @@ impl<'a> Bench<'a> {
             );
         };
         serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// What the load generator is told of its target.
+    fn offering(&self, (target, address): (Target, &str), folder: &Path) -> Command {
+        let mut command = self.program("njia-loadgen");
+        command.arg("run");
+        let connections = self.options.connections;
+        match target {
+            Target::Relay | Target::Switch | Target::Tls => command
+                .arg(format!("iso://{address}?framing=be16&dialect=iso87-ascii"))
+                .args(["--connections", &connections.to_string()]),
+            Target::Echo | Target::Gateway => command
+                .args(["--gateway", &format!("http://{address}")])
+                .args(["--gateway-key", "env:NJIA_LIMIT_API_KEY"])
+                .args(["--gateway-connections", &(connections * 8).to_string()])
+                .args(["--gateway-repeat", "0%", "--gateway-reverse", "0%"])
+                .env("NJIA_LIMIT_API_KEY", API_KEY),
+        };
+        if target == Target::Tls {
+            let root = Certificate::root(folder);
+            command.arg("--tls-ca").arg(root);
+            command.args(["--server-name", Certificate::NAME]);
+        }
+        command
     }
 
     fn program(&self, name: &str) -> Command {
