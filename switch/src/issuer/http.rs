@@ -6,9 +6,9 @@
 //!        └──────────────── inbox ◄──────────┘
 //! ```
 //! To the shard it is a link like any other: with a home, STANs, permits, a breaker, and messages
-//! of ISO 8583, which go no further than the lane. What was asked and what an answer means is decided
-//! in [`connector`], which is pure; [`reply`] finds the end of an answer. A submit is written once,
-//! on one connection; whatever is not understood then is left to a reversal.
+//! of ISO 8583, which go no further than the lane. What was asked and what an answer means is
+//! decided in [`connector`], which is pure; [`reply`] finds the end of an answer. A submit is
+//! written once, on one connection; whatever is not understood then is left to a reversal.
 
 pub(crate) mod bridge;
 mod connector;
