@@ -86,7 +86,7 @@ fn ask(tools: &Path, stage: &GatewayStage, cases: u64, seed: &str) -> Result<Val
     fs::write(&config, text)?;
     let url = format!("http://{}/openapi.json", stage.node.gateway_named("mobile"));
     // Some operations have few cases. Well above what is demanded all the same.
-    let each = (cases / 8).max(1).to_string();
+    let each = (cases / 4).max(1).to_string();
     let status = Command::new(tools.join("python/bin/schemathesis"))
         .current_dir(tools)
         .arg("--config-file")

@@ -37,7 +37,7 @@ proptest! {
             // Of ten-thousandths.
             let unit = 10_u128.pow(4 - u32::from(exponent));
             let units = scaled / unit;
-            let expected = if scaled % unit != 0 {
+            let expected = if !scaled.is_multiple_of(unit) {
                 Err(ErrorCode::FormatError)
             } else if units == 0 {
                 Err(ErrorCode::LessThanTransactionMinValue)
