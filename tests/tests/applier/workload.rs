@@ -58,9 +58,9 @@ impl Workload {
     }
 
     /// As from before token keys had ids.
-    pub fn of_one_token_key(mut self) -> Self {
-        self.token_keys = 1;
-        self
+    pub fn of_one_token_key(self) -> Self {
+        let token_keys = 1;
+        Self { token_keys, ..self }
     }
 
     /// The next `count` records, encoded.
@@ -367,10 +367,9 @@ impl Workload {
         let pan = Pan::new(format!("506100{tail:010}").as_bytes()).unwrap();
         let mut token = [0; 16];
         token[..8].copy_from_slice(&self.draw().to_be_bytes());
-        let token_key = 1 + token[0] % self.token_keys;
         Account {
             token: PanToken(token),
-            token_key: NonZeroU8::new(token_key).map_or(TokenKeyId::FIRST, TokenKeyId),
+            token_key: TokenKeyId(NonZeroU8::MIN.saturating_add(token[0] % self.token_keys)),
             masked: pan.masked(),
             sealed: SealedPan {
                 key_id: 1,
