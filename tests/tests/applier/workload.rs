@@ -1,5 +1,6 @@
 //! Seeded traffic as journal records: every way a transaction can go, interleaved.
 
+#[path = "workload/listed.rs"]
 mod listed;
 
 use std::collections::VecDeque;
