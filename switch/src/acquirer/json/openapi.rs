@@ -164,20 +164,21 @@ enum Told {
 }
 
 /// What a request may get, whatever it asks for.
-const OF_A_HEAD: [Slug; 8] = [
+const OF_A_HEAD: [Slug; 9] = [
     Slug::Malformed,
     Slug::Unauthenticated,
     Slug::MethodNotAllowed,
     Slug::RequestTimeout,
     Slug::TargetTooLong,
     Slug::ExpectationFailed,
+    Slug::RateLimited,
     Slug::HeadTooLarge,
     Slug::VersionNotSupported,
 ];
 
 const OF_A_READ: &[Slug] = &[Slug::NotFound, Slug::InProgress, Slug::Overloaded];
 
-const OF_A_BODY: [Slug; 13] = [
+const OF_A_BODY: [Slug; 12] = [
     Slug::IdempotencyKeyMissing,
     Slug::InvalidField,
     Slug::StaleRequest,
@@ -189,7 +190,6 @@ const OF_A_BODY: [Slug; 13] = [
     Slug::UnsupportedMediaType,
     Slug::IdempotencyKeyReused,
     Slug::CurrencyNotSupported,
-    Slug::RateLimited,
     Slug::Draining,
 ];
 
