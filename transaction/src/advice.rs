@@ -462,9 +462,8 @@ impl Engine {
 
     /// Its reversal has come before it was taken.
     pub(crate) fn withdraw_advice(&mut self, handle: Handle) {
-        if let Some(frame) = self.forget_advice(handle) {
-            self.emit(Output::Discard { frame });
-        }
+        let frame = self.forget_advice(handle);
+        self.withdrawn(frame);
     }
 
     fn forget_advice(&mut self, handle: Handle) -> Option<FrameId> {

@@ -478,7 +478,7 @@ pub enum NotAdmitted {
     OutsideWindow,
     /// DE7 of what is sent for the first time is further from the clock than its session lets it.
     ClockSkew,
-    /// Its reversal came first.
+    /// Its reversal came first, or before it was decided.
     Tombstone,
     /// No route leads anywhere.
     NoRoute,

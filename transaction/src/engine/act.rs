@@ -6,7 +6,7 @@ use domain::currency::Currency;
 use domain::ids::Stan;
 use domain::profile::PartialApproval;
 use domain::record::{OutcomeKind, RefusalReason, ReversalCause};
-use domain::request::{Answer, IssuerLeg};
+use domain::request::{Answer, FrameId, IssuerLeg};
 use domain::{Amount, ResponseCode};
 
 use crate::engine::{Effect, Engine};
@@ -200,13 +200,21 @@ impl Engine {
     }
 
     fn withdraw(&mut self, handle: Handle) {
-        if let Some(frame) = self.forget(handle) {
+        let frame = self.forget(handle);
+        self.withdrawn(frame);
+    }
+
+    /// Nobody waits for an answer any more, and nothing but the tombstone is remembered: it is
+    /// counted as what its reversal overtook.
+    pub(crate) fn withdrawn(&mut self, frame: Option<FrameId>) {
+        self.count(Event::NotAdmitted(NotAdmitted::Tombstone));
+        if let Some(frame) = frame {
             self.emit(Output::Discard { frame });
         }
     }
 
     /// Takes an undecided transaction out of the table; returns its frame.
-    pub(crate) fn forget(&mut self, handle: Handle) -> Option<domain::request::FrameId> {
+    pub(crate) fn forget(&mut self, handle: Handle) -> Option<FrameId> {
         self.deadlines.clear(&mut self.table, handle);
         self.saf.live.let_go(handle);
         let transaction = self.table.transaction_mut(handle)?;

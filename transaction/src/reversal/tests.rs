@@ -12,7 +12,7 @@ use domain::request::{Answer, DuplicateKey, FrameId, Reversal, Transmission};
 use domain::{Amount, ResponseCode};
 
 use crate::input::{Assessment, Handle, Input};
-use crate::output::{Event, LegEnding, Output, ReversalResult};
+use crate::output::{Event, LegEnding, NotAdmitted, Output, ReversalResult};
 use crate::settings::Settings;
 use crate::testing::{Auto, DEADLINE, Rig, approval, code, decline, kes, reversal, settings};
 
@@ -140,6 +140,9 @@ fn v03_an_undecided_original_is_withdrawn() {
         }
         rig.reverse(1, 20);
         assert!(rig.discarded(10));
+        // Each request is counted once: this one ends here.
+        let overtaken = Event::NotAdmitted(NotAdmitted::Tombstone);
+        assert!(rig.events().contains(&overtaken), "{:?}", rig.events());
         rig.flush();
         assert_eq!(
             (rig.records().as_slice(), rig.told(20)),
