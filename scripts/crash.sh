@@ -14,5 +14,4 @@ cargo build --release --locked -p njia-tests --example crash
 mkdir -p "$target/crash"
 folder=$(cd "$target" && pwd)
 NJIA_BIN_DIR=$folder/release NJIA_CRASH_DIR=$folder/crash-points/release \
-    NJIA_NULL_CONTROL_DIR=$folder/null-control/release OUT=$folder/crash \
-    "$folder/release/examples/crash"
+    OUT=$folder/crash "$folder/release/examples/crash"

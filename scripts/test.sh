@@ -33,7 +33,7 @@ else
     step "licences and advisories: NOT CHECKED, cargo-deny is not installed"
 fi
 
-step "binaries: the ones for the crash tests"
+step "binaries: the one for the crash tests"
 sh scripts/crash-builds.sh
 
 step "binaries: the real ones"
@@ -41,10 +41,8 @@ cargo build --release --locked -p switch -p loadgen
 
 step "tests"
 bin_dir=$(cd "$target/release" && pwd)
-null_dir=$(cd "$target/null-control/release" && pwd)
 crash_dir=$(cd "$target/crash-points/release" && pwd)
-NJIA_BIN_DIR=$bin_dir NJIA_CRASH_DIR=$crash_dir NJIA_NULL_CONTROL_DIR=$null_dir \
-    NJIA_INTEROP_DIR=$interop_dir \
+NJIA_BIN_DIR=$bin_dir NJIA_CRASH_DIR=$crash_dir NJIA_INTEROP_DIR=$interop_dir \
     cargo test --workspace $events --locked
 
 if [ -e "$target/api/node/package-lock.json" ]; then

@@ -3,6 +3,9 @@
 //! With the feature `crash-points`, `NJIA_CRASH_AT=outcome-appended:37` makes the process send
 //! itself SIGKILL when it comes to that step for the 37th time. Without the feature nothing of this
 //! is left: every question is answered `false` at compile time. Never in a build for use.
+//!
+//! `NJIA_REPLY_BEFORE_JOURNAL=1` makes the same build the null control: what was only appended
+//! counts as durable, so that an answer leaves before its record is written.
 
 /// A step in the life of a transaction, or of the journal, at which a process may die. The number
 /// is the row of faults.md 3.1.
@@ -166,6 +169,14 @@ mod armed {
 }
 
 pub use armed::{die, is_due};
+
+/// Whether this process is the null control.
+#[cfg(feature = "crash-points")]
+#[must_use]
+pub fn replies_before_journal() -> bool {
+    static REPLIES: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *REPLIES.get_or_init(|| std::env::var_os("NJIA_REPLY_BEFORE_JOURNAL").is_some())
+}
 
 #[cfg(test)]
 mod tests {

@@ -352,7 +352,7 @@ pub(crate) enum FollowUp {
     /// Provably nothing of the reversal, or the advice, left.
     OwedUnsent(OwedId),
     /// The null control of the crash test: what was only appended counts as durable.
-    #[cfg(feature = "reply-before-journal")]
+    #[cfg(feature = "crash-points")]
     Durable(Lsn),
 }
 
@@ -613,7 +613,7 @@ impl Shard {
             FollowUp::Unsent(handle, stan) => Input::Unsent { handle, stan },
             FollowUp::Undelivered(handle) => Input::Undelivered { handle },
             FollowUp::OwedUnsent(owed) => Input::ReversalUnsent { owed },
-            #[cfg(feature = "reply-before-journal")]
+            #[cfg(feature = "crash-points")]
             FollowUp::Durable(lsn) => Input::Durable { lsn },
         };
         self.engine.handle_input(input, now);

@@ -112,6 +112,26 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// A server with a copy of what [`Cluster::save_as`] has put aside, started: that costs less
+    /// than to make it again.
+    ///
+    /// # Errors
+    /// The data cannot be copied, or the server does not start.
+    pub fn start_from(template: &Path) -> Result<Self> {
+        let mut cluster = Self::empty()?;
+        cluster.copy(template, &cluster.data())?;
+        cluster.resume()?;
+        Ok(cluster)
+    }
+
+    /// Copies the data of the stopped server to a folder that is not there yet.
+    ///
+    /// # Errors
+    /// The server runs, or the copy fails.
+    pub fn save_as(&self, template: &Path) -> Result<()> {
+        self.copy(&self.data(), template)
+    }
+
     /// Without data.
     fn empty() -> Result<Self> {
         let programs = programs()?;
@@ -440,7 +460,11 @@ impl Cluster {
         if self.server.is_some() {
             bail!("stop the server first");
         }
-        let copied = Command::new("cp").arg("-a").arg(from).arg(to).status()?;
+        let copied = Command::new("cp")
+            .args(["-a", "--sparse=always"])
+            .arg(from)
+            .arg(to)
+            .status()?;
         if !copied.success() {
             bail!("cannot copy {} to {}", from.display(), to.display());
         }

@@ -37,10 +37,11 @@ impl Shard {
             }
             Output::Journal { lsn, entry } => {
                 self.append(lsn, &entry, now);
-                #[cfg(feature = "reply-before-journal")]
-                self.work
-                    .follow_ups
-                    .push_back(super::FollowUp::Durable(lsn));
+                #[cfg(feature = "crash-points")]
+                if crash::replies_before_journal() {
+                    let durable = super::FollowUp::Durable(lsn);
+                    self.work.follow_ups.push_back(durable);
+                }
             }
             Output::Send { handle, frame, leg } => {
                 crash::point(Step::IntentDurable);

@@ -19,7 +19,7 @@ pub enum Build {
     Product,
     /// Dies where it is told to.
     CrashPoints,
-    /// The null control: answers before a record is written. Dies where it is told to.
+    /// The same, told to answer before a record is written: the null control.
     ReplyBeforeJournal,
     /// The one that can publish events, which lies beside the test.
     WithEvents,
@@ -34,9 +34,8 @@ impl Build {
     pub fn njia(self) -> PathBuf {
         let folder = match self {
             Self::Product => variable_or("NJIA_BIN_DIR", "release"),
-            Self::CrashPoints => variable_or("NJIA_CRASH_DIR", "crash-points/release"),
-            Self::ReplyBeforeJournal => {
-                variable_or("NJIA_NULL_CONTROL_DIR", "null-control/release")
+            Self::CrashPoints | Self::ReplyBeforeJournal => {
+                variable_or("NJIA_CRASH_DIR", "crash-points/release")
             }
             Self::WithEvents => return with_events(),
         };
@@ -47,6 +46,15 @@ impl Build {
             path.display()
         );
         path
+    }
+
+    /// Runs it.
+    fn command(self) -> Command {
+        let mut command = Command::new(self.njia());
+        if self == Self::ReplyBeforeJournal {
+            command.env("NJIA_REPLY_BEFORE_JOURNAL", "1");
+        }
+        command
     }
 }
 
@@ -116,7 +124,7 @@ impl Process {
         issuers: [SocketAddr; 2],
         environment: &[(&str, &str)],
     ) -> Result<Self> {
-        let mut command = Command::new(build.njia());
+        let mut command = build.command();
         command
             .args(["serve", "--default-config", "--state-dir"])
             .arg(state)
@@ -271,7 +279,7 @@ impl Node {
     ) -> Result<Self> {
         let text = std::fs::read_to_string(config)?;
         let patient = (!text.contains(WAIT_KEY)).then_some(WAIT);
-        let mut command = Command::new(build.njia());
+        let mut command = build.command();
         command
             .args(["serve", "-c"])
             .arg(config)

@@ -1,17 +1,19 @@
 //! A server with a schema, an applier on a task of its own, and the questions that every test asks.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::NodeId;
 use domain::time::Instant;
-use njia_tests::postgres::Cluster;
+use njia_tests::e2e::folder;
+use njia_tests::postgres::{Cluster, Stop};
 use persistence::applier::{
     Applier, ApplierError, ApplierSettings, Backoff, BatchPolicy, Fees, Names, Payload, SchemaName,
     SecretSource, Server, ShardJournal, Status, Strategy, Timeouts, migrate,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::{Client, NoTls};
@@ -160,10 +162,20 @@ async fn came_true(patience: Duration, mut holds: impl FnMut() -> bool) -> bool 
 
 /// A started cluster whose schema is migrated.
 pub async fn migrated() -> Cluster {
-    let cluster = Cluster::start().unwrap();
+    static TEMPLATE: OnceCell<PathBuf> = OnceCell::const_new();
+    let template = TEMPLATE.get_or_init(template).await;
+    Cluster::start_from(template).unwrap()
+}
+
+/// The data of such a cluster, made once for the whole suite.
+async fn template() -> PathBuf {
+    let mut cluster = Cluster::start().unwrap();
     let settings = settings(cluster.url(), 0);
     assert_eq!(migrate(&settings.server).await.unwrap(), MIGRATIONS);
-    cluster
+    cluster.stop(Stop::Fast).unwrap();
+    let template = folder(env!("CARGO_TARGET_TMPDIR"), "applier-template").join("data");
+    cluster.save_as(&template).unwrap();
+    template
 }
 
 /// A superuser's connection, beside the applier's.
