@@ -269,5 +269,8 @@ fn an_address_stands_behind_a_record_and_is_no_part_of_it() {
     assert!(split_callback(true, &[b'x', 2, 0]).is_err());
     assert!(split_callback(true, &[0, 0]).is_err());
     assert!(split_callback(true, &[0xFF, 1, 0]).is_err());
-    assert_eq!(split_callback(true, b"ab\x01\0"), Ok((&b"a"[..], Some("b"))));
+    assert_eq!(
+        split_callback(true, b"ab\x01\0"),
+        Ok((&b"a"[..], Some("b")))
+    );
 }
