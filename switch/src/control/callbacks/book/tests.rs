@@ -1,7 +1,7 @@
 //! Tests of `book`.
 
 use domain::ids::{InstitutionId, LinkId, MerchantId, RouteId, Rrn, Slot, TerminalId};
-use domain::pan::{Account, MaskedPan, PanToken, SealedPan};
+use domain::pan::{Account, MaskedPan, PanToken, SealedPan, TokenKeyId};
 use domain::record::{Intent, ReversalCause};
 use domain::request::{Answer, ContentHash, DuplicateKey, MessageClass, Trace, TraceKey};
 use domain::time::TransmissionTime;
@@ -26,6 +26,7 @@ fn intent() -> Intent {
         institution: InstitutionId::EMPTY,
     };
     let account = Account {
+        token_key: TokenKeyId::FIRST,
         token: PanToken([9; 16]),
         masked: MaskedPan {
             len: 12,
