@@ -1,7 +1,7 @@
 //! Callbacks to a receiver on real sockets, over TLS and in clear: told at least once, signed,
 //! again after a failure and after a kill, and never anywhere else.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -14,13 +14,15 @@ use std::time::Duration;
 use njia_tests::certificates::{Authority, Pair};
 use njia_tests::e2e::gateway::{GATEWAY, GatewayStage};
 use njia_tests::e2e::{alone, eventually};
+use njia_tests::outside::Peer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const DEADLINE: Duration = Duration::from_secs(60);
+const NEXT_SECRET: &str = "whsec_bmV4dG5leHRuZXh0bmV4dG5leHRuZXh0";
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// The same in hexadecimal digits, for openssl.
 const SECRET_HEX: &str = "31f290f6bf06298aab4f08d43c3f082cf648a362da2da4b0";
@@ -146,18 +148,26 @@ fn server(pair: &Pair) -> Arc<ServerConfig> {
 
 /// A switch whose gateway may be told at 127.0.0.1, and whoever signs for its receiver.
 fn open(name: &str, trust: Option<&Path>) -> (GatewayStage, TempDir) {
+    open_with(name, trust, &[SECRET])
+}
+
+fn open_with(name: &str, trust: Option<&Path>, secrets: &[&str]) -> (GatewayStage, TempDir) {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
-    let secret = folder.path().join("callback.secret");
-    fs::write(&secret, SECRET).unwrap();
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o400)).unwrap();
+    let file = |(number, secret): (usize, &&str)| {
+        let path = folder.path().join(format!("callback-{number}.secret"));
+        fs::write(&path, secret).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        format!("\"file:{}\"", path.display())
+    };
+    let secrets: Vec<_> = secrets.iter().enumerate().map(file).collect();
     let trust = trust.map_or_else(String::new, |file| {
         format!("callback_trust = \"{}\"\n", file.display())
     });
     let more = format!(
         "{GATEWAY}callback_hosts = [\"localhost\"]\ncallback_private_hosts = [\"127.0.0.1\"]\n\
-         callback_secrets = [\"file:{}\"]\n{trust}",
-        secret.display()
+         callback_secrets = [{}]\n{trust}",
+        secrets.join(", ")
     );
     let stage = GatewayStage::open(env!("CARGO_TARGET_TMPDIR"), name, &more);
     (stage, folder)
@@ -200,6 +210,32 @@ fn what_has_become_final_is_told_over_tls_and_a_reversal_of_it_too() {
         field(&came[0].0, "webhook-id"),
         field(&came[1].0, "webhook-id")
     );
+    drop(stage.close());
+}
+
+/// While a secret is changed a receiver has the old one or the new one.
+#[test]
+fn another_library_believes_either_secret_and_no_third() {
+    let _machine = alone();
+    let receiver = Receiver::start(None, &[]);
+    let (stage, _folder) = open_with("callbacks-outside", None, &[SECRET, NEXT_SECRET]);
+    let url = at(&format!("http://127.0.0.1:{}/", receiver.port));
+    let paid = stage.pay("k1", &["-H", &url]);
+    receiver.came(1);
+    let (head, body) = receiver.came.lock().unwrap()[0].clone();
+    let mut library = Peer::python("webhooks.py");
+    let mut verify = |secret: &str, body: &str| {
+        let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+        let headers: BTreeMap<_, _> = names.map(|name| (name, field(&head, name))).into();
+        library.ask(&json!({ "secret": secret, "body": body, "headers": headers }))
+    };
+    for secret in [SECRET, NEXT_SECRET] {
+        assert_eq!(verify(secret, &body)["said"]["id"], paid.id());
+    }
+    let third = SECRET.replace("MfKQ", "MfKR");
+    assert!(verify(&third, &body)["error"].is_string());
+    let changed = body.replace("approved", "declined");
+    assert!(verify(SECRET, &changed)["error"].is_string());
     drop(stage.close());
 }
 

@@ -4,6 +4,8 @@
 //! all messages: the same engine, risk, routes, journal. What differs is how it is named (its
 //! idempotency key in place of DE7, DE11 and DE41) and whom its answer goes to.
 
+use std::collections::hash_map::Entry;
+
 use domain::amount::Amount;
 use domain::ids::{AcquirerId, AuthorisationId, Rrn, Slot, Stan, TransactionId};
 use domain::profile::ClockCheck;
@@ -205,14 +207,18 @@ impl Shard {
     }
 
     /// Its URL goes into the records that it begins with: they are durable together, or not at all.
-    /// By its duplicate key: the time in its id is not known before it is admitted.
+    /// By its duplicate key: the time in its id is not known before it is admitted. A copy that
+    /// comes meanwhile changes nothing.
     fn expect_callback(&mut self, frame: FrameId, key: DuplicateKey, new: &NewTransaction) {
         let Some(url) = &new.callback else {
             return;
         };
+        let Entry::Vacant(place) = self.work.callbacks.entry(key.0) else {
+            return;
+        };
         if let Some(waiting) = self.work.waiting.get_mut(frame.0 as usize) {
             waiting.called_back = Some(key);
-            self.work.callbacks.insert(key.0, url.clone());
+            place.insert(url.clone());
         }
     }
 
