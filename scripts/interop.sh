@@ -70,7 +70,8 @@ node=$folder/node
 
 # What was installed from other pins, or for a Python that has gone, is made again.
 if ! cmp -s "$pins/requirements.txt" "$python/requirements.txt" ||
-    ! "$python/bin/python" -c 'import confluent_kafka, iso8583, standardwebhooks' >/dev/null 2>&1; then
+    ! "$python/bin/python" -c 'import confluent_kafka, iso8583, standardwebhooks' \
+        >/dev/null 2>&1; then
     need has_python "Python's venv" python3-venv
     rm -rf "$python"
     python3 -m venv "$python" >&2

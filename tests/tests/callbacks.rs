@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use njia_tests::certificates::{Authority, Pair};
-use njia_tests::e2e::gateway::{GATEWAY, GatewayStage};
+use njia_tests::e2e::gateway::{GATEWAY, GatewayStage, PAYMENT};
 use njia_tests::e2e::{alone, eventually};
 use njia_tests::outside::Peer;
 use rustls::pki_types::pem::PemObject as _;
@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const DEADLINE: Duration = Duration::from_secs(60);
+/// With ten digits in the middle that are nowhere else.
+const ACCOUNT: &str = "5061007395142468";
 const NEXT_SECRET: &str = "whsec_bmV4dG5leHRuZXh0bmV4dG5leHRuZXh0";
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// The same in hexadecimal digits, for openssl.
@@ -165,7 +167,7 @@ fn open_with(name: &str, trust: Option<&Path>, secrets: &[&str]) -> (GatewayStag
         format!("callback_trust = \"{}\"\n", file.display())
     });
     let more = format!(
-        "{GATEWAY}callback_hosts = [\"localhost\"]\ncallback_private_hosts = [\"127.0.0.1\"]\n\
+        "{GATEWAY}allow_pan = true\ncallback_hosts = [\"localhost\"]\ncallback_private_hosts = [\"127.0.0.1\"]\n\
          callback_secrets = [{}]\n{trust}",
         secrets.join(", ")
     );
@@ -236,6 +238,32 @@ fn another_library_believes_either_secret_and_no_third() {
     assert!(verify(&third, &body)["error"].is_string());
     let changed = body.replace("approved", "declined");
     assert!(verify(SECRET, &changed)["error"].is_string());
+    drop(stage.close());
+}
+
+/// While it is on its way, and when it comes.
+#[test]
+fn neither_a_callback_nor_what_is_kept_for_it_shows_an_account_number() {
+    let _machine = alone();
+    let receiver = Receiver::start(None, &[503]);
+    let (stage, _folder) = open("callbacks-card", None);
+    let url = at(&format!("http://127.0.0.1:{}/", receiver.port));
+    let party = r#"{"key":"msisdn","value":"+254712345678"}"#;
+    let card = format!(r#"{{"key":"pan","value":"{ACCOUNT}"}}"#);
+    let payment = PAYMENT.replace(party, &card);
+    let paid = stage.post("/v1/transactions", "k1", &payment, &["-H", &url]);
+    assert_eq!(paid.state(), (201, "approved".to_owned()));
+    receiver.came(1);
+    let state = stage.node.journal().join("callbacks.state");
+    let kept = || fs::read_to_string(&state).unwrap_or_default();
+    let is_kept = || kept().contains(&paid.id());
+    assert!(eventually(DEADLINE, is_kept), "{}", kept());
+    let (head, body) = receiver.came.lock().unwrap()[0].clone();
+    for text in [&head, &body, &kept()] {
+        for start in 0..=ACCOUNT.len() - 8 {
+            assert!(!text.contains(&ACCOUNT[start..start + 8]), "{text}");
+        }
+    }
     drop(stage.close());
 }
 
