@@ -1,9 +1,10 @@
 #!/bin/sh
 # Puts what others have written below the target folder: for tests/tests/interop.rs PyPI's pyiso8583
-# in a virtual environment and npm's iso_8583 beside it, for tests/tests/events.rs PyPI's
-# confluent-kafka in the same environment. What they are made from is pinned by hash in
-# tests/interop/. Installs Python, Node, curl and openssl, which tests run too, with apt as root or
-# through sudo where they are absent, else stops with one line. Prints the folder.
+# in a virtual environment and npm's iso_8583 beside it, in the same environment PyPI's
+# confluent-kafka for tests/tests/events.rs and standardwebhooks for tests/tests/callbacks.rs. What
+# they are made from is pinned by hash in tests/interop/. Installs Python, Node, curl and openssl,
+# which tests run too, with apt as root or through sudo where they are absent, else stops with one
+# line. Prints the folder.
 set -eu
 cd "$(dirname "$0")/.."
 pins=tests/interop
@@ -69,7 +70,8 @@ node=$folder/node
 
 # What was installed from other pins, or for a Python that has gone, is made again.
 if ! cmp -s "$pins/requirements.txt" "$python/requirements.txt" ||
-    ! "$python/bin/python" -c 'import confluent_kafka, iso8583' >/dev/null 2>&1; then
+    ! "$python/bin/python" -c 'import confluent_kafka, iso8583, standardwebhooks' \
+        >/dev/null 2>&1; then
     need has_python "Python's venv" python3-venv
     rm -rf "$python"
     python3 -m venv "$python" >&2

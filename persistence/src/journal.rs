@@ -108,6 +108,19 @@ impl Journal {
         self.shared.append(record, Carriage::Fresh, class)
     }
 
+    /// The same with a record whose transaction's end is told to an address.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn append_called_back(
+        &self,
+        record: &Record<'_>,
+        callback: Option<&str>,
+        class: Class,
+    ) -> Result<Lsn, Full> {
+        self.shared.append_called_back(record, callback, class)
+    }
+
     /// Takes a record that is carried over from an older generation, and returns its position.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ use thiserror::Error;
 pub const RECORD_HEADER_LEN: usize = 40;
 /// No record is longer, header and padding included.
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
+/// No address of a callback is longer.
+pub const CALLBACK_URL_LEN_MAX: usize = 512;
 /// Every record starts and ends at a multiple of this.
 pub const RECORD_ALIGN: usize = 8;
 
@@ -183,7 +185,14 @@ pub struct Decoded<'a> {
 /// Bytes that `record` takes, header and padding included.
 #[must_use]
 pub fn encoded_len(record: &Record<'_>) -> usize {
-    (RECORD_HEADER_LEN + payload::len(record)).next_multiple_of(RECORD_ALIGN)
+    encoded_len_with(record, None)
+}
+
+/// The same with an address behind it.
+#[must_use]
+pub fn encoded_len_with(record: &Record<'_>, callback: Option<&str>) -> usize {
+    let payload_len = payload::len(record) + callback_len(callback);
+    (RECORD_HEADER_LEN + payload_len).next_multiple_of(RECORD_ALIGN)
 }
 
 /// Writes `record` to the front of `out` and returns the bytes it took. Does not allocate.
@@ -204,9 +213,25 @@ pub fn encode_as(
     lsn: Lsn,
     out: &mut [u8],
 ) -> Result<usize, EncodeError> {
-    let payload_len = payload::len(record);
+    encode_with(record, (carriage, None), lsn, out)
+}
+
+/// The same of one whose end is told to the address `callback`, at most
+/// [`CALLBACK_URL_LEN_MAX`] bytes.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_with(
+    record: &Record<'_>,
+    (carriage, callback): (Carriage, Option<&str>),
+    lsn: Lsn,
+    out: &mut [u8],
+) -> Result<usize, EncodeError> {
+    let record_len = payload::len(record);
+    let payload_len = record_len + callback_len(callback);
     let len = (RECORD_HEADER_LEN + payload_len).next_multiple_of(RECORD_ALIGN);
-    if len > RECORD_BYTES_MAX {
+    let is_long = callback.is_some_and(|url| url.len() > CALLBACK_URL_LEN_MAX);
+    if len > RECORD_BYTES_MAX || is_long {
         return Err(EncodeError::TooLong);
     }
     let out = out.get_mut(..len).ok_or(EncodeError::NoRoom)?;
@@ -216,12 +241,17 @@ pub fn encode_as(
     let (body, padding) = rest
         .split_at_mut_checked(payload_len)
         .ok_or(EncodeError::NoRoom)?;
-    payload::write(record, body)?;
+    let (own, behind) = body
+        .split_at_mut_checked(record_len)
+        .ok_or(EncodeError::NoRoom)?;
+    payload::write(record, own)?;
+    write_callback(callback, behind)?;
     padding.fill(0);
     Header {
         version: payload::version(record),
         kind: RecordType::of(record) as u16,
         carriage,
+        is_called_back: callback.is_some(),
         payload_len: u32::try_from(payload_len).map_err(|_| EncodeError::TooLong)?,
         checksum: crc32c::crc32c(body),
         lsn,
@@ -263,12 +293,59 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded<'_>, RecordError> {
     if !payload::knows(kind, header.version) {
         return Err(unknown);
     }
+    let (own, _) = split_callback(header.is_called_back, body)?;
     Ok(Decoded {
         lsn: header.lsn,
-        record: payload::read((kind, header.version), header.transaction, body)?,
+        record: payload::read((kind, header.version), header.transaction, own)?,
         carriage: header.carriage,
         len,
     })
+}
+
+/// Where the end of its transaction is to be told, of a record that [`decode`] has taken.
+#[must_use]
+pub fn callback(bytes: &[u8]) -> Option<&str> {
+    let (header, rest) = bytes.split_first_chunk::<RECORD_HEADER_LEN>()?;
+    let header = Header::read(header).ok()?;
+    let body = rest.get(..usize::try_from(header.payload_len).ok()?)?;
+    split_callback(header.is_called_back, body).ok()?.1
+}
+
+/// Bytes that an address takes behind a payload: its own, and two that say how many.
+fn callback_len(callback: Option<&str>) -> usize {
+    callback.map_or(0, |url| url.len() + CALLBACK_TAIL_LEN)
+}
+
+fn write_callback(callback: Option<&str>, out: &mut [u8]) -> Result<(), EncodeError> {
+    let Some(url) = callback else {
+        return Ok(());
+    };
+    let (text, tail) = out
+        .split_at_mut_checked(url.len())
+        .ok_or(EncodeError::NoRoom)?;
+    let len = u16::try_from(url.len()).map_err(|_| EncodeError::TooLong)?;
+    if tail.len() != CALLBACK_TAIL_LEN {
+        return Err(EncodeError::NoRoom);
+    }
+    text.copy_from_slice(url.as_bytes());
+    tail.copy_from_slice(&len.to_le_bytes());
+    Ok(())
+}
+
+/// The payload proper, and the address behind it.
+fn split_callback(is_there: bool, body: &[u8]) -> Result<(&[u8], Option<&str>), RecordError> {
+    if !is_there {
+        return Ok((body, None));
+    }
+    let (rest, tail) = body
+        .split_last_chunk::<CALLBACK_TAIL_LEN>()
+        .ok_or(RecordError::Length)?;
+    let len = usize::from(u16::from_le_bytes(*tail));
+    let at = rest.len().checked_sub(len).ok_or(RecordError::Length)?;
+    let (own, url) = rest.split_at_checked(at).ok_or(RecordError::Length)?;
+    let url = core::str::from_utf8(url).ok();
+    let url = url.filter(|url| (1..=CALLBACK_URL_LEN_MAX).contains(&url.len()));
+    Ok((own, Some(url.ok_or(RecordError::Value("callback"))?)))
 }
 
 /// Position and length of the record at the front of `bytes`, which were checked as part of a
@@ -284,6 +361,7 @@ struct Header {
     version: u16,
     kind: u16,
     carriage: Carriage,
+    is_called_back: bool,
     payload_len: u32,
     checksum: u32,
     lsn: Lsn,
@@ -297,7 +375,7 @@ impl Header {
             &MAGIC,
             &self.version.to_le_bytes(),
             &self.kind.to_le_bytes(),
-            &flags_of(self.carriage).to_le_bytes(),
+            &flags_of(self.carriage, self.is_called_back).to_le_bytes(),
             &self.payload_len.to_le_bytes(),
             &self.checksum.to_le_bytes(),
             &self.lsn.0.to_le_bytes(),
@@ -318,10 +396,13 @@ impl Header {
             return Err(RecordError::Header);
         }
         let flags = u16::from_le_bytes([*f0, *f1]);
+        let is_called_back = flags == CALLED_BACK;
+        let of_carriage = if is_called_back { 0 } else { flags };
         Ok(Self {
             version: u16::from_le_bytes([*v0, *v1]),
             kind: u16::from_le_bytes([*k0, *k1]),
-            carriage: carriage_of(flags).ok_or(RecordError::Header)?,
+            carriage: carriage_of(of_carriage).ok_or(RecordError::Header)?,
+            is_called_back,
             payload_len: u32::from_le_bytes([*l0, *l1, *l2, *l3]),
             checksum: u32::from_le_bytes([*c0, *c1, *c2, *c3]),
             lsn: Lsn(u64::from_le_bytes(*lsn)),
@@ -334,13 +415,20 @@ impl Header {
 const CARRIED: u16 = 1;
 /// Only beside [`CARRIED`].
 const COUNTED: u16 = 2;
+/// An address stands behind the payload; never beside another flag.
+const CALLED_BACK: u16 = 4;
 
-const fn flags_of(carriage: Carriage) -> u16 {
-    match carriage {
-        Carriage::Fresh => 0,
-        Carriage::Carried => CARRIED,
-        Carriage::Counted => CARRIED | COUNTED,
-    }
+/// How long the address behind a payload is: two bytes, little-endian.
+const CALLBACK_TAIL_LEN: usize = 2;
+
+const fn flags_of(carriage: Carriage, is_called_back: bool) -> u16 {
+    let called_back = if is_called_back { CALLED_BACK } else { 0 };
+    called_back
+        | match carriage {
+            Carriage::Fresh => 0,
+            Carriage::Carried => CARRIED,
+            Carriage::Counted => CARRIED | COUNTED,
+        }
 }
 
 /// `None` for flags that this program does not know.

@@ -130,6 +130,19 @@ impl Sink {
         self.try_append_as(record, Carriage::Fresh, class)
     }
 
+    /// The same with a record whose transaction's end is told to an address.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing was taken.
+    pub fn try_append_called_back(
+        &mut self,
+        record: &Record<'_>,
+        callback: Option<&str>,
+        class: Class,
+    ) -> Result<Lsn, Full> {
+        self.take((record, Carriage::Fresh, callback), class)
+    }
+
     /// The same with a record that may be carried over.
     ///
     /// # Errors
@@ -140,12 +153,17 @@ impl Sink {
         carriage: Carriage,
         class: Class,
     ) -> Result<Lsn, Full> {
+        self.take((record, carriage, None), class)
+    }
+
+    fn take(&mut self, entry: Entry<'_, '_>, class: Class) -> Result<Lsn, Full> {
         match (self.space, class) {
             (Space::Open, _) | (Space::Reserved, Class::Reserved) => {}
             (Space::Closed, _) => return Err(Full::Closed),
             (Space::Reserved, Class::New) | (Space::Exhausted, _) => return Err(Full::Space),
         }
-        let len = record::encoded_len(record);
+        let (record, _, callback) = entry;
+        let len = record::encoded_len_with(record, callback);
         if len > record::RECORD_BYTES_MAX || BATCH_HEADER_LEN + len > self.batch_bytes_max {
             return Err(Full::TooLong);
         }
@@ -155,7 +173,7 @@ impl Sink {
             self.ready.push_back(full);
         }
         let lsn = self.next_lsn;
-        self.filling.push((record, carriage), lsn, len)?;
+        self.filling.push(entry, lsn, len)?;
         self.next_lsn = lsn.next();
         self.anchored = false;
         Ok(lsn)
@@ -295,6 +313,9 @@ impl Sink {
     }
 }
 
+/// A record on its way into a batch, and the address behind it.
+type Entry<'r, 'a> = (&'r Record<'a>, Carriage, Option<&'r str>);
+
 impl Buffer {
     fn with_capacity(batch_bytes_max: usize) -> Self {
         let mut bytes = Vec::with_capacity(batch_bytes_max);
@@ -306,16 +327,12 @@ impl Buffer {
         }
     }
 
-    fn push(
-        &mut self,
-        (record, carriage): (&Record<'_>, Carriage),
-        lsn: Lsn,
-        len: usize,
-    ) -> Result<(), Full> {
+    fn push(&mut self, entry: Entry<'_, '_>, lsn: Lsn, len: usize) -> Result<(), Full> {
+        let (record, carriage, callback) = entry;
         let at = self.bytes.len();
         self.bytes.resize(at + len, 0);
         let out = self.bytes.get_mut(at..).unwrap_or_default();
-        if record::encode_as(record, carriage, lsn, out).is_err() {
+        if record::encode_with(record, (carriage, callback), lsn, out).is_err() {
             self.bytes.truncate(at);
             return Err(Full::TooLong);
         }

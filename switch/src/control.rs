@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 mod admin;
 mod applier;
+mod callbacks;
 pub mod credentials;
 #[cfg(feature = "kafka")]
 mod events;
@@ -49,6 +50,7 @@ use crate::limits::WATCHDOG;
 use crate::metrics::{Exposition, Gauge, Labels};
 use admin::Admin;
 use applier::{Journals, Task};
+use callbacks::{Callbacks, CallbacksSource};
 use credentials::{CredentialsKeeper, CredentialsSource};
 use keys::{KeysKeeper, KeysSource};
 use listener::{AdminListener, Waits};
@@ -91,6 +93,7 @@ pub struct Control {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
+    callbacks: Option<Callbacks>,
     #[cfg(feature = "kafka")]
     events: Option<events::Events>,
 }
@@ -147,6 +150,13 @@ pub fn start(
         journals(config, manifest),
         reloads,
     );
+    let callbacks = Callbacks::start(
+        config,
+        shared,
+        journals(config, manifest),
+        Arc::clone(&plane.callbacks),
+    )
+    .map_err(ControlError::Start)?;
     #[cfg(feature = "kafka")]
     let events = events::Events::start(
         config,
@@ -163,6 +173,7 @@ pub fn start(
         address,
         stop,
         thread,
+        callbacks,
         #[cfg(feature = "kafka")]
         events,
     })
@@ -179,6 +190,9 @@ impl Control {
     /// events, but not for long.
     pub fn finish(self) {
         self.stop.send_replace(true);
+        if let Some(callbacks) = self.callbacks {
+            callbacks.finish();
+        }
         #[cfg(feature = "kafka")]
         if let Some(events) = self.events {
             events.finish();
@@ -237,6 +251,7 @@ struct Plane {
     observer: Arc<Observer>,
     exposition: Arc<Exposition>,
     applier: Task,
+    callbacks: Arc<callbacks::Told>,
     #[cfg(feature = "kafka")]
     events: events::EventsStatus,
     retiring: Retiring,
@@ -261,14 +276,11 @@ impl Plane {
                 &events,
             ));
         }
-        if config.kafka.is_none() && journals.root.join(EVENTS_WATERMARK).exists() {
-            consumers.push(Arc::new(Absent));
-            tracing::warn!(
-                file = %journals.root.join(EVENTS_WATERMARK).display(),
-                "events of this journal were published, and there is no [kafka]: segments and \
-                 earlier generations are kept until it is back, or the file is removed"
-            );
+        let callbacks = Arc::new(callbacks::Told::default());
+        if callbacks::is_configured(&config) {
+            consumers.push(Arc::<callbacks::Told>::clone(&callbacks));
         }
+        consumers.extend(unpublished(&config, &journals.root));
         let segments = Segments::new(&config, &shared, journals.root.clone(), consumers.clone());
         let retiring = Retiring {
             root: journals.root.clone(),
@@ -288,6 +300,10 @@ impl Plane {
         exposition.add_source(TlsSource(Arc::clone(&reloads.tls)));
         exposition.add_source(KeysSource(Arc::clone(&reloads.keys)));
         exposition.add_source(CredentialsSource(Arc::clone(&reloads.credentials)));
+        exposition.add_source(CallbacksSource {
+            told: Arc::clone(&callbacks),
+            clock: shared.node().clock(),
+        });
         #[cfg(feature = "kafka")]
         exposition.add_source(events::EventsSource {
             status: Arc::clone(&events),
@@ -297,6 +313,7 @@ impl Plane {
             Arc::clone(&config),
             Arc::clone(&shared),
             status,
+            Arc::clone(&callbacks),
         ));
         Self {
             config,
@@ -304,6 +321,7 @@ impl Plane {
             observer,
             exposition: Arc::new(exposition),
             applier,
+            callbacks,
             #[cfg(feature = "kafka")]
             events,
             retiring,
@@ -349,6 +367,20 @@ impl Plane {
             task.abort();
         }
     }
+}
+
+/// Events were published, and are not any more: their topic goes on from its file when it is back.
+fn unpublished(config: &Config, root: &Path) -> Option<Arc<dyn Consumer>> {
+    let file = root.join(EVENTS_WATERMARK);
+    if config.kafka.is_some() || !file.exists() {
+        return None;
+    }
+    tracing::warn!(
+        file = %file.display(),
+        "events of this journal were published, and there is no [kafka]: segments and earlier \
+         generations are kept until it is back, or the file is removed"
+    );
+    Some(Arc::new(Absent))
 }
 
 fn exposition(

@@ -13,6 +13,7 @@
 
 mod acquirer;
 pub mod boot;
+pub mod callback;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -46,6 +46,7 @@ use domain::ids::{IssuerId, LinkId, Lsn, ShardId};
 use domain::network::SettlementDate;
 use domain::reconciliation::Totals;
 use domain::record::Completed;
+use domain::request::DuplicateKey;
 use domain::time::{Instant, WallTime};
 use futures_lite::future;
 use glommio::timer::Timer;
@@ -242,6 +243,8 @@ pub(crate) struct Shard {
 pub(crate) struct Work {
     /// Frames whose answer is still owed, by [`FrameId`].
     pub(crate) waiting: Slab<Waiting>,
+    /// Where the ends of gateways' transactions are told, by duplicate key, while frames wait.
+    pub(crate) callbacks: AHashMap<u128, Box<str>>,
     /// Gateways' handlers that wait until a transaction is decided.
     pub(crate) asked: askers::Askers,
     /// What gateways have signed with.
@@ -315,6 +318,8 @@ pub(crate) struct Waiting {
     pub(crate) frame: Box<Frame>,
     /// How long its issuer had it.
     pub(crate) at_issuer: Duration,
+    /// Of a gateway that is called back, what names its transaction.
+    pub(crate) called_back: Option<DuplicateKey>,
 }
 
 /// A leg that an issuer may still answer.

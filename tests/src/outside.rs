@@ -23,7 +23,7 @@ pub struct Peer {
 const ANSWER_MAX: Duration = Duration::from_secs(90);
 
 impl Peer {
-    /// A driver in Python: PyPI's pyiso8583, or confluent-kafka.
+    /// A driver in Python: PyPI's pyiso8583, confluent-kafka or standardwebhooks.
     ///
     /// # Panics
     /// It is not installed.

@@ -158,12 +158,25 @@ impl Shared {
         carriage: Carriage,
         class: Class,
     ) -> Result<Lsn, Full> {
+        self.take(|sink| sink.try_append_as(record, carriage, class))
+    }
+
+    pub(super) fn append_called_back(
+        &self,
+        record: &Record<'_>,
+        callback: Option<&str>,
+        class: Class,
+    ) -> Result<Lsn, Full> {
+        self.take(|sink| sink.try_append_called_back(record, callback, class))
+    }
+
+    fn take(&self, append: impl FnOnce(&mut Sink) -> Result<Lsn, Full>) -> Result<Lsn, Full> {
         let mut sink = self.sink.borrow_mut();
         if self.above_high_water.get() {
             let space = self.space(sink.pending_bytes());
             sink.set_space(space);
         }
-        let lsn = sink.try_append_as(record, carriage, class)?;
+        let lsn = append(&mut sink)?;
         drop(sink);
         self.work.notify();
         Ok(lsn)

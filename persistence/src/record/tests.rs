@@ -242,8 +242,35 @@ fn what_is_carried_over_says_so_and_other_flags_are_no_record() {
         assert_eq!((decoded.carriage, decoded.record), (carriage, record));
     }
     const FLAGS_AT: usize = 6;
-    for flags in [2_u16, 4, 5, 0x100, u16::MAX] {
+    for flags in [2_u16, 5, 7, 8, 0x100, u16::MAX] {
         bytes[FLAGS_AT..FLAGS_AT + 2].copy_from_slice(&flags.to_le_bytes());
         assert_eq!(decode(&bytes).unwrap_err(), RecordError::Header, "{flags}");
     }
+}
+
+#[test]
+fn an_address_stands_behind_a_record_and_is_no_part_of_it() {
+    let record = sample(3);
+    let url = "https://gateway.example/hooks";
+    let mut bytes = vec![0xEE; encoded_len_with(&record, Some(url))];
+    let fresh = Carriage::Fresh;
+    let len = encode_with(&record, (fresh, Some(url)), Lsn(7), &mut bytes).unwrap();
+    assert_eq!(len, bytes.len());
+    let decoded = decode(&bytes).unwrap();
+    assert_eq!((decoded.record, decoded.len), (record, len));
+    assert_eq!(callback(&bytes), Some(url));
+    assert_eq!(callback(&encoded(&record, Lsn(7))), None);
+
+    let long = "x".repeat(CALLBACK_URL_LEN_MAX + 1);
+    let mut out = vec![0; encoded_len_with(&record, Some(&long))];
+    let refused = encode_with(&record, (fresh, Some(&long)), Lsn(7), &mut out);
+    assert_eq!(refused, Err(EncodeError::TooLong));
+    assert!(split_callback(true, &[]).is_err());
+    assert!(split_callback(true, &[b'x', 2, 0]).is_err());
+    assert!(split_callback(true, &[0, 0]).is_err());
+    assert!(split_callback(true, &[0xFF, 1, 0]).is_err());
+    assert_eq!(
+        split_callback(true, b"ab\x01\0"),
+        Ok((&b"a"[..], Some("b")))
+    );
 }

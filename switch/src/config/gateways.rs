@@ -1,6 +1,7 @@
 //! Gateways: who sends JSON over HTTP, and how it proves who it is.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,11 @@ use super::gateway_credentials::{CredentialSet, Credentials, Needs, credentials}
 use super::gateway_permissions::{Permissions, permissions};
 use super::gateway_rates::{GatewayRates, rates};
 use super::profile::{check_different, windows};
-use super::secret::Vault;
+use super::secret::{SecretPlace, Vault};
 use super::section::{Section, nearest};
 use super::tls::{self, ListenerTls};
 use super::{Acquirer, Duplicates, Durability, Listener, Node, endpoints};
+use crate::callback::{self, Hosts};
 
 /// Where one gateway connects.
 #[derive(Clone, Debug)]
@@ -52,6 +54,20 @@ pub struct Gateway {
     pub nonces_max: usize,
     /// How often it may ask.
     pub rates: GatewayRates,
+    /// Who is told of what has become final; `None` where nobody is.
+    pub callbacks: Option<Callbacks>,
+}
+
+/// How a gateway is called back.
+#[derive(Clone, Debug)]
+pub struct Callbacks {
+    /// Where it may be.
+    pub hosts: Hosts,
+    /// What signs, the first of them first: two while one takes the other's place. Read anew for
+    /// each message.
+    pub secrets: Vec<SecretPlace>,
+    /// PEM of who may vouch for it.
+    pub trust: PathBuf,
 }
 
 impl Gateway {
@@ -105,6 +121,7 @@ pub(super) fn gateways(
             body_len_max: section.number("body_len_max", 1_024..=65_536, 16_384),
             windows: windows(&section, duplicates),
             rates: rates(&section),
+            callbacks: callbacks(&section, vault),
         };
         let of_listeners = listeners.iter().map(|listener| listener.windows);
         let of_gateways = gateways.iter().map(|gateway| gateway.windows);
@@ -187,6 +204,60 @@ fn check(section: &Section<'_>, gateway: &Gateway, others: &[Gateway], listeners
         section.fault_at("name", "is the name of another gateway");
     }
 }
+
+/// Reads the keys that begin with `callback_`.
+fn callbacks(section: &Section<'_>, vault: &Vault<'_>) -> Option<Callbacks> {
+    let hosts = Hosts {
+        public: section.list("callback_hosts", host),
+        private: section.list("callback_private_hosts", host),
+    };
+    let secrets = section.list("callback_secrets", |reference| {
+        let place = vault.place(reference)?;
+        let text = place.read()?;
+        callback::secret(text.expose()).map_err(|fault| format!("({reference}) {fault}"))?;
+        Ok(place)
+    });
+    let trust = section.parsed("callback_trust", |text| Ok(vault.state_dir.join(text)));
+    if hosts.is_empty() {
+        for key in ["callback_secrets", "callback_trust"] {
+            if section.has(key) {
+                section.fault_at(key, "nobody is told: `callback_hosts` is empty");
+            }
+        }
+        return None;
+    }
+    if section.count("callback_secrets") == 0 {
+        section.fault_at(
+            "callback_secrets",
+            "is required where `callback_hosts` is set",
+        );
+    } else if section.count("callback_secrets") > 2 {
+        section.fault_at(
+            "callback_secrets",
+            "takes one, or two while one is replaced",
+        );
+    }
+    Some(Callbacks {
+        hosts,
+        secrets,
+        trust: trust.unwrap_or_else(|| PathBuf::from(SYSTEM_TRUST)),
+    })
+}
+
+/// A name or an address, without scheme, port and wildcard.
+fn host(text: &str) -> Result<String, String> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let is_host = text.parse::<std::net::Ipv6Addr>().is_ok()
+        || (!text.is_empty() && text.len() <= 253 && text.bytes().all(is_name));
+    if is_host {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("takes names of hosts, as gateway.example: no scheme, port or wildcard".to_owned())
+    }
+}
+
+/// Where Debian and what descends from it keep whom everybody trusts.
+const SYSTEM_TRUST: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Whether nobody outside of this site can listen.
 fn is_near(address: SocketAddr) -> bool {

@@ -12,6 +12,7 @@ use router::breaker::BreakerState;
 use serde::Serialize;
 use transaction::matching::UnmatchedNote;
 
+use super::callbacks::Told;
 use super::shared::{ControlEvent, EndpointId, Shared};
 use crate::config::{Config, Issuer, ListenerId};
 use crate::limits::{LIVE, UNMATCHED_SHOWN_MAX};
@@ -23,6 +24,7 @@ pub(super) struct Observer {
     config: Arc<Config>,
     shared: Arc<Shared>,
     applier: Arc<OnceLock<Arc<ApplierStatus>>>,
+    callbacks: Arc<Told>,
     started: WallTime,
     board: Mutex<Board>,
 }
@@ -85,6 +87,15 @@ pub(super) struct Status<'a> {
     unmatched: Vec<UnmatchedStatus>,
     shards: Vec<ShardStatus>,
     applier: Option<Vec<LaneStatus>>,
+    callbacks: CallbackStatus,
+}
+
+/// What gateways have not been told.
+#[derive(Debug, Serialize)]
+struct CallbackStatus {
+    backlog: u64,
+    /// How old the oldest is; 0 without one.
+    oldest_ms: u64,
 }
 
 /// One answer that was not matched. No value of a field but those that name it.
@@ -130,12 +141,14 @@ impl Observer {
         config: Arc<Config>,
         shared: Arc<Shared>,
         applier: Arc<OnceLock<Arc<ApplierStatus>>>,
+        callbacks: Arc<Told>,
     ) -> Self {
         let started = shared.node().clock().wall();
         Self {
             config,
             shared,
             applier,
+            callbacks,
             started,
             board: Mutex::default(),
         }
@@ -287,6 +300,10 @@ impl Observer {
             unmatched: self.board.lock().unmatched.iter().cloned().collect(),
             shards: self.shards(),
             applier: self.applier.get().map(|status| lanes(status)),
+            callbacks: CallbackStatus {
+                backlog: self.callbacks.backlog(),
+                oldest_ms: self.callbacks.oldest_ms(now),
+            },
         }
     }
 

@@ -186,6 +186,7 @@ fn fault_104_a_third_scrape_is_turned_away() {
         Arc::clone(&running.config),
         Arc::clone(&running.shared),
         Arc::default(),
+        Arc::default(),
     );
     let admin = Admin::new(exposition, Arc::new(observer));
     let held = Arc::clone(&admin.scrapes)
@@ -222,6 +223,7 @@ fn fault_093_a_stuck_shard_aborts_the_process() {
         let observer = Observer::new(
             Arc::clone(&running.config),
             Arc::clone(&running.shared),
+            Arc::default(),
             Arc::default(),
         );
         let bound = Duration::from_millis(100);

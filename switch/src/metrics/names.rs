@@ -502,6 +502,12 @@ families! {
     EventsFailures: COUNTER, None, "njia_events_failures_total",
         [words("reason", EVENT_FAILURES)],
         "Failures on the way of events, by reason.";
+    Callbacks: COUNTER, None, "njia_callbacks_total", [words("result", CALLBACK_RESULTS)],
+        "Callbacks to gateways by what became of a try, or of what was to be told.";
+    CallbackBacklog: GAUGE, None, "njia_callback_backlog", [],
+        "Callbacks that no receiver has taken.";
+    CallbackOldest: GAUGE, Seconds, "njia_callback_oldest_seconds", [],
+        "Age of the oldest callback that no receiver has taken.";
     ShardBusy: COUNTER, Seconds, "njia_shard_busy_seconds_total", [SHARD],
         "Time that a shard spent in its turns.";
     ShardTurns: COUNTER, None, "njia_shard_turns_total", [SHARD], "Turns of a shard's loop.";
@@ -527,6 +533,10 @@ families! {
     ProcessStart: GAUGE, Seconds, "process_start_time_seconds", [],
         "Start of the process since the Unix epoch.";
 }
+
+/// What becomes of callbacks, by position.
+pub(crate) const CALLBACK_RESULTS: &[&str] =
+    &["delivered", "retried", "gone", "given_up", "forgotten"];
 
 /// The reasons that `persistence` gives to failures of events, by position.
 pub(crate) const EVENT_FAILURES: &[&str] = &[

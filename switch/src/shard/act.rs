@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::ids::{LinkId, Lsn};
 use domain::record::Record;
-use domain::request::{FrameId, IssuerLeg};
+use domain::request::{Facts, FrameId, IssuerLeg};
 use domain::time::Instant;
 use domain::{ResponseCode, ResultCode};
 use iso8583::translate;
@@ -122,7 +122,10 @@ impl Shard {
             | Record::ReconciliationOwed(_)
             | Record::ReconciliationDone(_) => Class::Reserved,
         };
-        match self.journal.append(&record, class) {
+        let facts = facts_of(&record);
+        let callback = facts.and_then(|facts| self.work.callbacks.get(&facts.key.0));
+        let callback = callback.map(|url| &**url);
+        match self.journal.append_called_back(&record, callback, class) {
             Ok(appended) => {
                 assert_eq!(appended, lsn, "invariant: engine and journal count alike");
                 if matches!(record, Record::Intent(_)) {
@@ -297,6 +300,7 @@ impl Shard {
     /// no answer.
     pub(super) fn discard(&mut self, frame: FrameId) {
         if let Some(waiting) = self.work.waiting.try_remove(frame.0 as usize) {
+            self.forget_callback(&waiting);
             match waiting.frame.source {
                 Source::Session => self.reply(waiting.session, &[], None),
                 Source::Gateway { .. } => {
@@ -315,6 +319,27 @@ const TIMED_OUT: [ResponseCode; 2] = [
     ResponseCode::ISSUER_INOPERATIVE,
     ResponseCode::ISSUER_TIMED_OUT,
 ];
+
+/// What was asked, of the records that a transaction begins with.
+const fn facts_of<'r>(record: &'r Record<'_>) -> Option<&'r Facts> {
+    match record {
+        Record::Intent(intent) => Some(&intent.facts),
+        Record::Refused(refused) => Some(&refused.facts),
+        Record::Advised(advised) => Some(&advised.facts),
+        Record::Outcome(_)
+        | Record::AdviceDone(_)
+        | Record::Operated(_)
+        | Record::SafOwed(_)
+        | Record::SafDone(_)
+        | Record::Tombstone(_)
+        | Record::LateResponse(_)
+        | Record::Day(_)
+        | Record::Totals(_)
+        | Record::Reconciled(_)
+        | Record::ReconciliationOwed(_)
+        | Record::ReconciliationDone(_) => None,
+    }
+}
 
 /// How an answer looks to whoever waited for it.
 fn outcome_told(code: ResponseCode) -> Outcome {

@@ -4,10 +4,12 @@
 //! all messages: the same engine, risk, routes, journal. What differs is how it is named (its
 //! idempotency key in place of DE7, DE11 and DE41) and whom its answer goes to.
 
+use std::collections::hash_map::Entry;
+
 use domain::amount::Amount;
 use domain::ids::{AcquirerId, AuthorisationId, Rrn, Slot, Stan, TransactionId};
 use domain::profile::ClockCheck;
-use domain::request::{Completion, Facts, FrameId, Request, Transmission};
+use domain::request::{Completion, DuplicateKey, Facts, FrameId, Request, Transmission};
 use domain::time::{Instant, TransmissionTime};
 use iso8583::header::HeaderBytes;
 use iso8583::{Dialect, Framing, Mti, Writer, translate};
@@ -192,6 +194,7 @@ impl Shard {
             share.begin();
         }
         let frame = self.keep(from, frame);
+        self.expect_callback(frame, names.key, new);
         let request = Request {
             frame,
             transmission: Transmission::First,
@@ -201,6 +204,29 @@ impl Shard {
             clock: ClockCheck::Window,
         };
         self.turn(Input::Request(request), now);
+    }
+
+    /// Its URL goes into the records that it begins with: they are durable together, or not at all.
+    /// By its duplicate key: the time in its id is not known before it is admitted. A copy that
+    /// comes meanwhile changes nothing.
+    fn expect_callback(&mut self, frame: FrameId, key: DuplicateKey, new: &NewTransaction) {
+        let Some(url) = &new.callback else {
+            return;
+        };
+        let Entry::Vacant(place) = self.work.callbacks.entry(key.0) else {
+            return;
+        };
+        if let Some(waiting) = self.work.waiting.get_mut(frame.0 as usize) {
+            waiting.called_back = Some(key);
+            place.insert(url.clone());
+        }
+    }
+
+    /// The frame goes: all its transaction begins with was appended, or nothing is remembered.
+    pub(super) fn forget_callback(&mut self, waiting: &Waiting) {
+        if let Some(key) = waiting.called_back {
+            self.work.callbacks.remove(&key.0);
+        }
     }
 
     /// What an issuer will be asked, as if a session had brought it.
@@ -378,6 +404,7 @@ impl Shard {
 
     /// It is decided, or nothing is remembered of it.
     pub(super) fn answer_gateway(&mut self, waiting: Waiting, reply: Reply, now: Instant) {
+        self.forget_callback(&waiting);
         self.time_answer(reply, &waiting, now);
         if let Source::Reversal { .. } = waiting.frame.source {
             self.answer_reversal(&waiting, reply, now);

@@ -270,6 +270,7 @@ impl Shard {
             session,
             frame,
             at_issuer: Duration::ZERO,
+            called_back: None,
         });
         FrameId(u32::try_from(key).unwrap_or(u32::MAX))
     }

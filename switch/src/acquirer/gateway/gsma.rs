@@ -75,6 +75,7 @@ pub(super) async fn route(
         Asked::Create(kind) => create(kind.as_deref(), request, context, connection).await,
         Asked::Reverse(id) => {
             let (parts, body) = handler::taken(request, context, connection).await?;
+            handler::no_callback(&parts, NO_CALLBACK)?;
             let id = id_of(id)?;
             let key = key(&parts)?;
             let prefer = Prefer::read(&parts.headers);
@@ -112,6 +113,7 @@ async fn create(
 ) -> Result<Answer, Problem> {
     let begun = handler::Begun::new(context);
     let (parts, body) = handler::taken(request, context, connection).await?;
+    handler::no_callback(&parts, NO_CALLBACK)?;
     begun.check()?;
     let kind = kind.map(kind_of).transpose()?;
     let prefer = Prefer::read(&parts.headers);
@@ -123,7 +125,7 @@ async fn create(
     handler::check_served(&body)?;
     handler::check_permitted(&body, context)?;
     let key = key(&parts)?;
-    let told = handler::pay(&body, key, prefer, begun, context).await?;
+    let told = handler::pay(&body, (key, None), prefer, begun, context).await?;
     let (transaction, is_copy) = handler::transaction_of(told)?;
     let mut answer = if let Some(refusal) = transaction.gsma_refusal() {
         handler::answer(400, JSON, refusal.to_json(context.clock.wall()))
@@ -225,6 +227,9 @@ fn correlation(text: &str) -> Option<IdempotencyKey> {
 }
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlationid");
+
+/// Its callbacks have a form of their own, which nobody sends.
+const NO_CALLBACK: &str = "there are no callbacks here: leave X-Callback-URL out and ask by GET";
 
 #[cfg(test)]
 mod tests {

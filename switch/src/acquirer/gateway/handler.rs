@@ -26,6 +26,8 @@ use super::wire::admit;
 use super::{Connection, GatewayContext, REQUESTS_MAX, document, gsma, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
 use crate::acquirer::json::{self, PartyKey, Rules};
+use crate::callback::NotTold;
+use crate::config::Callbacks;
 use crate::config::NotPermitted;
 use crate::metrics::GatewayRefusal;
 
@@ -173,7 +175,7 @@ pub(super) async fn taken(
     }
     check_date(&parts.headers, context.clock.wall())?;
     check_media_type(&parts.headers)?;
-    check_callback(&parts.headers)?;
+    callback_url(&parts.headers, context.gateway.callbacks.as_ref())?;
     let bytes = match signed {
         Some(bytes) => bytes,
         None => whole(&mut body, connection).await?,
@@ -236,7 +238,8 @@ async fn create(
     check_served(&body)?;
     check_permitted(&body, context)?;
     let key = idempotency_key(&parts.headers)?;
-    let told = pay(&body, key, prefer, begun, context).await?;
+    let callback = callback_url(&parts.headers, context.gateway.callbacks.as_ref())?;
+    let told = pay(&body, (key, callback), prefer, begun, context).await?;
     created(told, &body.reference, prefer)
 }
 
@@ -267,7 +270,7 @@ impl Begun {
 /// Has a transaction made, or finds the one of its key.
 pub(super) async fn pay(
     body: &json::Create,
-    key: IdempotencyKey,
+    (key, callback): (IdempotencyKey, Option<Box<str>>),
     prefer: Prefer,
     begun: Begun,
     context: &GatewayContext,
@@ -282,6 +285,7 @@ pub(super) async fn pay(
         kind: body.kind,
         amount: body.amount,
         account: account(body)?,
+        callback,
         is_async: prefer.is_async,
         queued: begun.queued,
         waits_until: context.clock.now().after(prefer.wait),
@@ -301,12 +305,41 @@ pub(super) async fn pay(
     }
 }
 
-fn check_callback(headers: &HeaderMap) -> Result<(), Problem> {
-    if headers.contains_key(CALLBACK_URL) {
-        let detail = "no host for callbacks is permitted: leave X-Callback-URL out and ask by GET";
+/// Of what has no callback: that it would never come is said at once.
+pub(super) fn no_callback(parts: &Parts, detail: &'static str) -> Result<(), Problem> {
+    if parts.headers.contains_key(CALLBACK_URL) {
         return Err(Problem::with(Slug::NotPermitted, detail));
     }
     Ok(())
+}
+
+/// Where its end is to be told, if anywhere.
+fn callback_url(
+    headers: &HeaderMap,
+    permitted: Option<&Callbacks>,
+) -> Result<Option<Box<str>>, Problem> {
+    let mut values = headers.get_all(CALLBACK_URL).into_iter();
+    let Some(first) = values.next() else {
+        return Ok(None);
+    };
+    let Some(permitted) = permitted else {
+        let detail = "no host for callbacks is permitted: leave X-Callback-URL out and ask by GET";
+        return Err(Problem::with(Slug::NotPermitted, detail));
+    };
+    let malformed = || {
+        let detail = "X-Callback-URL takes one absolute URL of at most 512 visible characters";
+        Problem::with(Slug::Malformed, detail)
+    };
+    let url = first.to_str().ok().filter(|_| values.next().is_none());
+    let url = url.ok_or_else(malformed)?;
+    match permitted.hosts.target(url) {
+        Ok(_) => Ok(Some(url.into())),
+        Err(NotTold::Malformed) => Err(malformed()),
+        Err(NotTold::NotPermitted) => {
+            let detail = "X-Callback-URL names a host that is not permitted, or not by https";
+            Err(Problem::with(Slug::NotPermitted, detail))
+        }
+    }
 }
 
 /// What would be taken and not acted on is refused, so that nobody relies on it.
@@ -624,6 +657,7 @@ pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-rep
 mod tests {
     use super::*;
     use crate::acquirer::json::AccountNumbers;
+    use crate::callback::Hosts;
 
     #[test]
     fn what_was_sent_long_ago_is_refused() {
@@ -681,9 +715,22 @@ mod tests {
             "/debitParty"
         );
         let mut headers = HeaderMap::new();
-        check_callback(&headers).unwrap();
+        assert_eq!(callback_url(&headers, None).unwrap(), None);
         headers.insert(CALLBACK_URL, HeaderValue::from_static("https://a.example/"));
-        let problem = check_callback(&headers).unwrap_err();
+        let problem = callback_url(&headers, None).unwrap_err();
         assert_eq!(problem.slug, Slug::NotPermitted);
+        let mut permitted = Callbacks {
+            hosts: Hosts::default(),
+            secrets: Vec::new(),
+            trust: std::path::PathBuf::new(),
+        };
+        let problem = callback_url(&headers, Some(&permitted)).unwrap_err();
+        assert_eq!(problem.slug, Slug::NotPermitted);
+        permitted.hosts.public.push("a.example".to_owned());
+        let url = callback_url(&headers, Some(&permitted)).unwrap();
+        assert_eq!(url.as_deref(), Some("https://a.example/"));
+        headers.append(CALLBACK_URL, HeaderValue::from_static("https://a.example/"));
+        let problem = callback_url(&headers, Some(&permitted)).unwrap_err();
+        assert_eq!(problem.slug, Slug::Malformed);
     }
 }

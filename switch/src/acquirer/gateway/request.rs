@@ -120,6 +120,8 @@ pub(crate) struct NewTransaction {
     pub(crate) kind: Kind,
     pub(crate) amount: Amount,
     pub(crate) account: Pan,
+    /// Where its end is told; of a copy it changes nothing.
+    pub(crate) callback: Option<Box<str>>,
     /// Told as soon as its intent is durable.
     pub(crate) is_async: bool,
     /// Since when it waits to be taken.

@@ -34,6 +34,8 @@ pub(super) async fn create(
     context: &GatewayContext,
 ) -> Result<Answer, Problem> {
     let prefer = Prefer::read(&parts.headers);
+    let detail = "the callback of a payment tells its reversals too: leave X-Callback-URL out";
+    handler::no_callback(parts, detail)?;
     let reverse = reverse(body)?;
     let key = handler::idempotency_key(&parts.headers)?;
     let told = reversed(original, &reverse, key, prefer, context).await?;
