@@ -1,13 +1,13 @@
 //! A server with a schema, an applier on a task of its own, and the questions that every test asks.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::NodeId;
 use domain::time::Instant;
-use njia_tests::e2e::folder;
 use njia_tests::postgres::{Cluster, Stop};
 use persistence::applier::{
     Applier, ApplierError, ApplierSettings, Backoff, BatchPolicy, Fees, Names, Payload, SchemaName,
@@ -173,7 +173,13 @@ async fn template() -> PathBuf {
     let settings = settings(cluster.url(), 0);
     assert_eq!(migrate(&settings.server).await.unwrap(), MIGRATIONS);
     cluster.stop(Stop::Fast).unwrap();
-    let template = folder(env!("CARGO_TARGET_TMPDIR"), "applier-template").join("data");
+    // The bench, which is no test, has no folder of cargo's.
+    let base = option_env!("CARGO_TARGET_TMPDIR").unwrap_or("target/tmp");
+    let template = Path::new(base).join("applier-template");
+    if template.exists() {
+        fs::remove_dir_all(&template).unwrap();
+    }
+    fs::create_dir_all(base).unwrap();
     cluster.save_as(&template).unwrap();
     template
 }
