@@ -167,7 +167,8 @@ fn open_with(name: &str, trust: Option<&Path>, secrets: &[&str]) -> (GatewayStag
         format!("callback_trust = \"{}\"\n", file.display())
     });
     let more = format!(
-        "{GATEWAY}allow_pan = true\ncallback_hosts = [\"localhost\"]\ncallback_private_hosts = [\"127.0.0.1\"]\n\
+        "{GATEWAY}allow_pan = true\ncallback_hosts = [\"localhost\"]\n\
+         callback_private_hosts = [\"127.0.0.1\"]\n\
          callback_secrets = [{}]\n{trust}",
         secrets.join(", ")
     );

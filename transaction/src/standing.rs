@@ -3,7 +3,7 @@
 //! how it ended, is told when a start would find it so.
 
 use domain::ResponseCode;
-use domain::ids::{AuthorisationId, Slot, TransactionId};
+use domain::ids::{AcquirerId, AuthorisationId, Slot, TransactionId};
 use domain::record::ReversalCause;
 use domain::request::{ContentHash, DuplicateKey, Facts, IssuerLeg, TraceKey};
 use domain::time::WallTime;
@@ -85,7 +85,7 @@ impl Engine {
                 || transaction.is_owed_anew(),
             left: transaction.left,
             is_reversed_in_part: transaction.state == State::Settled(Ending::PartlyReversed),
-            is_excepted: transaction.exceptions > 0,
+            is_excepted: transaction.exceptions > 0 || transaction.legs.has_failed(),
             reversals: transaction.reversals,
         })
     }
@@ -99,6 +99,13 @@ impl Engine {
             let handle = self.table.handle(index)?;
             (facts.key == key).then_some((handle, facts.content))
         })
+    }
+
+    /// Whether a transaction of this acquirer that was sent then may be forgotten: what is not found
+    /// need not be new.
+    #[must_use]
+    pub fn may_have_forgotten(&self, acquirer: AcquirerId, sent: WallTime) -> bool {
+        self.table.may_be_unknown(acquirer, sent)
     }
 
     /// The id of the next transaction in this slot that is admitted before the wall time is told
@@ -155,7 +162,10 @@ impl Engine {
             || transaction.is_owed_anew();
         if is_owed {
             Standing::ReversalOwed
-        } else if transaction.exceptions > 0 || transaction.saf_head != NONE {
+        } else if transaction.exceptions > 0
+            || transaction.legs.has_failed()
+            || transaction.saf_head != NONE
+        {
             Standing::Excepted
         } else {
             Standing::Reversed

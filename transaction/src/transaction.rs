@@ -79,7 +79,7 @@ pub(crate) struct Transaction {
     pub(crate) unwritten: u8,
 }
 
-/// Two marks in one byte: an entry of the table has none to spare.
+/// Marks in one byte: an entry of the table has none to spare.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LegMarks(u8);
 
@@ -87,6 +87,7 @@ impl LegMarks {
     pub(crate) const NONE: Self = Self(0);
     const OPEN: u8 = 1;
     const INTENT: u8 = 2;
+    const FAILED: u8 = 4;
 
     /// A permit is out.
     pub(crate) const fn open(&mut self) {
@@ -107,6 +108,16 @@ impl LegMarks {
     /// An intent is durable.
     pub(crate) const fn note_intent(&mut self) {
         self.0 |= Self::INTENT;
+    }
+
+    /// Something that was owed about it has failed, and gave way among the exceptions.
+    pub(crate) const fn note_failed(&mut self) {
+        self.0 |= Self::FAILED;
+    }
+
+    /// Whether that is so, though nothing of it is among the exceptions any more.
+    pub(crate) const fn has_failed(self) -> bool {
+        self.0 & Self::FAILED != 0
     }
 
     /// Whether a restart knows of it.

@@ -18,7 +18,7 @@
 use domain::ResponseCode;
 use domain::amount::Amount;
 use domain::currency::Currency;
-use domain::ids::{MerchantId, Rrn, Slot, TransactionId};
+use domain::ids::{MerchantId, Rrn, Slot, Stan, TransactionId};
 use domain::profile::{Profile, ReversalAnswer, ReversedOriginal};
 use domain::request::{FrameId, OriginalReference, Reversal, TraceKey, Transmission};
 use domain::time::{Instant, WallTime};
@@ -96,16 +96,10 @@ impl Shard {
                 // A tombstone has no amount: whatever comes is not executed.
                 let amount = Amount::new(0, Currency::KES);
                 let amount = amount.map_err(|_| Told::Refused(Slug::NotFound))?;
-                let original = OriginalReference {
-                    stan: stan_of(&names),
-                    class: None,
-                    transmitted: None,
-                    rrn: Rrn::EMPTY,
-                };
                 let named = Named {
                     slot: names.slot,
                     trace_key: names.trace_key,
-                    original,
+                    original: of_key(stan_of(&names)),
                     merchant: gateway.merchant,
                     amount,
                 };
@@ -121,7 +115,15 @@ impl Shard {
         let latest = self.work.wall.after(DATE_APART_MAX);
         let is_known =
             |sent: WallTime| sent <= latest && sent.after(gateway.windows.requests) > latest;
-        new.amount.is_none() && new.sent.is_some_and(is_known)
+        // Nor was any of its time forgotten since.
+        let is_whole = |sent: WallTime| {
+            let earliest = sent.before(DATE_APART_MAX);
+            !self.engine.may_have_forgotten(new.acquirer, earliest)
+        };
+        new.amount.is_none()
+            && new
+                .sent
+                .is_some_and(|sent| is_known(sent) && is_whole(sent))
     }
 
     fn known_reversal(
@@ -154,12 +156,7 @@ impl Shard {
         let named = Named {
             slot: facts.slot,
             trace_key: facts.trace_key,
-            original: OriginalReference {
-                stan: facts.trace.stan,
-                class: Some(facts.class),
-                transmitted: Some(facts.trace.transmitted),
-                rrn: facts.trace.rrn,
-            },
+            original: of_key(facts.trace.stan),
             merchant: facts.trace.merchant,
             amount: facts.amount,
         };
@@ -288,6 +285,17 @@ const NO_CASING: Casing = Casing {
     framing: Framing::Be16,
     header: HeaderBytes::NONE,
 };
+
+/// The original of a gateway, by its key alone, which is all of its trace key: each copy of a POST
+/// has a DE7 and a DE37 of its own, and a tombstone has to bury them all.
+pub(super) const fn of_key(stan: Stan) -> OriginalReference {
+    OriginalReference {
+        stan,
+        class: None,
+        transmitted: None,
+        rrn: Rrn::EMPTY,
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -414,6 +414,10 @@ impl Engine {
         self.saf.forget_exception(saf);
         if let Some(handle) = handle {
             self.note_exception_left(handle);
+            // That nobody looks at it any more does not make it done.
+            if let Some(transaction) = self.table.transaction_mut(handle) {
+                transaction.legs.note_failed();
+            }
             self.finish_if_done(handle);
         }
     }

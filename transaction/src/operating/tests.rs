@@ -12,6 +12,7 @@ use domain::request::Transmission;
 use super::{Ended, Operate, OperateError, Operated, OwedView, Retried, Stand};
 use crate::input::Input;
 use crate::output::{Event, Output, Owed};
+use crate::standing::Standing;
 use crate::testing::{Auto, Rig, advice, approval, code, facts, name, named, reversal};
 
 const TICKET: u32 = 7;
@@ -305,6 +306,11 @@ fn the_oldest_exception_gives_way_and_its_transaction_may_be_forgotten() {
     assert_eq!(rig.engine.counts().exceptions, 4);
     let ordinals: Vec<u8> = views(&rig).iter().map(|view| view.ordinal).collect();
     assert_eq!(ordinals, [1; 4]);
+    // Nobody looks at it any more, and its reversal has failed all the same.
+    let standings = |rig: &Rig| [1, 5].map(|number| rig.standing(number));
+    assert_eq!(standings(&rig), [Some(Standing::Excepted); 2]);
+    rig.restart(rig.journal.len()).unwrap();
+    assert_eq!(standings(&rig), [Some(Standing::Excepted); 2]);
 }
 
 /// Every prefix of the journal is a crash: what was told before it holds after it.

@@ -4,17 +4,20 @@ use core::time::Duration;
 use std::vec::Vec;
 
 use domain::bytes::Text;
+use domain::ids::Rrn;
 use domain::message_reason::MessageReason;
 use domain::pan::PanToken;
 use domain::profile::UnknownOriginal;
 use domain::record::{OutcomeKind, Record, ReversalCause, SafResult};
-use domain::request::{Answer, DuplicateKey, FrameId, Reversal, Transmission};
+use domain::request::{Answer, DuplicateKey, FrameId, OriginalReference, Reversal, Transmission};
 use domain::{Amount, ResponseCode};
 
 use crate::input::{Assessment, Handle, Input};
 use crate::output::{Event, LegEnding, NotAdmitted, Output, ReversalResult};
 use crate::settings::Settings;
-use crate::testing::{Auto, DEADLINE, Rig, approval, code, decline, kes, reversal, settings};
+use crate::testing::{
+    Auto, DEADLINE, Rig, approval, code, decline, facts, kes, reversal, settings,
+};
 
 const APPROVED: Option<ResponseCode> = Some(ResponseCode::APPROVED);
 const DUPLICATE: Option<ResponseCode> = Some(ResponseCode::DUPLICATE);
@@ -155,6 +158,31 @@ fn v03_an_undecided_original_is_withdrawn() {
         rig.repeat(1, 11);
         assert_eq!((rig.told(11), rig.records().len()), (DUPLICATE, 1));
     }
+}
+
+/// Each copy of a gateway's POST has a DE7 and a DE37 of its own.
+#[test]
+fn v03_a_gateways_copy_is_buried_whatever_names_it_has() {
+    let mut rig = Rig::new(Auto::Nothing);
+    rig.request(1, 10);
+    let by_key = |frame| Reversal {
+        original: OriginalReference {
+            class: None,
+            transmitted: None,
+            rrn: Rrn::EMPTY,
+            ..reversal(1, frame).original
+        },
+        ..reversal(1, frame)
+    };
+    give(&mut rig, by_key(20));
+    assert!(rig.discarded(10));
+    rig.flush();
+    assert_eq!(rig.told(20), APPROVED);
+    let mut copy = facts(1);
+    copy.trace.rrn = facts(2).trace.rrn;
+    copy.trace.transmitted = facts(2).trace.transmitted;
+    rig.request_as(copy, 11, Transmission::First);
+    assert_eq!((rig.told(11), rig.records().len()), (DUPLICATE, 1));
 }
 
 //= docs/rules.md#T-05

@@ -125,7 +125,7 @@ async fn create(
     handler::check_served(&body)?;
     handler::check_permitted(&body, context)?;
     let key = key(&parts)?;
-    let told = handler::pay(&body, (key, None), prefer, begun, context).await?;
+    let told = handler::pay(&body, (key, None), prefer, context).await?;
     let (transaction, is_copy) = handler::transaction_of(told)?;
     let mut answer = if let Some(refusal) = transaction.gsma_refusal() {
         handler::answer(400, JSON, refusal.to_json(context.clock.wall()))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::ids::TransactionId;
 use domain::pan::Pan;
-use domain::time::{Instant, WallTime};
+use domain::time::WallTime;
 use futures_lite::future;
 use glommio::timer::sleep;
 use http_body_util::{BodyExt as _, Full};
@@ -239,21 +239,19 @@ async fn create(
     check_permitted(&body, context)?;
     let key = idempotency_key(&parts.headers)?;
     let callback = callback_url(&parts.headers, context.gateway.callbacks.as_ref())?;
-    let told = pay(&body, (key, callback), prefer, begun, context).await?;
+    let told = pay(&body, (key, callback), prefer, context).await?;
     created(told, &body.reference, prefer)
 }
 
 /// How it stood when a request came.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Begun {
-    queued: Instant,
     is_shedding: bool,
 }
 
 impl Begun {
     pub(super) fn new(context: &GatewayContext) -> Self {
         Self {
-            queued: context.clock.now(),
             is_shedding: context.gate.shedding().is_some(),
         }
     }
@@ -272,9 +270,10 @@ pub(super) async fn pay(
     body: &json::Create,
     (key, callback): (IdempotencyKey, Option<Box<str>>),
     prefer: Prefer,
-    begun: Begun,
     context: &GatewayContext,
 ) -> Result<Told, Problem> {
+    // Only now it is whole: how long it took to come is no wait of ours.
+    let queued = context.clock.now();
     let mut canonical = Vec::new();
     body.canonical(TRANSACTIONS, &mut canonical);
     let ask = Ask::Create(Box::new(NewTransaction {
@@ -287,8 +286,8 @@ pub(super) async fn pay(
         account: account(body)?,
         callback,
         is_async: prefer.is_async,
-        queued: begun.queued,
-        waits_until: context.clock.now().after(prefer.wait),
+        queued,
+        waits_until: queued.after(prefer.wait),
     }));
     let told = ask_within(ask, prefer, context).await?;
     match told {

@@ -101,8 +101,9 @@ impl Signature {
         if key.not_after.is_some_and(|end| now > end) {
             return Err(GatewayRefusal::CredentialExpired);
         }
-        let now = now.unix_millis() / 1_000;
-        if now.abs_diff(self.timestamp) > APART_MAX_S {
+        // To the millisecond: its nonce is known for twice as long, and no longer.
+        let made = self.timestamp.saturating_mul(1_000);
+        if now.unix_millis().abs_diff(made) > APART_MAX_S * 1_000 {
             return Err(GatewayRefusal::SignatureStale);
         }
         Ok(key)
@@ -278,12 +279,13 @@ mod tests {
     #[test]
     fn a_signature_is_good_for_300_seconds_either_way() {
         let keys = keys(Some((NOW + 1_000) * 1_000));
-        let judged = |at: u64, name: &str, now: u64| {
-            let now = WallTime::from_unix_millis(now * 1_000 + 999);
+        let judged_at = |at: u64, name: &str, millis: u64| {
+            let now = WallTime::from_unix_millis(millis);
             signed(&keys[0], at)
                 .key(name, &keys, now)
                 .map(|key| &key.id)
         };
+        let judged = |at: u64, name: &str, now: u64| judged_at(at, name, now * 1_000);
         for at in [NOW - 300, NOW, NOW + 300] {
             judged(at, "mobile", NOW).unwrap();
         }
@@ -291,10 +293,13 @@ mod tests {
             let stale = judged(at, "mobile", NOW);
             assert_eq!(stale, Err(GatewayRefusal::SignatureStale));
         }
+        // Its nonce is forgotten 600 seconds after it may have come first.
+        let last = judged_at(NOW - 300, "mobile", NOW * 1_000 + 1);
+        assert_eq!(last, Err(GatewayRefusal::SignatureStale));
         let unknown = judged(NOW, "other", NOW);
         assert_eq!(unknown, Err(GatewayRefusal::CredentialUnknown));
         let late = NOW + 1_000;
-        let expired = judged(late, "mobile", late);
+        let expired = judged_at(late, "mobile", late * 1_000 + 1);
         assert_eq!(expired, Err(GatewayRefusal::CredentialExpired));
         let new = signed(&keys[1], late);
         let at = WallTime::from_unix_millis(late * 1_000);

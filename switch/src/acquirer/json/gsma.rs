@@ -338,6 +338,10 @@ impl Refusal {
 impl Problem {
     /// Its status among those that exist there.
     pub(crate) const fn gsma_status(&self) -> u16 {
+        // It may still be made: a 400 would be read as its end.
+        if matches!(self.slug, Slug::InProgress) {
+            return 503;
+        }
         match self.slug.status() {
             401 | 403 => 401,
             404 | 405 => 404,

@@ -83,7 +83,9 @@ fn info() -> Info {
 
 const ABOUT: &str = "JSON over HTTP for gateways. A decline is no error of HTTP. Once a message \
     may have left for an issuer the answer is 201 or 202 and never an error; a 503 or 429 means \
-    that nothing was executed: send the same key again. Amounts are whole numbers of minor units.";
+    that this request executed nothing, and says nothing of an earlier one with the same key, nor \
+    does a 404 by key while a POST is on its way: send the same key again. Amounts are whole \
+    numbers of minor units.";
 
 const TAGS: [(&str, &str); 3] = [
     ("transactions", "Payments, and where they stand."),

@@ -114,8 +114,9 @@ impl Reversed<'_> {
         match original.state {
             State::Reversed | State::ReversalPending | State::ReversalFailed => original.state,
             State::Pending => State::ReversalPending,
-            _ if original.is_excepted => State::ReversalFailed,
+            // What is owed may still be taken, whatever became of one before it.
             _ if original.is_owed => State::ReversalPending,
+            _ if original.is_excepted => State::ReversalFailed,
             // In part, or nothing had to be taken back.
             State::Approved | State::Declined | State::Failed => State::Reversed,
         }

@@ -268,18 +268,9 @@ fn each_kind_has_a_processing_code_of_its_own() {
 #[test]
 fn a_transaction_is_shown_as_the_contract_says() {
     let mut shown = Transaction {
-        id: domain::ids::TransactionId(0x01a1_fae5_9c1c_7b1a_8f00_0a00_0000_0421),
         state: State::Declined,
-        kind: Some(Kind::MerchantPay),
-        amount: Amount::new(152_300, Currency::KES).unwrap(),
         code: Some(domain::ResponseCode::new(b"51").unwrap()),
-        authorisation: domain::ids::AuthorisationId::EMPTY,
-        asked: None,
-        created: RULES.now,
-        expires: RULES.now,
-        is_owed: false,
-        is_excepted: false,
-        left: None,
+        ..approved()
     };
     let text = |shown: &Transaction| String::from_utf8(shown.to_json(Some("R1"))).unwrap();
     let expected = concat!(
@@ -294,6 +285,44 @@ fn a_transaction_is_shown_as_the_contract_says() {
     shown.state = State::Pending;
     let pending = text(&shown);
     assert!(!pending.contains("responseCode") && pending.contains(r#""final":false"#));
+}
+
+/// One part was refused for good, another one is on its way: the issuer may still take that.
+#[test]
+fn a_part_that_is_owed_has_not_failed_with_the_one_before() {
+    let told = |is_owed, is_excepted| {
+        let original = Transaction {
+            is_owed,
+            is_excepted,
+            ..approved()
+        };
+        let reversed = Reversed {
+            original: &original,
+            reference: None,
+        };
+        reversed.state()
+    };
+    assert_eq!(told(true, true), State::ReversalPending);
+    assert_eq!(told(true, false), State::ReversalPending);
+    assert_eq!(told(false, true), State::ReversalFailed);
+    assert_eq!(told(false, false), State::Reversed);
+}
+
+fn approved() -> Transaction {
+    Transaction {
+        id: domain::ids::TransactionId(0x01a1_fae5_9c1c_7b1a_8f00_0a00_0000_0421),
+        state: State::Approved,
+        kind: Some(Kind::MerchantPay),
+        amount: Amount::new(152_300, Currency::KES).unwrap(),
+        code: Some(domain::ResponseCode::APPROVED),
+        authorisation: domain::ids::AuthorisationId::EMPTY,
+        asked: None,
+        created: RULES.now,
+        expires: RULES.now,
+        is_owed: false,
+        is_excepted: false,
+        left: None,
+    }
 }
 
 #[test]

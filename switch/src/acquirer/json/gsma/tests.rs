@@ -185,6 +185,13 @@ fn transaction(state: State, code: Option<ResponseCode>) -> Transaction {
     }
 }
 
+/// A 400 would be read as the end of what may still be made.
+#[test]
+fn what_is_in_progress_is_asked_again() {
+    assert_eq!(Problem::of(Slug::InProgress).gsma_status(), 503);
+    assert_eq!(Problem::of(Slug::StateConflict).gsma_status(), 400);
+}
+
 #[test]
 fn each_state_has_its_words() {
     let approved = Some(ResponseCode::APPROVED);
