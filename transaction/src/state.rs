@@ -174,16 +174,6 @@ pub(crate) struct Requested {
     pub(crate) waits: Option<FrameId>,
 }
 
-impl Requested {
-    /// What the switch owes on its own account: all of it.
-    pub(crate) const BY_NOBODY: Self = Self {
-        key: DuplicateKey(0),
-        replacement: None,
-        reason: None,
-        waits: None,
-    };
-}
-
 /// What the engine has to do for a transition.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Action<'a> {

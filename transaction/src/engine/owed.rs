@@ -5,6 +5,7 @@ use core::time::Duration;
 use domain::ResponseCode;
 use domain::ids::Stan;
 use domain::record::{ReversalCause, SafResult};
+use domain::request::DuplicateKey;
 use domain::response_code::ReversalEnding;
 
 use crate::engine::{Effect, Engine};
@@ -490,6 +491,16 @@ pub(crate) struct Due {
     pub(crate) what: Requested,
     /// Minor units that stood before it.
     pub(crate) before: u64,
+}
+
+impl Requested {
+    /// What the switch owes on its own account: all of it.
+    pub(crate) const BY_NOBODY: Self = Self {
+        key: DuplicateKey(0),
+        replacement: None,
+        reason: None,
+        waits: None,
+    };
 }
 
 /// After so many refusals the entry goes to people.

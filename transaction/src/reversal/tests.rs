@@ -547,67 +547,6 @@ fn v11_partial_then_full_go_out_in_their_order() {
     assert_eq!(rig.told(11), DUPLICATE);
 }
 
-/// What the oldest reversal owed takes back.
-fn takes(rig: &Rig) -> u64 {
-    let owed = rig.engine.reversal(rig.reversal_sent().0).unwrap();
-    owed.before.minor() - owed.replacement.map_or(0, Amount::minor)
-}
-
-//= docs/rules.md#M-11
-/// 100.00 in parts of 30.00, 30.00 and the rest: acknowledged one by one or at the end, with a
-/// restart after as many records as `restarts` says, and each transmission anew behind it.
-#[test]
-fn v11_each_takes_back_its_own_part() {
-    for restarts in [false, true] {
-        for at_once in [false, true] {
-            let mut rig = approved();
-            let mut taken = Vec::new();
-            let parts = [partial(20, 7_000), partial(21, 4_000), reversal(1, 22)];
-            for part in parts {
-                give(&mut rig, part);
-                if at_once {
-                    continue;
-                }
-                if restarts {
-                    rig.restart(rig.journal.len()).unwrap();
-                }
-                taken.push(takes(&rig));
-                rig.pass(settings().saf.response_timeout);
-                assert_eq!(taken.last(), Some(&takes(&rig)), "the same when it is repeated");
-                rig.respond_to_reversal(code(b"00"));
-                if restarts {
-                    rig.restart(rig.journal.len()).unwrap();
-                }
-            }
-            while rig.engine.counts().saf > 0 {
-                if restarts {
-                    rig.restart(rig.journal.len()).unwrap();
-                }
-                taken.push(takes(&rig));
-                rig.respond_to_reversal(code(b"00"));
-            }
-            assert_eq!(taken, [3_000, 3_000, 4_000], "{restarts} {at_once}");
-        }
-    }
-}
-
-//= docs/rules.md#M-11
-/// The first one ends among the exceptions: the second one does not make up for it.
-#[test]
-fn v11_what_people_look_at_is_no_part_of_the_next() {
-    let mut rig = approved();
-    give(&mut rig, partial(20, 7_000));
-    for _ in 0..3 {
-        rig.respond_to_reversal(code(b"05"));
-        rig.pass(Duration::from_secs(600));
-    }
-    assert_eq!(rig.engine.counts().saf, 0);
-    rig.reverse(1, 21);
-    assert_eq!(takes(&rig), 7_000);
-    rig.restart(rig.journal.len()).unwrap();
-    assert_eq!(takes(&rig), 7_000);
-}
-
 #[test]
 fn v11_an_answer_to_the_first_never_ends_the_second() {
     let mut rig = approved();
