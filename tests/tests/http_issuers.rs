@@ -130,6 +130,21 @@ deadline_ms = {deadline_ms}
         self.close();
     }
 
+    /// What curl gets for a body that is posted to the gateway under a key.
+    fn post(&self, path: &str, key: &str, body: &str, prefers: &str) -> serde_json::Value {
+        let url = format!("http://{}{path}", self.node.gateway_named("mobile"));
+        let key = format!("Idempotency-Key: {key}");
+        let prefers = format!("Prefer: {prefers}");
+        let output = std::process::Command::new("curl")
+            .args(["-sS", "--max-time", "60", "-H", &key, "-H", &prefers])
+            .args(["-H", "Authorization: Bearer mobile-test-key"])
+            .args(["-H", "Content-Type: application/json"])
+            .args(["--data-binary", body, &url])
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     fn close(self) {
         self.node.settle(Duration::from_secs(60)).unwrap();
         let status = self.node.terminate().unwrap();
@@ -209,6 +224,55 @@ fn a_payment_of_a_gateway_ends_at_an_issuer_over_http() {
     assert_eq!(answer["state"], "approved", "{answer}");
     assert_eq!(answer["authorisationCode"], "A1B2C3", "{answer}");
     assert_eq!(stage.effects(), [("submit".to_owned(), 1_000)]);
+    stage.close();
+}
+
+//= docs/rules.md#M-11
+/// 10.00 in parts of 3.00, 3.00 and the rest: acknowledged, executed with the answer lost at a
+/// kill, and behind another start.
+#[test]
+fn each_reversal_takes_back_its_own_part() {
+    let _machine = alone();
+    let stage = Stage::open("http-parts", &[], 30_000);
+    let payment = njia_tests::e2e::gateway::PAYMENT;
+    let paid = stage.post("/v1/transactions", "pay-1", payment, "wait=30");
+    assert_eq!(paid["state"], "approved", "{paid}");
+    let path = format!(
+        "/v1/transactions/{}/reversals",
+        paid["id"].as_str().unwrap()
+    );
+    let part = r#"{"amount":{"minor":300,"currency":"KES"}}"#;
+    let first = stage.post(&path, "back-1", part, "wait=30");
+    assert_eq!(first["state"], "reversed", "{first}");
+    stage.await_that("the first", || stage.bank.effects().len() == 2);
+    stage.bank.lose_an_answer();
+    stage.post(&path, "back-2", part, "respond-async");
+    stage.await_that("the second", || stage.bank.effects().len() == 3);
+    let stage = stage.killed();
+    stage.node.settle(Duration::from_secs(60)).unwrap();
+    stage.post(&path, "back-3", "{}", "respond-async");
+    stage.await_that("the rest", || stage.bank.effects().len() == 4);
+    let effects = [
+        ("submit", 1_000),
+        ("reverse", 300),
+        ("reverse", 300),
+        ("reverse", 400),
+    ];
+    let effects = effects.map(|(kind, minor)| (kind.to_owned(), minor));
+    assert_eq!(stage.effects(), effects);
+    // The same in each transmission.
+    let mut asked = stage.bank.asked();
+    assert!(asked.len() > 3, "{asked:?}");
+    asked.dedup();
+    let said: Vec<_> = asked
+        .iter()
+        .map(|(_, minor, rest)| (*minor, *rest))
+        .collect();
+    assert_eq!(
+        said,
+        [(300, Some(700)), (300, Some(400)), (400, Some(0))],
+        "{asked:?}"
+    );
     stage.close();
 }
 

@@ -8,7 +8,7 @@ mod admit;
 mod book;
 pub(crate) mod following;
 mod held_back;
-mod owed;
+pub(crate) mod owed;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -398,6 +398,7 @@ impl Engine {
             leg: transaction.leg?,
             original: transaction.kind(),
             decided: entry.decided,
+            before: Amount::new(entry.before, currency).unwrap_or(transaction.facts.amount),
             replacement: entry
                 .replacement
                 .and_then(|minor| Amount::new(minor, currency).ok()),

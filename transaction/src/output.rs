@@ -312,6 +312,8 @@ pub struct OwedReversal {
     /// When it was decided. Its DE7, the same in every transmission: no two reversals of one
     /// transaction share a second.
     pub decided: WallTime,
+    /// The amount that stood before it: the whole, or what earlier reversals have left of it.
+    pub before: Amount,
     /// The amount that stays; `None` reverses all.
     pub replacement: Option<Amount>,
     /// Why, where an acquirer has said so.

@@ -274,6 +274,7 @@ impl Engine {
         };
         let mut entry = SafEntry::new(found, leg.issuer, Owed::Reversal(owed.cause));
         entry.key = what.key;
+        entry.before = original.stands();
         entry.replacement = what.replacement;
         entry.reason = what.reason;
         entry.decided = owed.decided;

@@ -25,6 +25,7 @@ use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
 
 use crate::engine::Engine;
+use crate::engine::owed::Due;
 use crate::input::Handle;
 use crate::output::{EntryKind, Event, LegEnding, Output, Reply, ReversalResult, StanReuse};
 use crate::state::{Ending, Requested, Signal, State};
@@ -182,13 +183,13 @@ impl Engine {
         self.discard_frame(handle);
         self.store_code(handle, self.code_of_reversed(handle));
         self.journal_outcome(handle, OutcomeKind::AcquirerReversed, None);
-        self.take_back(handle, what);
+        self.take_back(handle, ReversalCause::Requested, what);
     }
 
     /// V10, V11, V13. An approval that was not told yet is never told (S4).
     pub(crate) fn reverse_further(&mut self, handle: Handle, what: Requested) {
         self.discard_frame(handle);
-        self.take_back(handle, what);
+        self.take_back(handle, ReversalCause::Requested, what);
     }
 
     /// R9: what every copy of a reversed original is told.
@@ -199,12 +200,19 @@ impl Engine {
     }
 
     //= docs/rules.md#V-09
-    fn take_back(&mut self, handle: Handle, what: Requested) {
+    pub(crate) fn take_back(&mut self, handle: Handle, cause: ReversalCause, what: Requested) {
         self.count_reversal(handle, what.replacement.unwrap_or(0));
+        let mut before = 0;
         if let Some((transaction, arena)) = self.table.with_arena(handle) {
+            before = transaction.stands();
             transaction.take_back(what, arena);
         }
-        self.owe_requested(handle, ReversalCause::Requested, what);
+        let due = Due {
+            cause,
+            what,
+            before,
+        };
+        self.owe_requested(handle, due);
     }
 
     /// The issuer approved, or may have: the held reversals go, in their order.

@@ -79,6 +79,8 @@ pub(crate) struct SafEntry {
     pub(crate) is_over: bool,
     /// Names the acquirer's reversal; zero when the switch itself owes it.
     pub(crate) key: DuplicateKey,
+    /// Minor units that stood before it.
+    pub(crate) before: u64,
     /// Minor units that stay; `None` reverses all.
     pub(crate) replacement: Option<u64>,
     /// Why, where an acquirer has said so.
@@ -181,6 +183,7 @@ impl SafEntry {
             completed: None,
             is_over: false,
             key: DuplicateKey(0),
+            before: 0,
             replacement: None,
             reason: None,
             decided: WallTime::from_unix_millis(0),

@@ -377,6 +377,17 @@ impl Transaction {
         }
     }
 
+    //= docs/rules.md#M-11
+    /// Minor units of which its next reversal takes: what earlier ones left, and all of it where
+    /// none has left anything or its issuer's answer is not known. A recovery finds the same, since
+    /// it meets the reversals of a transaction in their order.
+    pub(crate) const fn stands(&self) -> u64 {
+        match self.left {
+            0 => self.facts.amount.minor(),
+            left => left,
+        }
+    }
+
     /// A reversal is accepted: what stays, and no stored answer any more (R9).
     pub(crate) fn take_back(&mut self, what: Requested, arena: &mut Arena) {
         self.left = what.replacement.unwrap_or(0);

@@ -7,7 +7,8 @@ use super::document::Node;
 use super::secret::Vault;
 use super::section::Section;
 use crate::issuer::http::plan::{
-    AmountForm, AnswerMap, Content, Field, Operation, Plan, Pointer, SecretHeader, Status, base64,
+    AmountForm, AnswerMap, Content, Field, Operation, Plan, Pointer, Reverse, SecretHeader, Status,
+    base64,
 };
 
 /// Whether the issuer speaks HTTP, and then how. What is said of ISO 8583 beside it is refused.
@@ -46,18 +47,15 @@ fn read(issuer: &Section<'_>, section: &Section<'_>, vault: &Vault<'_>) -> Optio
     if let Some(url) = &url {
         check_scheme(issuer, section, url.is_https);
     }
-    let submit = operation(section, "submit");
-    if submit.is_none() {
-        section.fault("`submit` is required: how a request is sent");
-    }
-    let answer = answer(section);
+    let submit = submit(section);
+    let answer = answer(section, Answers::OfSubmit);
     let not_executed = section.list("not_executed", status_code);
     let plan = Plan {
         auth: auth(section, vault),
         headers: headers(section),
         processing: section.list("processing", processing),
         authorisations: section.flag("authorisations", false),
-        reverse: operation(section, "reverse"),
+        reverse: reverse(section, answer.as_ref()),
         amount_form: section
             .parsed("amount_form", amount_form)
             .unwrap_or(AmountForm::Minor),
@@ -82,13 +80,6 @@ fn read(issuer: &Section<'_>, section: &Section<'_>, vault: &Vault<'_>) -> Optio
 fn with_defaults(mut plan: Plan, section: &Section<'_>) -> Plan {
     if !section.has("processing") {
         plan.processing = vec!["00".to_owned()];
-    }
-    let map = &plan.answer;
-    let names_it = map.our_id.is_some() || map.amount.is_some();
-    if !names_it {
-        let text = "`answer` needs `our_id` or `amount`: an approval that could be of anything is \
-                    none";
-        section.fault_at("answer", text);
     }
     plan
 }
@@ -226,8 +217,72 @@ const FIXED_HEADERS: [&str; 7] = [
     "upgrade",
 ];
 
-fn operation(section: &Section<'_>, key: &'static str) -> Option<Operation> {
-    let section = section.optional_section(key)?;
+fn submit(section: &Section<'_>) -> Option<Operation> {
+    let Some(section) = section.optional_section("submit") else {
+        section.fault("`submit` is required: how a request is sent");
+        return None;
+    };
+    let (operation, is_read) = operation(&section);
+    if is_read && !operation.has(Field::Amount) {
+        section.fault("`fields` must have `amount`: what the payer is to pay");
+    }
+    section.finish();
+    Some(operation)
+}
+
+//= docs/rules.md#M-11
+/// A reversal is repeated until it is acknowledged: the issuer must know a repeat from another.
+fn reverse(section: &Section<'_>, of_submit: Option<&AnswerMap>) -> Option<Reverse> {
+    let section = section.optional_section("reverse")?;
+    let (operation, is_read) = operation(&section);
+    let is_idempotent = section.flag("idempotent", false);
+    let names_parts = operation.has(Field::Amount) || operation.has(Field::Remaining);
+    if is_read && !is_idempotent && !operation.names("{reversalId}", Field::ReversalId) {
+        let text = "nothing here names the reversal, which is repeated until it is acknowledged: \
+                    `path`, `headers` or `fields` must have `reversal_id`, or a repeat may be a \
+                    second refund; where the issuer takes a payment back in full alone and once, \
+                    say `idempotent = true`";
+        section.fault(text);
+    }
+    if is_read && !is_idempotent && !names_parts {
+        let text = "`fields` must have `amount` or `remaining`: a reversal in part would take back \
+                    all; where the issuer takes back in full alone, say `idempotent = true`";
+        section.fault(text);
+    }
+    let answer = answer(&section, Answers::OfReverse { is_idempotent });
+    if let (Some(own), Some(other)) = (&answer, of_submit) {
+        check_words(&section, own, other);
+    }
+    section.finish();
+    Some(Reverse {
+        operation,
+        answer: answer?,
+        is_idempotent,
+    })
+}
+
+//= docs/rules.md#M-12
+/// By its status alone the payment, as it stands, would be an answer to its reversal.
+fn check_words(section: &Section<'_>, own: &AnswerMap, of_submit: &AnswerMap) {
+    let approves = |word: &str| of_submit.statuses.iter().any(|one| *one == done(word));
+    let mut ends = own.statuses.iter();
+    let clash = ends.find(|one| one.1 == Status::Done && approves(&one.0));
+    if let Some((word, _)) = clash.filter(|_| own.reversal_id.is_none()) {
+        let text = format!(
+            "`{word}` is \"reversed\" here and \"approved\" in [issuer.http.answer]: an answer \
+             with the payment, which stands, would end its reversal; name `reversal_id` here, or \
+             take the word that is told of reversals alone"
+        );
+        section.fault_at("answer", text);
+    }
+}
+
+fn done(word: &str) -> (String, Status) {
+    (word.to_owned(), Status::Done)
+}
+
+/// With whether all of its body could be read.
+fn operation(section: &Section<'_>) -> (Operation, bool) {
     let method = section.parsed("method", |text| match text {
         "POST" | "PUT" | "PATCH" | "DELETE" => Ok(text.to_owned()),
         _ => Err("takes \"POST\", \"PUT\", \"PATCH\" or \"DELETE\"".to_owned()),
@@ -243,25 +298,32 @@ fn operation(section: &Section<'_>, key: &'static str) -> Option<Operation> {
     let is_read = body.len() == written;
     let operation = Operation {
         method: method.unwrap_or_else(|| "POST".to_owned()),
-        headers: headers(&section),
+        headers: headers(section),
         body,
         path: path.unwrap_or_default(),
     };
-    if is_read && !names_own_id(&operation) {
+    if is_read && !operation.names("{ourId}", Field::OurId) {
         let text = "nothing here names the transaction: `path`, `headers` or `fields` must have \
                     `our_id`, or an answer that is lost cannot be reversed";
         section.fault(text);
     }
-    section.finish();
-    Some(operation)
+    (operation, is_read)
 }
 
-fn names_own_id(operation: &Operation) -> bool {
-    let mut headers = operation.headers.iter();
-    let mut body = operation.body.iter();
-    operation.path.contains("{ourId}")
-        || headers.any(|(_, value)| value.contains("{ourId}"))
-        || body.any(|(_, content)| *content == Content::Field(Field::OurId))
+impl Operation {
+    /// Whether an id stands in its path, its headers or its body.
+    fn names(&self, in_braces: &str, field: Field) -> bool {
+        let mut headers = self.headers.iter();
+        self.path.contains(in_braces)
+            || headers.any(|(_, value)| value.contains(in_braces))
+            || self.has(field)
+    }
+
+    /// Whether its body has this.
+    fn has(&self, field: Field) -> bool {
+        let mut body = self.body.iter();
+        body.any(|(_, content)| *content == Content::Field(field))
+    }
 }
 
 /// `our_id = "/externalId"`: a field of ours and where it stands; or, of constants, where it stands
@@ -322,36 +384,127 @@ fn check_places(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn answer(section: &Section<'_>) -> Option<AnswerMap> {
+/// Whose answers are read.
+#[derive(Clone, Copy)]
+enum Answers {
+    OfSubmit,
+    OfReverse { is_idempotent: bool },
+}
+
+impl Answers {
+    /// As what it is written that the operation was executed.
+    const fn done(self) -> &'static str {
+        match self {
+            Self::OfSubmit => "approved",
+            Self::OfReverse { .. } => "reversed",
+        }
+    }
+
+    /// What an answer must repeat so that it is about what was asked: first the id.
+    const fn wanted(self) -> [&'static str; 3] {
+        match self {
+            Self::OfSubmit
+            | Self::OfReverse {
+                is_idempotent: true,
+            } => ["our_id", "amount", "currency"],
+            Self::OfReverse {
+                is_idempotent: false,
+            } => ["reversal_id", "amount", "currency"],
+        }
+    }
+
+    const fn missing(self) -> &'static str {
+        match self {
+            Self::OfSubmit => "`answer` is required: how an answer is read",
+            Self::OfReverse { .. } => {
+                "`answer` is required here too: how the answer to a reversal is read, which is \
+                 about the reversal and not about the payment"
+            }
+        }
+    }
+}
+
+fn answer(section: &Section<'_>, of: Answers) -> Option<AnswerMap> {
     let Some(section) = section.optional_section("answer") else {
-        section.fault("`answer` is required: how an answer is read");
+        section.fault(of.missing());
         return None;
     };
     let status = section.required("status", pointer);
+    let word = of.done();
     let statuses = mapped(&section, "statuses", |text| match text {
-        "approved" => Ok(Status::Approved),
         "declined" => Ok(Status::Declined),
         "pending" => Ok(Status::Pending),
-        _ => Err("takes \"approved\", \"declined\" or \"pending\"".to_owned()),
+        _ if text == word => Ok(Status::Done),
+        _ => Err(format!("takes \"{word}\", \"declined\" or \"pending\"")),
     });
-    if !statuses.iter().any(|(_, told)| *told == Status::Approved) {
-        section.fault_at("statuses", "`statuses` names nothing that is \"approved\"");
+    if !statuses.iter().any(|(_, told)| *told == Status::Done) {
+        section.fault_at(
+            "statuses",
+            format!("`statuses` names nothing that is \"{word}\""),
+        );
     }
-    let [our_id, amount, currency, authorisation, reason] =
-        ["our_id", "amount", "currency", "authorisation", "reason"]
-            .map(|key| section.parsed(key, pointer));
+    check_repeated(&section, of.wanted());
+    let [our_id, amount, currency, reason] =
+        ["our_id", "amount", "currency", "reason"].map(|key| section.parsed(key, pointer));
+    let (authorisation, reversal_id) = match of {
+        Answers::OfSubmit => (section.parsed("authorisation", pointer), None),
+        Answers::OfReverse { .. } => (None, section.parsed("reversal_id", pointer)),
+    };
     let reasons = mapped(&section, "reasons", decline);
     section.finish();
     Some(AnswerMap {
         status: status?,
         statuses,
         our_id,
+        reversal_id,
         amount,
         currency,
         authorisation,
         reason,
         reasons,
     })
+}
+
+//= docs/rules.md#M-09
+/// An answer is held against all of `wanted`, but for what the issuer is said not to repeat; and
+/// against the id or the amount in any case.
+fn check_repeated(section: &Section<'_>, wanted: [&'static str; 3]) {
+    let missing = section.list("not_repeated", |text| {
+        let known = wanted.iter().find(|key| **key == text);
+        known
+            .copied()
+            .ok_or_else(|| format!("takes {}", quoted(&wanted)))
+    });
+    for key in wanted {
+        match (section.has(key), missing.contains(&key)) {
+            (true, false) | (false, true) => {}
+            (true, true) => {
+                let text =
+                    format!("`not_repeated` has `{key}`, which is named here: leave one out");
+                section.fault_at("not_repeated", text);
+            }
+            (false, false) => {
+                let text = format!(
+                    "`{key}` is required: where the issuer repeats it, so that no answer about \
+                     something else is taken; `not_repeated = [\"{key}\"]` says that it does \
+                     not"
+                );
+                section.fault(text);
+            }
+        }
+    }
+    let [id, amount, _] = wanted;
+    if missing.contains(&id) && missing.contains(&amount) {
+        let text = format!(
+            "`not_repeated` has `{id}` and `amount`: an answer that could be about anything is none"
+        );
+        section.fault_at("not_repeated", text);
+    }
+}
+
+fn quoted(keys: &[&str]) -> String {
+    let quoted: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+    quoted.join(", ")
 }
 
 /// A table whose keys are the issuer's words.

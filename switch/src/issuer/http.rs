@@ -13,7 +13,7 @@
 pub(crate) mod bridge;
 mod connector;
 mod lane;
-mod operation;
+pub(crate) mod operation;
 pub(crate) mod plan;
 mod reply;
 

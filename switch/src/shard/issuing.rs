@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use transaction::administrative::ExchangeInput;
 use transaction::matching::{Echo, Expected, ResponseKind};
+use transaction::output::OwedReversal;
 use transaction::{Handle, Input, OwedId};
 
 use super::unwritable::{self, Unwritable};
@@ -22,6 +23,7 @@ use crate::config::{Config, Issuer, ListenerId, Wire};
 use crate::crypto::endpoint_keys::{Endpoint, EndpointKeys, KeyTable};
 use crate::frame::Frame;
 use crate::issuer::ShardSet;
+use crate::issuer::http::operation::Taking;
 use crate::mesh::{Message, Outbound, OutboundId, Purpose};
 
 impl Shard {
@@ -137,7 +139,7 @@ impl Shard {
             ..self.echo.of_facts(facts, &leg, account)
         };
         let of_issuer = self.config.issuers.get(usize::from(leg.issuer.0))?;
-        let exponents = &of_issuer.wire.exponents;
+        let (amount, replacement) = amounts_of(of_issuer, facts.amount, &owed)?;
         let stan = of_issuer.reversal_stan(leg.stan);
         let reversal = IssuerReversal {
             facts,
@@ -147,11 +149,8 @@ impl Shard {
             stan,
             form: of_issuer.reversal.form,
             forwarding: &issuer.institution,
-            amount: exponents.to_network(facts.amount)?,
-            replacement: match owed.replacement {
-                Some(kept) => Some(exponents.to_network(kept)?),
-                None => None,
-            },
+            amount,
+            replacement,
             decided: owed.decided,
             cause: owed.cause,
             reason: owed.reason,
@@ -529,6 +528,32 @@ pub(super) fn amount_asked(
         return Ok(None);
     }
     issuer.wire.exponents.to_network(amount).map(Some).ok_or(())
+}
+
+/// DE4 of a reversal and what of it stays, in the issuer's units.
+fn amounts_of(
+    issuer: &Issuer,
+    whole: Amount,
+    owed: &OwedReversal,
+) -> Option<(Amount, Option<Amount>)> {
+    let (before, stays) = (owed.before, owed.replacement);
+    let (amount, stays) = match &issuer.http {
+        Some(plan) => {
+            let taking = Taking {
+                whole,
+                before,
+                stays,
+            };
+            taking.amounts(plan)?
+        }
+        None => (whole, stays),
+    };
+    let exponents = &issuer.wire.exponents;
+    let stays = match stays {
+        Some(stays) => Some(exponents.to_network(stays)?),
+        None => None,
+    };
+    Some((exponents.to_network(amount)?, stays))
 }
 
 /// The same answer with its amount as the switch counts; `None` when it has no whole number of

@@ -1,6 +1,6 @@
 //! An issuer of JSON over HTTP on a real socket, which keeps what it has executed.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +33,9 @@ pub enum Submit {
 /// What an issuer has done: `submit` or `reverse`, the id it was given, minor units.
 pub type Effect = (String, String, u64);
 
+/// How a reversal was asked for: its id, minor units taken back, and those that stay.
+pub type Asked = (String, u64, Option<u64>);
+
 /// The issuer. It ends with the process.
 #[derive(Debug)]
 pub struct JsonBank {
@@ -45,6 +48,10 @@ struct Shared {
     script: Mutex<VecDeque<Submit>>,
     effects: Mutex<Vec<Effect>>,
     heads: Mutex<Vec<String>>,
+    asked: Mutex<Vec<Asked>>,
+    /// Minor units by the id of their reversal.
+    takings: Mutex<HashMap<String, u64>>,
+    lost: Mutex<VecDeque<()>>,
 }
 
 impl JsonBank {
@@ -76,6 +83,17 @@ impl JsonBank {
     /// What becomes of the next submits, one after the other; then they are approved again.
     pub fn script(&self, submits: &[Submit]) {
         lock(&self.shared.script).extend(submits);
+    }
+
+    /// The next reversal is executed, and its answer lost.
+    pub fn lose_an_answer(&self) {
+        lock(&self.shared.lost).push_back(());
+    }
+
+    /// Every transmission of a reversal.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Asked> {
+        lock(&self.shared.asked).clone()
     }
 
     /// What it has done so far.
@@ -120,7 +138,12 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
         lock(&shared.heads).push(head);
         let id = body["id"].as_str().context("it names an id")?;
         let minor = body["amount"].as_u64().context("it names an amount")?;
-        let Some((status, answer)) = act(shared, is_reversal, id, minor) else {
+        let reversal = body["reversal"].as_str().filter(|_| is_reversal);
+        if let Some(reversal) = reversal {
+            let asked = (reversal.to_owned(), minor, body["rest"].as_u64());
+            lock(&shared.asked).push(asked);
+        }
+        let Some((status, answer)) = act(shared, reversal, id, minor) else {
             return Ok(());
         };
         let len = answer.len();
@@ -132,7 +155,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
 }
 
 /// `None` of what is not answered.
-fn act(shared: &Shared, is_reversal: bool, id: &str, minor: u64) -> Option<(u16, String)> {
+fn act(shared: &Shared, reversal: Option<&str>, id: &str, minor: u64) -> Option<(u16, String)> {
     let note = |kind: &str, minor: u64| {
         let effect = (kind.to_owned(), id.to_owned(), minor);
         lock(&shared.effects).push(effect);
@@ -140,9 +163,19 @@ fn act(shared: &Shared, is_reversal: bool, id: &str, minor: u64) -> Option<(u16,
     let told = |status: &str, minor: u64| {
         format!(r#"{{"status":"{status}","id":"{id}","amount":{minor},"auth":"A1B2C3"}}"#)
     };
-    if is_reversal {
-        note("reverse", minor);
-        return Some((200, told("DONE", minor)));
+    if let Some(reversal) = reversal {
+        // A repeat is known by its id.
+        if lock(&shared.takings)
+            .insert(reversal.to_owned(), minor)
+            .is_none()
+        {
+            note("reverse", minor);
+        }
+        if lock(&shared.lost).pop_front().is_some() {
+            return None;
+        }
+        let told = format!(r#"{{"status":"BACK","reversal":"{reversal}","amount":{minor}}}"#);
+        return Some((200, told));
     }
     let next = lock(&shared.script).pop_front().unwrap_or(Submit::Approve);
     match next {
@@ -195,13 +228,21 @@ fields = {{ our_id = "/id", amount = "/amount", currency = "/currency", account 
 
 [issuer.http.reverse]
 path = "/reversals"
-fields = {{ our_id = "/id", reversal_id = "/reversal", amount = "/amount" }}
+fields = {{ our_id = "/id", reversal_id = "/reversal", amount = "/amount", remaining = "/rest" }}
+
+[issuer.http.reverse.answer]
+status = "/status"
+statuses = {{ BACK = "reversed" }}
+reversal_id = "/reversal"
+amount = "/amount"
+not_repeated = ["currency"]
 
 [issuer.http.answer]
 status = "/status"
 statuses = {{ DONE = "approved", NO = "declined", WAIT = "pending" }}
 our_id = "/id"
 amount = "/amount"
+not_repeated = ["currency"]
 authorisation = "/auth"
 reason = "/why"
 reasons = {{ POOR = "51" }}

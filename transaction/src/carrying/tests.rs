@@ -197,7 +197,7 @@ fn told(engine: &Engine, index: u32, own: &crate::transaction::Transaction) -> S
                 entry.key,
             );
             let rest = (
-                entry.replacement,
+                (entry.before, entry.replacement),
                 entry.reason,
                 entry.decided,
                 entry.found,

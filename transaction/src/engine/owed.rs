@@ -19,17 +19,22 @@ use crate::transaction::{LateAnswer, Transaction};
 impl Engine {
     /// Owes a reversal of the whole on the switch's own account.
     pub(crate) fn owe(&mut self, handle: Handle, cause: ReversalCause) {
-        let nobody = Requested {
-            key: DuplicateKey(0),
-            replacement: None,
-            reason: None,
-            waits: None,
+        let transaction = self.table.transaction(handle);
+        let due = Due {
+            cause,
+            what: Requested::BY_NOBODY,
+            before: transaction.map_or(0, Transaction::stands),
         };
-        self.owe_requested(handle, cause, nobody);
+        self.owe_requested(handle, due);
     }
 
     /// Owes a reversal; it may leave when its record is durable.
-    pub(crate) fn owe_requested(&mut self, handle: Handle, cause: ReversalCause, what: Requested) {
+    pub(crate) fn owe_requested(&mut self, handle: Handle, due: Due) {
+        let Due {
+            cause,
+            what,
+            before,
+        } = due;
         let Some(transaction) = self.table.transaction(handle) else {
             return;
         };
@@ -41,6 +46,7 @@ impl Engine {
         let decided = self.place_reversal(handle);
         let mut entry = SafEntry::new(handle, leg.issuer, Owed::Reversal(cause));
         entry.key = what.key;
+        entry.before = before;
         entry.replacement = what.replacement;
         entry.reason = what.reason;
         entry.waits = what.waits;
@@ -480,6 +486,25 @@ impl Engine {
             self.table.finish(handle.index);
         }
     }
+}
+
+/// What is to be owed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub(crate) cause: ReversalCause,
+    pub(crate) what: Requested,
+    /// Minor units that stood before it.
+    pub(crate) before: u64,
+}
+
+impl Requested {
+    /// What the switch owes on its own account: all of it.
+    pub(crate) const BY_NOBODY: Self = Self {
+        key: DuplicateKey(0),
+        replacement: None,
+        reason: None,
+        waits: None,
+    };
 }
 
 /// After so many refusals the entry goes to people.

@@ -13,7 +13,7 @@
 use domain::ResponseCode;
 use domain::profile::{ReversalAnswer, Undelivered};
 use domain::record::{ReversalCause, SafResult};
-use domain::request::{DuplicateKey, FrameId, Reversal};
+use domain::request::{FrameId, Reversal};
 use domain::result_code::CodeClass;
 
 use crate::engine::Engine;
@@ -139,17 +139,7 @@ impl Engine {
 
     /// W06.
     pub(crate) fn reverse_undelivered(&mut self, handle: Handle) {
-        let nobody = Requested {
-            key: DuplicateKey(0),
-            replacement: None,
-            reason: None,
-            waits: None,
-        };
-        self.count_reversal(handle, 0);
-        if let Some((transaction, arena)) = self.table.with_arena(handle) {
-            transaction.take_back(nobody, arena);
-        }
-        self.owe(handle, ReversalCause::Undelivered);
+        self.take_back(handle, ReversalCause::Undelivered, Requested::BY_NOBODY);
     }
 
     /// Whether a deadline is due to somebody who waits although the transaction has ended.

@@ -23,11 +23,31 @@ constants = { "/channel" = "switch" }
 status = "/status"
 statuses = { DONE = "approved" }
 our_id = "/id"
+amount = "/amount"
+not_repeated = ["currency"]
+"#;
+
+const REVERSE: &str = r#"
+[issuer.http.reverse]
+path = "/payments/{ourId}/reversals"
+fields = { reversal_id = "/id", amount = "/amount" }
+[issuer.http.reverse.answer]
+status = "/status"
+statuses = { BACK = "reversed" }
+reversal_id = "/id"
+amount = "/amount"
+not_repeated = ["currency"]
 "#;
 
 fn text(from: &str, to: &str) -> String {
     assert!(WALLET.contains(from), "there is no {from}");
     format!("{EXAMPLE}{}", WALLET.replacen(from, to, 1))
+}
+
+/// The same with a reversal.
+fn text_of_reverse(from: &str, to: &str) -> String {
+    assert!(REVERSE.contains(from), "there is no {from}");
+    format!("{}{}", text("", ""), REVERSE.replacen(from, to, 1))
 }
 
 #[test]
@@ -46,14 +66,41 @@ fn an_issuer_may_be_asked_over_http() {
     assert!(!issuer.link.sign_on, "nobody signs on over HTTP");
     let shown = format!("{config:?}");
     assert!(!shown.contains(KEY), "a secret is shown");
-    assert_eq!(Field::ALL.map(Field::name).len(), 12);
+    assert_eq!(Field::ALL.map(Field::name).len(), 13);
+}
+
+#[test]
+fn an_issuer_over_http_may_take_back() {
+    let in_parts = r#"fields = { reversal_id = "/id", amount = "/amount" }"#;
+    let rest = r#"fields = { reversal_id = "/id", remaining = "/amount" }"#;
+    let header = "headers = { \"Idempotency-Key\" = \"{reversalId}\" }\n\
+                  fields = { amount = \"/amount\" }";
+    for (from, to, expected) in [
+        ("", "", false),
+        (in_parts, rest, false),
+        (in_parts, header, false),
+        (
+            in_parts,
+            "fields = { our_id = \"/id\" }\nidempotent = true",
+            true,
+        ),
+    ] {
+        let mut text = text_of_reverse(from, to);
+        if expected {
+            text = text.replace("reversal_id = \"/id\"\n", "our_id = \"/id\"\n");
+        }
+        let config = Config::parse("njia.toml", &text, &environment(&[])).unwrap();
+        let plan = config.issuers.last().unwrap().http.as_ref().unwrap();
+        let reverse = plan.reverse.as_ref().unwrap();
+        assert_eq!(reverse.is_idempotent, expected, "{to}");
+        assert_ne!(reverse.answer.statuses, plan.answer.statuses);
+    }
 }
 
 /// At the line of what is wrong, with its key.
 #[track_caller]
-fn check_refused(from: &str, to: &str, expected: &str) {
-    let text = text(from, to);
-    let errors = Config::parse("njia.toml", &text, &environment(&[])).unwrap_err();
+fn check_refused(text: &str, to: &str, expected: &str) {
+    let errors = Config::parse("njia.toml", text, &environment(&[])).unwrap_err();
     let told: Vec<String> = errors.problems().iter().map(ToString::to_string).collect();
     let [one] = told.as_slice() else {
         panic!("{to}: {told:?}");
@@ -64,13 +111,65 @@ fn check_refused(from: &str, to: &str, expected: &str) {
 
 #[test]
 fn what_is_wrong_with_an_issuer_over_http_is_named() {
-    for line in WRONG.lines().filter(|line| !line.is_empty()) {
+    check_all_refused(WRONG, text);
+    let named = "our_id = \"/id\"\namount = \"/amount\"\nnot_repeated = [";
+    let neither = text(named, "not_repeated = [\"our_id\", \"amount\", ");
+    check_refused(&neither, "neither", "could be about anything");
+}
+
+#[track_caller]
+fn check_all_refused(wrong: &str, text: impl Fn(&str, &str) -> String) {
+    for line in wrong.lines().filter(|line| !line.is_empty()) {
         let [from, to, expected] = line.split(" => ").collect::<Vec<_>>()[..] else {
             panic!("{line}");
         };
         let lines = |text: &str| text.replace("/n", "\n");
-        check_refused(&lines(from), &lines(to), expected);
+        check_refused(&text(&lines(from), &lines(to)), to, expected);
     }
+}
+
+//= docs/rules.md#M-11
+//= docs/rules.md#M-12
+#[test]
+fn a_reversal_that_could_be_taken_for_another_is_not_configured() {
+    check_all_refused(WRONG_REVERSE, text_of_reverse);
+    let whole = text_of_reverse("", "");
+    let (text, _) = whole.split_at(whole.rfind("[issuer.http.reverse.answer]").unwrap());
+    check_refused(text, "none", "`answer` is required here too");
+}
+
+const WRONG_REVERSE: &str = r#"
+reversal_id = "/id", amount => amount => nothing here names the reversal
+reversal_id = "/id", amount => our_id = "/id", amount => say `idempotent = true`
+{ourId} => {reversalId} => must have `our_id`
+, amount = "/amount" } =>  } => a reversal in part would take back all
+BACK = => DONE = "approved", BACK = => takes "reversed", "declined" or "pending"
+"reversed" => "declined" => names nothing that is "reversed"
+/nreversal_id = "/id"/n => /nour_id = "/id"/n => `reversal_id` is required: where the issuer
+/nreversal_id => /nauthorisation = "/code"/nreversal_id => unknown key `authorisation`
+/namount = "/amount"/n => /n => `not_repeated = ["amount"]` says that it does not
+["currency"] => [] => `currency` is required
+["currency"] => ["amount", "currency"] => which is named here: leave one out
+["currency"] => ["our_id", "currency"] => takes "reversal_id", "amount", "currency"
+"#;
+
+//= docs/rules.md#M-12
+/// A payment that is told as it stands must not end its reversal.
+#[test]
+fn a_word_for_both_needs_the_id_of_the_reversal() {
+    let same = text_of_reverse("BACK", "DONE");
+    assert!(Config::parse("njia.toml", &same, &environment(&[])).is_ok());
+    let not_repeated = r#"not_repeated = ["reversal_id", "currency"]"#;
+    let (head, tail) = same.split_at(same.rfind("[issuer.http.reverse]").unwrap());
+    let tail = tail.replace("\nreversal_id = \"/id\"\n", "\nour_id = \"/id\"\n");
+    let tail = tail.replace(r#"not_repeated = ["currency"]"#, not_repeated);
+    check_refused(
+        &format!("{head}{tail}"),
+        "DONE",
+        "`DONE` is \"reversed\" here and \"approved\" in",
+    );
+    let other = format!("{head}{}", tail.replace("DONE", "BACK"));
+    assert!(Config::parse("njia.toml", &other, &environment(&[])).is_ok());
 }
 
 /// What stands in the configuration, what in its place, and what is told. `/n` ends a line.
@@ -87,7 +186,12 @@ our_id = "/id", amount => our_id = "/id", sum => is no field; known: our_id
 "/payments" => "/payments/{issuerId}" => name the payment by {ourId}
 "/payments" => "payments" => takes a path from its first slash on
 "approved" => "declined" => names nothing that is "approved"
-/nour_id = "/id"/n => /n => `answer` needs `our_id` or `amount`
+/nour_id = "/id"/n => /n => `our_id` is required: where the issuer repeats it
+/namount = "/amount"/n => /n => `not_repeated = ["amount"]` says that it does not
+["currency"] => [] => `currency` is required
+["currency"] => ["our_id", "currency"] => `not_repeated` has `our_id`, which is named here
+our_id = "/id", amount = "/amount" => our_id = "/id" => `fields` must have `amount`
+DONE = => BACK = "reversed", DONE = => takes "approved", "declined" or "pending"
 institution => dialect = "iso87-ascii"/ninstitution => `dialect` is of ISO 8583
 institution => sign_on = true/ninstitution => `sign_on` is of ISO 8583
 amount_form => processing = ["31"]/namount_form => enquiries (3x) are not served

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::operation::Asked;
-use super::plan::{AmountForm, Content, Field, Operation, Plan, Pointer, Status};
+use super::plan::{AmountForm, AnswerMap, Content, Field, Operation, Plan, Pointer, Status};
 use super::reply::Reply;
 use crate::acquirer::strict::{self, Node};
 
@@ -30,10 +30,16 @@ pub(crate) enum Verdict {
     Unknown,
 }
 
-/// The bytes of a request; `None` where the issuer has no such operation.
+//= docs/rules.md#M-11
+/// The bytes of a request; `None` where the issuer has no such operation, or where it would take
+/// back in full what is to be taken back in part.
 pub(crate) fn request(plan: &Plan, asked: &Asked) -> Option<Zeroizing<Vec<u8>>> {
     let operation = if asked.is_reversal {
-        plan.reverse.as_ref()?
+        let reverse = plan.reverse.as_ref()?;
+        if reverse.is_idempotent && asked.is_part() {
+            return None;
+        }
+        &reverse.operation
     } else {
         &plan.submit
     };
@@ -77,6 +83,9 @@ fn body(plan: &Plan, operation: &Operation, asked: &Asked) -> Zeroizing<Vec<u8>>
         let value = match content {
             Content::Constant(text) => Some(Value::from(text.as_str())),
             Content::Field(Field::Amount) => Some(amount_value(plan.amount_form, asked.amount)),
+            Content::Field(Field::Remaining) => asked
+                .remaining
+                .map(|remaining| amount_value(plan.amount_form, remaining)),
             Content::Field(field) => asked.text(*field).map(Value::from),
         };
         if let Some(value) = value {
@@ -139,15 +148,14 @@ pub(crate) fn judge(plan: &Plan, asked: &Asked, reply: &Reply) -> Verdict {
 }
 
 fn judge_body(plan: &Plan, asked: &Asked, body: &[u8]) -> Verdict {
-    let Ok(tree) = strict::read(body) else {
+    let (Ok(tree), Some(map)) = (strict::read(body), answer_map(plan, asked)) else {
         return Verdict::Unknown;
     };
-    let map = &plan.answer;
     let told = text_at(&tree, &map.status);
     let known = |told: &str| map.statuses.iter().find(|(text, _)| text == told);
     let status = told.and_then(known).map(|(_, status)| *status);
-    match (status, agrees(plan, asked, &tree)) {
-        (Some(Status::Approved), Agrees::InAll) => {
+    match (status, agrees((plan, map), asked, &tree)) {
+        (Some(Status::Done), Agrees::InAll) => {
             let text = map.authorisation.as_ref();
             let text = text.and_then(|pointer| text_at(&tree, pointer));
             let code = text.and_then(|text| Text::new("DE38", text.as_bytes()).ok());
@@ -160,7 +168,18 @@ fn judge_body(plan: &Plan, asked: &Asked, body: &[u8]) -> Verdict {
             let code = reason.and_then(mapped).map(|(_, code)| *code);
             Verdict::Declined(code.unwrap_or(ResponseCode::DO_NOT_HONOUR))
         }
-        (Some(Status::Approved | Status::Declined | Status::Pending) | None, _) => Verdict::Unknown,
+        (Some(Status::Done | Status::Declined | Status::Pending) | None, _) => Verdict::Unknown,
+    }
+}
+
+//= docs/rules.md#M-12
+/// How the answers of this operation are read: a payment that stands takes nothing back, and one
+/// that is taken back was not approved.
+fn answer_map<'a>(plan: &'a Plan, asked: &Asked) -> Option<&'a AnswerMap> {
+    if asked.is_reversal {
+        plan.reverse.as_ref().map(|reverse| &reverse.answer)
+    } else {
+        Some(&plan.answer)
     }
 }
 
@@ -173,19 +192,16 @@ enum Agrees {
     No,
 }
 
-fn agrees(plan: &Plan, asked: &Asked, tree: &Node) -> Agrees {
-    let map = &plan.answer;
-    let own = if asked.is_reversal {
-        [asked.our_id.as_str(), asked.reversal_id.as_str()]
-    } else {
-        [asked.our_id.as_str(), asked.our_id.as_str()]
-    };
-    let id = |node: &Node| matches!(node, Node::Text(text) if own.contains(&text.as_str()));
+fn agrees((plan, map): (&Plan, &AnswerMap), asked: &Asked, tree: &Node) -> Agrees {
+    let is_text = |node: &Node, own: &str| matches!(node, Node::Text(text) if text == own);
+    let our_id = |node: &Node| is_text(node, &asked.our_id);
+    let reversal_id = |node: &Node| is_text(node, &asked.reversal_id);
     let amount = |node: &Node| is_amount(node, plan.amount_form, asked.amount);
     let letters = asked.amount.currency().alphabetic();
-    let currency = |node: &Node| matches!(node, Node::Text(text) if Some(text.as_str()) == letters);
+    let currency = |node: &Node| letters.is_some_and(|letters| is_text(node, letters));
     let found = [
-        compare(tree, map.our_id.as_ref(), id),
+        compare(tree, map.our_id.as_ref(), our_id),
+        compare(tree, map.reversal_id.as_ref(), reversal_id),
         compare(tree, map.amount.as_ref(), amount),
         compare(tree, map.currency.as_ref(), currency),
     ];

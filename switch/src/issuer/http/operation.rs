@@ -19,8 +19,10 @@ pub(crate) struct Asked {
     pub(crate) our_id: String,
     /// The same in every transmission of one reversal; empty of a request.
     pub(crate) reversal_id: String,
-    /// What is to be moved, or taken back.
+    /// What is to be moved, or what this reversal takes back.
     pub(crate) amount: Amount,
+    /// Of a reversal: what stays behind it.
+    pub(super) remaining: Option<Amount>,
     account: Zeroizing<String>,
     stan: String,
     rrn: String,
@@ -62,11 +64,13 @@ impl Asked {
         };
         let account = translate::account(message).ok().flatten();
         let account = account.as_ref().map_or(&[][..], |pan| pan.expose_digits());
+        let (amount, remaining) = amounts(message, is_reversal)?;
         Some(Self {
             is_reversal,
             our_id,
             reversal_id,
-            amount: amount(message, is_reversal)?,
+            amount,
+            remaining,
             account: Zeroizing::new(text(account)),
             stan,
             rrn: field(message, 37),
@@ -78,13 +82,19 @@ impl Asked {
         })
     }
 
-    /// What it says there; `None` of an amount, which is written in a form of its own, and of what
+    /// Whether it would leave something of the payment.
+    pub(super) fn is_part(&self) -> bool {
+        self.remaining
+            .is_some_and(|remaining| remaining.minor() > 0)
+    }
+
+    /// What it says there; `None` of amounts, which are written in a form of their own, and of what
     /// it does not have.
     pub(super) fn text(&self, field: Field) -> Option<&str> {
         let text = match field {
             Field::OurId => &self.our_id,
             Field::ReversalId => &self.reversal_id,
-            Field::Amount => return None,
+            Field::Amount | Field::Remaining => return None,
             Field::Currency => self.amount.currency().alphabetic()?,
             Field::Account => &self.account,
             Field::Stan => &self.stan,
@@ -106,19 +116,47 @@ fn original(message: MessageRef<'_>) -> Option<([u8; 10], [u8; 6])> {
     Some((*rest.first_chunk::<10>()?, *stan))
 }
 
-/// DE4, or of a reversal what is taken back of it: DE95 says what stays.
-fn amount(message: MessageRef<'_>, is_reversal: bool) -> Option<Amount> {
+/// What a reversal takes back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taking {
+    pub(crate) whole: Amount,
+    /// What stood before it.
+    pub(crate) before: Amount,
+    /// What stays behind it; `None` for nothing.
+    pub(crate) stays: Option<Amount>,
+}
+
+impl Taking {
+    //= docs/rules.md#M-11
+    /// DE4 and DE95 of the message by which an issuer over HTTP is asked: what stood, and what of
+    /// it stays. One that takes back in full alone is told the whole, and what of that would stay.
+    pub(crate) fn amounts(self, plan: &Plan) -> Option<(Amount, Option<Amount>)> {
+        let reverse = plan.reverse.as_ref();
+        if !reverse.is_some_and(|reverse| reverse.is_idempotent) {
+            return Some((self.before, self.stays));
+        }
+        let taken = match self.stays {
+            Some(stays) => self.before.checked_sub(stays)?,
+            None => self.before,
+        };
+        let rest = self.whole.checked_sub(taken)?;
+        Some((self.whole, (rest.minor() > 0).then_some(rest)))
+    }
+}
+
+/// DE4; of a reversal what of it is taken back, and what stays: DE95 says that.
+fn amounts(message: MessageRef<'_>, is_reversal: bool) -> Option<(Amount, Option<Amount>)> {
     let currency = translate::currency(message).ok()?;
     let digits: [u8; 12] = message.array(4)?;
     let amount = Amount::from_digits(&digits, currency).ok()?;
     if !is_reversal {
-        return Some(amount);
+        return Some((amount, None));
     }
     let stays = match message.array::<42>(95) {
         Some(amounts) => Amount::from_digits(amounts.get(..12)?, currency).ok()?,
         None => Amount::new(0, currency).ok()?,
     };
-    amount.checked_sub(stays)
+    Some((amount.checked_sub(stays)?, Some(stays)))
 }
 
 /// A field of printable characters, without the spaces that pad it.

@@ -23,9 +23,10 @@ pub(crate) struct Plan {
     /// Whether an 01xx is submitted as an 02xx is.
     pub(crate) authorisations: bool,
     pub(crate) submit: Operation,
-    /// `None` where the issuer takes nothing back.
-    pub(crate) reverse: Option<Operation>,
+    /// Of a submit.
     pub(crate) answer: AnswerMap,
+    /// `None` where the issuer takes nothing back.
+    pub(crate) reverse: Option<Reverse>,
     pub(crate) amount_form: AmountForm,
     /// Statuses of a submit that prove that nothing was executed.
     pub(crate) not_executed: Vec<u16>,
@@ -62,6 +63,15 @@ pub(crate) struct Operation {
     pub(crate) body: Vec<(Pointer, Content)>,
 }
 
+/// How a reversal is sent, and how its answers are read.
+#[derive(Debug)]
+pub(crate) struct Reverse {
+    pub(crate) operation: Operation,
+    pub(crate) answer: AnswerMap,
+    /// It takes a payment back in full, however often it is sent: it is never asked for a part.
+    pub(crate) is_idempotent: bool,
+}
+
 /// What stands at one place of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
@@ -75,6 +85,8 @@ pub(crate) enum Field {
     OurId,
     ReversalId,
     Amount,
+    /// Of a reversal: what stays of the payment behind it.
+    Remaining,
     Currency,
     Account,
     Stan,
@@ -87,10 +99,11 @@ pub(crate) enum Field {
 }
 
 impl Field {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::OurId,
         Self::ReversalId,
         Self::Amount,
+        Self::Remaining,
         Self::Currency,
         Self::Account,
         Self::Stan,
@@ -108,6 +121,7 @@ impl Field {
             Self::OurId => "our_id",
             Self::ReversalId => "reversal_id",
             Self::Amount => "amount",
+            Self::Remaining => "remaining",
             Self::Currency => "currency",
             Self::Account => "account",
             Self::Stan => "stan",
@@ -127,7 +141,10 @@ pub(crate) struct AnswerMap {
     pub(crate) status: Pointer,
     /// What the texts there mean.
     pub(crate) statuses: Vec<(String, Status)>,
+    /// These must be as they were sent.
     pub(crate) our_id: Option<Pointer>,
+    /// Of a reversal alone.
+    pub(crate) reversal_id: Option<Pointer>,
     pub(crate) amount: Option<Pointer>,
     pub(crate) currency: Option<Pointer>,
     /// DE38.
@@ -141,7 +158,8 @@ pub(crate) struct AnswerMap {
 /// What a status in an answer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
-    Approved,
+    /// Approved; of a reversal, taken back.
+    Done,
     Declined,
     /// Not decided yet.
     Pending,

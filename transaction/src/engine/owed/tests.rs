@@ -6,14 +6,16 @@ use std::vec::Vec;
 
 use domain::ids::IssuerId;
 use domain::record::{Record, SafDone, SafResult};
-use domain::request::{Answer, IssuerLeg, Transmission};
+use domain::request::{Answer, DuplicateKey, IssuerLeg, Reversal, Transmission};
 use domain::{Amount, ResponseCode, currency::Currency, time::Instant};
 
 use crate::input::{Handle, Input};
 use crate::output::{Event, LegEnding, Output, Owed, StanReuse};
 use crate::settings::{SafPolicy, Settings};
 use crate::standing::Standing;
-use crate::testing::{Auto, DEADLINE, Rig, approval, code, decline, facts, settings};
+use crate::testing::{
+    Auto, DEADLINE, Rig, approval, code, decline, facts, kes, reversal, settings,
+};
 
 /// Request 1 has timed out; its reversal has been sent once.
 fn owing() -> Rig {
@@ -575,4 +577,82 @@ fn fault_056_an_approval_of_nothing_is_96_and_a_reversal_where_something_was_ask
     });
     assert_eq!(rig.told(10), Some(ResponseCode::MALFUNCTION));
     assert_eq!(rig.reversals_sent().len(), 1);
+}
+
+/// A reversal after which `stays` is left.
+fn partial(frame: u32, stays: u64) -> Reversal {
+    Reversal {
+        key: DuplicateKey(u128::from(frame)),
+        replacement: Some(kes(stays)),
+        ..reversal(1, frame)
+    }
+}
+
+/// What the oldest reversal owed takes back.
+fn takes(rig: &Rig) -> u64 {
+    let owed = rig.engine.reversal(rig.reversal_sent().0).unwrap();
+    owed.before.minor() - owed.replacement.map_or(0, Amount::minor)
+}
+
+//= docs/rules.md#M-11
+/// 100.00 in parts of 30.00, 30.00 and the rest: acknowledged one by one or at the end, with or
+/// without a restart before and behind each transmission.
+#[test]
+fn each_reversal_takes_back_its_own_part() {
+    for restarts in [false, true] {
+        for at_once in [false, true] {
+            let mut rig = Rig::new(Auto::Flush);
+            rig.request(1, 10);
+            rig.respond(approval());
+            let mut taken = Vec::new();
+            let parts = [partial(20, 7_000), partial(21, 4_000), reversal(1, 22)];
+            for part in parts {
+                rig.give(Input::Reversal(part));
+                if at_once {
+                    continue;
+                }
+                if restarts {
+                    rig.restart(rig.journal.len()).unwrap();
+                }
+                taken.push(takes(&rig));
+                rig.pass(settings().saf.response_timeout);
+                assert_eq!(
+                    taken.last(),
+                    Some(&takes(&rig)),
+                    "the same when it is repeated"
+                );
+                rig.respond_to_reversal(code(b"00"));
+                if restarts {
+                    rig.restart(rig.journal.len()).unwrap();
+                }
+            }
+            while rig.engine.counts().saf > 0 {
+                if restarts {
+                    rig.restart(rig.journal.len()).unwrap();
+                }
+                taken.push(takes(&rig));
+                rig.respond_to_reversal(code(b"00"));
+            }
+            assert_eq!(taken, [3_000, 3_000, 4_000], "{restarts} {at_once}");
+        }
+    }
+}
+
+//= docs/rules.md#M-11
+/// The first one ends among the exceptions: the second one does not make up for it.
+#[test]
+fn what_people_look_at_is_no_part_of_the_next() {
+    let mut rig = Rig::new(Auto::Flush);
+    rig.request(1, 10);
+    rig.respond(approval());
+    rig.give(Input::Reversal(partial(20, 7_000)));
+    for _ in 0..3 {
+        rig.respond_to_reversal(code(b"05"));
+        rig.pass(Duration::from_secs(600));
+    }
+    assert_eq!(rig.engine.counts().saf, 0);
+    rig.reverse(1, 21);
+    assert_eq!(takes(&rig), 7_000);
+    rig.restart(rig.journal.len()).unwrap();
+    assert_eq!(takes(&rig), 7_000);
 }
