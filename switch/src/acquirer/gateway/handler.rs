@@ -25,7 +25,7 @@ use super::signature::{Head, SCHEME};
 use super::wire::admit;
 use super::{Connection, GatewayContext, REQUESTS_MAX, document, gsma, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
-use crate::acquirer::json::{self, PartyKey, Rules};
+use crate::acquirer::json::{self, PartyKey};
 use crate::config::NotPermitted;
 use crate::metrics::GatewayRefusal;
 
@@ -87,7 +87,7 @@ async fn route(
     if let Some(original) = reversal::original(&path, request.uri().query()) {
         only(&method, "POST")?;
         let (parts, body) = taken(request, context, connection).await?;
-        return reversal::create(original?, &parts, &body, context).await;
+        return reversal::create(original, &parts, &body, context).await;
     }
     if let Some(name) = path.strip_prefix("/problems/") {
         return only(&method, "GET").and_then(|()| about(name));
@@ -168,17 +168,21 @@ pub(super) async fn taken(
             Some(bytes)
         }
     };
-    if context.gate.is_closed() {
-        return Err(Problem::of(Slug::Draining));
-    }
-    check_date(&parts.headers, context.clock.wall())?;
-    check_media_type(&parts.headers)?;
-    check_callback(&parts.headers)?;
+    context.understood(check_head(&parts.headers, context))?;
     let bytes = match signed {
         Some(bytes) => bytes,
         None => whole(&mut body, connection).await?,
     };
     Ok((parts, bytes))
+}
+
+fn check_head(headers: &HeaderMap, context: &GatewayContext) -> Result<(), Problem> {
+    if context.gate.is_closed() {
+        return Err(Problem::of(Slug::Draining));
+    }
+    check_date(headers, context.clock.wall())?;
+    check_media_type(headers)?;
+    check_callback(headers)
 }
 
 async fn whole(body: &mut Incoming, connection: &Connection) -> Result<Bytes, Problem> {
@@ -226,16 +230,15 @@ async fn create(
 ) -> Result<Answer, Problem> {
     let begun = Begun::new(context);
     let (parts, body) = taken(request, context, connection).await?;
-    begun.check()?;
     let prefer = Prefer::read(&parts.headers);
-    let rules = Rules {
-        now: context.clock.wall(),
-        account_numbers: context.account_numbers(),
+    let read = || {
+        begun.check()?;
+        let body = json::create(&body, context.rules())?;
+        check_served(&body)?;
+        check_permitted(&body, context)?;
+        Ok((body, idempotency_key(&parts.headers)?))
     };
-    let body = json::create(&body, rules)?;
-    check_served(&body)?;
-    check_permitted(&body, context)?;
-    let key = idempotency_key(&parts.headers)?;
+    let (body, key) = context.understood(read())?;
     let told = pay(&body, key, prefer, begun, context).await?;
     created(told, &body.reference, prefer)
 }
@@ -281,7 +284,7 @@ pub(super) async fn pay(
         digest: Sha256::digest(&canonical).into(),
         kind: body.kind,
         amount: body.amount,
-        account: account(body)?,
+        account: context.understood(account(body))?,
         is_async: prefer.is_async,
         queued: begun.queued,
         waits_until: context.clock.now().after(prefer.wait),
@@ -623,7 +626,7 @@ pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-rep
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acquirer::json::AccountNumbers;
+    use crate::acquirer::json::{AccountNumbers, Rules};
 
     #[test]
     fn what_was_sent_long_ago_is_refused() {

@@ -28,14 +28,20 @@ pub(super) fn original(path: &str, query: Option<&str>) -> Option<Result<Origina
 
 /// Answers one whose head and identity are checked.
 pub(super) async fn create(
-    original: Original,
+    original: Result<Original, Problem>,
     parts: &Parts,
     body: &Bytes,
     context: &GatewayContext,
 ) -> Result<Answer, Problem> {
     let prefer = Prefer::read(&parts.headers);
-    let reverse = reverse(body)?;
-    let key = handler::idempotency_key(&parts.headers)?;
+    let understood = || {
+        Ok((
+            original?,
+            reverse(body)?,
+            handler::idempotency_key(&parts.headers)?,
+        ))
+    };
+    let (original, reverse, key) = context.understood(understood())?;
     let told = reversed(original, &reverse, key, prefer, context).await?;
     answer(told, reverse.reference.as_deref(), prefer)
 }
@@ -61,6 +67,7 @@ pub(super) async fn reversed(
         reason: reverse.reason,
         sent: reverse.sent,
         waits_until: (!prefer.is_async).then_some(until),
+        is_again: false,
     };
     let told = handler::ask_within(Ask::Reverse(Box::new(new.clone())), prefer, context).await?;
     match told {
@@ -68,6 +75,7 @@ pub(super) async fn reversed(
             // Asked once more it is told where it stands as soon as that is durable; that it is a
             // copy then says nothing.
             new.waits_until = None;
+            new.is_again = true;
             match once_more(new, context).await? {
                 Told::Transaction { transaction, .. } => Ok(Told::Transaction {
                     transaction,
