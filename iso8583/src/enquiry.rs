@@ -9,8 +9,8 @@ impl MessageRef<'_> {
     //= docs/rules.md#T-15
     /// Whether it is a request for something that has no amount: an enquiry (DE3 3x: a balance,
     /// available funds), in either edition, or in 1987 the verification of an account without an
-    /// authorisation (0100 with DE25 51), or the reversal of either. Some hosts send DE4 with zeros,
-    /// some none.
+    /// authorisation (0100 with DE25 51), or the reversal of either. Some hosts send DE4 with
+    /// zeros, some none.
     #[must_use]
     pub fn needs_no_amount(self) -> bool {
         let mti = self.mti();
