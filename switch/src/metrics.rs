@@ -277,21 +277,13 @@ impl Counter {
         use FamilyId as F;
         let (family, position) = match self {
             Self::Requests(ingress) => (F::Requests, ingress.index()),
-            Self::Repeats(ingress, result) => (
-                F::Repeats,
-                pair(ingress.index(), result.index(), RepeatResult::VALUES),
-            ),
-            Self::Rejected(ingress, reason) => (
-                F::Rejected,
-                pair(ingress.index(), reason.index(), RejectReason::VALUES),
-            ),
+            Self::Repeats(ingress, result) => (F::Repeats, repeated(ingress, result)),
+            Self::Rejected(ingress, reason) => (F::Rejected, rejected(ingress, reason)),
             Self::GatewayRefusals(gateway, reason) => {
                 (F::GatewayRefusals, refusal(gateway, reason))
             }
             Self::Transactions(ingress, kind, outcome) => {
-                let kind = pair(ingress.index(), kind.index(), TransactionType::VALUES);
-                let position = pair(kind, outcome.index(), Outcome::VALUES);
-                (F::Transactions, position)
+                (F::Transactions, decided(ingress, kind, outcome))
             }
             Self::Declines(origin, reason) => (F::Declines, declined(origin, reason)),
             Self::AcceptErrors(reason) => (F::AcceptErrors, reason.index()),
@@ -408,6 +400,19 @@ impl Histogram {
             bounds,
         )
     }
+}
+
+const fn repeated(ingress: Ingress, result: RepeatResult) -> usize {
+    pair(ingress.index(), result.index(), RepeatResult::VALUES)
+}
+
+const fn rejected(ingress: Ingress, reason: RejectReason) -> usize {
+    pair(ingress.index(), reason.index(), RejectReason::VALUES)
+}
+
+const fn decided(ingress: Ingress, kind: TransactionType, outcome: Outcome) -> usize {
+    let kind = pair(ingress.index(), kind.index(), TransactionType::VALUES);
+    pair(kind, outcome.index(), Outcome::VALUES)
 }
 
 /// Where a decline stands in its family.

@@ -188,20 +188,7 @@ fn no_two_counters_share_a_slot() {
         count(Counter::BreakerRejected(issuer));
         count(Counter::Failovers(issuer));
     }
-    for ingress in Ingress::ALL {
-        for kind in TransactionType::ALL {
-            for outcome in Outcome::ALL {
-                count(Counter::Transactions(*ingress, *kind, *outcome));
-            }
-        }
-        for result in RepeatResult::ALL {
-            count(Counter::Repeats(*ingress, *result));
-        }
-        for reason in RejectReason::ALL {
-            count(Counter::Rejected(*ingress, *reason));
-        }
-        count(Counter::Requests(*ingress));
-    }
+    of_each_ingress(&mut count);
     for origin in Origin::ALL {
         for reason in DeclineReason::ALL {
             count(Counter::Declines(*origin, *reason));
@@ -230,6 +217,23 @@ fn no_two_counters_share_a_slot() {
     count(Counter::RiskAllowed);
     count(Counter::RiskDeclined);
     assert_eq!(counted_by(shard), (1..=counted).collect::<Vec<u64>>());
+}
+
+fn of_each_ingress(count: &mut impl FnMut(Counter)) {
+    for ingress in Ingress::ALL {
+        for kind in TransactionType::ALL {
+            for outcome in Outcome::ALL {
+                count(Counter::Transactions(*ingress, *kind, *outcome));
+            }
+        }
+        for result in RepeatResult::ALL {
+            count(Counter::Repeats(*ingress, *result));
+        }
+        for reason in RejectReason::ALL {
+            count(Counter::Rejected(*ingress, *reason));
+        }
+        count(Counter::Requests(*ingress));
+    }
 }
 
 /// What stands in the counters of ours, ascending.
