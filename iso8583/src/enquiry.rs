@@ -9,7 +9,7 @@ impl MessageRef<'_> {
     //= docs/rules.md#T-15
     /// Whether it is a request for something that has no amount: an enquiry (DE3 3x: a balance,
     /// available funds), in either edition, or in 1987 the verification of an account without an
-    /// authorisation (0100 with DE25 51), or the reversal of an enquiry. Some hosts send DE4 with
+    /// authorisation (0100 with DE25 51), or the reversal of either. Some hosts send DE4 with
     /// zeros, some none.
     #[must_use]
     pub fn needs_no_amount(self) -> bool {
@@ -31,7 +31,7 @@ impl MessageRef<'_> {
         }
         let mut scratch = [0; 2];
         mti.version() == Version::Iso1987
-            && class == Class::Authorisation
+            && matches!(class, Class::Authorisation | Class::Reversal)
             && self.present().contains(CONDITION)
             && self.decode(CONDITION, &mut scratch) == Some(VERIFICATION)
     }
@@ -64,7 +64,8 @@ mod tests {
         for mti in ["0400", "0420", "0421"] {
             check(mti, &[(3, b"310000")], true);
             check(mti, &[(3, b"010000")], false);
-            check(mti, &[(25, b"51")], false);
+            check(mti, &[(25, b"51")], true);
+            check(mti, &[(25, b"00")], false);
         }
         check("0410", &[(3, b"310000")], false);
         check("0100", &[(25, b"51")], true);

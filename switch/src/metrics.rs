@@ -50,15 +50,15 @@ pub struct Metrics {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
     /// A request or a reversal was read from an acquirer.
-    Requests,
+    Requests(Ingress),
     /// A copy was recognised.
-    Repeats(RepeatResult),
+    Repeats(Ingress, RepeatResult),
     /// A request made no transaction.
-    Rejected(RejectReason),
+    Rejected(Ingress, RejectReason),
     /// A connection or a request of a gateway, by its number, was refused.
     GatewayRefusals(u16, GatewayRefusal),
     /// A transaction was decided.
-    Transactions(TransactionType, Outcome),
+    Transactions(Ingress, TransactionType, Outcome),
     /// A transaction was declined.
     Declines(Origin, DeclineReason),
     /// A connection could not be accepted.
@@ -131,7 +131,7 @@ pub enum Counter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gauge {
     /// Transactions not decided yet.
-    Inflight,
+    Inflight(Ingress),
     /// Calls of an issuer in flight.
     IssuerInflight(IssuerId),
     /// Calls of an issuer that may be in flight.
@@ -166,9 +166,9 @@ pub enum Gauge {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Histogram {
     /// Request read to first answer.
-    Transaction(Outcome),
+    Transaction(Ingress, Outcome),
     /// The same without the wait for an issuer.
-    Own,
+    Own(Ingress),
     /// One step.
     Stage(Stage),
     /// One TLS handshake.
@@ -276,16 +276,15 @@ impl Counter {
     const fn slot(self) -> usize {
         use FamilyId as F;
         let (family, position) = match self {
-            Self::Requests => (F::Requests, 0),
-            Self::Repeats(result) => (F::Repeats, result.index()),
-            Self::Rejected(reason) => (F::Rejected, reason.index()),
+            Self::Requests(ingress) => (F::Requests, ingress.index()),
+            Self::Repeats(ingress, result) => (F::Repeats, repeated(ingress, result)),
+            Self::Rejected(ingress, reason) => (F::Rejected, rejected(ingress, reason)),
             Self::GatewayRefusals(gateway, reason) => {
                 (F::GatewayRefusals, refusal(gateway, reason))
             }
-            Self::Transactions(kind, outcome) => (
-                F::Transactions,
-                pair(kind.index(), outcome.index(), Outcome::VALUES),
-            ),
+            Self::Transactions(ingress, kind, outcome) => {
+                (F::Transactions, decided(ingress, kind, outcome))
+            }
             Self::Declines(origin, reason) => (F::Declines, declined(origin, reason)),
             Self::AcceptErrors(reason) => (F::AcceptErrors, reason.index()),
             Self::TlsHandshakes(side, result) => (F::TlsHandshakes, handshake(side, result)),
@@ -349,7 +348,7 @@ impl Gauge {
     const fn slot(self) -> usize {
         use FamilyId as F;
         let (family, position) = match self {
-            Self::Inflight => (F::Inflight, 0),
+            Self::Inflight(ingress) => (F::Inflight, ingress.index()),
             Self::IssuerInflight(issuer) => (F::IssuerInflight, of_issuer(issuer)),
             Self::IssuerInflightLimit(issuer) => (F::IssuerInflightLimit, of_issuer(issuer)),
             Self::Links(issuer, state) => (
@@ -377,8 +376,11 @@ impl Histogram {
     const fn slot(self) -> (usize, &'static [u64]) {
         use FamilyId as F;
         let (family, position) = match self {
-            Self::Transaction(outcome) => (F::TransactionDuration, outcome.index()),
-            Self::Own => (F::OwnDuration, 0),
+            Self::Transaction(ingress, outcome) => (
+                F::TransactionDuration,
+                pair(ingress.index(), outcome.index(), Outcome::VALUES),
+            ),
+            Self::Own(ingress) => (F::OwnDuration, ingress.index()),
             Self::Stage(stage) => (F::StageDuration, stage.index()),
             Self::TlsHandshake(side) => (F::TlsHandshakeDuration, side.index()),
             Self::Issuer(issuer) => (F::IssuerDuration, of_issuer(issuer)),
@@ -398,6 +400,19 @@ impl Histogram {
             bounds,
         )
     }
+}
+
+const fn repeated(ingress: Ingress, result: RepeatResult) -> usize {
+    pair(ingress.index(), result.index(), RepeatResult::VALUES)
+}
+
+const fn rejected(ingress: Ingress, reason: RejectReason) -> usize {
+    pair(ingress.index(), reason.index(), RejectReason::VALUES)
+}
+
+const fn decided(ingress: Ingress, kind: TransactionType, outcome: Outcome) -> usize {
+    let kind = pair(ingress.index(), kind.index(), TransactionType::VALUES);
+    pair(kind, outcome.index(), Outcome::VALUES)
 }
 
 /// Where a decline stands in its family.

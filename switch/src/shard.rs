@@ -13,6 +13,7 @@ pub(crate) mod asking;
 pub(crate) mod awaiting;
 mod build;
 pub(crate) mod checkpoint;
+mod counting;
 pub(crate) mod exchange;
 mod gateway_reversals;
 pub(crate) mod gateways;
@@ -295,6 +296,8 @@ pub(crate) struct Work {
     pub(crate) key_changes: key_changes::KeyChanges,
     /// Reconciliations under way.
     pub(crate) reconciling: reconciling::Reconciling,
+    /// Messages of acquirers between being read and coming to something.
+    pub(crate) counting: counting::Counting,
     /// Answers that wait for PostgreSQL.
     pub(crate) awaiting: Awaiting,
     /// Administrative messages in flight.
@@ -647,6 +650,7 @@ impl Work {
             yields: vec![false; issuers],
             settlements: vec![Settlement::default(); issuers],
             scratch: vec![0; config.frame_len_max().saturating_add(Casing::LEN_MAX)],
+            counting: counting::Counting::default(),
             awaiting: Awaiting::new(config),
             administering: Administering::new(config),
             key_changes: key_changes::KeyChanges::new(keys),

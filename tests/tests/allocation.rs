@@ -267,7 +267,7 @@ impl Shell {
             | Output::Noted { .. }
             | Output::SendReconciliation { .. }
             | Output::ReconciliationEnded { .. }
-            | Output::Event(_) => {}
+            | Output::Event { .. } => {}
         }
     }
 

@@ -46,6 +46,7 @@ impl Stage {
     }
 
     fn close(self) {
+        self.node.check_sums().unwrap();
         assert!(self.node.terminate().unwrap().success());
         self.issuers.finish().unwrap();
         fs::remove_dir_all(&self.folder).unwrap();
@@ -376,5 +377,43 @@ fn fault_084_what_may_be_read_in_two_ways_ends_the_connection() {
     let last = "GET /v1/heartbeat HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let answers = stage.raw(format!("{}{last}", behind.repeat(15)).as_bytes());
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 16);
+    stage.close();
+}
+
+#[test]
+fn whoever_uses_another_method_is_told_which_there_are() {
+    let _machine = alone();
+    let stage = Stage::open("gateway-methods");
+    let id = "/v1/transactions/01a1fae5-9c1c-7b1a-8f00-0a0000000421";
+    for (method, path, allowed) in [
+        ("DELETE", "/v1/transactions".to_owned(), "GET, POST"),
+        ("POST", id.to_owned(), "GET"),
+        ("GET", format!("{id}/reversals"), "POST"),
+        (
+            "GET",
+            "/v1/transactions/reversals?idempotency_key=k".to_owned(),
+            "POST",
+        ),
+        ("POST", "/v1/heartbeat".to_owned(), "GET"),
+        ("POST", "/openapi.json".to_owned(), "GET"),
+        ("POST", "/problems/malformed".to_owned(), "GET"),
+    ] {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n");
+        let told = stage.raw(format!("{head}Content-Length: 0\r\n\r\n").as_bytes());
+        let told = Answer::read(&told);
+        let allow = told.header("allow").map(str::to_ascii_uppercase);
+        assert_eq!(
+            (told.status, allow.as_deref()),
+            (405, Some(allowed)),
+            "{method} {path}"
+        );
+        let fields = "Content-Length: 2\r\nContent-Type: application/json\r\n";
+        // A body that no target takes is not read: what is behind it means nothing any more.
+        let told =
+            stage.raw(format!("PUT {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n{{}}").as_bytes());
+        let told = Answer::read(&told);
+        assert_eq!(told.status, 405, "{path}");
+        assert!(told.header("allow").is_some(), "{path}");
+    }
     stage.close();
 }

@@ -1,14 +1,17 @@
 //! Reversals that gateways ask for, and what a key and an issuer's silence mean to them. Each test
 //! ends with what the issuer was told to do.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use njia_tests::e2e::gateway::{Answer, GATEWAY, GatewayStage, PAYMENT};
+use njia_tests::e2e::gateway::{API_KEY, Answer, GATEWAY, GatewayStage, PAYMENT};
 use njia_tests::e2e::{Issuers, alone, eventually};
 
 const APPROVED: (&str, u64) = ("approve", 1_000);
 const REVERSED: (&str, u64) = ("reverse", 1_000);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn open(name: &str) -> GatewayStage {
     GatewayStage::open(env!("CARGO_TARGET_TMPDIR"), name, GATEWAY)
@@ -226,32 +229,73 @@ fn two_copies_at_once_are_one_payment() {
     let stage = open("gateway-copies");
     let control = stage.issuers.host.control(Issuers::MOMO);
     control.freeze(true);
+    let attached = || {
+        let labels = ["ingress=\"http\"", "result=\"attached\""];
+        stage.node.metric("njia_repeats_total", &labels).unwrap()
+    };
     let answers: Vec<Answer> = thread::scope(|scope| {
-        let wait = ["-H", "Prefer: wait=30"];
         let stage = &stage;
-        let copies: Vec<_> = (0..4)
-            .map(|_| scope.spawn(move || stage.pay("pay-1", &wait)))
-            .collect();
-        let begun = eventually(Duration::from_secs(60), || {
+        let pay = || scope.spawn(move || stage.pay("pay-1", &["-H", "Prefer: wait=30"]));
+        let mut asked = vec![pay()];
+        // One that comes while nothing is durable would be told to ask again.
+        let begun = eventually(PATIENCE, || {
             let found = stage.curl("/v1/transactions?idempotency_key=pay-1", &[]);
             found.status == 200
         });
+        asked.extend((0..3).map(|_| pay()));
+        let waiting = eventually(PATIENCE, || attached() >= 3.0);
         control.freeze(false);
-        assert!(begun, "{}", stage.node.log());
-        copies
-            .into_iter()
-            .map(|copy| copy.join().unwrap())
-            .collect()
+        assert!(begun && waiting, "{}", stage.node.log());
+        asked.into_iter().map(|one| one.join().unwrap()).collect()
     });
-    // A copy may come while nothing is durable; it is told so, and asks again.
-    let told = answers.iter().filter(|answer| answer.status == 201);
-    assert!(told.clone().count() >= 1);
-    let texts: Vec<&str> = told.map(|answer| answer.text.as_str()).collect();
-    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
-    for answer in answers.iter().filter(|answer| answer.status != 201) {
-        refused(answer, 409, "in-progress");
+    for answer in &answers {
+        check(answer, 201, "approved");
+        assert_eq!(answer.text, answers[0].text);
     }
+    let replayed = |answer: &&Answer| answer.header("idempotency-replayed") == Some("true");
+    assert_eq!(answers.iter().filter(replayed).count(), 3);
+    assert_eq!(attached().to_bits(), 3.0_f64.to_bits());
     close(stage, &[APPROVED]);
+}
+
+/// A handler that has waited long enough asks its owner once more, and one whose client has gone
+/// asks nobody any more: each message is counted once all the same.
+#[test]
+fn who_waits_too_long_or_goes_away_is_counted_once() {
+    let _machine = alone();
+    let stage = open("gateway-gone");
+    let requests = || {
+        let http = ["ingress=\"http\""];
+        stage.node.metric("njia_requests_total", &http).unwrap()
+    };
+    let control = stage.issuers.host.control(Issuers::MOMO);
+    control.freeze(true);
+    let wait = ["-H", "Prefer: wait=1"];
+    let paid = stage.pay("pay-1", &wait);
+    check(&paid, 202, "pending");
+    let reversals = format!("/v1/transactions/{}/reversals", paid.id());
+    let back = stage.post(&reversals, "back-1", "{}", &wait);
+    check(&back, 202, "reversal_pending");
+    assert_eq!(requests().to_bits(), 2.0_f64.to_bits());
+    let request = format!(
+        "POST /v1/transactions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {API_KEY}\r\n\
+         Content-Type: application/json\r\nIdempotency-Key: pay-2\r\nContent-Length: {}\r\n\r\n\
+         {PAYMENT}",
+        PAYMENT.len()
+    );
+    let mut stream = TcpStream::connect(stage.node.gateway_named("mobile")).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let begun = eventually(PATIENCE, || {
+        let found = stage.curl("/v1/transactions?idempotency_key=pay-2", &[]);
+        found.status == 200
+    });
+    assert!(begun, "{}", stage.node.log());
+    drop(stream);
+    control.freeze(false);
+    stage.node.settle(PATIENCE).unwrap();
+    assert_eq!(requests().to_bits(), 3.0_f64.to_bits());
+    let told = stage.close();
+    assert_eq!(told.len(), 3, "{told:?}");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use njia_tests::e2e::gateway::{API_KEY, GATEWAY, GatewayStage};
 use njia_tests::e2e::{alone, folder, variable_or};
 
 fn loadgen() -> Command {
@@ -41,6 +43,40 @@ fn with_line(path: &Path, start: &str, made: impl Fn(&str) -> String) -> String 
     let line = before.lines().find(|line| line.starts_with(start)).unwrap();
     fs::write(path, format!("{before}{}\n", made(line))).unwrap();
     before
+}
+
+/// Each message of either side is counted once as read and once as what it came to.
+#[test]
+fn what_was_read_of_both_sides_is_accounted_for() {
+    let _machine = alone();
+    let stage = GatewayStage::open(env!("CARGO_TARGET_TMPDIR"), "mixed-sums", GATEWAY);
+    let listener = stage.node.listener();
+    let gateway = stage.node.gateway_named("mobile");
+    let output = loadgen()
+        .arg("run")
+        .arg(format!("iso://{listener}?framing=be16&dialect=iso87-ascii"))
+        .args(["--gateway", &format!("http://{gateway}")])
+        .args(["--gateway-key", "env:NJIA_TEST_GATEWAY_KEY"])
+        .args(["--gateway-share", "50%"])
+        .args(["--gateway-repeat", "10%", "--gateway-reverse", "10%"])
+        .args(["--rate", "100", "--duration", "4s", "--warmup", "0s"])
+        .env("NJIA_TEST_GATEWAY_KEY", API_KEY)
+        .output()
+        .unwrap();
+    let printed = text(&output);
+    stage.node.settle(Duration::from_secs(60)).unwrap();
+    stage.node.check_sums().unwrap();
+    for (name, labels) in [
+        ("njia_requests_total", ["ingress=\"iso\"", ""]),
+        ("njia_requests_total", ["ingress=\"http\"", ""]),
+        ("njia_repeats_total", ["ingress=\"http\"", "stored"]),
+        ("njia_transactions_total", ["ingress=\"http\"", "approved"]),
+        ("njia_transactions_total", ["ingress=\"http\"", "reversal"]),
+    ] {
+        let count = stage.node.metric(name, &labels).unwrap();
+        assert!(count > 0.0, "{name} {labels:?}: {printed}");
+    }
+    assert!(!stage.close().is_empty());
 }
 
 #[test]

@@ -248,10 +248,36 @@ fn an_enquiry_has_no_amount_and_its_approval_no_code() {
         ("310000".to_owned(), String::new(), String::new())
     );
     link.send(&answered(&owed, "00")).unwrap();
+    a_verification_is_reversed(&mut session, &mut link);
     scene.node.settle(Duration::from_secs(60)).unwrap();
     let owed = scene.metric("njia_reversals_total", &["owed"]);
-    assert_eq!(owed, 1.0, "nothing else is reversed");
+    assert_eq!(owed, 2.0, "nothing else is reversed");
     scene.close_with(link);
+}
+
+/// An account is verified and approved without DE4 and DE49, and its reversal names neither.
+fn a_verification_is_reversed(session: &mut Session, link: &mut Session) {
+    let bare = |message: &[u8]| without(&without(message, 4), 49);
+    let mut verification = with_field(&bare(&purchase("000008")), 25, "51");
+    verification[..4].copy_from_slice(b"0100");
+    session.send(&verification).unwrap();
+    let request = asked(link, "0100");
+    link.send(&with_field(&answered(&request, "00"), 38, "A1B2C3"))
+        .unwrap();
+    assert_eq!(next(session), told("0110", "000008", "00"));
+    let back = bare(&reversal(*b"0420", "000009", &verification));
+    let sent = Received::of(&verification).text(7);
+    let named = format!("0100000008{sent}{:011}{:011}", 628_123, 0);
+    session
+        .send(&with_field(&with_field(&back, 25, "51"), 90, &named))
+        .unwrap();
+    assert_eq!(next(session), told("0430", "000009", "00"));
+    let owed = asked(link, "0420");
+    assert_eq!(
+        (owed.text(4), owed.text(49)),
+        (String::new(), String::new())
+    );
+    link.send(&answered(&owed, "00")).unwrap();
 }
 
 #[test]

@@ -23,10 +23,12 @@ use domain::ids::{AcquirerId, IssuerId, MerchantId};
 use domain::pan::PanToken;
 use domain::profile::ClockCheck;
 use domain::record::{Acknowledged, AdviceOrigin, Advised, Completed, RefusalReason};
-use domain::request::{Advice, Facts, FrameId, IssuerLeg, NamedOriginal, OriginalReference};
+use domain::request::{Advice, Facts, IssuerLeg, NamedOriginal, OriginalReference};
 use domain::time::WallTime;
 use domain::{Amount, ResponseCode};
 
+use crate::engine::act::Forgotten;
+use crate::engine::admit::Sender;
 use crate::engine::{Effect, Engine};
 use crate::input::{Assignment, Handle};
 use crate::output::{
@@ -117,16 +119,17 @@ impl Engine {
 
     //= docs/rules.md#A-04
     pub(crate) fn on_advice(&mut self, advice: &Advice<'_>) {
-        let frame = advice.frame;
+        let sender @ Sender { acquirer, frame } = sender_of(advice);
         if !self.may_wait() {
-            return self.not_admitted(frame, ResponseCode::MALFUNCTION, NotAdmitted::InflightFull);
+            let busy = ResponseCode::MALFUNCTION;
+            return self.not_admitted(sender, busy, NotAdmitted::InflightFull);
         }
         match self.known_copy(advice) {
             Known::Nothing => self.take_advice(advice),
-            Known::Equal(handle) => self.acknowledge_copy(handle, frame),
-            Known::Other => self.refuse_duplicate(frame, CopyResult::Conflict),
+            Known::Equal(handle) => self.acknowledge_copy(handle, sender),
+            Known::Other => self.refuse_duplicate(sender, CopyResult::Conflict),
             Known::Buried => {
-                self.count(Event::Advice(AdviceResult::Reversed));
+                self.count_of(acquirer, Event::Advice(AdviceResult::Reversed));
                 let code = ResponseCode::APPROVED;
                 self.reply_when_durable(frame, Reply::Acknowledge { code });
             }
@@ -156,10 +159,11 @@ impl Engine {
     }
 
     /// A04. One that is not durable yet waits for its own record; every copy is told the same.
-    fn acknowledge_copy(&mut self, handle: Handle, frame: FrameId) {
+    fn acknowledge_copy(&mut self, handle: Handle, sender: Sender) {
+        let Sender { acquirer, frame } = sender;
         let found = self.table.transaction_mut(handle);
         let Some(transaction) = found.filter(|found| !found.state.is_settled()) else {
-            self.count(Event::Copy(CopyResult::Stored));
+            self.count_of(acquirer, Event::Copy(CopyResult::Stored));
             let code = ResponseCode::APPROVED;
             return self.emit(Output::Reply {
                 frame,
@@ -169,13 +173,13 @@ impl Engine {
         if let Some(frame) = transaction.frame.replace(frame) {
             self.emit(Output::Discard { frame });
         }
-        self.count(Event::Copy(CopyResult::Attached));
+        self.count_of(acquirer, Event::Copy(CopyResult::Attached));
     }
 
     fn take_advice(&mut self, advice: &Advice<'_>) {
-        let frame = advice.frame;
+        let sender = sender_of(advice);
         if let Err((code, reason)) = self.may_take(advice) {
-            return self.not_admitted(frame, code, reason);
+            return self.not_admitted(sender, code, reason);
         }
         let facts = advice.facts;
         let id = self.next_id(facts.slot);
@@ -194,7 +198,7 @@ impl Engine {
         if self.promise(entry, content, Duration::ZERO).is_none() {
             debug_assert!(false, "there was room a moment ago");
             self.forget_advice(handle);
-            return self.not_admitted(frame, ResponseCode::MALFUNCTION, NotAdmitted::SafFull);
+            return self.not_admitted(sender, ResponseCode::MALFUNCTION, NotAdmitted::SafFull);
         }
         self.set_deadline(handle, self.settings.decision_timeout);
         match advice.original {
@@ -454,19 +458,18 @@ impl Engine {
 
     /// A07, A11, A13, or nothing was decided in time.
     pub(crate) fn drop_advice(&mut self, handle: Handle, code: ResponseCode, reason: NotAdmitted) {
-        let frame = self.forget_advice(handle);
-        if let Some(frame) = frame {
-            self.not_admitted(frame, code, reason);
+        if let Some(sender) = self.forget_advice(handle).and_then(Forgotten::sender) {
+            self.not_admitted(sender, code, reason);
         }
     }
 
     /// Its reversal has come before it was taken.
     pub(crate) fn withdraw_advice(&mut self, handle: Handle) {
-        let frame = self.forget_advice(handle);
-        self.withdrawn(frame);
+        let forgotten = self.forget_advice(handle);
+        self.withdrawn(forgotten);
     }
 
-    fn forget_advice(&mut self, handle: Handle) -> Option<FrameId> {
+    fn forget_advice(&mut self, handle: Handle) -> Option<Forgotten> {
         self.unpromise(handle);
         self.forget(handle)
     }
@@ -493,6 +496,13 @@ impl Engine {
             authorisation: transaction.answer.authorisation,
             fields: self.saf.content(saf),
         })
+    }
+}
+
+const fn sender_of(advice: &Advice<'_>) -> Sender {
+    Sender {
+        acquirer: advice.facts.acquirer,
+        frame: advice.frame,
     }
 }
 

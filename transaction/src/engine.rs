@@ -3,8 +3,8 @@
 //! Work that one input sets free (a flush that covers a thousand records, a thousand deadlines in
 //! one instant) is not piled up: [`Engine::poll_output`] pulls it piece by piece.
 
-mod act;
-mod admit;
+pub(crate) mod act;
+pub(crate) mod admit;
 mod book;
 pub(crate) mod following;
 mod held_back;
@@ -16,9 +16,11 @@ mod waiting;
 use alloc::collections::VecDeque;
 
 use domain::Amount;
-use domain::ids::{IssuerId, LinkId, Lsn, Stan};
+use domain::ids::{AcquirerId, IssuerId, LinkId, Lsn, Stan};
 use domain::profile::Undelivered;
-use domain::record::{Carriage, LateResponse, Operator, Outcome, Reason, Record, SafDone, SafOwed};
+use domain::record::{
+    Carriage, LateResponse, Operator, Outcome, OutcomeKind, Reason, Record, SafDone, SafOwed,
+};
 use domain::request::{Answer, Facts, FrameId, IssuerLeg};
 use domain::time::{Instant, WallTime};
 
@@ -314,7 +316,13 @@ impl Engine {
     pub fn decides(&self, entry: &JournalEntry) -> bool {
         match entry.kind {
             EntryKind::Refused { .. } | EntryKind::Advised { .. } => true,
-            EntryKind::Outcome { .. } => self.answer(entry.handle).is_some(),
+            EntryKind::Outcome {
+                kind: OutcomeKind::NotSent,
+                ..
+            } => self.answer(entry.handle).is_some(),
+            // Also of what was reversed in flight: its issuer has yet to answer, and its acquirer
+            // is told nothing any more.
+            EntryKind::Outcome { .. } => true,
             EntryKind::Intent
             | EntryKind::SafOwed { .. }
             | EntryKind::SafDone { .. }
@@ -489,7 +497,14 @@ impl Engine {
     }
 
     pub(crate) fn count(&mut self, event: Event) {
-        self.outputs.push_back(Output::Event(event));
+        let acquirer = None;
+        self.outputs.push_back(Output::Event { event, acquirer });
+    }
+
+    /// Counts what became of a message of an acquirer.
+    pub(crate) fn count_of(&mut self, acquirer: AcquirerId, event: Event) {
+        let acquirer = Some(acquirer);
+        self.outputs.push_back(Output::Event { event, acquirer });
     }
 
     /// Asks for a record; returns its position.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use domain::ids::{AuthorisationId, IssuerId, Lsn};
+use domain::ids::{AcquirerId, AuthorisationId, IssuerId, Lsn};
 use domain::message_reason::MessageReason;
 use domain::reconciliation::Verdict;
 use domain::record::{
@@ -188,7 +188,12 @@ pub enum Output {
         verdict: Verdict,
     },
     /// Something to count.
-    Event(Event),
+    Event {
+        /// What.
+        event: Event,
+        /// Whose message it is about; `None` where it is about no message of an acquirer.
+        acquirer: Option<AcquirerId>,
+    },
 }
 
 /// The one issuer that a completion request can go to.

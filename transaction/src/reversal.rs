@@ -55,7 +55,7 @@ impl Engine {
     pub(crate) fn on_reversal(&mut self, reversal: &Reversal) {
         let frame = reversal.frame;
         if !self.may_wait() {
-            return self.refuse_reversal(frame);
+            return self.refuse_reversal(reversal);
         }
         let Some(handle) = self.find_original(reversal) else {
             return self.bury(reversal);
@@ -70,18 +70,18 @@ impl Engine {
             }
             Verdict::CloseUnsent => {
                 self.advance(handle, Signal::Reversal(requested(reversal)));
-                self.acknowledge(frame, ReversalResult::NotSent);
+                self.acknowledge(reversal, ReversalResult::NotSent);
             }
             Verdict::WhileSent(what) => {
                 self.advance(handle, Signal::Reversal(waited_for(what, reversal)));
                 self.answer_owed(handle, reversal, ReversalResult::InFlight);
             }
             Verdict::Accept(what) => self.accept_reversal(handle, reversal, what),
-            Verdict::NothingOwed => self.acknowledge(frame, ReversalResult::NothingOwed),
+            Verdict::NothingOwed => self.acknowledge(reversal, ReversalResult::NothingOwed),
             Verdict::Copy if self.wait_with(handle, reversal) => {}
-            Verdict::Copy => self.acknowledge(frame, ReversalResult::Copy),
+            Verdict::Copy => self.acknowledge(reversal, ReversalResult::Copy),
             Verdict::TooMuch => {
-                self.count(Event::Reversal(ReversalResult::TooMuch));
+                self.count_of(reversal.acquirer, Event::Reversal(ReversalResult::TooMuch));
                 self.acknowledge_now(frame, ResponseCode::INVALID_AMOUNT);
             }
         }
@@ -92,7 +92,7 @@ impl Engine {
         let original = self.table.transaction(handle);
         let may_owe = original.is_some_and(|original| self.may_owe_reversal(original));
         if promised >= self.settings.saf_max || !may_owe {
-            return self.refuse_reversal(reversal.frame);
+            return self.refuse_reversal(reversal);
         }
         // An approval that nobody was told waits for a repeat no longer.
         if self
@@ -111,9 +111,9 @@ impl Engine {
     /// A reversal is durably owed, or is about to be.
     fn answer_owed(&mut self, handle: Handle, reversal: &Reversal, result: ReversalResult) {
         match reversal.answered {
-            ReversalAnswer::WhenOwed => self.acknowledge(reversal.frame, result),
+            ReversalAnswer::WhenOwed => self.acknowledge(reversal, result),
             ReversalAnswer::OfIssuer => {
-                self.count(Event::Reversal(result));
+                self.count_of(reversal.acquirer, Event::Reversal(result));
                 self.bound_wait(handle);
             }
         }
@@ -143,7 +143,8 @@ impl Engine {
             )
         });
         if is_copy {
-            self.count(Event::Reversal(ReversalResult::Copy));
+            let copy = Event::Reversal(ReversalResult::Copy);
+            self.count_of(reversal.acquirer, copy);
             return self.acknowledge_when_durable(frame, told);
         }
         let tombstone = Tombstone {
@@ -157,22 +158,23 @@ impl Engine {
         };
         let crowd = self.table.crowd(reversal.trace_key);
         if !self.make_room(crowd) {
-            return self.refuse_reversal(frame);
+            return self.refuse_reversal(reversal);
         }
         let body = Body::Tombstone(tombstone);
         let Some(handle) = self.table.insert(reversal.trace_key, body) else {
-            return self.refuse_reversal(frame);
+            return self.refuse_reversal(reversal);
         };
         self.journal(handle, EntryKind::Tombstone);
         self.table.finish(handle.index);
         let sent = reversal.original.transmitted;
         let sent = sent.and_then(|sent| sent.resolve(self.clock.wall()));
         let forgotten = sent.is_some_and(|sent: WallTime| self.table.may_have_forgotten(sent));
-        self.count(Event::Reversal(if forgotten {
+        let result = if forgotten {
             ReversalResult::Forgotten
         } else {
             ReversalResult::Unknown
-        }));
+        };
+        self.count_of(reversal.acquirer, Event::Reversal(result));
         self.acknowledge_when_durable(frame, told);
     }
 
@@ -252,9 +254,9 @@ impl Engine {
         }
     }
 
-    fn acknowledge(&mut self, frame: FrameId, result: ReversalResult) {
-        self.count(Event::Reversal(result));
-        self.acknowledge_when_durable(frame, ResponseCode::APPROVED);
+    fn acknowledge(&mut self, reversal: &Reversal, result: ReversalResult) {
+        self.count_of(reversal.acquirer, Event::Reversal(result));
+        self.acknowledge_when_durable(reversal.frame, ResponseCode::APPROVED);
     }
 
     //= docs/rules.md#V-01
@@ -268,9 +270,10 @@ impl Engine {
     }
 
     /// No room to promise anything: the acquirer repeats it.
-    fn refuse_reversal(&mut self, frame: FrameId) {
-        self.count(Event::Reversal(ReversalResult::Full));
-        self.acknowledge_now(frame, ResponseCode::MALFUNCTION);
+    fn refuse_reversal(&mut self, reversal: &Reversal) {
+        let full = Event::Reversal(ReversalResult::Full);
+        self.count_of(reversal.acquirer, full);
+        self.acknowledge_now(reversal.frame, ResponseCode::MALFUNCTION);
     }
 }
 

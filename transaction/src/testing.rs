@@ -499,7 +499,7 @@ impl Rig {
 
     pub(crate) fn events(&self) -> Vec<Event> {
         let events = self.seen.iter().filter_map(|output| {
-            if let Output::Event(event) = output {
+            if let Output::Event { event, .. } = output {
                 Some(*event)
             } else {
                 None

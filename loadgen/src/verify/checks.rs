@@ -148,6 +148,7 @@ impl Audit {
         audit.acquirer_and_journal(acquirers, journal, &completions);
         if !acquirers.gateway.is_empty() {
             audit.gateway_and_journal(acquirers.gateway, journal);
+            audit.gateway_doubles(acquirer, acquirers.gateway, journal);
         }
         audit.completed(&completions);
         if let Some(ledgers) = ledgers {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use domain::amount::Amount;
-use domain::ids::{AuthorisationId, Lsn, Rrn, ShardId, Stan, TransactionId};
+use domain::ids::{AcquirerId, AuthorisationId, Lsn, Rrn, ShardId, Stan, TransactionId};
 use domain::record::{
     Advised, Intent, Operated, Operation, Outcome, OutcomeKind, OwedKind, Record, SafOwed,
     SafResult,
@@ -25,8 +25,6 @@ pub struct JournalBook {
     pub(super) transactions: HashMap<TransactionId, Entry>,
     /// By DE11, DE7, DE37 and DE41 of the acquirer's leg.
     pub(super) by_request: HashMap<TraceId, TransactionId>,
-    /// How many transactions have the key by which copies are known.
-    keys: HashMap<DuplicateKey, u32>,
     /// By the same fields of the issuer's leg.
     pub(super) by_leg: HashMap<TraceId, TransactionId>,
     /// Of advices that complete something: what they complete.
@@ -47,7 +45,9 @@ pub struct JournalBook {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) request: TraceId,
-    key: DuplicateKey,
+    pub(super) acquirer: AcquirerId,
+    /// By which the switch knows copies.
+    pub(super) key: DuplicateKey,
     pub(super) amount: Amount,
     /// What the acquirer is told; `None` while the intent is open.
     pub(super) code: Option<ResponseCode>,
@@ -245,7 +245,6 @@ impl JournalBook {
         {
             self.doubled.push(transaction);
         }
-        *self.keys.entry(entry.key).or_default() += 1;
         if self.transactions.insert(transaction, entry).is_some() {
             self.contradict(transaction, "admitted twice");
         }
@@ -255,11 +254,6 @@ impl JournalBook {
     pub(super) fn of_request(&self, request: &TraceId) -> Option<(TransactionId, &Entry)> {
         let id = self.by_request.get(request)?;
         Some((*id, self.transactions.get(id)?))
-    }
-
-    /// Whether another transaction has its key.
-    pub(super) fn has_twin(&self, entry: &Entry) -> bool {
-        self.keys.get(&entry.key).is_some_and(|count| *count > 1)
     }
 
     /// Whether it is an advice.
@@ -292,6 +286,7 @@ impl Entry {
     fn asked(facts: &Facts) -> Self {
         Self {
             request: request_id(&facts.trace),
+            acquirer: facts.acquirer,
             key: facts.key,
             amount: facts.amount,
             code: None,

@@ -46,13 +46,13 @@ use self::head::{HEAD_LEN_MAX, Scanner, Step};
 use self::pipe::{Ends, Pipe, Socket};
 pub(crate) use self::rate::Rates;
 use self::wire::Wire;
-use super::json::AccountNumbers;
 use super::json::problem::{Problem, Slug};
+use super::json::{AccountNumbers, Rules};
 use super::session::accept_error;
 use crate::clock::Clock;
 use crate::config::{Gateway, TlsIdentity};
 use crate::gate::Gate;
-use crate::metrics::{Counter, GatewayRefusal, Metrics};
+use crate::metrics::{Counter, GatewayRefusal, Ingress, Metrics, RejectReason};
 use crate::sys;
 use crate::tls::{Handshakes, TlsInForce};
 
@@ -82,6 +82,28 @@ impl GatewayContext {
         }
     }
 
+    /// What a body may say.
+    fn rules(&self) -> Rules {
+        Rules {
+            now: self.clock.wall(),
+            account_numbers: self.account_numbers(),
+        }
+    }
+
+    /// A message whose gateway is known, and that is refused before its owner is asked, is counted
+    /// as read and as refused, as one of ISO 8583 would be.
+    fn understood<T>(&self, read: Result<T, Problem>) -> Result<T, Problem> {
+        read.inspect_err(|problem| {
+            self.metrics.count(Counter::Requests(Ingress::Http));
+            self.reject(rejected_as(problem.slug));
+        })
+    }
+
+    fn reject(&self, reason: RejectReason) {
+        let rejected = Counter::Rejected(Ingress::Http, reason);
+        self.metrics.count(rejected);
+    }
+
     /// Something of this gateway was refused.
     fn count(&self, reason: GatewayRefusal) {
         let counter = Counter::GatewayRefusals(self.number, reason);
@@ -90,12 +112,51 @@ impl GatewayContext {
 
     /// Asks the owner, through the desk; `slug` where there is no room.
     fn ask(&self, ask: Ask, slug: Slug) -> Result<Asked<'_>, Problem> {
+        let is_message = ask.is_message();
+        if is_message {
+            self.metrics.count(Counter::Requests(Ingress::Http));
+        }
         self.desk.ask(ask).map_err(|full| {
+            let reason = match full {
+                Full::Shard => RejectReason::QueueFull,
+                Full::Gateway => RejectReason::SessionFull,
+            };
             if full == Full::Gateway {
                 self.count(GatewayRefusal::PlacesFull);
             }
+            if is_message {
+                self.reject(reason);
+            }
             Problem::of(slug)
         })
+    }
+}
+
+/// What is counted for a message that its owner never saw.
+const fn rejected_as(slug: Slug) -> RejectReason {
+    match slug {
+        Slug::Draining => RejectReason::Draining,
+        Slug::Overloaded => RejectReason::Shed,
+        Slug::StaleRequest => RejectReason::ClockSkew,
+        Slug::NotFound => RejectReason::UnknownOriginal,
+        Slug::NotPermitted | Slug::Unauthenticated => RejectReason::NotPermitted,
+        Slug::RateLimited => RejectReason::AcquirerFull,
+        Slug::MethodNotAllowed => RejectReason::Unsupported,
+        Slug::Malformed
+        | Slug::IdempotencyKeyMissing
+        | Slug::InvalidField
+        | Slug::RequestTimeout
+        | Slug::LengthRequired
+        | Slug::TooLarge
+        | Slug::TargetTooLong
+        | Slug::UnsupportedMediaType
+        | Slug::ExpectationFailed
+        | Slug::IdempotencyKeyReused
+        | Slug::CurrencyNotSupported
+        | Slug::InProgress
+        | Slug::StateConflict
+        | Slug::HeadTooLarge
+        | Slug::VersionNotSupported => RejectReason::Malformed,
     }
 }
 
@@ -382,8 +443,9 @@ const _: () = assert!(
 );
 /// From the accept or its first byte to the end of a head, and from there to the end of a body.
 const PART_DEADLINE: Duration = Duration::from_secs(5);
-/// After the last answer, for what the peer still sends.
-const LINGER_MAX: Duration = Duration::from_secs(2);
+/// After the last answer, for what the peer still sends: as long as it may be idle, for it takes no
+/// more than that, and who is held up for seconds loses its answer otherwise.
+const LINGER_MAX: Duration = IDLE_MAX;
 const LINGER_LEN_MAX: usize = 1024 * 1024;
 /// Without a request.
 const IDLE_MAX: Duration = Duration::from_secs(60);

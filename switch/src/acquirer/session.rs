@@ -32,7 +32,7 @@ use crate::frame::{Casing, Claim, Frame, FramePool};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
 use crate::metrics::{
-    AcceptError, CloseReason, Counter, Metrics, RejectReason, Sampler, Side, Stage,
+    AcceptError, CloseReason, Counter, Ingress, Metrics, RejectReason, Sampler, Side, Stage,
 };
 use crate::reading::{More, READ_LEN, Unfinished};
 use crate::shard::Event;
@@ -389,7 +389,7 @@ impl Reader {
     /// Counts a message that is refused at once, whether or not it could be read.
     fn count_refusal(&self, code: ResponseCode, is_readable: bool) {
         let metrics = &self.context.metrics;
-        metrics.count(Counter::Requests);
+        metrics.count(Counter::Requests(Ingress::Iso));
         let is_unserved = code == ResponseCode::INVALID_TRANSACTION;
         if is_readable && !is_unserved {
             metrics.count_meaningless(Side::Acquirer);
@@ -399,29 +399,35 @@ impl Reader {
         } else {
             RejectReason::Malformed
         };
-        metrics.count(Counter::Rejected(reason));
+        metrics.count(Counter::Rejected(Ingress::Iso, reason));
     }
 
     /// A message enters the queue of the shard's loop, or is refused at once. One that comes before
     /// a sign-on that must be has no answer, and nothing is remembered (semantics §7 rule 1).
     async fn admit(&mut self, mut frame: Box<Frame>, claim: Claim) -> Result<(), CloseReason> {
         //= docs/rules.md#N-05
-        self.context.metrics.count(Counter::Requests);
+        self.context.metrics.count(Counter::Requests(Ingress::Iso));
         if !self.session.takes_requests() {
             let reason = RejectReason::NotSignedOn;
-            self.context.metrics.count(Counter::Rejected(reason));
+            self.context
+                .metrics
+                .count(Counter::Rejected(Ingress::Iso, reason));
             self.context.pool.give(frame);
             return Ok(());
         }
         if !self.session.has_capacity(claim) {
             if let Err(reason) = self.wait_for_capacity(claim).await {
+                let full = Counter::Rejected(Ingress::Iso, RejectReason::SessionFull);
+                self.context.metrics.count(full);
                 self.context.pool.give(frame);
                 return Err(reason);
             }
             frame.queued = self.context.clock.now();
         }
         if let Some(reason) = self.excess(claim) {
-            self.context.metrics.count(Counter::Rejected(reason));
+            self.context
+                .metrics
+                .count(Counter::Rejected(Ingress::Iso, reason));
             return self.refuse(frame, ResponseCode::MALFUNCTION, None);
         }
         self.hand_over(frame);
@@ -507,8 +513,8 @@ impl Reader {
         let metrics = &self.context.metrics;
         let is_network = frame.message().mti().class() == MessageClass::Network;
         if !is_network {
-            metrics.count(Counter::Requests);
-            metrics.count(Counter::Rejected(reason));
+            metrics.count(Counter::Requests(Ingress::Iso));
+            metrics.count(Counter::Rejected(Ingress::Iso, reason));
         }
         match answer {
             // It needs no DE41 for its answer.

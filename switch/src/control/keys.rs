@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::ids::ShardId;
+use domain::pan::TokenKeyId;
 use parking_lot::Mutex;
 use persistence::error::JournalError;
 use persistence::identity::Identity;
@@ -21,7 +22,7 @@ use thiserror::Error;
 
 use super::shared::Shared;
 use super::sources::per_shard;
-use crate::config::{Config, ConfigErrors, Keys};
+use crate::config::{Config, ConfigErrors, Keys, SecretKey};
 use crate::crypto::{CryptoError, Keyring};
 use crate::metrics::KeyReload;
 use crate::metrics::exposition::Source;
@@ -71,6 +72,12 @@ enum KeysRefused {
          Secrets in docs/operations.md"
     )]
     Others,
+    #[error(
+        "`token_keys_old` misses token key {0}, or has another key by that id, or one that this \
+         start did not read: only a start finds out what the journal needs of them. Put the list \
+         back as it was, or restart the switch"
+    )]
+    TokenKeys(TokenKeyId),
     #[error("id {0} names another key than before: give a new pan_key the next pan_key_id")]
     Renamed(u32),
     #[error(
@@ -191,6 +198,15 @@ fn check_continuity(before: &Keys, keys: &Keys) -> Result<(), KeysRefused> {
     {
         return Err(KeysRefused::Others);
     }
+    let pairs = [
+        (&before.token_keys_old, &keys.token_keys_old),
+        (&keys.token_keys_old, &before.token_keys_old),
+    ];
+    for (one, other) in pairs {
+        if let Some(id) = missing_token_key(one, other) {
+            return Err(KeysRefused::TokenKeys(id));
+        }
+    }
     for (id, key) in before.pan_keys() {
         let mut same = keys.pan_keys().filter(|(other, _)| *other == id);
         if same.any(|(_, other)| other.expose() != key.expose()) {
@@ -198,6 +214,19 @@ fn check_continuity(before: &Keys, keys: &Keys) -> Result<(), KeysRefused> {
         }
     }
     Ok(())
+}
+
+/// The first of `keys` that `others` does not have, or not as the same key.
+fn missing_token_key(
+    keys: &[(TokenKeyId, SecretKey)],
+    others: &[(TokenKeyId, SecretKey)],
+) -> Option<TokenKeyId> {
+    let has = |id: TokenKeyId, key: &SecretKey| {
+        let mut same = others.iter().filter(|(other, _)| *other == id);
+        same.any(|(_, other)| other.expose() == key.expose())
+    };
+    let mut missing = keys.iter().filter(|(id, key)| !has(*id, key));
+    missing.next().map(|(id, _)| *id)
 }
 
 /// Under `keys` the next start could open what this journal holds. The segment that is written is

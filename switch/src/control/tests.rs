@@ -81,7 +81,9 @@ fn metrics_come_in_the_form_that_is_asked_for() {
     let running = started();
     running.shared.shards[1]
         .metrics
-        .count(crate::metrics::Counter::Requests);
+        .count(crate::metrics::Counter::Requests(
+            crate::metrics::Ingress::Iso,
+        ));
     let (code, head, body) = running.ask("/metrics", "*/*");
     assert_eq!(code, 200);
     assert!(head.contains("text/plain; version=0.0.4"), "{head}");

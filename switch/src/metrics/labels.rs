@@ -29,6 +29,8 @@ label! {
     Ingress {
         /// ISO 8583 sessions.
         Iso = "iso",
+        /// JSON of gateways.
+        Http = "http",
     }
 }
 label! {
@@ -59,7 +61,7 @@ label! {
         NotPermitted = "not_permitted",
         /// Its session has not signed on, which it must.
         NotSignedOn = "not_signed_on",
-        /// Its session has its share in flight.
+        /// Its session has its share in flight; of a gateway, as many of its requests wait as may.
         SessionFull = "session_full",
         /// Its acquirer has its share in flight, over all its sessions.
         AcquirerFull = "acquirer_full",
@@ -89,6 +91,8 @@ label! {
         ClockSkew = "clock_skew",
         /// Its reversal came first.
         Tombstone = "tombstone",
+        /// A reversal of a gateway: what it names is not known, and is not buried by it.
+        UnknownOriginal = "unknown_original",
         /// An advice that no route leads anywhere.
         NoRoute = "no_route",
         /// Risk or route did not answer in time.

@@ -21,7 +21,7 @@ use transaction::output::{
 
 use super::labels::{
     AdviceOriginLabel, BreakerLabel, DeclineReason, EjectionLabel, ExceptionReason, GivenUpReason,
-    IssuerResult, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, RejectReason,
+    Ingress, IssuerResult, MacFailure, Origin, Outcome, OwedResultLabel, ParseReason, RejectReason,
     RepeatResult, ReversalCauseLabel, Side, SkewDirection, TransactionType,
 };
 use super::{Counter, Gauge, Histogram, Metrics};
@@ -32,6 +32,8 @@ use crate::config::ListenerId;
 pub struct ShardGauges {
     /// Transactions not decided yet.
     pub inflight: usize,
+    /// Those of gateways among them that this start has begun.
+    pub inflight_http: usize,
     /// Transactions remembered.
     pub duplicate_entries: usize,
     /// Reversals owed and not ended.
@@ -102,18 +104,18 @@ impl Metrics {
         self.count(Counter::ParseErrors(side, ParseReason::Meaning));
     }
 
-    /// Counts what the engine says.
-    pub fn count_event(&self, event: Event) {
+    /// Counts what the engine says; of what is about a message, that came by `ingress`.
+    pub fn count_event(&self, ingress: Ingress, event: Event) {
         match event {
-            Event::Copy(result) => self.count_copy(result),
-            Event::NotAdmitted(reason) => self.count(Counter::Rejected(reason.into())),
-            Event::Reversal(result) => self.count_reversal(result),
+            Event::Copy(result) => self.count_copy(ingress, result),
+            Event::NotAdmitted(reason) => self.count(Counter::Rejected(ingress, reason.into())),
+            Event::Reversal(result) => self.count_reversal(ingress, result),
             Event::SafOwed { cause } => {
                 self.count(Counter::Reversals(cause.into(), OwedResultLabel::Owed));
             }
             Event::SafPutBack { what } => self.count_owed(what),
             Event::SafEnded { what, result } => self.count_ended(what, result),
-            Event::Advice(result) => self.count_advice(result),
+            Event::Advice(result) => self.count_advice(ingress, result),
             Event::StoodIn => {
                 let origin = AdviceOriginLabel::StandIn;
                 self.count(Counter::Advices(origin, OwedResultLabel::Owed));
@@ -165,7 +167,7 @@ impl Metrics {
         }
     }
 
-    fn count_advice(&self, result: AdviceResult) {
+    fn count_advice(&self, ingress: Ingress, result: AdviceResult) {
         match result {
             AdviceResult::Accepted => {
                 let origin = AdviceOriginLabel::Acquirer;
@@ -174,21 +176,23 @@ impl Metrics {
             AdviceResult::LeftToPeople => self.except(ExceptionReason::AdviceOfReversed),
             AdviceResult::NoIssuer => self.except(ExceptionReason::AdviceOfRemoved),
             AdviceResult::OverOriginal => self.except(ExceptionReason::AdviceOverOriginal),
-            AdviceResult::Reversed => self.count(Counter::Rejected(RejectReason::Tombstone)),
+            AdviceResult::Reversed => {
+                self.count(Counter::Rejected(ingress, RejectReason::Tombstone));
+            }
         }
     }
 
     /// Counts a record that decides its transaction. Not every outcome does: the engine knows.
-    pub fn count_record(&self, class: MessageClass, record: &Record<'_>) {
+    pub fn count_record(&self, ingress: Ingress, class: MessageClass, record: &Record<'_>) {
+        let decided = |outcome| Counter::Transactions(ingress, class.into(), outcome);
         match record {
             Record::Refused(refused) => {
-                self.count(Counter::Transactions(class.into(), Outcome::Declined));
+                self.count(decided(Outcome::Declined));
                 let (origin, reason) = of_refusal(refused.reason);
                 self.count(Counter::Declines(origin, reason));
             }
             Record::Outcome(outcome) => {
-                let ended = Outcome::of(outcome);
-                self.count(Counter::Transactions(class.into(), ended));
+                self.count(decided(Outcome::of(outcome)));
                 if let Some((origin, reason)) = of_outcome(outcome) {
                     self.count(Counter::Declines(origin, reason));
                 }
@@ -199,7 +203,7 @@ impl Metrics {
                 } else {
                     Outcome::Declined
                 };
-                self.count(Counter::Transactions(class.into(), ended));
+                self.count(decided(ended));
             }
             Record::Intent(_)
             | Record::AdviceDone(_)
@@ -225,9 +229,15 @@ impl Metrics {
     }
 
     /// Counts an answer to an acquirer: since its request was read, and how much of it was ours.
-    pub fn observe_answer(&self, outcome: Outcome, elapsed: Duration, at_issuer: Duration) {
-        self.observe_duration(Histogram::Transaction(outcome), elapsed);
-        self.observe_duration(Histogram::Own, elapsed.saturating_sub(at_issuer));
+    pub fn observe_answer(
+        &self,
+        (ingress, outcome): (Ingress, Outcome),
+        elapsed: Duration,
+        at_issuer: Duration,
+    ) {
+        self.observe_duration(Histogram::Transaction(ingress, outcome), elapsed);
+        let own = elapsed.saturating_sub(at_issuer);
+        self.observe_duration(Histogram::Own(ingress), own);
     }
 
     /// Counts a turn of the loop.
@@ -268,7 +278,10 @@ impl Metrics {
     /// States what a shard knows of itself.
     pub fn set_shard_gauges(&self, gauges: &ShardGauges) {
         let number = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
-        self.set(Gauge::Inflight, number(gauges.inflight));
+        let iso = gauges.inflight.saturating_sub(gauges.inflight_http);
+        self.set(Gauge::Inflight(Ingress::Iso), number(iso));
+        let http = Gauge::Inflight(Ingress::Http);
+        self.set(http, number(gauges.inflight_http));
         self.set(Gauge::DuplicateEntries, number(gauges.duplicate_entries));
         self.set(Gauge::SafDepth, number(gauges.saf_depth));
         self.set(Gauge::SafExceptions, number(gauges.saf_exceptions));
@@ -281,7 +294,7 @@ impl Metrics {
         self.set(Gauge::AdministrativeInflight, number(gauges.administrative));
     }
 
-    fn count_copy(&self, result: CopyResult) {
+    fn count_copy(&self, ingress: Ingress, result: CopyResult) {
         let result = match result {
             CopyResult::Stored => RepeatResult::Stored,
             CopyResult::Attached => RepeatResult::Attached,
@@ -292,13 +305,14 @@ impl Metrics {
                 RepeatResult::Conflict
             }
         };
-        self.count(Counter::Repeats(result));
+        self.count(Counter::Repeats(ingress, result));
     }
 
     /// A reversal is a request too, so each ends in exactly one of the three: a copy, refused
     /// before anything is remembered, or decided.
-    fn count_reversal(&self, result: ReversalResult) {
-        let decided = |outcome| Counter::Transactions(TransactionType::Reversal, outcome);
+    fn count_reversal(&self, ingress: Ingress, result: ReversalResult) {
+        let kind = TransactionType::Reversal;
+        let decided = |outcome| Counter::Transactions(ingress, kind, outcome);
         if result == ReversalResult::Forgotten {
             self.except(ExceptionReason::OriginalForgotten);
         }
@@ -310,8 +324,8 @@ impl Metrics {
             | ReversalResult::Unknown
             | ReversalResult::Forgotten => decided(Outcome::Approved),
             ReversalResult::TooMuch => decided(Outcome::Declined),
-            ReversalResult::Copy => Counter::Repeats(RepeatResult::Stored),
-            ReversalResult::Full => Counter::Rejected(RejectReason::SafFull),
+            ReversalResult::Copy => Counter::Repeats(ingress, RepeatResult::Stored),
+            ReversalResult::Full => Counter::Rejected(ingress, RejectReason::SafFull),
         });
     }
 

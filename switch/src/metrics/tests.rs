@@ -31,8 +31,8 @@ fn check(text: &str, line: &str) {
 #[test]
 fn shards_are_added_up_unless_the_metric_is_of_a_shard() {
     let shards = [Metrics::new(), Metrics::new()];
-    shards[0].count(Counter::Rejected(RejectReason::QueueFull));
-    shards[1].count(Counter::Rejected(RejectReason::QueueFull));
+    shards[0].count(Counter::Rejected(Ingress::Iso, RejectReason::QueueFull));
+    shards[1].count(Counter::Rejected(Ingress::Iso, RejectReason::QueueFull));
     shards[1].count(Counter::ShardTurns);
     shards[0].add(Counter::ShardBusy, 1_500_000_000);
     let text = scrape(&shards);
@@ -52,9 +52,18 @@ fn shards_are_added_up_unless_the_metric_is_of_a_shard() {
 #[test]
 fn a_histogram_is_cumulative_and_its_count_is_the_sum_of_its_buckets() {
     let shard = Metrics::new();
-    shard.observe(Histogram::Transaction(Outcome::Approved), 400_000_000);
-    shard.observe(Histogram::Transaction(Outcome::Approved), 400_000_001);
-    shard.observe(Histogram::Transaction(Outcome::Approved), 60_000_000_000);
+    shard.observe(
+        Histogram::Transaction(Ingress::Iso, Outcome::Approved),
+        400_000_000,
+    );
+    shard.observe(
+        Histogram::Transaction(Ingress::Iso, Outcome::Approved),
+        400_000_001,
+    );
+    shard.observe(
+        Histogram::Transaction(Ingress::Iso, Outcome::Approved),
+        60_000_000_000,
+    );
     let text = scrape(&[shard]);
     let name = "njia_transaction_duration_seconds";
     let of = |le: &str| format!("ingress=\"iso\",outcome=\"approved\",le=\"{le}\"");
@@ -179,11 +188,7 @@ fn no_two_counters_share_a_slot() {
         count(Counter::BreakerRejected(issuer));
         count(Counter::Failovers(issuer));
     }
-    for kind in TransactionType::ALL {
-        for outcome in Outcome::ALL {
-            count(Counter::Transactions(*kind, *outcome));
-        }
-    }
+    of_each_ingress(&mut count);
     for origin in Origin::ALL {
         for reason in DeclineReason::ALL {
             count(Counter::Declines(*origin, *reason));
@@ -208,11 +213,27 @@ fn no_two_counters_share_a_slot() {
     for result in AdministrativeResult::ALL {
         count(Counter::Administrative(*result));
     }
-    count(Counter::Requests);
     count(Counter::SessionPadding(ListenerId(0)));
     count(Counter::RiskAllowed);
     count(Counter::RiskDeclined);
     assert_eq!(counted_by(shard), (1..=counted).collect::<Vec<u64>>());
+}
+
+fn of_each_ingress(count: &mut impl FnMut(Counter)) {
+    for ingress in Ingress::ALL {
+        for kind in TransactionType::ALL {
+            for outcome in Outcome::ALL {
+                count(Counter::Transactions(*ingress, *kind, *outcome));
+            }
+        }
+        for result in RepeatResult::ALL {
+            count(Counter::Repeats(*ingress, *result));
+        }
+        for reason in RejectReason::ALL {
+            count(Counter::Rejected(*ingress, *reason));
+        }
+        count(Counter::Requests(*ingress));
+    }
 }
 
 /// What stands in the counters of ours, ascending.
@@ -290,7 +311,7 @@ fn the_number_of_series_is_bounded() {
 #[test]
 fn both_forms_tell_the_same() {
     let shard = Metrics::new();
-    shard.count(Counter::Requests);
+    shard.count(Counter::Requests(Ingress::Iso));
     shard.observe(Histogram::JournalBatchRecords, 3);
     shard.observe(Histogram::Issuer(IssuerId(0)), 7_000_000);
     shard.add(Counter::JournalBytes, 4096);

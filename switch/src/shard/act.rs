@@ -22,7 +22,7 @@ use crate::acquirer::desk::Told;
 use crate::crypto::endpoint_keys;
 use crate::frame::{Frame, Source};
 use crate::mesh::Message;
-use crate::metrics::Outcome;
+use crate::metrics::{Ingress, Outcome};
 
 impl Shard {
     pub(super) fn act(&mut self, output: Output, now: Instant) {
@@ -92,19 +92,17 @@ impl Shard {
                 result,
                 verdict,
             } => self.reconciliation_ended(owed, bucket, (result, verdict), now),
-            Output::Event(event) => self.metrics.count_event(event),
+            Output::Event { event, acquirer } => self.count_event(event, acquirer),
         }
     }
 
     /// The journal has room for every record of an admitted transaction: what it lacks room for is
     /// refused at the entrance. If it ever has not, going on would answer without a record.
     fn append(&mut self, lsn: Lsn, entry: &JournalEntry, now: Instant) {
-        let record = self.engine.record(entry);
-        if self.engine.decides(entry)
-            && let Some(facts) = self.engine.facts(entry.handle())
-        {
-            self.metrics.count_record(facts.class, &record);
+        if self.engine.decides(entry) {
+            self.count_decided(entry);
         }
+        let record = self.engine.record(entry);
         self.work.timings.syncs.appended(lsn, &record, now);
         let class = match record {
             Record::Intent(_) | Record::Refused(_) => Class::New,
@@ -291,8 +289,13 @@ impl Shard {
         };
         if let Some(code) = code {
             let elapsed = now.since(waiting.frame.received);
+            let ingress = match waiting.frame.source {
+                Source::Session => Ingress::Iso,
+                Source::Gateway { .. } | Source::Reversal { .. } => Ingress::Http,
+            };
+            let ended = (ingress, outcome_told(code));
             self.metrics
-                .observe_answer(outcome_told(code), elapsed, waiting.at_issuer);
+                .observe_answer(ended, elapsed, waiting.at_issuer);
         }
     }
 

@@ -41,7 +41,7 @@ use crate::config::Config;
 use crate::crypto::endpoint_keys;
 use crate::frame::Frame;
 use crate::mesh::{Outbound, OutboundId, Purpose};
-use crate::metrics::{AdministrativeResult, Counter, RejectReason, UnmatchedReason};
+use crate::metrics::{AdministrativeResult, Counter, Ingress, RejectReason, UnmatchedReason};
 
 /// What a shard knows of administrative messages in flight.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Shard {
     ) {
         if self.config.limits.administrative_inflight_max == 0 {
             let reason = RejectReason::Unsupported;
-            self.metrics.count(Counter::Rejected(reason));
+            self.metrics.count(Counter::Rejected(Ingress::Iso, reason));
             return self.refuse(session, frame, ResponseCode::INVALID_TRANSACTION, None);
         }
         let fields = match translate::administrative(frame.message()) {

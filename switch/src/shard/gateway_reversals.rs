@@ -38,6 +38,7 @@ use crate::acquirer::shown::Slug;
 use crate::config::Gateway;
 use crate::crypto::gateway::ReversalName;
 use crate::frame::{Casing, Source};
+use crate::metrics::{Counter, Ingress, Outcome, RejectReason, RepeatResult, TransactionType};
 
 /// The original of a reversal.
 type Found = (TransactionId, Handle);
@@ -51,10 +52,51 @@ struct Named {
     amount: Amount,
 }
 
+/// A reversal that the engine is not asked about.
+struct Refusal {
+    told: Told,
+    /// What it came to.
+    counter: Counter,
+}
+
+impl Refusal {
+    fn rejected(reason: RejectReason, slug: Slug) -> Self {
+        Self {
+            told: Told::Refused(slug),
+            counter: Counter::Rejected(Ingress::Http, reason),
+        }
+    }
+
+    fn unknown() -> Self {
+        Self::rejected(RejectReason::UnknownOriginal, Slug::NotFound)
+    }
+
+    fn reused(id: TransactionId) -> Self {
+        Self {
+            told: Told::Reused(id),
+            counter: Counter::Repeats(Ingress::Http, RepeatResult::Conflict),
+        }
+    }
+
+    /// Declined as the engine declines one that takes back too much.
+    fn conflict(id: TransactionId, detail: &'static str) -> Self {
+        let (kind, outcome) = (TransactionType::Reversal, Outcome::Declined);
+        Self {
+            told: Told::Conflict { id, detail },
+            counter: Counter::Transactions(Ingress::Http, kind, outcome),
+        }
+    }
+}
+
 impl Shard {
     pub(super) fn reverse(&mut self, from: SessionRef, new: &NewReversal, now: Instant) {
         match self.reversal_of(new) {
-            Err(told) => self.tell_asker(from, told),
+            Err(refusal) => {
+                if !new.is_again {
+                    self.metrics.count(refusal.counter);
+                }
+                self.tell_asker(from, refusal.told);
+            }
             Ok((original, is_copy, reversal)) => {
                 let mut frame = self.pool.take(&[], NO_CASING);
                 frame.acquirer = new.acquirer;
@@ -66,19 +108,25 @@ impl Shard {
                     until: new.waits_until,
                 };
                 let frame = self.keep(from, frame);
+                self.work.counting.is_again = new.is_again;
                 self.turn(Input::Reversal(Reversal { frame, ..reversal }), now);
+                self.work.counting.is_again = false;
             }
         }
     }
 
-    fn reversal_of(&self, new: &NewReversal) -> Result<(Option<Handle>, IsCopy, Reversal), Told> {
+    fn reversal_of(
+        &self,
+        new: &NewReversal,
+    ) -> Result<(Option<Handle>, IsCopy, Reversal), Refusal> {
         if !self.journal.takes_reversals() {
-            return Err(Told::Refused(Slug::Overloaded));
+            let reason = RejectReason::JournalUnavailable;
+            return Err(Refusal::rejected(reason, Slug::Overloaded));
         }
         match &new.original {
             Original::Id(id) => {
                 let found = self.identified(new.acquirer, new.gateway, *id);
-                let handle = found.ok_or(Told::Refused(Slug::NotFound))?;
+                let handle = found.ok_or_else(Refusal::unknown)?;
                 self.known_reversal((*id, handle), new)
             }
             Original::Key(key) => {
@@ -89,13 +137,14 @@ impl Shard {
                 }
                 let gateway = self.gateway(new.gateway);
                 let gateway = gateway.filter(|gateway| self.may_bury(new, gateway));
-                let gateway = gateway.ok_or(Told::Refused(Slug::NotFound))?;
+                let gateway = gateway.ok_or_else(Refusal::unknown)?;
                 if !self.has_share(new.acquirer) {
-                    return Err(Told::Refused(Slug::RateLimited));
+                    let reason = RejectReason::AcquirerFull;
+                    return Err(Refusal::rejected(reason, Slug::RateLimited));
                 }
                 // A tombstone has no amount: whatever comes is not executed.
                 let amount = Amount::new(0, Currency::KES);
-                let amount = amount.map_err(|_| Told::Refused(Slug::NotFound))?;
+                let amount = amount.map_err(|_| Refusal::unknown())?;
                 let named = Named {
                     slot: names.slot,
                     trace_key: names.trace_key,
@@ -130,15 +179,15 @@ impl Shard {
         &self,
         (id, handle): Found,
         new: &NewReversal,
-    ) -> Result<(Option<Handle>, IsCopy, Reversal), Told> {
+    ) -> Result<(Option<Handle>, IsCopy, Reversal), Refusal> {
         let Some(seen) = self.engine.seen(handle) else {
-            return Err(Told::Refused(Slug::NotFound));
+            return Err(Refusal::unknown());
         };
         let name = self.name_of(new);
         let mut known = seen.reversals.into_iter();
         let is_copy = match known.find(|known| name.is_of_same_key(*known)) {
             Some(known) if name.is_same(known) => IsCopy::Yes,
-            Some(_) => return Err(Told::Reused(id)),
+            Some(_) => return Err(Refusal::reused(id)),
             None => IsCopy::No,
         };
         let facts = seen.facts;
@@ -151,7 +200,7 @@ impl Shard {
                 is_reversing: seen.reversals != [0; 3],
             }
             .without(new.amount)
-            .map_err(|detail| Told::Conflict { id, detail })?,
+            .map_err(|detail| Refusal::conflict(id, detail))?,
         };
         let named = Named {
             slot: facts.slot,

@@ -28,7 +28,7 @@ use crate::config::{Gateway, ListenerId};
 use crate::crypto::gateway::KeyNames;
 use crate::frame::{Casing, Claim, Frame, Source};
 use crate::mesh::Message;
-use crate::metrics::{Counter, RejectReason};
+use crate::metrics::{Counter, Ingress, RejectReason, RepeatResult};
 
 impl Shard {
     /// A handler of this shard asks: to the owner.
@@ -38,6 +38,9 @@ impl Shard {
             self.take_ask(from, ask, now);
         } else if ask.may_begin() && !self.mesh.has_room(owner) {
             self.metrics.count(Counter::MeshRefused);
+            if ask.is_message() {
+                self.reject_http(RejectReason::MeshFull);
+            }
             self.tell_asker(from, Told::Refused(Slug::Overloaded));
         } else {
             self.mesh.send(owner, Message::Asked { from, ask });
@@ -115,16 +118,20 @@ impl Shard {
 
     /// A copy meets its original here, whatever its account is; the rest is new.
     fn create(&mut self, from: SessionRef, new: &NewTransaction, now: Instant) {
-        self.metrics.count(Counter::Requests);
         let names = self.keyring.key_names(new.acquirer, new.key.as_bytes());
         let content = self.keyring.fingerprint(&new.digest);
         match self.engine.keyed(names.trace_key, names.key) {
             Some((handle, known)) if known != content => {
+                self.count_copy(RepeatResult::Conflict);
                 let id = self.engine.transaction_id(handle).unwrap_or_default();
                 self.tell_asker(from, Told::Reused(id));
             }
-            Some((handle, _)) if new.is_async => self.tell_now(from, handle, IsCopy::Yes),
+            Some((handle, _)) if new.is_async => {
+                self.count_copy(self.known_copy(handle));
+                self.tell_now(from, handle, IsCopy::Yes);
+            }
             Some((handle, _)) => {
+                self.count_copy(self.known_copy(handle));
                 let asker = Asker {
                     to: from,
                     acquirer: new.acquirer,
@@ -136,12 +143,28 @@ impl Shard {
             }
             None => match self.excess(new, now) {
                 Some((reason, slug)) => {
-                    self.metrics.count(Counter::Rejected(reason));
+                    self.reject_http(reason);
                     self.tell_asker(from, Told::Refused(slug));
                 }
                 None => self.begin(from, new, &names, now),
             },
         }
+    }
+
+    /// What became of a copy with the same content.
+    fn known_copy(&self, handle: Handle) -> RepeatResult {
+        let seen = self.engine.seen(handle);
+        if seen.is_some_and(|seen| state(seen.standing).is_final()) {
+            RepeatResult::Stored
+        } else {
+            RepeatResult::Attached
+        }
+    }
+
+    /// A message of a gateway is refused, and nothing is remembered of it.
+    fn reject_http(&self, reason: RejectReason) {
+        let rejected = Counter::Rejected(Ingress::Http, reason);
+        self.metrics.count(rejected);
     }
 
     //= docs/rules.md#R-07
@@ -177,10 +200,12 @@ impl Shard {
                 false,
                 "invariant: what a gateway may ask for can be written"
             );
+            self.reject_http(RejectReason::Malformed);
             return self.tell_asker(from, Told::Refused(Slug::Overloaded));
         };
         let Ok(facts) = self.keyring.facts(new.acquirer, &fields) else {
             self.pool.give(frame);
+            self.reject_http(RejectReason::Malformed);
             return self.tell_asker(from, Told::Refused(Slug::Overloaded));
         };
         let facts = Facts {
@@ -193,6 +218,7 @@ impl Shard {
         if let Some(share) = self.sessions.share(new.acquirer) {
             share.begin();
         }
+        self.work.counting.inflight_http += 1;
         let frame = self.keep(from, frame);
         self.expect_callback(frame, names.key, new);
         let request = Request {

@@ -20,7 +20,7 @@ use crate::config::Listener;
 use crate::crypto::endpoint_keys::{self, Endpoint, EndpointKeys};
 use crate::frame::{Claim, Frame};
 use crate::mesh::Message;
-use crate::metrics::{Counter, RejectReason, Side};
+use crate::metrics::{Counter, Ingress, RejectReason, Side};
 
 impl Shard {
     /// A session of this shard read a message: hand it to the transaction's owner.
@@ -68,7 +68,7 @@ impl Shard {
         session: SessionRef,
         frame: Box<Frame>,
     ) {
-        self.metrics.count(Counter::Rejected(reason));
+        self.metrics.count(Counter::Rejected(Ingress::Iso, reason));
         self.refuse(session, frame, ResponseCode::MALFUNCTION, None);
     }
 
@@ -85,7 +85,7 @@ impl Shard {
         }
         if fields.amount.minor() == 0 && !frame.message().needs_no_amount() {
             self.metrics
-                .count(Counter::Rejected(RejectReason::Malformed));
+                .count(Counter::Rejected(Ingress::Iso, RejectReason::Malformed));
             return self.refuse(session, frame, ResponseCode::INVALID_AMOUNT, Some(4));
         }
         let transmission = fields.transmission;
@@ -247,7 +247,7 @@ impl Shard {
     /// Its session is told too: it bears only so many.
     pub(super) fn refuse_malformed(&mut self, session: SessionRef, frame: Box<Frame>, field: u8) {
         self.metrics
-            .count(Counter::Rejected(RejectReason::Malformed));
+            .count(Counter::Rejected(Ingress::Iso, RejectReason::Malformed));
         self.metrics.count_meaningless(Side::Acquirer);
         if session.shard == self.id {
             self.note_malformed(session);

@@ -35,7 +35,7 @@ use crate::crypto::endpoint_keys;
 use crate::frame::Frame;
 use crate::limits::RECONCILIATIONS_MAX;
 use crate::mesh::{BookMessage, Message};
-use crate::metrics::{Counter, ExceptionReason, ReconciliationResult, RejectReason, Side};
+use crate::metrics::{Counter, ExceptionReason, Ingress, ReconciliationResult, RejectReason, Side};
 
 /// What a shard knows of reconciliations under way.
 #[derive(Debug, Default)]
@@ -116,7 +116,7 @@ impl Shard {
         let asker = Asker::Session(session);
         if self.sign_of(asker, frame.listener).is_none() {
             let reason = RejectReason::Unsupported;
-            self.metrics.count(Counter::Rejected(reason));
+            self.metrics.count(Counter::Rejected(Ingress::Iso, reason));
             return self.refuse(session, frame, ResponseCode::INVALID_TRANSACTION, None);
         }
         let rounds = self.work.reconciling.rounds.len();

@@ -320,6 +320,7 @@ impl Shard {
         let counts = self.engine.counts();
         self.metrics.set_shard_gauges(&ShardGauges {
             inflight: counts.inflight,
+            inflight_http: self.work.counting.inflight_http,
             duplicate_entries: counts.entries,
             saf_depth: counts.saf,
             saf_exceptions: counts.exceptions,

@@ -22,6 +22,8 @@ pub struct GatewayStage {
     folder: PathBuf,
     more: String,
     contract: OnceLock<Contract>,
+    /// What a start before has begun is in no sum of this one.
+    was_killed: bool,
 }
 
 impl GatewayStage {
@@ -44,6 +46,7 @@ impl GatewayStage {
             folder,
             more,
             contract: OnceLock::new(),
+            was_killed: false,
         }
     }
 
@@ -54,16 +57,22 @@ impl GatewayStage {
     #[must_use]
     pub fn killed(self) -> Self {
         self.node.kill().expect("the switch can be killed");
-        Self::on(self.folder, self.issuers, self.more)
+        Self {
+            was_killed: true,
+            ..Self::on(self.folder, self.issuers, self.more)
+        }
     }
 
     /// Ends all, and gives back what the operator of the accounts has been told to do: kind and
     /// minor units, in their order.
     ///
     /// # Panics
-    /// Something could not be ended or read.
+    /// A message was lost between the counters, or something could not be ended or read.
     #[must_use]
     pub fn close(self) -> Vec<(String, u64)> {
+        if !self.was_killed {
+            self.node.check_sums().expect("the accounts add up");
+        }
         let status = self.node.terminate().expect("the switch ends");
         assert!(status.success(), "{status}");
         let ledgers = self.issuers.ledgers();

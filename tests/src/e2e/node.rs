@@ -433,24 +433,25 @@ impl Node {
     }
 
     fn sums(&self) -> Result<()> {
-        let sum = |names: &[&str]| -> Result<f64> {
-            let values = names.iter().map(|name| self.metric(name, &[]));
+        let sum = |names: &[&str], labels: &[&str]| -> Result<f64> {
+            let values = names.iter().map(|name| self.metric(name, labels));
             values.sum()
         };
-        let requests = sum(&["njia_requests_total"])?;
-        let accounted = sum(&[
-            "njia_repeats_total",
-            "njia_rejected_total",
-            "njia_transactions_total",
-            "njia_inflight_transactions",
-            "njia_administrative_total",
-            "njia_administrative_inflight",
-        ])?;
-        if requests != accounted {
-            bail!("{requests} requests were read, {accounted} are accounted for");
+        for ingress in ["iso", "http"] {
+            let labels = [format!("ingress=\"{ingress}\"")];
+            let labels = labels.each_ref().map(String::as_str);
+            let requests = sum(&["njia_requests_total"], &labels)?;
+            let mut accounted = sum(&ACCOUNTED, &labels)?;
+            // They come by ISO 8583 alone, and are not labelled.
+            if ingress == "iso" {
+                accounted += sum(&ADMINISTRATIVE, &[])?;
+            }
+            if requests != accounted {
+                bail!("{ingress}: {requests} requests were read, {accounted} are accounted for");
+            }
         }
         let (owed, ended) = self.owed_and_ended()?;
-        let depth = sum(&["njia_saf_depth"])?;
+        let depth = sum(&["njia_saf_depth"], &[])?;
         if owed != ended + depth {
             bail!("{owed} were owed, {ended} have ended, {depth} are owed");
         }
@@ -555,6 +556,15 @@ impl Node {
     }
 }
 
+/// What a request or a reversal comes to.
+const ACCOUNTED: [&str; 4] = [
+    "njia_repeats_total",
+    "njia_rejected_total",
+    "njia_transactions_total",
+    "njia_inflight_transactions",
+];
+/// The same of administrative messages.
+const ADMINISTRATIVE: [&str; 2] = ["njia_administrative_total", "njia_administrative_inflight"];
 /// Far longer than any gauge lags behind.
 const UPKEEP: Duration = Duration::from_secs(10);
 /// Metrics that every load moves.

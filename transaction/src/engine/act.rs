@@ -3,17 +3,34 @@
 use core::time::Duration;
 
 use domain::currency::Currency;
-use domain::ids::Stan;
+use domain::ids::{AcquirerId, Stan};
 use domain::profile::PartialApproval;
 use domain::record::{OutcomeKind, RefusalReason, ReversalCause};
 use domain::request::{Answer, FrameId, IssuerLeg};
 use domain::{Amount, ResponseCode};
 
+use crate::engine::admit::Sender;
 use crate::engine::{Effect, Engine};
 use crate::input::{Assessment, Handle, Selection};
 use crate::output::{EntryKind, Event, LegEnding, NotAdmitted, Output, Reply, StanReuse};
 use crate::state::{Action, Ending, Signal, State, Unusable, WhyUnsent};
 use crate::transaction::{LateAnswer, Transaction};
+
+/// Whose a transaction was that nothing is left of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forgotten {
+    acquirer: AcquirerId,
+    /// What waits for its answer.
+    frame: Option<FrameId>,
+}
+
+impl Forgotten {
+    /// `None` when nobody waits for an answer.
+    pub(crate) fn sender(self) -> Option<Sender> {
+        let acquirer = self.acquirer;
+        self.frame.map(|frame| Sender { acquirer, frame })
+    }
+}
 
 impl Engine {
     pub(crate) fn on_assessed(&mut self, handle: Handle, assessment: Assessment) {
@@ -193,37 +210,44 @@ impl Engine {
 
     /// Nothing was decided in time, or nobody takes it: shed, and no trace is left.
     fn abandon(&mut self, handle: Handle, reason: NotAdmitted) {
-        let frame = self.forget(handle);
-        if let Some(frame) = frame {
-            self.not_admitted(frame, ResponseCode::MALFUNCTION, reason);
+        if let Some(sender) = self.forget(handle).and_then(Forgotten::sender) {
+            self.not_admitted(sender, ResponseCode::MALFUNCTION, reason);
         }
     }
 
     fn withdraw(&mut self, handle: Handle) {
-        let frame = self.forget(handle);
-        self.withdrawn(frame);
+        let forgotten = self.forget(handle);
+        self.withdrawn(forgotten);
     }
 
     /// Nobody waits for an answer any more, and nothing but the tombstone is remembered: it is
     /// counted as what its reversal overtook.
-    pub(crate) fn withdrawn(&mut self, frame: Option<FrameId>) {
-        self.count(Event::NotAdmitted(NotAdmitted::Tombstone));
-        if let Some(frame) = frame {
+    pub(crate) fn withdrawn(&mut self, forgotten: Option<Forgotten>) {
+        let Some(forgotten) = forgotten else {
+            return;
+        };
+        let overtaken = Event::NotAdmitted(NotAdmitted::Tombstone);
+        self.count_of(forgotten.acquirer, overtaken);
+        if let Some(frame) = forgotten.frame {
             self.emit(Output::Discard { frame });
         }
     }
 
-    /// Takes an undecided transaction out of the table; returns its frame.
-    pub(crate) fn forget(&mut self, handle: Handle) -> Option<FrameId> {
+    /// Takes an undecided transaction out of the table.
+    pub(crate) fn forget(&mut self, handle: Handle) -> Option<Forgotten> {
         self.deadlines.clear(&mut self.table, handle);
         self.saf.live.let_go(handle);
         let transaction = self.table.transaction_mut(handle)?;
-        let (state, frame) = (transaction.state, transaction.frame);
+        let state = transaction.state;
+        let forgotten = Forgotten {
+            acquirer: transaction.facts.acquirer,
+            frame: transaction.frame,
+        };
         debug_assert!(transaction.leg.is_none(), "nothing was journaled");
         debug_assert!(!state.is_settled(), "undecided ones are in flight");
         self.moved(state, State::Settled(Ending::NotSent));
         self.table.remove(handle.index);
-        frame
+        Some(forgotten)
     }
 
     //= docs/rules.md#T-01

@@ -1,7 +1,7 @@
 //! A request arrives: is it a copy, may it come in?
 
 use domain::ResponseCode;
-use domain::ids::{Origin, Slot, TransactionId};
+use domain::ids::{AcquirerId, Origin, Slot, TransactionId};
 use domain::profile::ClockCheck;
 use domain::request::{Completion, FrameId, Request, Transmission};
 
@@ -14,21 +14,37 @@ use crate::settings::OutsideWindow;
 use crate::table::{Body, CROWD_MAX, Crowd, MOVES_MAX};
 use crate::transaction::{Transaction, is_buried};
 
+/// Whose a message is, and what waits for its answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sender {
+    pub(crate) acquirer: AcquirerId,
+    pub(crate) frame: FrameId,
+}
+
+impl Sender {
+    const fn of(request: &Request) -> Self {
+        Self {
+            acquirer: request.facts.acquirer,
+            frame: request.frame,
+        }
+    }
+}
+
 impl Engine {
     pub(crate) fn on_request(&mut self, request: &Request) {
         let found = self.look_up(request);
         let policy = request.profile.same_content;
-        let frame = request.frame;
+        let sender = Sender::of(request);
         match decide(found.seen, request.transmission, policy) {
             Decision::Process => self.admit(request),
-            Decision::Replay => self.reply_stored(found.handle, frame),
-            Decision::Attach => self.attach(found.handle, frame),
-            Decision::Reject => self.refuse_duplicate(frame, CopyResult::Rejected),
+            Decision::Replay => self.reply_stored(found.handle, request),
+            Decision::Attach => self.attach(found.handle, request),
+            Decision::Reject => self.refuse_duplicate(sender, CopyResult::Rejected),
             Decision::RejectInFlight => {
                 let code = ResponseCode::IN_PROGRESS;
-                self.refuse_copy(frame, code, CopyResult::Rejected);
+                self.refuse_copy(sender, code, CopyResult::Rejected);
             }
-            Decision::Conflict => self.refuse_duplicate(frame, CopyResult::Conflict),
+            Decision::Conflict => self.refuse_duplicate(sender, CopyResult::Conflict),
             Decision::Reversed => {
                 self.refuse_reversed(request, Event::Copy(CopyResult::Reversed));
             }
@@ -63,7 +79,7 @@ impl Engine {
     fn admit(&mut self, request: &Request) {
         let frame = request.frame;
         if let Err((code, reason)) = self.may_admit(request) {
-            return self.not_admitted(frame, code, reason);
+            return self.not_admitted(Sender::of(request), code, reason);
         }
         let wall = self.clock.wall();
         let id = self.next_id(request.facts.slot);
@@ -193,39 +209,43 @@ impl Engine {
     }
 
     //= docs/rules.md#D-01
-    fn reply_stored(&mut self, handle: Option<Handle>, frame: FrameId) {
+    fn reply_stored(&mut self, handle: Option<Handle>, request: &Request) {
         let Some(handle) = handle else {
             debug_assert!(false, "what is replayed was found");
             return;
         };
-        self.count(Event::Copy(CopyResult::Stored));
+        let stored = Event::Copy(CopyResult::Stored);
+        self.count_of(request.facts.acquirer, stored);
         self.delivered_again(handle);
         let reply = Reply::Answer(handle);
+        let frame = request.frame;
         self.emit(Output::Reply { frame, reply });
     }
 
     //= docs/rules.md#T-11
     //= docs/rules.md#D-02
     /// The newest copy waits for the answer; the one before it waits no longer.
-    fn attach(&mut self, handle: Option<Handle>, frame: FrameId) {
+    fn attach(&mut self, handle: Option<Handle>, request: &Request) {
         let transaction = handle.and_then(|handle| self.table.transaction_mut(handle));
         let Some(transaction) = transaction else {
             debug_assert!(false, "what is attached to was found");
             return;
         };
-        if let Some(frame) = transaction.frame.replace(frame) {
+        if let Some(frame) = transaction.frame.replace(request.frame) {
             self.emit(Output::Discard { frame });
         }
-        self.count(Event::Copy(CopyResult::Attached));
+        let attached = Event::Copy(CopyResult::Attached);
+        self.count_of(request.facts.acquirer, attached);
     }
 
     //= docs/rules.md#D-03
-    pub(crate) fn refuse_duplicate(&mut self, frame: FrameId, result: CopyResult) {
-        self.refuse_copy(frame, ResponseCode::DUPLICATE, result);
+    pub(crate) fn refuse_duplicate(&mut self, sender: Sender, result: CopyResult) {
+        self.refuse_copy(sender, ResponseCode::DUPLICATE, result);
     }
 
-    fn refuse_copy(&mut self, frame: FrameId, code: ResponseCode, result: CopyResult) {
-        self.count(Event::Copy(result));
+    fn refuse_copy(&mut self, sender: Sender, code: ResponseCode, result: CopyResult) {
+        let Sender { acquirer, frame } = sender;
+        self.count_of(acquirer, Event::Copy(result));
         let reply = Reply::Code(code);
         self.emit(Output::Reply { frame, reply });
     }
@@ -233,19 +253,20 @@ impl Engine {
     //= docs/rules.md#D-05
     /// R9. Who is told so may rely on the reversal: it is durable by then.
     fn refuse_reversed(&mut self, request: &Request, event: Event) {
-        let frame = request.frame;
+        let sender @ Sender { acquirer, frame } = Sender::of(request);
         if !self.may_wait() {
             let busy = ResponseCode::MALFUNCTION;
-            return self.not_admitted(frame, busy, NotAdmitted::InflightFull);
+            return self.not_admitted(sender, busy, NotAdmitted::InflightFull);
         }
-        self.count(event);
+        self.count_of(acquirer, event);
         let code = request.profile.reversed_original.code();
         self.reply_when_durable(frame, Reply::Code(code));
     }
 
     //= docs/rules.md#D-06
-    pub(crate) fn not_admitted(&mut self, frame: FrameId, code: ResponseCode, why: NotAdmitted) {
-        self.count(Event::NotAdmitted(why));
+    pub(crate) fn not_admitted(&mut self, sender: Sender, code: ResponseCode, why: NotAdmitted) {
+        let Sender { acquirer, frame } = sender;
+        self.count_of(acquirer, Event::NotAdmitted(why));
         let reply = Reply::Code(code);
         self.emit(Output::Reply { frame, reply });
     }

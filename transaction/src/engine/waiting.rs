@@ -51,7 +51,8 @@ impl Engine {
         if let Some(frame) = entry.waits.replace(reversal.frame) {
             self.emit(Output::Discard { frame });
         }
-        self.count(Event::Reversal(ReversalResult::Copy));
+        let copy = Event::Reversal(ReversalResult::Copy);
+        self.count_of(reversal.acquirer, copy);
         self.bound_wait(handle);
         true
     }

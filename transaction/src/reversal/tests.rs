@@ -231,6 +231,7 @@ fn reversed_in_flight() -> (Rig, Handle) {
     assert!(rig.discarded(10));
     assert_eq!(rig.told(20), None);
     assert_eq!(rig.records(), ["intent", "outcome", "saf-owed"]);
+    assert_eq!(rig.decided, [2], "whatever its issuer says");
     rig.auto = Auto::Flush;
     rig.flush();
     assert_eq!(rig.told(20), APPROVED);

@@ -50,6 +50,37 @@ fn reversed(stan: u32, stays: u64) -> crate::gateway::Ack {
     }
 }
 
+/// Of the gateway; everybody else's is number 0.
+const GATEWAY: AcquirerId = AcquirerId(1);
+
+fn facts_of<'a>(record: &'a mut Record<'static>) -> Option<&'a mut Facts> {
+    match record {
+        Record::Intent(intent) => Some(&mut intent.facts),
+        Record::Refused(refused) => Some(&mut refused.facts),
+        _ => None,
+    }
+}
+
+/// What the payment `stan` is in the journal for a second time: under another id, DE37 and leg,
+/// by `key`, and approved at its issuer.
+fn again(stan: u32, key: u128) -> ([Record<'static>; 2], Effect) {
+    let Record::Intent(mut intent) = intent(stan) else {
+        panic!("an intent is one");
+    };
+    let rrn = Rrn::new("DE37", b"N00000000077").unwrap();
+    intent.transaction = TransactionId(77);
+    intent.facts.trace.rrn = rrn;
+    intent.facts.acquirer = GATEWAY;
+    intent.facts.key = DuplicateKey(key);
+    let Record::Outcome(mut outcome) = outcome(stan, OutcomeKind::Answered, b"00") else {
+        panic!("an outcome is one");
+    };
+    outcome.transaction = TransactionId(77);
+    let mut approved = effect(stan, EffectKind::Approve);
+    approved.id.rrn = rrn;
+    ([Record::Intent(intent), Record::Outcome(outcome)], approved)
+}
+
 struct Mixed {
     world: World,
     acks: Vec<crate::gateway::Ack>,
@@ -63,6 +94,12 @@ impl Mixed {
             BY_JSON.iter().any(|stan| id(*stan) == original)
         };
         world.acks.retain(|ack| !is_json(ack));
+        let by_json = BY_JSON.map(id);
+        for facts in world.records.iter_mut().filter_map(facts_of) {
+            if by_json.iter().any(|id| id.stan == facts.trace.stan) {
+                facts.acquirer = GATEWAY;
+            }
+        }
         let acks = vec![
             told(1, State::Approved, Some(b"00")),
             line(2, Ended::Timeout),
@@ -75,6 +112,14 @@ impl Mixed {
             line(11, Ended::Refused),
         ];
         Self { world, acks }
+    }
+
+    /// The switch has not known a copy of `stan`, which is in the journal again by `key`.
+    fn begun_again(mut self, stan: u32, key: u128) -> Self {
+        let (records, effect) = again(stan, key);
+        self.world.records.extend(records);
+        self.world.effects.push(effect);
+        self
     }
 
     fn audit(&self) -> Audit {
@@ -121,20 +166,49 @@ fn what_a_gateway_was_told_and_is_in_no_journal_is_lost() {
 
 #[test]
 fn a_key_with_two_transactions_is_doubled() {
-    let mut mixed = Mixed::whole();
-    let Record::Intent(first) = intent(1) else {
-        panic!("an intent is one");
-    };
-    let mut facts = first.facts;
-    // As a payment that was begun twice: another id, DE37 and leg, the same key.
-    facts.trace.rrn = Rrn::new("DE37", b"N00000000077").unwrap();
-    mixed.world.records.push(Record::Intent(Intent {
-        transaction: TransactionId(77),
-        facts,
-        ..first
-    }));
+    let audit = Mixed::whole().begun_again(1, 1).fails("two transactions");
+    assert!(audit.doubled() >= 1, "{audit}");
+    // Also of a payment whose id was never told, to a gateway that was told nothing else.
+    let mut mixed = Mixed::whole().begun_again(2, 2);
+    mixed.acks = vec![line(2, Ended::Timeout), line(2, Ended::Disconnected)];
     let audit = mixed.fails("two transactions");
     assert!(audit.doubled() >= 1, "{audit}");
+}
+
+#[test]
+fn a_payment_with_transactions_of_two_keys_is_doubled() {
+    let surplus = "neither told to it nor unanswered";
+    // Nothing was told of the first transaction, and its copy was told of the second one.
+    let mixed = Mixed::whole().begun_again(2, 78);
+    let audit = mixed.fails(surplus);
+    assert_eq!(audit.doubled(), 1, "{audit}");
+    assert!(audit.sums_are_equal(), "the sums alone would not show it");
+    // Of two transactions one may stand for the payment that was never answered.
+    let mut mixed = Mixed::whole().begun_again(2, 78);
+    mixed.acks.remove(2);
+    assert_eq!(mixed.fails(surplus).doubled(), 1);
+    // Another payment of another amount, or that was refused, explains neither.
+    mixed.acks.push(line(12, Ended::Timeout));
+    mixed.acks.push(crate::gateway::Ack {
+        amount: amount(2),
+        ..line(11, Ended::Refused)
+    });
+    assert_eq!(mixed.fails(surplus).doubled(), 1);
+    // One of the same amount does.
+    mixed.acks.push(crate::gateway::Ack {
+        amount: amount(2),
+        ..line(13, Ended::Timeout)
+    });
+    let audit = mixed.audit();
+    assert!(audit.passed(), "{audit}");
+}
+
+#[test]
+fn what_iso_sent_and_was_not_told_is_no_surplus_of_a_gateway() {
+    let mut mixed = Mixed::whole();
+    mixed.world.acks.retain(|ack| ack.id != id(10));
+    let audit = mixed.audit();
+    assert!(audit.passed(), "{audit}");
 }
 
 #[test]

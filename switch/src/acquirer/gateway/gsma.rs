@@ -12,7 +12,7 @@ use super::handler::{self, Answer, JSON, Prefer};
 use super::request::IdempotencyKey;
 use super::{Connection, GatewayContext, reversal};
 use crate::acquirer::json::problem::{FieldError, Problem, Slug};
-use crate::acquirer::json::{Kind, Reversed, Rules, Transaction, gsma};
+use crate::acquirer::json::{Kind, Reversed, Transaction, gsma};
 
 /// What one request asks for.
 #[derive(Clone, Debug)]
@@ -75,11 +75,12 @@ pub(super) async fn route(
         Asked::Create(kind) => create(kind.as_deref(), request, context, connection).await,
         Asked::Reverse(id) => {
             let (parts, body) = handler::taken(request, context, connection).await?;
-            handler::no_callback(&parts, NO_CALLBACK)?;
-            let id = id_of(id)?;
-            let key = key(&parts)?;
             let prefer = Prefer::read(&parts.headers);
-            let reverse = gsma::reverse(&body)?;
+            let read = || {
+                handler::no_callback(&parts, NO_CALLBACK)?;
+                Ok((id_of(id)?, key(&parts)?, gsma::reverse(&body)?))
+            };
+            let (id, key, reverse) = context.understood(read())?;
             let original = Original::Id(id);
             let told = reversal::reversed(original, &reverse, key, prefer, context).await?;
             told_of_reversal(told, context)
@@ -113,18 +114,17 @@ async fn create(
 ) -> Result<Answer, Problem> {
     let begun = handler::Begun::new(context);
     let (parts, body) = handler::taken(request, context, connection).await?;
-    handler::no_callback(&parts, NO_CALLBACK)?;
-    begun.check()?;
-    let kind = kind.map(kind_of).transpose()?;
     let prefer = Prefer::read(&parts.headers);
-    let rules = Rules {
-        now: context.clock.wall(),
-        account_numbers: context.account_numbers(),
+    let read = || {
+        handler::no_callback(&parts, NO_CALLBACK)?;
+        begun.check()?;
+        let kind = kind.map(kind_of).transpose()?;
+        let body = gsma::create(&body, kind, context.rules())?;
+        handler::check_served(&body)?;
+        handler::check_permitted(&body, context)?;
+        Ok((body, key(&parts)?))
     };
-    let body = gsma::create(&body, kind, rules)?;
-    handler::check_served(&body)?;
-    handler::check_permitted(&body, context)?;
-    let key = key(&parts)?;
+    let (body, key) = context.understood(read())?;
     let told = handler::pay(&body, (key, None), prefer, context).await?;
     let (transaction, is_copy) = handler::transaction_of(told)?;
     let mut answer = if let Some(refusal) = transaction.gsma_refusal() {

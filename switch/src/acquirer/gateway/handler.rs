@@ -25,7 +25,7 @@ use super::signature::{Head, SCHEME};
 use super::wire::admit;
 use super::{Connection, GatewayContext, REQUESTS_MAX, document, gsma, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
-use crate::acquirer::json::{self, PartyKey, Rules};
+use crate::acquirer::json::{self, PartyKey};
 use crate::callback::NotTold;
 use crate::config::Callbacks;
 use crate::config::NotPermitted;
@@ -89,7 +89,7 @@ async fn route(
     if let Some(original) = reversal::original(&path, request.uri().query()) {
         only(&method, "POST")?;
         let (parts, body) = taken(request, context, connection).await?;
-        return reversal::create(original?, &parts, &body, context).await;
+        return reversal::create(original, &parts, &body, context).await;
     }
     if let Some(name) = path.strip_prefix("/problems/") {
         return only(&method, "GET").and_then(|()| about(name));
@@ -170,17 +170,21 @@ pub(super) async fn taken(
             Some(bytes)
         }
     };
-    if context.gate.is_closed() {
-        return Err(Problem::of(Slug::Draining));
-    }
-    check_date(&parts.headers, context.clock.wall())?;
-    check_media_type(&parts.headers)?;
-    callback_url(&parts.headers, context.gateway.callbacks.as_ref())?;
+    context.understood(check_head(&parts.headers, context))?;
     let bytes = match signed {
         Some(bytes) => bytes,
         None => whole(&mut body, connection).await?,
     };
     Ok((parts, bytes))
+}
+
+fn check_head(headers: &HeaderMap, context: &GatewayContext) -> Result<(), Problem> {
+    if context.gate.is_closed() {
+        return Err(Problem::of(Slug::Draining));
+    }
+    check_date(headers, context.clock.wall())?;
+    check_media_type(headers)?;
+    callback_url(headers, context.gateway.callbacks.as_ref()).map(drop)
 }
 
 async fn whole(body: &mut Incoming, connection: &Connection) -> Result<Bytes, Problem> {
@@ -228,18 +232,18 @@ async fn create(
 ) -> Result<Answer, Problem> {
     let begun = Begun::new(context);
     let (parts, body) = taken(request, context, connection).await?;
-    begun.check()?;
     let prefer = Prefer::read(&parts.headers);
-    let rules = Rules {
-        now: context.clock.wall(),
-        account_numbers: context.account_numbers(),
+    let read = || {
+        begun.check()?;
+        let body = json::create(&body, context.rules())?;
+        check_served(&body)?;
+        check_permitted(&body, context)?;
+        let key = idempotency_key(&parts.headers)?;
+        let callback = callback_url(&parts.headers, context.gateway.callbacks.as_ref())?;
+        Ok((body, (key, callback)))
     };
-    let body = json::create(&body, rules)?;
-    check_served(&body)?;
-    check_permitted(&body, context)?;
-    let key = idempotency_key(&parts.headers)?;
-    let callback = callback_url(&parts.headers, context.gateway.callbacks.as_ref())?;
-    let told = pay(&body, (key, callback), prefer, context).await?;
+    let (body, key) = context.understood(read())?;
+    let told = pay(&body, key, prefer, context).await?;
     created(told, &body.reference, prefer)
 }
 
@@ -283,7 +287,7 @@ pub(super) async fn pay(
         digest: Sha256::digest(&canonical).into(),
         kind: body.kind,
         amount: body.amount,
-        account: account(body)?,
+        account: context.understood(account(body))?,
         callback,
         is_async: prefer.is_async,
         queued,
@@ -655,7 +659,7 @@ pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-rep
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acquirer::json::AccountNumbers;
+    use crate::acquirer::json::{AccountNumbers, Rules};
     use crate::callback::Hosts;
 
     #[test]

@@ -60,6 +60,15 @@ pub(crate) enum Ask {
 }
 
 impl Ask {
+    /// Whether it is counted as read: a question is none, nor what a handler asks once more.
+    pub(crate) fn is_message(&self) -> bool {
+        match self {
+            Self::Create(_) => true,
+            Self::Reverse(new) => !new.is_again,
+            Self::ByKey(..) | Self::ById { .. } | Self::Spend(_) => false,
+        }
+    }
+
     /// Whether something is remembered of it that was not known before.
     pub(crate) fn may_begin(&self) -> bool {
         match self {
@@ -106,6 +115,8 @@ pub(crate) struct NewReversal {
     pub(crate) sent: Option<WallTime>,
     /// Until when it waits for the issuer; `None` when it is told as soon as it is durable.
     pub(crate) waits_until: Option<Instant>,
+    /// Whether its handler has asked before, for the same message.
+    pub(crate) is_again: bool,
 }
 
 /// A new transaction.

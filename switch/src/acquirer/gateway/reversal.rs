@@ -28,16 +28,22 @@ pub(super) fn original(path: &str, query: Option<&str>) -> Option<Result<Origina
 
 /// Answers one whose head and identity are checked.
 pub(super) async fn create(
-    original: Original,
+    original: Result<Original, Problem>,
     parts: &Parts,
     body: &Bytes,
     context: &GatewayContext,
 ) -> Result<Answer, Problem> {
     let prefer = Prefer::read(&parts.headers);
-    let detail = "the callback of a payment tells its reversals too: leave X-Callback-URL out";
-    handler::no_callback(parts, detail)?;
-    let reverse = reverse(body)?;
-    let key = handler::idempotency_key(&parts.headers)?;
+    let understood = || {
+        let detail = "the callback of a payment tells its reversals too: leave X-Callback-URL out";
+        handler::no_callback(parts, detail)?;
+        Ok((
+            original?,
+            reverse(body)?,
+            handler::idempotency_key(&parts.headers)?,
+        ))
+    };
+    let (original, reverse, key) = context.understood(understood())?;
     let told = reversed(original, &reverse, key, prefer, context).await?;
     answer(told, reverse.reference.as_deref(), prefer)
 }
@@ -63,6 +69,7 @@ pub(super) async fn reversed(
         reason: reverse.reason,
         sent: reverse.sent,
         waits_until: (!prefer.is_async).then_some(until),
+        is_again: false,
     };
     let told = handler::ask_within(Ask::Reverse(Box::new(new.clone())), prefer, context).await?;
     match told {
@@ -70,6 +77,7 @@ pub(super) async fn reversed(
             // Asked once more it is told where it stands as soon as that is durable; that it is a
             // copy then says nothing.
             new.waits_until = None;
+            new.is_again = true;
             match once_more(new, context).await? {
                 Told::Transaction { transaction, .. } => Ok(Told::Transaction {
                     transaction,

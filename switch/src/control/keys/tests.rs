@@ -103,6 +103,36 @@ fn keys(of_start: &Config, ids: &[u32]) -> Keys {
     }
 }
 
+/// What is derived under an old token key is known by it alone, and no segment's header names it:
+/// a start without it would be refused.
+#[test]
+fn old_token_keys_are_those_of_the_start() {
+    let of = |number: u8, key: u8| {
+        let id = TokenKeyId(std::num::NonZeroU8::new(number).unwrap());
+        (id, SecretKey::new([key; 32]))
+    };
+    let bench = Bench::new();
+    let with = |old: Vec<(TokenKeyId, SecretKey)>| Keys {
+        token_keys_old: old,
+        ..keys(&bench.config, &[1])
+    };
+    let before = with(vec![of(2, 2), of(3, 3)]);
+    let check = |old, missing: Option<&str>| {
+        let refused = check_continuity(&before, &with(old)).map_err(|error| error.to_string());
+        match (refused, missing) {
+            (Ok(()), None) => {}
+            (Err(told), Some(id)) => assert!(told.contains(&format!("token key {id}")), "{told}"),
+            (told, missing) => panic!("{told:?}, not {missing:?}"),
+        }
+    };
+    check(vec![of(2, 2), of(3, 3)], None);
+    check(vec![of(3, 3), of(2, 2)], None);
+    check(vec![of(3, 3)], Some("2"));
+    check(vec![], Some("2"));
+    check(vec![of(2, 2), of(3, 4)], Some("3"));
+    check(vec![of(2, 2), of(3, 3), of(4, 4)], Some("4"));
+}
+
 const PENDING: Option<&str> = Some("still taking a key up");
 
 #[test]

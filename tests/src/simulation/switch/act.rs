@@ -89,7 +89,7 @@ impl Shard {
             Output::GiveUpReversal { owed } => self.give_up_reversal(owed, around),
             // Nobody asks by hand where something stands.
             Output::OwedEnded { .. } => {}
-            Output::Event(event) => return self.count(event, around),
+            Output::Event { event, .. } => return self.count(event, around),
         }
         Ok(())
     }

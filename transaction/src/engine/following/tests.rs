@@ -352,8 +352,8 @@ fn so_many_completions_of_one_original_are_owed_at_a_time() {
     let before = rig.engine.counts().saf;
     rig.give(Input::Advice(completion(last, 9_001)));
     assert_eq!(rig.told(9_001), busy());
-    let full = Output::Event(Event::NotAdmitted(NotAdmitted::CompletionsFull));
-    assert!(rig.seen.contains(&full), "its reason is counted");
+    let full = Event::NotAdmitted(NotAdmitted::CompletionsFull);
+    assert!(rig.events().contains(&full), "its reason is counted");
     assert_eq!(rig.engine.counts().saf, before, "nothing is remembered");
     let mut other = advice(9_001, 9_003);
     other.facts.account = facts(9_000).account;
