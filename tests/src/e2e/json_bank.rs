@@ -30,6 +30,15 @@ pub enum Submit {
     Refused(u16),
 }
 
+/// What becomes of one transmission of a reversal; the first of several of one id is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reverse {
+    /// Told that it is done.
+    Acknowledge,
+    /// The connection ends without an answer.
+    HangUp,
+}
+
 /// What an issuer has done: `submit` or `reverse`, the id it was given, minor units.
 pub type Effect = (String, String, u64);
 
@@ -43,7 +52,10 @@ pub struct JsonBank {
 #[derive(Debug, Default)]
 struct Shared {
     script: Mutex<VecDeque<Submit>>,
+    reversals: Mutex<VecDeque<Reverse>>,
     effects: Mutex<Vec<Effect>>,
+    /// Of each transmission of a reversal its id.
+    reversal_ids: Mutex<Vec<String>>,
     heads: Mutex<Vec<String>>,
 }
 
@@ -53,7 +65,14 @@ impl JsonBank {
     /// # Errors
     /// There is no free port.
     pub fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::start_on(TcpListener::bind("127.0.0.1:0")?)
+    }
+
+    /// Starts one that takes what comes there.
+    ///
+    /// # Errors
+    /// It listens nowhere.
+    pub fn start_on(listener: TcpListener) -> Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
         let of_listener = Arc::clone(&shared);
@@ -76,6 +95,17 @@ impl JsonBank {
     /// What becomes of the next submits, one after the other; then they are approved again.
     pub fn script(&self, submits: &[Submit]) {
         lock(&self.shared.script).extend(submits);
+    }
+
+    /// The same of transmissions of reversals; then they are acknowledged again.
+    pub fn script_reversals(&self, reversals: &[Reverse]) {
+        lock(&self.shared.reversals).extend(reversals);
+    }
+
+    /// The ids of all transmissions of reversals.
+    #[must_use]
+    pub fn reversal_ids(&self) -> Vec<String> {
+        lock(&self.shared.reversal_ids).clone()
     }
 
     /// What it has done so far.
@@ -120,7 +150,11 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
         lock(&shared.heads).push(head);
         let id = body["id"].as_str().context("it names an id")?;
         let minor = body["amount"].as_u64().context("it names an amount")?;
-        let Some((status, answer)) = act(shared, is_reversal, id, minor) else {
+        let reversal = is_reversal.then(|| body["reversal"].as_str());
+        let reversal = reversal
+            .map(|id| id.context("a reversal has an id"))
+            .transpose()?;
+        let Some((status, answer)) = act(shared, reversal, id, minor) else {
             return Ok(());
         };
         let len = answer.len();
@@ -132,7 +166,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
 }
 
 /// `None` of what is not answered.
-fn act(shared: &Shared, is_reversal: bool, id: &str, minor: u64) -> Option<(u16, String)> {
+fn act(shared: &Shared, reversal: Option<&str>, id: &str, minor: u64) -> Option<(u16, String)> {
     let note = |kind: &str, minor: u64| {
         let effect = (kind.to_owned(), id.to_owned(), minor);
         lock(&shared.effects).push(effect);
@@ -140,9 +174,16 @@ fn act(shared: &Shared, is_reversal: bool, id: &str, minor: u64) -> Option<(u16,
     let told = |status: &str, minor: u64| {
         format!(r#"{{"status":"{status}","id":"{id}","amount":{minor},"auth":"A1B2C3"}}"#)
     };
-    if is_reversal {
-        note("reverse", minor);
-        return Some((200, told("DONE", minor)));
+    if let Some(reversal) = reversal {
+        let mut known = lock(&shared.reversal_ids);
+        if !known.iter().any(|known| known == reversal) {
+            note("reverse", minor);
+        }
+        known.push(reversal.to_owned());
+        return match lock(&shared.reversals).pop_front() {
+            Some(Reverse::HangUp) => None,
+            Some(Reverse::Acknowledge) | None => Some((200, told("DONE", minor))),
+        };
     }
     let next = lock(&shared.script).pop_front().unwrap_or(Submit::Approve);
     match next {
