@@ -324,7 +324,12 @@ fn write_aside(path: &Path, text: &str) -> std::io::Result<()> {
 
 /// Executors: as configured, else one per core that the process may use.
 pub(crate) fn shard_count(config: &Config) -> u16 {
-    match config.node.shards {
+    shards_of(config.node.shards)
+}
+
+/// The same of what `shards` says.
+pub(crate) fn shards_of(configured: u16) -> u16 {
+    match configured {
         0 => u16::try_from(usable_cores().len()).unwrap_or(1).max(1),
         count => count,
     }

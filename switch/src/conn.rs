@@ -86,6 +86,15 @@ impl Conn {
     /// # Errors
     /// [`Refused`]; nothing of the frame was queued, so nothing of it will leave.
     pub(crate) fn push(&self, frame: &[u8]) -> Result<(), Refused> {
+        self.push_by(frame, Instant::FAR_FUTURE)
+    }
+
+    /// The same of what is to be written before an instant or not at all, where it waits behind
+    /// what this queue is written to: a socket has taken it before.
+    ///
+    /// # Errors
+    /// Those of [`Conn::push`].
+    pub(crate) fn push_by(&self, frame: &[u8], by: Instant) -> Result<(), Refused> {
         if self.has_no_room_for(frame) && self.write_out().is_err() {
             return Err(Refused::Closed);
         }
@@ -97,6 +106,9 @@ impl Conn {
             return Err(Refused::SlowReader);
         }
         self.out.borrow_mut().extend_from_slice(frame);
+        if let Way::Bridge(bridge) = &self.socket {
+            bridge.announce(by);
+        }
         Ok(())
     }
 

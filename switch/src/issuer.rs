@@ -5,6 +5,7 @@ pub(crate) mod http;
 mod link;
 
 use iso8583::header::RejectCode;
+use router::selection::CallOutcome;
 
 pub(crate) use connection::{ConnectBudget, ConnectionSetup, keep_connected};
 pub(crate) use link::{CutOverStep, Link, LinkEvent, LinkSetup, ShardSet};
@@ -21,8 +22,14 @@ pub(crate) enum Received {
         /// Bytes from the start of the message.
         offset: u32,
     },
-    /// A message of ours that the network in between did not pass on.
-    Rejected(RejectCode),
+    /// A message of ours that was provably not acted on: the network in between did not pass it
+    /// on, or the issuer refuses it.
+    Rejected {
+        /// Why.
+        code: RejectCode,
+        /// What it says of the issuer.
+        call: CallOutcome,
+    },
     /// A message of ours of which provably nothing left.
     Unsent,
     /// A message of ours that was answered with what cannot be acted on.

@@ -7,9 +7,11 @@ use std::collections::VecDeque;
 use domain::ids::{IssuerId, LinkId, ShardId, Stan};
 use domain::network::SettlementDate;
 use domain::reconciliation::{Party, Totals};
+use domain::time::Instant;
 use glommio::GlommioError;
 use glommio::ResourceType;
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
+use router::selection::CallOutcome;
 use transaction::administrative::ExchangeId;
 use transaction::matching::{Echo, Expected};
 use transaction::reconciliation::{BucketKey, DayEnd, ReconciliationId};
@@ -114,10 +116,12 @@ pub(crate) enum Message {
         /// What it asked for.
         told: Told,
     },
-    /// Link home → owner: the network gives back what was sent, the issuer never had it.
+    /// Link home → owner: what was sent comes back and was not acted on.
     Rejected {
         /// What was sent.
         outbound: OutboundId,
+        /// What that says of the issuer.
+        call: CallOutcome,
     },
     /// Owner → link home: write this to the issuer.
     Send(Box<Outbound>),
@@ -373,6 +377,8 @@ pub(crate) struct Outbound {
     pub(crate) expected: Expected,
     /// What the answer must echo.
     pub(crate) echo: Echo,
+    /// To an issuer over HTTP it leaves before that or never: from then on its reversal may.
+    pub(crate) by: Instant,
     /// The frame with its length prefix.
     pub(crate) bytes: Vec<u8>,
 }

@@ -56,6 +56,7 @@ use persistence::journal::{Journal, yield_to_rings};
 use persistence::key_file::{KeyFileError, PushedKey};
 use risk_inline::RiskEngine;
 use router::links::LinkPool;
+use router::selection::CallOutcome;
 use router::{Permit, Router};
 use slab::Slab;
 use transaction::administrative::ExchangeInput;
@@ -332,6 +333,8 @@ pub(crate) struct Leg {
     pub(crate) expected: Expected,
     /// What a completion request completes.
     pub(crate) completed: Option<Box<Completed>>,
+    /// What is known of how it ended, beyond what its transaction is told.
+    pub(crate) call: Option<CallOutcome>,
 }
 
 /// An input for the engine, out of the way it was drained.
@@ -558,7 +561,7 @@ impl Shard {
                 self.take_answer(outbound, frame, late, now);
             }
             Message::LegLost { outbound } => self.leg_lost(outbound, now),
-            Message::Rejected { outbound } => self.take_reject(outbound, now),
+            Message::Rejected { outbound, call } => self.take_reject(outbound, call, now),
             Message::GiveUp { link, expected } => self.give_up_at_home(link, expected, now),
             Message::Probe { link, from } => self.probe_at_home(link, from),
             Message::Echoed { issuer } => self.router.echo_answered(issuer, now),

@@ -1,12 +1,13 @@
 //! Issuers that are asked in JSON over HTTP: each test ends with what the issuer was told to do.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use njia_tests::e2e::gateway::GATEWAY;
-use njia_tests::e2e::json_bank::{JsonBank, Submit, issuer_text};
+use njia_tests::e2e::json_bank::{Effect, JsonBank, Reverse, Submit, issuer_text};
 use njia_tests::e2e::scene::{next, told};
 use njia_tests::e2e::session::purchase;
 use njia_tests::e2e::{Build, Node, Session, alone, eventually, folder};
@@ -20,6 +21,11 @@ struct Stage {
 impl Stage {
     /// A switch whose cards are at `bank`; `before` are issuers that are asked first.
     fn open(name: &str, before: &[(&str, String)], deadline_ms: u32) -> Self {
+        Self::with(name, before, deadline_ms, "")
+    }
+
+    /// The same; `more` is said of `bank`.
+    fn with(name: &str, before: &[(&str, String)], deadline_ms: u32, more: &str) -> Self {
         let bank = JsonBank::start().unwrap();
         let folder = folder(env!("CARGO_TARGET_TMPDIR"), name);
         let names: Vec<String> = before
@@ -51,7 +57,7 @@ name = "mobile-money"
 name = "pos"
 address = "127.0.0.1:0"
 acquirer = "acquirer-1"
-{}{}{GATEWAY}
+{}{}{more}{GATEWAY}
 [[route]]
 name = "cards"
 prefixes = ["5", "254"]
@@ -75,14 +81,16 @@ deadline_ms = {deadline_ms}
             bank,
             folder,
         };
-        stage.await_that("the links are up", || {
-            stage
-                .node
-                .metric("njia_links", &["bank", "up"])
-                .unwrap_or(0.0)
-                >= 2.0
-        });
+        stage.await_up("bank");
         stage
+    }
+
+    #[track_caller]
+    fn await_up(&self, issuer: &str) {
+        let labels = [&format!("issuer=\"{issuer}\""), "state=\"up\""];
+        self.await_that("the links are up", || {
+            self.node.metric("njia_links", &labels).unwrap_or(0.0) >= 2.0
+        });
     }
 
     fn killed(self) -> Self {
@@ -300,21 +308,167 @@ fn what_cannot_be_understood_is_reversed_at_once() {
     }
 }
 
-/// An issuer that refuses connections is never sent anything: the next one is asked.
+/// Its links were up: so it is chosen, and nothing can be sent. The next one is asked.
 #[test]
 fn a_refused_connection_leads_to_the_next_candidate() {
     let _machine = alone();
-    let unused = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = unused.local_addr().unwrap();
-    drop(unused);
-    let before = [("other", issuer_text("other", address))];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let before = [(
+        "other",
+        issuer_text("other", listener.local_addr().unwrap()),
+    )];
+    let taken = accept(&listener, 2);
     let stage = Stage::open("http-refused", &before, 30_000);
+    stage.await_up("other");
+    drop(taken.join().unwrap());
+    drop(listener);
     let mut session = Session::connect(stage.node.listener()).unwrap();
     session.send(&purchase("000001")).unwrap();
     assert_eq!(next(&mut session), told("0210", "000001", "00"));
     assert_eq!(stage.effects(), [("submit".to_owned(), 1_500)]);
+    let failovers = stage.node.metric("njia_failovers_total", &["bank"]);
+    assert!(failovers.unwrap() >= 1.0, "another one was tried before");
     stage.close();
 }
+
+/// The connections that are made to a listener, and nothing more.
+fn accept(listener: &TcpListener, count: usize) -> JoinHandle<Vec<TcpStream>> {
+    let listener = listener.try_clone().unwrap();
+    thread::spawn(move || {
+        let streams = std::iter::repeat_with(|| listener.accept().unwrap().0);
+        streams.take(count).collect()
+    })
+}
+
+//= docs/rules.md#M-13
+/// What was given up while it waited for a connection is not sent when that comes: whether it ended
+/// as not sent or with a reversal, the issuer executes nothing of it.
+#[test]
+fn what_waits_for_a_slow_connect_is_not_sent_behind_its_deadline() {
+    let _machine = alone();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let slow = "links = 2\nconnect_timeout_ms = 60_000";
+    let text = issuer_text("other", address).replace("links = 2", slow);
+    let taken = accept(&listener, 2);
+    let stage = Stage::open("http-slow-connect", &[("other", text)], 1_000);
+    stage.await_up("other");
+    drop(taken.join().unwrap());
+    // The kernel drops what comes while its queue is full, and the other side tries again.
+    let wait = Duration::from_millis(200);
+    let fill = || TcpStream::connect_timeout(&address, wait);
+    let queued: Vec<TcpStream> = std::iter::repeat_with(fill).map_while(Result::ok).collect();
+    let mut session = Session::connect(stage.node.listener()).unwrap();
+    session.send(&purchase("000001")).unwrap();
+    let code = next(&mut session).2;
+    assert!(["91", "96"].contains(&code.as_str()), "{code}");
+    drop(queued);
+    let other = JsonBank::start_on(listener).unwrap();
+    let (mut approved, mut number) = (0, 1);
+    stage.await_that("it is connected to", || {
+        number += 1;
+        session.send(&purchase(&format!("{number:06}"))).unwrap();
+        let is_approved = next(&mut session).2 == "00";
+        approved += usize::from(is_approved);
+        is_approved && other.effects().iter().any(|(kind, ..)| kind == "submit")
+    });
+    stage.node.settle(Duration::from_secs(60)).unwrap();
+    let standing = standing(&other.effects()) + standing(&stage.bank.effects());
+    assert_eq!(standing, approved, "{:?}", other.effects());
+    stage.close();
+}
+
+/// How many payments an issuer has executed and not taken back. It executes none that it was to
+/// take back before.
+fn standing(effects: &[Effect]) -> usize {
+    let place = |kind: &str, id: &str| effects.iter().position(|it| it.0 == kind && it.1 == id);
+    let submits = effects.iter().filter(|(kind, ..)| kind == "submit");
+    let reversals = submits.map(|(_, id, _)| (place("submit", id), place("reverse", id)));
+    let (taken_back, standing): (Vec<_>, Vec<_>) = reversals.partition(|(_, it)| it.is_some());
+    assert!(
+        taken_back.iter().all(|(submit, it)| submit < it),
+        "{effects:?}"
+    );
+    standing.len()
+}
+
+/// An answer that is lost costs the payer nothing: each transmission has the id of the first.
+#[test]
+fn a_reversal_is_repeated_by_its_id_until_it_is_acknowledged() {
+    let _machine = alone();
+    let stage = Stage::open("http-reversals", &[], 30_000);
+    stage.bank.script(&[Submit::HangUp]);
+    stage
+        .bank
+        .script_reversals(&[Reverse::HangUp, Reverse::HangUp]);
+    let mut session = Session::connect(stage.node.listener()).unwrap();
+    session.send(&purchase("000001")).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000001", "96"));
+    stage.node.settle(Duration::from_secs(60)).unwrap();
+    let ids = stage.bank.reversal_ids();
+    assert!(ids.len() >= 3, "two answers were lost: {ids:?}");
+    assert!(
+        ids.array_windows().all(|[one, next]| one == next),
+        "{ids:?}"
+    );
+    let expected = [("submit".to_owned(), 1_500), ("reverse".to_owned(), 1_500)];
+    assert_eq!(stage.effects(), expected);
+    stage.close();
+}
+
+//= docs/rules.md#R-05
+/// It says that it has not executed them: that is an answer, however many there are.
+#[test]
+fn an_issuer_that_refuses_keeps_its_breaker_closed() {
+    let _machine = alone();
+    let stage = Stage::with("http-refusals", &[], 30_000, BREAKER);
+    stage.bank.script(&[Submit::Refused(422); 40]);
+    let mut session = Session::connect(stage.node.listener()).unwrap();
+    for number in 1..=41 {
+        let stan = format!("{number:06}");
+        session.send(&purchase(&stan)).unwrap();
+        let code = if number > 40 { "00" } else { "96" };
+        assert_eq!(next(&mut session), told("0210", &stan, code));
+    }
+    stage.close();
+}
+
+//= docs/rules.md#R-05
+/// Nobody gets through with these credentials: the breaker opens, and the log says it once a shard.
+#[test]
+fn an_issuer_that_does_not_let_in_opens_its_breaker() {
+    let _machine = alone();
+    let stage = Stage::with("http-not-let-in", &[], 30_000, BREAKER);
+    stage.bank.script(&[Submit::Refused(401); 100]);
+    let mut session = Session::connect(stage.node.listener()).unwrap();
+    let codes: Vec<String> = (1..=60)
+        .map(|number| {
+            let stan = format!("{number:06}");
+            session.send(&purchase(&stan)).unwrap();
+            next(&mut session).2
+        })
+        .collect();
+    assert!(
+        codes.iter().filter(|code| *code == "96").count() >= 5,
+        "{codes:?}"
+    );
+    assert!(codes.iter().any(|code| code == "91"), "{codes:?}");
+    let log = stage.node.log();
+    let lines = log.matches("does not let the switch in").count();
+    assert!((1..=2).contains(&lines), "{log}");
+    stage.close();
+}
+
+/// It judges by few calls, for long, and does not close again.
+const BREAKER: &str = "
+[issuer.breaker]
+window_s = 300
+calls_min = 5
+slow_ms = 120_000
+open_ms = 3_600_000
+open_max_ms = 3_600_000
+";
 
 /// The id of a reversal that is owed after a restart is that of the request before it.
 #[test]

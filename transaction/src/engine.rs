@@ -358,6 +358,12 @@ impl Engine {
         self.table.transaction(handle)?.leg.as_ref()
     }
 
+    /// When what waits for its issuer is given up, and a reversal may be owed.
+    #[must_use]
+    pub fn deadline(&self, handle: Handle) -> Option<Instant> {
+        Some(self.table.transaction(handle)?.deadline)
+    }
+
     /// What the acquirer and every copy is told; `None` before it is decided.
     #[must_use]
     pub fn answer(&self, handle: Handle) -> Option<Answer<'_>> {

@@ -32,6 +32,8 @@ pub(super) struct Shared<'a> {
     pub(super) dialects: &'a Dialects,
     /// What holds of copies where a listener says nothing.
     pub(super) duplicates: &'a Duplicates,
+    /// Of the node; where it leaves that to the host, as many as this one has cores.
+    pub(super) shards: u16,
 }
 
 pub(super) fn acquirers(root: &Section<'_>) -> Vec<Acquirer> {
@@ -175,6 +177,9 @@ fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Share
         demands_authorisation: section.flag("demand_authorisation", false),
     };
     check_stans(&section, &issuer);
+    if issuer.http.is_some() {
+        check_ids(&section, &issuer, shared.shards);
+    }
     section.finish();
     issuer
 }
@@ -207,6 +212,24 @@ fn check_stans(section: &Section<'_>, issuer: &Issuer) {
         );
     }
 }
+
+//= docs/rules.md#M-10
+/// An issuer over HTTP knows a payment by the second and the STAN of its request: within one second
+/// the numbers must not go round.
+fn check_ids(section: &Section<'_>, issuer: &Issuer, shards: u16) {
+    let part = issuer.stans_each() / u32::from(shards).max(1);
+    if part < ID_STANS_MIN {
+        let text = format!(
+            "with {} links and {shards} shards `stan_size` leaves {part} STANs to each: an issuer \
+             over HTTP needs {ID_STANS_MIN}, or two payments of one second get one id",
+            issuer.links
+        );
+        section.fault_at("stan_size", text);
+    }
+}
+
+/// More than one shard asks one issuer for in a second over one of its links.
+const ID_STANS_MIN: u32 = 10_000;
 
 fn breaker(section: Section<'_>) -> Breaker {
     let by_echo = section.parsed("probe", |text| match text {

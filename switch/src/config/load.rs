@@ -21,6 +21,7 @@ use super::{
     Admin, Config, CredentialSet, Duplicates, Durability, Issuer, Journal, Keys, Limits, Node, Saf,
     endpoints, gateways, kafka, postgres, profile, risk, routes, stand_in, timers,
 };
+use crate::boot;
 use crate::limits::FRAME_LEN_MIN;
 
 /// The commented default, as it stands in the repository.
@@ -235,6 +236,7 @@ fn config(
         macs: Macs::new(&vault, &keys, places),
         dialects,
         duplicates: &duplicates,
+        shards: boot::shards_of(node.shards),
     };
     let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);
     let gateways = gateways::gateways(

@@ -16,6 +16,7 @@ use iso8583::frame::FrameStep;
 use iso8583::header::Stripped;
 use iso8583::keep_alive::{KeepAlive, Reaction};
 use persistence::journal::yield_to_rings;
+use router::selection::CallOutcome;
 use transaction::network::{Backoff, BackoffPolicy};
 
 use super::Received;
@@ -255,7 +256,10 @@ impl Frames<'_> {
             setup.metrics.count_parse_error(Side::Issuer, error);
         }
         let received = match (rejected, parsed) {
-            (Some(code), Ok(())) => Received::Rejected(code),
+            (Some(code), Ok(())) => Received::Rejected {
+                code,
+                call: CallOutcome::Failure,
+            },
             (None, Ok(())) => Received::Message,
             (_, Err(error)) => Received::Unreadable {
                 field: error.field,

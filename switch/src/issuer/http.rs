@@ -8,13 +8,42 @@
 //! To the shard it is a link like any other: with a home, STANs, permits, a breaker, and messages
 //! of ISO 8583, which go no further than the lane. What was asked and what an answer means is
 //! decided in [`connector`], which is pure; [`reply`] finds the end of an answer. A submit is
-//! written once, on one connection; whatever is not understood then is left to a reversal.
+//! written once, on one connection, before its deadline and before any reversal of it, or never
+//! ([`submits`]); whatever is not understood then is left to a reversal.
 
 pub(crate) mod bridge;
+mod connections;
 mod connector;
 mod lane;
 pub(crate) mod operation;
 pub(crate) mod plan;
 mod reply;
+mod seldom;
+mod submits;
+
+use std::rc::Rc;
+use std::sync::Arc;
 
 pub(crate) use lane::keep_asking;
+use plan::Plan;
+use seldom::Seldom;
+use submits::Submits;
+
+/// What all links of one issuer have in common on one shard. It outlives each loss of a link.
+#[derive(Debug)]
+pub(crate) struct HttpIssuer {
+    plan: Arc<Plan>,
+    submits: Rc<Submits>,
+    not_let_in: Seldom,
+}
+
+impl HttpIssuer {
+    /// One that is asked so.
+    pub(crate) fn new(plan: Arc<Plan>) -> Self {
+        Self {
+            plan,
+            submits: Rc::default(),
+            not_let_in: Seldom::default(),
+        }
+    }
+}

@@ -14,6 +14,7 @@ use iso8583::error::MacError;
 use iso8583::header::RejectCode;
 use iso8583::mti::{Class, Function};
 use iso8583::translate::{self, NetworkKind, NetworkRefusal};
+use router::selection::CallOutcome;
 use transaction::matching::{
     Cause, EchoFields, Expected, Match, PendingLimits, PendingTable, ResponseKind, Unmatched,
     UnmatchedLog, UnmatchedNote,
@@ -66,9 +67,12 @@ pub(crate) enum LinkEvent {
     },
     /// An answer to what has been answered: counted, and told to the owner, who sees a conflict.
     Second { outbound: OutboundId, age: Duration },
-    /// The network between gives back what was sent: it never reached the issuer. Whose it is, when
-    /// it is still waited for.
-    Rejected { outbound: Option<OutboundId> },
+    /// What was sent comes back and was not acted on. Whose it is, when it is still waited for, and
+    /// what that says of the issuer.
+    Rejected {
+        outbound: Option<OutboundId>,
+        call: CallOutcome,
+    },
     /// Provably nothing of what was sent left, though it was taken for it. Whose it is.
     Unsent(OutboundId),
     /// What answers it cannot be acted on. Whose it is.
@@ -245,7 +249,11 @@ impl Link {
             return Err(outbound);
         };
         let Outbound {
-            id, expected, echo, ..
+            id,
+            expected,
+            echo,
+            by,
+            ..
         } = *outbound;
         // An earlier transmission of the same reversal, or the reversal before it, must not stand
         // in the way: all that a transaction owes carries one STAN.
@@ -254,7 +262,7 @@ impl Link {
         if self.pending.insert(expected, echo, id, now).is_err() {
             return Err(outbound);
         }
-        if conn.push(&outbound.bytes).is_err() {
+        if conn.push_by(&outbound.bytes, by).is_err() {
             self.pending.withdraw(expected);
             return Err(outbound);
         }
@@ -297,7 +305,7 @@ impl Link {
             Received::Unreadable { field, offset } => {
                 LinkEvent::Unmatched(Cause::Format { field, offset })
             }
-            Received::Rejected(code) => self.rejected(message, code, now),
+            Received::Rejected { code, call } => self.rejected(message, (code, call), now),
             Received::Unsent => match self.take_back(message, now) {
                 Some(outbound) => LinkEvent::Unsent(outbound),
                 None => LinkEvent::Handled,
@@ -435,7 +443,7 @@ impl Link {
         };
         match received {
             Received::Message => keys.check(frame.message(), now),
-            Received::Rejected(_) => keys.check_own(frame.message(), now),
+            Received::Rejected { .. } => keys.check_own(frame.message(), now),
             // Our own message, which was nowhere.
             Received::Unsent | Received::Unusable | Received::Unreadable { .. } => Ok(()),
         }
@@ -479,7 +487,12 @@ impl Link {
 
     /// A message of ours came back. What it was is read from itself; a network message has its
     /// timer.
-    fn rejected(&mut self, message: MessageRef<'_>, code: RejectCode, now: Instant) -> LinkEvent {
+    fn rejected(
+        &mut self,
+        message: MessageRef<'_>,
+        (code, call): (RejectCode, CallOutcome),
+        now: Instant,
+    ) -> LinkEvent {
         let (issuer, link) = (&self.setup.name, self.setup.id);
         let mti = message.mti();
         if std::mem::replace(&mut self.is_reject_told, true) {
@@ -488,7 +501,7 @@ impl Link {
             tracing::warn!(%issuer, %link, %code, %mti, "the network rejects messages");
         }
         let outbound = self.take_back(message, now);
-        LinkEvent::Rejected { outbound }
+        LinkEvent::Rejected { outbound, call }
     }
 
     /// A message of ours is waited for no longer: whose it is, when it still was.

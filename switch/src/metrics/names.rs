@@ -387,7 +387,8 @@ families! {
         [ISSUER, words("change", EjectionLabel::VALUES)],
         "Links that a shard left out because they kept failing, and took back.";
     IssuerRejects: COUNTER, None, "njia_issuer_rejects_total", [ISSUER],
-        "Messages to an issuer that the network in between gave back: they never reached it.";
+        "Messages to an issuer that were provably not acted on: the network in between gave them \
+         back, or an issuer over HTTP refused them.";
     IssuerUnwritable: COUNTER, None, "njia_issuer_unwritable_total",
         [ISSUER, words("reason", UnwritableReason::VALUES)],
         "Messages that could not be written for an issuer: they count as not sent.";

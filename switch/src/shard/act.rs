@@ -149,8 +149,8 @@ impl Shard {
             debug_assert!(false, "invariant: each chosen leg holds a permit");
             return;
         };
-        self.router
-            .finish(held.permit, call_outcome(ending), elapsed, now);
+        let call = held.call.unwrap_or_else(|| call_outcome(ending));
+        self.router.finish(held.permit, call, elapsed, now);
         if let Some(pool) = self.links.pool_mut(leg.issuer) {
             let outcome = match ending {
                 LegEnding::Answered(_) | LegEnding::Unusable => LinkOutcome::Answered,

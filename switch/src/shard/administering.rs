@@ -302,6 +302,7 @@ impl Shard {
             link: leg.link,
             expected,
             echo,
+            by: Instant::FAR_FUTURE,
             bytes,
         })
     }

@@ -10,6 +10,7 @@ use iso8583::error::WriteError;
 use iso8583::translate::{self, IssuerRequest, IssuerReversal};
 use persistence::crash::{self, Step};
 use router::links::LinkPool;
+use router::selection::CallOutcome;
 use std::rc::Rc;
 use std::sync::Arc;
 use transaction::administrative::ExchangeInput;
@@ -53,15 +54,12 @@ impl Shard {
         let account = account.as_ref().map(Pan::expose_digits);
         let echo = self.echo.of_facts(facts, &leg, account.unwrap_or_default());
         let keys = link_keys(&self.keys, leg.issuer);
-        let amount = amount_asked(
-            &self.config,
-            waiting.frame.listener,
-            leg.issuer,
-            facts.amount,
-        );
+        let listener = waiting.frame.listener;
+        let amount = amount_asked(&self.config, listener, leg.issuer, facts.amount);
         let admitted = self.work.wall;
         let held = self.work.legs.get(&handle.index);
         let completed = held.and_then(|held| held.completed.as_deref());
+        let by = self.engine.deadline(handle).unwrap_or(now);
         let framed = unwritable::write(&issuer, keys, &mut self.work.scratch, |body| {
             let going = IssuerRequest {
                 leg: &leg,
@@ -87,6 +85,7 @@ impl Shard {
                         link: leg.link,
                         expected,
                         echo,
+                        by,
                         bytes,
                     }),
                     now,
@@ -188,6 +187,7 @@ impl Shard {
             link,
             expected,
             echo,
+            by: Instant::FAR_FUTURE,
             bytes,
         })
     }
@@ -294,20 +294,28 @@ impl Shard {
         }
     }
 
-    pub(super) fn hand_reject(&mut self, outbound: OutboundId, now: Instant) {
+    pub(super) fn hand_reject(&mut self, outbound: OutboundId, call: CallOutcome, now: Instant) {
         if outbound.owner == self.id {
-            self.take_reject(outbound, now);
+            self.take_reject(outbound, call, now);
         } else {
             let owner = outbound.owner;
-            self.mesh.send(owner, Message::Rejected { outbound });
+            self.mesh.send(owner, Message::Rejected { outbound, call });
         }
     }
 
-    /// What was sent came back, at the owner of its transaction. The issuer never had a request, so
-    /// it is answered 96 and nothing is owed. A reversal counts as refused, and ends with the
+    //= docs/rules.md#R-05
+    /// What was sent came back, at the owner of its transaction. The issuer has not executed a
+    /// request, so it is answered 96 and nothing is owed; `call` is what its breaker makes of that,
+    /// for an issuer that refuses has answered. A reversal counts as refused, and ends with the
     /// exceptions unless a further transmission is taken.
-    pub(super) fn take_reject(&mut self, outbound: OutboundId, now: Instant) {
+    pub(super) fn take_reject(&mut self, outbound: OutboundId, call: CallOutcome, now: Instant) {
         let OutboundId { handle, stan, .. } = outbound;
+        if outbound.purpose == Purpose::Request
+            && let Some(leg) = self.work.legs.get_mut(&handle.index)
+            && leg.expected.stan == stan
+        {
+            leg.call = Some(call);
+        }
         let input = match outbound.purpose {
             Purpose::Request => Input::Response {
                 handle,

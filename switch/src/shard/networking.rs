@@ -125,10 +125,10 @@ impl Shard {
                 self.note_unmatched(link, Cause::AlreadyAnswered(age), &frame, now);
                 return self.hand_answer(outbound, frame, true, now);
             }
-            LinkEvent::Rejected { outbound } => {
+            LinkEvent::Rejected { outbound, call } => {
                 self.metrics.count(Counter::IssuerRejects(issuer));
                 if let Some(outbound) = outbound {
-                    self.hand_reject(outbound, now);
+                    self.hand_reject(outbound, call, now);
                 }
             }
             LinkEvent::Unsent(outbound) => self.hand_unsent(outbound, now),

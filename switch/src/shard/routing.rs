@@ -230,6 +230,7 @@ impl Shard {
             permit,
             expected,
             completed,
+            call: None,
         };
         self.work.legs.insert(handle.index, open);
         Some(leg)

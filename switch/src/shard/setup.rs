@@ -45,7 +45,7 @@ use crate::endpoint::IssuerWire;
 use crate::frame::FramePool;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
-use crate::issuer::http::keep_asking;
+use crate::issuer::http::{HttpIssuer, keep_asking};
 use crate::issuer::{ConnectBudget, ConnectionSetup, keep_connected};
 use crate::limits::{CONNECTS_MAX, FRAMES_POOLED_MAX, LINKS_MAX};
 use crate::mesh::{Mesh, MeshEnds};
@@ -294,6 +294,8 @@ impl Shard {
         glommio::spawn_local(retired).detach();
         for (issuer, wire) in self.config.issuers.iter().zip(&self.wires) {
             let budget = Rc::new(ConnectBudget::new(CONNECTS_MAX));
+            let http = issuer.http.as_ref().map(Arc::clone);
+            let http = http.map(|plan| Rc::new(HttpIssuer::new(plan)));
             for link in issuer.link_ids() {
                 let home = self.links.place(link);
                 let Some(place) = home.filter(|place| place.home.is_some()) else {
@@ -322,8 +324,8 @@ impl Shard {
                     gate: Rc::clone(&self.gate),
                     metrics: self.metrics.clone(),
                 };
-                if let Some(plan) = &issuer.http {
-                    let asking = keep_asking(setup, Arc::clone(plan));
+                if let Some(http) = &http {
+                    let asking = keep_asking(setup, Rc::clone(http));
                     glommio::spawn_local(asking).detach();
                 } else {
                     glommio::spawn_local(keep_connected(setup)).detach();

@@ -30,6 +30,15 @@ pub enum Submit {
     Refused(u16),
 }
 
+/// What becomes of one transmission of a reversal; the first of several of one id is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reverse {
+    /// Told that it is done.
+    Acknowledge,
+    /// The connection ends without an answer.
+    HangUp,
+}
+
 /// What an issuer has done: `submit` or `reverse`, the id it was given, minor units.
 pub type Effect = (String, String, u64);
 
@@ -46,7 +55,10 @@ pub struct JsonBank {
 #[derive(Debug, Default)]
 struct Shared {
     script: Mutex<VecDeque<Submit>>,
+    reversals: Mutex<VecDeque<Reverse>>,
     effects: Mutex<Vec<Effect>>,
+    /// Of each transmission of a reversal its id.
+    reversal_ids: Mutex<Vec<String>>,
     heads: Mutex<Vec<String>>,
     asked: Mutex<Vec<Asked>>,
     /// Minor units by the id of their reversal.
@@ -60,7 +72,14 @@ impl JsonBank {
     /// # Errors
     /// There is no free port.
     pub fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::start_on(TcpListener::bind("127.0.0.1:0")?)
+    }
+
+    /// Starts one that takes what comes there.
+    ///
+    /// # Errors
+    /// It listens nowhere.
+    pub fn start_on(listener: TcpListener) -> Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
         let of_listener = Arc::clone(&shared);
@@ -94,6 +113,17 @@ impl JsonBank {
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
         lock(&self.shared.asked).clone()
+    }
+
+    /// The same of transmissions of reversals; then they are acknowledged again.
+    pub fn script_reversals(&self, reversals: &[Reverse]) {
+        lock(&self.shared.reversals).extend(reversals);
+    }
+
+    /// The ids of all transmissions of reversals.
+    #[must_use]
+    pub fn reversal_ids(&self) -> Vec<String> {
+        lock(&self.shared.reversal_ids).clone()
     }
 
     /// What it has done so far.
@@ -138,7 +168,10 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
         lock(&shared.heads).push(head);
         let id = body["id"].as_str().context("it names an id")?;
         let minor = body["amount"].as_u64().context("it names an amount")?;
-        let reversal = body["reversal"].as_str().filter(|_| is_reversal);
+        let reversal = is_reversal.then(|| body["reversal"].as_str());
+        let reversal = reversal
+            .map(|id| id.context("a reversal has an id"))
+            .transpose()?;
         if let Some(reversal) = reversal {
             let asked = (reversal.to_owned(), minor, body["rest"].as_u64());
             lock(&shared.asked).push(asked);
@@ -171,11 +204,15 @@ fn act(shared: &Shared, reversal: Option<&str>, id: &str, minor: u64) -> Option<
         {
             note("reverse", minor);
         }
+        lock(&shared.reversal_ids).push(reversal.to_owned());
         if lock(&shared.lost).pop_front().is_some() {
             return None;
         }
         let told = format!(r#"{{"status":"BACK","reversal":"{reversal}","amount":{minor}}}"#);
-        return Some((200, told));
+        return match lock(&shared.reversals).pop_front() {
+            Some(Reverse::HangUp) => None,
+            Some(Reverse::Acknowledge) | None => Some((200, told)),
+        };
     }
     let next = lock(&shared.script).pop_front().unwrap_or(Submit::Approve);
     match next {

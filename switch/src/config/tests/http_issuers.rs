@@ -41,7 +41,8 @@ not_repeated = ["currency"]
 
 fn text(from: &str, to: &str) -> String {
     assert!(WALLET.contains(from), "there is no {from}");
-    format!("{EXAMPLE}{}", WALLET.replacen(from, to, 1))
+    let example = EXAMPLE.replacen("shards = 0 ", "shards = 4 ", 1);
+    format!("{example}{}", WALLET.replacen(from, to, 1))
 }
 
 /// The same with a reversal.
@@ -199,6 +200,24 @@ amount_form => not_executed = [200]/namount_form => takes HTTP statuses of 400 t
 amount_form => headers = { Host = "x" }/namount_form => is no header that can be set
 our_id = "/id"/n => our_id = "/id"/nreasons = { A = "00" }/n => that declines
 "#;
+
+//= docs/rules.md#M-10
+/// Within a second no number comes again, as far as that can be told before the start.
+#[test]
+fn the_ids_of_an_issuer_over_http_need_room() {
+    let with = |stans: &str| {
+        let text = text("institution", &format!("{stans}\ninstitution"));
+        Config::parse("njia.toml", &text, &environment(&[]))
+    };
+    let enough = with("stan_size = 80_000\nlinks = 2\ninflight_max = 100");
+    assert!(enough.is_ok(), "{}", enough.unwrap_err());
+    let few = with("stan_size = 79_999\nlinks = 2\ninflight_max = 100").unwrap_err();
+    let told = few.to_string();
+    assert!(
+        told.contains("with 2 links and 4 shards `stan_size` leaves 9999 STANs"),
+        "{told}"
+    );
+}
 
 #[test]
 fn a_literal_secret_is_not_repeated() {

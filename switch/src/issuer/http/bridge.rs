@@ -2,16 +2,20 @@
 //! over HTTP for them.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
+use domain::time::Instant;
 use zeroize::Zeroize as _;
 
 /// What the loop has written and the task has not taken: bounded by [`QUEUED_LEN_MAX`].
 #[derive(Default)]
 pub(crate) struct Bridge {
     queued: RefCell<Vec<u8>>,
+    /// By when each message is to have left, those of the loop's queue included, in their order.
+    by: RefCell<VecDeque<Instant>>,
     ended: Cell<Option<&'static str>>,
     waker: Cell<Option<Waker>>,
 }
@@ -37,6 +41,18 @@ impl Bridge {
         drop(queued);
         self.wake();
         bytes.len()
+    }
+
+    /// A whole message is on its way here, behind those before it: by when it is to leave.
+    pub(crate) fn announce(&self, by: Instant) {
+        self.by.borrow_mut().push_back(by);
+    }
+
+    /// The same of the next message that was taken. Of one that was not announced it is over.
+    pub(super) fn next_by(&self) -> Instant {
+        let by = self.by.borrow_mut().pop_front();
+        debug_assert!(by.is_some(), "each message is announced");
+        by.unwrap_or(Instant::ZERO)
     }
 
     /// The link takes nothing more.

@@ -261,4 +261,4 @@ fn at<'a>(tree: &'a Node, pointer: &Pointer) -> Option<&'a Node> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,42 +1,38 @@
-//! One link's pool of connections, and the exchanges on it.
+//! One link: while connections can be made it takes messages, and has an exchange for each.
 
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
+use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use domain::request::Answer;
 use domain::response_code::ResponseCode;
 use domain::time::Instant;
-use futures_lite::{AsyncRead, AsyncWrite, future};
-use glommio::net::TcpStream;
+use futures_lite::future;
 use glommio::timer::sleep;
 use iso8583::Framing;
 use iso8583::frame::FrameStep;
 use iso8583::header::{HeaderBytes, RejectCode};
 use iso8583::mti::Class;
 use iso8583::translate;
+use router::selection::CallOutcome;
 use transaction::network::{Backoff, BackoffPolicy};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::HttpIssuer;
 use super::bridge::Bridge;
+use super::connections::{Connection, Connections};
 use super::connector::{self, Verdict};
 use super::operation::Asked;
-use super::plan::Plan;
-use super::reply::{self, REPLY_LEN_MAX, Reply, Step};
+use super::reply::Reply;
+use super::submits::Submit;
 use crate::conn::Conn;
 use crate::frame::{Casing, Frame};
 use crate::issuer::{ConnectionSetup, Received};
 use crate::shard::Event;
-use crate::tls::{Begins, TlsStream};
 
 /// Runs until the process ends. The link is up for as long as connections can be made: from the
 /// first one until one is refused.
-pub(crate) async fn keep_asking(setup: ConnectionSetup, plan: Arc<Plan>) {
+pub(crate) async fn keep_asking(setup: ConnectionSetup, issuer: Rc<HttpIssuer>) {
     let policy = BackoffPolicy {
         first: BACKOFF_FIRST.min(setup.backoff_max),
         max: setup.backoff_max,
@@ -44,15 +40,28 @@ pub(crate) async fn keep_asking(setup: ConnectionSetup, plan: Arc<Plan>) {
     };
     let mut backoff = Backoff::new(policy, setup.seed);
     let setup = Rc::new(setup);
+    let connections = Rc::new(Connections::new(Rc::clone(&setup)));
     let mut is_told = false;
     while !setup.gate.is_closed() {
-        match connect(&setup).await {
-            Ok(wire) => {
+        let made = match connections.room(&issuer.plan) {
+            Some(room) => room.connect().await,
+            // Of exchanges that began before the link was lost. One that is over shows as much.
+            None => {
+                let standing = connections.standing(&issuer.plan).await;
+                standing.ok_or_else(|| "all its connections are in use".to_owned())
+            }
+        };
+        match made {
+            Ok(connection) => {
                 is_told = false;
-                let lane = Rc::new(Lane::new(Rc::clone(&setup), Arc::clone(&plan)));
-                lane.open.set(1);
-                lane.keep(wire);
-                serve(&lane).await;
+                connections.keep(connection);
+                let lane = Lane {
+                    setup: Rc::clone(&setup),
+                    issuer: Rc::clone(&issuer),
+                    connections: Rc::clone(&connections),
+                    bridge: Rc::default(),
+                };
+                serve(&Rc::new(lane)).await;
             }
             Err(reason) => {
                 let (issuer, link) = (&setup.issuer, setup.link);
@@ -93,47 +102,12 @@ async fn serve(lane: &Rc<Lane>) {
     });
 }
 
-/// Bytes out and in, in clear or not.
-trait Wire: AsyncRead + AsyncWrite + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> Wire for T {}
-
-type BoxedWire = Box<dyn Wire>;
-
-async fn connect(setup: &Rc<ConnectionSetup>) -> Result<BoxedWire, String> {
-    let turn = setup.attempts.get();
-    setup.attempts.set(turn.wrapping_add(1));
-    let position = turn.checked_rem(setup.addresses.len());
-    let address = position.and_then(|position| setup.addresses.get(position));
-    let address = *address.ok_or("it has no address")?;
-    let failed = |error: String| format!("{address}: {error}");
-    let connecting = TcpStream::connect_timeout(address, setup.connect_timeout);
-    let stream = setup.budget.attempt(connecting).await;
-    let stream = stream.map_err(|error| failed(error.to_string()))?;
-    stream
-        .set_nodelay(true)
-        .map_err(|error| failed(error.to_string()))?;
-    match setup.tls.issuer(setup.issuer_id) {
-        Begins::InClear => Ok(Box::new(stream)),
-        Begins::Unknown => Err("its files of TLS were not read".to_owned()),
-        Begins::Secured(side) => {
-            let secured = setup.handshakes.connect(stream, address, &side).await;
-            let secured = secured.map_err(|error| failed(error.to_string()))?;
-            let stream = TlsStream::of(secured).ok_or("its handshake has no end")?;
-            Ok(Box::new(stream))
-        }
-    }
-}
-
-/// The connections of one link while it is up.
+/// One link while it is up. Its exchanges go on when it is lost.
 struct Lane {
     setup: Rc<ConnectionSetup>,
-    plan: Arc<Plan>,
+    issuer: Rc<HttpIssuer>,
+    connections: Rc<Connections>,
     bridge: Rc<Bridge>,
-    /// Those that wait for a request, and since when.
-    idle: RefCell<Vec<(BoxedWire, Instant)>>,
-    /// All, with those that are in use.
-    open: Cell<usize>,
 }
 
 /// Why an exchange has no answer.
@@ -145,17 +119,16 @@ enum Failed {
     Unknown,
 }
 
-impl Lane {
-    fn new(setup: Rc<ConnectionSetup>, plan: Arc<Plan>) -> Self {
-        Self {
-            setup,
-            plan,
-            bridge: Rc::default(),
-            idle: RefCell::default(),
-            open: Cell::new(0),
-        }
-    }
+/// Until when what of an exchange may go on.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Nothing of the request is written from then on.
+    write: Instant,
+    /// The answer is waited for no longer.
+    answer: Instant,
+}
 
+impl Lane {
     /// Begins an exchange for each whole message. Returns how many bytes they were.
     fn take_all(self: &Rc<Self>, bytes: &[u8]) -> usize {
         let setup = &self.setup;
@@ -187,6 +160,7 @@ impl Lane {
 
     fn begin(self: &Rc<Self>, message: &[u8]) {
         let setup = &self.setup;
+        let by = self.bridge.next_by();
         let mut frame = setup.pool.take(message, casing(setup.wire.framing));
         frame.received = setup.clock.now();
         if setup.dialect.parse(&frame.bytes, &mut frame.index).is_err() {
@@ -194,25 +168,38 @@ impl Lane {
             return setup.pool.give(frame);
         }
         let lane = Rc::clone(self);
-        let exchange = async move { lane.exchange(frame).await };
+        let exchange = async move { lane.exchange(frame, by).await };
         glommio::spawn_local(exchange).detach();
     }
 
-    async fn exchange(&self, frame: Box<Frame>) {
+    //= docs/rules.md#M-13
+    /// `by` is when a submit is to have left.
+    async fn exchange(self: &Rc<Self>, frame: Box<Frame>, by: Instant) {
+        let answer = frame.received.after(self.issuer.plan.answer_max);
         if frame.message().mti().class() == Class::Network {
-            return self.answer_echo(frame).await;
+            return self.answer_echo(frame, answer).await;
         }
-        let wall = self.setup.clock.wall();
-        let asked = Asked::of(&self.plan, frame.message(), wall);
+        let (plan, wall) = (&self.issuer.plan, self.setup.clock.wall());
+        let asked = Asked::of(plan, frame.message(), wall);
         let request = asked
             .as_ref()
-            .and_then(|asked| connector::request(&self.plan, asked));
+            .and_then(|asked| connector::request(plan, asked));
         let (Some(asked), Some(request)) = (asked, request) else {
-            return self.tell(frame, Received::Rejected(NOT_SERVED));
+            return self.tell_rejected(frame, NOT_SERVED, CallOutcome::NotCalled);
         };
-        match self.ask(&request).await {
+        let (submit, write) = if asked.is_reversal {
+            self.issuer.submits.overtake(&asked.our_id);
+            (None, answer)
+        } else {
+            let Some(submit) = self.issuer.submits.begin(&asked.our_id) else {
+                return self.tell(frame, Received::Unsent);
+            };
+            (Some(submit), answer.min(by))
+        };
+        let limits = Limits { write, answer };
+        match self.ask(&request, submit.as_ref(), limits).await {
             Ok(reply) => {
-                let verdict = connector::judge(&self.plan, &asked, &reply);
+                let verdict = connector::judge(plan, &asked, &reply);
                 self.tell_verdict(frame, verdict, reply.status);
             }
             Err(Failed::NotSent) => self.tell(frame, Received::Unsent),
@@ -221,7 +208,7 @@ impl Lane {
     }
 
     fn tell_verdict(&self, frame: Box<Frame>, verdict: Verdict, status: u16) {
-        let rejected = Received::Rejected(RejectCode(status));
+        let code = RejectCode(status);
         match verdict {
             Verdict::Approved(authorisation) => {
                 let mut answer = Answer::of(ResponseCode::APPROVED);
@@ -232,72 +219,107 @@ impl Lane {
             Verdict::NothingToReverse => {
                 self.answer(frame, &Answer::of(ResponseCode::ORIGINAL_NOT_FOUND));
             }
-            Verdict::NotExecuted => self.tell(frame, rejected),
+            //= docs/rules.md#R-05
+            Verdict::NotExecuted => {
+                let is_busy = status == 429 || status >= 500;
+                let call = if is_busy {
+                    CallOutcome::Failure
+                } else {
+                    CallOutcome::Success
+                };
+                self.tell_rejected(frame, code, call);
+            }
             Verdict::NotLetIn => {
-                let (issuer, link) = (&self.setup.issuer, self.setup.link);
-                tracing::error!(%issuer, %link, status, "the issuer does not let the switch in");
-                self.tell(frame, rejected);
+                if let Some(count) = self.issuer.not_let_in.note(self.setup.clock.now()) {
+                    let (issuer, link) = (&self.setup.issuer, self.setup.link);
+                    tracing::error!(
+                        %issuer, %link, status, count, "the issuer does not let the switch in"
+                    );
+                }
+                self.tell_rejected(frame, code, CallOutcome::Failure);
             }
             Verdict::Unknown => self.tell(frame, Received::Unusable),
         }
     }
 
     /// One request and its answer. Nothing is sent a second time.
-    async fn ask(&self, request: &[u8]) -> Result<Reply, Failed> {
-        let mut wire = self.connection().await?;
-        let exchange = async {
-            write_all(&mut wire, request).await.ok()?;
-            read_reply(&mut wire).await
-        };
-        let late = async {
-            sleep(self.plan.answer_max).await;
-            None
-        };
-        let reply = future::or(exchange, late).await;
-        match &reply {
-            Some(reply) if reply.keeps => self.keep(wire),
-            Some(_) | None => self.open.set(self.open.get().saturating_sub(1)),
-        }
-        reply.ok_or(Failed::Unknown)
-    }
-
-    /// One that waits, if it still stands; else a new one.
-    async fn connection(&self) -> Result<BoxedWire, Failed> {
-        loop {
-            let Some((mut wire, since)) = self.idle.borrow_mut().pop() else {
-                break;
-            };
-            let waited = self.setup.clock.now().since(since);
-            if waited < self.plan.idle_max && is_silent(&mut wire).await {
-                return Ok(wire);
-            }
-            self.open.set(self.open.get().saturating_sub(1));
-        }
-        if self.open.get() >= self.plan.connections_max {
+    async fn ask(
+        self: &Rc<Self>,
+        request: &[u8],
+        submit: Option<&Submit>,
+        limits: Limits,
+    ) -> Result<Reply, Failed> {
+        let mut connection = self.connection(limits.write).await?;
+        let clock = self.setup.clock;
+        let now = clock.now();
+        // From here to its first byte nothing else runs.
+        if now >= limits.write || !submit.is_none_or(Submit::leave) {
+            self.connections.keep(connection);
             return Err(Failed::NotSent);
         }
-        self.open.set(self.open.get().saturating_add(1));
-        match connect(&self.setup).await {
-            Ok(wire) => Ok(wire),
-            Err(reason) => {
-                self.open.set(self.open.get().saturating_sub(1));
-                let (issuer, link) = (&self.setup.issuer, self.setup.link);
-                tracing::debug!(%issuer, %link, reason, "no further connection");
-                self.bridge.end_for("error");
-                Err(Failed::NotSent)
-            }
+        let exchange = async {
+            let written = connection.write_all(request, limits.write, clock).await;
+            written.ok()?;
+            connection.read_reply().await
+        };
+        let late = async {
+            sleep(limits.answer.since(now)).await;
+            None
+        };
+        let reply = future::or(exchange, late).await.ok_or(Failed::Unknown)?;
+        if reply.keeps {
+            self.connections.keep(connection);
         }
+        Ok(reply)
     }
 
-    fn keep(&self, wire: BoxedWire) {
-        let now = self.setup.clock.now();
-        self.idle.borrow_mut().push((wire, now));
+    /// One that waits, if it still stands; else a new one, which is waited for `until` then.
+    async fn connection(self: &Rc<Self>, until: Instant) -> Result<Connection, Failed> {
+        let plan = &self.issuer.plan;
+        if let Some(connection) = self.connections.standing(plan).await {
+            return Ok(connection);
+        }
+        let room = self.connections.room(plan).ok_or(Failed::NotSent)?;
+        let is_wanted = Rc::new(Cell::new(true));
+        let connecting = {
+            let (lane, is_wanted) = (Rc::clone(self), Rc::clone(&is_wanted));
+            async move {
+                match room.connect().await {
+                    Ok(connection) if is_wanted.get() => Some(connection),
+                    // Of use to the next request.
+                    Ok(connection) => {
+                        lane.connections.keep(connection);
+                        None
+                    }
+                    Err(reason) => {
+                        lane.lose(&reason);
+                        None
+                    }
+                }
+            }
+        };
+        // A task of its own: who has its turn to connect, and is dropped, would take it along.
+        let connecting = glommio::spawn_local(connecting).detach();
+        let late = async {
+            sleep(until.since(self.setup.clock.now())).await;
+            None
+        };
+        let made = future::or(async { connecting.await.flatten() }, late).await;
+        is_wanted.set(false);
+        made.ok_or(Failed::NotSent)
+    }
+
+    /// No further connection can be made.
+    fn lose(&self, reason: &str) {
+        let (issuer, link) = (&self.setup.issuer, self.setup.link);
+        tracing::debug!(%issuer, %link, reason, "no further connection");
+        self.bridge.end_for("error");
     }
 
     /// A sign of life is that a connection stands, or can be made.
-    async fn answer_echo(&self, frame: Box<Frame>) {
-        match self.connection().await {
-            Ok(wire) => self.keep(wire),
+    async fn answer_echo(self: &Rc<Self>, frame: Box<Frame>, until: Instant) {
+        match self.connection(until).await {
+            Ok(connection) => self.connections.keep(connection),
             // All are in use: so it is with a silent issuer too, and that is for the timers.
             Err(_) if self.bridge.ended().is_none() => {}
             Err(_) => return self.setup.pool.give(frame),
@@ -328,6 +350,10 @@ impl Lane {
         self.tell(frame, Received::Message);
     }
 
+    fn tell_rejected(&self, frame: Box<Frame>, code: RejectCode, call: CallOutcome) {
+        self.tell(frame, Received::Rejected { code, call });
+    }
+
     fn tell(&self, frame: Box<Frame>, received: Received) {
         self.setup.inbox.push(Event::LinkFrame {
             link: self.setup.link,
@@ -344,49 +370,10 @@ const fn casing(framing: Framing) -> Casing {
     }
 }
 
-/// Whether nothing has come on a connection that waits: neither its end nor anything else.
-async fn is_silent(wire: &mut BoxedWire) -> bool {
-    let mut byte = [0];
-    poll_fn(|cx| {
-        let read = Pin::new(&mut **wire).poll_read(cx, &mut byte);
-        Poll::Ready(read.is_pending())
-    })
-    .await
-}
-
-async fn write_all(wire: &mut BoxedWire, bytes: &[u8]) -> io::Result<()> {
-    let mut written = 0;
-    poll_fn(|cx| {
-        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-            match Pin::new(&mut **wire).poll_write(cx, rest) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => written += count,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Pin::new(&mut **wire).poll_flush(cx)
-    })
-    .await
-}
-
-/// `None` of what is no answer.
-async fn read_reply(wire: &mut BoxedWire) -> Option<Reply> {
-    let mut bytes = Vec::new();
-    let mut part = vec![0; 8 * 1024];
-    loop {
-        let read = poll_fn(|cx| Pin::new(&mut **wire).poll_read(cx, &mut part)).await;
-        let count = read.ok().filter(|count| *count > 0)?;
-        bytes.extend_from_slice(part.get(..count)?);
-        match reply::read(&bytes) {
-            Step::Whole(reply) => return Some(reply),
-            Step::NeedMore if bytes.len() <= REPLY_LEN_MAX => {}
-            Step::NeedMore | Step::Bad => return None,
-        }
-    }
-}
-
 /// Of what is not asked over HTTP.
 const NOT_SERVED: RejectCode = RejectCode(0);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_RESET: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

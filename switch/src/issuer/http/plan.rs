@@ -38,7 +38,7 @@ pub(crate) struct Plan {
     pub(crate) connections_max: usize,
     /// The issuer closes a connection that is idle for longer.
     pub(crate) idle_max: Duration,
-    /// From the first byte of a request to the last one of its answer.
+    /// From when a request is taken to the last byte of its answer, connecting included.
     pub(crate) answer_max: Duration,
 }
 

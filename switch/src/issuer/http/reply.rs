@@ -26,36 +26,74 @@ enum Length {
     Chunked,
 }
 
-/// Reads all bytes that came on a connection since its request was written.
-pub(crate) fn read(bytes: &[u8]) -> Step {
-    let Some(end) = find(bytes, b"\r\n\r\n") else {
-        let is_over = bytes.len() > HEAD_LEN_MAX;
-        return if is_over { Step::Bad } else { Step::NeedMore };
-    };
-    let head = bytes.get(..end).unwrap_or_default();
-    let rest = bytes.get(end + 4..).unwrap_or_default();
-    if end > HEAD_LEN_MAX {
-        return Step::Bad;
-    }
-    let Some((status, length, keeps)) = head_of(head) else {
-        return Step::Bad;
-    };
-    let body = match length {
-        Length::Known(len) if len > BODY_LEN_MAX => return Step::Bad,
-        Length::Known(len) if rest.len() < len => return Step::NeedMore,
-        Length::Known(len) => Body::Whole(rest.get(..len).unwrap_or_default().to_vec(), len),
-        Length::Chunked => unchunk(rest),
-    };
-    match body {
-        Body::NeedMore if rest.len() > WIRE_LEN_MAX => Step::Bad,
-        Body::NeedMore => Step::NeedMore,
-        Body::Bad => Step::Bad,
-        Body::Whole(body, taken) => Step::Whole(Reply {
-            status,
+/// An answer as far as it has come. What was looked at is not looked at again, however small the
+/// parts are that it comes in.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    /// Bytes that the head does not end in.
+    searched: usize,
+    head: Option<Head>,
+    chunks: Chunks,
+}
+
+/// What the head of an answer says, and where what follows it begins.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    status: u16,
+    length: Length,
+    keeps: bool,
+    end: usize,
+}
+
+impl Reading {
+    /// Reads on in all bytes that came on a connection since its request was written: those of the
+    /// call before, and what has come since. To be asked no more once it has told an end.
+    pub(crate) fn on(&mut self, bytes: &[u8]) -> Step {
+        let head = match self.head {
+            Some(head) => head,
+            None => match self.read_head(bytes) {
+                Ok(head) => *self.head.insert(head),
+                Err(step) => return step,
+            },
+        };
+        let rest = bytes.get(head.end..).unwrap_or_default();
+        let (body, taken) = match head.length {
+            Length::Known(len) if len > BODY_LEN_MAX => return Step::Bad,
+            Length::Known(len) if rest.len() < len => return Step::NeedMore,
+            Length::Known(len) => (rest.get(..len).unwrap_or_default().to_vec(), len),
+            Length::Chunked => match self.chunks.read_on(rest) {
+                Unchunked::NeedMore if rest.len() > WIRE_LEN_MAX => return Step::Bad,
+                Unchunked::NeedMore => return Step::NeedMore,
+                Unchunked::Bad => return Step::Bad,
+                Unchunked::Whole(taken) => (std::mem::take(&mut self.chunks.body), taken),
+            },
+        };
+        Step::Whole(Reply {
+            status: head.status,
             body,
             // What follows was asked for by nobody.
-            keeps: keeps && taken == rest.len(),
-        }),
+            keeps: head.keeps && taken == rest.len(),
+        })
+    }
+
+    fn read_head(&mut self, bytes: &[u8]) -> Result<Head, Step> {
+        let Some(end) = find(bytes, HEAD_END, self.searched) else {
+            // All but the last three bytes, which may begin its end.
+            self.searched = bytes.len().saturating_sub(HEAD_END.len() - 1);
+            let is_over = bytes.len() > HEAD_LEN_MAX;
+            return Err(if is_over { Step::Bad } else { Step::NeedMore });
+        };
+        if end > HEAD_LEN_MAX {
+            return Err(Step::Bad);
+        }
+        let head = head_of(bytes.get(..end).unwrap_or_default());
+        let (status, length, keeps) = head.ok_or(Step::Bad)?;
+        Ok(Head {
+            status,
+            length,
+            keeps,
+            end: end + HEAD_END.len(),
+        })
     }
 }
 
@@ -115,47 +153,60 @@ fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(letter)
 }
 
-enum Body {
+/// A body in chunks, as far as they are whole.
+#[derive(Debug, Default)]
+struct Chunks {
+    body: Vec<u8>,
+    /// Where the next one begins, behind the head.
+    at: usize,
+}
+
+enum Unchunked {
     NeedMore,
     Bad,
     /// With the length that it took.
-    Whole(Vec<u8>, usize),
+    Whole(usize),
 }
 
-/// Every turn takes a chunk, or ends.
-fn unchunk(bytes: &[u8]) -> Body {
-    let mut body = Vec::new();
-    let mut at = 0_usize;
-    loop {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let Some(line) = find(rest, b"\r\n") else {
-            let is_over = rest.len() > CHUNK_LINE_MAX;
-            return if is_over { Body::Bad } else { Body::NeedMore };
-        };
-        let Some(len) = rest.get(..line).and_then(chunk_len) else {
-            return Body::Bad;
-        };
-        let begin = at + line + 2;
-        if len == 0 {
-            // Trailers are not taken.
-            let end = bytes.get(begin..begin + 2);
-            return match end {
-                Some(b"\r\n") => Body::Whole(body, begin + 2),
-                Some(_) => Body::Bad,
-                None => Body::NeedMore,
+impl Chunks {
+    /// Every turn takes a chunk, or ends. Of a chunk that is not whole the line is read again: its
+    /// length is bounded.
+    fn read_on(&mut self, bytes: &[u8]) -> Unchunked {
+        loop {
+            let rest = bytes.get(self.at..).unwrap_or_default();
+            let line = rest.get(..CHUNK_LINE_MAX).unwrap_or(rest);
+            let Some(line) = find(line, b"\r\n", 0) else {
+                let is_over = rest.len() > CHUNK_LINE_MAX;
+                return if is_over {
+                    Unchunked::Bad
+                } else {
+                    Unchunked::NeedMore
+                };
             };
+            let Some(len) = rest.get(..line).and_then(chunk_len) else {
+                return Unchunked::Bad;
+            };
+            let begin = self.at + line + 2;
+            if len == 0 {
+                // Trailers are not taken.
+                return match bytes.get(begin..begin + 2) {
+                    Some(b"\r\n") => Unchunked::Whole(begin + 2),
+                    Some(_) => Unchunked::Bad,
+                    None => Unchunked::NeedMore,
+                };
+            }
+            if self.body.len() + len > BODY_LEN_MAX {
+                return Unchunked::Bad;
+            }
+            let Some(chunk) = bytes.get(begin..begin + len + 2) else {
+                return Unchunked::NeedMore;
+            };
+            let Some(chunk) = chunk.strip_suffix(b"\r\n") else {
+                return Unchunked::Bad;
+            };
+            self.body.extend_from_slice(chunk);
+            self.at = begin + len + 2;
         }
-        if body.len() + len > BODY_LEN_MAX {
-            return Body::Bad;
-        }
-        let Some(chunk) = bytes.get(begin..begin + len + 2) else {
-            return Body::NeedMore;
-        };
-        let Some(chunk) = chunk.strip_suffix(b"\r\n") else {
-            return Body::Bad;
-        };
-        body.extend_from_slice(chunk);
-        at = begin + len + 2;
     }
 }
 
@@ -167,12 +218,14 @@ fn chunk_len(line: &[u8]) -> Option<usize> {
     is_hex.then(|| usize::from_str_radix(digits, 16).ok())?
 }
 
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes
-        .windows(wanted.len())
-        .position(|window| window == wanted)
+/// Where `wanted` stands first, from a place on.
+fn find(bytes: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
+    let mut windows = bytes.get(from..)?.windows(wanted.len());
+    let at = windows.position(|window| window == wanted)?;
+    Some(from + at)
 }
 
+const HEAD_END: &[u8] = b"\r\n\r\n";
 const HEAD_LEN_MAX: usize = 8 * 1024;
 const BODY_LEN_MAX: usize = 64 * 1024;
 const CHUNK_LINE_MAX: usize = 256;
@@ -184,6 +237,18 @@ pub(crate) const REPLY_LEN_MAX: usize = HEAD_LEN_MAX + 4 + WIRE_LEN_MAX;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(bytes: &[u8]) -> Step {
+        Reading::default().on(bytes)
+    }
+
+    /// What is read of the same bytes, one more at a time.
+    fn read_in_parts(bytes: &[u8]) -> Step {
+        let mut reading = Reading::default();
+        let mut steps = (1..=bytes.len()).map(|len| reading.on(&bytes[..len]));
+        let end = steps.find(|step| *step != Step::NeedMore);
+        end.unwrap_or(Step::NeedMore)
+    }
 
     #[track_caller]
     fn check(bytes: &str, expected: Option<(u16, &str, bool)>) {
@@ -197,6 +262,13 @@ mod tests {
             }),
         };
         assert_eq!(read_step, expected, "{bytes:?}");
+        match (read_in_parts(bytes.as_bytes()), &expected) {
+            // It ends before what nobody asked for has come.
+            (Step::Whole(parts), Step::Whole(whole)) => {
+                assert_eq!((parts.status, &parts.body), (whole.status, &whole.body));
+            }
+            (parts, expected) => assert_eq!(parts, *expected, "{bytes:?}"),
+        }
         // Whatever is cut is not taken for the whole.
         if let Step::Whole(whole) = &read_step {
             for len in 0..bytes.len() - usize::from(!whole.keeps) {
@@ -254,6 +326,26 @@ mod tests {
         ] {
             check(bad, None);
         }
+    }
+
+    /// One that comes byte by byte costs no more than its length.
+    #[test]
+    fn what_was_looked_at_is_not_looked_at_again() {
+        let mut reading = Reading::default();
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(reading.on(&head[..40]), Step::NeedMore);
+        assert_eq!(reading.searched, 37, "its end may have begun");
+        let mut bytes = [&head[..], b"5\r\n01234\r\n5\r\n567"].concat();
+        assert_eq!(reading.on(&bytes), Step::NeedMore);
+        // Of what is behind it nothing is read any more.
+        bytes[..head.len() + 10].fill(b'x');
+        bytes.extend_from_slice(b"89\r\n0\r\n\r\n");
+        let whole = Reply {
+            status: 200,
+            body: b"0123456789".to_vec(),
+            keeps: true,
+        };
+        assert_eq!(reading.on(&bytes), Step::Whole(whole));
     }
 
     #[test]

@@ -127,6 +127,7 @@ impl Scene {
                 .setup
                 .echo
                 .of_answer(frame(&answer(b"0210", stan, b"T1")).message()),
+            by: Instant::FAR_FUTURE,
             bytes: vec![0, 0],
         });
         assert!(self.link.send(outbound, THEN).is_ok());
@@ -381,7 +382,10 @@ fn what_is_not_authentic_is_not_even_a_sign_of_life() {
 #[test]
 fn what_comes_back_has_the_mac_that_it_left_with() {
     let mut scene = Scene::up(|setup| setup.voice.keys = Some(Rc::new(keys())));
-    let rejected = Received::Rejected(RejectCode(601));
+    let rejected = Received::Rejected {
+        code: RejectCode(601),
+        call: CallOutcome::Failure,
+    };
     let echo = network(b"0800", b"301");
     for (bytes, rule) in [
         (echo.clone(), MacRule::Missing),
@@ -393,7 +397,7 @@ fn what_comes_back_has_the_mac_that_it_left_with() {
     }
     let ours = frame(&authenticated(&echo, 2));
     let event = scene.link.received(&ours, rejected, THEN, WALL);
-    assert!(matches!(event, LinkEvent::Rejected { outbound: None }));
+    assert!(matches!(event, LinkEvent::Rejected { outbound: None, .. }));
 }
 
 /// Key 1 checks, key 2 makes.

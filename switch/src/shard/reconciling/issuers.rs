@@ -245,6 +245,7 @@ impl Shard {
                 transmitted: Some(TransmissionTime::at(owed.decided)),
                 ..Echo::default()
             },
+            by: Instant::FAR_FUTURE,
             bytes,
         })
     }

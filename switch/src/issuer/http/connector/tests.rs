@@ -60,7 +60,7 @@ fn operation(path: &str, fields: &[(Field, &str)]) -> Operation {
     }
 }
 
-fn plan() -> Plan {
+pub(in super::super) fn plan() -> Plan {
     let mut submit = operation(
         "/payments",
         &[
@@ -94,6 +94,14 @@ fn plan() -> Plan {
 
 /// An 0200 or an 0420 with these fields more.
 fn message<T>(mti: [u8; 4], more: &[(u8, &[u8])], then: impl FnOnce(MessageRef<'_>) -> T) -> T {
+    let bytes = written(mti, more);
+    let mut index = FieldIndex::new();
+    Dialect::ISO87_ASCII.parse(&bytes, &mut index).unwrap();
+    then(MessageRef::new(&bytes, &index))
+}
+
+/// Its bytes.
+pub(in super::super) fn written(mti: [u8; 4], more: &[(u8, &[u8])]) -> Vec<u8> {
     let mut fields: Vec<(u8, &[u8])> = vec![
         (2, b"5061001234567890"),
         (3, b"000000"),
@@ -113,10 +121,7 @@ fn message<T>(mti: [u8; 4], more: &[(u8, &[u8])], then: impl FnOnce(MessageRef<'
         writer.put(number, value).unwrap();
     }
     let len = writer.finish().unwrap();
-    let mut index = FieldIndex::new();
-    let bytes = &bytes[..len];
-    Dialect::ISO87_ASCII.parse(bytes, &mut index).unwrap();
-    then(MessageRef::new(bytes, &index))
+    bytes[..len].to_vec()
 }
 
 fn asked() -> Asked {
