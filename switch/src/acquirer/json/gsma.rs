@@ -300,6 +300,10 @@ impl Transaction {
     pub(crate) fn gsma_refusal(&self) -> Option<Refusal> {
         match self.state {
             State::Declined | State::Failed => Some(self.refusal()),
+            // It was never approved: 201 would be read as paid.
+            State::Reversed if !self.code.is_some_and(ResponseCode::is_approval) => {
+                Some(self.refusal())
+            }
             State::Pending
             | State::Approved
             | State::ReversalPending

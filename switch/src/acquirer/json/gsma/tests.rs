@@ -219,7 +219,7 @@ fn each_state_has_its_words() {
         assert_eq!(told["status"], status, "{state:?}");
         assert_eq!(told.get("error").is_some(), status == "failed");
         assert_eq!(told.get("expiryTime").is_some(), status == "pending");
-        let is_refused = matches!(state, State::Declined | State::Failed);
+        let is_refused = status == "failed" && state != State::ReversalFailed;
         assert_eq!(transaction.gsma_refusal().is_some(), is_refused);
     }
     let refusal = transaction(State::Declined, declined)
@@ -241,7 +241,7 @@ fn each_error_has_a_status_that_exists_there() {
         let expected = match slug {
             Slug::Unauthenticated | Slug::NotPermitted => 401,
             Slug::NotFound | Slug::MethodNotAllowed => 404,
-            Slug::Overloaded | Slug::Draining => 503,
+            Slug::Overloaded | Slug::Draining | Slug::InProgress => 503,
             _ => 400,
         };
         assert_eq!(status, expected, "{}", slug.name());
