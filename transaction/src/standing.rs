@@ -101,8 +101,8 @@ impl Engine {
         })
     }
 
-    /// Whether a transaction of this acquirer that was sent then may be forgotten: what is not found
-    /// need not be new.
+    /// Whether a transaction of this acquirer that was sent then may be forgotten: what is not
+    /// found need not be new.
     #[must_use]
     pub fn may_have_forgotten(&self, acquirer: AcquirerId, sent: WallTime) -> bool {
         self.table.may_be_unknown(acquirer, sent)

@@ -314,13 +314,6 @@ impl Rig {
         self.request_as(facts(number), frame, Transmission::First);
     }
 
-    /// How the transaction of this number stands.
-    pub(crate) fn standing(&self, number: u32) -> Option<crate::standing::Standing> {
-        let facts = facts(number);
-        let (handle, _) = self.engine.keyed(facts.trace_key, facts.key)?;
-        self.engine.seen(handle).map(|seen| seen.standing)
-    }
-
     pub(crate) fn repeat(&mut self, number: u32, frame: u32) {
         self.request_as(facts(number), frame, Transmission::Repeat);
     }

@@ -307,7 +307,12 @@ fn the_oldest_exception_gives_way_and_its_transaction_may_be_forgotten() {
     let ordinals: Vec<u8> = views(&rig).iter().map(|view| view.ordinal).collect();
     assert_eq!(ordinals, [1; 4]);
     // Nobody looks at it any more, and its reversal has failed all the same.
-    let standings = |rig: &Rig| [1, 5].map(|number| rig.standing(number));
+    let standing = |rig: &Rig, number| {
+        let facts = facts(number);
+        let (handle, _) = rig.engine.keyed(facts.trace_key, facts.key)?;
+        rig.engine.seen(handle).map(|seen| seen.standing)
+    };
+    let standings = |rig: &Rig| [1, 5].map(|number| standing(rig, number));
     assert_eq!(standings(&rig), [Some(Standing::Excepted); 2]);
     rig.restart(rig.journal.len()).unwrap();
     assert_eq!(standings(&rig), [Some(Standing::Excepted); 2]);
