@@ -208,7 +208,13 @@ fn the_same_seed_is_the_same_run() {
 
 #[track_caller]
 fn caught(driver: Driver, rules: &[&str]) {
-    let violation = (0..CONTROL_SEEDS).find_map(|seed| run(seed, driver).err());
+    caught_from(0, driver, rules);
+}
+
+/// The same from the seed `first` on: most worlds lack what a rare fault needs.
+#[track_caller]
+fn caught_from(first: u64, driver: Driver, rules: &[&str]) {
+    let violation = (first..first + CONTROL_SEEDS).find_map(|seed| run(seed, driver).err());
     let Some(Violation {
         rule, what, seed, ..
     }) = violation
@@ -291,7 +297,7 @@ fn an_owed_reversal_that_is_dropped_is_caught() {
 //= docs/rules.md#V-17
 #[test]
 fn an_approval_behind_a_decline_that_is_not_heard_is_caught() {
-    caught(Driver::DeafBehindDeclines, &["sum"]);
+    caught_from(512, Driver::DeafBehindDeclines, &["sum"]);
 }
 
 #[test]
