@@ -24,7 +24,7 @@ use crate::shard::telling::Approval;
 use crate::voice::{NetworkStan, Told, Voice};
 
 pub(crate) use gateway::{
-    CredentialsInForce, DATE_APART_MAX, GatewayContext, Polls, Rates, desk,
+    Alarms, CredentialsInForce, DATE_APART_MAX, GatewayContext, Polls, Rates, desk,
     listen as listen_for_gateway,
 };
 pub(crate) use listener::{ListenerSetup, listen};

@@ -9,6 +9,7 @@
 //! it keeps nothing. Bounded: connections by [`CONNECTIONS_MAX`], what waits by
 //! [`desk::ASKED_MAX`], bytes by the head, the body and the pipe.
 
+mod alarm;
 mod credentials;
 pub(crate) mod desk;
 mod document;
@@ -25,7 +26,9 @@ mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +41,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use persistence::journal::yield_to_rings;
 
+pub(crate) use self::alarm::Alarms;
+use self::alarm::LOOK_EVERY;
 pub(crate) use self::credentials::CredentialsInForce;
 use self::desk::{Ask, Asked, Desk, Full};
 pub(crate) use self::handler::DATE_APART_MAX;
@@ -69,6 +74,7 @@ pub(crate) struct GatewayContext {
     pub(crate) credentials: Rc<CredentialsInForce>,
     pub(crate) connections: Cell<usize>,
     pub(crate) polls: Polls,
+    pub(crate) alarms: Alarms,
     pub(crate) tls: Rc<TlsInForce>,
     pub(crate) handshakes: Rc<Handshakes>,
 }
@@ -166,20 +172,20 @@ pub(crate) struct Polls(Cell<usize>);
 
 impl Polls {
     /// Whoever comes when there is no room is told at once.
-    fn room(&self) -> Option<Poll<'_>> {
+    fn room(&self) -> Option<LongPoll<'_>> {
         let open = self.0.get();
         (open < POLLS_MAX).then(|| {
             self.0.set(open + 1);
-            Poll(self)
+            LongPoll(self)
         })
     }
 }
 
 /// One of them.
 #[derive(Debug)]
-struct Poll<'a>(&'a Polls);
+struct LongPoll<'a>(&'a Polls);
 
-impl Drop for Poll<'_> {
+impl Drop for LongPoll<'_> {
     fn drop(&mut self) {
         self.0.0.set(self.0.0.get() - 1);
     }
@@ -195,8 +201,18 @@ const POLLS_MAX: usize = 64;
 pub(crate) fn listen(address: SocketAddr, context: GatewayContext) -> std::io::Result<()> {
     let listener = sys::listen(address)?;
     document::prepare(&context);
-    glommio::spawn_local(accept_all(listener, Rc::new(context))).detach();
+    let context = Rc::new(context);
+    glommio::spawn_local(look_at_alarms(Rc::clone(&context))).detach();
+    glommio::spawn_local(accept_all(listener, context)).detach();
     Ok(())
+}
+
+/// For as long as there are connections or may be.
+async fn look_at_alarms(context: Rc<GatewayContext>) {
+    while !context.gate.is_closed() || context.connections.get() > 0 {
+        sleep(LOOK_EVERY).await;
+        context.alarms.ring(context.clock.now());
+    }
 }
 
 async fn accept_all(listener: TcpListener, context: Rc<GatewayContext>) {
@@ -286,12 +302,15 @@ async fn serve(wire: Wire, connection: Rc<Connection>, context: &Rc<GatewayConte
         pipe.end();
         future::pending::<()>().await;
     };
-    let speaking = async {
-        if let Err(error) = speaking.await {
-            tracing::trace!(%error, "a gateway's connection has ended");
-        }
-    };
-    future::or(speaking, reading).await;
+    let (mut speaking, mut reading) = (pin!(speaking), pin!(reading));
+    // The reader first: what it lets through, hyper finds in the same turn.
+    let spoken = poll_fn(|cx| {
+        let _ended = reading.as_mut().poll(cx);
+        speaking.as_mut().poll(cx)
+    });
+    if let Err(error) = spoken.await {
+        tracing::trace!(%error, "a gateway's connection has ended");
+    }
     if let Some(slug) = connection
         .fault
         .get()
@@ -382,7 +401,6 @@ impl Reader<'_> {
                     Err(Ended::Silent) => return,
                     Ok(_) => {
                         since = since.or_else(|| Some(self.context.clock.now()));
-                        yield_to_rings().await;
                     }
                     Err(Ended::TooSlow) => return self.refuse(Slug::RequestTimeout),
                 },
@@ -393,20 +411,25 @@ impl Reader<'_> {
     /// Reads once; what has begun must be whole in time.
     async fn fill(&mut self, since: Option<Instant>) -> Result<usize, Ended> {
         let free = &mut self.buffer[self.filled..];
-        let waited = |since: Instant| self.context.clock.now().since(since);
         loop {
-            let (left, ended) = match since {
-                Some(since) => (PART_DEADLINE.saturating_sub(waited(since)), Ended::TooSlow),
-                None => (IDLE_MAX, Ended::Silent),
+            let (due, ended) = match since {
+                Some(since) => (since.after(PART_DEADLINE), Ended::TooSlow),
+                None => (self.context.clock.now().after(IDLE_MAX), Ended::Silent),
             };
+            let has_waited = Cell::new(false);
             let reading = async { Some(pipe::read(self.socket, free).await) };
             let late = async {
-                sleep(left).await;
+                has_waited.set(true);
+                self.context.alarms.at(due).await;
                 None
             };
             match future::or(reading, late).await {
                 Some(Ok(count)) => {
                     self.filled += count;
+                    // Whoever always finds something to read keeps the rings from being looked at.
+                    if !has_waited.get() {
+                        yield_to_rings().await;
+                    }
                     return Ok(count);
                 }
                 Some(Err(_)) => {

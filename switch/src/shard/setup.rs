@@ -30,8 +30,8 @@ use super::standing_in::StandInState;
 use super::{Event, Shard, Work};
 use crate::acquirer::desk::Desk;
 use crate::acquirer::{
-    CredentialsInForce, GatewayContext, ListenerSetup, Polls, Rates, SessionContext, Sessions,
-    listen, listen_for_gateway,
+    Alarms, CredentialsInForce, GatewayContext, ListenerSetup, Polls, Rates, SessionContext,
+    Sessions, listen, listen_for_gateway,
 };
 use crate::boot::ServeError;
 use crate::clock::Clock;
@@ -390,6 +390,7 @@ impl Shard {
                 credentials: Rc::clone(&credentials),
                 connections: Cell::new(0),
                 polls: Polls::default(),
+                alarms: Alarms::default(),
                 tls: Rc::clone(&self.tls),
                 handshakes: Rc::clone(&self.handshakes.gateways),
             };

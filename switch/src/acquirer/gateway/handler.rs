@@ -10,7 +10,6 @@ use domain::ids::TransactionId;
 use domain::pan::Pan;
 use domain::time::WallTime;
 use futures_lite::future;
-use glommio::timer::sleep;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -406,7 +405,8 @@ pub(super) async fn ask_within(
     let asked = context.ask(ask, Slug::Overloaded)?;
     let told = async { Some(asked.told().await) };
     let over = async {
-        sleep(prefer.wait).await;
+        let until = context.clock.now().after(prefer.wait);
+        context.alarms.at(until).await;
         None
     };
     Ok(future::or(told, over).await)

@@ -3,7 +3,7 @@
 //!
 //! hyper's own timers must be `Send`, which those of a shard are not, so all deadlines are here. It
 //! reads one request at a time, so what is buffered is bounded by [`READY_LEN_MAX`] and by the
-//! reader's own buffer.
+//! reader's own buffer. Both are polled by one task, the reader first, so that it wakes nobody.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -22,7 +22,6 @@ use super::wire::Wire;
 pub(super) struct Pipe {
     ready: RefCell<Vec<u8>>,
     has_ended: Cell<bool>,
-    hyper: Cell<Option<Waker>>,
     reader: Cell<Option<Waker>>,
 }
 
@@ -38,19 +37,11 @@ impl Pipe {
         })
         .await;
         self.ready.borrow_mut().extend_from_slice(bytes);
-        wake(&self.hyper);
     }
 
     /// Nothing more comes.
     pub(super) fn end(&self) {
         self.has_ended.set(true);
-        wake(&self.hyper);
-    }
-}
-
-fn wake(waker: &Cell<Option<Waker>>) {
-    if let Some(waker) = waker.take() {
-        waker.wake();
     }
 }
 
@@ -70,7 +61,7 @@ pub(super) struct Ends {
 impl hyper::rt::Read for Ends {
     fn poll_read(
         self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        _: &mut Context<'_>,
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let pipe = &self.pipe;
@@ -79,7 +70,6 @@ impl hyper::rt::Read for Ends {
             if pipe.has_ended.get() {
                 return Poll::Ready(Ok(()));
             }
-            pipe.hyper.set(Some(cx.waker().clone()));
             return Poll::Pending;
         }
         let count = ready.len().min(buf.remaining());
@@ -89,8 +79,9 @@ impl hyper::rt::Read for Ends {
         ready.copy_within(count.., 0);
         ready[left..].fill(0);
         ready.truncate(left);
-        drop(ready);
-        wake(&pipe.reader);
+        if let Some(reader) = pipe.reader.take() {
+            reader.wake();
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use domain::ids::TransactionId;
 use futures_lite::future;
-use glommio::timer::sleep;
 use hyper::header;
 use hyper::http::request::Parts;
 use sha2::{Digest as _, Sha256};
@@ -94,7 +93,8 @@ async fn once_more(new: NewReversal, context: &GatewayContext) -> Result<Told, P
     let asked = context.ask(Ask::Reverse(Box::new(new)), Slug::InProgress)?;
     let told = async { Ok(asked.told().await) };
     let late = async {
-        sleep(DURABLE_WITHIN).await;
+        let until = context.clock.now().after(DURABLE_WITHIN);
+        context.alarms.at(until).await;
         Err(Problem::of(Slug::InProgress))
     };
     future::or(told, late).await
