@@ -287,8 +287,8 @@ impl Content {
     /// `last`. `marks` as [`Content::marks`], in whatever order. Nothing is changed yet.
     ///
     /// # Errors
-    /// [`JournalError::Misconfigured`]: the number of shards is out of bounds, or was changed too
-    /// often.
+    /// [`JournalError::Misconfigured`]: the number of shards is out of bounds, or too many earlier
+    /// generations are still kept ([`Content::without_retired`]).
     pub fn next_generation(
         &self,
         shards: u16,
@@ -311,7 +311,11 @@ impl Content {
             return misfit("was changed too often");
         };
         if old.earlier.len() >= EARLIER_MAX {
-            return misfit("was changed 32 times, which is as often as one journal allows");
+            return misfit(
+                "cannot be changed: 32 earlier generations of the journal are kept. They go, the \
+                oldest first, when PostgreSQL and the topic have them and `journal.retention_s` is \
+                over: run with the old number until `njia_journal_earlier_generations` falls",
+            );
         }
         let Marks {
             left_behind,
@@ -341,6 +345,16 @@ impl Content {
         };
         next.has_checkpoints |= next.is_marked();
         Ok(next)
+    }
+
+    /// Without the generations whose files were removed: whoever reads the journal has them to
+    /// their end, and what was not carried over out of them stands with the newest one. Blocks.
+    #[must_use]
+    pub fn without_retired(mut self, root: &Path) -> Self {
+        let newest = self.earlier.last().map(|last| last.generation);
+        self.earlier
+            .retain(|earlier| Some(earlier.generation) == newest || earlier.is_there(root));
+        self
     }
 
     /// Where files of `shard` belong.

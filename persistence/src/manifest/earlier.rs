@@ -16,7 +16,7 @@ use crate::layout;
 use crate::marks::{read_behind, write_behind};
 
 /// Generations before the current one that a manifest names. A change of the number of shards
-/// beyond that is refused.
+/// forgets those whose files are gone, and is refused while there are so many.
 pub const EARLIER_MAX: usize = 32;
 /// How the line of one begins.
 pub(super) const KEY: &str = "earlier";

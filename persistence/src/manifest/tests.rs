@@ -228,6 +228,30 @@ fn a_generation_takes_the_place_of_the_one_before_by_one_rename() {
 }
 
 #[test]
+fn generations_whose_files_are_gone_count_no_more_among_those_that_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut content = open(dir.path(), 1, 1).unwrap().content().clone();
+    let change = |content: &Content| {
+        let known = content.clone().without_retired(dir.path());
+        known.next_generation(1, vec![Lsn(1)], Marks::default())
+    };
+    for generation in 1..=32 {
+        fs::create_dir_all(dir.path().join(generation.to_string())).unwrap();
+        content = change(&content).unwrap();
+    }
+    assert_eq!(content.earlier.len(), EARLIER_MAX);
+    let error = change(&content).unwrap_err().to_string();
+    assert!(error.contains("32 earlier generations"), "{error}");
+    for generation in [1, 2, 32] {
+        fs::remove_dir(dir.path().join(generation.to_string())).unwrap();
+    }
+    content = change(&content).unwrap();
+    let generations: Vec<u32> = content.earlier.iter().map(|one| one.generation).collect();
+    // The newest says what was not carried over, whether or not its files are there.
+    assert_eq!(generations, (3..=33).collect::<Vec<_>>());
+}
+
+#[test]
 fn j10_a_half_made_generation_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path(), 1, 2).unwrap());

@@ -149,9 +149,8 @@ impl Import {
             old.push(self.read(shard).await?);
         }
         let last = old.iter().map(|old| old.last).collect();
-        let next = self
-            .old
-            .next_generation(self.shards, last, self.marks(&old))?;
+        let known = self.old.clone().without_retired(&self.root);
+        let next = known.next_generation(self.shards, last, self.marks(&old))?;
         let mut new = Vec::new();
         for shard in (0..self.shards).map(ShardId) {
             new.push(self.open(next.identity(shard)).await?);

@@ -229,6 +229,7 @@ fn told(engine: &Engine, index: u32, own: &crate::transaction::Transaction) -> S
         own.advised,
         own.reported,
         own.exceptions,
+        own.exceptions > 0 || own.legs.has_failed(),
     );
     let rest = (own.owed_count, own.taken, own.facts, own.admitted);
     format!("{ended:?} {flags:?} {rest:?} {answer:?} {owed:?}")
@@ -344,6 +345,40 @@ fn a_checkpoint_without_what_is_owed_is_told_apart() {
     assert_eq!(known(&folded(&vec![good], &rig)), expected);
     let bad = checkpoint(&whole, &rig, is_owed);
     assert_ne!(known(&folded(&vec![bad], &rig)), expected);
+}
+
+/// The exception of the first one has given way to the later ones, of which people know.
+#[test]
+fn a_reversal_that_has_failed_is_no_less_failed_behind_checkpoints() {
+    let mut rig = Rig::with(kept(), Auto::Flush);
+    rig.restart(0).unwrap();
+    for number in 1..=5 {
+        rig.request(number, number);
+        rig.respond(approval());
+        rig.reverse(number, 100 + number);
+        for _ in 0..3 {
+            rig.respond_to_reversal(code(b"05"));
+            rig.pass(Duration::from_secs(10));
+        }
+    }
+    assert_eq!(rig.engine.counts().exceptions, 4);
+    let failed = |engine: &Engine| {
+        (1..=5).all(|number| {
+            let facts = facts(number);
+            let found = engine.keyed(facts.trace_key, facts.key);
+            let seen = found.and_then(|(handle, _)| engine.seen(handle));
+            seen.is_some_and(|seen| seen.is_excepted && !seen.is_owed)
+        })
+    };
+    assert!(failed(&rig.engine));
+    let mut journal = fresh(&rig.journal);
+    for _ in 0..2 {
+        journal = checkpoint(&journal, &rig, |_| false);
+        assert!(failed(&folded(&vec![journal.clone()], &rig)[0]));
+    }
+    let is_end = |record: &Record<'_>| matches!(record, Record::SafDone(_));
+    let without = checkpoint(&journal, &rig, is_end);
+    assert!(!failed(&folded(&vec![without], &rig)[0]));
 }
 
 #[test]
