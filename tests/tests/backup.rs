@@ -2,7 +2,7 @@
 //! base backup and without one, and the disk of the journal.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use loadgen::clock::Clock;
@@ -109,6 +109,20 @@ fn catch_up(node: &Node) {
     });
 }
 
+/// A start ends with 65, and says why.
+#[track_caller]
+fn refused(scene: &Scene, label: &str) {
+    let mut refused = scene.process();
+    let mut ended = None;
+    assert!(eventually(PATIENCE, || {
+        ended = refused.ended().unwrap();
+        ended.is_some()
+    }));
+    let told = refused.log_end();
+    assert_eq!(ended.and_then(|status| status.code()), Some(65), "{told}");
+    assert!(told.contains(label), "{told}");
+}
+
 /// The disk of PostgreSQL is lost under load. What its last base backup has comes from there, what
 /// came later from the journal; nobody restarts the switch.
 #[test]
@@ -199,15 +213,7 @@ fn without_its_journal_a_switch_loses_what_postgresql_did_not_have_and_says_so()
         "{lost} of {records}"
     );
 
-    let mut refused = scene.process();
-    let mut ended = None;
-    assert!(eventually(PATIENCE, || {
-        ended = refused.ended().unwrap();
-        ended.is_some()
-    }));
-    let told = refused.log_end();
-    assert_eq!(ended.and_then(|status| status.code()), Some(65), "{told}");
-    assert!(told.contains("J04"), "{told}");
+    refused(&scene, "J04");
 
     let mut client = Sql::connect(&scene.url).unwrap();
     client
@@ -224,4 +230,44 @@ fn without_its_journal_a_switch_loses_what_postgresql_did_not_have_and_says_so()
     assert!(node.terminate().unwrap().success());
     scene.issuers.finish().unwrap();
     fs::remove_dir_all(&scene.folder).unwrap();
+}
+
+/// A copy of the journal that was made some time ago does not know what was told since: the switch
+/// does not answer from it.
+#[test]
+fn an_older_copy_of_the_journal_is_refused() {
+    let _machine = alone();
+    let scene = Scene::open("backup-older");
+    let copy = scene.folder.join("copy");
+    let mut journal = PathBuf::new();
+    for (round, name) in ["load-1", "load-2"].into_iter().enumerate() {
+        let node = scene.node();
+        node.journal().clone_into(&mut journal);
+        let running = load("2s").start(node.listener(), &scene.folder.join(name));
+        running.unwrap().finish().unwrap();
+        node.settle(PATIENCE).unwrap();
+        catch_up(&node);
+        assert!(node.terminate().unwrap().success());
+        if round == 0 {
+            copy_tree(&journal, &copy);
+        }
+    }
+    fs::remove_dir_all(&journal).unwrap();
+    copy_tree(&copy, &journal);
+    refused(&scene, "J18");
+    scene.issuers.finish().unwrap();
+    fs::remove_dir_all(&scene.folder).unwrap();
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy_tree(&from, &to);
+        } else {
+            fs::copy(&from, &to).unwrap();
+        }
+    }
 }

@@ -10,9 +10,9 @@ use loadgen::verify::{Inputs, audit};
 use njia_tests::e2e::scene::{next, told};
 use njia_tests::e2e::session::purchase;
 use njia_tests::e2e::{
-    Build, Issuers, Load, Node, Session, alone, concatenated, eventually, folder,
+    Build, Issuers, Load, Node, Process, Session, alone, concatenated, eventually, folder,
 };
-use njia_tests::postgres::{Cluster, Stop};
+use njia_tests::postgres::{Cluster, Sql, Stop};
 use persistence::layout::{Entry, classify};
 
 const SCHEMA: &str = "njia_checkpoints";
@@ -224,6 +224,21 @@ fn segments_wait_for_postgresql_whatever_a_checkpoint_covers() {
     let gone = || first_segment(&journal) > 1;
     assert!(eventually(SOON, gone), "{}", node.log());
     node.kill().unwrap();
+    // A database that has less than that is not written to: rows between would be missing.
+    let mut client = Sql::connect(&url).unwrap();
+    client
+        .run(&format!("DROP SCHEMA {SCHEMA} CASCADE"))
+        .unwrap();
+    let addresses = issuers.addresses();
+    let mut refused = Process::start(Build::Product, &state, addresses, &environment).unwrap();
+    let mut ended = None;
+    assert!(eventually(SOON, || {
+        ended = refused.ended().unwrap();
+        ended.is_some()
+    }));
+    let told = refused.log_end();
+    assert_eq!(ended.and_then(|status| status.code()), Some(65), "{told}");
+    assert!(told.contains("J19"), "{told}");
     issuers.finish().unwrap();
     fs::remove_dir_all(&folder).unwrap();
 }
