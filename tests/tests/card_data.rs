@@ -8,7 +8,7 @@ mod planted;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use njia_tests::e2e::desk::{answered, with_field};
@@ -16,7 +16,7 @@ use njia_tests::e2e::scene::{ALONE, SHORT, Scene, asked, next, reversal, told};
 use njia_tests::e2e::session::{Received, Session, framed, message, purchase};
 use njia_tests::e2e::{Build, alone};
 use njia_tests::postgres::{Cluster, Sql, Stop};
-use planted::{ACCOUNT, MASKED, PIN_BLOCK, Search, TRACK_1, TRACK_2, chip_data, forms};
+use planted::{ACCOUNT, MASKED, PIN_BLOCK, TRACK_2, files, traces, with_card};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 const SCHEMA: &str = "njia_card_data";
@@ -30,23 +30,6 @@ const LOUD: [(&str, &str); 7] = [
     ("NJIA__JOURNAL__SEGMENT_BYTES", "8388608"),
     ("NJIA__POSTGRES__MIGRATE", "true"),
 ];
-
-/// The message with everything of a card that its dialect has a place for.
-fn with_card(message: &[u8]) -> Vec<u8> {
-    let chip = chip_data();
-    let fields: [(u8, &[u8]); 5] = [
-        (2, ACCOUNT.as_bytes()),
-        (35, TRACK_2.as_bytes()),
-        (45, TRACK_1.as_bytes()),
-        (52, PIN_BLOCK),
-        (55, &chip),
-    ];
-    let mut message = message.to_vec();
-    for (number, value) in fields {
-        message = planted::with_bytes(&message, number, value);
-    }
-    message
-}
 
 /// An issuer that gives back what it should not.
 fn indiscreet(request: &Received, code: &str) -> Vec<u8> {
@@ -217,35 +200,6 @@ fn answers(scene: &Scene, url: &str) -> Vec<(String, Vec<u8>)> {
         said.push((page.to_owned(), scene.node.page(page).unwrap().into_bytes()));
     }
     said
-}
-
-/// All files below `folder`.
-fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let entry = entry.unwrap();
-            let kind = entry.file_type().unwrap();
-            if kind.is_dir() {
-                folders.push(entry.path());
-            } else if kind.is_file() {
-                let bytes = fs::read(entry.path()).unwrap();
-                found.push((entry.path().display().to_string(), bytes));
-            }
-        }
-    }
-    found
-}
-
-/// What of the card is in what is kept, and where.
-fn traces(kept: &[(String, Vec<u8>)]) -> Vec<String> {
-    let search = Search::new(forms());
-    let found = kept.iter().flat_map(|(name, bytes)| {
-        let found = search.found(bytes).into_iter();
-        found.map(move |(what, at)| format!("{what} at {at} of {name}"))
-    });
-    found.collect()
 }
 
 /// Core files as large as this process may allow its children; what it could allow before.

@@ -1,5 +1,8 @@
 //! The card, and the forms that its parts may have.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use iso8583::{Dialect, FieldIndex, MessageRef, Writer};
 
 /// With ten digits in the middle that are nowhere else.
@@ -7,18 +10,18 @@ pub(super) const ACCOUNT: &str = "5061007395142468";
 /// All of it that may be shown.
 pub(super) const MASKED: &str = "506100******2468";
 pub(super) const TRACK_2: &str = "5061007395142468=49128013577531246801";
-pub(super) const TRACK_1: &str = "B5061007395142468^PLANTED/CARD^49128013577531246801";
+const TRACK_1: &str = "B5061007395142468^PLANTED/CARD^49128013577531246801";
 pub(super) const PIN_BLOCK: &[u8] = b"\x9A\x87\x6F\x5E\xD4\xC3\xB2\xA1";
 
 /// What is looked for.
 #[derive(Debug)]
-pub(super) struct Form {
-    pub(super) what: &'static str,
-    pub(super) bytes: Vec<u8>,
+struct Form {
+    what: &'static str,
+    bytes: Vec<u8>,
 }
 
 /// Account number, track and PIN as a chip tells them.
-pub(super) fn chip_data() -> Vec<u8> {
+fn chip_data() -> Vec<u8> {
     let account = packed(ACCOUNT);
     let track = packed("5061007395142468D49128013577531246801F");
     [
@@ -34,7 +37,7 @@ pub(super) fn chip_data() -> Vec<u8> {
 /// Characters that follow one another in what is planted, as text, as the hexadecimal digits of
 /// text, in EBCDIC, and two digits a byte. Eight digits of an account number: six and four are
 /// shown. Twelve where a byte holds two, as shorter ones also come up by chance.
-pub(super) fn forms() -> Vec<Form> {
+fn forms() -> Vec<Form> {
     let mut forms = Vec::new();
     for (what, text) in [
         ("account", ACCOUNT),
@@ -95,13 +98,13 @@ fn packed(digits: &str) -> Vec<u8> {
 
 /// What is looked for, by its first two bytes.
 #[derive(Debug)]
-pub(super) struct Search {
+struct Search {
     forms: Vec<Form>,
     beginning: Vec<Vec<usize>>,
 }
 
 impl Search {
-    pub(super) fn new(forms: Vec<Form>) -> Self {
+    fn new(forms: Vec<Form>) -> Self {
         let mut beginning = vec![Vec::new(); 1 << 16];
         for (place, form) in forms.iter().enumerate() {
             beginning[beginning_of(&form.bytes)].push(place);
@@ -110,7 +113,7 @@ impl Search {
     }
 
     /// What is in `bytes`, and where; each form once at most.
-    pub(super) fn found(&self, bytes: &[u8]) -> Vec<(&'static str, usize)> {
+    fn found(&self, bytes: &[u8]) -> Vec<(&'static str, usize)> {
         let mut found = vec![None; self.forms.len()];
         for start in (0..bytes.len()).step_by(BLOCK) {
             let end = bytes.len().min(start + BLOCK);
@@ -160,4 +163,50 @@ pub(super) fn with_bytes(message: &[u8], field: u8, value: &[u8]) -> Vec<u8> {
     let len = writer.finish().unwrap();
     out.truncate(len);
     out
+}
+
+/// The message with everything of a card that its dialect has a place for.
+pub(super) fn with_card(message: &[u8]) -> Vec<u8> {
+    let chip = chip_data();
+    let fields: [(u8, &[u8]); 5] = [
+        (2, ACCOUNT.as_bytes()),
+        (35, TRACK_2.as_bytes()),
+        (45, TRACK_1.as_bytes()),
+        (52, PIN_BLOCK),
+        (55, &chip),
+    ];
+    let mut message = message.to_vec();
+    for (number, value) in fields {
+        message = with_bytes(&message, number, value);
+    }
+    message
+}
+
+/// All files below `folder`.
+pub(super) fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                let bytes = fs::read(entry.path()).unwrap();
+                found.push((entry.path().display().to_string(), bytes));
+            }
+        }
+    }
+    found
+}
+
+/// What of the card is in what is kept, and where.
+pub(super) fn traces(kept: &[(String, Vec<u8>)]) -> Vec<String> {
+    let search = Search::new(forms());
+    let found = kept.iter().flat_map(|(name, bytes)| {
+        let found = search.found(bytes).into_iter();
+        found.map(move |(what, at)| format!("{what} at {at} of {name}"))
+    });
+    found.collect()
 }
