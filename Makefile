@@ -22,7 +22,7 @@ help:
 	@echo "make drain       ENTRIES=10000 reversals to one issuer: how many a second, beside the same"
 	@echo "                 one at a time, and with POISONED=32 that it never answers"
 	@echo "make applier     rows a second into PostgreSQL by either strategy, beside bare COPY;"
-	@echo "                 BATCH='2000 500', or rates, bytes, lag"
+	@echo "                 BATCH='2000 500', or rates, bytes, lag, restore"
 	@echo "make clean-demo  remove folders that KEEP=1 left"
 
 demo:

@@ -9,8 +9,8 @@
 //! transactions there, changes a row, or looks for a conflict. Rows are counted alike for all:
 //! those that were added to the three tables.
 //!
-//! Then what a transaction costs in bytes, and how far PostgreSQL is behind at a pace. `rates`,
-//! `bytes` and `lag` among the arguments run these parts alone.
+//! Then what a transaction costs in bytes, how far PostgreSQL is behind at a pace, and how long a
+//! restore takes. `rates`, `bytes`, `lag` and `restore` among the arguments run these parts alone.
 
 // Shared with the suite, which uses more of it.
 #![expect(dead_code, reason = "the helpers serve tests/applier.rs too")]
@@ -23,6 +23,8 @@ mod cost;
 mod log;
 #[path = "../tests/applier/oracle.rs"]
 mod oracle;
+#[path = "applier_rate/restore.rs"]
+mod restore;
 #[path = "../tests/applier/rig.rs"]
 mod rig;
 #[path = "../tests/applier/workload.rs"]
@@ -43,7 +45,7 @@ const RECORDS: usize = 100_000;
 const WARM: usize = RECORDS / 10;
 /// A disk that others use may be slow, and is still to be measured.
 const PATIENCE: Duration = Duration::from_secs(3600);
-const PARTS: [&str; 3] = ["rates", "bytes", "lag"];
+const PARTS: [&str; 4] = ["rates", "bytes", "lag", "restore"];
 const TABLES: [&str; 3] = ["event", "transaction", "posting"];
 
 #[tokio::main(flavor = "current_thread")]
@@ -59,7 +61,7 @@ async fn main() {
         .map(|batch| {
             batch
                 .parse()
-                .expect("rates, bytes, lag, or numbers for sizes of batches")
+                .expect("rates, bytes, lag, restore, or numbers for sizes of batches")
         })
         .collect();
     if batches.is_empty() {
@@ -76,6 +78,9 @@ async fn main() {
     }
     if wanted("lag") {
         cost::lag(BatchPolicy::STANDARD.records_max).await;
+    }
+    if wanted("restore") {
+        restore::restore(BatchPolicy::STANDARD.records_max).await;
     }
     println!("load of the machine after: {}", load());
 }

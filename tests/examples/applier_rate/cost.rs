@@ -122,7 +122,7 @@ async fn paced(applier: &Running, log: &Log, workload: &mut Workload, tps: f64) 
     );
 }
 
-fn purchases(workload: &mut Workload, count: u32) -> Vec<Vec<u8>> {
+pub fn purchases(workload: &mut Workload, count: u32) -> Vec<Vec<u8>> {
     (0..count).flat_map(|_| workload.any_purchase()).collect()
 }
 
