@@ -171,23 +171,22 @@ pub enum SimCommand {
         3% --silent 0.1% --fault mute@10s+3s --ledger bank.ledger"
     )]
     Issuer(SimIssuerArgs),
+    /// An issuer of JSON over HTTP/1.1: payments, their reversals, how they stand, and faults.
+    #[command(
+        after_help = "Example:\n  njia-loadgen sim http --listen 127.0.0.1:9200 --decline 3% \
+        --silent 0.1% --fault mute@10s+3s --ledger wallet.ledger\n\nPOST /v1/payments, POST \
+        /v1/payments/{id}/reversals and GET /v1/payments/{id}: docs/loadgen.md has the bodies, \
+        and the `[issuer.http]` of a switch that asks it."
+    )]
+    Http(SimHttpArgs),
 }
 
-/// Options of `sim issuer`.
+/// Options of all that is simulated.
 #[derive(Debug, Args)]
-pub struct SimIssuerArgs {
+pub struct SimArgs {
     /// Address; port 0 takes a free one, which is printed.
     #[arg(long, default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
-    /// The dialect of its connections.
-    #[arg(long, default_value = "iso87-ascii")]
-    pub dialect: String,
-    /// How messages are cut out of its connections, as be16, ascii4, le16-incl.
-    #[arg(long, default_value = "be16", value_parser = parse_framing)]
-    pub framing: Framing,
-    /// What stands in front of each message: none, tpdu, base1, base24 or fixedN.
-    #[arg(long, default_value = "none", value_parser = parse_header)]
-    pub header: HeaderBytes,
     /// From a request to its answer.
     #[arg(long, default_value = "lognormal(20ms,0.4)", value_parser = Distribution::parse_time)]
     pub latency: Distribution,
@@ -203,9 +202,6 @@ pub struct SimIssuerArgs {
     /// From a request to a late answer.
     #[arg(long, default_value = "uniform(3s,6s)", value_parser = Distribution::parse_time)]
     pub late_by: Distribution,
-    /// Share that is answered twice.
-    #[arg(long, default_value = "0%", value_parser = parse_share)]
-    pub duplicate: f64,
     /// Share that is answered with bytes that are no message.
     #[arg(long, default_value = "0%", value_parser = parse_share)]
     pub garble: f64,
@@ -215,11 +211,6 @@ pub struct SimIssuerArgs {
     /// A file of scripted faults, one a line.
     #[arg(long)]
     pub faults: Option<PathBuf>,
-    /// Ignores requests on connections that have not signed on (0800 with DE70 001).
-    #[arg(long)]
-    pub sign_on: bool,
-    #[command(flatten)]
-    pub tls: TlsArgs,
     /// Where every money effect is written.
     #[arg(long)]
     pub ledger: Option<PathBuf>,
@@ -229,6 +220,39 @@ pub struct SimIssuerArgs {
     /// Of its dice.
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
+}
+
+/// Options of `sim issuer`.
+#[derive(Debug, Args)]
+pub struct SimIssuerArgs {
+    #[command(flatten)]
+    pub issuer: SimArgs,
+    /// The dialect of its connections.
+    #[arg(long, default_value = "iso87-ascii")]
+    pub dialect: String,
+    /// How messages are cut out of its connections, as be16, ascii4, le16-incl.
+    #[arg(long, default_value = "be16", value_parser = parse_framing)]
+    pub framing: Framing,
+    /// What stands in front of each message: none, tpdu, base1, base24 or fixedN.
+    #[arg(long, default_value = "none", value_parser = parse_header)]
+    pub header: HeaderBytes,
+    /// Share that is answered twice.
+    #[arg(long, default_value = "0%", value_parser = parse_share)]
+    pub duplicate: f64,
+    /// Ignores requests on connections that have not signed on (0800 with DE70 001).
+    #[arg(long)]
+    pub sign_on: bool,
+    #[command(flatten)]
+    pub tls: TlsArgs,
+}
+
+/// Options of `sim http`.
+#[derive(Debug, Args)]
+pub struct SimHttpArgs {
+    #[command(flatten)]
+    pub issuer: SimArgs,
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// Options of `verify`.

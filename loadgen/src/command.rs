@@ -7,11 +7,12 @@ use anyhow::{Context, Result};
 use iso8583::Dialect;
 
 use crate::cli::{
-    Command, Format, RunArgs, ScenarioSource, SendArgs, SimCommand, SimIssuerArgs, VerifyArgs,
+    Command, Format, RunArgs, ScenarioSource, SendArgs, SimArgs, SimCommand, SimHttpArgs,
+    SimIssuerArgs, VerifyArgs,
 };
 use crate::clock::Clock;
 use crate::console::{complain, say};
-use crate::issuer::{Behaviour, Fault, IssuerConfig, IssuerHost};
+use crate::issuer::{Behaviour, Fault, IssuerConfig, IssuerHost, Speaks};
 use crate::message::Wire;
 use crate::profile::Profile;
 use crate::report::{Summary, progress_line, text};
@@ -36,7 +37,8 @@ pub const INTERRUPTED: u8 = 130;
 pub fn perform(command: Command) -> Result<u8> {
     match command {
         Command::Run(args) => perform_run(*args),
-        Command::Sim(SimCommand::Issuer(args)) => perform_sim(args),
+        Command::Sim(SimCommand::Issuer(args)) => perform_sim_issuer(args),
+        Command::Sim(SimCommand::Http(args)) => perform_sim_http(args),
         Command::Verify(args) => perform_verify(args),
         Command::Demo(args) => demo::perform(args),
         Command::Send(args) => perform_send(&args),
@@ -132,42 +134,73 @@ fn scenario_text(source: &ScenarioSource) -> Result<String> {
     }
 }
 
-fn perform_sim(args: SimIssuerArgs) -> Result<u8> {
+fn perform_sim_issuer(args: SimIssuerArgs) -> Result<u8> {
     let dialect = Dialect::by_name(&args.dialect)
         .with_context(|| format!("the dialect `{}` is not known", args.dialect))?;
-    let mut faults = args.fault;
-    if let Some(path) = &args.faults {
-        faults.extend(Fault::parse_script(&read(path)?)?);
-    }
-    let config = IssuerConfig {
-        name: "issuer".to_owned(),
-        listen: args.listen,
-        wire: Wire {
-            dialect,
-            framing: args.framing,
-            header: args.header,
-        },
-        behaviour: Behaviour {
-            latency: args.latency,
-            decline: args.decline,
-            silent: args.silent,
-            late: args.late,
-            late_by: args.late_by,
-            duplicate: args.duplicate,
-            garble: args.garble,
-        },
-        faults,
-        ledger: args.ledger,
-        sign_on: args.sign_on,
-        tls: args.tls.server()?,
-        seed: args.seed,
+    let wire = Wire {
+        dialect,
+        framing: args.framing,
+        header: args.header,
     };
+    let sign_on = args.sign_on;
+    let config = args.issuer.config(Speaks::Iso { wire, sign_on })?;
+    let behaviour = Behaviour {
+        duplicate: args.duplicate,
+        ..config.behaviour
+    };
+    let config = IssuerConfig {
+        behaviour,
+        tls: args.tls.server()?,
+        ..config
+    };
+    simulate(config, args.issuer.ready_file.as_deref())
+}
+
+fn perform_sim_http(args: SimHttpArgs) -> Result<u8> {
+    let config = args.issuer.config(Speaks::Json)?;
+    let config = IssuerConfig {
+        tls: args.tls.server()?,
+        ..config
+    };
+    simulate(config, args.issuer.ready_file.as_deref())
+}
+
+impl SimArgs {
+    /// What both kinds are told, of one that `speaks`.
+    fn config(&self, speaks: Speaks) -> Result<IssuerConfig> {
+        let mut faults = self.fault.clone();
+        if let Some(path) = &self.faults {
+            faults.extend(Fault::parse_script(&read(path)?)?);
+        }
+        Ok(IssuerConfig {
+            name: "issuer".to_owned(),
+            listen: self.listen,
+            speaks,
+            behaviour: Behaviour {
+                latency: self.latency,
+                decline: self.decline,
+                silent: self.silent,
+                late: self.late,
+                late_by: self.late_by,
+                duplicate: 0.0,
+                garble: self.garble,
+            },
+            faults,
+            ledger: self.ledger.clone(),
+            tls: None,
+            seed: self.seed,
+        })
+    }
+}
+
+/// Runs one until it is ended by hand.
+fn simulate(config: IssuerConfig, ready_file: Option<&Path>) -> Result<u8> {
     let stop = Stop::default();
     stop.on_signals()?;
     let host = IssuerHost::start(vec![config], Clock::start())?;
     let address = host.address(0);
     say(format_args!("issuer listens on {address}; Ctrl-C ends it"));
-    if let Some(path) = &args.ready_file {
+    if let Some(path) = ready_file {
         write_ready(path, &serde_json::json!({ "address": address.to_string() }))?;
     }
     while !stop.wait(std::time::Duration::from_secs(3_600)) {}

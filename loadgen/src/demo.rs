@@ -17,7 +17,7 @@ use crate::command::INTERRUPTED;
 use crate::console::say;
 use crate::distribution::Distribution;
 use crate::gateway::{Credential, GatewayConfig, GatewayTarget};
-use crate::issuer::{Behaviour, IssuerConfig, IssuerHost, IssuerStats};
+use crate::issuer::{Behaviour, IssuerConfig, IssuerHost, IssuerStats, Speaks};
 use crate::profile::Profile;
 use crate::report::{Summary, text};
 use crate::runner::{RunConfig, RunReport, gateway_acks, run};
@@ -86,7 +86,7 @@ impl<'a> Demo<'a> {
     fn perform(&self) -> Result<Verdict> {
         let program = switch::find(self.args.njia.as_deref())?;
         let issuers = IssuerHost::start(self.issuers(), self.clock)?;
-        let addresses = [issuers.address(0), issuers.address(1)];
+        let addresses = [0, 1, 2].map(|place| issuers.address(place));
         let mut njia = Switch::start(&program, self.folder, addresses, self.database)?;
         let outcome = self.with_switch(&mut njia, &issuers);
         let stats = issuers.finish();
@@ -119,10 +119,15 @@ impl<'a> Demo<'a> {
     }
 
     fn issuers(&self) -> Vec<IssuerConfig> {
-        let issuer = |name: &str, median: f64, seed: u64| IssuerConfig {
+        let wire = Target::plain(SocketAddr::from(([127, 0, 0, 1], 0))).wire;
+        let iso = Speaks::Iso {
+            wire,
+            sign_on: true,
+        };
+        let issuer = |name: &str, speaks, median: f64, seed: u64| IssuerConfig {
             name: name.to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            wire: Target::plain(SocketAddr::from(([127, 0, 0, 1], 0))).wire,
+            speaks,
             behaviour: Behaviour {
                 latency: Distribution::Lognormal {
                     median: median * 1e6,
@@ -140,13 +145,13 @@ impl<'a> Demo<'a> {
             },
             faults: Vec::new(),
             ledger: Some(self.folder.path().join(format!("{name}.ledger"))),
-            sign_on: true,
             tls: None,
             seed,
         };
         vec![
-            issuer("bank", 20.0, self.args.seed),
-            issuer("momo", 35.0, self.args.seed + 1),
+            issuer("bank", iso, 20.0, self.args.seed),
+            issuer("momo", iso, 35.0, self.args.seed + 1),
+            issuer(config::WALLET, Speaks::Json, 30.0, self.args.seed + 2),
         ]
     }
 
@@ -171,9 +176,11 @@ impl<'a> Demo<'a> {
             ready.admin
         ));
         say(format_args!(
-            "issuers     bank at {}, momo at {}",
+            "issuers     bank at {}, momo at {}, {} at http://{}",
             issuers.address(0),
-            issuers.address(1)
+            issuers.address(1),
+            config::WALLET,
+            issuers.address(2)
         ));
         say(format_args!("journal     {}", ready.journal.display()));
         say(format_args!(
@@ -269,7 +276,9 @@ impl<'a> Demo<'a> {
             acks: path("acks.log"),
             gateway: (self.args.json > 0.0).then(|| gateway_acks(&path("acks.log"))),
             journal: self.folder.journal(),
-            ledgers: vec![path("bank.ledger"), path("momo.ledger")],
+            ledgers: ["bank", "momo", config::WALLET]
+                .map(|name| path(&format!("{name}.ledger")))
+                .to_vec(),
             database: self
                 .database
                 .map(|database| (database.url.clone(), database.schema.clone())),

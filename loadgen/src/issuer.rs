@@ -9,7 +9,9 @@
 pub mod behaviour;
 pub mod book;
 pub mod control;
+mod desk;
 pub mod host;
+mod json;
 pub mod ledger;
 mod station;
 mod wheel;
@@ -17,5 +19,5 @@ mod wheel;
 pub use behaviour::Behaviour;
 pub use book::Effect;
 pub use control::{Control, Fault, FaultKind};
-pub use host::{IssuerConfig, IssuerHost};
-pub use station::IssuerStats;
+pub use desk::IssuerStats;
+pub use host::{IssuerConfig, IssuerHost, Speaks};

@@ -135,7 +135,7 @@ fn is_timeout(error: &std::io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::issuer::{Behaviour, IssuerConfig, IssuerHost};
+    use crate::issuer::{Behaviour, IssuerConfig, IssuerHost, Speaks};
 
     #[test]
     fn a_purchase_by_hand_is_shown_masked_with_its_answer() {
@@ -143,11 +143,13 @@ mod tests {
         let config = IssuerConfig {
             name: "switch".to_owned(),
             listen: local.address,
-            wire: local.wire,
+            speaks: Speaks::Iso {
+                wire: local.wire,
+                sign_on: false,
+            },
             behaviour: Behaviour::faithful(Duration::from_millis(1)),
             faults: Vec::new(),
             ledger: None,
-            sign_on: false,
             tls: None,
             seed: 1,
         };

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use loadgen::clock::Clock;
-use loadgen::issuer::{Behaviour, IssuerConfig, IssuerHost};
+use loadgen::issuer::{Behaviour, IssuerConfig, IssuerHost, Speaks};
 use loadgen::message::Wire;
 use rustls::ServerConfig;
 
@@ -89,11 +89,13 @@ impl Issuers {
                 .to_string_lossy()
                 .into_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            wire,
+            speaks: Speaks::Iso {
+                wire,
+                sign_on: true,
+            },
             behaviour: Behaviour::faithful(latency),
             faults: Vec::new(),
             ledger: Some(ledger.clone()),
-            sign_on: true,
             tls: tls.cloned(),
             seed,
         };

@@ -16,6 +16,9 @@ use super::folder::DemoFolder;
 /// The gateway's name in the configuration.
 pub(super) const GATEWAY: &str = "mobile";
 
+/// The name of the issuer that is asked in JSON.
+pub(super) const WALLET: &str = "wallet";
+
 /// A configuration that was written.
 #[derive(Debug)]
 pub(super) struct Configuration {
@@ -38,6 +41,7 @@ impl Configuration {
         let mut text = String::from_utf8(defaults.stdout)?;
         let api_key = random_digits()?;
         text += &gateway(&api_key);
+        text += &wallet();
         let path = folder.path().join("njia.toml");
         fs::write(&path, text)?;
         private(&key_path(folder), &api_key)?;
@@ -81,8 +85,8 @@ pub(super) fn curl(folder: &DemoFolder, gateway: SocketAddr) -> String {
     )
 }
 
-/// Wallets of one country are with the bank, those of the other one with the operator: both speak
-/// ISO 8583.
+/// Wallets of one country are with the bank, those of the other one with an operator that speaks
+/// ISO 8583 too, or with one that is asked in JSON ([`wallet`]).
 fn gateway(api_key: &str) -> String {
     let digest = Sha256::digest(api_key.as_bytes());
     format!(
@@ -112,6 +116,75 @@ candidates = ["momo", "bank"]
 deadline_ms = 1_000
 "#,
         hexadecimal(&digest)
+    )
+}
+
+/// Cash at the machines of some networks, and the wallets of one operator: whoever has them is asked
+/// in JSON over HTTP, as `njia-loadgen sim http` wants it.
+fn wallet() -> String {
+    format!(
+        r#"
+[[issuer]]
+name = "{WALLET}"
+protocol = "http"
+addresses = ["127.0.0.1:1"]
+institution = "100003"
+
+[issuer.http]
+base_url = "http://wallet.example/v1"
+amount_form = "decimal"
+processing = ["00", "01"]
+nothing_to_reverse = [404]
+answer_timeout_ms = 1_000
+
+[issuer.http.submit]
+path = "/payments"
+
+[issuer.http.submit.fields]
+our_id = "/externalId"
+amount = "/amount/value"
+currency = "/amount/currency"
+account = "/payer/id"
+rrn = "/rrn"
+terminal = "/terminal"
+
+[issuer.http.reverse]
+path = "/payments/{{ourId}}/reversals"
+
+[issuer.http.reverse.fields]
+reversal_id = "/externalId"
+amount = "/amount/value"
+currency = "/amount/currency"
+
+[issuer.http.reverse.answer]
+status = "/status"
+statuses = {{ REVERSED = "reversed" }}
+reversal_id = "/externalId"
+amount = "/amount/value"
+currency = "/amount/currency"
+
+[issuer.http.answer]
+status = "/status"
+statuses = {{ SUCCESSFUL = "approved", FAILED = "declined" }}
+our_id = "/externalId"
+amount = "/amount/value"
+currency = "/amount/currency"
+authorisation = "/authorisation"
+reason = "/reason"
+reasons = {{ NOT_ENOUGH_FUNDS = "51", EXPIRED = "54", WRONG_PIN = "55", NOT_PERMITTED = "57" }}
+
+[[route]]
+name = "cash-by-http"
+prefixes = ["639"]
+candidates = ["{WALLET}"]
+deadline_ms = 2_000
+
+[[route]]
+name = "wallets-by-http"
+prefixes = ["25677"]
+candidates = ["{WALLET}"]
+deadline_ms = 2_000
+"#
     )
 }
 

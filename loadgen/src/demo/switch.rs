@@ -60,13 +60,13 @@ impl Switch {
     pub(super) fn start(
         program: &Path,
         folder: &DemoFolder,
-        issuers: [SocketAddr; 2],
+        issuers: [SocketAddr; 3],
         database: Option<&Database>,
     ) -> Result<Self> {
         let config = Configuration::write(program, folder)?;
         let log = File::create(log_path(folder))?;
         let ready_file = folder.path().join("ready.json");
-        let [bank, momo] = issuers;
+        let [bank, momo, wallet] = issuers;
         let mut command = Command::new(program);
         command
             .args(["serve", "--config"])
@@ -76,6 +76,7 @@ impl Switch {
             .env("NJIA__NODE__STATE_DIR", folder.state())
             .env("NJIA__ISSUER__BANK__ADDRESSES", bank.to_string())
             .env("NJIA__ISSUER__MOMO__ADDRESSES", momo.to_string())
+            .env("NJIA__ISSUER__WALLET__ADDRESSES", wallet.to_string())
             .env_remove("DATABASE_URL")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use hashbrown::HashMap;
-use iso8583::frame::FrameStep;
 use parking_lot::Mutex;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
@@ -17,11 +16,13 @@ use tokio::time::MissedTickBehavior;
 
 use super::behaviour::{Behaviour, Dice};
 use super::control::{Control, Fault, FaultKind};
+use super::desk::{Desk, IssuerStats};
+use super::json::JsonStation;
 use super::ledger::Ledger;
-use super::station::{IssuerStats, Parts, Station};
+use super::station::Station;
 use crate::clock::Clock;
 use crate::ends::{self, Reading, Writing};
-use crate::message::{FRAME_LEN_MAX, Wire};
+use crate::message::Wire;
 
 /// One issuer to be simulated.
 #[derive(Clone, Debug)]
@@ -30,20 +31,32 @@ pub struct IssuerConfig {
     pub name: String,
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// How messages stand on its connections.
-    pub wire: Wire,
+    /// What is spoken on its connections.
+    pub speaks: Speaks,
     /// What it does how often.
     pub behaviour: Behaviour,
     /// Scripted faults.
     pub faults: Vec<Fault>,
     /// Where it keeps the truth.
     pub ledger: Option<PathBuf>,
-    /// Ignores requests on connections that have not signed on.
-    pub sign_on: bool,
     /// How its connections begin; `None` in clear.
     pub tls: Option<Arc<ServerConfig>>,
     /// Of its dice.
     pub seed: u64,
+}
+
+/// What is spoken to an issuer.
+#[derive(Clone, Copy, Debug)]
+pub enum Speaks {
+    /// ISO 8583.
+    Iso {
+        /// How messages stand on its connections.
+        wire: Wire,
+        /// Ignores requests on connections that have not signed on.
+        sign_on: bool,
+    },
+    /// JSON over HTTP/1.1 (`json.rs`).
+    Json,
 }
 
 /// Simulated issuers in one thread.
@@ -68,10 +81,42 @@ struct IssuerHandle {
 /// them.
 #[derive(Debug)]
 struct Room {
-    station: Station,
+    seat: Seat,
     lines: HashMap<u32, Line>,
     next_line: u32,
     disconnects: u32,
+}
+
+/// Who sits there.
+#[derive(Debug)]
+enum Seat {
+    Iso(Box<Station>),
+    Json(Box<JsonStation>),
+}
+
+impl Seat {
+    const fn desk(&self) -> &Desk {
+        match self {
+            Self::Iso(station) => station.desk(),
+            Self::Json(station) => station.desk(),
+        }
+    }
+
+    const fn desk_mut(&mut self) -> &mut Desk {
+        match self {
+            Self::Iso(station) => station.desk_mut(),
+            Self::Json(station) => station.desk_mut(),
+        }
+    }
+
+    /// Takes the messages in `bytes`; says how many bytes they were, or `None` when the connection
+    /// must be closed.
+    fn receive(&mut self, line: u32, bytes: &[u8], now: u64) -> Option<usize> {
+        match self {
+            Self::Iso(station) => station.receive_all(line, bytes, now),
+            Self::Json(station) => station.receive_all(line, bytes, now),
+        }
+    }
 }
 
 /// One connection.
@@ -138,7 +183,7 @@ impl IssuerHost {
     /// What each issuer did so far, with its name.
     #[must_use]
     pub fn stats(&self) -> Vec<(String, IssuerStats)> {
-        let stats = |issuer: &IssuerHandle| issuer.room.lock().station.stats();
+        let stats = |issuer: &IssuerHandle| issuer.room.lock().seat.desk().stats();
         self.issuers
             .iter()
             .map(|issuer| (issuer.name.clone(), stats(issuer)))
@@ -150,7 +195,7 @@ impl IssuerHost {
     pub fn waiting(&self) -> usize {
         self.issuers
             .iter()
-            .map(|issuer| issuer.room.lock().station.waiting())
+            .map(|issuer| issuer.room.lock().seat.desk().waiting())
             .sum()
     }
 
@@ -170,11 +215,11 @@ impl IssuerHost {
         let mut stats = Vec::with_capacity(self.issuers.len());
         for issuer in self.issuers {
             let mut room = issuer.room.lock();
-            room.station.write_ledger(now, true)?;
-            if let Some(ledger) = room.station.take_ledger() {
+            room.seat.desk_mut().write_ledger(now, true)?;
+            if let Some(ledger) = room.seat.desk_mut().take_ledger() {
                 ledger.close()?;
             }
-            stats.push((issuer.name, room.station.stats()));
+            stats.push((issuer.name, room.seat.desk().stats()));
         }
         Ok(stats)
     }
@@ -186,17 +231,14 @@ fn furnish(config: IssuerConfig, clock: Clock) -> Result<(Arc<Control>, Arc<Mute
         Some(path) => Some(Ledger::create(path)?),
         None => None,
     };
-    let station = Station::new(Parts {
-        wire: config.wire,
-        clock,
-        dice: Dice::new(config.behaviour, config.seed),
-        control: Arc::clone(&control),
-        faults: config.faults,
-        ledger,
-        sign_on: config.sign_on,
-    });
+    let dice = Dice::new(config.behaviour, config.seed);
+    let desk = Desk::new(clock, dice, Arc::clone(&control)).with(config.faults, ledger);
+    let seat = match config.speaks {
+        Speaks::Iso { wire, sign_on } => Seat::Iso(Box::new(Station::new(desk, wire, sign_on))),
+        Speaks::Json => Seat::Json(Box::new(JsonStation::new(desk))),
+    };
     let room = Room {
-        station,
+        seat,
         lines: HashMap::new(),
         next_line: 0,
         disconnects: 0,
@@ -238,7 +280,7 @@ async fn accept(
         };
         let now = clock.now().as_nanos();
         let shared = room.lock();
-        if shared.station.is(FaultKind::Disconnect, now) || socket.set_nodelay(true).is_err() {
+        if shared.seat.desk().is(FaultKind::Disconnect, now) || socket.set_nodelay(true).is_err() {
             continue;
         }
         drop(shared);
@@ -263,7 +305,7 @@ async fn greet(
         let mut shared = room.lock();
         let number = shared.next_line;
         shared.next_line = number.wrapping_add(1);
-        shared.station.connected();
+        shared.seat.desk_mut().connected();
         let line = Line {
             socket: write,
             out: Vec::new(),
@@ -286,7 +328,7 @@ async fn listen(mut socket: Reading, number: u32, room: Arc<Mutex<Room>>, clock:
         }
         let now = clock.now().as_nanos();
         let bytes = buffer.get(..filled).unwrap_or_default();
-        let Some(consumed) = room.lock().receive(number, bytes, now) else {
+        let Some(consumed) = room.lock().seat.receive(number, bytes, now) else {
             break;
         };
         buffer.copy_within(consumed..filled, 0);
@@ -307,7 +349,8 @@ async fn tick(room: Arc<Mutex<Room>>, clock: Clock) {
         let mut room = room.lock();
         room.give_out(now);
         let flushed = room
-            .station
+            .seat
+            .desk_mut()
             .write_ledger(now, ticks.is_multiple_of(LEDGER_TICKS));
         if flushed.is_err() {
             // `IssuerHost::finish` finds the writer's own error.
@@ -317,39 +360,15 @@ async fn tick(room: Arc<Mutex<Room>>, clock: Clock) {
 }
 
 impl Room {
-    /// Takes the messages in `bytes`; says how many bytes they were, or `None` when the connection
-    /// must be closed.
-    fn receive(&mut self, line: u32, bytes: &[u8], now: u64) -> Option<usize> {
-        let framing = self.station.framing();
-        let mut consumed = 0;
-        loop {
-            let rest = bytes.get(consumed..)?;
-            match framing.split(rest, FRAME_LEN_MAX) {
-                FrameStep::NeedMore { .. } => return Some(consumed),
-                FrameStep::KeepAlive { consumed: empty } => consumed += empty,
-                FrameStep::Refused(_) => return None,
-                FrameStep::Frame {
-                    header,
-                    len,
-                    trailer,
-                } => {
-                    let message = rest.get(header..header + len)?;
-                    self.station.receive(line, message, now);
-                    consumed += header + len + trailer;
-                }
-            }
-        }
-    }
-
     fn give_out(&mut self, now: u64) {
-        let disconnects = self.station.disconnects();
-        if disconnects != self.disconnects || self.station.is(FaultKind::Disconnect, now) {
+        let disconnects = self.seat.desk().disconnects();
+        if disconnects != self.disconnects || self.seat.desk().is(FaultKind::Disconnect, now) {
             self.disconnects = disconnects;
             // Dropping the sending half ends the connection; the peer closes its own half.
             self.lines.clear();
         }
         let lines = &mut self.lines;
-        self.station.give_out(now, |line, frame| {
+        self.seat.desk_mut().give_out(now, |line, frame| {
             if let Some(line) = lines.get_mut(&line) {
                 line.out.extend_from_slice(frame);
             }

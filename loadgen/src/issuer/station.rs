@@ -1,111 +1,31 @@
-//! One simulated issuer without its sockets.
+//! One simulated issuer of ISO 8583 without its sockets.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use anyhow::Result;
-use domain::bytes::Text;
 use domain::ids::{AuthorisationId, Stan};
 use domain::request::{Answer, Trace};
 use domain::response_code::ResponseCode;
-use domain::time::{Instant, TransmissionTime, digits_of};
+use domain::time::TransmissionTime;
 use hashbrown::{HashMap, HashSet};
+use iso8583::frame::FrameStep;
 use iso8583::mti::{Class, Function, Version};
 use iso8583::translate::{NetworkCodes, NetworkKind, RequestFields, ReversalFields};
 use iso8583::{FieldIndex, MessageRef, translate};
 
-use super::behaviour::{Delivery, Dice};
-use super::book::{Asked, Book, Money, Oddities, Told};
-use super::control::{Control, Fault, FaultKind};
-use super::ledger::Ledger;
-use super::wheel::{Pending, Wheel};
-use crate::clock::Clock;
-use crate::message::{Wire, framed};
+use super::behaviour::Delivery;
+use super::book::{Asked, Told};
+use super::desk::Desk;
+use super::wheel::Pending;
+use crate::message::{FRAME_LEN_MAX, Wire, framed};
 use crate::trace_id::TraceId;
-
-/// What an issuer did so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IssuerStats {
-    /// 0100 and 0200, repeats included.
-    pub requests: u64,
-    /// Of them approved.
-    pub approved: u64,
-    /// 0120 and 0220, repeats included.
-    pub advices: u64,
-    /// 0400 and 0420, repeats included.
-    pub reversals: u64,
-    /// 0600 and 0620, repeats included.
-    pub administrative: u64,
-    /// Sign-ons, sign-offs and echoes.
-    pub network: u64,
-    /// Answers that were never given.
-    pub silent: u64,
-    /// Answers that were given late.
-    pub late: u64,
-    /// Answers that were given twice.
-    pub twice: u64,
-    /// Answers that were no messages.
-    pub garbled: u64,
-    /// Messages that could not be read.
-    pub unreadable: u64,
-    /// Requests on connections that had not signed on, ignored.
-    pub before_sign_on: u64,
-    /// Connections that were made.
-    pub connections: u64,
-    /// Odd conduct of the sender.
-    pub oddities: Oddities,
-    /// Money per numeric currency code.
-    pub totals: Vec<(u16, Money)>,
-}
-
-impl IssuerStats {
-    /// What a right switch never does to an issuer, with how often it did it.
-    #[must_use]
-    pub fn breaches(&self) -> Vec<(u64, &'static str)> {
-        let Oddities {
-            requests_doubled,
-            stans_reused,
-            completions_unknown,
-            ..
-        } = self.oddities;
-        let breaches = [
-            (requests_doubled, "requests came twice"),
-            (
-                completions_unknown,
-                "completions named what was not approved",
-            ),
-            (stans_reused, "STANs were used while in flight"),
-            (self.unreadable, "messages could not be read"),
-            (self.before_sign_on, "requests came before the sign-on"),
-        ];
-        breaches
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .collect()
-    }
-}
-
-/// What a station is made of.
-#[derive(Debug)]
-pub(super) struct Parts {
-    pub(super) wire: Wire,
-    pub(super) clock: Clock,
-    pub(super) dice: Dice,
-    pub(super) control: Arc<Control>,
-    pub(super) faults: Vec<Fault>,
-    pub(super) ledger: Option<Ledger>,
-    /// Whether a connection must sign on first.
-    pub(super) sign_on: bool,
-}
 
 /// Takes messages, decides, and gives out answers at their times.
 #[derive(Debug)]
 pub(super) struct Station {
-    parts: Parts,
-    book: Book,
-    wheel: Wheel,
+    desk: Desk,
+    /// How messages stand on its connections.
+    spoken: Wire,
+    /// Whether a connection must sign on first.
+    sign_on: bool,
     index: FieldIndex,
-    stats: IssuerStats,
     signed_on: HashSet<u32>,
     /// DE7 of requests of 1993, by DE11 and DE12.
     made: HashMap<(Stan, String), TransmissionTime>,
@@ -113,46 +33,74 @@ pub(super) struct Station {
     early: HashSet<(Stan, String)>,
     /// Reversals that are never answered, by what they reverse.
     poisoned: HashSet<TraceId>,
-    /// When the first request came: scripted faults count from it.
-    first: Option<u64>,
     /// How the message at hand is answered.
     wire: Wire,
 }
 
 impl Station {
-    pub(super) fn new(parts: Parts) -> Self {
+    pub(super) fn new(desk: Desk, spoken: Wire, sign_on: bool) -> Self {
         Self {
-            wire: parts.wire,
-            parts,
-            book: Book::default(),
-            wheel: Wheel::new(),
+            desk,
+            spoken,
+            sign_on,
+            wire: spoken,
             index: FieldIndex::new(),
-            stats: IssuerStats::default(),
             signed_on: HashSet::new(),
             made: HashMap::new(),
             early: HashSet::new(),
             poisoned: HashSet::new(),
-            first: None,
+        }
+    }
+
+    pub(super) const fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    pub(super) const fn desk_mut(&mut self) -> &mut Desk {
+        &mut self.desk
+    }
+
+    /// Takes the messages in `bytes`; says how many bytes they were, or `None` when the connection
+    /// must be closed.
+    pub(super) fn receive_all(&mut self, line: u32, bytes: &[u8], now: u64) -> Option<usize> {
+        let framing = self.spoken.framing;
+        let mut consumed = 0;
+        loop {
+            let rest = bytes.get(consumed..)?;
+            match framing.split(rest, FRAME_LEN_MAX) {
+                FrameStep::NeedMore { .. } => return Some(consumed),
+                FrameStep::KeepAlive { consumed: empty } => consumed += empty,
+                FrameStep::Refused(_) => return None,
+                FrameStep::Frame {
+                    header,
+                    len,
+                    trailer,
+                } => {
+                    let message = rest.get(header..header + len)?;
+                    self.receive(line, message, now);
+                    consumed += header + len + trailer;
+                }
+            }
         }
     }
 
     /// Takes what one frame of a connection holds.
     pub(super) fn receive(&mut self, line: u32, frame: &[u8], now: u64) {
-        let Some((wire, bytes)) = self.parts.wire.open(frame) else {
-            self.stats.unreadable += 1;
+        let Some((wire, bytes)) = self.spoken.open(frame) else {
+            self.desk.stats.unreadable += 1;
             return;
         };
         self.wire = wire;
         let mut index = std::mem::take(&mut self.index);
-        let parsed = self.parts.wire.dialect.parse(bytes, &mut index);
+        let parsed = self.spoken.dialect.parse(bytes, &mut index);
         let message = MessageRef::new(bytes, &index);
         let taken = match (parsed.is_ok(), message.mti().class()) {
             (true, Class::Network) => self.network(line, message, now),
             (
                 true,
                 Class::Authorisation | Class::Financial | Class::Reversal | Class::Administrative,
-            ) if self.parts.sign_on && !self.signed_on.contains(&line) => {
-                self.stats.before_sign_on += 1;
+            ) if self.sign_on && !self.signed_on.contains(&line) => {
+                self.desk.stats.before_sign_on += 1;
                 Some(())
             }
             (true, Class::Authorisation | Class::Financial)
@@ -166,99 +114,13 @@ impl Station {
             _ => None,
         };
         if taken.is_none() {
-            self.stats.unreadable += 1;
+            self.desk.stats.unreadable += 1;
         }
         self.index = index;
     }
 
-    /// Gives out what is due: connection and frame.
-    pub(super) fn give_out(&mut self, now: u64, mut give: impl FnMut(u32, &[u8])) {
-        if self.is(FaultKind::Freeze, now) {
-            return;
-        }
-        let mute = self.is(FaultKind::Mute, now);
-        let (book, stats) = (&mut self.book, &mut self.stats);
-        self.wheel.advance(now, |wheel, pending| {
-            if mute {
-                stats.silent += 1;
-            } else {
-                give(pending.line, &pending.frame);
-                if let Some(stan) = pending.closes {
-                    book.close(stan);
-                }
-            }
-            wheel.recycle(pending.frame);
-        });
-    }
-
-    /// Writes the effects since the last call to the ledger.
-    pub(super) fn write_ledger(&mut self, now: u64, flush: bool) -> Result<()> {
-        let at = self.parts.clock.wall(Instant::from_nanos(now));
-        let effects = self.book.take_effects();
-        let Some(ledger) = &mut self.parts.ledger else {
-            return Ok(());
-        };
-        for effect in effects {
-            ledger.append(&effect, at);
-        }
-        if flush { ledger.flush() } else { Ok(()) }
-    }
-
-    /// Takes the ledger to close it.
-    pub(super) const fn take_ledger(&mut self) -> Option<Ledger> {
-        self.parts.ledger.take()
-    }
-
-    pub(super) fn stats(&self) -> IssuerStats {
-        IssuerStats {
-            oddities: self.book.oddities,
-            totals: self
-                .book
-                .totals()
-                .iter()
-                .map(|(currency, money)| (*currency, *money))
-                .collect(),
-            ..self.stats.clone()
-        }
-    }
-
-    pub(super) const fn connected(&mut self) {
-        self.stats.connections += 1;
-    }
-
-    /// Whether a fault is in force: by hand or by the script.
-    pub(super) fn is(&self, kind: FaultKind, now: u64) -> bool {
-        let control = &self.parts.control;
-        let by_hand = match kind {
-            FaultKind::Mute => control.is_mute(),
-            FaultKind::Freeze => control.is_frozen(),
-            FaultKind::Disconnect => control.refuses(),
-        };
-        let since_first = self.first.map(|first| now.saturating_sub(first));
-        by_hand
-            || since_first.is_some_and(|since| {
-                let since = Duration::from_nanos(since);
-                let mut faults = self.parts.faults.iter();
-                faults.any(|fault| fault.kind == kind && fault.covers(since))
-            })
-    }
-
-    pub(super) const fn framing(&self) -> iso8583::Framing {
-        self.parts.wire.framing
-    }
-
-    /// How often all connections were to be closed.
-    pub(super) fn disconnects(&self) -> u32 {
-        self.parts.control.disconnects()
-    }
-
-    /// Answers that wait.
-    pub(super) const fn waiting(&self) -> usize {
-        self.wheel.len()
-    }
-
     fn network(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
-        self.stats.network += 1;
+        self.desk.stats.network += 1;
         let codes = NetworkCodes::of(self.wire.dialect);
         match translate::network(message, &codes).ok()? {
             NetworkKind::SignOn => self.signed_on.insert(line),
@@ -270,7 +132,7 @@ impl Station {
             | NetworkKind::Other => false,
         };
         let wire = self.wire;
-        let mut frame = self.wheel.buffer();
+        let mut frame = self.desk.wheel.buffer();
         framed(wire, &mut frame, |room| {
             Ok(translate::write_network_answer(
                 wire.dialect,
@@ -279,7 +141,7 @@ impl Station {
             )?)
         })
         .ok()?;
-        self.wheel.insert(
+        self.desk.wheel.insert(
             now,
             Pending {
                 line,
@@ -293,24 +155,24 @@ impl Station {
     fn request(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
         let fields = translate::request(message).ok()?;
         self.remember(&fields);
-        self.first.get_or_insert(now);
-        self.stats.requests += 1;
-        let delivery = self.delivery();
+        self.desk.first.get_or_insert(now);
+        self.desk.stats.requests += 1;
+        let delivery = self.desk.delivery();
         if delivery == (Delivery::Silent { processed: false }) {
-            self.stats.silent += 1;
+            self.desk.stats.silent += 1;
             return Some(());
         }
         let asked = Asked {
             id: trace_id(&fields.trace),
             repeat: message.mti().is_repeat(),
             amount: fields.amount,
-            told: self.wanted(),
+            told: self.desk.wanted(),
             completes: self.completed(message, &fields.trace),
         };
-        let told = self.book.request(&asked);
-        self.stats.approved += u64::from(told.code.is_approval());
+        let told = self.desk.book.request(&asked);
+        self.desk.stats.approved += u64::from(told.code.is_approval());
         if matches!(delivery, Delivery::Silent { .. }) {
-            self.stats.silent += 1;
+            self.desk.stats.silent += 1;
             return Some(());
         }
         let mut further = [0; 64];
@@ -327,10 +189,10 @@ impl Station {
     fn advice(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
         let fields = translate::advice(message).ok()?;
         self.remember(&fields.request);
-        self.stats.advices += 1;
-        let delivery = self.delivery();
+        self.desk.stats.advices += 1;
+        let delivery = self.desk.delivery();
         if delivery == (Delivery::Silent { processed: false }) {
-            self.stats.silent += 1;
+            self.desk.stats.silent += 1;
             return Some(());
         }
         let code = fields.reported.unwrap_or(ResponseCode::APPROVED);
@@ -344,9 +206,9 @@ impl Station {
             },
             completes: self.completed(message, &fields.request.trace),
         };
-        let told = self.book.advice(&asked);
+        let told = self.desk.book.advice(&asked);
         if matches!(delivery, Delivery::Silent { .. }) {
-            self.stats.silent += 1;
+            self.desk.stats.silent += 1;
             return Some(());
         }
         self.answer(line, message, &Answer::of(told), delivery, now)
@@ -354,7 +216,7 @@ impl Station {
 
     fn reversal(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
         let fields = translate::reversal(message).ok()?;
-        self.stats.reversals += 1;
+        self.desk.stats.reversals += 1;
         let id = TraceId {
             stan: fields.original.stan,
             transmitted: self.transmitted(&fields),
@@ -364,17 +226,17 @@ impl Station {
         if fields.original.transmitted.is_none() && !self.made.contains_key(&key) {
             self.early.insert(key);
         }
-        let code = self.book.reversal(&id, fields.replacement);
-        let delivery = self.delivery();
-        if self.parts.control.take_poison() {
+        let code = self.desk.book.reversal(&id, fields.replacement);
+        let delivery = self.desk.delivery();
+        if self.desk.control.take_poison() {
             self.poisoned.insert(id);
         }
         if self.poisoned.contains(&id) {
-            self.stats.silent += 1;
+            self.desk.stats.silent += 1;
             return Some(());
         }
         if matches!(delivery, Delivery::Silent { .. }) {
-            self.stats.silent += 1;
+            self.desk.stats.silent += 1;
             return Some(());
         }
         self.answer(line, message, &Answer::of(code), delivery, now)
@@ -383,10 +245,10 @@ impl Station {
     /// It moves nothing: no book has it.
     fn administrative(&mut self, line: u32, message: MessageRef<'_>, now: u64) -> Option<()> {
         translate::administrative(message).ok()?;
-        self.stats.administrative += 1;
-        let delivery = self.delivery();
+        self.desk.stats.administrative += 1;
+        let delivery = self.desk.delivery();
         if matches!(delivery, Delivery::Silent { .. }) {
-            self.stats.silent += 1;
+            self.desk.stats.silent += 1;
             return Some(());
         }
         let accepted = Answer::of(ResponseCode::APPROVED);
@@ -422,7 +284,7 @@ impl Station {
             let local = [trace.local_date.as_str(), trace.local_time.as_str()].concat();
             let key = (trace.stan, local);
             if self.early.remove(&key) {
-                self.book.bury(trace_id(trace));
+                self.desk.book.bury(trace_id(trace));
             }
             self.made.insert(key, trace.transmitted);
         }
@@ -446,7 +308,7 @@ impl Station {
         now: u64,
     ) -> Option<()> {
         let wire = self.wire;
-        let mut frame = self.wheel.buffer();
+        let mut frame = self.desk.wheel.buffer();
         framed(wire, &mut frame, |room| {
             Ok(translate::write_answer(
                 wire.dialect,
@@ -456,30 +318,30 @@ impl Station {
             )?)
         })
         .ok()?;
-        let due = now.saturating_add(self.parts.dice.delay(delivery));
+        let due = now.saturating_add(self.desk.dice.delay(delivery));
         match delivery {
             Delivery::Twice => {
-                self.stats.twice += 1;
-                let mut second = self.wheel.buffer();
+                self.desk.stats.twice += 1;
+                let mut second = self.desk.wheel.buffer();
                 second.extend_from_slice(&frame);
-                let again = due.saturating_add(self.parts.dice.delay(delivery));
+                let again = due.saturating_add(self.desk.dice.delay(delivery));
                 let closes = None;
                 let pending = Pending {
                     line,
                     frame: second,
                     closes,
                 };
-                self.wheel.insert(again, pending);
+                self.desk.wheel.insert(again, pending);
             }
             Delivery::Garbled => {
-                self.stats.garbled += 1;
-                garble(wire, &mut frame, self.parts.dice.bits());
+                self.desk.stats.garbled += 1;
+                garble(wire, &mut frame, self.desk.dice.bits());
             }
-            Delivery::Late => self.stats.late += 1,
+            Delivery::Late => self.desk.stats.late += 1,
             Delivery::Once | Delivery::Silent { .. } => {}
         }
         let closes = translate::stan(message).ok();
-        self.wheel.insert(
+        self.desk.wheel.insert(
             due,
             Pending {
                 line,
@@ -488,30 +350,6 @@ impl Station {
             },
         );
         Some(())
-    }
-
-    fn delivery(&mut self) -> Delivery {
-        if self.parts.control.take_garble() {
-            Delivery::Garbled
-        } else if self.parts.control.take_silence() {
-            Delivery::Silent { processed: true }
-        } else {
-            self.parts.dice.delivery()
-        }
-    }
-
-    /// What a request gets if nothing speaks against it.
-    fn wanted(&mut self) -> Told {
-        let code = self.parts.dice.code();
-        if !code.is_approval() {
-            return Told::decline(code);
-        }
-        let digits: [u8; 6] = digits_of(self.parts.dice.bits() >> 32);
-        let authorisation = Text::new("DE38", &digits).unwrap_or(AuthorisationId::EMPTY);
-        Told {
-            code,
-            authorisation,
-        }
     }
 }
 

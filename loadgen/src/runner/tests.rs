@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::net::TcpListener;
 
-use crate::issuer::{Behaviour, IssuerConfig, IssuerHost};
+use crate::issuer::{Behaviour, IssuerConfig, IssuerHost, Speaks};
 use crate::recorder::Outcome;
 use crate::verdict::Verdict;
 
@@ -32,11 +32,13 @@ fn host(behaviour: Behaviour) -> IssuerHost {
     let config = IssuerConfig {
         name: "switch".to_owned(),
         listen: ([127, 0, 0, 1], 0).into(),
-        wire: Target::plain(([127, 0, 0, 1], 0).into()).wire,
+        speaks: Speaks::Iso {
+            wire: Target::plain(([127, 0, 0, 1], 0).into()).wire,
+            sign_on: false,
+        },
         behaviour,
         faults: Vec::new(),
         ledger: None,
-        sign_on: false,
         tls: None,
         seed: 1,
     };

@@ -15,11 +15,13 @@ fn config(name: &str, ledger: Option<PathBuf>) -> IssuerConfig {
     IssuerConfig {
         name: name.to_owned(),
         listen: ([127, 0, 0, 1], 0).into(),
-        wire: WIRE,
+        speaks: Speaks::Iso {
+            wire: WIRE,
+            sign_on: false,
+        },
         behaviour: Behaviour::faithful(Duration::from_millis(2)),
         faults: Vec::new(),
         ledger,
-        sign_on: false,
         tls: None,
         seed: 42,
     }

@@ -1,28 +1,25 @@
 //! A station on a clock of its own: what it says, when, and what it remembers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::currency::Currency;
 use iso8583::{Mti, Writer};
 
 use super::*;
-use crate::issuer::Behaviour;
+use crate::clock::Clock;
+use crate::issuer::behaviour::Dice;
+use crate::issuer::book::Oddities;
+use crate::issuer::{Behaviour, Control};
 
 const MS: u64 = 1_000_000;
 const WIRE: Wire = Wire::PLAIN;
 
 fn station(behaviour: Behaviour) -> (Station, Arc<Control>) {
     let control = Arc::new(Control::default());
-    let station = Station::new(Parts {
-        wire: WIRE,
-        clock: Clock::start(),
-        dice: Dice::new(behaviour, 42),
-        control: Arc::clone(&control),
-        faults: Vec::new(),
-        ledger: None,
-        sign_on: false,
-    });
-    (station, control)
+    let dice = Dice::new(behaviour, 42);
+    let desk = Desk::new(Clock::start(), dice, Arc::clone(&control));
+    (Station::new(desk, WIRE, false), control)
 }
 
 fn faithful() -> (Station, Arc<Control>) {
@@ -53,7 +50,7 @@ fn request(mti: Mti, stan: u32) -> Vec<u8> {
 
 fn given(station: &mut Station, now: u64) -> Vec<(String, String)> {
     let mut answers = Vec::new();
-    station.give_out(now, |_, frame| {
+    station.desk.give_out(now, |_, frame| {
         let mut index = FieldIndex::new();
         let message = &frame[2..];
         let code = match WIRE.dialect.parse(message, &mut index) {
@@ -80,7 +77,7 @@ fn check(station: &mut Station, now: u64, expected: &[(&str, &str)]) {
 
 fn kes(station: &Station) -> (u64, u64) {
     let money = Currency::KES.code();
-    let totals = station.stats().totals;
+    let totals = station.desk.stats().totals;
     let found = totals.iter().find(|(code, _)| *code == money);
     found.map_or((0, 0), |(_, money)| (money.approved, money.reversed))
 }
@@ -116,7 +113,7 @@ fn a_mute_issuer_processes_and_does_not_answer() {
     }
     check(&mut station, 90 * MS, &[("0430", "00"), ("0430", "00")]);
     assert_eq!(kes(&station), (12_300, 12_300));
-    assert_eq!(station.stats().silent, 1);
+    assert_eq!(station.desk.stats().silent, 1);
 }
 
 #[test]
@@ -143,7 +140,7 @@ fn faults_by_count_hit_that_many_requests() {
     station.receive(0, &request(Mti::FINANCIAL_REQUEST, 9), 30 * MS);
     station.receive(0, &request(Mti::FINANCIAL_REQUEST, 10), 30 * MS);
     check(&mut station, 60 * MS, &[("0210", "00")]);
-    assert_eq!(station.stats().garbled, 8);
+    assert_eq!(station.desk.stats().garbled, 8);
 }
 
 #[test]
@@ -177,7 +174,7 @@ fn a_stan_in_flight_is_refused_for_another_request() {
     other[at + 11] = b'9';
     station.receive(0, &other, MS);
     check(&mut station, 30 * MS, &[("0210", "00"), ("0210", "94")]);
-    assert_eq!(station.stats().oddities.stans_reused, 1);
+    assert_eq!(station.desk.stats().oddities.stans_reused, 1);
 }
 
 #[test]
@@ -186,13 +183,13 @@ fn what_cannot_be_read_is_counted_and_not_answered() {
     station.receive(0, b"0200garbage", 0);
     station.receive(0, &request(Mti::FINANCIAL_RESPONSE, 1), 0);
     check(&mut station, 60 * MS, &[]);
-    assert_eq!(station.stats().unreadable, 2);
+    assert_eq!(station.desk.stats().unreadable, 2);
 }
 
 #[test]
 fn a_request_before_the_sign_on_is_ignored_where_it_is_required() {
     let (mut station, _) = faithful();
-    station.parts.sign_on = true;
+    station.sign_on = true;
     station.receive(7, &request(Mti::FINANCIAL_REQUEST, 1), 0);
     check(&mut station, 30 * MS, &[]);
     let mut out = vec![0; 128];
@@ -205,7 +202,7 @@ fn a_request_before_the_sign_on_is_ignored_where_it_is_required() {
     station.receive(7, &request(Mti::FINANCIAL_REQUEST, 2), 31 * MS);
     station.receive(8, &request(Mti::FINANCIAL_REQUEST, 3), 31 * MS);
     check(&mut station, 60 * MS, &[("0810", "00"), ("0210", "00")]);
-    assert_eq!(station.stats().before_sign_on, 2);
+    assert_eq!(station.desk.stats().before_sign_on, 2);
 }
 
 #[test]
@@ -219,7 +216,7 @@ fn an_administrative_message_is_answered_and_moves_nothing() {
     station.receive(1, &request(mti(b"0600"), 9), 40 * MS);
     check(&mut station, 90 * MS, &[]);
     assert_eq!(kes(&station), (0, 0));
-    let stats = station.stats();
+    let stats = station.desk.stats();
     assert_eq!((stats.administrative, stats.silent), (3, 1));
     assert_eq!(stats.breaches(), []);
 }
@@ -227,7 +224,7 @@ fn an_administrative_message_is_answered_and_moves_nothing() {
 fn in_1993() -> Station {
     let dialect = iso8583::Dialect::by_name("iso93-ascii").unwrap();
     let (mut station, _) = faithful();
-    station.parts.wire = Wire { dialect, ..WIRE };
+    station.spoken = Wire { dialect, ..WIRE };
     station
 }
 
@@ -267,7 +264,7 @@ fn an_issuer_of_1993_knows_what_is_completed_and_reversed_by_its_place_and_time(
     assert_eq!(kes(&station), (36_900, 24_600), "the first one holds again");
     station.receive(0, &message_1993(b"1202", 4, Some(1)), MS);
     assert_eq!(kes(&station), (49_200, 36_900));
-    assert_eq!(station.stats().oddities, Oddities::default());
+    assert_eq!(station.desk.stats().oddities, Oddities::default());
 }
 
 #[test]
@@ -276,7 +273,7 @@ fn what_an_issuer_of_1993_was_told_to_reverse_before_it_came_is_not_taken() {
     station.receive(0, &message_1993(b"1420", 3, Some(1)), 0);
     station.receive(0, &message_1993(b"1100", 1, None), MS);
     assert_eq!(kes(&station), (0, 0));
-    assert_eq!(station.stats().oddities.requests_after_reversal, 1);
+    assert_eq!(station.desk.stats().oddities.requests_after_reversal, 1);
 }
 
 #[test]
@@ -297,7 +294,7 @@ fn a_completion_takes_the_place_of_what_it_names() {
     let len = writer.finish().unwrap();
     station.receive(0, &out[..len], MS);
     assert_eq!(kes(&station), (24_600, 12_300));
-    assert_eq!(station.stats().oddities, Oddities::default());
+    assert_eq!(station.desk.stats().oddities, Oddities::default());
 }
 
 #[test]
@@ -305,9 +302,9 @@ fn a_completion_of_what_never_came_is_odd_in_1993_too() {
     let mut station = in_1993();
     station.receive(0, &message_1993(b"1100", 1, None), 0);
     station.receive(0, &message_1993(b"1220", 2, Some(1)), MS);
-    assert_eq!(station.stats().breaches(), []);
+    assert_eq!(station.desk.stats().breaches(), []);
     station.receive(0, &message_1993(b"1220", 4, Some(3)), MS);
     station.receive(0, &message_1993(b"1202", 6, Some(5)), MS);
-    assert_eq!(station.stats().oddities.completions_unknown, 2);
-    assert_eq!(station.stats().breaches().len(), 1);
+    assert_eq!(station.desk.stats().oddities.completions_unknown, 2);
+    assert_eq!(station.desk.stats().breaches().len(), 1);
 }

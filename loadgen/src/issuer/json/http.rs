@@ -1,0 +1,111 @@
+//! Cuts requests of HTTP/1.1 out of a stream: method, path and body; nothing else of them is used.
+
+/// One request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Request<'a> {
+    pub(super) method: &'a str,
+    /// Without a query.
+    pub(super) path: &'a str,
+    pub(super) body: &'a [u8],
+}
+
+/// What a stream begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step<'a> {
+    NeedMore,
+    Request {
+        request: Request<'a>,
+        /// Bytes of all of it.
+        len: usize,
+    },
+    /// It cannot be followed any further.
+    Broken,
+}
+
+/// Takes the first request. A body in chunks is broken: a switch knows what it says.
+pub(super) fn split(bytes: &[u8]) -> Step<'_> {
+    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return if bytes.len() > HEAD_LEN_MAX {
+            Step::Broken
+        } else {
+            Step::NeedMore
+        };
+    };
+    let head = bytes.get(..end).unwrap_or_default();
+    let Some((method, path, body_len)) = std::str::from_utf8(head).ok().and_then(read) else {
+        return Step::Broken;
+    };
+    let begin = end + 4;
+    match bytes.get(begin..begin + body_len) {
+        None => Step::NeedMore,
+        Some(body) => Step::Request {
+            request: Request { method, path, body },
+            len: begin + body_len,
+        },
+    }
+}
+
+/// Method, path, and the length of the body.
+fn read(head: &str) -> Option<(&str, &str, usize)> {
+    let mut lines = head.split("\r\n");
+    let mut first = lines.next()?.split(' ');
+    let (method, target, version) = (first.next()?, first.next()?, first.next()?);
+    if version != "HTTP/1.1" || first.next().is_some() {
+        return None;
+    }
+    let mut len = None;
+    for line in lines {
+        let (name, value) = line.split_once(':')?;
+        if name.eq_ignore_ascii_case("transfer-encoding") {
+            return None;
+        }
+        if name.eq_ignore_ascii_case("content-length") {
+            let read = value.trim().parse().ok();
+            let read = read.filter(|len| *len <= BODY_LEN_MAX)?;
+            if len.replace(read).is_some() {
+                return None;
+            }
+        }
+    }
+    let path = target.split('?').next()?;
+    Some((method, path, len.unwrap_or(0)))
+}
+
+const HEAD_LEN_MAX: usize = 16 * 1024;
+const BODY_LEN_MAX: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_whole_or_waited_for() {
+        let text = b"POST /v1/payments?x=1 HTTP/1.1\r\nHost: a\r\ncontent-length: 2\r\n\r\n{}GET";
+        for cut in 0..text.len() - 3 {
+            assert_eq!(split(&text[..cut]), Step::NeedMore, "{cut}");
+        }
+        let request = Request {
+            method: "POST",
+            path: "/v1/payments",
+            body: b"{}",
+        };
+        let len = text.len() - 3;
+        assert_eq!(split(text), Step::Request { request, len });
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_broken() {
+        for text in [
+            "GET / HTTP/1.0\r\n\r\n",
+            "GET /\r\n\r\n",
+            "GET / HTTP/1.1 x\r\n\r\n",
+            "GET / HTTP/1.1\r\nnothing\r\n\r\n",
+            "GET / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\nx",
+            "GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\ncontent-length: 32769\r\n\r\n",
+        ] {
+            assert_eq!(split(text.as_bytes()), Step::Broken, "{text}");
+        }
+        assert_eq!(split(&[b'a'; 16 * 1024 + 1]), Step::Broken);
+    }
+}
