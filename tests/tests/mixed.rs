@@ -27,6 +27,8 @@ fn verified(demo: &Path) -> (Option<i32>, String) {
         .arg(demo.join("bank.ledger"))
         .arg("--ledger")
         .arg(demo.join("momo.ledger"))
+        .arg("--ledger")
+        .arg(demo.join("wallet.ledger"))
         .output()
         .unwrap();
     (output.status.code(), text(&output))
@@ -88,7 +90,7 @@ fn what_both_sides_were_told_is_proven() {
         .args([
             "demo",
             "--rate",
-            "300",
+            "1000",
             "--duration",
             "4s",
             "--warmup",
@@ -117,6 +119,14 @@ fn what_both_sides_were_told_is_proven() {
         approved("json-") > 100 && approved("card-") > 100,
         "{printed}"
     );
+    // The issuer that is asked in JSON: of cards, and of wallets.
+    let wallet = fs::read_to_string(demo.join("wallet.ledger")).unwrap();
+    let of = |gateway: bool| {
+        let is_of = |line: &&str| line.contains(" GATEWAY1 ") == gateway;
+        let approvals = wallet.lines().filter(|line| line.starts_with("approve "));
+        approvals.filter(is_of).count()
+    };
+    assert!(of(true) > 10 && of(false) > 10, "{wallet}");
     let (exit, proof) = verified(&demo);
     assert_eq!(exit, Some(0), "{proof}");
 
@@ -136,13 +146,16 @@ fn what_both_sides_were_told_is_proven() {
     );
     fs::write(&acks, before).unwrap();
 
-    // Money that moved twice.
-    with_line(&demo.join("bank.ledger"), "approve", str::to_owned);
-    let (exit, proof) = verified(&demo);
-    assert_eq!(exit, Some(99), "{proof}");
-    assert!(
-        proof.contains("money moved more than once at issuers: 1"),
-        "{proof}"
-    );
+    // Money that moved twice, at an issuer of either kind.
+    for issuer in ["bank.ledger", "wallet.ledger"] {
+        let before = with_line(&demo.join(issuer), "approve", str::to_owned);
+        let (exit, proof) = verified(&demo);
+        assert_eq!(exit, Some(99), "{proof}");
+        assert!(
+            proof.contains("money moved more than once at issuers: 1"),
+            "{proof}"
+        );
+        fs::write(demo.join(issuer), before).unwrap();
+    }
     fs::remove_dir_all(&folder).unwrap();
 }

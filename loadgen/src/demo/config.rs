@@ -133,7 +133,7 @@ institution = "100003"
 [issuer.http]
 base_url = "http://wallet.example/v1"
 amount_form = "decimal"
-processing = ["00", "01"]
+processing = ["00", "01", "50"]
 nothing_to_reverse = [404]
 answer_timeout_ms = 1_000
 
@@ -175,13 +175,13 @@ reasons = {{ NOT_ENOUGH_FUNDS = "51", EXPIRED = "54", WRONG_PIN = "55", NOT_PERM
 
 [[route]]
 name = "cash-by-http"
-prefixes = ["639"]
+prefixes = ["6390000-6390008", "6390010-6390018"]
 candidates = ["{WALLET}"]
 deadline_ms = 2_000
 
 [[route]]
 name = "wallets-by-http"
-prefixes = ["25677"]
+prefixes = ["2567001"]
 candidates = ["{WALLET}"]
 deadline_ms = 2_000
 "#
