@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use persistence::JournalError;
-use rustix::process::{Resource, Rlimit, setrlimit};
 use thiserror::Error;
 
 mod inspect;
@@ -224,11 +223,11 @@ impl Serve {
             None if io::stderr().is_terminal() => LogFormat::Text,
             None => LogFormat::Json,
         });
+        preflight::forbid_core_files();
         let config = self.load()?;
         check_postgres(&config)?;
         let needs = Needs::of(&config, boot::shard_count(&config));
         preflight::check(&needs).map_err(CliError::Unfit)?;
-        forbid_core_files();
         let ready_file = self.ready_file.clone();
         let serve = Arc::new(self);
         let of_keys = Arc::clone(&serve);
@@ -314,17 +313,6 @@ fn summary(path: &Path, config: &Config) -> String {
         remembered.per_second,
         remembered.bytes >> 20,
     )
-}
-
-/// A core file would hold card data.
-fn forbid_core_files() {
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    if let Err(error) = setrlimit(Resource::Core, none) {
-        tracing::warn!(%error, "core files cannot be forbidden");
-    }
 }
 
 /// All faults of the host, one after the other.

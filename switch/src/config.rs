@@ -173,6 +173,8 @@ pub struct Node {
     pub drain: Duration,
     /// What an answer waits for.
     pub durability: Durability,
+    /// Whether no memory of the process may be swapped out.
+    pub lock_memory: bool,
 }
 
 /// What an answer waits for.

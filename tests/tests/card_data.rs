@@ -17,7 +17,7 @@ use njia_tests::e2e::session::{Received, Session, framed, message, purchase};
 use njia_tests::e2e::{Build, alone};
 use njia_tests::postgres::{Cluster, Sql, Stop};
 use planted::{ACCOUNT, MASKED, PIN_BLOCK, TRACK_2, files, traces, with_card};
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
 
 const SCHEMA: &str = "njia_card_data";
 /// Everything is logged, nothing is closed for its errors, and the bank has to answer soon.
@@ -213,6 +213,11 @@ fn allow_core_files() -> bool {
     limit.maximum != Some(0)
 }
 
+/// Whether whoever runs this may lock all memory.
+fn may_lock_memory() -> bool {
+    geteuid().is_root() || getrlimit(Resource::Memlock).maximum.is_none()
+}
+
 /// Whether this machine writes them at all.
 fn writes_core_files(folder: &Path) -> bool {
     let mut dying = Command::new("sh");
@@ -229,6 +234,10 @@ fn what_is_planted_is_kept_and_told_nowhere() {
     let mut environment = LOUD.to_vec();
     environment.push(("NJIA__POSTGRES__URL", &url));
     environment.push(("NJIA__POSTGRES__SCHEMA", SCHEMA));
+    let locks = may_lock_memory();
+    if locks {
+        environment.push(("NJIA__NODE__LOCK_MEMORY", "true"));
+    }
     let (scene, mut link) = Scene::open("card-data", &environment);
     let mut session = scene.session();
     good_ones(&mut session, &mut link);
@@ -263,6 +272,11 @@ fn what_is_planted_is_kept_and_told_nowhere() {
         .lines()
         .find(|line| line.starts_with("Max core file size"));
     assert!(core.is_some_and(none), "{limits}");
+    let status = scene.node.process_file("status").unwrap();
+    let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:"));
+    let is_locked = locked.is_some_and(|size| size.trim() != "0 kB");
+    assert_eq!(is_locked, locks, "{status}");
+    println!("this user may lock memory, and so it is: {locks}");
     let (scene, ended) = scene.signalled(Signal::ABORT);
     assert!(
         ended.signal().is_some() && !ended.core_dumped(),

@@ -309,6 +309,7 @@ fn node(section: Section<'_>) -> Node {
         durability: section
             .parsed("durability", durability)
             .unwrap_or(Durability::Journal),
+        lock_memory: section.flag("lock_memory", false),
     };
     if !node.cpus.is_empty() && usize::from(node.shards) > node.cpus.len() {
         section.fault_at("cpus", "`cpus` names fewer cores than `shards` asks for");

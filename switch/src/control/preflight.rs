@@ -10,9 +10,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
 mod filesystem;
+mod memory;
 #[cfg(test)]
 mod tests;
 
+pub use self::memory::forbid_core_files;
 use crate::config::Config;
 use crate::limits::{DESCRIPTORS_RESERVED, MEMLOCK_PER_EXECUTOR};
 
@@ -27,6 +29,8 @@ pub struct Needs {
     pub journal: PathBuf,
     /// Whether file systems that were not tried are accepted.
     pub any_filesystem: bool,
+    /// Whether no memory may be swapped out.
+    pub lock_memory: bool,
 }
 
 impl Needs {
@@ -43,6 +47,7 @@ impl Needs {
             descriptors: connections.saturating_add(DESCRIPTORS_RESERVED),
             journal: config.journal.dir.clone(),
             any_filesystem: config.journal.allow_any_filesystem,
+            lock_memory: config.node.lock_memory,
         }
     }
 }
@@ -123,6 +128,25 @@ pub enum Unfit {
         /// For how many.
         shards: u16,
     },
+    /// Not all memory may be locked.
+    #[error(
+        "node.lock_memory wants all memory locked, and {limit} bytes may be.\n  Set \
+         LimitMEMLOCK=infinity in the unit, --ulimit memlock=-1 for a container, or ulimit -l \
+         unlimited in the shell; or turn swap off and leave lock_memory out."
+    )]
+    AllMemory {
+        /// The hard limit.
+        limit: u64,
+    },
+    /// Locking memory failed for another reason.
+    #[error(
+        "node.lock_memory wants all memory locked: mlockall: {error}.\n  A seccomp profile may \
+         deny it; or turn swap off and leave lock_memory out."
+    )]
+    Unlockable {
+        /// Why.
+        error: String,
+    },
     /// Too few descriptors may be open.
     #[error(
         "{limit} files may be open, limits.sessions_max and the links need {needed}.\n  Set \
@@ -171,7 +195,8 @@ pub enum Unfit {
     },
 }
 
-/// Checks everything; soft limits are raised as far as the hard ones allow.
+/// Checks everything; soft limits are raised as far as the hard ones allow, and memory is locked
+/// where that is asked for.
 ///
 /// # Errors
 /// All that is unfit.
@@ -181,6 +206,7 @@ pub fn check(needs: &Needs) -> Result<(), Vec<Unfit>> {
         check_ring(),
         check_descriptors(needs.descriptors),
         filesystem::check(&needs.journal, needs.any_filesystem),
+        memory::lock(needs.lock_memory),
     ];
     let faults: Vec<Unfit> = results.into_iter().filter_map(Result::err).collect();
     if faults.is_empty() {
