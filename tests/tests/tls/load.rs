@@ -169,6 +169,66 @@ fn fault_099_certificates_change_under_load() {
     fs::remove_dir_all(&secured.folder).unwrap();
 }
 
+/// The certificates of both sides, six times over, while a load goes on: no transaction fails, and
+/// each new certificate is met. `NJIA_ROTATION_RATE=5000` offers that many a second: for release
+/// binaries, with nothing beside it.
+#[test]
+fn fault_099_certificates_change_six_times_and_no_transaction_fails() {
+    let _machine = alone();
+    let secured = both_sides("tls-rotations");
+    let rate = std::env::var("NJIA_ROTATION_RATE").ok();
+    let rate = rate.map_or(200, |rate| rate.parse().unwrap());
+    let load = Load {
+        rate,
+        connections: 32,
+        timeout: "5s".to_owned(),
+        ..load(&secured, "12s")
+    };
+    let running = load
+        .start(secured.node.listener(), &secured.folder)
+        .unwrap();
+    let metric = |name: &str, labels: &[&str]| secured.node.metric(name, labels).unwrap();
+    let decided = || metric("njia_transactions_total", &[]);
+    let (trust, own) = (secured.authority.root(), secured.acquirer());
+    let caller = Caller {
+        trust: &trust,
+        own: Some(&own),
+        versions: &BOTH,
+    };
+    let mut shown: Option<Vec<u8>> = None;
+    for round in 1..=6 {
+        let next = secured.authority.issue("next", HERE).unwrap();
+        replace(&secured.own.key, &next.key).unwrap();
+        replace(&secured.own.certificate, &next.certificate).unwrap();
+        let link = secured.authority.issue("link", "DNS:switch").unwrap();
+        replace(&secured.folder.join("link.key"), &link.key).unwrap();
+        replace(&secured.folder.join("link.pem"), &link.certificate).unwrap();
+        secured.hang_up();
+        let taken = || metric("njia_tls_reloads_total", &["result=\"ok\""]);
+        assert!(eventually(PATIENCE, || taken() == f64::from(round)));
+        let mut new = Acquirer::connect(secured.node.listener(), &caller).unwrap();
+        let stan = format!("{:06}", 900_000 + round);
+        assert_eq!(new.ask(&purchase(&stan)).unwrap(), "00");
+        let certificate = new.shown();
+        assert_ne!(shown.as_ref(), Some(&certificate), "round {round}");
+        shown = Some(certificate);
+        let (then, more) = (decided(), f64::from(rate) / 4.0);
+        assert!(eventually(PATIENCE, || decided() > then + more));
+    }
+    let report = running.finish().unwrap();
+    report.check_refusals(&secured.node);
+    for pointer in [
+        "/timeout",
+        "/disconnected",
+        "/protocol_error",
+        "/mismatched",
+    ] {
+        assert_eq!(report.number(pointer), 0.0, "{pointer}: {}", report.printed);
+    }
+    println!("{}", report.printed);
+    check_audit(secured, report.acks);
+}
+
 /// Shortly before the end of their certificate, once there is a new one, and nobody notices.
 //= docs/rules.md#L-01
 #[test]
