@@ -1,6 +1,6 @@
 # Entry points. What each does is in scripts/; `make` alone lists them.
 .POSIX:
-.PHONY: help demo test deny api sim limit bench fuzz crash chaos drain applier clean-demo
+.PHONY: help demo test deny api sim limit bench fuzz crash chaos drain flood applier clean-demo
 
 help:
 	@echo "make demo        build, run 10,000 transactions per second for 20 s, verify, clean up"
@@ -21,6 +21,9 @@ help:
 	@echo "make chaos       MINUTES=10 of bad connections, kills and outages by SEED=1; then money"
 	@echo "make drain       ENTRIES=10000 reversals to one issuer: how many a second, beside the same"
 	@echo "                 one at a time, and with POISONED=32 that it never answers"
+	@echo "make flood       p99 of CALM=2000/s beside FLOOD=5000/s of a gateway or an acquirer that is"
+	@echo "                 beyond what it may, held against the same alone, and beside the same"
+	@echo "                 flood of another switch; ROUNDS=3"
 	@echo "make applier     rows a second into PostgreSQL by either strategy, beside bare COPY;"
 	@echo "                 BATCH='2000 500', or rates, bytes, lag, restore"
 	@echo "make clean-demo  remove folders that KEEP=1 left"
@@ -59,6 +62,9 @@ chaos:
 
 drain:
 	@sh scripts/drain.sh
+
+flood:
+	@sh scripts/flood.sh
 
 applier:
 	@sh scripts/applier.sh $(BATCH)
