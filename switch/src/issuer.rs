@@ -4,6 +4,8 @@ mod connection;
 pub(crate) mod http;
 mod link;
 
+use std::time::Duration;
+
 use iso8583::header::RejectCode;
 use router::selection::CallOutcome;
 
@@ -34,4 +36,11 @@ pub(crate) enum Received {
     Unsent,
     /// A message of ours that was answered with what cannot be acted on.
     Unusable,
+    /// A request of ours whose answer comes later, if it comes: it is waited for as before.
+    Pending {
+        /// What it says of the issuer.
+        call: CallOutcome,
+        /// How long that has taken.
+        took: Duration,
+    },
 }

@@ -3,6 +3,7 @@
 //! bounds.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use domain::ids::{IssuerId, LinkId, ShardId, Stan};
 use domain::network::SettlementDate;
@@ -134,6 +135,13 @@ pub(crate) enum Message {
     Unusable {
         /// What was sent.
         outbound: OutboundId,
+    },
+    /// Link home → owner: it is answered later.
+    Pending {
+        /// What was sent.
+        outbound: OutboundId,
+        /// What that says of the issuer, and how long it has taken.
+        call: (CallOutcome, Duration),
     },
     /// Link home → owner: its link is lost, and its issuer wants no wait for what was sent.
     LegLost {

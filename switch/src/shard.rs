@@ -329,7 +329,8 @@ pub(crate) struct Waiting {
 /// A leg that an issuer may still answer.
 #[derive(Debug)]
 pub(crate) struct Leg {
-    pub(crate) permit: Permit,
+    /// `None` from when its issuer has said that it answers later.
+    pub(crate) permit: Option<Permit>,
     pub(crate) expected: Expected,
     /// What a completion request completes.
     pub(crate) completed: Option<Box<Completed>>,
@@ -553,6 +554,7 @@ impl Shard {
                 self.drain(now);
             }
             Message::Unusable { outbound } => self.take_unusable(outbound, now),
+            Message::Pending { outbound, call } => self.take_pending(outbound, call, now),
             Message::Answer {
                 outbound,
                 frame,

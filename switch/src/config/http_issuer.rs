@@ -1,5 +1,7 @@
 //! `[issuer.http]`: how an issuer of JSON over HTTP is asked, and how its answers are read.
 
+use std::time::Duration;
+
 use domain::response_code::ResponseCode;
 use zeroize::Zeroizing;
 
@@ -7,8 +9,8 @@ use super::document::Node;
 use super::secret::Vault;
 use super::section::Section;
 use crate::issuer::http::plan::{
-    AmountForm, AnswerMap, Content, Field, Operation, Plan, Pointer, Reverse, SecretHeader, Status,
-    base64,
+    AmountForm, AnswerMap, Content, Field, Operation, Plan, Pointer, Query, Reverse, SecretHeader,
+    Status, base64,
 };
 
 /// Whether the issuer speaks HTTP, and then how. What is said of ISO 8583 beside it is refused.
@@ -48,13 +50,14 @@ fn read(issuer: &Section<'_>, section: &Section<'_>, vault: &Vault<'_>) -> Optio
         check_scheme(issuer, section, url.is_https);
     }
     let submit = submit(section);
-    let answer = answer(section, Answers::OfSubmit);
+    let answer = answer(section, Answers::Submit);
     let not_executed = section.list("not_executed", status_code);
     let plan = Plan {
         auth: auth(section, vault),
         headers: headers(section),
         processing: section.list("processing", processing),
         authorisations: section.flag("authorisations", false),
+        query: query(section),
         reverse: reverse(section, answer.as_ref()),
         amount_form: section
             .parsed("amount_form", amount_form)
@@ -249,7 +252,7 @@ fn reverse(section: &Section<'_>, of_submit: Option<&AnswerMap>) -> Option<Rever
                     all; where the issuer takes back in full alone, say `idempotent = true`";
         section.fault(text);
     }
-    let answer = answer(&section, Answers::OfReverse { is_idempotent });
+    let answer = answer(&section, Answers::Reverse { is_idempotent });
     if let (Some(own), Some(other)) = (&answer, of_submit) {
         check_words(&section, own, other);
     }
@@ -281,11 +284,68 @@ fn done(word: &str) -> (String, Status) {
     (word.to_owned(), Status::Done)
 }
 
+//= docs/rules.md#M-14
+/// How the state of a payment is asked for: it is named by its id and nothing else, for a reversal
+/// in part asks in the same words.
+fn query(section: &Section<'_>) -> Option<Query> {
+    let section = section.optional_section("query")?;
+    let (mut operation, is_read) = operation_by(&section, &["GET", "POST"]);
+    if !section.has("method") {
+        operation.method = "GET".to_owned();
+    }
+    let is_get = operation.method == "GET";
+    if is_get && (section.has("fields") || section.has("constants")) {
+        section.fault("a GET has no body: `fields` and `constants` are for `method = \"POST\"`");
+    }
+    let mut body = operation.body.iter();
+    let is_named = |content: &Content| !matches!(content, Content::Field(Field::OurId));
+    let more = body.any(|(_, content)| matches!(content, Content::Field(_)) && is_named(content));
+    if is_read && (more || operation.names("{reversalId}", Field::ReversalId)) {
+        section.fault("a query names the payment by `our_id` and by nothing else");
+    }
+    let answer = if section.has("answer") {
+        Some(answer(&section, Answers::Query)?)
+    } else {
+        None
+    };
+    let schedule = section.list("poll_schedule_s", pause);
+    let query = Query {
+        operation,
+        answer,
+        schedule: if section.has("poll_schedule_s") {
+            schedule
+        } else {
+            POLL_SCHEDULE.map(Duration::from_secs).to_vec()
+        },
+        not_found_grace: section.seconds("not_found_grace_s", 1..=86_400, 120),
+        not_found_is_final: section.flag("not_found_is_final", false),
+        pending_max: section.number("pending_max", 1..=100_000, 10_000),
+    };
+    section.finish();
+    Some(query)
+}
+
+fn pause(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| (1..=3_600).contains(seconds));
+    let seconds = seconds.map(Duration::from_secs);
+    seconds.ok_or_else(|| "takes pauses of 1 to 3600 seconds".to_owned())
+}
+
+const POLL_SCHEDULE: [u64; 4] = [1, 2, 3, 5];
+
 /// With whether all of its body could be read.
 fn operation(section: &Section<'_>) -> (Operation, bool) {
-    let method = section.parsed("method", |text| match text {
-        "POST" | "PUT" | "PATCH" | "DELETE" => Ok(text.to_owned()),
-        _ => Err("takes \"POST\", \"PUT\", \"PATCH\" or \"DELETE\"".to_owned()),
+    operation_by(section, &["POST", "PUT", "PATCH", "DELETE"])
+}
+
+fn operation_by(section: &Section<'_>, methods: &[&str]) -> (Operation, bool) {
+    let method = section.parsed("method", |text| {
+        let is_known = methods.contains(&text);
+        let wanted = || format!("takes one of {}", quoted(methods));
+        is_known.then(|| text.to_owned()).ok_or_else(wanted)
     });
     let path = section.required("path", path);
     let (mut body, mut written) = (Vec::new(), 0);
@@ -387,27 +447,29 @@ fn check_places(text: &str) -> Result<(), String> {
 /// Whose answers are read.
 #[derive(Clone, Copy)]
 enum Answers {
-    OfSubmit,
-    OfReverse { is_idempotent: bool },
+    Submit,
+    Query,
+    Reverse { is_idempotent: bool },
 }
 
 impl Answers {
     /// As what it is written that the operation was executed.
     const fn done(self) -> &'static str {
         match self {
-            Self::OfSubmit => "approved",
-            Self::OfReverse { .. } => "reversed",
+            Self::Submit | Self::Query => "approved",
+            Self::Reverse { .. } => "reversed",
         }
     }
 
     /// What an answer must repeat so that it is about what was asked: first the id.
     const fn wanted(self) -> [&'static str; 3] {
         match self {
-            Self::OfSubmit
-            | Self::OfReverse {
+            Self::Submit
+            | Self::Query
+            | Self::Reverse {
                 is_idempotent: true,
             } => ["our_id", "amount", "currency"],
-            Self::OfReverse {
+            Self::Reverse {
                 is_idempotent: false,
             } => ["reversal_id", "amount", "currency"],
         }
@@ -415,8 +477,8 @@ impl Answers {
 
     const fn missing(self) -> &'static str {
         match self {
-            Self::OfSubmit => "`answer` is required: how an answer is read",
-            Self::OfReverse { .. } => {
+            Self::Submit | Self::Query => "`answer` is required: how an answer is read",
+            Self::Reverse { .. } => {
                 "`answer` is required here too: how the answer to a reversal is read, which is \
                  about the reversal and not about the payment"
             }
@@ -435,6 +497,7 @@ fn answer(section: &Section<'_>, of: Answers) -> Option<AnswerMap> {
         "declined" => Ok(Status::Declined),
         "pending" => Ok(Status::Pending),
         _ if text == word => Ok(Status::Done),
+        "reversed" if matches!(of, Answers::Query) => Ok(Status::TakenBack),
         _ => Err(format!("takes \"{word}\", \"declined\" or \"pending\"")),
     });
     if !statuses.iter().any(|(_, told)| *told == Status::Done) {
@@ -447,8 +510,8 @@ fn answer(section: &Section<'_>, of: Answers) -> Option<AnswerMap> {
     let [our_id, amount, currency, reason] =
         ["our_id", "amount", "currency", "reason"].map(|key| section.parsed(key, pointer));
     let (authorisation, reversal_id) = match of {
-        Answers::OfSubmit => (section.parsed("authorisation", pointer), None),
-        Answers::OfReverse { .. } => (None, section.parsed("reversal_id", pointer)),
+        Answers::Submit | Answers::Query => (section.parsed("authorisation", pointer), None),
+        Answers::Reverse { .. } => (None, section.parsed("reversal_id", pointer)),
     };
     let reasons = mapped(&section, "reasons", decline);
     section.finish();

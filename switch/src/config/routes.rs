@@ -139,7 +139,7 @@ fn route(section: &Section<'_>, id: RouteId, names: &Names<'_>) -> Route {
         name: name(section),
         prefixes,
         candidates,
-        deadline: section.millis("deadline_ms", 50..=120_000, 1_000),
+        deadline: section.millis("deadline_ms", 50..=600_000, 1_000),
         conditions,
         order: order.and_then(|order| u16::try_from(order).ok()),
     }

@@ -9,13 +9,15 @@
 //! of ISO 8583, which go no further than the lane. What was asked and what an answer means is
 //! decided in [`connector`], which is pure; [`reply`] finds the end of an answer. A submit is
 //! written once, on one connection, before its deadline and before any reversal of it, or never
-//! ([`submits`]); whatever is not understood then is left to a reversal.
+//! ([`submits`]); whatever is not understood then is asked for where the issuer has a query, and
+//! left to a reversal in the end.
 
 pub(crate) mod bridge;
 mod connections;
 mod connector;
 mod lane;
 pub(crate) mod operation;
+mod pendings;
 pub(crate) mod plan;
 mod reply;
 mod seldom;
@@ -25,6 +27,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 pub(crate) use lane::keep_asking;
+use pendings::Pendings;
 use plan::Plan;
 use seldom::Seldom;
 use submits::Submits;
@@ -34,6 +37,7 @@ use submits::Submits;
 pub(crate) struct HttpIssuer {
     plan: Arc<Plan>,
     submits: Rc<Submits>,
+    pendings: Rc<Pendings>,
     not_let_in: Seldom,
 }
 
@@ -43,6 +47,7 @@ impl HttpIssuer {
         Self {
             plan,
             submits: Rc::default(),
+            pendings: Rc::default(),
             not_let_in: Seldom::default(),
         }
     }

@@ -77,6 +77,8 @@ pub(crate) enum LinkEvent {
     Unsent(OutboundId),
     /// What answers it cannot be acted on. Whose it is.
     Unusable(OutboundId),
+    /// It is answered later. Whose it is.
+    Pending(OutboundId, CallOutcome, Duration),
     /// An answer that belongs to nothing here.
     Unmatched(Cause),
     /// The same, for its MAC.
@@ -314,6 +316,10 @@ impl Link {
                 Some(outbound) => LinkEvent::Unusable(outbound),
                 None => LinkEvent::Handled,
             },
+            Received::Pending { call, took } => {
+                let waiting = asked_by(message).and_then(|asked| self.pending.waits_for(asked));
+                waiting.map_or(LinkEvent::Handled, |id| LinkEvent::Pending(id, call, took))
+            }
             Received::Message if message.mti().class() == Class::Network => {
                 self.take_network(frame, now, wall)
             }
@@ -445,7 +451,10 @@ impl Link {
             Received::Message => keys.check(frame.message(), now),
             Received::Rejected { .. } => keys.check_own(frame.message(), now),
             // Our own message, which was nowhere.
-            Received::Unsent | Received::Unusable | Received::Unreadable { .. } => Ok(()),
+            Received::Unsent
+            | Received::Unusable
+            | Received::Pending { .. }
+            | Received::Unreadable { .. } => Ok(()),
         }
     }
 

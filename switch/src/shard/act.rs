@@ -150,10 +150,15 @@ impl Shard {
             return;
         };
         let call = held.call.unwrap_or_else(|| call_outcome(ending));
-        self.router.finish(held.permit, call, elapsed, now);
+        let is_pending = held.permit.is_none();
+        if let Some(permit) = held.permit {
+            self.router.finish(permit, call, elapsed, now);
+        }
         if let Some(pool) = self.links.pool_mut(leg.issuer) {
             let outcome = match ending {
                 LegEnding::Answered(_) | LegEnding::Unusable => LinkOutcome::Answered,
+                // Its link has answered, and the payer has not.
+                LegEnding::TimedOut if is_pending => LinkOutcome::Answered,
                 LegEnding::TimedOut => LinkOutcome::Silent,
                 LegEnding::Unsent => LinkOutcome::NotSent,
             };

@@ -159,10 +159,17 @@ fn link_of(
         policy: issuer.link,
         match_fields: issuer.match_fields,
         group: issuer.link_group,
-        pending_max: issuer.inflight_max as usize,
+        // What is answered later holds no permit, and is waited for all the same.
+        pending_max: issuer.inflight_max as usize + asked_for_max(issuer),
         late_window: LATE_WINDOW,
         echo: echo.clone(),
     })
+}
+
+/// How many payments of an issuer are asked for until they are decided, on one shard.
+fn asked_for_max(issuer: &Issuer) -> usize {
+    let query = issuer.http.as_ref().and_then(|plan| plan.query.as_ref());
+    query.map_or(0, |query| query.pending_max)
 }
 
 /// The link's slice of the issuer's STAN space, and the shard's part of the slice.

@@ -1,5 +1,7 @@
 //! Messages to issuers and what comes back.
 
+use std::time::Duration;
+
 use domain::ids::{IssuerId, LinkId, ShardId, Stan};
 use domain::pan::Pan;
 use domain::request::{Answer, FrameId, IssuerLeg, Transmission, is_enquiry};
@@ -241,6 +243,39 @@ impl Shard {
         } else {
             let owner = outbound.owner;
             self.mesh.send(owner, Message::Unusable { outbound });
+        }
+    }
+
+    pub(super) fn hand_pending(
+        &mut self,
+        outbound: OutboundId,
+        call: (CallOutcome, Duration),
+        now: Instant,
+    ) {
+        if outbound.owner == self.id {
+            self.take_pending(outbound, call, now);
+        } else {
+            let owner = outbound.owner;
+            self.mesh.send(owner, Message::Pending { outbound, call });
+        }
+    }
+
+    //= docs/rules.md#R-05
+    /// The issuer has it and answers later. Its permit goes back, so that payers who take their
+    /// time keep nobody from being asked; what its breaker makes of the call is said by that.
+    pub(super) fn take_pending(
+        &mut self,
+        outbound: OutboundId,
+        (call, took): (CallOutcome, Duration),
+        now: Instant,
+    ) {
+        let OutboundId { handle, stan, .. } = outbound;
+        let is_waited_for = outbound.purpose == Purpose::Request
+            && self.engine.leg(handle).is_some_and(|leg| leg.stan == stan);
+        let leg = self.work.legs.get_mut(&handle.index);
+        let leg = leg.filter(|leg| is_waited_for && leg.expected.stan == stan);
+        if let Some(permit) = leg.and_then(|leg| leg.permit.take()) {
+            self.router.finish(permit, call, took, now);
         }
     }
 

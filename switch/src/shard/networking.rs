@@ -133,6 +133,9 @@ impl Shard {
             }
             LinkEvent::Unsent(outbound) => self.hand_unsent(outbound, now),
             LinkEvent::Unusable(outbound) => self.hand_unusable(outbound, now),
+            LinkEvent::Pending(outbound, call, took) => {
+                self.hand_pending(outbound, (call, took), now);
+            }
             LinkEvent::Unmatched(Cause::Unknown) if came_on == link => {
                 return self.look_elsewhere(link, issuer, frame, now);
             }

@@ -227,7 +227,7 @@ impl Shard {
             stan: leg.stan,
         };
         let open = Leg {
-            permit,
+            permit: Some(permit),
             expected,
             completed,
             call: None,

@@ -16,6 +16,10 @@ pub enum Submit {
     Approve,
     /// Not executed, and told so.
     Decline,
+    /// Answered with 202: the payer has not decided until [`JsonBank::decide`].
+    Wait,
+    /// Not taken in, and the connection ends without an answer.
+    Forget,
     /// Executed, and never answered.
     Silence,
     /// Executed, and the connection ends without an answer.
@@ -64,6 +68,8 @@ struct Shared {
     /// Minor units by the id of their reversal.
     takings: Mutex<HashMap<String, u64>>,
     lost: Mutex<VecDeque<()>>,
+    /// What a query is told, by id: a word and minor units.
+    payments: Mutex<HashMap<String, (String, u64)>>,
 }
 
 impl JsonBank {
@@ -102,6 +108,26 @@ impl JsonBank {
     /// What becomes of the next submits, one after the other; then they are approved again.
     pub fn script(&self, submits: &[Submit]) {
         lock(&self.shared.script).extend(submits);
+    }
+
+    /// All payers that have not decided do so: `DONE` executes their payments.
+    pub fn decide(&self, word: &str) {
+        let mut payments = lock(&self.shared.payments);
+        let waiting = payments.iter_mut().filter(|(_, (told, _))| told == "WAIT");
+        for (id, (told, minor)) in waiting {
+            word.clone_into(told);
+            if word == "DONE" {
+                let effect = ("submit".to_owned(), id.clone(), *minor);
+                lock(&self.shared.effects).push(effect);
+            }
+        }
+    }
+
+    /// How many queries have come.
+    #[must_use]
+    pub fn queries(&self) -> usize {
+        let heads = lock(&self.shared.heads);
+        heads.iter().filter(|head| head.starts_with("GET ")).count()
     }
 
     /// The next reversal is executed, and its answer lost.
@@ -163,6 +189,17 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
         }
         let mut body = vec![0; len];
         reader.read_exact(&mut body)?;
+        if let Some(rest) = head.strip_prefix("GET /v1/payments/") {
+            let id = rest.split(' ').next().unwrap_or_default();
+            let (status, answer) = state(shared, id);
+            lock(&shared.heads).push(head);
+            let len = answer.len();
+            write!(
+                writer,
+                "HTTP/1.1 {status} Told\r\nContent-Length: {len}\r\n\r\n{answer}"
+            )?;
+            continue;
+        }
         let body: Value = serde_json::from_slice(&body)?;
         let is_reversal = head.starts_with("POST /v1/reversals ");
         lock(&shared.heads).push(head);
@@ -187,14 +224,27 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
     }
 }
 
+fn state(shared: &Shared, id: &str) -> (u16, String) {
+    match lock(&shared.payments).get(id) {
+        Some((word, minor)) => (200, told_of(word, id, *minor)),
+        None => (404, String::new()),
+    }
+}
+
+fn told_of(word: &str, id: &str, minor: u64) -> String {
+    format!(r#"{{"status":"{word}","id":"{id}","amount":{minor},"auth":"A1B2C3"}}"#)
+}
+
 /// `None` of what is not answered.
 fn act(shared: &Shared, reversal: Option<&str>, id: &str, minor: u64) -> Option<(u16, String)> {
     let note = |kind: &str, minor: u64| {
         let effect = (kind.to_owned(), id.to_owned(), minor);
         lock(&shared.effects).push(effect);
     };
-    let told = |status: &str, minor: u64| {
-        format!(r#"{{"status":"{status}","id":"{id}","amount":{minor},"auth":"A1B2C3"}}"#)
+    let told = |status: &str, minor: u64| told_of(status, id, minor);
+    let keep = |word: &str| {
+        let payment = (word.to_owned(), minor);
+        lock(&shared.payments).insert(id.to_owned(), payment);
     };
     if let Some(reversal) = reversal {
         // A repeat is known by its id.
@@ -217,16 +267,26 @@ fn act(shared: &Shared, reversal: Option<&str>, id: &str, minor: u64) -> Option<
     let next = lock(&shared.script).pop_front().unwrap_or(Submit::Approve);
     match next {
         Submit::Decline => return Some((200, r#"{"status":"NO","why":"POOR"}"#.to_owned())),
+        Submit::Wait => {
+            keep("WAIT");
+            return Some((202, String::new()));
+        }
+        Submit::Forget => return None,
         Submit::Refused(status) => return Some((status, String::new())),
         Submit::Approve
         | Submit::Silence
         | Submit::HangUp
         | Submit::Garbled
         | Submit::OtherAmount
-        | Submit::Failed(_) => note("submit", minor),
+        | Submit::Failed(_) => {
+            note("submit", minor);
+            keep("DONE");
+        }
     }
     match next {
-        Submit::Approve | Submit::Decline | Submit::Refused(_) => Some((201, told("DONE", minor))),
+        Submit::Approve | Submit::Decline | Submit::Wait | Submit::Forget | Submit::Refused(_) => {
+            Some((201, told("DONE", minor)))
+        }
         // The connection stands for as long as the switch wants it to.
         Submit::Silence => loop {
             thread::park();

@@ -307,6 +307,13 @@ impl<T: Copy + PartialEq> PendingTable<T> {
         }
     }
 
+    /// Whose it is that is in flight under this name; it stays so.
+    #[must_use]
+    pub fn waits_for(&self, expected: Expected) -> Option<T> {
+        let place = self.place(self.find_out(expected)?)?;
+        Some(place.owner)
+    }
+
     /// Whether the STAN is in flight, under whatever class.
     #[must_use]
     pub fn is_stan_out(&self, stan: Stan) -> bool {

@@ -3,6 +3,8 @@
 //! Doubt is never taken for a no: what may have been executed and is not told to be is
 //! [`Verdict::Unknown`], and a reversal is owed.
 
+use std::time::Duration;
+
 use domain::amount::Amount;
 use domain::bytes::Text;
 use domain::ids::AuthorisationId;
@@ -26,6 +28,10 @@ pub(crate) enum Verdict {
     NotLetIn,
     /// Of a reversal: the issuer has nothing to take back.
     NothingToReverse,
+    /// The issuer has it, and has not decided.
+    Pending,
+    /// Of a query: it was executed, and something of it taken back.
+    TakenBack,
     /// It may have been executed.
     Unknown,
 }
@@ -43,15 +49,30 @@ pub(crate) fn request(plan: &Plan, asked: &Asked) -> Option<Zeroizing<Vec<u8>>> 
     } else {
         &plan.submit
     };
+    Some(written(plan, operation, asked))
+}
+
+//= docs/rules.md#M-14
+/// The bytes by which the state of a payment is asked for, or of the one that a reversal is of;
+/// `None` where the issuer has no such operation.
+pub(crate) fn query(plan: &Plan, asked: &Asked) -> Option<Zeroizing<Vec<u8>>> {
+    let query = plan.query.as_ref()?;
+    Some(written(plan, &query.operation, asked))
+}
+
+fn written(plan: &Plan, operation: &Operation, asked: &Asked) -> Zeroizing<Vec<u8>> {
     let body = body(plan, operation, asked);
     let path = operation.path.replace("{ourId}", &asked.our_id);
     let path = path.replace("{reversalId}", &asked.reversal_id);
     let (method, host, base) = (&operation.method, &plan.host, &plan.base_path);
     let len = body.len();
     let mut head = Zeroizing::new(format!(
-        "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\n\
-         Content-Type: application/json\r\nContent-Length: {len}\r\n"
+        "{method} {base}{path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\n"
     ));
+    if method != "GET" {
+        put_header(&mut head, "Content-Type", "application/json");
+        put_header(&mut head, "Content-Length", &len.to_string());
+    }
     let fixed = plan.headers.iter().chain(&operation.headers);
     for (name, value) in fixed {
         let value = value.replace("{ourId}", &asked.our_id);
@@ -65,7 +86,7 @@ pub(crate) fn request(plan: &Plan, asked: &Asked) -> Option<Zeroizing<Vec<u8>>> 
     bytes.extend_from_slice(head.as_bytes());
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(&body);
-    Some(bytes)
+    bytes
 }
 
 fn put_header(head: &mut String, name: &str, value: &str) {
@@ -134,9 +155,13 @@ fn decimal(amount: Amount) -> String {
 pub(crate) fn judge(plan: &Plan, asked: &Asked, reply: &Reply) -> Verdict {
     let status = reply.status;
     match status {
-        // 202 promises an answer that nobody would ask for.
+        202 if is_asked_for(plan, asked) => Verdict::Pending,
+        // It promises an answer that nobody would ask for.
         202 => Verdict::Unknown,
-        200..=299 => judge_body(plan, asked, &reply.body),
+        200..=299 => match answer_map(plan, asked) {
+            Some(map) => judge_body((plan, map), About::Operation(asked), &reply.body),
+            None => Verdict::Unknown,
+        },
         _ if asked.is_reversal && plan.nothing_to_reverse.contains(&status) => {
             Verdict::NothingToReverse
         }
@@ -147,14 +172,46 @@ pub(crate) fn judge(plan: &Plan, asked: &Asked, reply: &Reply) -> Verdict {
     }
 }
 
-fn judge_body(plan: &Plan, asked: &Asked, body: &[u8]) -> Verdict {
-    let (Ok(tree), Some(map)) = (strict::read(body), answer_map(plan, asked)) else {
+/// Whether what the issuer has not decided is asked for until it is.
+const fn is_asked_for(plan: &Plan, asked: &Asked) -> bool {
+    plan.query.is_some() && !asked.is_reversal
+}
+
+//= docs/rules.md#M-14
+/// What the answer to a query says of the payment, which is this old. Of the statuses that are no
+/// 2xx none proves anything, but for 404 where the configuration says so.
+pub(crate) fn judge_query(plan: &Plan, asked: &Asked, reply: &Reply, age: Duration) -> Verdict {
+    let Some(query) = &plan.query else {
+        return Verdict::Unknown;
+    };
+    let map = query.answer.as_ref().unwrap_or(&plan.answer);
+    match reply.status {
+        202 => Verdict::Pending,
+        200..=299 => judge_body((plan, map), About::Payment(asked), &reply.body),
+        401 | 403 => Verdict::NotLetIn,
+        404 if age < query.not_found_grace => Verdict::Pending,
+        404 if query.not_found_is_final => Verdict::NotExecuted,
+        _ => Verdict::Unknown,
+    }
+}
+
+/// What an answer is to be about.
+#[derive(Clone, Copy)]
+enum About<'a> {
+    /// What was asked for.
+    Operation(&'a Asked),
+    /// The payment of it, which a query is for.
+    Payment(&'a Asked),
+}
+
+fn judge_body((plan, map): (&Plan, &AnswerMap), about: About<'_>, body: &[u8]) -> Verdict {
+    let Ok(tree) = strict::read(body) else {
         return Verdict::Unknown;
     };
     let told = text_at(&tree, &map.status);
     let known = |told: &str| map.statuses.iter().find(|(text, _)| text == told);
     let status = told.and_then(known).map(|(_, status)| *status);
-    match (status, agrees((plan, map), asked, &tree)) {
+    match (status, agrees((plan, map), about, &tree)) {
         (Some(Status::Done), Agrees::InAll) => {
             let text = map.authorisation.as_ref();
             let text = text.and_then(|pointer| text_at(&tree, pointer));
@@ -168,7 +225,15 @@ fn judge_body(plan: &Plan, asked: &Asked, body: &[u8]) -> Verdict {
             let code = reason.and_then(mapped).map(|(_, code)| *code);
             Verdict::Declined(code.unwrap_or(ResponseCode::DO_NOT_HONOUR))
         }
-        (Some(Status::Done | Status::Declined | Status::Pending) | None, _) => Verdict::Unknown,
+        (Some(Status::Pending), Agrees::InAll | Agrees::AsFarAsTold)
+            if is_asked_for(plan, about.asked()) =>
+        {
+            Verdict::Pending
+        }
+        (Some(Status::TakenBack), Agrees::InAll) => Verdict::TakenBack,
+        (Some(Status::Done | Status::Declined | Status::Pending | Status::TakenBack) | None, _) => {
+            Verdict::Unknown
+        }
     }
 }
 
@@ -183,6 +248,14 @@ fn answer_map<'a>(plan: &'a Plan, asked: &Asked) -> Option<&'a AnswerMap> {
     }
 }
 
+impl<'a> About<'a> {
+    const fn asked(self) -> &'a Asked {
+        match self {
+            Self::Operation(asked) | Self::Payment(asked) => asked,
+        }
+    }
+}
+
 /// Whether an answer is about what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Agrees {
@@ -192,11 +265,19 @@ enum Agrees {
     No,
 }
 
-fn agrees((plan, map): (&Plan, &AnswerMap), asked: &Asked, tree: &Node) -> Agrees {
+fn agrees((plan, map): (&Plan, &AnswerMap), about: About<'_>, tree: &Node) -> Agrees {
+    let asked = about.asked();
     let is_text = |node: &Node, own: &str| matches!(node, Node::Text(text) if text == own);
     let our_id = |node: &Node| is_text(node, &asked.our_id);
     let reversal_id = |node: &Node| is_text(node, &asked.reversal_id);
-    let amount = |node: &Node| is_amount(node, plan.amount_form, asked.amount);
+    let amount = |node: &Node| match about {
+        // An earlier reversal in part may have taken of it what this one does not know.
+        About::Payment(_) if asked.is_reversal => {
+            let told = told_amount(node, plan.amount_form, asked.stood);
+            told.is_some_and(|told| told.minor() >= asked.stood.minor())
+        }
+        About::Operation(_) | About::Payment(_) => is_amount(node, plan.amount_form, asked.amount),
+    };
     let letters = asked.amount.currency().alphabetic();
     let currency = |node: &Node| letters.is_some_and(|letters| is_text(node, letters));
     let found = [
@@ -232,6 +313,17 @@ fn is_amount(node: &Node, form: AmountForm, amount: Amount) -> bool {
         (AmountForm::Decimal, Node::Text(text)) => *text == decimal(amount),
         (AmountForm::Minor | AmountForm::Decimal, _) => false,
     }
+}
+
+/// The amount that stands there, in the currency of another one.
+fn told_amount(node: &Node, form: AmountForm, like: Amount) -> Option<Amount> {
+    let minor = match (form, node) {
+        (AmountForm::Minor, Node::Whole(minor)) => *minor,
+        (AmountForm::Decimal, Node::Text(text)) => text.replace('.', "").parse().ok()?,
+        (AmountForm::Minor | AmountForm::Decimal, _) => return None,
+    };
+    let told = Amount::new(minor, like.currency()).ok()?;
+    is_amount(node, form, told).then_some(told)
 }
 
 fn text_at<'a>(tree: &'a Node, pointer: &Pointer) -> Option<&'a str> {

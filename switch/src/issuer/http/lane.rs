@@ -181,29 +181,47 @@ impl Lane {
         }
         let (plan, wall) = (&self.issuer.plan, self.setup.clock.wall());
         let asked = Asked::of(plan, frame.message(), wall);
-        let request = asked
-            .as_ref()
-            .and_then(|asked| connector::request(plan, asked));
-        let (Some(asked), Some(request)) = (asked, request) else {
+        let Some(asked) = asked else {
             return self.tell_rejected(frame, NOT_SERVED, CallOutcome::NotCalled);
         };
-        let (submit, write) = if asked.is_reversal {
-            self.issuer.submits.overtake(&asked.our_id);
-            (None, answer)
+        if asked.is_reversal {
+            self.reverse(frame, &asked, answer).await;
         } else {
-            let Some(submit) = self.issuer.submits.begin(&asked.our_id) else {
-                return self.tell(frame, Received::Unsent);
-            };
-            (Some(submit), answer.min(by))
+            self.submit(frame, &asked, (answer, by)).await;
+        }
+    }
+
+    //= docs/rules.md#M-13
+    /// An answer that does not decide is followed by a query, where the issuer has one.
+    async fn submit(
+        self: &Rc<Self>,
+        frame: Box<Frame>,
+        asked: &Asked,
+        (answer, by): (Instant, Instant),
+    ) {
+        let plan = &self.issuer.plan;
+        let Some(request) = connector::request(plan, asked) else {
+            return self.tell_rejected(frame, NOT_SERVED, CallOutcome::NotCalled);
         };
+        let Some(submit) = self.issuer.submits.begin(&asked.our_id) else {
+            return self.tell(frame, Received::Unsent);
+        };
+        let write = answer.min(by);
         let limits = Limits { write, answer };
-        match self.ask(&request, submit.as_ref(), limits).await {
-            Ok(reply) => {
-                let verdict = connector::judge(plan, &asked, &reply);
-                self.tell_verdict(frame, verdict, reply.status);
-            }
+        match self.ask(&request, Some(&submit), limits).await {
+            Ok(reply) => match connector::judge(plan, asked, &reply) {
+                Verdict::Pending => {
+                    self.inquire(frame, asked, (by, CallOutcome::Success)).await;
+                }
+                Verdict::Unknown => {
+                    self.inquire(frame, asked, (by, CallOutcome::Failure)).await;
+                }
+                verdict => self.tell_verdict(frame, verdict, reply.status),
+            },
             Err(Failed::NotSent) => self.tell(frame, Received::Unsent),
-            Err(Failed::Unknown) => self.tell(frame, Received::Unusable),
+            Err(Failed::Unknown) => {
+                self.inquire(frame, asked, (by, CallOutcome::Failure)).await;
+            }
         }
     }
 
@@ -230,15 +248,21 @@ impl Lane {
                 self.tell_rejected(frame, code, call);
             }
             Verdict::NotLetIn => {
-                if let Some(count) = self.issuer.not_let_in.note(self.setup.clock.now()) {
-                    let (issuer, link) = (&self.setup.issuer, self.setup.link);
-                    tracing::error!(
-                        %issuer, %link, status, count, "the issuer does not let the switch in"
-                    );
-                }
+                self.note_not_let_in(status);
                 self.tell_rejected(frame, code, CallOutcome::Failure);
             }
-            Verdict::Unknown => self.tell(frame, Received::Unusable),
+            Verdict::Pending | Verdict::TakenBack | Verdict::Unknown => {
+                self.tell(frame, Received::Unusable);
+            }
+        }
+    }
+
+    fn note_not_let_in(&self, status: u16) {
+        if let Some(count) = self.issuer.not_let_in.note(self.setup.clock.now()) {
+            let (issuer, link) = (&self.setup.issuer, self.setup.link);
+            tracing::error!(
+                %issuer, %link, status, count, "the issuer does not let the switch in"
+            );
         }
     }
 
@@ -375,5 +399,6 @@ const NOT_SERVED: RejectCode = RejectCode(0);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_RESET: Duration = Duration::from_secs(60);
 
+mod inquiry;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,8 @@
 //! One message serves both kinds, so that a reversal after a restart names the same id: it is made
 //! of DE7 and DE11 of the request, which the intent holds and DE90 of its reversal repeats.
 
+use std::time::Duration;
+
 use domain::amount::Amount;
 use domain::time::{TransmissionTime, WallTime};
 use iso8583::MessageRef;
@@ -31,6 +33,10 @@ pub(crate) struct Asked {
     merchant_category: String,
     processing_code: String,
     created_at: String,
+    /// When the request was sent, by the clock of the switch.
+    created: WallTime,
+    /// Of a reversal what stood before it, else the amount.
+    pub(super) stood: Amount,
 }
 
 impl Asked {
@@ -65,6 +71,14 @@ impl Asked {
         let account = translate::account(message).ok().flatten();
         let account = account.as_ref().map_or(&[][..], |pan| pan.expose_digits());
         let (amount, remaining) = amounts(message, is_reversal)?;
+        let stood = match remaining {
+            Some(remaining) => Amount::new(
+                amount.minor().checked_add(remaining.minor())?,
+                amount.currency(),
+            )
+            .ok()?,
+            None => amount,
+        };
         Some(Self {
             is_reversal,
             our_id,
@@ -79,7 +93,17 @@ impl Asked {
             merchant_category: field(message, 18),
             processing_code: field(message, 3),
             created_at: created.text,
+            created: created.at,
+            stood,
         })
+    }
+
+    /// How old the payment is.
+    pub(super) fn age(&self, wall: WallTime) -> Duration {
+        let millis = wall
+            .unix_millis()
+            .saturating_sub(self.created.unix_millis());
+        Duration::from_millis(millis)
     }
 
     /// Whether it would leave something of the payment.
@@ -176,15 +200,18 @@ struct Moment {
     digits: String,
     /// RFC 3339.
     text: String,
+    at: WallTime,
 }
 
 impl Moment {
     fn of(digits: &[u8; 10], wall: WallTime) -> Option<Self> {
         let time = TransmissionTime::from_digits(digits).ok()?;
-        let civil = time.resolve(wall)?.civil();
+        let at = time.resolve(wall)?;
+        let civil = at.civil();
         let (year, month, day) = (civil.year, civil.month, civil.day);
         let (hour, minute, second) = (civil.hour, civil.minute, civil.second);
         Some(Self {
+            at,
             digits: format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}"),
             text: format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"),
         })

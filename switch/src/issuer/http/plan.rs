@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) submit: Operation,
     /// Of a submit.
     pub(crate) answer: AnswerMap,
+    /// `None` where an answer that is not understood, or comes later, is never asked for.
+    pub(crate) query: Option<Query>,
     /// `None` where the issuer takes nothing back.
     pub(crate) reverse: Option<Reverse>,
     pub(crate) amount_form: AmountForm,
@@ -71,6 +73,38 @@ pub(crate) struct Reverse {
     /// It takes a payment back in full, however often it is sent: it is never asked for a part.
     pub(crate) is_idempotent: bool,
 }
+
+/// How the state of a payment is asked for.
+#[derive(Debug)]
+pub(crate) struct Query {
+    pub(crate) operation: Operation,
+    /// `None` where its answers are read as those of a submit.
+    pub(crate) answer: Option<AnswerMap>,
+    /// Pauses before the first questions.
+    pub(crate) schedule: Vec<Duration>,
+    /// A payment that is younger may be known to the issuer later.
+    pub(crate) not_found_grace: Duration,
+    /// Whether one that is older, and not known, was not executed.
+    pub(crate) not_found_is_final: bool,
+    /// Payments of one shard that are asked for at a time.
+    pub(crate) pending_max: usize,
+}
+
+impl Query {
+    /// How long to wait before question `number`, from 0, about a payment of this age.
+    pub(crate) fn pause(&self, number: usize, age: Duration) -> Duration {
+        let listed = self.schedule.get(number).copied();
+        listed.unwrap_or(if age < POLL_OFTEN_FOR {
+            POLL_OFTEN
+        } else {
+            POLL_SELDOM
+        })
+    }
+}
+
+const POLL_OFTEN: Duration = Duration::from_secs(10);
+const POLL_OFTEN_FOR: Duration = Duration::from_secs(120);
+const POLL_SELDOM: Duration = Duration::from_secs(60);
 
 /// What stands at one place of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +197,8 @@ pub(crate) enum Status {
     Declined,
     /// Not decided yet.
     Pending,
+    /// Of a query: it was executed, and something of it taken back.
+    TakenBack,
 }
 
 /// How amounts are written.

@@ -80,6 +80,7 @@ pub(in super::super) fn plan() -> Plan {
         processing: vec!["00".to_owned()],
         authorisations: false,
         submit,
+        query: None,
         reverse: Some(reverse()),
         answer: answer_map("OK"),
         amount_form: AmountForm::Minor,
@@ -432,4 +433,91 @@ fn decimals_are_those_of_the_currency() {
     ] {
         assert_eq!(amount(minor, letters), text);
     }
+}
+
+fn with_query(is_final: bool) -> Plan {
+    let mut statuses = answer_map("OK");
+    let taken_back = ("GONE".to_owned(), Status::TakenBack);
+    statuses.statuses.push(taken_back);
+    let query = super::super::plan::Query {
+        operation: Operation {
+            method: "GET".to_owned(),
+            ..operation("/payments/{ourId}", &[])
+        },
+        answer: Some(statuses),
+        schedule: vec![Duration::from_secs(1), Duration::from_secs(2)],
+        not_found_grace: Duration::from_secs(120),
+        not_found_is_final: is_final,
+        pending_max: 1,
+    };
+    Plan {
+        query: Some(query),
+        ..plan()
+    }
+}
+
+//= docs/rules.md#M-14
+#[test]
+fn a_query_proves_nothing_by_its_status() {
+    let old = Duration::from_secs(120);
+    let young = Duration::from_secs(119);
+    let told = |is_final, status, age| {
+        judge_query(&with_query(is_final), &asked(), &reply(status, ""), age)
+    };
+    for status in [400, 405, 409, 410, 422, 429, 500, 503, 302] {
+        assert_eq!(told(true, status, old), Verdict::Unknown, "{status}");
+    }
+    assert_eq!(told(true, 404, young), Verdict::Pending);
+    assert_eq!(told(true, 404, old), Verdict::NotExecuted);
+    assert_eq!(told(false, 404, old), Verdict::Unknown);
+    assert_eq!(told(true, 202, old), Verdict::Pending);
+    let submit = judge(&with_query(true), &asked(), &reply(202, ""));
+    assert_eq!(submit, Verdict::Pending);
+}
+
+//= docs/rules.md#M-14
+#[test]
+fn a_query_decides_by_what_a_submit_would() {
+    let old = Duration::from_secs(999);
+    let told = |asked: &Asked, body: &str| {
+        judge_query(
+            &with_query(true),
+            asked,
+            &reply(200, &format!("{{{body}}}")),
+            old,
+        )
+    };
+    let said = |word: &str| format!(r#""status":"{word}",{SAME}"#);
+    let approved = Verdict::Approved(AuthorisationId::EMPTY);
+    assert_eq!(told(&asked(), &said("OK")), approved);
+    assert_eq!(told(&asked(), &said("WAIT")), Verdict::Pending);
+    assert_eq!(told(&asked(), &said("GONE")), Verdict::TakenBack);
+    for other in [
+        said("OK").replace("152300", "152301"),
+        said("OK").replace("152300", "152299"),
+        said("OK").replace("000421", "000422"),
+        said("NO").replace("000421", "000422"),
+        said("OK").replace("KES", "UGX"),
+        r#""status":"OK""#.to_owned(),
+    ] {
+        assert_eq!(told(&asked(), &other), Verdict::Unknown, "{other}");
+    }
+    // Of a reversal in part it is about the payment, which may be more than what stood before.
+    let part = reversal_of(b"000000100000", b"000000050000");
+    assert_eq!(told(&part, &said("OK")), approved);
+    let less = said("OK").replace("152300", "99999");
+    assert_eq!(told(&part, &less), Verdict::Unknown);
+}
+
+//= docs/rules.md#M-14
+#[test]
+fn questions_come_ever_less_often() {
+    let plan = with_query(false);
+    let query = plan.query.as_ref().unwrap();
+    let pause = |number, age| query.pause(number, Duration::from_secs(age)).as_secs();
+    let pauses = [(0, 0), (1, 1), (2, 3), (3, 119), (4, 120), (5, 400)];
+    assert_eq!(
+        pauses.map(|(number, age)| pause(number, age)),
+        [1, 2, 10, 10, 60, 60]
+    );
 }

@@ -1,0 +1,314 @@
+//! Issuers over HTTP that answer later: each test ends with what the issuer was told to do.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use njia_tests::e2e::gateway::{GATEWAY, PAYMENT};
+use njia_tests::e2e::json_bank::{JsonBank, Submit, issuer_text};
+use njia_tests::e2e::scene::{next, told};
+use njia_tests::e2e::session::purchase;
+use njia_tests::e2e::{Build, Node, Session, alone, eventually, folder};
+
+struct Stage {
+    node: Node,
+    bank: JsonBank,
+    folder: PathBuf,
+}
+
+impl Stage {
+    /// A switch whose cards are at `bank`; `more` is said of its query.
+    fn open(name: &str, deadline_ms: u32, more: &str) -> Self {
+        Self::with(name, deadline_ms, more, |text| text)
+    }
+
+    /// The same; `change` is made to what is said of the issuer.
+    fn with(
+        name: &str,
+        deadline_ms: u32,
+        more: &str,
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
+        let bank = JsonBank::start().unwrap();
+        let folder = folder(env!("CARGO_TARGET_TMPDIR"), name);
+        let text = format!(
+            r#"
+[node]
+state_dir = "{}"
+shards = 2
+
+[keys]
+token_key = "env:NJIA_TEST_KEY"
+pan_key = "env:NJIA_TEST_KEY"
+hash_key = "env:NJIA_TEST_KEY"
+
+[admin]
+address = "127.0.0.1:0"
+
+[limits]
+request_wait_max_ms = 10_000
+
+[saf]
+backoff_first_ms = 200
+backoff_max_s = 1
+
+[[acquirer]]
+name = "acquirer-1"
+
+[[acquirer]]
+name = "mobile-money"
+
+[[listener]]
+name = "pos"
+address = "127.0.0.1:0"
+acquirer = "acquirer-1"
+{}
+[issuer.http.query]
+path = "/payments/{{ourId}}"
+poll_schedule_s = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+{more}
+{GATEWAY}
+[[route]]
+name = "cards"
+prefixes = ["5", "254"]
+candidates = ["bank"]
+deadline_ms = {deadline_ms}
+"#,
+            folder.join("state").display(),
+            change(issuer_text("bank", bank.address())),
+        );
+        fs::write(folder.join("njia.toml"), text).unwrap();
+        Self::on(folder, bank)
+    }
+
+    fn on(folder: PathBuf, bank: JsonBank) -> Self {
+        let (config, state) = (folder.join("njia.toml"), folder.join("state"));
+        let node = Node::configured(Build::Product, &config, &state, &[("NJIA_TEST_KEY", KEY)]);
+        let stage = Self {
+            node: node.unwrap(),
+            bank,
+            folder,
+        };
+        stage.await_that("the links are up", || {
+            let labels = ["issuer=\"bank\"", "state=\"up\""];
+            stage.node.metric("njia_links", &labels).unwrap_or(0.0) >= 2.0
+        });
+        stage
+    }
+
+    fn killed(self) -> Self {
+        self.node.kill().unwrap();
+        Self::on(self.folder, self.bank)
+    }
+
+    #[track_caller]
+    fn await_that(&self, what: &str, found: impl FnMut() -> bool) {
+        let is_so = eventually(Duration::from_secs(60), found);
+        assert!(
+            is_so,
+            "{what}: {:?}\n{}",
+            self.bank.effects(),
+            self.node.log()
+        );
+    }
+
+    /// What the bank has executed, in its order.
+    fn effects(&self) -> Vec<(String, u64)> {
+        let effects = self.bank.effects().into_iter();
+        effects.map(|(kind, _, minor)| (kind, minor)).collect()
+    }
+
+    /// How many submits were written.
+    fn submits(&self) -> usize {
+        let heads = self.bank.heads();
+        let is_submit = |head: &&String| head.starts_with("POST /v1/payments ");
+        heads.iter().filter(is_submit).count()
+    }
+
+    /// An 0200 of this script is sent; whose answer is read is its session.
+    fn sent(&self, submit: Submit) -> Session {
+        self.bank.script(&[submit]);
+        let mut session = Session::connect(self.node.listener()).unwrap();
+        session.send(&purchase("000001")).unwrap();
+        session
+    }
+
+    fn curl(&self, path: &str, more: &[&str]) -> serde_json::Value {
+        let url = format!("http://{}{path}", self.node.gateway_named("mobile"));
+        let output = std::process::Command::new("curl")
+            .args(["-sS", "--max-time", "60"])
+            .args(["-H", "Authorization: Bearer mobile-test-key"])
+            .args(["-H", "Content-Type: application/json"])
+            .args(more)
+            .arg(&url)
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    #[track_caller]
+    fn close(self) {
+        self.node.settle(Duration::from_secs(60)).unwrap();
+        let status = self.node.terminate().unwrap();
+        assert!(status.success(), "{status}");
+        fs::remove_dir_all(&self.folder).unwrap();
+    }
+}
+
+fn effect(kind: &str) -> (String, u64) {
+    (kind.to_owned(), 1_500)
+}
+
+//= docs/rules.md#M-14
+/// Executed, and its answer lost in each of these ways: it is asked for, and nothing is reversed.
+#[test]
+fn a_lost_answer_is_asked_for() {
+    let _machine = alone();
+    let stage = Stage::open("http-query-lost", 60_000, "");
+    let mut session = Session::connect(stage.node.listener()).unwrap();
+    let ways = [
+        Submit::HangUp,
+        Submit::Garbled,
+        Submit::Failed(500),
+        Submit::Failed(409),
+    ];
+    stage.bank.script(&ways);
+    for number in 1..=ways.len() {
+        let stan = format!("{number:06}");
+        session.send(&purchase(&stan)).unwrap();
+        assert_eq!(next(&mut session), told("0210", &stan, "00"));
+    }
+    assert_eq!(stage.effects(), ways.map(|_| effect("submit")));
+    assert_eq!(stage.submits(), ways.len(), "each was sent once");
+    assert!(stage.bank.queries() >= ways.len());
+    stage.close();
+}
+
+//= docs/rules.md#M-14
+/// A gateway sees it pending, and then what the payer has decided.
+#[test]
+fn a_payer_who_takes_time_is_waited_for() {
+    let _machine = alone();
+    let stage = Stage::open("http-query-payer", 300_000, "");
+    let post = |key: &str| {
+        let key = format!("Idempotency-Key: {key}");
+        let headers = ["-H", "Prefer: respond-async", "-H", &key];
+        let more = [&headers[..], &["--data-binary", PAYMENT]].concat();
+        stage.curl("/v1/transactions", &more)
+    };
+    let wait = ["-H", "Prefer: wait=30"];
+    for (word, state) in [("DONE", "approved"), ("NO", "declined")] {
+        stage.bank.script(&[Submit::Wait]);
+        let seen = stage.bank.queries();
+        let begun = post(word);
+        let path = format!("/v1/transactions/{}", begun["id"].as_str().unwrap());
+        stage.await_that("it is asked for", || stage.bank.queries() >= seen + 2);
+        let pending = stage.curl(&path, &[]);
+        assert_eq!(pending["final"], false, "{pending}");
+        stage.bank.decide(word);
+        let ended = stage.curl(&path, &wait);
+        assert_eq!(ended["state"], state, "{ended}");
+    }
+    assert_eq!(stage.effects(), [("submit".to_owned(), 1_000)]);
+    assert_eq!(stage.submits(), 2, "each was sent once");
+    stage.close();
+}
+
+//= docs/rules.md#M-15
+/// Its deadline ends its wait: 91. What the payer does then is taken back.
+#[test]
+fn what_is_confirmed_behind_the_deadline_is_refunded() {
+    let _machine = alone();
+    let stage = Stage::open("http-query-late", 3_000, "");
+    let mut session = stage.sent(Submit::Wait);
+    assert_eq!(next(&mut session), told("0210", "000001", "91"));
+    let seen = stage.bank.queries();
+    stage.await_that("the reversal asks", || stage.bank.queries() >= seen + 2);
+    assert_eq!(stage.effects(), [], "nothing is taken back yet");
+    stage.bank.decide("DONE");
+    stage.await_that("it is taken back", || stage.bank.effects().len() == 2);
+    assert_eq!(stage.effects(), [effect("submit"), effect("reverse")]);
+    assert_eq!(stage.submits(), 1);
+    stage.close();
+}
+
+//= docs/rules.md#M-15
+#[test]
+fn what_is_declined_behind_the_deadline_has_nothing_to_reverse() {
+    let _machine = alone();
+    let stage = Stage::open("http-query-no", 3_000, "");
+    let mut session = stage.sent(Submit::Wait);
+    assert_eq!(next(&mut session), told("0210", "000001", "91"));
+    stage.bank.decide("NO");
+    stage.node.settle(Duration::from_secs(60)).unwrap();
+    assert_eq!(stage.effects(), []);
+    assert_eq!(stage.bank.reversal_ids(), Vec::<String>::new());
+    stage.close();
+}
+
+//= docs/rules.md#M-15
+/// Killed between the submit and what the payer decides.
+#[test]
+fn what_is_confirmed_behind_a_restart_is_refunded() {
+    let _machine = alone();
+    let stage = Stage::open("http-query-killed", 60_000, "");
+    let _session = stage.sent(Submit::Wait);
+    stage.await_that("it is sent", || stage.submits() == 1);
+    let stage = stage.killed();
+    let seen = stage.bank.queries();
+    stage.await_that("the reversal asks", || stage.bank.queries() >= seen + 2);
+    stage.bank.decide("DONE");
+    stage.await_that("it is taken back", || stage.bank.effects().len() == 2);
+    assert_eq!(stage.effects(), [effect("submit"), effect("reverse")]);
+    assert_eq!(stage.submits(), 1);
+    stage.close();
+}
+
+//= docs/rules.md#M-14
+/// An issuer that does not know it may come to know it, unless it says that this is final.
+#[test]
+fn what_is_not_known_is_no_proof_by_itself() {
+    let _machine = alone();
+    let is_final = "not_found_grace_s = 2\nnot_found_is_final = true";
+    let stage = Stage::open("http-query-404", 60_000, is_final);
+    let mut session = stage.sent(Submit::Forget);
+    assert_eq!(next(&mut session), told("0210", "000001", "96"));
+    assert!(stage.bank.queries() >= 2, "it was asked within the grace");
+    assert_eq!(stage.bank.reversal_ids(), Vec::<String>::new());
+    stage.close();
+    let stage = Stage::open("http-query-404-open", 3_000, "not_found_grace_s = 1");
+    let mut session = stage.sent(Submit::Forget);
+    assert_eq!(next(&mut session), told("0210", "000001", "91"));
+    let seen = stage.bank.queries();
+    stage.await_that("the reversal asks", || stage.bank.queries() >= seen + 2);
+    assert_eq!(stage.bank.reversal_ids(), Vec::<String>::new());
+    fs::remove_dir_all(&stage.folder).unwrap();
+}
+
+//= docs/rules.md#R-05
+/// More payers than the bulkhead has places take their time, and the next one is asked at once.
+#[test]
+fn a_pending_payment_takes_no_place_of_the_bulkhead() {
+    let _machine = alone();
+    let narrow = |text: String| text.replace("links = 2", "links = 2\ninflight_max = 2");
+    let stage = Stage::with("http-query-places", 120_000, "", narrow);
+    let mut session = Session::connect(stage.node.listener()).unwrap();
+    for number in 1..=8 {
+        stage.bank.script(&[Submit::Wait]);
+        session.send(&purchase(&format!("{number:06}"))).unwrap();
+        stage.await_that("it is sent", || stage.submits() == number);
+        // Its answer, which says that there is none yet, may still be on its way.
+        stage.await_that("its place is free", || {
+            let taken = stage.node.metric("njia_issuer_inflight", &["bank"]);
+            taken.unwrap() == 0.0
+        });
+    }
+    stage.bank.decide("DONE");
+    for _ in 1..=8 {
+        assert_eq!(next(&mut session).2, "00");
+    }
+    assert_eq!(stage.effects(), vec![effect("submit"); 8]);
+    stage.close();
+}
+
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
