@@ -3,9 +3,11 @@
 //! CALM transactions a second, half of them JSON, are offered alone and beside FLOOD requests a
 //! second of a gateway that may ask for 500, and of an acquirer that may have 8 in flight; in turn,
 //! ROUNDS times, against one switch. The generators share the machine with what they ask, and a
-//! busier machine is a slower one: so it is also measured beside the same floods of a second switch,
-//! which have nothing in common with the calm ones but the machine. Reported, never asserted.
+//! busier machine is a slower one: so it is also measured beside the same floods of a second
+//! switch, which have nothing in common with the calm ones but the machine. Reported, never
+//! asserted.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -139,11 +141,19 @@ impl Stage {
     fn start(out: &Path) -> Result<Self> {
         std::fs::create_dir_all(out)?;
         let issuers = Issuers::start(out, Duration::from_millis(5))?;
-        let [bank, momo] = issuers.addresses();
+        let config = out.join("njia.toml");
+        std::fs::write(&config, Self::configured(out, issuers.addresses()))?;
+        let state = out.join("state");
+        let key = [("NJIA_TEST_KEY", KEY)];
+        let node = Node::configured(Build::Product, &config, &state, &key)?;
+        Ok(Self { node, issuers })
+    }
+
+    fn configured(out: &Path, [bank, momo]: [SocketAddr; 2]) -> String {
         let loud = GATEWAY
             .replace("\"mobile\"", "\"loud\"")
             .replace("\"mobile-money\"", "\"loud-money\"");
-        let text = format!(
+        format!(
             r#"
 [node]
 state_dir = "{}"
@@ -199,13 +209,7 @@ candidates = ["bank", "momo"]
 deadline_ms = 5_000
 "#,
             out.join("state").display()
-        );
-        let config = out.join("njia.toml");
-        std::fs::write(&config, text)?;
-        let state = out.join("state");
-        let key = [("NJIA_TEST_KEY", KEY)];
-        let node = Node::configured(Build::Product, &config, &state, &key)?;
-        Ok(Self { node, issuers })
+        )
     }
 
     fn measure(

@@ -138,6 +138,29 @@ impl Issuers {
     }
 }
 
+/// All files below `folder`, and what they hold.
+///
+/// # Panics
+/// One cannot be read.
+#[must_use]
+pub fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("it can be read") {
+            let entry = entry.expect("it can be read");
+            let kind = entry.file_type().expect("it can be read");
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                let bytes = std::fs::read(entry.path()).expect("it can be read");
+                found.push((entry.path().display().to_string(), bytes));
+            }
+        }
+    }
+    found
+}
+
 /// A fresh folder on the disk of the target folder, because a journal needs direct I/O and `/tmp`
 /// may be a tmpfs. Left behind when a test fails.
 ///

@@ -14,9 +14,9 @@ use std::process::Command;
 use njia_tests::e2e::desk::{answered, with_field};
 use njia_tests::e2e::scene::{ALONE, SHORT, Scene, asked, next, reversal, told};
 use njia_tests::e2e::session::{Received, Session, framed, message, purchase};
-use njia_tests::e2e::{Build, alone};
+use njia_tests::e2e::{Build, alone, files};
 use njia_tests::postgres::{Cluster, Sql, Stop};
-use planted::{ACCOUNT, MASKED, PIN_BLOCK, TRACK_2, files, traces, with_card};
+use planted::{ACCOUNT, MASKED, PIN_BLOCK, TRACK_2, traces, with_card};
 use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
 
 const SCHEMA: &str = "njia_card_data";
@@ -225,6 +225,26 @@ fn writes_core_files(folder: &Path) -> bool {
     dying.status().unwrap().core_dumped()
 }
 
+/// No core file, and no page that may be swapped out where that can be had.
+fn check_process(scene: &Scene, locks: bool) {
+    let limits = scene.node.process_file("limits").unwrap();
+    let none = |line: &str| {
+        line.split_whitespace()
+            .skip(4)
+            .take(2)
+            .all(|limit| limit == "0")
+    };
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    assert!(core.is_some_and(none), "{limits}");
+    let status = scene.node.process_file("status").unwrap();
+    let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:"));
+    let is_locked = locked.is_some_and(|size| size.trim() != "0 kB");
+    assert_eq!(is_locked, locks, "{status}");
+    println!("this user may lock memory, and so it is: {locks}");
+}
+
 #[test]
 fn what_is_planted_is_kept_and_told_nowhere() {
     let _machine = alone();
@@ -261,22 +281,7 @@ fn what_is_planted_is_kept_and_told_nowhere() {
     fs::create_dir(&sub_folder).unwrap();
     let can = may_have && writes_core_files(&sub_folder);
     fs::remove_dir_all(&sub_folder).unwrap();
-    let limits = scene.node.process_file("limits").unwrap();
-    let none = |line: &str| {
-        line.split_whitespace()
-            .skip(4)
-            .take(2)
-            .all(|limit| limit == "0")
-    };
-    let core = limits
-        .lines()
-        .find(|line| line.starts_with("Max core file size"));
-    assert!(core.is_some_and(none), "{limits}");
-    let status = scene.node.process_file("status").unwrap();
-    let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:"));
-    let is_locked = locked.is_some_and(|size| size.trim() != "0 kB");
-    assert_eq!(is_locked, locks, "{status}");
-    println!("this user may lock memory, and so it is: {locks}");
+    check_process(&scene, locks);
     let (scene, ended) = scene.signalled(Signal::ABORT);
     assert!(
         ended.signal().is_some() && !ended.core_dumped(),

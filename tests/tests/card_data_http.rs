@@ -13,8 +13,8 @@ use njia_tests::e2e::gateway::{API_KEY, GATEWAY, KEY};
 use njia_tests::e2e::json_bank::{JsonBank, Submit, issuer_text};
 use njia_tests::e2e::scene::next;
 use njia_tests::e2e::session::{Session, purchase};
-use njia_tests::e2e::{Build, Node, alone, eventually, folder};
-use planted::{ACCOUNT, MASKED, PIN_BLOCK, TRACK_2, files, traces, with_bytes, with_card};
+use njia_tests::e2e::{Build, Node, alone, eventually, files, folder};
+use planted::{ACCOUNT, MASKED, PIN_BLOCK, TRACK_2, traces, with_bytes, with_card};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

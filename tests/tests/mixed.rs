@@ -81,6 +81,18 @@ fn what_was_read_of_both_sides_is_accounted_for() {
     assert!(!stage.close().is_empty());
 }
 
+/// The issuer that is asked in JSON has had cards and wallets.
+#[track_caller]
+fn check_wallet(demo: &Path) {
+    let wallet = fs::read_to_string(demo.join("wallet.ledger")).unwrap();
+    let of = |gateway: bool| {
+        let is_of = |line: &&str| line.contains(" GATEWAY1 ") == gateway;
+        let approvals = wallet.lines().filter(|line| line.starts_with("approve "));
+        approvals.filter(is_of).count()
+    };
+    assert!(of(true) > 10 && of(false) > 10, "{wallet}");
+}
+
 #[test]
 fn what_both_sides_were_told_is_proven() {
     let _machine = alone();
@@ -119,14 +131,7 @@ fn what_both_sides_were_told_is_proven() {
         approved("json-") > 100 && approved("card-") > 100,
         "{printed}"
     );
-    // The issuer that is asked in JSON: of cards, and of wallets.
-    let wallet = fs::read_to_string(demo.join("wallet.ledger")).unwrap();
-    let of = |gateway: bool| {
-        let is_of = |line: &&str| line.contains(" GATEWAY1 ") == gateway;
-        let approvals = wallet.lines().filter(|line| line.starts_with("approve "));
-        approvals.filter(is_of).count()
-    };
-    assert!(of(true) > 10 && of(false) > 10, "{wallet}");
+    check_wallet(&demo);
     let (exit, proof) = verified(&demo);
     assert_eq!(exit, Some(0), "{proof}");
 

@@ -119,8 +119,8 @@ deadline_ms = 1_000
     )
 }
 
-/// Cash at the machines of some networks, and the wallets of one operator: whoever has them is asked
-/// in JSON over HTTP, as `njia-loadgen sim http` wants it.
+/// Cash at the machines of some networks, and the wallets of one operator: whoever has them is
+/// asked in JSON over HTTP, as `njia-loadgen sim http` wants it.
 fn wallet() -> String {
     format!(
         r#"

@@ -6,8 +6,8 @@
 //! | `POST …/payments/{id}/reversals` | 200 `REVERSED`, the same of a reversal that came before; 404 of what never came, and then it is refused should it still come; 422 of more than is left |
 //! | `GET …/payments/{id}` | 200, how it stands; 404 |
 //!
-//! A payment is `externalId` (20 digits: date, time and STAN), `amount` with `value` and `currency`,
-//! `rrn` and `terminal`; a reversal has an `externalId` of its own and the `amount` that it takes
+//! A payment is `externalId` (20 digits: date, time and STAN), `amount` with `value` and
+//! `currency`, `rrn` and `terminal`; a reversal has an `externalId` of its own and the `amount` that it takes
 //! back. A `value` is a decimal as text, or a whole number of minor units; it is told as it was
 //! asked. Whatever else a body has is not looked at.
 
@@ -238,7 +238,8 @@ impl JsonStation {
         }
         let mut frame = self.desk.wheel.buffer();
         let head = format!(
-            "HTTP/1.1 {status} Told\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "HTTP/1.1 {status} Told\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n",
             body.len()
         );
         frame.extend_from_slice(head.as_bytes());

@@ -1,8 +1,5 @@
 //! The card, and the forms that its parts may have.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use iso8583::{Dialect, FieldIndex, MessageRef, Writer};
 
 /// With ten digits in the middle that are nowhere else.
@@ -180,25 +177,6 @@ pub(super) fn with_card(message: &[u8]) -> Vec<u8> {
         message = with_bytes(&message, number, value);
     }
     message
-}
-
-/// All files below `folder`.
-pub(super) fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let entry = entry.unwrap();
-            let kind = entry.file_type().unwrap();
-            if kind.is_dir() {
-                folders.push(entry.path());
-            } else if kind.is_file() {
-                let bytes = fs::read(entry.path()).unwrap();
-                found.push((entry.path().display().to_string(), bytes));
-            }
-        }
-    }
-    found
 }
 
 /// What of the card is in what is kept, and where.

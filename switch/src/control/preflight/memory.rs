@@ -1,5 +1,5 @@
-//! What becomes of memory: no core file has it, nobody but root reads it from outside, and where that
-//! is asked for, no swap has it.
+//! What becomes of memory: no core file has it, nobody but root reads it from outside, and where
+//! that is asked for, no swap has it.
 
 use std::fs;
 
