@@ -7,9 +7,9 @@
 //! | `GET …/payments/{id}` | 200, how it stands; 404 |
 //!
 //! A payment is `externalId` (20 digits: date, time and STAN), `amount` with `value` and
-//! `currency`, `rrn` and `terminal`; a reversal has an `externalId` of its own and the `amount` that it takes
-//! back. A `value` is a decimal as text, or a whole number of minor units; it is told as it was
-//! asked. Whatever else a body has is not looked at.
+//! `currency`, `rrn` and `terminal`; a reversal has an `externalId` of its own and the `amount`
+//! that it takes back. A `value` is a decimal as text, or a whole number of minor units; it is told
+//! as it was asked. Whatever else a body has is not looked at.
 
 mod http;
 
