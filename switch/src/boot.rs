@@ -150,7 +150,7 @@ pub fn serve(config: Config, options: ServeOptions) -> Result<(), ServeError> {
     drop(reserved);
     let maker = checkpoint::start(config, &shared, manifest)?;
     await_links(config, shared.node());
-    ready(config, options.ready_file, &addresses, control.address())?;
+    ready(config, options.ready_file, &addresses, &control)?;
     for executor in executors {
         join(executor)?;
     }
@@ -284,8 +284,9 @@ fn ready(
     config: &Config,
     ready_file: Option<PathBuf>,
     addresses: &[SocketAddr],
-    admin: SocketAddr,
+    control: &control::Control,
 ) -> Result<(), ServeError> {
+    let admin = control.address();
     tracing::info!(%admin, "ready");
     let Some(path) = ready_file else {
         return Ok(());
@@ -309,6 +310,7 @@ fn ready(
         "socket": config.admin.socket,
         "listeners": listeners,
         "gateways": gateways,
+        "issuer_callbacks": control.called().map(|address| address.to_string()),
         "journal": config.journal.dir,
         "node": config.node.id.0,
     });

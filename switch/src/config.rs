@@ -45,6 +45,7 @@ mod gateway_permissions;
 mod gateway_rates;
 mod gateways;
 mod http_issuer;
+mod issuer_callbacks;
 mod kafka;
 mod keys;
 mod load;
@@ -66,6 +67,7 @@ mod timers;
 mod tls;
 pub(crate) mod wire;
 
+pub use crate::issuer::http::called::IssuerCallbacks;
 pub use document::Environment;
 pub use gateway_credentials::{ApiKey, CredentialSet, Credentials, SigningKey};
 pub(crate) use gateway_permissions::NotPermitted;
@@ -114,6 +116,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Who sends JSON over HTTP.
     pub gateways: Vec<Gateway>,
+    /// Where issuers over HTTP tell that something was decided; `None` where none does.
+    pub issuer_callbacks: Option<Arc<IssuerCallbacks>>,
     /// By [`IssuerId`].
     pub issuers: Vec<Issuer>,
     /// What concerns all routes.
@@ -291,6 +295,8 @@ impl Keys {
 pub struct Admin {
     /// Where it listens.
     pub address: SocketAddr,
+    /// `None` in clear.
+    pub tls: Option<ListenerTls>,
     /// The Unix socket on which operators act: for the user that runs the switch, and for root.
     pub socket: PathBuf,
 }

@@ -22,7 +22,9 @@ use tokio::time::{MissedTickBehavior, interval};
 mod admin;
 mod applier;
 mod callbacks;
+mod called;
 pub mod credentials;
+mod door;
 #[cfg(feature = "kafka")]
 mod events;
 pub mod keys;
@@ -48,12 +50,15 @@ use crate::config::Config;
 use crate::exit::ExitCode;
 use crate::limits::WATCHDOG;
 use crate::metrics::{Exposition, Gauge, Labels};
+use crate::tls::TlsSet;
 use admin::Admin;
 use applier::{Journals, Task};
 use callbacks::{Callbacks, CallbacksSource};
+use called::CalledSource;
 use credentials::{CredentialsKeeper, CredentialsSource};
+use door::Door;
 use keys::{KeysKeeper, KeysSource};
-use listener::{AdminListener, Waits};
+use listener::{AdminListener, Bounds};
 use operator::Counter;
 use retiring::{Absent, Consumer, Kept, Retiring};
 use segments::Segments;
@@ -69,6 +74,17 @@ pub enum ControlError {
     /// Its address is taken, or not ours.
     #[error("admin: cannot bind {address}: {source}; set [admin] address to a free one")]
     Bind {
+        /// What was asked for.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The address for callbacks of issuers is taken, or not ours.
+    #[error(
+        "issuer_callbacks: cannot bind {address}: {source}; set [issuer_callbacks] address to a \
+         free one"
+    )]
+    Called {
         /// What was asked for.
         address: SocketAddr,
         /// Why not.
@@ -91,6 +107,7 @@ pub enum ControlError {
 #[derive(Debug)]
 pub struct Control {
     address: SocketAddr,
+    called: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
     callbacks: Option<Callbacks>,
@@ -107,6 +124,14 @@ pub struct Reloads {
     pub keys: Arc<KeysKeeper>,
     /// How gateways show who they are.
     pub credentials: Arc<CredentialsKeeper>,
+}
+
+impl Reloads {
+    fn add_to(&self, exposition: &mut Exposition) {
+        exposition.add_source(TlsSource(Arc::clone(&self.tls)));
+        exposition.add_source(KeysSource(Arc::clone(&self.keys)));
+        exposition.add_source(CredentialsSource(Arc::clone(&self.credentials)));
+    }
 }
 
 /// Starts the control plane: its listener is bound and signals are obeyed when this returns.
@@ -130,6 +155,8 @@ pub fn start(
         let path = config.admin.socket.clone();
         ControlError::Socket { path, source }
     })?;
+    let called = called::bind(config)?;
+    let called_at = called.as_ref().and_then(|called| called.local_addr().ok());
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -137,9 +164,11 @@ pub fn start(
     let inside = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(listener).map_err(ControlError::Start)?;
     let operators = tokio::net::UnixListener::from_std(operators).map_err(ControlError::Start)?;
+    let called = called.map(tokio::net::TcpListener::from_std).transpose();
     let listeners = Listeners {
         questions: listener,
         operators,
+        called: called.map_err(ControlError::Start)?,
     };
     let signals = Signals::new().map_err(ControlError::Start)?;
     drop(inside);
@@ -171,6 +200,7 @@ pub fn start(
         .map_err(ControlError::Start)?;
     Ok(Control {
         address,
+        called: called_at,
         stop,
         thread,
         callbacks,
@@ -184,6 +214,12 @@ impl Control {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where issuers call back.
+    #[must_use]
+    pub const fn called(&self) -> Option<SocketAddr> {
+        self.called
     }
 
     /// Ends the control plane after the last shard has ended: the applier catches up, and so do
@@ -242,6 +278,8 @@ struct Listeners {
     questions: tokio::net::TcpListener,
     /// What operators do.
     operators: tokio::net::UnixListener,
+    /// Issuers that call back.
+    called: Option<tokio::net::TcpListener>,
 }
 
 /// Everything that the control thread runs.
@@ -252,6 +290,7 @@ struct Plane {
     exposition: Arc<Exposition>,
     applier: Task,
     callbacks: Arc<callbacks::Told>,
+    called: Arc<called::Results>,
     #[cfg(feature = "kafka")]
     events: events::EventsStatus,
     retiring: Retiring,
@@ -297,9 +336,9 @@ impl Plane {
             status: Arc::clone(&status),
         };
         let mut exposition = exposition(&config, &shared, &status, kept);
-        exposition.add_source(TlsSource(Arc::clone(&reloads.tls)));
-        exposition.add_source(KeysSource(Arc::clone(&reloads.keys)));
-        exposition.add_source(CredentialsSource(Arc::clone(&reloads.credentials)));
+        reloads.add_to(&mut exposition);
+        let called = Arc::new(called::Results::default());
+        exposition.add_source(CalledSource(Arc::clone(&called)));
         exposition.add_source(CallbacksSource {
             told: Arc::clone(&callbacks),
             clock: shared.node().clock(),
@@ -322,6 +361,7 @@ impl Plane {
             exposition: Arc::new(exposition),
             applier,
             callbacks,
+            called,
             #[cfg(feature = "kafka")]
             events,
             retiring,
@@ -332,8 +372,18 @@ impl Plane {
 
     async fn run(self, listeners: Listeners, signals: Signals, mut stop: watch::Receiver<bool>) {
         let admin = Admin::new(self.exposition, Arc::clone(&self.observer)).router();
-        let questions = AdminListener::new(listeners.questions, Waits::STANDARD);
+        let tls = &self.reloads.tls;
+        let door = match Door::open(listeners.questions, Arc::clone(tls), TlsSet::admin) {
+            Ok(door) => door,
+            Err(error) => return tracing::error!(%error, "the control plane cannot listen"),
+        };
+        let questions = AdminListener::new(door, Bounds::STANDARD);
         let serving = axum::serve(questions, admin);
+        let of_called = listeners.called.map(|listener| {
+            let about = (Arc::clone(&self.config), Arc::clone(&self.shared));
+            let results = Arc::clone(&self.called);
+            tokio::spawn(called::serve(listener, about, Arc::clone(tls), results))
+        });
         let counter = Counter::new(Arc::clone(&self.config), Arc::clone(&self.shared));
         let operating = tokio::spawn(operator::serve(listeners.operators, counter));
         let copying = tokio::spawn(self.applier.run(stop.clone()));
@@ -363,7 +413,8 @@ impl Plane {
             }
             () = ended => {}
         }
-        for task in [operating, obeying, watching, bounded, retiring, letting_go] {
+        let all = [operating, obeying, watching, bounded, retiring, letting_go];
+        for task in all.into_iter().chain(of_called) {
             task.abort();
         }
     }

@@ -82,6 +82,7 @@ use crate::endpoint::IssuerWire;
 use crate::frame::{Casing, Frame, FramePool};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
+use crate::issuer::http::HttpIssuer;
 use crate::issuer::{Link, Received};
 use crate::mesh::{Mesh, Message};
 use crate::metrics::Metrics;
@@ -234,6 +235,8 @@ pub(crate) struct Shard {
     pub(crate) links: LinkTable,
     pub(crate) keys: KeyTable,
     pub(crate) wires: Vec<IssuerWire>,
+    /// By [`IssuerId`], of those that are asked over HTTP.
+    pub(crate) http_issuers: Vec<Option<Rc<HttpIssuer>>>,
     pub(crate) echo: EchoReader,
     pub(crate) metrics: Metrics,
     pub(crate) shared: Arc<ShardShared>,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use njia_tests::certificates::Authority;
 use njia_tests::e2e::gateway::{GATEWAY, PAYMENT};
 use njia_tests::e2e::json_bank::{JsonBank, Submit, issuer_text};
 use njia_tests::e2e::scene::{next, told};
@@ -27,6 +28,17 @@ impl Stage {
         name: &str,
         deadline_ms: u32,
         more: &str,
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
+        let often = format!("poll_schedule_s = {:?}\n{more}", [1; 26]);
+        Self::asking(name, deadline_ms, &often, change)
+    }
+
+    /// The same; `query` is all that is said of when it is asked.
+    fn asking(
+        name: &str,
+        deadline_ms: u32,
+        query: &str,
         change: impl FnOnce(String) -> String,
     ) -> Self {
         let bank = JsonBank::start().unwrap();
@@ -65,8 +77,7 @@ acquirer = "acquirer-1"
 {}
 [issuer.http.query]
 path = "/payments/{{ourId}}"
-poll_schedule_s = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
-{more}
+{query}
 {GATEWAY}
 [[route]]
 name = "cards"
@@ -308,6 +319,140 @@ fn a_pending_payment_takes_no_place_of_the_bulkhead() {
         assert_eq!(next(&mut session).2, "00");
     }
     assert_eq!(stage.effects(), vec![effect("submit"); 8]);
+    stage.close();
+}
+
+/// What is said where issuers call back; `tls` is all of what is said of that.
+fn called(text: String, tls: &str) -> String {
+    let path = "path = \"/payments\"\n";
+    let header = "headers = { \"X-Callback-Url\" = \"{callbackUrl}\" }\n";
+    let text = text.replacen(path, &format!("{path}{header}"), 1);
+    format!(
+        r#"
+[issuer_callbacks]
+address = "127.0.0.1:0"
+url = "http://switch.example/told"
+secrets = ["env:NJIA_TEST_KEY"]
+{tls}
+{text}"#
+    )
+}
+
+/// Paths on which the bank was told to call back, of each submit.
+fn paths(bank: &JsonBank) -> Vec<String> {
+    let heads = bank.heads().into_iter();
+    let url = |head: String| {
+        let (_, rest) = head.split_once("X-Callback-Url: http://switch.example")?;
+        rest.lines().next().map(str::to_owned)
+    };
+    heads.filter_map(url).collect()
+}
+
+/// The status of one callback.
+fn call(url: &str, more: &[&str]) -> String {
+    let output = std::process::Command::new("curl")
+        .args([
+            "-sS",
+            "--max-time",
+            "20",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+        ])
+        .args(more)
+        .arg(url)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+//= docs/rules.md#M-16
+/// Nobody would ask for an hour: what the issuer calls for is asked at once, and the answer to that
+/// decides, whatever the callback says. Forged, late and repeated ones change nothing.
+#[test]
+fn fault_086_a_callback_of_an_issuer_is_verified_and_decides_nothing() {
+    let _machine = alone();
+    let stage = Stage::asking("http-called", 300_000, "poll_schedule_s = [3600]", |text| {
+        called(text, "plaintext = true")
+    });
+    let url = |path: &str| format!("http://{}{path}", stage.node.issuer_callbacks());
+    let lie = ["-X", "PUT", "--data-binary", r#"{"status":"DONE"}"#];
+    for (number, word, code) in [(1, "DONE", "00"), (2, "NO", "05")] {
+        let stan = format!("{number:06}");
+        stage.bank.script(&[Submit::Wait]);
+        let mut session = Session::connect(stage.node.listener()).unwrap();
+        session.send(&purchase(&stan)).unwrap();
+        stage.await_that("it is sent", || stage.submits() == number);
+        let told_at = paths(&stage.bank).pop().unwrap();
+        let (seen, submits) = (stage.bank.queries(), stage.effects());
+        // It says that all is done: it is asked, and says otherwise.
+        assert_eq!(call(&url(&told_at), &lie), "200");
+        stage.await_that("it is asked", || stage.bank.queries() == seen + 1);
+        let forged = told_at.replacen("/bank/2", "/bank/3", 1);
+        for path in [forged.as_str(), "/told/bank/x", "/told", "/", "/metrics"] {
+            assert_eq!(call(&url(path), &lie), "401", "{path}");
+        }
+        assert_eq!(call(&url(&told_at), &[]), "405");
+        assert_eq!(stage.effects(), submits, "nothing is decided");
+        stage.bank.decide(word);
+        for _ in 0..5 {
+            assert_eq!(call(&url(&told_at), &["-X", "POST"]), "200");
+        }
+        assert_eq!(next(&mut session), told("0210", &stan, code));
+        assert!(stage.bank.queries() <= seen + 3, "once in a second at most");
+        // It moves back, and nobody listens.
+        assert_eq!(call(&url(&told_at), &lie), "200");
+    }
+    let taken = |result: &str| stage.node.metric("njia_issuer_callbacks_total", &[result]);
+    stage.await_that("they are counted", || taken("forged").unwrap() == 10.0);
+    assert_eq!(taken("taken").unwrap(), 14.0);
+    assert_eq!(taken("malformed").unwrap(), 2.0);
+    assert_eq!(stage.effects(), [effect("submit")]);
+    assert_eq!(stage.submits(), 2, "each was sent once");
+    stage.close();
+}
+
+//= docs/rules.md#M-16
+/// Over TLS, after a kill, the address that was told before is still good, and the body is bounded.
+#[test]
+fn an_address_for_callbacks_outlives_a_restart() {
+    let _machine = alone();
+    let authority = Authority::new().unwrap();
+    let own = authority.issue("switch", "DNS:localhost").unwrap();
+    let tls = format!(
+        "tls = {{ certificate = \"file:{}\", key = \"file:{}\" }}",
+        own.certificate.display(),
+        own.key.display()
+    );
+    let stage = Stage::asking("http-called-tls", 60_000, "poll_schedule_s = [1]", |text| {
+        called(text, &tls)
+    });
+    let _session = stage.sent(Submit::Wait);
+    stage.await_that("it is sent", || stage.submits() == 1);
+    let stage = stage.killed();
+    let told_at = paths(&stage.bank).pop().unwrap();
+    let port = stage
+        .node
+        .issuer_callbacks()
+        .rsplit_once(':')
+        .unwrap()
+        .1
+        .to_owned();
+    let url = |scheme: &str| format!("{scheme}://localhost:{port}{told_at}");
+    let root = authority.root().display().to_string();
+    let long = stage.folder.join("long");
+    fs::write(&long, vec![b'1'; 65_537]).unwrap();
+    let long = format!("@{}", long.display());
+    assert_eq!(
+        call(&url("https"), &["--cacert", &root, "-X", "PUT"]),
+        "200"
+    );
+    let much = ["--cacert", &root, "--data-binary", &long];
+    assert_eq!(call(&url("https"), &much), "413");
+    assert_eq!(call(&url("http"), &["-X", "PUT"]), "000", "in clear");
+    stage.bank.decide("DONE");
+    stage.await_that("it is taken back", || stage.bank.effects().len() == 2);
     stage.close();
 }
 

@@ -1,5 +1,7 @@
 //! TLS on sessions and links: who comes in, who does not, and what changes while it runs.
 
+#[path = "tls/admin.rs"]
+mod admin;
 #[path = "tls/handshakes.rs"]
 mod handshakes;
 #[path = "tls/load.rs"]

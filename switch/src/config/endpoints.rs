@@ -12,6 +12,7 @@ use transaction::network::LinkPolicy;
 use super::codes::timeout_answer;
 use super::dialects::Dialects;
 use super::http_issuer;
+use super::issuer_callbacks::Here;
 use super::mac::{Asks, Macs, failure_answer};
 use super::network;
 use super::profile::{
@@ -34,6 +35,8 @@ pub(super) struct Shared<'a> {
     pub(super) duplicates: &'a Duplicates,
     /// Of the node; where it leaves that to the host, as many as this one has cores.
     pub(super) shards: u16,
+    /// Where issuers over HTTP call back.
+    pub(super) issuer_callbacks: Here<'a>,
 }
 
 pub(super) fn acquirers(root: &Section<'_>) -> Vec<Acquirer> {
@@ -138,7 +141,8 @@ pub(super) fn issuers(root: &Section<'_>, shared: &Shared<'_>) -> Vec<Issuer> {
 
 fn issuer(section: Section<'_>, id: IssuerId, first_link: LinkId, shared: &Shared<'_>) -> Issuer {
     let wire = wire(&section, shared);
-    let http = http_issuer::plan(&section, shared.macs.vault()).map(Arc::new);
+    let http =
+        http_issuer::plan(&section, shared.macs.vault(), shared.issuer_callbacks).map(Arc::new);
     let institution = section.required("institution", institution);
     let mac = shared.macs.read(&section, wire.dialect, Asks::IfTold);
     let asks = mac.as_ref().and_then(|mac| mac.change.as_ref()?.ask);
@@ -324,7 +328,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "takes addresses like 127.0.0.1:8583 or [::1]:8583".to_owned())
 }
 
-fn unused_address() -> SocketAddr {
+pub(super) fn unused_address() -> SocketAddr {
     // Stands in for a missing address, which refuses the configuration.
     ([127, 0, 0, 1], 0).into()
 }

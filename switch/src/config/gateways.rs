@@ -260,7 +260,7 @@ fn host(text: &str) -> Result<String, String> {
 const SYSTEM_TRUST: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Whether nobody outside of this site can listen.
-fn is_near(address: SocketAddr) -> bool {
+pub(super) fn is_near(address: SocketAddr) -> bool {
     match address.ip() {
         std::net::IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
         std::net::IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),

@@ -6,6 +6,7 @@ use domain::response_code::ResponseCode;
 use zeroize::Zeroizing;
 
 use super::document::Node;
+use super::issuer_callbacks::{CALLBACK_URL, Here, called, check_uncalled};
 use super::secret::Vault;
 use super::section::Section;
 use crate::issuer::http::plan::{
@@ -14,7 +15,7 @@ use crate::issuer::http::plan::{
 };
 
 /// Whether the issuer speaks HTTP, and then how. What is said of ISO 8583 beside it is refused.
-pub(super) fn plan(issuer: &Section<'_>, vault: &Vault<'_>) -> Option<Plan> {
+pub(super) fn plan(issuer: &Section<'_>, vault: &Vault<'_>, callbacks: Here<'_>) -> Option<Plan> {
     let is_http = issuer.parsed("protocol", |text| match text {
         "iso8583" => Ok(false),
         "http" => Ok(true),
@@ -40,6 +41,10 @@ pub(super) fn plan(issuer: &Section<'_>, vault: &Vault<'_>) -> Option<Plan> {
         return None;
     };
     let plan = read(issuer, &section, vault);
+    let plan = plan.map(|plan| Plan {
+        callbacks: called(&section, &plan, callbacks),
+        ..plan
+    });
     section.finish();
     plan
 }
@@ -53,6 +58,11 @@ fn read(issuer: &Section<'_>, section: &Section<'_>, vault: &Vault<'_>) -> Optio
     let answer = answer(section, Answers::Submit);
     let not_executed = section.list("not_executed", status_code);
     let plan = Plan {
+        name: issuer
+            .text("name")
+            .map(|(name, _)| name)
+            .unwrap_or_default(),
+        callbacks: None,
         auth: auth(section, vault),
         headers: headers(section),
         processing: section.list("processing", processing),
@@ -87,13 +97,13 @@ fn with_defaults(mut plan: Plan, section: &Section<'_>) -> Plan {
     plan
 }
 
-struct Url {
+pub(super) struct Url {
     is_https: bool,
     host: String,
-    path: String,
+    pub(super) path: String,
 }
 
-fn base_url(text: &str) -> Result<Url, String> {
+pub(super) fn base_url(text: &str) -> Result<Url, String> {
     let wanted = || "takes https://HOST, with a port or a path where there is one".to_owned();
     let (scheme, rest) = text.split_once("://").ok_or_else(wanted)?;
     let is_https = match scheme {
@@ -190,7 +200,7 @@ fn headers(section: &Section<'_>) -> Vec<(String, String)> {
         }
         table.text_in(node, name, |value| {
             let is_clean = value.bytes().all(|byte| matches!(byte, 0x20..=0x7E));
-            check_places(value)?;
+            check_places(&value.replace(CALLBACK_URL, ""))?;
             if !is_clean {
                 return Err("takes printable characters".to_owned());
             }
@@ -238,6 +248,7 @@ fn submit(section: &Section<'_>) -> Option<Operation> {
 fn reverse(section: &Section<'_>, of_submit: Option<&AnswerMap>) -> Option<Reverse> {
     let section = section.optional_section("reverse")?;
     let (operation, is_read) = operation(&section);
+    check_uncalled(&section, &operation);
     let is_idempotent = section.flag("idempotent", false);
     let names_parts = operation.has(Field::Amount) || operation.has(Field::Remaining);
     if is_read && !is_idempotent && !operation.names("{reversalId}", Field::ReversalId) {
@@ -290,6 +301,7 @@ fn done(word: &str) -> (String, Status) {
 fn query(section: &Section<'_>) -> Option<Query> {
     let section = section.optional_section("query")?;
     let (mut operation, is_read) = operation_by(&section, &["GET", "POST"]);
+    check_uncalled(&section, &operation);
     if !section.has("method") {
         operation.method = "GET".to_owned();
     }
@@ -372,7 +384,7 @@ fn operation_by(section: &Section<'_>, methods: &[&str]) -> (Operation, bool) {
 
 impl Operation {
     /// Whether an id stands in its path, its headers or its body.
-    fn names(&self, in_braces: &str, field: Field) -> bool {
+    pub(super) fn names(&self, in_braces: &str, field: Field) -> bool {
         let mut headers = self.headers.iter();
         self.path.contains(in_braces)
             || headers.any(|(_, value)| value.contains(in_braces))
@@ -439,7 +451,9 @@ fn check_places(text: &str) -> Result<(), String> {
         return Err("has {issuerId}, which is not kept: name the payment by {ourId}".to_owned());
     }
     if rest.contains(['{', '}']) {
-        return Err("takes {ourId} and {reversalId} in braces, and nothing else".to_owned());
+        let text = "takes {ourId} and {reversalId} in braces, a header of `submit` {callbackUrl} \
+                    too, and nothing else";
+        return Err(text.to_owned());
     }
     Ok(())
 }

@@ -56,6 +56,12 @@ pub enum KafkaMechanism {
 /// Whether this build can publish events.
 pub(super) const IS_BUILT_IN: bool = cfg!(feature = "kafka");
 
+/// Reads `[kafka]`, where there is one.
+pub(super) fn of(root: &Section<'_>, vault: &Vault<'_>) -> Option<Kafka> {
+    let section = root.optional_section("kafka")?;
+    Some(kafka(section, vault, IS_BUILT_IN))
+}
+
 pub(super) fn kafka(section: Section<'_>, vault: &Vault<'_>, is_built_in: bool) -> Kafka {
     if !is_built_in {
         section.fault(

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::dialects::{self, DialectFile, Dialects, folder_of};
 use super::document::{self, Environment, Node as RawNode, Value};
+use super::issuer_callbacks::Calls;
 use super::mac::Macs;
 use super::report::{ConfigErrors, FileId, Origin, Report};
 use super::secret::{SecretKey, Vault};
@@ -211,9 +212,8 @@ fn config(
     dialects: &Dialects,
     environment: &Environment,
 ) -> Option<Config> {
-    let of_node = root.section("node");
-    check_durability(&of_node, root.has("postgres"));
-    let node = node(of_node);
+    check_durability(&root);
+    let node = node(root.section("node"));
     let vault = Vault {
         environment,
         state_dir: &node.state_dir,
@@ -221,13 +221,12 @@ fn config(
     let of_keys = root.section("keys");
     let places = ["token_key", "pan_key", "hash_key"].map(|name| of_keys.place_of(name));
     let keys = keys(of_keys, &vault);
-    let postgres = root.optional_section("postgres");
-    let postgres = postgres.map(|section| postgres::postgres(section, &vault));
-    let kafka = root.optional_section("kafka");
-    let kafka = kafka.map(|section| kafka::kafka(section, &vault, kafka::IS_BUILT_IN));
+    let postgres = postgres::of(&root, &vault);
+    let kafka = kafka::of(&root, &vault);
     let limits = limits(root.section("limits"));
     let journal = journal(root.section("journal"), &node.state_dir);
-    let admin = admin(root.section("admin"), &node.state_dir);
+    let admin = admin(root.section("admin"), &vault);
+    let calls = Calls::read(&root, &vault);
     let duplicates = duplicates(root.section("duplicates"));
     let risk = risk::risk(root.section("risk"));
     let acquirers = endpoints::acquirers(&root);
@@ -237,6 +236,7 @@ fn config(
         dialects,
         duplicates: &duplicates,
         shards: boot::shards_of(node.shards),
+        issuer_callbacks: calls.here(),
     };
     let listeners = endpoints::listeners(&root, &acquirers, admin.address, &shared);
     let gateways = gateways::gateways(
@@ -246,6 +246,7 @@ fn config(
         (&node, &vault),
     );
     let issuers = endpoints::issuers(&root, &shared);
+    let issuer_callbacks = calls.checked(admin.address, (&listeners, &gateways));
     let saf = saf(root.section("saf"), &issuers);
     let routing = routes::routing(root.section("routing"));
     let waits = Waits::of(&node, &limits, postgres.as_ref());
@@ -267,6 +268,7 @@ fn config(
         acquirers,
         listeners,
         gateways,
+        issuer_callbacks,
         issuers,
         routing,
         routes,
@@ -275,9 +277,10 @@ fn config(
     })
 }
 
-fn check_durability(of_node: &Section<'_>, has_postgres: bool) {
+fn check_durability(root: &Section<'_>) {
+    let of_node = root.section("node");
     let durability = of_node.text("durability");
-    if durability.is_some_and(|(text, _)| text == "postgres") && !has_postgres {
+    if durability.is_some_and(|(text, _)| text == "postgres") && !root.has("postgres") {
         of_node.fault_at(
             "durability",
             "`durability` is `postgres`, but there is no [postgres]",
@@ -469,11 +472,12 @@ fn token_key_id(number: u8) -> TokenKeyId {
     NonZeroU8::new(number).map_or(TokenKeyId::FIRST, TokenKeyId)
 }
 
-fn admin(section: Section<'_>, state_dir: &Path) -> Admin {
+fn admin(section: Section<'_>, vault: &Vault<'_>) -> Admin {
     let address = section.parsed("address", endpoints::address);
     let admin = Admin {
         address: address.unwrap_or_else(|| ([127, 0, 0, 1], 9600).into()),
-        socket: admin_socket(&section, state_dir),
+        tls: super::tls::admin(&section, vault),
+        socket: admin_socket(&section, vault.state_dir),
     };
     section.finish();
     admin

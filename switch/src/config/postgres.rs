@@ -55,7 +55,13 @@ pub struct PostgresIdentity {
     pub key: PathBuf,
 }
 
-pub(super) fn postgres(section: Section<'_>, vault: &Vault<'_>) -> Postgres {
+/// Reads `[postgres]`, where there is one.
+pub(super) fn of(root: &Section<'_>, vault: &Vault<'_>) -> Option<Postgres> {
+    let section = root.optional_section("postgres")?;
+    Some(postgres(section, vault))
+}
+
+fn postgres(section: Section<'_>, vault: &Vault<'_>) -> Postgres {
     let schema = section.parsed("schema", schema_name);
     let postgres = Postgres {
         url: url(&section, vault).unwrap_or_else(|| SecretPlace::known("")),

@@ -81,16 +81,44 @@ impl TlsIdentity {
 
 pub(super) fn listener(section: &Section<'_>, vault: &Vault<'_>) -> Option<ListenerTls> {
     let section = section.optional_section("tls")?;
-    let tls = serving(&section, vault, Alpn::None);
+    let tls = serving(&section, vault, (Alpn::None, Client::IsRequired));
     section.finish();
     tls
+}
+
+/// Of the admin listener: whoever has a certificate of somebody trusted may look.
+pub(super) fn admin(section: &Section<'_>, vault: &Vault<'_>) -> Option<ListenerTls> {
+    unnamed(section, vault, Client::IsRequired)
+}
+
+/// Of the listener for issuers' callbacks: each address has its own proof.
+pub(super) fn issuer_callbacks(section: &Section<'_>, vault: &Vault<'_>) -> Option<ListenerTls> {
+    unnamed(section, vault, Client::MayCome)
+}
+
+/// Of a listener that asks nobody for his name.
+fn unnamed(section: &Section<'_>, vault: &Vault<'_>, client: Client) -> Option<ListenerTls> {
+    let section = section.optional_section("tls")?;
+    let tls = serving(&section, vault, (Alpn::Http11, client));
+    if section.has("identities") {
+        section.fault_at("identities", "`identities` are of listeners and gateways");
+    }
+    section.finish();
+    tls
+}
+
+/// Whether the other side shows a certificate where the configuration does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    IsRequired,
+    MayCome,
 }
 
 /// Of a gateway. Whoever is named may act as the acquirer of the gateway that names him, and of no
 /// other.
 pub(super) fn gateway(section: &Section<'_>, vault: &Vault<'_>) -> Option<ListenerTls> {
     let section = section.optional_section("tls")?;
-    let tls = serving(&section, vault, Alpn::Http11);
+    let tls = serving(&section, vault, (Alpn::Http11, Client::IsRequired));
     let named = tls.iter().flat_map(|tls| &tls.identities);
     if named.into_iter().any(|one| !one.institutions.is_empty()) {
         let text = "`institutions` are of listeners: what a gateway asks for names none";
@@ -101,8 +129,13 @@ pub(super) fn gateway(section: &Section<'_>, vault: &Vault<'_>) -> Option<Listen
 }
 
 /// The side that is connected to.
-fn serving(section: &Section<'_>, vault: &Vault<'_>, alpn: Alpn) -> Option<ListenerTls> {
-    let requires = section.flag("require_client_certificate", true);
+fn serving(
+    section: &Section<'_>,
+    vault: &Vault<'_>,
+    (alpn, client): (Alpn, Client),
+) -> Option<ListenerTls> {
+    let is_required = client == Client::IsRequired;
+    let requires = section.flag("require_client_certificate", is_required);
     let tls = ListenerTls {
         files: files(section, vault)?,
         require_client_certificate: requires,

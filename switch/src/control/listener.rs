@@ -1,5 +1,5 @@
-//! The admin listener's connections: few, and each with a bound on how long it may take (fault
-//! 104).
+//! Connections of the control plane's listeners: few, and each with a bound on how long it may
+//! take (fault 104).
 
 use std::future::Future;
 use std::io;
@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 
-/// Accepts at most [`CONNECTIONS_MAX`] connections at a time; further ones wait in the kernel.
+/// Accepts so many connections at a time; further ones wait in the kernel.
 #[derive(Debug)]
 pub(super) struct AdminListener<L> {
     inner: L,
@@ -81,25 +81,47 @@ pub(super) struct Waits {
     pub(super) answer: Duration,
 }
 
-impl Waits {
-    /// Longer than Prometheus leaves a connection idle; as long as it waits for a scrape.
+/// How many connections there may be, and how long each may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) connections_max: usize,
+    pub(super) waits: Waits,
+}
+
+impl Bounds {
+    /// Prometheus, a probe or two, people. Longer than Prometheus leaves a connection idle; as long
+    /// as it waits for a scrape.
     pub(super) const STANDARD: Self = Self {
-        ask: Duration::from_secs(75),
-        answer: Duration::from_secs(10),
+        connections_max: 32,
+        waits: Waits {
+            ask: Duration::from_secs(75),
+            answer: Duration::from_secs(10),
+        },
     };
     /// A list of all that is owed takes its time.
     pub(super) const OPERATOR: Self = Self {
-        ask: Duration::from_secs(75),
-        answer: Duration::from_secs(300),
+        connections_max: 32,
+        waits: Waits {
+            ask: Duration::from_secs(75),
+            answer: Duration::from_secs(300),
+        },
+    };
+    /// Issuers that call back.
+    pub(super) const CALLED: Self = Self {
+        connections_max: 512,
+        waits: Waits {
+            ask: Duration::from_secs(15),
+            answer: Duration::from_secs(5),
+        },
     };
 }
 
 impl<L: Accept> AdminListener<L> {
-    pub(super) fn new(inner: L, waits: Waits) -> Self {
+    pub(super) fn new(inner: L, bounds: Bounds) -> Self {
         Self {
             inner,
-            waits,
-            room: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            waits: bounds.waits,
+            room: Arc::new(Semaphore::new(bounds.connections_max)),
         }
     }
 }
@@ -115,7 +137,7 @@ impl<L: Accept> Listener for AdminListener<L> {
             match self.inner.next().await {
                 Ok((stream, peer)) => return (Connection::new(stream, self.waits, permit), peer),
                 Err(error) => {
-                    tracing::warn!(%error, "admin connection not accepted");
+                    tracing::warn!(%error, "connection of the control plane not accepted");
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -215,8 +237,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     }
 }
 
-/// Connections at a time: Prometheus, a probe or two, people.
-const CONNECTIONS_MAX: usize = 32;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
@@ -226,9 +246,12 @@ mod tests {
     use axum::routing::get;
     use std::io::{Read as _, Write as _};
 
-    const SHORT: Waits = Waits {
-        ask: Duration::from_millis(100),
-        answer: Duration::from_millis(100),
+    const SHORT: Bounds = Bounds {
+        connections_max: 32,
+        waits: Waits {
+            ask: Duration::from_millis(100),
+            answer: Duration::from_millis(100),
+        },
     };
 
     /// Serves on a thread of its own a path with a large answer.

@@ -31,7 +31,7 @@ use tokio::sync::Mutex;
 use transaction::OwedId;
 use transaction::operating::{Operate, OperateError, Operated, Retried};
 
-use super::listener::{AdminListener, Caller, Waits};
+use super::listener::{AdminListener, Bounds, Caller};
 use super::shared::Shared;
 use crate::config::Config;
 use crate::desk::{Command, Filter, Told};
@@ -70,7 +70,7 @@ pub(super) async fn serve(listener: UnixListener, counter: Counter) {
         .layer(middleware::from_fn(admit))
         .with_state(counter);
     let router = router.into_make_service_with_connect_info::<Caller>();
-    let listener = AdminListener::new(listener, Waits::OPERATOR);
+    let listener = AdminListener::new(listener, Bounds::OPERATOR);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "operators' socket ended");
     }

@@ -16,6 +16,7 @@ use router::links::EjectionChange;
 use router::selection::Transition;
 use transaction::matching::UnmatchedNote;
 
+use super::called::CalledNews;
 use super::keys::KeysNews;
 use super::logging;
 use super::marks::Marks;
@@ -88,6 +89,8 @@ pub struct ShardShared {
     pub(crate) keys: KeysNews,
     /// Credentials of gateways that it takes up.
     pub(crate) credentials: ArrayQueue<Arc<CredentialSet>>,
+    /// Payments of which their issuers have told.
+    pub(crate) called: CalledNews,
 }
 
 /// Something that people may want to read in the log.
@@ -190,6 +193,7 @@ impl Shared {
                 tls: TlsNews::new(),
                 keys: KeysNews::new(),
                 credentials: ArrayQueue::new(1),
+                called: CalledNews::new(),
             })
         };
         Arc::new(Self {

@@ -202,7 +202,7 @@ fn fault_104_a_third_scrape_is_turned_away() {
         .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
         .unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = AdminListener::new(listener, Waits::STANDARD);
+    let serving = AdminListener::new(listener, Bounds::STANDARD);
     std::thread::spawn(move || {
         runtime.block_on(axum::serve(serving, admin.router()).into_future())
     });

@@ -41,6 +41,11 @@ impl TlsKeeper {
         }))
     }
 
+    /// What is in force.
+    pub(super) fn in_force(&self) -> Arc<TlsSet> {
+        Arc::clone(&self.in_force.lock())
+    }
+
     /// Reads them again: connections that begin from here on have what they say now.
     pub(super) fn reload(&self) {
         if self.in_force.lock().is_empty() {

@@ -13,6 +13,7 @@
 //! left to a reversal in the end.
 
 pub(crate) mod bridge;
+pub(crate) mod called;
 mod connections;
 mod connector;
 mod lane;
@@ -50,5 +51,12 @@ impl HttpIssuer {
             pendings: Rc::default(),
             not_let_in: Seldom::default(),
         }
+    }
+
+    //= docs/rules.md#M-16
+    /// The issuer has told that something of this payment was decided. Of one that nobody waits for
+    /// on this shard it says nothing.
+    pub(crate) fn call(&self, our_id: &str) {
+        self.submits.call(our_id);
     }
 }

@@ -505,6 +505,9 @@ families! {
         "Failures on the way of events, by reason.";
     Callbacks: COUNTER, None, "njia_callbacks_total", [words("result", CALLBACK_RESULTS)],
         "Callbacks to gateways by what became of a try, or of what was to be told.";
+    IssuerCallbacks: COUNTER, None, "njia_issuer_callbacks_total",
+        [words("result", ISSUER_CALLBACK_RESULTS)],
+        "Callbacks of issuers over HTTP by what became of them.";
     CallbackBacklog: GAUGE, None, "njia_callback_backlog", [],
         "Callbacks that no receiver has taken.";
     CallbackOldest: GAUGE, Seconds, "njia_callback_oldest_seconds", [],
@@ -534,6 +537,9 @@ families! {
     ProcessStart: GAUGE, Seconds, "process_start_time_seconds", [],
         "Start of the process since the Unix epoch.";
 }
+
+/// What becomes of callbacks of issuers, by position.
+pub(crate) const ISSUER_CALLBACK_RESULTS: &[&str] = &["taken", "forged", "malformed", "full"];
 
 /// What becomes of callbacks, by position.
 pub(crate) const CALLBACK_RESULTS: &[&str] =

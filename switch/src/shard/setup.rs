@@ -140,6 +140,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         links,
         keys,
         wires,
+        http_issuers: http_issuers(&config),
         echo,
         metrics: seed.metrics,
         shared: seed.shared,
@@ -152,6 +153,14 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     shard.recover(now).await?;
     shard.start_tasks(start);
     Ok(shard)
+}
+
+fn http_issuers(config: &Config) -> Vec<Option<Rc<HttpIssuer>>> {
+    let issuers = config.issuers.iter();
+    let plans = issuers.map(|issuer| issuer.http.as_ref().map(Arc::clone));
+    plans
+        .map(|plan| plan.map(HttpIssuer::new).map(Rc::new))
+        .collect()
 }
 
 fn router(config: &Config, shards: u16) -> Result<Router, ServeError> {
@@ -294,8 +303,8 @@ impl Shard {
         glommio::spawn_local(retired).detach();
         for (issuer, wire) in self.config.issuers.iter().zip(&self.wires) {
             let budget = Rc::new(ConnectBudget::new(CONNECTS_MAX));
-            let http = issuer.http.as_ref().map(Arc::clone);
-            let http = http.map(|plan| Rc::new(HttpIssuer::new(plan)));
+            let http = self.http_issuers.get(usize::from(issuer.id.0));
+            let http = http.and_then(Option::as_ref);
             for link in issuer.link_ids() {
                 let home = self.links.place(link);
                 let Some(place) = home.filter(|place| place.home.is_some()) else {
@@ -324,7 +333,7 @@ impl Shard {
                     gate: Rc::clone(&self.gate),
                     metrics: self.metrics.clone(),
                 };
-                if let Some(http) = &http {
+                if let Some(http) = http {
                     let asking = keep_asking(setup, Rc::clone(http));
                     glommio::spawn_local(asking).detach();
                 } else {

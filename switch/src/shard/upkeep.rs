@@ -138,6 +138,7 @@ impl Shard {
             now,
         );
         self.serve_operators(now);
+        self.take_called();
         self.report_breakers(now);
         self.report_ejections(now);
         self.network_timeouts(now);
@@ -176,6 +177,16 @@ impl Shard {
         }
         if !self.keyring.is_rotating() {
             self.shared.keys.settle();
+        }
+    }
+
+    /// Who waits for what issuers over HTTP have told of hears it.
+    fn take_called(&self) {
+        while let Some((issuer, our_id)) = self.shared.called.take() {
+            let known = self.http_issuers.get(usize::from(issuer.0));
+            if let Some(Some(issuer)) = known {
+                issuer.call(our_id.as_str());
+            }
         }
     }
 

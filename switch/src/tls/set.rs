@@ -22,6 +22,8 @@ pub struct TlsSet {
     gateways: Vec<Begins<ListenerSide>>,
     /// By [`IssuerId`].
     issuers: Vec<Begins<IssuerSide>>,
+    admin: Begins<ListenerSide>,
+    issuer_callbacks: Begins<ListenerSide>,
     expiries: Vec<(String, WallTime)>,
 }
 
@@ -110,6 +112,10 @@ impl TlsSet {
             )
         });
         let gateways = gateways.collect::<Result<Vec<_>, _>>()?;
+        let admin = serving("admin", "listener", config.admin.tls.as_ref(), Alpn::Http11)?;
+        let callbacks = config.issuer_callbacks.as_ref();
+        let callbacks = callbacks.and_then(|callbacks| callbacks.tls.as_ref());
+        let issuer_callbacks = serving("issuer-callbacks", "listener", callbacks, Alpn::Http11)?;
         let mut issuers = Vec::with_capacity(config.issuers.len());
         for issuer in &config.issuers {
             let name = &issuer.name;
@@ -129,8 +135,20 @@ impl TlsSet {
             listeners,
             gateways,
             issuers,
+            admin,
+            issuer_callbacks,
             expiries,
         })
+    }
+
+    /// For a connection to the admin listener.
+    pub(crate) const fn admin(&self) -> &Begins<ListenerSide> {
+        &self.admin
+    }
+
+    /// For a connection to the listener for issuers' callbacks.
+    pub(crate) const fn issuer_callbacks(&self) -> &Begins<ListenerSide> {
+        &self.issuer_callbacks
     }
 
     /// Until when the files of each endpoint are good: `listener/pos`, `issuer/bank/trust`.
@@ -142,7 +160,8 @@ impl TlsSet {
     /// No endpoint speaks TLS.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
-        let mut served = self.listeners.iter().chain(&self.gateways);
+        let served = self.listeners.iter().chain(&self.gateways);
+        let mut served = served.chain([&self.admin, &self.issuer_callbacks]);
         !served.any(Begins::is_secured) && !self.issuers.iter().any(Begins::is_secured)
     }
 
@@ -151,6 +170,8 @@ impl TlsSet {
             listeners: Vec::new(),
             gateways: Vec::new(),
             issuers: Vec::new(),
+            admin: Begins::Unknown,
+            issuer_callbacks: Begins::Unknown,
             expiries: Vec::new(),
         }
     }

@@ -219,6 +219,7 @@ impl Process {
             listener: text(&listeners["pos"])?,
             listeners,
             gateways,
+            issuer_callbacks: told["issuer_callbacks"].as_str().map(str::to_owned),
             admin: text(&told["admin"])?,
             socket: PathBuf::from(text(&told["socket"])?),
             journal: PathBuf::from(text(&told["journal"])?),
@@ -243,6 +244,7 @@ pub struct Node {
     listener: String,
     listeners: serde_json::Value,
     gateways: serde_json::Value,
+    issuer_callbacks: Option<String>,
     admin: String,
     socket: PathBuf,
     journal: PathBuf,
@@ -303,6 +305,12 @@ impl Node {
         &self.listener
     }
 
+    /// Where metrics and health are told.
+    #[must_use]
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
     /// Where operators are heard.
     #[must_use]
     pub fn socket(&self) -> &Path {
@@ -317,6 +325,16 @@ impl Node {
     pub fn gateway_named(&self, name: &str) -> &str {
         let address = self.gateways[name].as_str();
         address.expect("the ready file names every gateway")
+    }
+
+    /// Where issuers call back.
+    ///
+    /// # Panics
+    /// None does.
+    #[must_use]
+    pub fn issuer_callbacks(&self) -> &str {
+        let address = self.issuer_callbacks.as_deref();
+        address.expect("the ready file names it where issuers call back")
     }
 
     /// Where the acquirers of this listener connect.

@@ -67,7 +67,7 @@ fn an_issuer_may_be_asked_over_http() {
     assert!(!issuer.link.sign_on, "nobody signs on over HTTP");
     let shown = format!("{config:?}");
     assert!(!shown.contains(KEY), "a secret is shown");
-    assert_eq!(Field::ALL.map(Field::name).len(), 13);
+    assert_eq!(Field::ALL.map(Field::name).len(), 14);
 }
 
 #[test]
@@ -225,3 +225,93 @@ fn a_literal_secret_is_not_repeated() {
     let errors = Config::parse("njia.toml", &text, &environment(&[])).unwrap_err();
     assert!(!format!("{errors:?} {errors}").contains("hidden-token"));
 }
+
+const QUERY: &str = r#"
+[issuer.http.query]
+path = "/payments/{ourId}"
+poll_schedule_s = [1, 2]
+"#;
+
+/// The same with a query.
+fn text_of_query(from: &str, to: &str) -> String {
+    assert!(QUERY.contains(from), "there is no {from}");
+    format!("{}{}", text("", ""), QUERY.replacen(from, to, 1))
+}
+
+//= docs/rules.md#M-14
+#[test]
+fn an_issuer_over_http_may_be_asked_for_what_it_decides_later() {
+    let parsed = |text: &str| Config::parse("njia.toml", text, &environment(&[])).unwrap();
+    let config = parsed(&text_of_query("", ""));
+    let plan = config.issuers.last().unwrap().http.as_ref().unwrap();
+    let query = plan.query.as_ref().unwrap();
+    assert_eq!(query.operation.method, "GET");
+    assert_eq!(query.schedule, [1, 2].map(Duration::from_secs));
+    assert_eq!(query.not_found_grace.as_secs(), 120);
+    assert!(!query.not_found_is_final && query.answer.is_none());
+    assert_eq!(query.pending_max, 10_000);
+    let by_post = "method = \"POST\"\nfields = { our_id = \"/id\" }\npath = \"/payments/state\"";
+    parsed(&text_of_query("path = \"/payments/{ourId}\"", by_post));
+    check_all_refused(WRONG_QUERY, text_of_query);
+}
+
+const WRONG_QUERY: &str = r#"
+{ourId} => {ourId}/{reversalId} => names the payment by `our_id` and by nothing else
+poll => fields = { our_id = "/id" }/npoll => a GET has no body
+poll => method = "DELETE"/npoll => takes one of "GET", "POST"
+poll => method = "POST"/nfields = { amount = "/a" }/npoll => by `our_id` and by nothing else
+[1, 2] => [0] => takes pauses of 1 to 3600 seconds
+poll => pending_max = 0/npoll => `pending_max`
+poll => not_found_grace_s = 0/npoll => `not_found_grace_s`
+poll => headers = { X = "{callbackUrl}" }/npoll => is told with `submit`, and with nothing else
+"#;
+
+const CALLED: &str = r#"
+[issuer_callbacks]
+address = "127.0.0.1:0"
+url = "https://switch.example/told/"
+secrets = ["env:KEY"]
+plaintext = true
+"#;
+
+/// One that calls back.
+fn text_of_called(from: &str, to: &str) -> String {
+    let all = format!("{}{CALLED}", text_of_query("", ""));
+    let told = "/payments\"\nheaders = { \"X-Callback\" = \"{callbackUrl}\" }\n";
+    let all = all.replacen("/payments\"\n", told, 1);
+    // The example has some of these lines too.
+    let at = all
+        .rfind(from)
+        .unwrap_or_else(|| panic!("there is no {from}"));
+    let (head, tail) = all.split_at(at);
+    format!("{head}{}", tail.replacen(from, to, 1))
+}
+
+//= docs/rules.md#M-16
+#[test]
+fn an_issuer_over_http_may_call_back() {
+    let config = Config::parse("njia.toml", &text_of_called("", ""), &environment(&[])).unwrap();
+    let plan = config.issuers.last().unwrap().http.as_ref().unwrap();
+    let callbacks = plan.callbacks.as_ref().unwrap();
+    let id = "20261120213834000421";
+    let url = callbacks.url_of(&plan.name, id).unwrap();
+    let path = url.strip_prefix("https://switch.example").unwrap();
+    assert!(path.starts_with("/told/wallet/"), "{path}");
+    assert!(callbacks.read(path).is_some());
+    assert!(!format!("{config:?}").contains(KEY), "a secret is shown");
+    check_all_refused(WRONG_CALLED, text_of_called);
+    let none = text_of_called(CALLED, "");
+    check_refused(&none, "none", "there is no [issuer_callbacks]");
+    let unasked = text_of_called(QUERY, "");
+    check_refused(&unasked, "no query", "it needs [issuer.http.query]");
+}
+
+const WRONG_CALLED: &str = r#"
+"127.0.0.1:0"/nurl => "192.0.2.1:80"/nurl => plain text is for loopback and private addresses
+plaintext = true => plaintext = false => takes [issuer_callbacks.tls], or `plaintext = true`
+["env:KEY"]/nplain => []/nplain => takes one secret, or two
+["env:KEY"]/nplain => ["hidden"]/nplain => is a literal secret
+"https://switch.example/told/" => "switch.example" => `url` takes https://HOST
+[issuer.http.sub => [issuer.http.headers]/nX = "{callbackUrl}"/n[issuer.http.sub => name it in [issu
+"{callbackUrl}" => "{callback}" => takes {ourId} and {reversalId} in braces
+"#;

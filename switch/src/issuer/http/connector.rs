@@ -77,6 +77,7 @@ fn written(plan: &Plan, operation: &Operation, asked: &Asked) -> Zeroizing<Vec<u
     for (name, value) in fixed {
         let value = value.replace("{ourId}", &asked.our_id);
         let value = value.replace("{reversalId}", &asked.reversal_id);
+        let value = value.replace("{callbackUrl}", &asked.callback_url);
         put_header(&mut head, name, &value);
     }
     if let Some(auth) = &plan.auth {

@@ -211,16 +211,19 @@ impl Lane {
         match self.ask(&request, Some(&submit), limits).await {
             Ok(reply) => match connector::judge(plan, asked, &reply) {
                 Verdict::Pending => {
-                    self.inquire(frame, asked, (by, CallOutcome::Success)).await;
+                    let doubt = Doubt::new(&submit, by, CallOutcome::Success);
+                    self.inquire(frame, asked, doubt).await;
                 }
                 Verdict::Unknown => {
-                    self.inquire(frame, asked, (by, CallOutcome::Failure)).await;
+                    let doubt = Doubt::new(&submit, by, CallOutcome::Failure);
+                    self.inquire(frame, asked, doubt).await;
                 }
                 verdict => self.tell_verdict(frame, verdict, reply.status),
             },
             Err(Failed::NotSent) => self.tell(frame, Received::Unsent),
             Err(Failed::Unknown) => {
-                self.inquire(frame, asked, (by, CallOutcome::Failure)).await;
+                let doubt = Doubt::new(&submit, by, CallOutcome::Failure);
+                self.inquire(frame, asked, doubt).await;
             }
         }
     }
@@ -400,5 +403,6 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_RESET: Duration = Duration::from_secs(60);
 
 mod inquiry;
+use inquiry::Doubt;
 #[cfg(test)]
 mod tests;

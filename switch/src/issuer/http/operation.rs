@@ -33,6 +33,8 @@ pub(crate) struct Asked {
     merchant_category: String,
     processing_code: String,
     created_at: String,
+    /// Of a request, where its issuer calls back.
+    pub(super) callback_url: String,
     /// When the request was sent, by the clock of the switch.
     created: WallTime,
     /// Of a reversal what stood before it, else the amount.
@@ -79,8 +81,11 @@ impl Asked {
             .ok()?,
             None => amount,
         };
+        let callbacks = plan.callbacks.as_ref().filter(|_| !is_reversal);
+        let callback_url = callbacks.and_then(|known| known.url_of(&plan.name, &our_id));
         Some(Self {
             is_reversal,
+            callback_url: callback_url.unwrap_or_default(),
             our_id,
             reversal_id,
             amount,
@@ -128,6 +133,7 @@ impl Asked {
             Field::MerchantCategory => &self.merchant_category,
             Field::ProcessingCode => &self.processing_code,
             Field::CreatedAt => &self.created_at,
+            Field::CallbackUrl => &self.callback_url,
         };
         (!text.is_empty()).then_some(text)
     }

@@ -1,6 +1,7 @@
 //! What the configuration says of an issuer that speaks JSON over HTTP.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::response_code::ResponseCode;
@@ -8,9 +9,15 @@ use iso8583::MessageRef;
 use iso8583::mti::Class;
 use zeroize::Zeroizing;
 
+use super::called::IssuerCallbacks;
+
 /// How one issuer is asked, and how its answers are read.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// The issuer's.
+    pub(crate) name: String,
+    /// Where it tells that something was decided; `None` where it does not.
+    pub(crate) callbacks: Option<Arc<IssuerCallbacks>>,
     /// The `Host` header.
     pub(crate) host: String,
     /// In front of the path of each operation; empty or with a slash in front and none behind.
@@ -59,7 +66,7 @@ impl Plan {
 #[derive(Debug)]
 pub(crate) struct Operation {
     pub(crate) method: String,
-    /// With `{ourId}` and `{reversalId}`.
+    /// With `{ourId}` and `{reversalId}`. Headers have `{callbackUrl}` too.
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<(Pointer, Content)>,
@@ -130,10 +137,12 @@ pub(crate) enum Field {
     MerchantCategory,
     ProcessingCode,
     CreatedAt,
+    /// Of a submit: where the issuer tells that something was decided.
+    CallbackUrl,
 }
 
 impl Field {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::OurId,
         Self::ReversalId,
         Self::Amount,
@@ -147,6 +156,7 @@ impl Field {
         Self::MerchantCategory,
         Self::ProcessingCode,
         Self::CreatedAt,
+        Self::CallbackUrl,
     ];
 
     /// As it is written in the configuration.
@@ -165,6 +175,7 @@ impl Field {
             Self::MerchantCategory => "merchant_category",
             Self::ProcessingCode => "processing_code",
             Self::CreatedAt => "created_at",
+            Self::CallbackUrl => "callback_url",
         }
     }
 }

@@ -13,14 +13,26 @@
 //! what has no answer is decided at that deadline.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use ahash::AHashMap;
 
 /// All of one issuer's: as many as exchanges run.
 #[derive(Debug, Default)]
 pub(super) struct Submits {
-    of_id: RefCell<AHashMap<String, Rc<Cell<State>>>>,
+    of_id: RefCell<AHashMap<String, Rc<Entry>>>,
+}
+
+/// What is known of one submit.
+#[derive(Debug)]
+struct Entry {
+    state: Cell<State>,
+    /// The issuer has told that something was decided, and nobody has asked it since.
+    is_called: Cell<bool>,
+    /// Of whoever waits for that.
+    waker: RefCell<Option<Waker>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +50,7 @@ enum State {
 pub(super) struct Submit {
     of: Rc<Submits>,
     our_id: String,
-    state: Rc<Cell<State>>,
+    entry: Rc<Entry>,
 }
 
 impl Submits {
@@ -50,22 +62,39 @@ impl Submits {
         if of_id.contains_key(our_id) {
             return None;
         }
-        let state = Rc::new(Cell::new(State::Waiting));
-        of_id.insert(our_id.to_owned(), Rc::clone(&state));
+        let entry = Rc::new(Entry {
+            state: Cell::new(State::Waiting),
+            is_called: Cell::new(false),
+            waker: RefCell::default(),
+        });
+        of_id.insert(our_id.to_owned(), Rc::clone(&entry));
         Some(Submit {
             of: Rc::clone(self),
             our_id: our_id.to_owned(),
-            state,
+            entry,
         })
+    }
+
+    //= docs/rules.md#M-16
+    /// The issuer tells that something of this submit was decided.
+    pub(super) fn call(&self, our_id: &str) {
+        let of_id = self.of_id.borrow();
+        let Some(entry) = of_id.get(our_id) else {
+            return;
+        };
+        entry.is_called.set(true);
+        if let Some(waker) = entry.waker.take() {
+            waker.wake();
+        }
     }
 
     /// A reversal of this id is about to be written: what still waits never leaves.
     pub(super) fn overtake(&self, our_id: &str) {
         let of_id = self.of_id.borrow();
-        if let Some(state) = of_id.get(our_id)
-            && state.get() == State::Waiting
+        if let Some(entry) = of_id.get(our_id)
+            && entry.state.get() == State::Waiting
         {
-            state.set(State::Overtaken);
+            entry.state.set(State::Overtaken);
         }
     }
 }
@@ -74,14 +103,29 @@ impl Submit {
     /// Its first byte is about to be written; `false` where nothing of it may be.
     #[must_use]
     pub(super) fn leave(&self) -> bool {
-        debug_assert!(self.state.get() != State::Left, "a submit leaves once");
-        match self.state.get() {
+        let state = &self.entry.state;
+        debug_assert!(state.get() != State::Left, "a submit leaves once");
+        match state.get() {
             State::Waiting => {
-                self.state.set(State::Left);
+                state.set(State::Left);
                 true
             }
             State::Left | State::Overtaken => false,
         }
+    }
+
+    /// Waits until the issuer tells that something was decided, or has told so already. Each time
+    /// counts once, however often it was told.
+    pub(super) async fn called(&self) {
+        poll_fn(|context| self.poll_called(context)).await;
+    }
+
+    fn poll_called(&self, context: &Context<'_>) -> Poll<()> {
+        if self.entry.is_called.replace(false) {
+            return Poll::Ready(());
+        }
+        self.entry.waker.replace(Some(context.waker().clone()));
+        Poll::Pending
     }
 }
 
@@ -113,7 +157,7 @@ mod tests {
         let submit = submits.begin("1").unwrap();
         assert!(submit.leave());
         submits.overtake("1");
-        assert_eq!(submit.state.get(), State::Left);
+        assert_eq!(submit.entry.state.get(), State::Left);
         submits.overtake("3");
     }
 
@@ -128,5 +172,21 @@ mod tests {
         assert!(again.leave(), "nothing is left of the first one");
         drop(again);
         assert!(submits.of_id.borrow().is_empty());
+    }
+
+    //= docs/rules.md#M-16
+    #[test]
+    fn a_call_is_heard_once_before_and_while_it_is_waited_for() {
+        let submits = Rc::new(Submits::default());
+        let submit = submits.begin("1").unwrap();
+        let context = Context::from_waker(Waker::noop());
+        submits.call("2");
+        assert!(submit.poll_called(&context).is_pending(), "of another");
+        submits.call("1");
+        submits.call("1");
+        assert!(submit.poll_called(&context).is_ready());
+        assert!(submit.poll_called(&context).is_pending(), "once");
+        submits.call("1");
+        assert!(submit.poll_called(&context).is_ready());
     }
 }

@@ -73,6 +73,8 @@ pub(in super::super) fn plan() -> Plan {
     let constant = Content::Constant("njia".to_owned());
     submit.body.push((pointer("/amount/by"), constant));
     Plan {
+        name: "wallet".to_owned(),
+        callbacks: None,
         host: "bank.example".to_owned(),
         base_path: "/v1".to_owned(),
         auth: SecretHeader::new("Authorization", Zeroizing::new("Bearer hidden".to_owned())),

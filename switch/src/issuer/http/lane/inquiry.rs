@@ -1,10 +1,12 @@
 //! What is not decided is asked for: a submit until it is, a reversal before it takes back.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use domain::request::Answer;
 use domain::response_code::ResponseCode;
 use domain::time::Instant;
+use futures_lite::future;
 use glommio::timer::sleep;
 use router::selection::CallOutcome;
 
@@ -13,16 +15,40 @@ use crate::frame::Frame;
 use crate::issuer::Received;
 use crate::issuer::http::connector::{self, Verdict};
 use crate::issuer::http::operation::Asked;
+use crate::issuer::http::plan::Query;
+use crate::issuer::http::submits::Submit;
+
+/// A submit whose answer does not decide.
+pub(super) struct Doubt<'a> {
+    submit: &'a Submit,
+    /// Then the deadline of its route decides.
+    by: Instant,
+    /// What its own answer says of the issuer.
+    call: CallOutcome,
+}
+
+impl<'a> Doubt<'a> {
+    pub(super) const fn new(submit: &'a Submit, by: Instant, call: CallOutcome) -> Self {
+        Self { submit, by, call }
+    }
+}
+
+/// When a submit is asked for next.
+struct Turns {
+    /// Questions that nobody has called for.
+    asked: usize,
+    /// A call is followed from then on.
+    call_from: Instant,
+}
 
 impl Lane {
     //= docs/rules.md#M-14
-    /// Asks what became of a submit, until that is told or `by` is over: then the deadline of its
-    /// route decides. `call` is what its own answer says of the issuer.
+    /// Asks what became of a submit, until that is told or its time is over.
     pub(super) async fn inquire(
         self: &Rc<Self>,
         frame: Box<Frame>,
         asked: &Asked,
-        (by, call): (Instant, CallOutcome),
+        doubt: Doubt<'_>,
     ) {
         let plan = &self.issuer.plan;
         let (Some(query), Some(request)) = (&plan.query, connector::query(plan, asked)) else {
@@ -31,16 +57,14 @@ impl Lane {
         let Some(_pending) = self.issuer.pendings.begin(query.pending_max) else {
             return self.tell(frame, Received::Unusable);
         };
-        self.tell_pending(&frame, call);
+        self.tell_pending(&frame, doubt.call);
         let clock = self.setup.clock;
-        for number in 0.. {
-            let now = clock.now();
-            let pause = query.pause(number, now.since(frame.received));
-            if now.after(pause) >= by {
-                break;
-            }
-            sleep(pause).await;
-            let answer = clock.now().after(plan.answer_max).min(by);
+        let mut turns = Turns {
+            asked: 0,
+            call_from: clock.now(),
+        };
+        while self.wait(query, &frame, &doubt, &mut turns).await {
+            let answer = clock.now().after(plan.answer_max).min(doubt.by);
             let Ok((verdict, status)) = self.query(&request, asked, answer).await else {
                 continue;
             };
@@ -56,6 +80,38 @@ impl Lane {
             }
         }
         self.setup.pool.give(frame);
+    }
+
+    //= docs/rules.md#M-16
+    /// Waits for the next question: the pause of the schedule, or less where the issuer calls;
+    /// `false` when there is none before the time is over.
+    async fn wait(
+        &self,
+        query: &Query,
+        frame: &Frame,
+        doubt: &Doubt<'_>,
+        turns: &mut Turns,
+    ) -> bool {
+        let clock = self.setup.clock;
+        let now = clock.now();
+        let pause = query.pause(turns.asked, now.since(frame.received));
+        let until = now.after(pause).min(doubt.by);
+        let elapsed = async {
+            sleep(until.since(now)).await;
+            false
+        };
+        let called = async {
+            sleep(turns.call_from.since(now)).await;
+            doubt.submit.called().await;
+            true
+        };
+        let is_called = future::or(called, elapsed).await;
+        let now = clock.now();
+        turns.call_from = now.after(CALLS_APART);
+        if !is_called {
+            turns.asked = turns.asked.saturating_add(1);
+        }
+        now < doubt.by
     }
 
     //= docs/rules.md#M-15
@@ -130,3 +186,6 @@ impl Lane {
         self.tell(frame, Received::Pending { call, took });
     }
 }
+
+/// However often an issuer calls, it is asked once in so long.
+const CALLS_APART: Duration = Duration::from_secs(1);
