@@ -44,6 +44,7 @@ mod gateway_credentials;
 mod gateway_permissions;
 mod gateway_rates;
 mod gateways;
+mod http_auth;
 mod http_issuer;
 mod issuer_callbacks;
 mod kafka;

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
+use std::thread;
 use std::time::Duration;
 
 use domain::ids::{Lsn, ShardId};
@@ -17,8 +17,10 @@ use persistence::manifest::{Content, Earlier};
 use thiserror::Error;
 use tokio::runtime;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+mod access;
 mod admin;
 mod applier;
 mod callbacks;
@@ -51,6 +53,7 @@ use crate::exit::ExitCode;
 use crate::limits::WATCHDOG;
 use crate::metrics::{Exposition, Gauge, Labels};
 use crate::tls::TlsSet;
+use access::AccessSource;
 use admin::Admin;
 use applier::{Journals, Task};
 use callbacks::{Callbacks, CallbacksSource};
@@ -109,7 +112,7 @@ pub struct Control {
     address: SocketAddr,
     called: Option<SocketAddr>,
     stop: watch::Sender<bool>,
-    thread: JoinHandle<()>,
+    thread: thread::JoinHandle<()>,
     callbacks: Option<Callbacks>,
     #[cfg(feature = "kafka")]
     events: Option<events::Events>,
@@ -194,7 +197,7 @@ pub fn start(
         Arc::clone(&plane.events),
     )
     .map_err(ControlError::Start)?;
-    let thread = std::thread::Builder::new()
+    let thread = thread::Builder::new()
         .name("control".to_owned())
         .spawn(move || runtime.block_on(plane.run(listeners, signals, stopped)))
         .map_err(ControlError::Start)?;
@@ -290,12 +293,30 @@ struct Plane {
     exposition: Arc<Exposition>,
     applier: Task,
     callbacks: Arc<callbacks::Told>,
-    called: Arc<called::Results>,
+    of_issuers: OfIssuers,
     #[cfg(feature = "kafka")]
     events: events::EventsStatus,
     retiring: Retiring,
     segments: Segments,
     reloads: Reloads,
+}
+
+/// What a scrape is told of issuers over HTTP.
+struct OfIssuers {
+    /// Callbacks of theirs.
+    called: Arc<called::Results>,
+    /// Tokens that they are shown.
+    access: Vec<Arc<access::Told>>,
+}
+
+impl OfIssuers {
+    fn new(config: &Config, exposition: &mut Exposition) -> Self {
+        let called = Arc::new(called::Results::default());
+        exposition.add_source(CalledSource(Arc::clone(&called)));
+        let access = access::told(config);
+        exposition.add_source(AccessSource(access.clone()));
+        Self { called, access }
+    }
 }
 
 impl Plane {
@@ -337,8 +358,7 @@ impl Plane {
         };
         let mut exposition = exposition(&config, &shared, &status, kept);
         reloads.add_to(&mut exposition);
-        let called = Arc::new(called::Results::default());
-        exposition.add_source(CalledSource(Arc::clone(&called)));
+        let of_issuers = OfIssuers::new(&config, &mut exposition);
         exposition.add_source(CallbacksSource {
             told: Arc::clone(&callbacks),
             clock: shared.node().clock(),
@@ -361,7 +381,7 @@ impl Plane {
             exposition: Arc::new(exposition),
             applier,
             callbacks,
-            called,
+            of_issuers,
             #[cfg(feature = "kafka")]
             events,
             retiring,
@@ -370,20 +390,31 @@ impl Plane {
         }
     }
 
-    async fn run(self, listeners: Listeners, signals: Signals, mut stop: watch::Receiver<bool>) {
-        let admin = Admin::new(self.exposition, Arc::clone(&self.observer)).router();
+    /// Listens to issuers that call back, and asks for tokens.
+    fn serve_issuers(&self, called: Option<tokio::net::TcpListener>) -> Vec<JoinHandle<()>> {
         let tls = &self.reloads.tls;
-        let door = match Door::open(listeners.questions, Arc::clone(tls), TlsSet::admin) {
+        let about = (&self.config, &self.shared);
+        let tokens = access::tasks(about, tls, &self.of_issuers.access).into_iter();
+        let mut tasks: Vec<_> = tokens.map(tokio::spawn).collect();
+        if let Some(listener) = called {
+            let about = (Arc::clone(&self.config), Arc::clone(&self.shared));
+            let results = Arc::clone(&self.of_issuers.called);
+            let serving = called::serve(listener, about, Arc::clone(tls), results);
+            tasks.push(tokio::spawn(serving));
+        }
+        tasks
+    }
+
+    async fn run(self, listeners: Listeners, signals: Signals, mut stop: watch::Receiver<bool>) {
+        let of_issuers = self.serve_issuers(listeners.called);
+        let admin = Admin::new(self.exposition, Arc::clone(&self.observer)).router();
+        let tls = Arc::clone(&self.reloads.tls);
+        let door = match Door::open(listeners.questions, tls, TlsSet::admin) {
             Ok(door) => door,
             Err(error) => return tracing::error!(%error, "the control plane cannot listen"),
         };
         let questions = AdminListener::new(door, Bounds::STANDARD);
         let serving = axum::serve(questions, admin);
-        let of_called = listeners.called.map(|listener| {
-            let about = (Arc::clone(&self.config), Arc::clone(&self.shared));
-            let results = Arc::clone(&self.called);
-            tokio::spawn(called::serve(listener, about, Arc::clone(tls), results))
-        });
         let counter = Counter::new(Arc::clone(&self.config), Arc::clone(&self.shared));
         let operating = tokio::spawn(operator::serve(listeners.operators, counter));
         let copying = tokio::spawn(self.applier.run(stop.clone()));
@@ -414,7 +445,7 @@ impl Plane {
             () = ended => {}
         }
         let all = [operating, obeying, watching, bounded, retiring, letting_go];
-        for task in all.into_iter().chain(of_called) {
+        for task in all.into_iter().chain(of_issuers) {
             task.abort();
         }
     }

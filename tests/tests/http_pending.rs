@@ -42,6 +42,15 @@ impl Stage {
         change: impl FnOnce(String) -> String,
     ) -> Self {
         let bank = JsonBank::start().unwrap();
+        Self::over(bank, name, (deadline_ms, query), change)
+    }
+
+    fn over(
+        bank: JsonBank,
+        name: &str,
+        (deadline_ms, query): (u32, &str),
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
         let folder = folder(env!("CARGO_TARGET_TMPDIR"), name);
         let text = format!(
             r#"
@@ -453,6 +462,76 @@ fn an_address_for_callbacks_outlives_a_restart() {
     assert_eq!(call(&url("http"), &["-X", "PUT"]), "000", "in clear");
     stage.bank.decide("DONE");
     stage.await_that("it is taken back", || stage.bank.effects().len() == 2);
+    stage.close();
+}
+
+/// A switch that shows the bank tokens, which are good for so long.
+fn with_tokens(name: &str, expires_in: &str) -> Stage {
+    let bank = JsonBank::start().unwrap();
+    bank.demand_tokens(expires_in);
+    let url = format!("http://{}/token", bank.address());
+    let change = |text: String| {
+        let auth = "kind = \"basic\"\nuser = \"njia\"";
+        let oauth2 = format!("kind = \"oauth2\"\ntoken_url = \"{url}\"\nclient_id = \"njia\"");
+        let path = "path = \"/payments\"\n";
+        let header = format!("{path}headers = {{ X-Reference-Id = \"{{ourUuid}}\" }}\n");
+        let secrets = "[issuer.http.secret_headers]\nX-Key = \"env:NJIA_TEST_KEY\"\n";
+        let text = text.replacen(auth, &oauth2, 1).replacen(path, &header, 1);
+        let submit = "[issuer.http.submit]";
+        text.replacen(submit, &format!("{secrets}{submit}"), 1)
+    };
+    let stage = Stage::over(bank, name, (60_000, "poll_schedule_s = [1]"), change);
+    stage.await_that("it is told when the token ends", || {
+        let name = "njia_issuer_token_expiry_timestamp_seconds";
+        stage.node.metric(name, &["bank"]).unwrap() > 0.0
+    });
+    stage
+}
+
+/// It is renewed before its end, and no request comes without one.
+#[test]
+fn a_token_is_renewed_before_it_ends() {
+    let _machine = alone();
+    let stage = with_tokens("http-tokens", "\"4\"");
+    let mut session = Session::connect(stage.node.listener()).unwrap();
+    for number in 1..=3 {
+        let (seen, stan) = (stage.bank.tokens_asked().len(), format!("{number:06}"));
+        stage.await_that("it is renewed", || stage.bank.tokens_asked().len() > seen);
+        session.send(&purchase(&stan)).unwrap();
+        assert_eq!(next(&mut session), told("0210", &stan, "00"));
+    }
+    let (head, body) = stage.bank.tokens_asked().remove(0);
+    assert!(head.contains("authorization: Basic bmppYTow"), "{head}");
+    assert!(head.contains(&format!("x-key: {KEY}")), "{head}");
+    assert_eq!(body, "grant_type=client_credentials");
+    let heads = stage.bank.heads();
+    let ids = heads
+        .iter()
+        .filter_map(|head| head.split_once("X-Reference-Id: "));
+    let ids: Vec<&str> = ids.filter_map(|(_, rest)| rest.get(..36)).collect();
+    assert_eq!(ids.len(), 3);
+    for id in ids {
+        let marks = (id.as_bytes()[14], id.as_bytes()[19]);
+        assert!(matches!(marks, (b'4', b'8' | b'9' | b'a' | b'b')), "{id}");
+    }
+    stage.close();
+}
+
+/// What is not let in was not executed; a new token is asked for before the old one ends.
+#[test]
+fn a_token_that_is_refused_is_renewed() {
+    let _machine = alone();
+    let stage = with_tokens("http-tokens-refused", "3600");
+    let mut session = Session::connect(stage.node.listener()).unwrap();
+    // None is asked for again within five seconds, whatever is refused.
+    stage.bank.withdraw_tokens();
+    session.send(&purchase("000001")).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000001", "96"));
+    stage.await_that("it is renewed", || stage.bank.tokens_asked().len() == 2);
+    session.send(&purchase("000002")).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000002", "00"));
+    assert_eq!(stage.effects(), [effect("submit")]);
+    assert_eq!(stage.bank.reversal_ids(), Vec::<String>::new());
     stage.close();
 }
 

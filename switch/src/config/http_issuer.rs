@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use domain::response_code::ResponseCode;
-use zeroize::Zeroizing;
 
 use super::document::Node;
+use super::http_auth::{auth, secret_headers};
 use super::issuer_callbacks::{CALLBACK_URL, Here, called, check_uncalled};
 use super::secret::Vault;
 use super::section::Section;
 use crate::issuer::http::plan::{
-    AmountForm, AnswerMap, Content, Field, Operation, Plan, Pointer, Query, Reverse, SecretHeader,
-    Status, base64,
+    AmountForm, AnswerMap, Content, Field, Operation, Plan, Pointer, Query, Reverse, Status,
 };
 
 /// Whether the issuer speaks HTTP, and then how. What is said of ISO 8583 beside it is refused.
@@ -54,6 +53,7 @@ fn read(issuer: &Section<'_>, section: &Section<'_>, vault: &Vault<'_>) -> Optio
     if let Some(url) = &url {
         check_scheme(issuer, section, url.is_https);
     }
+    let (auth, access) = auth(section, vault, url.as_ref());
     let submit = submit(section);
     let answer = answer(section, Answers::Submit);
     let not_executed = section.list("not_executed", status_code);
@@ -63,7 +63,9 @@ fn read(issuer: &Section<'_>, section: &Section<'_>, vault: &Vault<'_>) -> Optio
             .map(|(name, _)| name)
             .unwrap_or_default(),
         callbacks: None,
-        auth: auth(section, vault),
+        auth,
+        access,
+        secret_headers: secret_headers(section, vault),
         headers: headers(section),
         processing: section.list("processing", processing),
         authorisations: section.flag("authorisations", false),
@@ -98,8 +100,8 @@ fn with_defaults(mut plan: Plan, section: &Section<'_>) -> Plan {
 }
 
 pub(super) struct Url {
-    is_https: bool,
-    host: String,
+    pub(super) is_https: bool,
+    pub(super) host: String,
     pub(super) path: String,
 }
 
@@ -137,58 +139,6 @@ fn check_scheme(issuer: &Section<'_>, section: &Section<'_>, is_https: bool) {
     }
 }
 
-fn auth(section: &Section<'_>, vault: &Vault<'_>) -> Option<SecretHeader> {
-    let section = section.optional_section("auth")?;
-    let kind = section.required("kind", |text| match text {
-        "bearer" | "basic" | "header" => Ok(text.to_owned()),
-        _ => Err("takes \"bearer\", \"basic\" or \"header\"".to_owned()),
-    });
-    let named = |key: &'static str, is_wanted: bool| {
-        if is_wanted {
-            return section.required_text(key).map(|(text, _)| text);
-        }
-        if section.has(key) {
-            section.fault_at(key, format!("`{key}` is not for this `kind`"));
-        }
-        section.pass_over(key);
-        None
-    };
-    let kind = kind.unwrap_or_default();
-    let user = named("user", kind == "basic").unwrap_or_default();
-    let name = named("name", kind == "header");
-    let secret = section.required("secret", |text| vault.text(text));
-    let place = section.place_of("secret");
-    let header = secret.and_then(|secret| {
-        let secret = secret.expose();
-        let (name, value) = match kind.as_str() {
-            "basic" => {
-                let pair = Zeroizing::new(format!("{user}:{secret}"));
-                let value = base64(pair.as_bytes());
-                ("Authorization", Zeroizing::new(format!("Basic {}", *value)))
-            }
-            "header" => {
-                let name = name.as_deref().unwrap_or_default();
-                (name, Zeroizing::new(secret.to_owned()))
-            }
-            _ => ("Authorization", Zeroizing::new(format!("Bearer {secret}"))),
-        };
-        if !is_own_header(name) {
-            section.fault_at(
-                "name",
-                "`name` takes the name of a header that is not fixed",
-            );
-        }
-        let header = SecretHeader::new(name, value);
-        if header.is_none() {
-            let text = format!("`secret` ({place}) holds what no header may");
-            section.fault_at("secret", text);
-        }
-        header
-    });
-    section.finish();
-    header
-}
-
 fn headers(section: &Section<'_>) -> Vec<(String, String)> {
     let Some(table) = section.optional_section("headers") else {
         return Vec::new();
@@ -211,7 +161,7 @@ fn headers(section: &Section<'_>) -> Vec<(String, String)> {
 }
 
 /// Whether it is a header, and none by which the request is read.
-fn is_own_header(name: &str) -> bool {
+pub(super) fn is_own_header(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let fixed = FIXED_HEADERS.iter();
     let is_fixed = fixed
@@ -310,7 +260,8 @@ fn query(section: &Section<'_>) -> Option<Query> {
         section.fault("a GET has no body: `fields` and `constants` are for `method = \"POST\"`");
     }
     let mut body = operation.body.iter();
-    let is_named = |content: &Content| !matches!(content, Content::Field(Field::OurId));
+    let is_named =
+        |content: &Content| !matches!(content, Content::Field(Field::OurId | Field::OurUuid));
     let more = body.any(|(_, content)| matches!(content, Content::Field(_)) && is_named(content));
     if is_read && (more || operation.names("{reversalId}", Field::ReversalId)) {
         section.fault("a query names the payment by `our_id` and by nothing else");
@@ -374,7 +325,7 @@ fn operation_by(section: &Section<'_>, methods: &[&str]) -> (Operation, bool) {
         body,
         path: path.unwrap_or_default(),
     };
-    if is_read && !operation.names("{ourId}", Field::OurId) {
+    if is_read && !operation.names_payment() {
         let text = "nothing here names the transaction: `path`, `headers` or `fields` must have \
                     `our_id`, or an answer that is lost cannot be reversed";
         section.fault(text);
@@ -389,6 +340,11 @@ impl Operation {
         self.path.contains(in_braces)
             || headers.any(|(_, value)| value.contains(in_braces))
             || self.has(field)
+    }
+
+    /// Whether the payment is named by one of its ids.
+    fn names_payment(&self) -> bool {
+        self.names("{ourId}", Field::OurId) || self.names("{ourUuid}", Field::OurUuid)
     }
 
     /// Whether its body has this.
@@ -430,7 +386,7 @@ fn field(name: &str) -> Result<Field, String> {
     })
 }
 
-fn pointer(text: &str) -> Result<Pointer, String> {
+pub(super) fn pointer(text: &str) -> Result<Pointer, String> {
     let read = Pointer::read(text);
     read.ok_or_else(|| "takes JSON pointers of up to 8 names, as \"/payer/id\"".to_owned())
 }
@@ -446,13 +402,16 @@ fn path(text: &str) -> Result<String, String> {
 
 /// What stands in braces is known before the issuer has answered, and after a restart.
 fn check_places(text: &str) -> Result<(), String> {
-    let rest = text.replace("{ourId}", "").replace("{reversalId}", "");
+    let known = ["{ourId}", "{ourUuid}", "{reversalId}"];
+    let rest = known
+        .iter()
+        .fold(text.to_owned(), |rest, known| rest.replace(known, ""));
     if rest.contains("{issuerId}") {
         return Err("has {issuerId}, which is not kept: name the payment by {ourId}".to_owned());
     }
     if rest.contains(['{', '}']) {
-        let text = "takes {ourId} and {reversalId} in braces, a header of `submit` {callbackUrl} \
-                    too, and nothing else";
+        let text = "takes {ourId}, {ourUuid} and {reversalId} in braces, a header of `submit` \
+                    {callbackUrl} too, and nothing else";
         return Err(text.to_owned());
     }
     Ok(())

@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::config::{Config, CredentialSet, Keys, ListenerId};
 use crate::desk::Desk;
 use crate::exit::ExitCode;
+use crate::issuer::http::access::AccessNews;
 use crate::metrics::Metrics;
 use crate::tls::{TlsNews, TlsSet};
 
@@ -91,6 +92,8 @@ pub struct ShardShared {
     pub(crate) credentials: ArrayQueue<Arc<CredentialSet>>,
     /// Payments of which their issuers have told.
     pub(crate) called: CalledNews,
+    /// Tokens that it shows, by [`IssuerId`].
+    pub(crate) access: Vec<AccessNews>,
 }
 
 /// Something that people may want to read in the log.
@@ -194,6 +197,7 @@ impl Shared {
                 keys: KeysNews::new(),
                 credentials: ArrayQueue::new(1),
                 called: CalledNews::new(),
+                access: (0..issuers).map(|_| AccessNews::default()).collect(),
             })
         };
         Arc::new(Self {

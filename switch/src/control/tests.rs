@@ -203,9 +203,7 @@ fn fault_104_a_third_scrape_is_turned_away() {
         .unwrap();
     let address = listener.local_addr().unwrap();
     let serving = AdminListener::new(listener, Bounds::STANDARD);
-    std::thread::spawn(move || {
-        runtime.block_on(axum::serve(serving, admin.router()).into_future())
-    });
+    thread::spawn(move || runtime.block_on(axum::serve(serving, admin.router()).into_future()));
     assert_eq!(ask(address, "/metrics", "*/*").0, 503);
     assert_eq!(ask(address, "/livez", "*/*").0, 200);
     drop(held);

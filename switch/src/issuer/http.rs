@@ -12,6 +12,7 @@
 //! ([`submits`]); whatever is not understood then is asked for where the issuer has a query, and
 //! left to a reversal in the end.
 
+pub(crate) mod access;
 pub(crate) mod bridge;
 pub(crate) mod called;
 mod connections;
@@ -27,9 +28,12 @@ mod submits;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use domain::time::Instant;
+
+use access::AccessInForce;
 pub(crate) use lane::keep_asking;
 use pendings::Pendings;
-use plan::Plan;
+use plan::{Plan, SecretHeader};
 use seldom::Seldom;
 use submits::Submits;
 
@@ -40,6 +44,8 @@ pub(crate) struct HttpIssuer {
     submits: Rc<Submits>,
     pendings: Rc<Pendings>,
     not_let_in: Seldom,
+    /// What it is shown, where that is a token.
+    access: Option<AccessInForce>,
 }
 
 impl HttpIssuer {
@@ -50,6 +56,31 @@ impl HttpIssuer {
             submits: Rc::default(),
             pendings: Rc::default(),
             not_let_in: Seldom::default(),
+            access: None,
+        }
+    }
+
+    /// The same, where it is to be shown a token.
+    pub(crate) fn with_access(self, access: AccessInForce) -> Self {
+        Self {
+            access: self.plan.access.is_some().then_some(access),
+            ..self
+        }
+    }
+
+    /// Writes a request with what shows who asks; `None` where that is a token and there is none.
+    fn show<T>(&self, now: Instant, write: impl FnOnce(Option<&SecretHeader>) -> T) -> Option<T> {
+        if self.plan.access.is_none() {
+            return Some(write(self.plan.auth.as_ref()));
+        }
+        let access = self.access.as_ref()?.at(now)?;
+        Some(write(Some(&access.header)))
+    }
+
+    /// It does not let in who shows what was shown.
+    fn refuse_access(&self) {
+        if let Some(access) = &self.access {
+            access.refuse();
         }
     }
 

@@ -508,6 +508,11 @@ families! {
     IssuerCallbacks: COUNTER, None, "njia_issuer_callbacks_total",
         [words("result", ISSUER_CALLBACK_RESULTS)],
         "Callbacks of issuers over HTTP by what became of them.";
+    IssuerTokenExpiry: GAUGE, Seconds, "njia_issuer_token_expiry_timestamp_seconds", [ISSUER],
+        "When the access token that an issuer over HTTP is shown ends; 0 while there is none.";
+    IssuerTokens: COUNTER, None, "njia_issuer_tokens_total",
+        [ISSUER, words("result", TOKEN_RESULTS)],
+        "Access tokens that issuers over HTTP were asked for.";
     CallbackBacklog: GAUGE, None, "njia_callback_backlog", [],
         "Callbacks that no receiver has taken.";
     CallbackOldest: GAUGE, Seconds, "njia_callback_oldest_seconds", [],
@@ -537,6 +542,9 @@ families! {
     ProcessStart: GAUGE, Seconds, "process_start_time_seconds", [],
         "Start of the process since the Unix epoch.";
 }
+
+/// What becomes of a request for an access token, by position.
+pub(crate) const TOKEN_RESULTS: &[&str] = &["granted", "failed"];
 
 /// What becomes of callbacks of issuers, by position.
 pub(crate) const ISSUER_CALLBACK_RESULTS: &[&str] = &["taken", "forged", "malformed", "full"];

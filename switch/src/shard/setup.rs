@@ -45,6 +45,7 @@ use crate::endpoint::IssuerWire;
 use crate::frame::FramePool;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
+use crate::issuer::http::access::AccessInForce;
 use crate::issuer::http::{HttpIssuer, keep_asking};
 use crate::issuer::{ConnectBudget, ConnectionSetup, keep_connected};
 use crate::limits::{CONNECTS_MAX, FRAMES_POOLED_MAX, LINKS_MAX};
@@ -140,7 +141,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         links,
         keys,
         wires,
-        http_issuers: http_issuers(&config),
+        http_issuers: http_issuers(&config, &seed.shared),
         echo,
         metrics: seed.metrics,
         shared: seed.shared,
@@ -155,12 +156,13 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     Ok(shard)
 }
 
-fn http_issuers(config: &Config) -> Vec<Option<Rc<HttpIssuer>>> {
-    let issuers = config.issuers.iter();
-    let plans = issuers.map(|issuer| issuer.http.as_ref().map(Arc::clone));
-    plans
-        .map(|plan| plan.map(HttpIssuer::new).map(Rc::new))
-        .collect()
+fn http_issuers(config: &Config, shared: &Arc<ShardShared>) -> Vec<Option<Rc<HttpIssuer>>> {
+    let issuer = |issuer: &Issuer| {
+        let plan = Arc::clone(issuer.http.as_ref()?);
+        let access = AccessInForce::new(Arc::clone(shared), issuer.id);
+        Some(Rc::new(HttpIssuer::new(plan).with_access(access)))
+    };
+    config.issuers.iter().map(issuer).collect()
 }
 
 fn router(config: &Config, shards: u16) -> Result<Router, ServeError> {

@@ -141,6 +141,11 @@ impl TlsSet {
         })
     }
 
+    /// For what the control plane asks of an issuer.
+    pub(crate) fn issuer_side(&self, issuer: IssuerId) -> Begins<IssuerSide> {
+        begins(&self.issuers, issuer.0)
+    }
+
     /// For a connection to the admin listener.
     pub(crate) const fn admin(&self) -> &Begins<ListenerSide> {
         &self.admin

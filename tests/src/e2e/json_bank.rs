@@ -68,8 +68,22 @@ struct Shared {
     /// Minor units by the id of their reversal.
     takings: Mutex<HashMap<String, u64>>,
     lost: Mutex<VecDeque<()>>,
+    /// Whom it lets in, where that is not everybody.
+    tokens: Mutex<Option<Tokens>>,
     /// What a query is told, by id: a word and minor units.
     payments: Mutex<HashMap<String, (String, u64)>>,
+}
+
+/// Access tokens that it has granted.
+#[derive(Debug)]
+struct Tokens {
+    granted: u32,
+    /// As an answer says it.
+    expires_in: String,
+    /// What each request for one was.
+    asked: Vec<(String, String)>,
+    /// None is good until the next one is granted.
+    is_withdrawn: bool,
 }
 
 impl JsonBank {
@@ -130,6 +144,32 @@ impl JsonBank {
         heads.iter().filter(|head| head.starts_with("GET ")).count()
     }
 
+    /// From here on it lets in who shows the last token that `POST /token` has granted, for as long
+    /// as `expires_in` says, in JSON.
+    pub fn demand_tokens(&self, expires_in: &str) {
+        *lock(&self.shared.tokens) = Some(Tokens {
+            granted: 0,
+            expires_in: expires_in.to_owned(),
+            asked: Vec::new(),
+            is_withdrawn: false,
+        });
+    }
+
+    /// No token is good until it grants the next one.
+    pub fn withdraw_tokens(&self) {
+        if let Some(tokens) = lock(&self.shared.tokens).as_mut() {
+            tokens.is_withdrawn = true;
+        }
+    }
+
+    /// Head and body of each request for a token.
+    #[must_use]
+    pub fn tokens_asked(&self) -> Vec<(String, String)> {
+        let tokens = lock(&self.shared.tokens);
+        let tokens = tokens.as_ref();
+        tokens.map_or_else(Vec::new, |tokens| tokens.asked.clone())
+    }
+
     /// The next reversal is executed, and its answer lost.
     pub fn lose_an_answer(&self) {
         lock(&self.shared.lost).push_back(());
@@ -182,13 +222,24 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
             if line == "\r\n" {
                 break;
             }
-            if let Some(told) = line.strip_prefix("Content-Length: ") {
+            let told = line
+                .split_once(':')
+                .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+            if let Some((_, told)) = told {
                 len = told.trim().parse()?;
             }
             head.push_str(&line);
         }
         let mut body = vec![0; len];
         reader.read_exact(&mut body)?;
+        if let Some((status, answer)) = let_in(shared, &head, &body) {
+            let len = answer.len();
+            write!(
+                writer,
+                "HTTP/1.1 {status} Told\r\nContent-Length: {len}\r\n\r\n{answer}"
+            )?;
+            continue;
+        }
         if let Some(rest) = head.strip_prefix("GET /v1/payments/") {
             let id = rest.split(' ').next().unwrap_or_default();
             let (status, answer) = state(shared, id);
@@ -222,6 +273,24 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
             "HTTP/1.1 {status} Told\r\nContent-Length: {len}\r\n\r\n{answer}"
         )?;
     }
+}
+
+/// What is answered to a request for a token, and to who shows none that is good.
+fn let_in(shared: &Shared, head: &str, body: &[u8]) -> Option<(u16, String)> {
+    let mut tokens = lock(&shared.tokens);
+    let tokens = tokens.as_mut()?;
+    if head.starts_with("POST /token ") {
+        let body = String::from_utf8_lossy(body).into_owned();
+        tokens.asked.push((head.to_owned(), body));
+        tokens.granted += 1;
+        tokens.is_withdrawn = false;
+        let (number, expires_in) = (tokens.granted, &tokens.expires_in);
+        let told = format!(r#"{{"access_token":"t-{number}","expires_in":{expires_in}}}"#);
+        return Some((200, told));
+    }
+    let good = format!("Authorization: Bearer t-{}\r\n", tokens.granted);
+    let is_good = head.contains(&good) && !tokens.is_withdrawn;
+    (!is_good).then(|| (401, String::new()))
 }
 
 fn state(shared: &Shared, id: &str) -> (u16, String) {

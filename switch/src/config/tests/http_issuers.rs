@@ -67,7 +67,7 @@ fn an_issuer_may_be_asked_over_http() {
     assert!(!issuer.link.sign_on, "nobody signs on over HTTP");
     let shown = format!("{config:?}");
     assert!(!shown.contains(KEY), "a secret is shown");
-    assert_eq!(Field::ALL.map(Field::name).len(), 14);
+    assert_eq!(Field::ALL.map(Field::name).len(), 15);
 }
 
 #[test]
@@ -313,5 +313,88 @@ plaintext = true => plaintext = false => takes [issuer_callbacks.tls], or `plain
 ["env:KEY"]/nplain => ["hidden"]/nplain => is a literal secret
 "https://switch.example/told/" => "switch.example" => `url` takes https://HOST
 [issuer.http.sub => [issuer.http.headers]/nX = "{callbackUrl}"/n[issuer.http.sub => name it in [issu
-"{callbackUrl}" => "{callback}" => takes {ourId} and {reversalId} in braces
+"{callbackUrl}" => "{callback}" => takes {ourId}, {ourUuid} and {reversalId} in braces
 "#;
+
+const TOKEN: &str = r#"
+kind = "oauth2"
+token_url = "http://auth.wallet.example:8080/oauth/token?realm=pay"
+client_id = "njia"
+"#;
+
+/// One that is shown tokens.
+fn text_of_token(from: &str, to: &str) -> String {
+    assert!(
+        TOKEN.contains(from) || WALLET.contains(from),
+        "there is no {from}"
+    );
+    let all = text("\nkind = \"bearer\"\n", TOKEN);
+    let at = all.rfind(from).unwrap();
+    let (head, tail) = all.split_at(at);
+    format!("{head}{}", tail.replacen(from, to, 1))
+}
+
+#[test]
+fn an_issuer_over_http_may_want_tokens() {
+    use crate::issuer::http::access::AccessForm;
+
+    let parsed = |text: &str| Config::parse("njia.toml", text, &environment(&[])).unwrap();
+    let config = parsed(&text_of_token("", ""));
+    let plan = config.issuers.last().unwrap().http.as_ref().unwrap();
+    let access = plan.access.as_ref().unwrap();
+    assert!(plan.auth.is_none());
+    let at = (access.host.as_str(), access.port, access.path.as_str());
+    assert_eq!(at, ("auth.wallet.example", 8_080, "/oauth/token?realm=pay"));
+    assert_eq!(access.authority, "auth.wallet.example:8080");
+    assert_eq!(
+        (access.method.as_str(), access.form),
+        ("POST", AccessForm::Basic)
+    );
+    assert!(!format!("{config:?}").contains(KEY), "a secret is shown");
+    let get = "method = \"GET\"\nform = \"basic_alone\"\ntoken = \"/data/token\"\nclient_id";
+    parsed(&text_of_token("client_id", get));
+    let secret = "[issuer.http.secret_headers]\nX-Key = \"env:KEY\"\n[issuer.http.submit]";
+    let config = parsed(&text_of_token("[issuer.http.submit]", secret));
+    let plan = config.issuers.last().unwrap().http.as_ref().unwrap();
+    assert_eq!(plan.secret_headers.len(), 1);
+    assert!(!format!("{config:?}").contains(KEY), "a secret is shown");
+    check_all_refused(WRONG_TOKEN, text_of_token);
+}
+
+const WRONG_TOKEN: &str = r#"
+http://auth => https://auth => are both https, by [issuer.tls], or both http
+http://auth.wallet => auth.wallet => `token_url` takes https://HOST
+client_id => form = "xml"/nclient_id => `form` takes "basic"
+client_id => method = "GET"/nclient_id => a GET has no body
+client_id => lifetime_s = 1/nclient_id => `lifetime_s`
+client_id => token = "access_token"/nclient_id => takes JSON pointers
+client_id => user = "x"/nclient_id => unknown key `user`
+"env:KEY" => "hidden" => is a literal secret
+[issuer.http.sub => [issuer.http.secret_headers]/nHost = "env:KEY"/n[issuer.http.sub => is no header
+[issuer.http.sub => [issuer.http.secret_headers]/nX = "x"/n[issuer.http.sub => is a literal secret
+"#;
+
+/// What the documents say of an operator of mobile money is a configuration, but for its files.
+#[test]
+fn the_documented_operator_is_a_configuration() {
+    let page = include_str!("../../../../docs/http-issuers.md");
+    let (_, rest) = page
+        .split_once("```toml\n[[issuer]]\nname = \"mtn\"")
+        .unwrap();
+    let (block, _) = rest.split_once("```").unwrap();
+    let (head, tail) = block.split_once("[issuer.tls]").unwrap();
+    let (_, tail) = tail.split_once("\n\n").unwrap();
+    let block = format!("[[issuer]]\nname = \"mtn\"{head}{tail}").replace("https://", "http://");
+    let secret = |line: &str| match line.split_once("= \"file:") {
+        Some((key, _)) => format!("{key}= \"env:KEY\"\n"),
+        None => format!("{line}\n"),
+    };
+    let block: String = block.lines().map(secret).collect();
+    let example = EXAMPLE.replacen("shards = 0 ", "shards = 4 ", 1);
+    let text = format!("{example}{CALLED}{block}");
+    let config = Config::parse("njia.toml", &text, &environment(&[])).unwrap();
+    let plan = config.issuers.last().unwrap().http.as_ref().unwrap();
+    assert!(plan.callbacks.is_some() && plan.query.is_some() && plan.access.is_some());
+    let access = plan.access.as_ref().unwrap();
+    assert_eq!(access.path, "/collection/token/");
+}

@@ -13,7 +13,9 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::operation::Asked;
-use super::plan::{AmountForm, AnswerMap, Content, Field, Operation, Plan, Pointer, Status};
+use super::plan::{
+    AmountForm, AnswerMap, Content, Field, Operation, Plan, Pointer, SecretHeader, Status,
+};
 use super::reply::Reply;
 use crate::acquirer::strict::{self, Node};
 
@@ -39,7 +41,11 @@ pub(crate) enum Verdict {
 //= docs/rules.md#M-11
 /// The bytes of a request; `None` where the issuer has no such operation, or where it would take
 /// back in full what is to be taken back in part.
-pub(crate) fn request(plan: &Plan, asked: &Asked) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn request(
+    plan: &Plan,
+    asked: &Asked,
+    shown: Option<&SecretHeader>,
+) -> Option<Zeroizing<Vec<u8>>> {
     let operation = if asked.is_reversal {
         let reverse = plan.reverse.as_ref()?;
         if reverse.is_idempotent && asked.is_part() {
@@ -49,21 +55,28 @@ pub(crate) fn request(plan: &Plan, asked: &Asked) -> Option<Zeroizing<Vec<u8>>> 
     } else {
         &plan.submit
     };
-    Some(written(plan, operation, asked))
+    Some(written((plan, operation), asked, shown))
 }
 
 //= docs/rules.md#M-14
 /// The bytes by which the state of a payment is asked for, or of the one that a reversal is of;
 /// `None` where the issuer has no such operation.
-pub(crate) fn query(plan: &Plan, asked: &Asked) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn query(
+    plan: &Plan,
+    asked: &Asked,
+    shown: Option<&SecretHeader>,
+) -> Option<Zeroizing<Vec<u8>>> {
     let query = plan.query.as_ref()?;
-    Some(written(plan, &query.operation, asked))
+    Some(written((plan, &query.operation), asked, shown))
 }
 
-fn written(plan: &Plan, operation: &Operation, asked: &Asked) -> Zeroizing<Vec<u8>> {
+fn written(
+    (plan, operation): (&Plan, &Operation),
+    asked: &Asked,
+    shown: Option<&SecretHeader>,
+) -> Zeroizing<Vec<u8>> {
     let body = body(plan, operation, asked);
-    let path = operation.path.replace("{ourId}", &asked.our_id);
-    let path = path.replace("{reversalId}", &asked.reversal_id);
+    let path = placed(&operation.path, asked);
     let (method, host, base) = (&operation.method, &plan.host, &plan.base_path);
     let len = body.len();
     let mut head = Zeroizing::new(format!(
@@ -75,19 +88,25 @@ fn written(plan: &Plan, operation: &Operation, asked: &Asked) -> Zeroizing<Vec<u
     }
     let fixed = plan.headers.iter().chain(&operation.headers);
     for (name, value) in fixed {
-        let value = value.replace("{ourId}", &asked.our_id);
-        let value = value.replace("{reversalId}", &asked.reversal_id);
+        let value = placed(value, asked);
         let value = value.replace("{callbackUrl}", &asked.callback_url);
         put_header(&mut head, name, &value);
     }
-    if let Some(auth) = &plan.auth {
-        put_header(&mut head, &auth.name, auth.expose());
+    for secret in plan.secret_headers.iter().chain(shown) {
+        put_header(&mut head, &secret.name, secret.expose());
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(head.len() + 2 + len));
     bytes.extend_from_slice(head.as_bytes());
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(&body);
     bytes
+}
+
+/// With what stands in braces filled in.
+fn placed(text: &str, asked: &Asked) -> String {
+    text.replace("{ourId}", &asked.our_id)
+        .replace("{ourUuid}", &asked.our_uuid)
+        .replace("{reversalId}", &asked.reversal_id)
 }
 
 fn put_header(head: &mut String, name: &str, value: &str) {
@@ -339,7 +358,7 @@ fn text_at<'a>(tree: &'a Node, pointer: &Pointer) -> Option<&'a str> {
     }
 }
 
-fn at<'a>(tree: &'a Node, pointer: &Pointer) -> Option<&'a Node> {
+pub(super) fn at<'a>(tree: &'a Node, pointer: &Pointer) -> Option<&'a Node> {
     let mut node = tree;
     for name in pointer.names() {
         node = match node {

@@ -200,7 +200,13 @@ impl Lane {
         (answer, by): (Instant, Instant),
     ) {
         let plan = &self.issuer.plan;
-        let Some(request) = connector::request(plan, asked) else {
+        let request = self.issuer.show(frame.received, |shown| {
+            connector::request(plan, asked, shown)
+        });
+        let Some(request) = request else {
+            return self.tell(frame, Received::Unsent);
+        };
+        let Some(request) = request else {
             return self.tell_rejected(frame, NOT_SERVED, CallOutcome::NotCalled);
         };
         let Some(submit) = self.issuer.submits.begin(&asked.our_id) else {
@@ -261,6 +267,7 @@ impl Lane {
     }
 
     fn note_not_let_in(&self, status: u16) {
+        self.issuer.refuse_access();
         if let Some(count) = self.issuer.not_let_in.note(self.setup.clock.now()) {
             let (issuer, link) = (&self.setup.issuer, self.setup.link);
             tracing::error!(

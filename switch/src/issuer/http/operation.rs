@@ -10,6 +10,7 @@ use domain::time::{TransmissionTime, WallTime};
 use iso8583::MessageRef;
 use iso8583::mti::{Class, Function, Origin};
 use iso8583::translate;
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::plan::{Field, Plan};
@@ -19,6 +20,8 @@ pub(crate) struct Asked {
     pub(crate) is_reversal: bool,
     /// Unique at the issuer: date, time and STAN of the request, twenty digits.
     pub(crate) our_id: String,
+    /// The same, for issuers that take no other ids; made of it, so that it is the same again.
+    pub(crate) our_uuid: String,
     /// The same in every transmission of one reversal; empty of a request.
     pub(crate) reversal_id: String,
     /// What is to be moved, or what this reversal takes back.
@@ -85,6 +88,7 @@ impl Asked {
         let callback_url = callbacks.and_then(|known| known.url_of(&plan.name, &our_id));
         Some(Self {
             is_reversal,
+            our_uuid: uuid_of(&plan.name, &our_id),
             callback_url: callback_url.unwrap_or_default(),
             our_id,
             reversal_id,
@@ -122,6 +126,7 @@ impl Asked {
     pub(super) fn text(&self, field: Field) -> Option<&str> {
         let text = match field {
             Field::OurId => &self.our_id,
+            Field::OurUuid => &self.our_uuid,
             Field::ReversalId => &self.reversal_id,
             Field::Amount | Field::Remaining => return None,
             Field::Currency => self.amount.currency().alphabetic()?,
@@ -137,6 +142,17 @@ impl Asked {
         };
         (!text.is_empty()).then_some(text)
     }
+}
+
+/// A UUID (RFC 9562) with the marks of version 4: whoever asks for one looks at those.
+fn uuid_of(issuer: &str, our_id: &str) -> String {
+    let digest = Sha256::digest(format!("njia our_uuid 1/{issuer}/{our_id}"));
+    let bytes: [u8; 32] = digest.into();
+    let bytes = bytes.first_chunk().copied().unwrap_or_default();
+    uuid::Builder::from_random_bytes(bytes)
+        .into_uuid()
+        .hyphenated()
+        .to_string()
 }
 
 /// DE7 and DE11 of what a reversal takes back: within DE90.

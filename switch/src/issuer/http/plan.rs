@@ -9,6 +9,7 @@ use iso8583::MessageRef;
 use iso8583::mti::Class;
 use zeroize::Zeroizing;
 
+use super::access::AccessPlan;
 use super::called::IssuerCallbacks;
 
 /// How one issuer is asked, and how its answers are read.
@@ -22,7 +23,12 @@ pub(crate) struct Plan {
     pub(crate) host: String,
     /// In front of the path of each operation; empty or with a slash in front and none behind.
     pub(crate) base_path: String,
+    /// What shows who asks, where it is always the same.
     pub(crate) auth: Option<SecretHeader>,
+    /// The same, where it is a token that ends.
+    pub(crate) access: Option<AccessPlan>,
+    /// Of every operation, and of what asks for a token.
+    pub(crate) secret_headers: Vec<SecretHeader>,
     /// Of every operation: name and value.
     pub(crate) headers: Vec<(String, String)>,
     /// First two digits of DE3 of what a submit does.
@@ -66,7 +72,7 @@ impl Plan {
 #[derive(Debug)]
 pub(crate) struct Operation {
     pub(crate) method: String,
-    /// With `{ourId}` and `{reversalId}`. Headers have `{callbackUrl}` too.
+    /// With `{ourId}`, `{ourUuid}` and `{reversalId}`. Headers have `{callbackUrl}` too.
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<(Pointer, Content)>,
@@ -137,13 +143,16 @@ pub(crate) enum Field {
     MerchantCategory,
     ProcessingCode,
     CreatedAt,
+    /// The same payment as a UUID of version 4.
+    OurUuid,
     /// Of a submit: where the issuer tells that something was decided.
     CallbackUrl,
 }
 
 impl Field {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::OurId,
+        Self::OurUuid,
         Self::ReversalId,
         Self::Amount,
         Self::Remaining,
@@ -163,6 +172,7 @@ impl Field {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::OurId => "our_id",
+            Self::OurUuid => "our_uuid",
             Self::ReversalId => "reversal_id",
             Self::Amount => "amount",
             Self::Remaining => "remaining",
@@ -281,7 +291,7 @@ impl SecretHeader {
     }
 
     /// For the request that carries it.
-    pub(super) fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.value
     }
 }

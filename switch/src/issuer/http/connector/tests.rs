@@ -75,6 +75,8 @@ pub(in super::super) fn plan() -> Plan {
     Plan {
         name: "wallet".to_owned(),
         callbacks: None,
+        access: None,
+        secret_headers: Vec::new(),
         host: "bank.example".to_owned(),
         base_path: "/v1".to_owned(),
         auth: SecretHeader::new("Authorization", Zeroizing::new("Bearer hidden".to_owned())),
@@ -170,7 +172,7 @@ const SAME: &str = r#""id":"20261120213834000421","amount":{"value":152300,"curr
 
 #[test]
 fn a_request_is_written_by_the_map() {
-    let bytes = request(&plan(), &asked()).unwrap();
+    let bytes = request(&plan(), &asked(), plan().auth.as_ref()).unwrap();
     let text = std::str::from_utf8(&bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     assert!(
@@ -203,7 +205,7 @@ fn a_reversal_names_its_original_and_itself() {
     assert_eq!(whole.amount.minor(), 152_300);
     let part = reversal(b"000000100000");
     assert_eq!(part.amount.minor(), 52_300);
-    let bytes = request(&plan(), &whole).unwrap();
+    let bytes = request(&plan(), &whole, None).unwrap();
     let text = std::str::from_utf8(&bytes).unwrap();
     let line = format!("POST /v1/payments/{ID}/void/{ID}R1121000000 HTTP/1.1\r\n");
     assert!(text.starts_with(&line), "{text}");
@@ -211,7 +213,7 @@ fn a_reversal_names_its_original_and_itself() {
         reverse: None,
         ..plan()
     };
-    assert!(request(&none, &whole).is_none());
+    assert!(request(&none, &whole, None).is_none());
 }
 
 fn void_only() -> Plan {
@@ -240,7 +242,7 @@ fn a_reversal_asks_for_what_it_takes_back_itself() {
         let digits = |amount: Amount| format!("{:012}", amount.minor()).into_bytes();
         let digits = |amount| <[u8; 12]>::try_from(digits(amount)).unwrap();
         let asked = reversal_of(&digits(stood), &digits(kept.unwrap_or_else(|| kes(0))));
-        let bytes = request(plan, &asked)?;
+        let bytes = request(plan, &asked, None)?;
         let text = std::str::from_utf8(&bytes).unwrap();
         let (_, body) = text.split_once("\r\n\r\n").unwrap();
         let body: Value = serde_json::from_str(body).unwrap();

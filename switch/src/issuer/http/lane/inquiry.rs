@@ -51,7 +51,7 @@ impl Lane {
         doubt: Doubt<'_>,
     ) {
         let plan = &self.issuer.plan;
-        let (Some(query), Some(request)) = (&plan.query, connector::query(plan, asked)) else {
+        let Some(query) = &plan.query else {
             return self.tell(frame, Received::Unusable);
         };
         let Some(_pending) = self.issuer.pendings.begin(query.pending_max) else {
@@ -65,7 +65,7 @@ impl Lane {
         };
         while self.wait(query, &frame, &doubt, &mut turns).await {
             let answer = clock.now().after(plan.answer_max).min(doubt.by);
-            let Ok((verdict, status)) = self.query(&request, asked, answer).await else {
+            let Ok((verdict, status)) = self.query(asked, answer).await else {
                 continue;
             };
             match verdict {
@@ -125,8 +125,8 @@ impl Lane {
         let plan = &self.issuer.plan;
         // Whatever is asked from here on, a submit that still waits leaves no more.
         self.issuer.submits.overtake(&asked.our_id);
-        if let Some(request) = connector::query(plan, asked) {
-            match self.query(&request, asked, answer).await {
+        if plan.query.is_some() {
+            match self.query(asked, answer).await {
                 Ok((Verdict::Approved(_) | Verdict::TakenBack, _)) => {}
                 Ok((Verdict::Declined(_) | Verdict::NotExecuted, _)) => {
                     let nothing = Answer::of(ResponseCode::ORIGINAL_NOT_FOUND);
@@ -143,7 +143,14 @@ impl Lane {
                 Err(Failed::NotSent) => return self.tell(frame, Received::Unsent),
             }
         }
-        let Some(request) = connector::request(plan, asked) else {
+        let now = self.setup.clock.now();
+        let request = self
+            .issuer
+            .show(now, |shown| connector::request(plan, asked, shown));
+        let Some(request) = request else {
+            return self.tell(frame, Received::Unsent);
+        };
+        let Some(request) = request else {
             return self.tell_rejected(frame, NOT_SERVED, CallOutcome::NotCalled);
         };
         let write = answer;
@@ -160,12 +167,16 @@ impl Lane {
     /// What the issuer says of the payment, and by which status.
     async fn query(
         self: &Rc<Self>,
-        request: &[u8],
         asked: &Asked,
         answer: Instant,
     ) -> Result<(Verdict, u16), Failed> {
+        let (plan, now) = (&self.issuer.plan, self.setup.clock.now());
+        let request = self
+            .issuer
+            .show(now, |shown| connector::query(plan, asked, shown));
+        let request = request.flatten().ok_or(Failed::NotSent)?;
         let write = answer;
-        let reply = self.ask(request, None, Limits { write, answer }).await?;
+        let reply = self.ask(&request, None, Limits { write, answer }).await?;
         let age = asked.age(self.setup.clock.wall());
         let verdict = connector::judge_query(&self.issuer.plan, asked, &reply, age);
         if verdict == Verdict::NotLetIn {
