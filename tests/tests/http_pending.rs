@@ -1,5 +1,6 @@
 //! Issuers over HTTP that answer later: each test ends with what the issuer was told to do.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -110,8 +111,9 @@ deadline_ms = {deadline_ms}
             folder,
         };
         stage.await_that("the links are up", || {
-            let labels = ["issuer=\"bank\"", "state=\"up\""];
-            stage.node.metric("njia_links", &labels).unwrap_or(0.0) >= 2.0
+            let links = |state| stage.node.metric("njia_links", &["issuer=\"bank\"", state]);
+            let (up, all) = (links("state=\"up\""), links(""));
+            up.is_ok_and(|up| up > 0.0 && all.is_ok_and(|all| up >= all))
         });
         stage
     }
@@ -143,6 +145,14 @@ deadline_ms = {deadline_ms}
         let heads = self.bank.heads();
         let is_submit = |head: &&String| head.starts_with("POST /v1/payments ");
         heads.iter().filter(is_submit).count()
+    }
+
+    /// How many payments were asked for.
+    fn asked_for(&self) -> usize {
+        let heads = self.bank.heads();
+        let queries = heads.iter().filter(|head| head.starts_with("GET "));
+        let paths: HashSet<&str> = queries.filter_map(|head| head.split(' ').nth(1)).collect();
+        paths.len()
     }
 
     /// An 0200 of this script is sent; whose answer is read is its session.
@@ -313,21 +323,68 @@ fn a_pending_payment_takes_no_place_of_the_bulkhead() {
     let narrow = |text: String| text.replace("links = 2", "links = 2\ninflight_max = 2");
     let stage = Stage::with("http-query-places", 120_000, "", narrow);
     let mut session = Session::connect(stage.node.listener()).unwrap();
-    for number in 1..=8 {
+    for number in 1..=6 {
         stage.bank.script(&[Submit::Wait]);
         session.send(&purchase(&format!("{number:06}"))).unwrap();
-        stage.await_that("it is sent", || stage.submits() == number);
-        // Its answer, which says that there is none yet, may still be on its way.
-        stage.await_that("its place is free", || {
-            let taken = stage.node.metric("njia_issuer_inflight", &["bank"]);
-            taken.unwrap() == 0.0
-        });
+        // Its answer, which says that there is none yet, has come when it is asked for.
+        stage.await_that("each is asked for", || stage.asked_for() == number);
     }
+    let taken = stage.node.metric("njia_issuer_inflight", &["bank"]);
+    assert_eq!(taken.unwrap(), 0.0);
     stage.bank.decide("DONE");
-    for _ in 1..=8 {
+    for _ in 1..=6 {
         assert_eq!(next(&mut session).2, "00");
     }
-    assert_eq!(stage.effects(), vec![effect("submit"); 8]);
+    assert_eq!(stage.effects(), vec![effect("submit"); 6]);
+    stage.close();
+}
+
+/// The issuer takes nothing back: what it has executed too late is for people.
+#[test]
+fn without_a_reverse_what_is_confirmed_late_is_an_exception() {
+    let _machine = alone();
+    let stage = Stage::with("http-query-people", 3_000, "", |text| {
+        let (head, tail) = text.split_once("[issuer.http.reverse]").unwrap();
+        let (_, answer) = tail.split_once("[issuer.http.answer]").unwrap();
+        format!("{head}[issuer.http.answer]{answer}")
+    });
+    let mut session = stage.sent(Submit::Wait);
+    assert_eq!(next(&mut session), told("0210", "000001", "91"));
+    let exceptions = || stage.node.metric("njia_exceptions_total", &[]).unwrap();
+    let seen = stage.bank.queries();
+    stage.await_that("it is asked for", || stage.bank.queries() >= seen + 2);
+    assert_eq!(exceptions(), 0.0, "nobody has decided");
+    stage.bank.decide("DONE");
+    stage.await_that("people are told", || exceptions() == 1.0);
+    assert_eq!(stage.effects(), [effect("submit")]);
+    assert_eq!(stage.submits(), 1);
+    stage.close();
+}
+
+/// One more than may be asked for at a time is reversed, as where there is no query; its place is
+/// the next one's when it is decided.
+#[test]
+fn beyond_the_bound_what_is_pending_is_reversed() {
+    let _machine = alone();
+    let stage = Stage::with("http-query-bound", 60_000, "pending_max = 1", |text| {
+        text.replace("links = 2", "links = 1")
+    });
+    let mut session = stage.sent(Submit::Wait);
+    stage.await_that("it is asked for", || stage.bank.queries() >= 1);
+    stage.bank.script(&[Submit::Wait]);
+    session.send(&purchase("000002")).unwrap();
+    assert_eq!(next(&mut session), told("0210", "000002", "96"));
+    stage.bank.decide("DONE");
+    assert_eq!(next(&mut session), told("0210", "000001", "00"));
+    stage.await_that("the other is taken back", || {
+        stage.bank.effects().len() == 3
+    });
+    assert_eq!(stage.effects()[2], effect("reverse"));
+    stage.bank.script(&[Submit::Wait]);
+    session.send(&purchase("000003")).unwrap();
+    stage.await_that("it is sent", || stage.submits() == 3);
+    stage.bank.decide("DONE");
+    assert_eq!(next(&mut session), told("0210", "000003", "00"));
     stage.close();
 }
 

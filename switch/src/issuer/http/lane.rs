@@ -174,13 +174,15 @@ impl Lane {
 
     //= docs/rules.md#M-13
     /// `by` is when a submit is to have left.
-    async fn exchange(self: &Rc<Self>, frame: Box<Frame>, by: Instant) {
+    async fn exchange(self: &Rc<Self>, mut frame: Box<Frame>, by: Instant) {
         let answer = frame.received.after(self.issuer.plan.answer_max);
         if frame.message().mti().class() == Class::Network {
             return self.answer_echo(frame, answer).await;
         }
         let (plan, wall) = (&self.issuer.plan, self.setup.clock.wall());
         let asked = Asked::of(plan, frame.message(), wall);
+        // No issuer is told more of a card than its number, and a payer may take minutes.
+        frame.scrub_sensitive();
         let Some(asked) = asked else {
             return self.tell_rejected(frame, NOT_SERVED, CallOutcome::NotCalled);
         };

@@ -280,6 +280,30 @@ fn what_waits_beyond_its_deadline_never_leaves() {
     });
 }
 
+/// Of a card that was read, nothing but its number is there while its exchange runs.
+#[test]
+fn what_no_issuer_is_told_is_not_kept() {
+    on_executor(|| async {
+        let scene = Scene::open(|_| {}).await;
+        let track = b"5061001234567890=28122011234";
+        let more: [(u8, &[u8]); 2] = [(35, track), (52, b"PINBLOCK")];
+        // It is too late for it, so that the message itself comes back.
+        scene.send(&written(*b"0200", &more), Instant::ZERO);
+        let Event::LinkFrame {
+            frame, received, ..
+        } = next(&scene.inbox).await
+        else {
+            panic!("it is told what became of it");
+        };
+        assert_eq!(received, Received::Unsent);
+        let zeros =
+            |number, len| assert_eq!(frame.message().field(number), Some(&vec![0; len][..]));
+        zeros(35, track.len());
+        zeros(52, 8);
+        assert_eq!(frame.message().array(11), Some(*b"000421"));
+    });
+}
+
 //= docs/rules.md#M-13
 /// A connection waits for it, and it is too late already.
 #[test]
