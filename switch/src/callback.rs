@@ -21,6 +21,37 @@ pub struct Hosts {
     pub private: Vec<String>,
 }
 
+/// In whose words a callback tells. It stands in front of the address that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form<'a> {
+    /// Of the API of this switch: a POST.
+    Native,
+    /// Of GSMA's: a PUT, which names the key of what was asked for.
+    Gsma { correlation: &'a str },
+}
+
+impl<'a> Form<'a> {
+    /// As it is kept; `None` of what is too long for that.
+    pub(crate) fn keep(self, url: &str) -> Option<Box<str>> {
+        let kept = match self {
+            Self::Native => url.to_owned(),
+            Self::Gsma { correlation } => format!("{GSMA}{correlation} {url}"),
+        };
+        (kept.len() <= CALLBACK_URL_LEN_MAX).then(|| kept.into())
+    }
+
+    /// What was kept: an address has no space.
+    pub(crate) fn of(kept: &'a str) -> (Self, &'a str) {
+        let gsma = kept.strip_prefix(GSMA);
+        match gsma.and_then(|rest| rest.split_once(' ')) {
+            Some((correlation, url)) => (Self::Gsma { correlation }, url),
+            None => (Self::Native, kept),
+        }
+    }
+}
+
+const GSMA: &str = "gsma ";
+
 /// Where a callback goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -195,6 +226,18 @@ const WAITS_S: [u64; 7] = [5, 30, 120, 600, 3_600, 21_600, 86_400];
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_form_stands_in_front_of_the_address() {
+        let url = "https://gateway.example/hooks?a=gsma";
+        let correlation = "6f1b1f0e-3a77-4a39-9d1e-0d3f2c9b7a10";
+        for form in [Form::Native, Form::Gsma { correlation }] {
+            assert_eq!(Form::of(&form.keep(url).unwrap()), (form, url));
+        }
+        let long = "x".repeat(CALLBACK_URL_LEN_MAX);
+        assert!(Form::Native.keep(&long).is_some());
+        assert!(Form::Gsma { correlation }.keep(&long).is_none());
+    }
 
     /// The example of the Standard Webhooks libraries.
     #[test]

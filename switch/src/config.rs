@@ -74,7 +74,7 @@ pub use gateway_credentials::{ApiKey, CredentialSet, Credentials, SigningKey};
 pub(crate) use gateway_permissions::NotPermitted;
 pub use gateway_permissions::Permissions;
 pub use gateway_rates::{GatewayRates, Rate};
-pub use gateways::{Callbacks, Gateway};
+pub use gateways::{Callbacks, Gateway, GsmaDuplicate};
 pub use kafka::{Kafka, KafkaMechanism, KafkaSasl, KafkaTls};
 pub use keys::{KeyFileError, create_missing_keys};
 pub use load::{EXAMPLE, Source};

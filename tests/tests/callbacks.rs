@@ -167,7 +167,7 @@ fn open_with(name: &str, trust: Option<&Path>, secrets: &[&str]) -> (GatewayStag
         format!("callback_trust = \"{}\"\n", file.display())
     });
     let more = format!(
-        "{GATEWAY}allow_pan = true\ncallback_hosts = [\"localhost\"]\n\
+        "{GATEWAY}allow_pan = true\ngsma = true\ncallback_hosts = [\"localhost\"]\n\
          callback_private_hosts = [\"127.0.0.1\"]\n\
          callback_secrets = [{}]\n{trust}",
         secrets.join(", ")
@@ -213,6 +213,57 @@ fn what_has_become_final_is_told_over_tls_and_a_reversal_of_it_too() {
         field(&came[0].0, "webhook-id"),
         field(&came[1].0, "webhook-id")
     );
+    drop(stage.close());
+}
+
+/// A PUT of the transaction, or of why there is none, with the key of what was asked for: whoever
+/// asked does not wait for it.
+#[test]
+fn in_gsmas_words_it_is_a_put() {
+    let _machine = alone();
+    let receiver = Receiver::start(None, &[204, 500, 204]);
+    let (stage, _folder) = open("callbacks-gsma", None);
+    let url = at(&format!("http://127.0.0.1:{}/hooks?a=1", receiver.port));
+    let base = "/gsma/v1.2/mm/transactions";
+    let keys = [
+        "6f1b1f0e-3a77-4a39-9d1e-0d3f2c9b7a10",
+        "6f1b1f0e-3a77-4a39-9d1e-0d3f2c9b7a11",
+    ];
+    let mut ids = Vec::new();
+    for (key, payer) in keys.into_iter().zip(["+254712345678", "+1254712345678"]) {
+        let body = format!(
+            r#"{{"type":"merchantpay","amount":"10.00","currency":"KES",
+            "debitParty":[{{"key":"msisdn","value":"{payer}"}}],
+            "creditParty":[{{"key":"organisationid","value":"MERCHANT0000001"}}]}}"#
+        );
+        let key = format!("X-CorrelationID: {key}");
+        let kind = "Content-Type: application/json";
+        let more = ["-H", &key, "-H", &url, "-H", kind, "-H", "Prefer: wait=30"];
+        let answer = stage.curl(base, &[&more[..], &["--data-binary", &body]].concat());
+        if ids.is_empty() {
+            assert_eq!(answer.status, 202, "{answer:?}");
+            assert_eq!(answer.json()["notificationMethod"], "callback");
+            ids.push(answer.json()["serverCorrelationId"].clone());
+        } else {
+            // Declined on the spot, and told all the same.
+            assert_eq!(answer.status, 400, "{answer:?}");
+        }
+    }
+    let came = receiver.came(3);
+    let of = |key: &str| {
+        let is_of = |one: &&(String, Value)| field(&one.0, "x-correlationid") == key;
+        came.iter().filter(is_of).collect::<Vec<_>>()
+    };
+    let (paid, refused) = (of(keys[0]), of(keys[1]));
+    assert_eq!(paid.len() + refused.len(), 3, "{came:?}");
+    let (head, body) = paid[0];
+    assert!(head.starts_with("PUT /hooks?a=1 HTTP/1.1"), "{head}");
+    assert!(field(head, "x-date").ends_with('Z'), "{head}");
+    assert_eq!(body["transactionStatus"], "completed");
+    assert_eq!(body["transactionReference"], ids[0]);
+    assert_eq!(refused[0].1["errorCategory"], "businessRule");
+    let (head, body) = receiver.came.lock().unwrap()[0].clone();
+    check_signature(&head, &body);
     drop(stage.close());
 }
 

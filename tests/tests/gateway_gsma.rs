@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use njia_tests::e2e::gateway::{Answer, GATEWAY, GatewayStage};
 use njia_tests::e2e::{alone, eventually};
+use sha2::{Digest as _, Sha256};
 
 const BASE: &str = "/gsma/v1.2/mm";
 const KEY: &str = "6f1b1f0e-3a77-4a39-9d1e-0d3f2c9b7a10";
@@ -120,12 +121,11 @@ fn a_payment_is_reversed_in_parts() {
     let reversals = format!("/transactions/{id}/reversals");
     let wait = ["-H", "Prefer: wait=30"];
     let part = r#"{"type":"reversal","amount":"2.50","currency":"KES"}"#;
-    check(
-        &post(&stage, &reversals, OTHER, part, &wait),
-        201,
-        "transactionStatus",
-        "completed",
-    );
+    let answer = post(&stage, &reversals, OTHER, part, &wait);
+    check(&answer, 201, "transactionStatus", "reversed");
+    check(&answer, 201, "type", "reversal");
+    let of = get(&stage, &format!("/transactions/{id}"));
+    check(&of, 200, "transactionStatus", "completed");
     let more = r#"{"amount":"7.51","currency":"KES"}"#;
     let answer = post(&stage, &reversals, KEY, more, &wait);
     refused(&answer, 400, "businessRule", "incorrectState");
@@ -275,6 +275,38 @@ fn what_is_refused_is_told_in_its_few_statuses() {
     check(&state, 200, "status", "failed");
     assert_eq!(state.json()["error"]["errorCode"], "requestDeclined");
     assert!(stage.close().is_empty());
+}
+
+/// As the specification has it, where that is wanted: a copy is refused, and harms nothing.
+#[test]
+fn a_copy_is_refused_where_that_is_wanted() {
+    let _machine = alone();
+    let gateway = format!("{GATEWAY}gsma = true\ngsma_duplicate = \"reject\"\n");
+    let stage = GatewayStage::open(env!("CARGO_TARGET_TMPDIR"), "gsma-reject", &gateway);
+    let paid = pay(&stage, KEY, PAYMENT);
+    check(&paid, 201, "transactionStatus", "completed");
+    let copy = pay(&stage, KEY, PAYMENT);
+    refused(&copy, 400, "businessRule", "duplicateRequest");
+    let link = get(&stage, &format!("/responses/{KEY}")).json();
+    let link = link["link"].as_str().unwrap();
+    check(&get(&stage, link), 200, "transactionStatus", "completed");
+    assert_eq!(stage.close(), [("approve".to_owned(), 1_000)]);
+}
+
+#[test]
+fn a_body_that_does_not_fit_its_hash_is_refused() {
+    let _machine = alone();
+    let stage = open("gsma-hash");
+    let digest = Sha256::digest(PAYMENT.as_bytes());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = |of: &str| format!("X-Content-Hash: {of}");
+    let path = "/transactions/type/merchantpay";
+    let wrong = hash(&digest.replace(&digest[..2], "zz"));
+    let answer = post(&stage, path, KEY, PAYMENT, &["-H", &wrong]);
+    refused(&answer, 400, "validation", "formatError");
+    let answer = post(&stage, path, KEY, PAYMENT, &["-H", &hash(&digest)]);
+    check(&answer, 201, "transactionStatus", "completed");
+    assert_eq!(stage.close(), [("approve".to_owned(), 1_000)]);
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub struct Gateway {
     pub allow_pan: bool,
     /// Whether GSMA's Mobile Money API is served beside the other one.
     pub gsma: bool,
+    /// What a copy is told in GSMA's words.
+    pub gsma_duplicate: GsmaDuplicate,
     /// Bytes of one body.
     pub body_len_max: usize,
     /// How long a key is known.
@@ -77,6 +79,24 @@ impl Gateway {
         let tls = self.tls.as_ref();
         tls.is_some_and(|tls| !tls.identities.is_empty())
     }
+}
+
+/// What a copy is told in GSMA's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GsmaDuplicate {
+    /// What its first was told.
+    Replay,
+    /// That it is a duplicate, as the specification has it.
+    Reject,
+}
+
+fn gsma_duplicate(section: &Section<'_>) -> GsmaDuplicate {
+    let told = section.parsed("gsma_duplicate", |text| match text {
+        "replay" => Ok(GsmaDuplicate::Replay),
+        "reject" => Ok(GsmaDuplicate::Reject),
+        _ => Err("takes \"replay\" or \"reject\"".to_owned()),
+    });
+    told.unwrap_or(GsmaDuplicate::Replay)
 }
 
 /// Reads `[[gateway]]`.
@@ -118,6 +138,7 @@ pub(super) fn gateways(
                 .unwrap_or(Text::EMPTY),
             allow_pan: section.flag("allow_pan", false),
             gsma: section.flag("gsma", false),
+            gsma_duplicate: gsma_duplicate(&section),
             body_len_max: section.number("body_len_max", 1_024..=65_536, 16_384),
             windows: windows(&section, duplicates),
             rates: rates(&section),

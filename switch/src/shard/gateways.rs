@@ -23,7 +23,7 @@ use super::gateway_reversals::PROFILE;
 use super::{Shard, Waiting};
 use crate::acquirer::SessionRef;
 use crate::acquirer::desk::{Ask, NewTransaction, Original, Told};
-use crate::acquirer::shown::{Asked, Kind, Slug, State, Transaction};
+use crate::acquirer::shown::{Asked, Kind, Notification, Slug, State, Transaction};
 use crate::config::{Gateway, ListenerId};
 use crate::crypto::gateway::KeyNames;
 use crate::frame::{Casing, Claim, Frame, Source};
@@ -411,6 +411,7 @@ impl Shard {
             expires: seen.admitted.after(deadline),
             is_owed: seen.is_owed,
             is_excepted: seen.is_excepted,
+            notification: Notification::Polling,
             left: Amount::new(seen.left, facts.amount.currency())
                 .ok()
                 .filter(|_| seen.is_reversed_in_part),

@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, header};
+use sha2::{Digest as _, Sha256};
 
 use super::desk::{Ask, Original, Told};
 use super::handler::{self, Answer, JSON, Prefer};
@@ -13,6 +14,8 @@ use super::request::IdempotencyKey;
 use super::{Connection, GatewayContext, reversal};
 use crate::acquirer::json::problem::{FieldError, Problem, Slug};
 use crate::acquirer::json::{Kind, Reversed, Transaction, gsma};
+use crate::callback::Form;
+use crate::config::GsmaDuplicate;
 
 /// What one request asks for.
 #[derive(Clone, Debug)]
@@ -78,6 +81,7 @@ pub(super) async fn route(
             let prefer = Prefer::read(&parts.headers);
             let read = || {
                 handler::no_callback(&parts, NO_CALLBACK)?;
+                check_content(&parts.headers, &body)?;
                 Ok((id_of(id)?, key(&parts)?, gsma::reverse(&body)?))
             };
             let (id, key, reverse) = context.understood(read())?;
@@ -114,19 +118,31 @@ async fn create(
 ) -> Result<Answer, Problem> {
     let begun = handler::Begun::new(context);
     let (parts, body) = handler::taken(request, context, connection).await?;
-    let prefer = Prefer::read(&parts.headers);
+    let mut prefer = Prefer::read(&parts.headers);
     let read = || {
-        handler::no_callback(&parts, NO_CALLBACK)?;
         begun.check()?;
+        let key = key(&parts)?;
+        let permitted = context.gateway.callbacks.as_ref();
+        let correlation = key.as_str();
+        let form = Form::Gsma { correlation };
+        let callback = handler::callback_url(&parts.headers, permitted, form)?;
+        check_content(&parts.headers, &body)?;
         let kind = kind.map(kind_of).transpose()?;
         let body = gsma::create(&body, kind, context.rules())?;
         handler::check_served(&body)?;
         handler::check_permitted(&body, context)?;
-        Ok((body, key(&parts)?))
+        Ok((body, (key, callback)))
     };
     let (body, key) = context.understood(read())?;
-    let told = handler::pay(&body, (key, None), prefer, context).await?;
-    let (transaction, is_copy) = handler::transaction_of(told)?;
+    let notification = handler::notification(key.1.as_deref());
+    // Whoever is told of the end does not wait for it.
+    prefer.is_async |= key.1.is_some();
+    let told = handler::pay(&body, key, prefer, context).await?;
+    let (mut transaction, is_copy) = handler::transaction_of(told)?;
+    transaction.notification = notification;
+    if is_copy && context.gateway.gsma_duplicate == GsmaDuplicate::Reject {
+        return Err(Problem::of(Slug::IdempotencyKeyReused));
+    }
     let mut answer = if let Some(refusal) = transaction.gsma_refusal() {
         handler::answer(400, JSON, refusal.to_json(context.clock.wall()))
     } else if transaction.state.is_final() {
@@ -157,7 +173,7 @@ fn told_of_reversal(told: Told, context: &GatewayContext) -> Result<Answer, Prob
         reference: None,
     };
     let mut answer = if reversed.state().is_final() {
-        handler::answer(201, JSON, original.to_gsma(None))
+        handler::answer(201, JSON, reversed.to_gsma())
     } else {
         state_answer(202, &original, context)
     };
@@ -228,8 +244,32 @@ fn correlation(text: &str) -> Option<IdempotencyKey> {
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlationid");
 
-/// Its callbacks have a form of their own, which nobody sends.
-const NO_CALLBACK: &str = "there are no callbacks here: leave X-Callback-URL out and ask by GET";
+const NO_CALLBACK: &str = "a reversal is told where its original is: leave X-Callback-URL out";
+
+/// The SHA-256 of the body, in hexadecimal digits, where it is named: against accidents on the way,
+/// and no proof of who has sent it.
+fn check_content(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+    let mut named = headers.get_all(CONTENT_HASH).into_iter();
+    let digest = Sha256::digest(body);
+    let is_it = |value: &header::HeaderValue| {
+        let value = value.as_bytes().trim_ascii();
+        value.len() == digest.len() * 2
+            && digest
+                .iter()
+                .zip(value.chunks_exact(2))
+                .all(|(byte, pair)| {
+                    let text = std::str::from_utf8(pair).unwrap_or_default();
+                    u8::from_str_radix(text, 16).ok() == Some(*byte) && !text.starts_with('+')
+                })
+    };
+    if named.all(is_it) {
+        return Ok(());
+    }
+    let detail = "X-Content-Hash is not the SHA-256 of the body in hexadecimal digits";
+    Err(Problem::with(Slug::Malformed, detail))
+}
+
+const CONTENT_HASH: HeaderName = HeaderName::from_static("x-content-hash");
 
 #[cfg(test)]
 mod tests {
@@ -272,6 +312,29 @@ mod tests {
         }
         assert!(Asked::of(get, "/gsma/v1.2/mmx").is_none());
         assert!(Asked::of(get, "/v1/heartbeat").is_none());
+    }
+
+    #[test]
+    fn a_body_is_held_against_its_hash() {
+        let check = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(CONTENT_HASH, value.parse().unwrap());
+            }
+            check_content(&headers, b"abc").is_ok()
+        };
+        // FIPS 180-2, appendix B.1.
+        let good = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert!(check(&[]) && check(&[good]) && check(&[&good.to_uppercase()]));
+        for bad in [
+            "",
+            "ba78",
+            &good.replace("ba", "bb"),
+            &good.replace("ba", "+a"),
+        ] {
+            assert!(!check(&[bad]), "{bad}");
+        }
+        assert!(!check(&[good, "ba78"]), "any of several");
     }
 
     #[test]

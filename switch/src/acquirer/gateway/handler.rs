@@ -25,7 +25,8 @@ use super::wire::admit;
 use super::{Connection, GatewayContext, REQUESTS_MAX, document, gsma, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
 use crate::acquirer::json::{self, PartyKey};
-use crate::callback::NotTold;
+use crate::acquirer::shown::Notification;
+use crate::callback::{Form, NotTold};
 use crate::config::Callbacks;
 use crate::config::NotPermitted;
 use crate::metrics::GatewayRefusal;
@@ -183,7 +184,7 @@ fn check_head(headers: &HeaderMap, context: &GatewayContext) -> Result<(), Probl
     }
     check_date(headers, context.clock.wall())?;
     check_media_type(headers)?;
-    callback_url(headers, context.gateway.callbacks.as_ref()).map(drop)
+    callback_url(headers, context.gateway.callbacks.as_ref(), Form::Native).map(drop)
 }
 
 async fn whole(body: &mut Incoming, connection: &Connection) -> Result<Bytes, Problem> {
@@ -238,12 +239,22 @@ async fn create(
         check_served(&body)?;
         check_permitted(&body, context)?;
         let key = idempotency_key(&parts.headers)?;
-        let callback = callback_url(&parts.headers, context.gateway.callbacks.as_ref())?;
+        let permitted = context.gateway.callbacks.as_ref();
+        let callback = callback_url(&parts.headers, permitted, Form::Native)?;
         Ok((body, (key, callback)))
     };
     let (body, key) = context.understood(read())?;
+    let notification = notification(key.1.as_deref());
     let told = pay(&body, key, prefer, context).await?;
-    created(told, &body.reference, prefer)
+    created(told, (&body.reference, notification), prefer)
+}
+
+/// How whoever asks so learns of the end.
+pub(super) const fn notification(callback: Option<&str>) -> Notification {
+    match callback {
+        Some(_) => Notification::Callback,
+        None => Notification::Polling,
+    }
 }
 
 /// How it stood when a request came.
@@ -316,9 +327,10 @@ pub(super) fn no_callback(parts: &Parts, detail: &'static str) -> Result<(), Pro
 }
 
 /// Where its end is to be told, if anywhere.
-fn callback_url(
+pub(super) fn callback_url(
     headers: &HeaderMap,
     permitted: Option<&Callbacks>,
+    form: Form<'_>,
 ) -> Result<Option<Box<str>>, Problem> {
     let mut values = headers.get_all(CALLBACK_URL).into_iter();
     let Some(first) = values.next() else {
@@ -335,7 +347,7 @@ fn callback_url(
     let url = first.to_str().ok().filter(|_| values.next().is_none());
     let url = url.ok_or_else(malformed)?;
     match permitted.hosts.target(url) {
-        Ok(_) => Ok(Some(url.into())),
+        Ok(_) => form.keep(url).map(Some).ok_or_else(malformed),
         Err(NotTold::Malformed) => Err(malformed()),
         Err(NotTold::NotPermitted) => {
             let detail = "X-Callback-URL names a host that is not permitted, or not by https";
@@ -417,8 +429,13 @@ pub(super) async fn look(ask: Ask, context: &GatewayContext) -> Result<Told, Pro
     Ok(context.ask(ask, Slug::InProgress)?.told().await)
 }
 
-fn created(told: Told, reference: &str, prefer: Prefer) -> Result<Answer, Problem> {
-    let (transaction, is_copy) = transaction_of(told)?;
+fn created(
+    told: Told,
+    (reference, notification): (&str, Notification),
+    prefer: Prefer,
+) -> Result<Answer, Problem> {
+    let (mut transaction, is_copy) = transaction_of(told)?;
+    transaction.notification = notification;
     let status = if transaction.state.is_final() {
         201
     } else {
@@ -718,22 +735,22 @@ mod tests {
             "/debitParty"
         );
         let mut headers = HeaderMap::new();
-        assert_eq!(callback_url(&headers, None).unwrap(), None);
+        assert_eq!(callback_url(&headers, None, Form::Native).unwrap(), None);
         headers.insert(CALLBACK_URL, HeaderValue::from_static("https://a.example/"));
-        let problem = callback_url(&headers, None).unwrap_err();
+        let problem = callback_url(&headers, None, Form::Native).unwrap_err();
         assert_eq!(problem.slug, Slug::NotPermitted);
         let mut permitted = Callbacks {
             hosts: Hosts::default(),
             secrets: Vec::new(),
             trust: std::path::PathBuf::new(),
         };
-        let problem = callback_url(&headers, Some(&permitted)).unwrap_err();
+        let problem = callback_url(&headers, Some(&permitted), Form::Native).unwrap_err();
         assert_eq!(problem.slug, Slug::NotPermitted);
         permitted.hosts.public.push("a.example".to_owned());
-        let url = callback_url(&headers, Some(&permitted)).unwrap();
+        let url = callback_url(&headers, Some(&permitted), Form::Native).unwrap();
         assert_eq!(url.as_deref(), Some("https://a.example/"));
         headers.append(CALLBACK_URL, HeaderValue::from_static("https://a.example/"));
-        let problem = callback_url(&headers, Some(&permitted)).unwrap_err();
+        let problem = callback_url(&headers, Some(&permitted), Form::Native).unwrap_err();
         assert_eq!(problem.slug, Slug::Malformed);
     }
 }

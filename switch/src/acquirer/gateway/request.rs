@@ -34,6 +34,10 @@ impl IdempotencyKey {
         self.0.as_bytes()
     }
 
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     const LEN_MAX: usize = 64;
 }
 

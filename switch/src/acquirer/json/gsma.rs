@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::fields::{Faults, Fields, Wrong, printable};
 use super::problem::{ErrorCode, Problem, Slug};
-use super::reversal::Reverse;
+use super::reversal::{Reverse, Reversed};
 use super::strict::{self, Node};
 use super::transaction::{State, Transaction, decline_name};
 use super::{Create, Kind, Rules, decimal, read_letters, read_sides, read_value, time};
@@ -255,7 +255,11 @@ impl State {
 impl Transaction {
     /// GSMA's transaction object.
     pub(crate) fn to_gsma(&self, reference: Option<&str>) -> Vec<u8> {
-        let object = TransactionObject {
+        written(&self.gsma_object(reference))
+    }
+
+    fn gsma_object<'a>(&self, reference: Option<&'a str>) -> TransactionObject<'a> {
+        TransactionObject {
             transaction_reference: self.id.to_string(),
             requesting_organisation_transaction_reference: reference.filter(|it| !it.is_empty()),
             transaction_status: self.state.gsma(),
@@ -263,8 +267,15 @@ impl Transaction {
             amount: decimal(self.amount),
             currency: self.amount.currency().to_string(),
             creation_date: self.created.to_string(),
-        };
-        written(&object)
+        }
+    }
+
+    /// What a callback in GSMA's words says of its end.
+    pub(crate) fn to_gsma_callback(&self, at: WallTime) -> Vec<u8> {
+        match self.gsma_refusal() {
+            Some(refusal) => refusal.to_json(at),
+            None => self.to_gsma(None),
+        }
     }
 
     /// GSMA's request state object.
@@ -277,7 +288,7 @@ impl Transaction {
             server_correlation_id: &id,
             object_reference: &id,
             status,
-            notification_method: "polling",
+            notification_method: self.notification.name(),
             pending_reason: (!is_final).then_some("awaitingIssuer"),
             expiry_time: (!is_final).then(|| self.expires.to_string()),
             error: refused.map(|refused| refused.object(now)),
@@ -315,6 +326,19 @@ impl Transaction {
     fn refusal(&self) -> Refusal {
         let code = self.code.filter(|_| self.state == State::Declined);
         Refusal(code.map_or("requestDeclined", |code| decline_name(code.meaning())))
+    }
+}
+
+impl Reversed<'_> {
+    /// GSMA's transaction object of the reversal: how that stands, and what it was of.
+    pub(crate) fn to_gsma(self) -> Vec<u8> {
+        let original = self.original;
+        let object = TransactionObject {
+            transaction_status: self.state().gsma(),
+            kind: Some("reversal"),
+            ..original.gsma_object(None)
+        };
+        written(&object)
     }
 }
 

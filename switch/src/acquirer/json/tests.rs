@@ -321,6 +321,7 @@ fn approved() -> Transaction {
         expires: RULES.now,
         is_owed: false,
         is_excepted: false,
+        notification: Notification::Polling,
         left: None,
     }
 }

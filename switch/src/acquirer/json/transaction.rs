@@ -71,6 +71,24 @@ pub(crate) struct Transaction {
     pub(crate) is_excepted: bool,
     /// What stays of one that was reversed in part.
     pub(crate) left: Option<Amount>,
+    /// How its end is told, to whoever is told now.
+    pub(crate) notification: Notification,
+}
+
+/// How a gateway learns of an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notification {
+    Polling,
+    Callback,
+}
+
+impl Notification {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::Callback => "callback",
+        }
+    }
 }
 
 impl Transaction {
@@ -123,7 +141,7 @@ impl Transaction {
             }),
             pending_reason: (!is_final).then_some("awaitingIssuer"),
             expires_at: (!is_final).then(|| self.expires.to_string()),
-            notification_method: (!is_final).then_some("polling"),
+            notification_method: (!is_final).then(|| self.notification.name()),
             created_at: self.created.to_string(),
         }
     }

@@ -21,8 +21,8 @@ use domain::request::{Facts, IssuerLeg};
 use domain::time::WallTime;
 use serde::{Deserialize, Serialize};
 
-use crate::acquirer::shown::{Asked, Kind, State, Transaction};
-use crate::callback::wait_after;
+use crate::acquirer::shown::{Asked, Kind, Notification, State, Transaction};
+use crate::callback::{Form, wait_after};
 
 /// One gateway's.
 #[derive(Debug, Default)]
@@ -76,6 +76,7 @@ pub(super) struct Watched {
 pub(super) struct Message {
     /// `webhook-id`: the same in all tries.
     pub(super) id: String,
+    /// As [`Form`] keeps it.
     pub(super) url: String,
     pub(super) body: String,
     failures: u32,
@@ -367,11 +368,7 @@ impl Watched {
         if !self.state().is_final() || self.told_as == Some(now) {
             return None;
         }
-        let mut body = String::from_utf8(self.transaction(id)?.to_json(None)).ok()?;
-        // Messages may overtake each other: the later one says so.
-        let at = WallTime::from_unix_millis(self.updated_ms);
-        body.truncate(body.strip_suffix('}')?.len());
-        body.push_str(&format!(r#","updatedAt":"{at}"}}"#));
+        let body = self.body(&self.transaction(id)?)?;
         self.told = self.told.saturating_add(1);
         self.told_as = Some(now);
         Some(Message {
@@ -383,6 +380,20 @@ impl Watched {
             since_ms: self.updated_ms,
             is_sending: false,
         })
+    }
+
+    fn body(&self, transaction: &Transaction) -> Option<String> {
+        // Messages may overtake each other: the later one says so.
+        let at = WallTime::from_unix_millis(self.updated_ms);
+        match Form::of(&self.url).0 {
+            Form::Gsma { .. } => String::from_utf8(transaction.to_gsma_callback(at)).ok(),
+            Form::Native => {
+                let mut body = String::from_utf8(transaction.to_json(None)).ok()?;
+                body.truncate(body.strip_suffix('}')?.len());
+                body.push_str(&format!(r#","updatedAt":"{at}"}}"#));
+                Some(body)
+            }
+        }
     }
 
     /// As a GET shows it.
@@ -411,6 +422,7 @@ impl Watched {
             expires: created,
             is_owed: self.owed > 0,
             is_excepted: self.is_excepted,
+            notification: Notification::Callback,
             left: self.left.and_then(|left| Amount::new(left, currency).ok()),
         })
     }

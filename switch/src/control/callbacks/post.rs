@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::book::{Ended, Message};
-use crate::callback::{self, Target};
+use crate::callback::{self, Form, Target};
 use crate::config::Callbacks;
 
 /// Sends it once.
@@ -45,9 +45,10 @@ async fn tried(
     now: WallTime,
 ) -> Result<u16, String> {
     // What was permitted when it came may not be any more.
-    let target = gateway.hosts.target(&message.url);
+    let (form, url) = Form::of(&message.url);
+    let target = gateway.hosts.target(url);
     let target = target.map_err(|_| "its host is not permitted".to_owned())?;
-    let request = request(message, gateway, &target.uri, now)?;
+    let request = request((message, form), gateway, &target.uri, now)?;
     let connected = timeout(CONNECT, connect(&target)).await;
     let stream = connected.map_err(|_| "not connected in time".to_owned())??;
     if !target.is_https {
@@ -76,7 +77,7 @@ async fn connect(target: &Target) -> Result<TcpStream, String> {
 }
 
 fn request(
-    message: &Message,
+    (message, form): (&Message, Form<'_>),
     gateway: &Callbacks,
     uri: &Uri,
     now: WallTime,
@@ -91,7 +92,13 @@ fn request(
     }
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    Request::post(path)
+    let request = match form {
+        Form::Native => Request::post(path),
+        Form::Gsma { correlation } => Request::put(path)
+            .header("x-correlationid", correlation)
+            .header("x-date", now.to_string()),
+    };
+    request
         .header(header::HOST, authority)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::CONNECTION, "close")

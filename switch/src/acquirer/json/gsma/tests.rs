@@ -181,6 +181,7 @@ fn transaction(state: State, code: Option<ResponseCode>) -> Transaction {
         expires: NOW,
         is_owed: false,
         is_excepted: false,
+        notification: crate::acquirer::shown::Notification::Polling,
         left: None,
     }
 }

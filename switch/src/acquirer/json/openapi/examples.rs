@@ -82,6 +82,7 @@ fn transaction(state: State) -> Transaction {
         expires: NOW.after(std::time::Duration::from_secs(30)),
         is_owed: false,
         is_excepted: false,
+        notification: crate::acquirer::shown::Notification::Polling,
         left: None,
     }
 }

@@ -120,7 +120,7 @@ pub(in crate::acquirer::json) fn pending_reason() -> Schema {
 }
 
 pub(in crate::acquirer::json) fn notification_method() -> Schema {
-    words(["polling"])
+    words(["polling", "callback"])
 }
 
 /// Digits of an amount with the point where its currency has it.
