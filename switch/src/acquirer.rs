@@ -38,7 +38,7 @@ pub(crate) mod strict {
 /// How a transaction is shown to gateways.
 pub(crate) mod shown {
     pub(crate) use super::json::problem::Slug;
-    pub(crate) use super::json::{Asked, Kind, Notification, State, Transaction};
+    pub(crate) use super::json::{Asked, Awaits, Kind, Notification, State, Transaction};
 }
 
 /// A time as of RFC 3339.

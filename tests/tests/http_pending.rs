@@ -235,6 +235,7 @@ fn a_payer_who_takes_time_is_waited_for() {
         stage.await_that("it is asked for", || stage.bank.queries() >= seen + 2);
         let pending = stage.curl(&path, &[]);
         assert_eq!(pending["final"], false, "{pending}");
+        assert_eq!(pending["pendingReason"], "awaitingPayer");
         stage.bank.decide(word);
         let ended = stage.curl(&path, &wait);
         assert_eq!(ended["state"], state, "{ended}");

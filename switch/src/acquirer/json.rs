@@ -31,7 +31,7 @@ pub(super) use party::{AccountNumbers, Party, PartyKey};
 use problem::{ErrorCode, Problem, Slug};
 pub(super) use reversal::{Reverse, Reversed, buried_json, reverse};
 use strict::Node;
-pub(crate) use transaction::{Asked, Notification, State, Transaction};
+pub(crate) use transaction::{Asked, Awaits, Notification, State, Transaction};
 
 /// What a gateway asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

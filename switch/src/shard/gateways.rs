@@ -23,7 +23,7 @@ use super::gateway_reversals::PROFILE;
 use super::{Shard, Waiting};
 use crate::acquirer::SessionRef;
 use crate::acquirer::desk::{Ask, NewTransaction, Original, Told};
-use crate::acquirer::shown::{Asked, Kind, Notification, Slug, State, Transaction};
+use crate::acquirer::shown::{Asked, Awaits, Kind, Notification, Slug, State, Transaction};
 use crate::config::{Gateway, ListenerId};
 use crate::crypto::gateway::KeyNames;
 use crate::frame::{Casing, Claim, Frame, Source};
@@ -378,10 +378,21 @@ impl Shard {
     fn standing_told(&self, handle: Handle, is_copy: IsCopy) -> Told {
         match self.engine.seen(handle) {
             Some(seen) if seen.standing != Standing::Reserved => Told::Transaction {
-                transaction: Box::new(self.shown(&seen)),
+                transaction: Box::new(Transaction {
+                    awaits: self.awaits(handle),
+                    ..self.shown(&seen)
+                }),
                 is_copy: is_copy == IsCopy::Yes,
             },
             Some(_) | None => Told::Reserved,
+        }
+    }
+
+    /// A leg has no permit from when its issuer has said that it answers later.
+    fn awaits(&self, handle: Handle) -> Awaits {
+        match self.work.legs.get(&handle.index) {
+            Some(leg) if leg.permit.is_none() => Awaits::Payer,
+            Some(_) | None => Awaits::Issuer,
         }
     }
 
@@ -412,6 +423,7 @@ impl Shard {
             is_owed: seen.is_owed,
             is_excepted: seen.is_excepted,
             notification: Notification::Polling,
+            awaits: Awaits::Issuer,
             left: Amount::new(seen.left, facts.amount.currency())
                 .ok()
                 .filter(|_| seen.is_reversed_in_part),

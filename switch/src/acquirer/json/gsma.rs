@@ -289,7 +289,7 @@ impl Transaction {
             object_reference: &id,
             status,
             notification_method: self.notification.name(),
-            pending_reason: (!is_final).then_some("awaitingIssuer"),
+            pending_reason: (!is_final).then(|| self.awaits.name()),
             expiry_time: (!is_final).then(|| self.expires.to_string()),
             error: refused.map(|refused| refused.object(now)),
         };

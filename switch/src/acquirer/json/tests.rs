@@ -322,6 +322,7 @@ fn approved() -> Transaction {
         is_owed: false,
         is_excepted: false,
         notification: Notification::Polling,
+        awaits: Awaits::Issuer,
         left: None,
     }
 }

@@ -73,6 +73,25 @@ pub(crate) struct Transaction {
     pub(crate) left: Option<Amount>,
     /// How its end is told, to whoever is told now.
     pub(crate) notification: Notification,
+    /// Whom it waits for, while it is not final.
+    pub(crate) awaits: Awaits,
+}
+
+/// Whom a transaction waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaits {
+    Issuer,
+    /// Its issuer has it, and has said that it is decided later.
+    Payer,
+}
+
+impl Awaits {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Issuer => "awaitingIssuer",
+            Self::Payer => "awaitingPayer",
+        }
+    }
 }
 
 /// How a gateway learns of an end.
@@ -139,7 +158,7 @@ impl Transaction {
                 stan: asked.stan.to_string(),
                 rrn: asked.rrn.as_str(),
             }),
-            pending_reason: (!is_final).then_some("awaitingIssuer"),
+            pending_reason: (!is_final).then(|| self.awaits.name()),
             expires_at: (!is_final).then(|| self.expires.to_string()),
             notification_method: (!is_final).then(|| self.notification.name()),
             created_at: self.created.to_string(),

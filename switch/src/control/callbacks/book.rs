@@ -21,7 +21,7 @@ use domain::request::{Facts, IssuerLeg};
 use domain::time::WallTime;
 use serde::{Deserialize, Serialize};
 
-use crate::acquirer::shown::{Asked, Kind, Notification, State, Transaction};
+use crate::acquirer::shown::{Asked, Awaits, Kind, Notification, State, Transaction};
 use crate::callback::{Form, wait_after};
 
 /// One gateway's.
@@ -423,6 +423,7 @@ impl Watched {
             is_owed: self.owed > 0,
             is_excepted: self.is_excepted,
             notification: Notification::Callback,
+            awaits: Awaits::Issuer,
             left: self.left.and_then(|left| Amount::new(left, currency).ok()),
         })
     }

@@ -83,6 +83,7 @@ fn transaction(state: State) -> Transaction {
         is_owed: false,
         is_excepted: false,
         notification: crate::acquirer::shown::Notification::Polling,
+        awaits: crate::acquirer::shown::Awaits::Issuer,
         left: None,
     }
 }

@@ -116,7 +116,7 @@ pub(in crate::acquirer::json) fn reversal_kind() -> Schema {
 }
 
 pub(in crate::acquirer::json) fn pending_reason() -> Schema {
-    words(["awaitingIssuer"])
+    words(["awaitingIssuer", "awaitingPayer"])
 }
 
 pub(in crate::acquirer::json) fn notification_method() -> Schema {
