@@ -10,6 +10,7 @@ pub mod disk;
 pub mod gateway;
 mod http;
 pub mod json_bank;
+pub mod kept;
 mod load;
 pub mod memory;
 pub mod missing;

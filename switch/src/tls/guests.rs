@@ -109,7 +109,10 @@ impl Guests {
     }
 
     fn end_by(&self, now: WallTime) {
-        let is_past = |chain: &&Rc<Chain>| chain.until.is_some_and(|until| until <= now);
+        // The second in which it ends is its last (RFC 5280 section 4.1.2.5), so that whoever goes
+        // does not come in once more.
+        let last = now.before(Duration::from_secs(1));
+        let is_past = |chain: &&Rc<Chain>| chain.until.is_some_and(|until| until <= last);
         let past: Vec<_> = self.find(is_past);
         for chain in past {
             self.end(&chain);
@@ -227,9 +230,9 @@ mod tests {
         let third = guests.join(long, &side).unwrap();
         assert!(guests.join(Vec::new(), &side).is_none());
         assert_eq!(guests.chains.borrow().len(), 2, "one for all of a chain");
-        guests.end_by(at(59));
-        assert!(!first.is_over());
         guests.end_by(at(60));
+        assert!(!first.is_over());
+        guests.end_by(at(60).after(Duration::from_secs(1)));
         assert!(first.is_over() && second.is_over() && !third.is_over());
         drop((first, second, third));
         assert!(guests.chains.borrow().is_empty());
@@ -244,13 +247,13 @@ mod tests {
         let first = guests.join(chain.clone(), &side).unwrap();
         let second = guests.join(chain.clone(), &side).unwrap();
         drop(first);
-        guests.end_by(at(60));
+        guests.end_by(at(61));
         assert!(second.is_over());
         // Whoever comes back is looked at anew, and his leaving is his own.
         let anew = guests.join(chain, &side).unwrap();
         drop(second);
         assert!(!anew.is_over());
-        guests.end_by(at(60));
+        guests.end_by(at(61));
         assert!(anew.is_over());
     }
 

@@ -1,0 +1,88 @@
+//! Who may stay: sessions whose certificate ends, or is withdrawn while they stand.
+
+use njia_tests::certificates::{Authority, Pair};
+use njia_tests::e2e::session::purchase;
+use njia_tests::e2e::{Issuers, alone, eventually};
+
+use crate::rig::{ACQUIRER, Acquirer, BOTH, Caller, PATIENCE, Secured};
+
+/// Sessions that do nothing: so many that each shard has one of them.
+const IDLE: u32 = 16;
+
+fn open(secured: &Secured, own: &Pair) -> Acquirer {
+    let caller = Caller {
+        trust: &secured.authority.root(),
+        own: Some(own),
+        versions: &BOTH,
+    };
+    Acquirer::connect(secured.node.listener(), &caller).unwrap()
+}
+
+/// What is in flight is answered, what comes behind it is not read, and nobody else feels it.
+#[track_caller]
+fn check_leaves(secured: &Secured, own: &Pair, over: impl FnOnce()) {
+    let metric = |name: &str, labels: &[&str]| secured.node.metric(name, labels).unwrap();
+    let mut busy = open(secured, own);
+    let mut idle: Vec<Acquirer> = (0..IDLE).map(|_| open(secured, own)).collect();
+    for (stan, session) in (100..).zip(&mut idle) {
+        assert_eq!(session.ask(&purchase(&format!("{stan:06}"))).unwrap(), "00");
+    }
+    let mut other = open(secured, &secured.acquirer());
+    let bank = secured.issuers.host.control(Issuers::BANK);
+    bank.freeze(true);
+    busy.send(&purchase("000001")).unwrap();
+    let inflight = || metric("njia_inflight_transactions", &["ingress=\"iso\""]);
+    assert!(eventually(PATIENCE, || inflight() == 1.0));
+    over();
+    for mut session in idle {
+        assert!(session.receive().is_err(), "it is closed");
+    }
+    let requests = metric("njia_requests_total", &[]);
+    drop(busy.send(&purchase("000002")));
+    bank.freeze(false);
+    assert_eq!(
+        busy.receive().unwrap(),
+        ("0210".to_owned(), "00".to_owned())
+    );
+    assert!(busy.receive().is_err(), "it is closed behind its answer");
+    let closed = || metric("njia_session_closes_total", &["reason=\"certificate\""]);
+    assert!(eventually(PATIENCE, || closed() == f64::from(IDLE + 1)));
+    assert_eq!(
+        metric("njia_requests_total", &[]),
+        requests,
+        "it was not read"
+    );
+    // On a connection of somebody who may stay it is taken as if it had come first.
+    assert_eq!(other.ask(&purchase("000002")).unwrap(), "00");
+    assert_eq!(other.ask(&purchase("000001")).unwrap(), "00");
+    let repeats = metric("njia_repeats_total", &["result=\"stored\""]);
+    assert_eq!(repeats, 1.0, "what was answered is known");
+    secured.node.check_sums().unwrap();
+}
+
+//= docs/rules.md#L-04
+#[test]
+fn fault_099_a_session_goes_when_its_certificate_is_withdrawn() {
+    let _machine = alone();
+    let authority = Authority::new().unwrap();
+    let list = authority.withdraw(&[]).unwrap();
+    let more = format!(", crl = \"file:{}\"", list.display());
+    let secured = Secured::start_with("tls-withdrawn", authority, &more);
+    let own = secured.authority.issue("stolen", ACQUIRER).unwrap();
+    check_leaves(&secured, &own, || {
+        secured.authority.withdraw(&[&own]).unwrap();
+        secured.hang_up();
+    });
+    secured.close();
+}
+
+#[test]
+fn fault_099_a_session_goes_when_its_certificate_ends() {
+    let _machine = alone();
+    let secured = Secured::start("tls-ends", "");
+    let own = secured
+        .authority
+        .issue_until("short", ACQUIRER, "+20 seconds");
+    check_leaves(&secured, &own.unwrap(), || ());
+    secured.close();
+}
