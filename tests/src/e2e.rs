@@ -5,6 +5,7 @@ pub mod bank;
 pub mod campaign;
 pub mod chaos;
 pub mod contract;
+pub mod crowd;
 pub mod desk;
 pub mod disk;
 pub mod gateway;
