@@ -1,6 +1,6 @@
 #!/bin/sh
-# What 1,000 busy connections feel of 10,000 idle ones of gateways and as many sessions, and what
-# those take. More files than the hard limit lets it open take root.
+# What 1,000 busy connections feel of 10,000 idle ones, half of them sessions, and what those take.
+# 20,000 files are open then.
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}

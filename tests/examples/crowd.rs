@@ -1,8 +1,8 @@
 //! `make crowd`: what busy connections feel of idle ones, and what those take.
 //!
 //! RATE transactions a second, half of them JSON, over BUSY connections, are offered alone and
-//! beside IDLE connections of gateways, a tenth of them behind TLS, and IDLE sessions; in turn,
-//! ROUNDS times, against one switch. The generator and the idle ends share the machine with what
+//! beside IDLE connections that do nothing, half of them sessions, of the others a tenth behind TLS;
+//! in turn, ROUNDS times, against one switch. The generator and the idle ends share the machine with what
 //! they ask. Reported, never asserted, but that each idle connection is still good for a request.
 
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use njia_tests::e2e::crowd::{Crowd, CrowdStage, Size, Taken, raise_files};
-use njia_tests::e2e::pause;
+use njia_tests::e2e::{eventually, pause};
 
 fn main() -> Result<()> {
     let out = PathBuf::from(std::env::var("OUT").context("OUT names the folder of the report")?);
@@ -29,8 +29,8 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(&out)?;
     let stage = CrowdStage::start(&out, size)?;
     println!(
-        "{rate}/s, half of them JSON, over {} connections, alone and beside {} idle connections of \
-         gateways and as many idle sessions, in turn",
+        "{rate}/s, half of them JSON, over {} connections, alone and beside {} idle ones, half of \
+         them sessions, in turn",
         size.busy, size.idle
     );
     let mut all: [Vec<f64>; 2] = Default::default();
@@ -94,8 +94,8 @@ fn line((kind, count): (&str, usize), (before, now): (Taken, Taken), took: Durat
     let kib = now.kib.saturating_sub(before.kib) as f64;
     let descriptors = now.descriptors.saturating_sub(before.descriptors);
     format!(
-        "  {count:6} idle, {kind:<18} {:5.1} KiB and {:.2} descriptors each, opened in {:.1} s; all \
-         {} MiB, {} descriptors",
+        "  {count:6} idle, {kind:<18} {:5.1} KiB and {:.2} descriptors each, opened in {:.1} s; \
+         all {} MiB, {} descriptors",
         kib / count.max(1) as f64,
         descriptors as f64 / count.max(1) as f64,
         took.as_secs_f64(),
@@ -107,9 +107,22 @@ fn line((kind, count): (&str, usize), (before, now): (Taken, Taken), took: Durat
 /// Each is still good for a request; then they go.
 fn leave(stage: &CrowdStage, mut crowd: Crowd) -> Result<()> {
     let count = crowd.use_each()?;
+    let with = stage.taken()?.descriptors;
     drop(crowd);
-    let taken = stage.taken()?;
-    println!("  all {count} were still good for a request; then {taken:?}");
+    let mut taken = stage.taken()?;
+    let is_given_back = eventually(Duration::from_secs(60), || {
+        taken = stage.taken().unwrap_or(taken);
+        taken.descriptors + count <= with
+    });
+    println!(
+        "  all {count} were still good for a request; behind them {} descriptors, {} MiB",
+        taken.descriptors,
+        taken.kib / 1_024
+    );
+    ensure!(
+        is_given_back,
+        "descriptors were not given back: {with} with them"
+    );
     Ok(())
 }
 

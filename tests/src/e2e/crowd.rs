@@ -20,7 +20,7 @@ use crate::certificates::Authority;
 /// How many there are.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// Connections of gateways that do nothing, a tenth of them behind TLS; and as many sessions.
+    /// Connections that do nothing: half of them sessions, of the others a tenth behind TLS.
     pub idle: usize,
     /// Connections that work, half of them sessions.
     pub busy: usize,
@@ -42,15 +42,35 @@ impl Size {
         })
     }
 
-    const fn secured(self) -> usize {
-        self.idle / 10
+    const fn sessions(self) -> usize {
+        self.idle / 2
     }
 
-    /// So many of one kind that each shard has room for its part, which is never exactly one: the
-    /// kernel deals them by a hash.
-    const fn room(self) -> usize {
-        (self.idle + self.busy) * 5 / 4 + 64
+    const fn sealed(self) -> usize {
+        self.idle / 20
     }
+
+    const fn clear(self) -> usize {
+        self.idle - self.sessions() - self.sealed()
+    }
+
+    /// Of those that work, those of one kind.
+    const fn half_busy(self) -> usize {
+        self.busy / 2 + 1
+    }
+
+    /// Descriptors that the switch asks for: two for a session, and some for the rest.
+    const fn files(self) -> usize {
+        let sessions = room(self.sessions() + self.half_busy());
+        let gateways = room(self.clear() + self.half_busy()) + room(self.sealed());
+        2 * sessions + gateways + 512
+    }
+}
+
+/// So many of one kind that each shard has room for its part, which is never exactly one: the
+/// kernel deals them by a hash.
+const fn room(count: usize) -> usize {
+    count + count / 10 + 64
 }
 
 /// Lets this process, and a switch that it starts, have as many files open as both need.
@@ -58,8 +78,7 @@ impl Size {
 /// # Errors
 /// It may not; the message says how many it may have, and what to do about it.
 pub fn raise_files(size: Size) -> Result<()> {
-    // A session takes two of the switch, and room is asked for by the start.
-    let needed = u64::try_from(size.room() * 5 + 1_024)?;
+    let needed = u64::try_from(size.files())?;
     let limit = getrlimit(Resource::Nofile);
     let is_enough = |value: Option<u64>| value.is_none_or(|value| value >= needed);
     if is_enough(limit.current) {
@@ -76,9 +95,9 @@ pub fn raise_files(size: Size) -> Result<()> {
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         bail!(
-            "{needed} files have to be open for {} idle connections of each kind and {} busy ones; \
-             this process may have {} and may not raise that ({error}): run it as root, raise the \
-             hard limit (ulimit -Hn, LimitNOFILE), or ask for fewer",
+            "{needed} files have to be open for {} idle connections and {} busy ones; this process \
+             may have {} and may not raise that ({error}): raise the hard limit (ulimit -Hn, \
+             LimitNOFILE), have the capability CAP_SYS_RESOURCE, or ask for fewer",
             size.idle,
             size.busy,
             limit.maximum.unwrap_or(u64::MAX),
@@ -110,10 +129,14 @@ impl CrowdStage {
         fs::set_permissions(&own.key, fs::Permissions::from_mode(0o400))?;
         let issuers = Issuers::start(folder, Duration::from_millis(5))?;
         let addresses = issuers.addresses().map(|address| address.to_string());
-        let bounds = format!(
-            "connections_max = {}\nconnections_per_address_max = 0\nidle_max_s = 3_600\n",
-            size.room()
-        );
+        let bounds = |count: usize| {
+            format!(
+                "connections_max = {}\nconnections_per_address_max = 0\nidle_max_s = 3_600\n",
+                room(count)
+            )
+        };
+        let of_clear = bounds(size.clear() + size.half_busy());
+        let of_sealed = bounds(size.sealed());
         let sealed = GATEWAY
             .replace("\"mobile\"", "\"sealed\"")
             .replace("\"mobile-money\"", "\"sealed-money\"")
@@ -128,10 +151,13 @@ impl CrowdStage {
                          \"sealed-money\"\n";
         let state = folder.join("state");
         let text = stage_text(&state, &addresses);
-        let text = [&text, acquirers, GATEWAY, &bounds, &sealed, &bounds, &tls].concat();
+        let text = [
+            &text, acquirers, GATEWAY, &of_clear, &sealed, &of_sealed, &tls,
+        ]
+        .concat();
         let path = folder.join("njia.toml");
         fs::write(&path, text)?;
-        let sessions_max = size.room().to_string();
+        let sessions_max = room(size.sessions() + size.half_busy()).to_string();
         let environment = [
             ("NJIA_TEST_KEY", KEY),
             ("NJIA__LIMITS__SESSIONS_MAX", &sessions_max),
@@ -156,7 +182,7 @@ impl CrowdStage {
     pub fn offer(&self, rate: u32, (duration, warmup): (&str, &str)) -> Result<Running> {
         let key = self.folder.join("api.key");
         fs::write(&key, API_KEY)?;
-        let half = (self.size.busy / 2).max(1);
+        let half = self.size.half_busy();
         let gateway = format!("http://{}", self.node.gateway_named("mobile"));
         let (key, connections) = (format!("file:{}", key.display()), half.to_string());
         let more = [
@@ -230,7 +256,7 @@ impl Crowd {
     /// One does not come in.
     pub fn open_clear(&mut self, stage: &CrowdStage) -> Result<usize> {
         let address = stage.node.gateway_named("mobile");
-        for _ in stage.size.secured()..stage.size.idle {
+        for _ in 0..stage.size.clear() {
             self.clear.push(greeted(Kept::open(address)?)?);
         }
         Ok(self.clear.len())
@@ -242,7 +268,7 @@ impl Crowd {
     /// One does not come in.
     pub fn open_sealed(&mut self, stage: &CrowdStage) -> Result<usize> {
         let address = stage.node.gateway_named("sealed");
-        for _ in 0..stage.size.secured() {
+        for _ in 0..stage.size.sealed() {
             let kept = Kept::secured(address, &stage.config)?;
             self.sealed.push(greeted(kept)?);
         }
@@ -255,7 +281,7 @@ impl Crowd {
     /// One does not come in.
     #[expect(clippy::cast_precision_loss, reason = "a machine has fewer sockets")]
     pub fn open_sessions(&mut self, stage: &CrowdStage) -> Result<usize> {
-        for _ in 0..stage.size.idle {
+        for _ in 0..stage.size.sessions() {
             self.sessions.push(Session::connect(stage.node.listener())?);
         }
         let count = self.sessions.len();
