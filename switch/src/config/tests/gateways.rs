@@ -108,6 +108,15 @@ fn connections_are_bounded_unless_an_address_is_not() {
 }
 
 #[test]
+fn connections_of_gateways_count_among_the_files_of_a_start() {
+    use crate::control::preflight::Needs;
+    let needed = |config: &Config| Needs::of(config, 2).descriptors;
+    let without = needed(&example(&[]));
+    assert_eq!(needed(&read("")), without + 2_048);
+    assert_eq!(needed(&read("connections_max = 70")), without + 70);
+}
+
+#[test]
 fn the_name_of_a_gateway_is_a_label() {
     let text = with_gateway("");
     let text = text.replace(
