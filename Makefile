@@ -1,6 +1,7 @@
 # Entry points. What each does is in scripts/; `make` alone lists them.
 .POSIX:
-.PHONY: help demo test deny api sim limit bench fuzz crash chaos drain flood applier clean-demo
+.PHONY: help demo test deny api sim limit bench fuzz crash chaos drain flood crowd applier \
+	clean-demo
 
 help:
 	@echo "make demo        build, run 10,000 transactions per second for 20 s, verify, clean up"
@@ -24,6 +25,8 @@ help:
 	@echo "make flood       p99 of CALM=2000/s beside FLOOD=5000/s of a gateway or an acquirer that is"
 	@echo "                 beyond what it may, held against the same alone, and beside the same"
 	@echo "                 flood of another switch; ROUNDS=3"
+	@echo "make crowd       p99 of RATE=2000/s over BUSY=1000 connections, alone and beside IDLE=10000"
+	@echo "                 idle ones, half of them sessions, and what those take; ROUNDS=3"
 	@echo "make applier     rows a second into PostgreSQL by either strategy, beside bare COPY;"
 	@echo "                 BATCH='2000 500', or rates, bytes, lag, restore"
 	@echo "make clean-demo  remove folders that KEEP=1 left"
@@ -65,6 +68,9 @@ drain:
 
 flood:
 	@sh scripts/flood.sh
+
+crowd:
+	@sh scripts/crowd.sh
 
 applier:
 	@sh scripts/applier.sh $(BATCH)

@@ -5,6 +5,7 @@ mod classify;
 mod gateway;
 mod json;
 mod listener;
+mod places;
 mod session;
 
 use std::cell::{Cell, RefCell};
@@ -28,6 +29,7 @@ pub(crate) use gateway::{
     listen as listen_for_gateway,
 };
 pub(crate) use listener::{ListenerSetup, listen};
+pub(crate) use places::Places;
 pub(crate) use session::SessionContext;
 
 /// JSON as it is read from peers.
@@ -253,6 +255,18 @@ impl Session {
     /// What was queued and not written.
     pub(crate) fn take_untold(&self) -> Vec<Approval> {
         self.untold.take()
+    }
+
+    /// Waits until nothing of it is in flight: each message has its end.
+    pub(crate) async fn at_rest(&self) {
+        poll_fn(|cx| {
+            if self.inflight.get() == 0 || self.conn.is_closed() {
+                return Poll::Ready(());
+            }
+            self.reader.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
     }
 
     /// One more request is in flight.

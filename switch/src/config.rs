@@ -37,6 +37,7 @@ use crate::issuer::http::plan::Plan;
 use crate::limits::ANSWER_BYTES_PER_TRANSACTION;
 
 mod codes;
+mod connections;
 pub mod dialects;
 mod document;
 mod endpoints;
@@ -69,6 +70,7 @@ mod tls;
 pub(crate) mod wire;
 
 pub use crate::issuer::http::called::IssuerCallbacks;
+pub use connections::ConnectionBounds;
 pub use document::Environment;
 pub use gateway_credentials::{ApiKey, CredentialSet, Credentials, SigningKey};
 pub(crate) use gateway_permissions::NotPermitted;
@@ -435,6 +437,8 @@ pub struct Listener {
     pub reconcile: Option<ReconSign>,
     /// TLS of its sessions; `None` for clear text.
     pub tls: Option<ListenerTls>,
+    /// Connections of one address on each shard; `None` is no bound.
+    pub connections_per_address: Option<u32>,
 }
 
 /// How messages stand on the connections of one endpoint.

@@ -21,7 +21,7 @@ use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
 use glommio::net::TcpStream;
 use glommio::sync::Semaphore;
 use persistence::journal::yield_to_rings;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConnection, Connection, IoState, ServerConnection};
 
 use crate::clock::Clock;
@@ -30,6 +30,7 @@ use crate::metrics::{Counter, Histogram, Metrics, Side, TlsResult};
 use crate::reading::{More, READ_LEN};
 use crate::sys::SocketWriter;
 
+mod guests;
 mod lanes;
 pub(crate) mod material;
 mod set;
@@ -38,6 +39,7 @@ mod term;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use guests::{Guest, Guests};
 pub(crate) use lanes::Lanes;
 pub use set::TlsSet;
 pub(crate) use set::{Begins, IssuerSide, ListenerSide, TlsInForce, TlsNews};
@@ -378,6 +380,8 @@ pub(crate) struct Secured {
     pub(crate) tls: Box<Tls>,
     /// Who has come, where the listener knows them.
     pub(crate) identity: Option<Arc<TlsIdentity>>,
+    /// The certificates of who has come, if any.
+    pub(crate) shown: Vec<CertificateDer<'static>>,
 }
 
 impl Handshakes {
@@ -427,6 +431,7 @@ impl Handshakes {
             let known = secured.tls.identity(&side.identities);
             secured.identity = Some(known.ok_or(HandshakeError::Refused)?);
         }
+        secured.shown = secured.tls.shown();
         Ok(secured)
     }
 
@@ -527,6 +532,7 @@ impl Handshakes {
                     incoming,
                     tls: Box::new(Tls::new(connection)),
                     identity: None,
+                    shown: Vec::new(),
                 });
             }
             if cipher.is_empty() {
@@ -544,6 +550,17 @@ impl Handshakes {
         }
     }
 
+    /// What takes as much arithmetic as a step.
+    async fn in_turn<T>(&self, step: impl FnOnce() -> T) -> T {
+        // Refused only once the semaphore is closed, which nobody does.
+        let turn = self.turn.acquire_permit(1).await;
+        let done = step();
+        // Also of what failed: a chain that is refused is the dearest step of all.
+        yield_to_rings().await;
+        drop(turn);
+        done
+    }
+
     /// One step of arithmetic: one at a time, and then everything else of the shard has its turn,
     /// so that a storm of handshakes takes a bounded part of it.
     async fn step(
@@ -551,13 +568,7 @@ impl Handshakes {
         connection: &mut Connection,
         cipher: &mut Cipher,
     ) -> Result<(), HandshakeError> {
-        // Refused only once the semaphore is closed, which nobody does.
-        let turn = self.turn.acquire_permit(1).await;
-        let state = take(connection, cipher);
-        // Also of what failed: a chain that is refused is the dearest step of all.
-        yield_to_rings().await;
-        drop(turn);
-        let state = state?;
+        let state = self.in_turn(|| take(connection, cipher)).await?;
         if state.peer_has_closed() && connection.is_handshaking() {
             return Err(HandshakeError::Broken);
         }
@@ -627,6 +638,16 @@ impl HandshakeError {
 }
 
 impl Tls {
+    fn shown(&self) -> Vec<CertificateDer<'static>> {
+        let connection = self.connection.borrow();
+        let shown = connection.peer_certificates().unwrap_or_default();
+        shown
+            .iter()
+            .cloned()
+            .map(CertificateDer::into_owned)
+            .collect()
+    }
+
     /// Who has come: the first that its certificate is made out to.
     fn identity(&self, known: &[Arc<TlsIdentity>]) -> Option<Arc<TlsIdentity>> {
         let connection = self.connection.borrow();

@@ -88,8 +88,16 @@ impl Authority {
     /// # Errors
     /// `date` or `openssl` refuses.
     pub fn issue_for(&self, subject: &str, names: &str, minutes: u32) -> Result<Pair> {
+        self.issue_until(subject, names, &format!("+{minutes} minutes"))
+    }
+
+    /// A certificate of `subject`, good for `names` until a time as `date` reads it.
+    ///
+    /// # Errors
+    /// `date` or `openssl` refuses.
+    pub fn issue_until(&self, subject: &str, names: &str, end: &str) -> Result<Pair> {
         let date = Command::new("date")
-            .args(["-u", "-d", &format!("+{minutes} minutes"), "+%Y%m%d%H%M%SZ"])
+            .args(["-u", "-d", end, "+%Y%m%d%H%M%SZ"])
             .output()
             .context("date")?;
         let end = String::from_utf8(date.stdout)?;

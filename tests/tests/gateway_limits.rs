@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use njia_tests::e2e::gateway::{Answer, GATEWAY, GatewayStage};
+use njia_tests::e2e::kept::Kept;
 use njia_tests::e2e::{Issuers, alone, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,6 +78,62 @@ fn fault_087_an_address_is_held_back_before_it_has_shown_anything() {
     let ask = || stage.curl_at("mobile", "/v1/heartbeat", &[]);
     let refusal = asked_too_often(ask, 200);
     check_refused(&stage, &refusal, "address_rate");
+    assert!(stage.close().is_empty());
+}
+
+/// On one connection, and so on one shard: of a hundred at once one that shows nobody takes all.
+#[test]
+fn fault_087_who_shows_nobody_pays_more_with_his_address() {
+    let _machine = alone();
+    let more = "address_rate_per_second = 1\naddress_rate_burst = 100\naddress_failure_cost = \
+                1_000\n";
+    let stage = open("gateway-failure-cost", more);
+    let mut kept = Kept::open(stage.node.gateway_named("mobile")).unwrap();
+    for _ in 0..3 {
+        assert_eq!(kept.look().unwrap(), 404, "who shows somebody pays once");
+    }
+    let line = "GET /v1/transactions?idempotency_key=nobody";
+    let wrong = ["Authorization: Bearer another-key"];
+    kept.send(line, &wrong, "").unwrap();
+    assert_eq!(kept.receive().unwrap().status, 401);
+    kept.send("GET /v1/heartbeat", &[], "").unwrap();
+    let refusal = kept.receive().unwrap();
+    assert_eq!(refusal.problem(), (429, "rate-limited".to_owned()));
+    let seconds: u64 = refusal.header("retry-after").unwrap().parse().unwrap();
+    assert!((800..=1_000).contains(&seconds), "{seconds}");
+    // Another address owes nothing.
+    let other = ["--interface", "127.0.0.2"];
+    let known = stage.curl("/v1/transactions?idempotency_key=nobody", &other);
+    assert_eq!(known.status, 404);
+    assert!(stage.close().is_empty());
+}
+
+/// On each of two shards two: of many at least two come in, at most four, and one more for each
+/// that goes.
+#[test]
+fn fault_087_an_address_has_as_many_connections_as_it_may() {
+    let _machine = alone();
+    let stage = open("gateway-address-full", "connections_per_address_max = 2\n");
+    let address = stage.node.gateway_named("mobile").to_owned();
+    let come_in = || {
+        let mut kept = Kept::open(&address).ok()?;
+        kept.heartbeat().ok().map(|_| kept)
+    };
+    let open: Vec<Kept> = (0..32).filter_map(|_| come_in()).collect();
+    assert!((2..=4).contains(&open.len()), "{} came in", open.len());
+    let refused = || {
+        let labels = ["gateway=\"mobile\"", "reason=\"address_full\""];
+        stage.node.metric(REFUSALS, &labels).unwrap()
+    };
+    assert!(refused() >= 28.0, "{}", refused());
+    let other = ["--interface", "127.0.0.2"];
+    assert_eq!(stage.curl_at("mobile", "/v1/heartbeat", &other).status, 200);
+    let mut still = open;
+    for kept in &mut still {
+        assert_eq!(kept.heartbeat().unwrap(), 200, "who is in stays");
+    }
+    drop(still);
+    assert!(eventually(PATIENCE, || come_in().is_some()));
     assert!(stage.close().is_empty());
 }
 

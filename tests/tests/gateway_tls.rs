@@ -2,20 +2,16 @@
 //! while certificates change.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use njia_tests::certificates::{Authority, Pair, replace};
 use njia_tests::e2e::gateway::stage_text;
+use njia_tests::e2e::kept::{Kept, showing};
 use njia_tests::e2e::{Build, Issuers, Node, alone, eventually, folder};
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const HERE: &str = "DNS:localhost,IP:127.0.0.1";
@@ -60,6 +56,14 @@ impl Stage {
         assert!(self.node.terminate().unwrap().success());
         self.issuers.finish().unwrap();
         fs::remove_dir_all(&self.folder).unwrap();
+    }
+
+    /// A connection that is kept, behind its first answer.
+    fn keep(&self, own: &Pair) -> Kept {
+        let config = showing(&self.authority.root(), Some(own)).unwrap();
+        let mut kept = Kept::secured(self.node.gateway_named("mobile"), &config).unwrap();
+        assert_eq!(kept.heartbeat().unwrap(), 200);
+        kept
     }
 
     fn pair(&self, name: &str, san: &str) -> Pair {
@@ -142,7 +146,12 @@ fn configuration(
         own.certificate.display(),
         own.key.display()
     );
-    let trust = format!("trust = \"file:{}\"\n", authority.root().display());
+    let list = authority.withdraw(&[]).unwrap();
+    let trust = format!(
+        "trust = \"file:{}\"\ncrl = \"file:{}\"\n",
+        authority.root().display(),
+        list.display()
+    );
     let named = format!("{files}{trust}identities = [{{ san = \"urn:gateway:mobile\" }}]");
     let keys = format!("api_keys_sha256 = [\"{API_KEY_SHA256}\"]");
     let open = format!("{files}require_client_certificate = false");
@@ -275,67 +284,12 @@ fn s_client_is_answered_and_only_http_1_1_is_spoken() {
     stage.close();
 }
 
-/// A connection that is kept.
-struct Kept(BufReader<StreamOwned<ClientConnection, TcpStream>>);
-
-impl Kept {
-    fn open(stage: &Stage, own: &Pair) -> Self {
-        let mut roots = RootCertStore::empty();
-        let root = CertificateDer::from_pem_file(stage.authority.root()).unwrap();
-        roots.add(root).unwrap();
-        let chain = CertificateDer::pem_file_iter(&own.certificate).unwrap();
-        let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
-        let key = PrivateKeyDer::from_pem_file(&own.key).unwrap();
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key)
-            .unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-        let socket = TcpStream::connect(stage.node.gateway_named("mobile")).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self(BufReader::new(StreamOwned::new(connection, socket)))
-    }
-
-    /// The status of a heartbeat.
-    fn ask(&mut self) -> String {
-        let request = b"GET /v1/heartbeat HTTP/1.1\r\nHost: a\r\n\r\n";
-        let stream = self.0.get_mut();
-        stream.write_all(request).unwrap();
-        stream.flush().unwrap();
-        let (mut status, mut len) = (String::new(), 0);
-        self.0.read_line(&mut status).unwrap();
-        loop {
-            let mut line = String::new();
-            self.0.read_line(&mut line).unwrap();
-            if let Some(digits) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
-                len = digits.trim().parse().unwrap();
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; len];
-        self.0.read_exact(&mut body).unwrap();
-        status.split(' ').nth(1).unwrap().to_owned()
-    }
-
-    fn shown(&self) -> Vec<u8> {
-        let shown = self.0.get_ref().conn.peer_certificates().unwrap();
-        shown[0].to_vec()
-    }
-}
-
 #[test]
 fn fault_099_a_kept_connection_outlives_new_certificates() {
     let _machine = alone();
     let stage = Stage::open("gateway-rotation");
     let mobile = stage.pair("mobile", MOBILE);
-    let mut before = Kept::open(&stage, &mobile);
-    assert_eq!(before.ask(), "200");
+    let mut before = stage.keep(&mobile);
     let next = stage.pair("next", HERE);
     replace(&stage.own.certificate, &next.certificate).unwrap();
     stage.hang_up();
@@ -344,15 +298,75 @@ fn fault_099_a_kept_connection_outlives_new_certificates() {
         eventually(PATIENCE, || refused() == 1.0),
         "the key does not fit"
     );
-    assert_eq!(Kept::open(&stage, &mobile).ask(), "200");
+    drop(stage.keep(&mobile));
     replace(&stage.own.key, &next.key).unwrap();
     stage.hang_up();
     let taken = || stage.metric("njia_tls_reloads_total", "result=\"ok\"");
     assert!(eventually(PATIENCE, || taken() == 1.0));
-    let mut after = Kept::open(&stage, &mobile);
-    assert_eq!(after.ask(), "200");
+    let after = stage.keep(&mobile);
     assert_ne!(before.shown(), after.shown());
-    assert_eq!(before.ask(), "200", "it goes on with what it began with");
+    let asked = before.heartbeat().unwrap();
+    assert_eq!(asked, 200, "it goes on with what it began with");
+    stage.close();
+}
+
+/// What has begun is answered, what is idle is closed at once, and nobody else feels it.
+#[track_caller]
+fn check_leaves(stage: &Stage, own: &Pair, over: impl FnOnce()) {
+    let mut busy = stage.keep(own);
+    // So many that each shard has one of them.
+    let idle: Vec<Kept> = (0..IDLE).map(|_| stage.keep(own)).collect();
+    let mut other = stage.keep(&stage.pair("other", MOBILE));
+    let momo = stage.issuers.host.control(Issuers::MOMO);
+    momo.freeze(true);
+    busy.send_payment("in-hand").unwrap();
+    let inflight = || stage.metric("njia_inflight_transactions", "ingress=\"http\"");
+    assert!(eventually(PATIENCE, || inflight() == 1.0));
+    over();
+    for mut idle in idle {
+        idle.is_closed().unwrap();
+    }
+    assert_eq!(other.heartbeat().unwrap(), 200, "nobody else feels it");
+    // Behind it on the same connection: not executed, and not lost, as nobody was told of it.
+    drop(busy.send_payment("too-late"));
+    momo.freeze(false);
+    let answer = busy.receive().unwrap();
+    assert_eq!(answer.state(), (201, "approved".to_owned()));
+    assert_eq!(answer.header("connection"), Some("close"));
+    busy.is_closed().unwrap();
+    let line = "GET /v1/transactions?idempotency_key=too-late";
+    other.send(line, &[], "").unwrap();
+    assert_eq!(other.receive().unwrap().status, 404);
+    let closed = || stage.metric("njia_gateway_refusals_total", "reason=\"certificate_over\"");
+    assert!(eventually(PATIENCE, || closed() == f64::from(IDLE + 1)));
+    let config = showing(&stage.authority.root(), Some(own)).unwrap();
+    let address = stage.node.gateway_named("mobile");
+    let anew = Kept::secured(address, &config).unwrap().heartbeat();
+    assert!(anew.is_err(), "{anew:?}");
+    stage.node.check_sums().unwrap();
+}
+
+const IDLE: u32 = 16;
+
+//= docs/rules.md#L-04
+#[test]
+fn fault_099_a_kept_connection_goes_when_its_certificate_is_withdrawn() {
+    let _machine = alone();
+    let stage = Stage::open("gateway-withdrawn");
+    let own = stage.pair("stolen", MOBILE);
+    check_leaves(&stage, &own, || {
+        stage.authority.withdraw(&[&own]).unwrap();
+        stage.hang_up();
+    });
+    stage.close();
+}
+
+#[test]
+fn fault_099_a_kept_connection_goes_when_its_certificate_ends() {
+    let _machine = alone();
+    let stage = Stage::open("gateway-ends");
+    let own = stage.authority.issue_until("short", MOBILE, "+20 seconds");
+    check_leaves(&stage, &own.unwrap(), || ());
     stage.close();
 }
 

@@ -93,6 +93,50 @@ fn what_a_held_session_has_begun_has_its_whole_deadline() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+/// On each of two shards two: of many at least two come in, at most four, and one more for each
+/// that goes.
+#[test]
+fn fault_087_an_address_has_as_many_sessions_as_it_may() {
+    let folder = folder(env!("CARGO_TARGET_TMPDIR"), "address");
+    let issuers = Issuers::start(&folder, Duration::from_millis(2)).unwrap();
+    let bounds = [
+        ("NJIA__NODE__SHARDS", "2"),
+        ("NJIA__LISTENER__POS__CONNECTIONS_PER_ADDRESS_MAX", "2"),
+        ("NJIA__LIMITS__REQUEST_WAIT_MAX_MS", "10000"),
+    ];
+    let state = folder.join("state");
+    let node = Node::start(Build::Product, &state, issuers.addresses(), &bounds).unwrap();
+    let labels = ["issuer=\"bank\"", "state=\"up\""];
+    let has_links = || node.metric("njia_links", &labels).unwrap() > 0.0;
+    assert!(eventually(Duration::from_secs(60), has_links));
+    let come_in = |stan: u32| {
+        let mut session = Session::connect(node.listener()).ok()?;
+        session.send(&purchase(&format!("{stan:06}"))).ok()?;
+        let answer = session.receive().ok()?;
+        assert_eq!(answer.text(39), "00");
+        Some(session)
+    };
+    let mut open: Vec<Session> = (1..=32).filter_map(come_in).collect();
+    assert!((2..=4).contains(&open.len()), "{} came in", open.len());
+    let reason = ["listener=\"pos\"", "reason=\"address_limit\""];
+    let refused = node.metric("njia_session_closes_total", &reason).unwrap();
+    assert!(refused >= 28.0, "{refused}");
+    for (stan, session) in (100..).zip(&mut open) {
+        session.send(&purchase(&format!("{stan:06}"))).unwrap();
+        assert_eq!(session.receive().unwrap().text(39), "00", "who is in stays");
+    }
+    drop(open);
+    let mut stan = 200;
+    let room = || {
+        stan += 1;
+        come_in(stan).is_some()
+    };
+    assert!(eventually(Duration::from_secs(60), room));
+    assert!(node.terminate().unwrap().success());
+    issuers.finish().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 /// A copy or a reversal that reaches the other journal is not recognised there.
 #[test]
 fn a_port_belongs_to_one_switch() {

@@ -8,3 +8,5 @@ mod handshakes;
 mod load;
 #[path = "tls/rig.rs"]
 mod rig;
+#[path = "tls/stays.rs"]
+mod stays;

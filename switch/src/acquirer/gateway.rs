@@ -6,8 +6,8 @@
 //!    └──────────────────────────────────────────────┘                             ▼ owner
 //! ```
 //! A handler asks the loop, which asks the owner of the transaction, and waits for what it is told;
-//! it keeps nothing. Bounded: connections by [`CONNECTIONS_MAX`], what waits by
-//! [`desk::ASKED_MAX`], bytes by the head, the body and the pipe.
+//! it keeps nothing. Bounded: connections by `connections_max` and, of each address, by
+//! [`Places`], what waits by [`desk::ASKED_MAX`], bytes by the head, the body and the pipe.
 
 mod alarm;
 mod credentials;
@@ -53,13 +53,14 @@ pub(crate) use self::rate::Rates;
 use self::wire::Wire;
 use super::json::problem::{Problem, Slug};
 use super::json::{AccountNumbers, Rules};
+use super::places::{Place, Places};
 use super::session::accept_error;
 use crate::clock::Clock;
 use crate::config::{Gateway, TlsIdentity};
 use crate::gate::Gate;
 use crate::metrics::{Counter, GatewayRefusal, Ingress, Metrics, RejectReason};
 use crate::sys;
-use crate::tls::{Handshakes, TlsInForce};
+use crate::tls::{Guest, Guests, Handshakes, TlsInForce};
 
 /// What all connections of one gateway on one shard share.
 pub(crate) struct GatewayContext {
@@ -73,6 +74,10 @@ pub(crate) struct GatewayContext {
     pub(crate) rates: RefCell<Rates>,
     pub(crate) credentials: Rc<CredentialsInForce>,
     pub(crate) connections: Cell<usize>,
+    /// On this shard.
+    pub(crate) connections_max: usize,
+    pub(crate) places: Rc<Places>,
+    pub(crate) guests: Rc<Guests>,
     pub(crate) polls: Polls,
     pub(crate) alarms: Alarms,
     pub(crate) tls: Rc<TlsInForce>,
@@ -203,6 +208,15 @@ pub(crate) fn listen(address: SocketAddr, context: GatewayContext) -> std::io::R
     document::prepare(&context);
     let context = Rc::new(context);
     glommio::spawn_local(look_at_alarms(Rc::clone(&context))).detach();
+    if context.gateway.tls.is_some() {
+        let (tls, number) = (Rc::clone(&context.tls), context.number);
+        let watching = Rc::clone(&context.guests).watch(
+            move || tls.gateway(number),
+            Rc::clone(&context.handshakes),
+            (context.clock, Rc::clone(&context.gate)),
+        );
+        glommio::spawn_local(watching).detach();
+    }
     glommio::spawn_local(accept_all(listener, context)).detach();
     Ok(())
 }
@@ -219,12 +233,13 @@ async fn accept_all(listener: TcpListener, context: Rc<GatewayContext>) {
     while !context.gate.is_closed() {
         match listener.accept().await {
             Ok(_) if context.gate.is_closed() => return,
-            Ok(stream) if context.connections.get() < CONNECTIONS_MAX => {
-                context.connections.set(context.connections.get() + 1);
-                glommio::spawn_local(greet(stream, Rc::clone(&context))).detach();
+            Ok(stream) => {
+                if let Err(reason) = open(stream, &context) {
+                    context.count(reason);
+                    // Nothing else waits here where somebody connects again and again.
+                    yield_to_rings().await;
+                }
             }
-            // Beyond the bound: closed at once, as nothing of it was read.
-            Ok(_) => context.count(GatewayRefusal::ConnectionsFull),
             // Most often the process is out of descriptors: whoever is connected goes on.
             Err(error) => {
                 let reason = accept_error(error.raw_os_error());
@@ -235,11 +250,22 @@ async fn accept_all(listener: TcpListener, context: Rc<GatewayContext>) {
     }
 }
 
+/// Beyond a bound a connection is closed at once, as nothing of it was read.
+fn open(stream: TcpStream, context: &Rc<GatewayContext>) -> Result<(), GatewayRefusal> {
+    if context.connections.get() >= context.connections_max {
+        return Err(GatewayRefusal::ConnectionsFull);
+    }
+    let address = stream.peer_addr().ok().map(|address| address.ip());
+    let place = context.places.take(address);
+    let place = place.ok_or(GatewayRefusal::AddressFull)?;
+    context.connections.set(context.connections.get() + 1);
+    glommio::spawn_local(greet(stream, (address, place), Rc::clone(context))).detach();
+    Ok(())
+}
+
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Who does not read for so long is not waited for.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-/// Connections of one gateway on one shard.
-const CONNECTIONS_MAX: usize = 4_096;
 
 /// One connection, as its reader and its handler see it.
 #[derive(Debug, Default)]
@@ -257,14 +283,32 @@ pub(crate) struct Connection {
     address: Option<IpAddr>,
     /// As whom its certificate shows it, where the gateway names who may come.
     identity: Option<Arc<TlsIdentity>>,
+    /// What its certificate has to be for it to stay.
+    guest: Option<Guest>,
 }
 
-async fn greet(stream: TcpStream, context: Rc<GatewayContext>) {
-    let address = stream.peer_addr().ok().map(|address| address.ip());
-    if let Some((wire, identity)) = wire::begin(stream, &context).await {
+impl Connection {
+    /// Whether its certificate has ended, or was withdrawn.
+    fn is_over(&self) -> bool {
+        self.guest.as_ref().is_some_and(Guest::is_over)
+    }
+}
+
+async fn greet(
+    stream: TcpStream,
+    (address, _place): (Option<IpAddr>, Place),
+    context: Rc<GatewayContext>,
+) {
+    if let Some(begun) = wire::begin(stream, (address, &context)).await {
+        let wire::Begun {
+            wire,
+            identity,
+            guest,
+        } = begun;
         let connection = Connection {
             address,
             identity,
+            guest,
             ..Connection::default()
         };
         serve(wire, Rc::new(connection), &context).await;
@@ -310,6 +354,9 @@ async fn serve(wire: Wire, connection: Rc<Connection>, context: &Rc<GatewayConte
     });
     if let Err(error) = spoken.await {
         tracing::trace!(%error, "a gateway's connection has ended");
+    }
+    if connection.is_over() {
+        context.count(GatewayRefusal::CertificateOver);
     }
     if let Some(slug) = connection
         .fault
@@ -414,13 +461,20 @@ impl Reader<'_> {
         loop {
             let (due, ended) = match since {
                 Some(since) => (since.after(PART_DEADLINE), Ended::TooSlow),
-                None => (self.context.clock.now().after(IDLE_MAX), Ended::Silent),
+                None => {
+                    let idle = self.context.gateway.connections.idle_max;
+                    (self.context.clock.now().after(idle), Ended::Silent)
+                }
             };
             let has_waited = Cell::new(false);
             let reading = async { Some(pipe::read(self.socket, free).await) };
             let late = async {
                 has_waited.set(true);
-                self.context.alarms.at(due).await;
+                let due = self.context.alarms.at(due);
+                match self.connection.guest.as_ref().filter(|_| since.is_none()) {
+                    Some(guest) => future::or(due, guest.over()).await,
+                    None => due.await,
+                }
                 None
             };
             match future::or(reading, late).await {
@@ -436,6 +490,8 @@ impl Reader<'_> {
                     self.connection.has_ended.set(true);
                     return Err(Ended::Silent);
                 }
+                //= docs/rules.md#L-04
+                None if self.connection.is_over() && since.is_none() => return Err(ended),
                 // Whoever waits for an answer is silent with reason.
                 None if ended == Ended::Silent && self.connection.busy.get() > 0 => {}
                 None => return Err(ended),
@@ -466,12 +522,10 @@ const _: () = assert!(
 );
 /// From the accept or its first byte to the end of a head, and from there to the end of a body.
 const PART_DEADLINE: Duration = Duration::from_secs(5);
-/// After the last answer, for what the peer still sends: as long as it may be idle, for it takes no
-/// more than that, and who is held up for seconds loses its answer otherwise.
-const LINGER_MAX: Duration = IDLE_MAX;
+/// After the last answer, for what the peer still sends: who is held up for seconds loses its
+/// answer otherwise.
+const LINGER_MAX: Duration = Duration::from_secs(60);
 const LINGER_LEN_MAX: usize = 1024 * 1024;
-/// Without a request.
-const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Requests on one connection.
 const REQUESTS_MAX: u32 = 10_000;
 

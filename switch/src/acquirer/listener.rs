@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
+use persistence::journal::yield_to_rings;
 
+use super::places::Place;
 use super::session::{Caller, SessionContext, serve};
 use crate::conn::Conn;
 use crate::metrics::CloseReason;
@@ -32,7 +34,17 @@ pub(crate) fn listen(setup: ListenerSetup) -> std::io::Result<SocketAddr> {
     let address = listener
         .local_addr()
         .map_err(|error| std::io::Error::other(error.to_string()))?;
-    glommio::spawn_local(accept_all(listener, Rc::new(setup.context))).detach();
+    let context = Rc::new(setup.context);
+    if context.is_secured {
+        let (tls, listener) = (Rc::clone(&context.tls), context.listener);
+        let watching = Rc::clone(&context.guests).watch(
+            move || tls.listener(listener),
+            Rc::clone(&context.handshakes),
+            (context.clock, Rc::clone(&context.gate)),
+        );
+        glommio::spawn_local(watching).detach();
+    }
+    glommio::spawn_local(accept_all(listener, context)).detach();
     Ok(address)
 }
 
@@ -42,8 +54,15 @@ async fn accept_all(listener: TcpListener, context: Rc<SessionContext>) {
             // The process may have begun to drain while this waited.
             Ok(_) if context.gate.is_closed() => return,
             Ok(stream) => {
+                let from = stream.peer_addr().ok().map(|address| address.ip());
+                let Some(place) = context.places.take(from) else {
+                    context.count_refused(CloseReason::AddressLimit);
+                    // Nothing else waits here where somebody connects again and again.
+                    yield_to_rings().await;
+                    continue;
+                };
                 if let Some(writer) = writer_of(&stream, &context).await {
-                    greet(stream, writer, &context);
+                    greet(stream, (writer, place), &context);
                 }
             }
             Err(error) => {
@@ -72,26 +91,28 @@ async fn writer_of(stream: &TcpStream, context: &SessionContext) -> Option<Socke
 }
 
 /// In clear it is a session at once; else behind its handshake, which nobody waits for.
-fn greet(stream: TcpStream, writer: SocketWriter, context: &Rc<SessionContext>) {
+fn greet(stream: TcpStream, (writer, place): (SocketWriter, Place), context: &Rc<SessionContext>) {
     match context.tls.listener(context.listener) {
         Begins::InClear => {
             let caller = Caller {
                 incoming: Incoming::plain(stream),
                 identity: None,
+                guest: None,
+                place,
             };
             admit(caller, writer, None, context);
         }
         Begins::Unknown => context.count_refused(CloseReason::Tls),
         Begins::Secured(side) => {
             let context = Rc::clone(context);
-            glommio::spawn_local(secure(stream, writer, side, context)).detach();
+            glommio::spawn_local(secure(stream, (writer, place), side, context)).detach();
         }
     }
 }
 
 async fn secure(
     stream: TcpStream,
-    writer: SocketWriter,
+    (writer, place): (SocketWriter, Place),
     side: Arc<ListenerSide>,
     context: Rc<SessionContext>,
 ) {
@@ -102,6 +123,8 @@ async fn secure(
             let caller = Caller {
                 incoming: secured.incoming,
                 identity: secured.identity,
+                guest: context.guests.join(secured.shown, &side),
+                place,
             };
             admit(caller, writer, Some(secured.tls), &context);
         }

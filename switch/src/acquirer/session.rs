@@ -24,6 +24,7 @@ use persistence::journal::yield_to_rings;
 use transaction::network::SessionPolicy;
 
 use super::classify::{Class, classify, refuse};
+use super::places::{Place, Places};
 use super::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
 use crate::config::{ListenerId, TlsIdentity, Wire};
@@ -36,7 +37,7 @@ use crate::metrics::{
 };
 use crate::reading::{More, READ_LEN, Unfinished};
 use crate::shard::Event;
-use crate::tls::{Got, Handshakes, Incoming, TlsInForce};
+use crate::tls::{Got, Guest, Guests, Handshakes, Incoming, TlsInForce};
 use crate::voice::{KeyMessage, Said, Told, Voice};
 
 /// What all sessions of one listener on one shard share.
@@ -57,6 +58,10 @@ pub(crate) struct SessionContext {
     pub(crate) out_len_max: usize,
     pub(crate) tls: Rc<TlsInForce>,
     pub(crate) handshakes: Rc<Handshakes>,
+    /// Whether the listener has `tls`.
+    pub(crate) is_secured: bool,
+    pub(crate) guests: Rc<Guests>,
+    pub(crate) places: Rc<Places>,
     pub(crate) sessions: Sessions,
     pub(crate) gate: Rc<Gate>,
     pub(crate) inbox: Inbox,
@@ -111,6 +116,10 @@ pub(super) struct Caller {
     pub(super) incoming: Incoming,
     /// As whom the certificate shows it, where the listener knows names.
     pub(super) identity: Option<Arc<TlsIdentity>>,
+    /// What its certificate has to be for it to stay.
+    pub(super) guest: Option<Guest>,
+    /// What it takes of its address' connections.
+    pub(super) place: Place,
 }
 
 /// Reads one session until it ends.
@@ -120,9 +129,11 @@ pub(super) async fn serve(
     session: Rc<Session>,
     context: Rc<SessionContext>,
 ) {
+    let _place = caller.place;
     let mut reader = Reader {
         incoming: caller.incoming,
         identity: caller.identity,
+        guest: caller.guest,
         session_ref,
         session,
         buffer: vec![0; context.wire.frame_len_max.saturating_add(READ_LEN)],
@@ -148,6 +159,7 @@ pub(super) async fn serve(
 struct Reader {
     incoming: Incoming,
     identity: Option<Arc<TlsIdentity>>,
+    guest: Option<Guest>,
     session_ref: SessionRef,
     session: Rc<Session>,
     context: Rc<SessionContext>,
@@ -172,8 +184,28 @@ impl Reader {
                     yield_to_rings().await;
                 }
                 Ok(More::Nothing) => self.held_since = None,
+                Err(CloseReason::Certificate) => {
+                    self.leave().await;
+                    return CloseReason::Certificate;
+                }
                 Err(reason) => return reason,
             }
+        }
+    }
+
+    //= docs/rules.md#L-04
+    /// What is in flight is answered, for as long as the acquirer takes answers.
+    async fn leave(&self) {
+        let (conn, clock) = (&self.session.conn, self.context.clock);
+        self.session.at_rest().await;
+        let until = clock.now().after(LAST_ANSWER_MAX);
+        while let Ok(false) = conn.flush(clock.now())
+            && clock.now() < until
+        {
+            sleep(LAST_ANSWER_LOOK).await;
+        }
+        if !conn.has_unwritten() {
+            self.session.written();
         }
     }
 
@@ -199,7 +231,20 @@ impl Reader {
         let Some(free) = self.buffer.get_mut(self.filled..) else {
             return Err(CloseReason::Frame);
         };
-        match self.incoming.read(self.session.conn.tls(), free).await {
+        let reading = self.incoming.read(self.session.conn.tls(), free);
+        let read = match &self.guest {
+            None => reading.await,
+            Some(guest) if guest.is_over() => return Err(CloseReason::Certificate),
+            Some(guest) => {
+                let over = async {
+                    guest.over().await;
+                    None
+                };
+                let read = future::or(async { Some(reading.await) }, over).await;
+                read.ok_or(CloseReason::Certificate)?
+            }
+        };
+        match read {
             Ok(Got::End) => Err(CloseReason::Peer),
             Ok(Got::Bytes(count, more)) => {
                 self.filled = self.filled.saturating_add(count);
@@ -631,6 +676,9 @@ impl BadFrames {
     }
 }
 
+/// How long the last answers of a session may take to leave.
+const LAST_ANSWER_MAX: Duration = Duration::from_secs(5);
+const LAST_ANSWER_LOOK: Duration = Duration::from_millis(10);
 /// Characters of DE32 and of DE33.
 const INSTITUTION_LEN_MAX: usize = 11;
 /// The finest that a read is timed.

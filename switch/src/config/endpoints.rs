@@ -10,6 +10,7 @@ use router::links::EjectionPolicy;
 use transaction::network::LinkPolicy;
 
 use super::codes::timeout_answer;
+use super::connections;
 use super::dialects::Dialects;
 use super::http_issuer;
 use super::issuer_callbacks::Here;
@@ -91,6 +92,7 @@ pub(super) fn listeners(
                 .map(Duration::from_millis),
             reversal_request: reversal_request(&section),
             tls: tls::listener(&section, shared.macs.vault()),
+            connections_per_address: connections::of_address(&section),
             wire,
         };
         timers::check_listener(&section, &listener);

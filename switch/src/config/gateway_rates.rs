@@ -3,12 +3,14 @@
 use super::section::Section;
 
 /// The rates of one gateway; what is `None` has no bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GatewayRates {
     /// Of who has shown who it is, over all shards.
     pub gateway: Option<Rate>,
     /// Of each address, before anybody has shown anything, on each shard.
     pub address: Option<Rate>,
+    /// How many requests one costs its address that has shown nobody; not zero.
+    pub failure_cost: u32,
 }
 
 /// So often, and so many at once.
@@ -39,8 +41,16 @@ pub(super) fn rates(section: &Section<'_>) -> GatewayRates {
             burst: section.number(burst, 1..=1_000_000, asked),
         })
     };
-    GatewayRates {
+    let rates = GatewayRates {
         gateway: rate("rate_per_second", "rate_burst"),
         address: rate("address_rate_per_second", "address_rate_burst"),
+        failure_cost: section.number(FAILURE_COST, 1..=1_000, 10),
+    };
+    if rates.address.is_none() && section.has(FAILURE_COST) {
+        let text = "`address_failure_cost` is of no use without `address_rate_per_second`";
+        section.fault_at(FAILURE_COST, text);
     }
+    rates
 }
+
+const FAILURE_COST: &str = "address_failure_cost";

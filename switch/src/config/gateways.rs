@@ -10,6 +10,7 @@ use domain::ids::{AcquirerId, MerchantId, TerminalId};
 
 use transaction::settings::Windows;
 
+use super::connections::{self, ConnectionBounds};
 use super::gateway_credentials::{CredentialSet, Credentials, Needs, credentials};
 use super::gateway_permissions::{Permissions, permissions};
 use super::gateway_rates::{GatewayRates, rates};
@@ -56,6 +57,8 @@ pub struct Gateway {
     pub nonces_max: usize,
     /// How often it may ask.
     pub rates: GatewayRates,
+    /// How many connections it may have.
+    pub connections: ConnectionBounds,
     /// Who is told of what has become final; `None` where nobody is.
     pub callbacks: Option<Callbacks>,
 }
@@ -142,6 +145,7 @@ pub(super) fn gateways(
             body_len_max: section.number("body_len_max", 1_024..=65_536, 16_384),
             windows: windows(&section, duplicates),
             rates: rates(&section),
+            connections: connections::of_gateway(&section),
             callbacks: callbacks(&section, vault),
         };
         let of_listeners = listeners.iter().map(|listener| listener.windows);

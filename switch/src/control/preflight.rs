@@ -37,11 +37,22 @@ impl Needs {
     /// What `config` asks for, with so many shards.
     #[must_use]
     pub fn of(config: &Config, shards: u16) -> Self {
-        let connections = config.limits.sessions_max.saturating_add(config.links());
-        // A connection has its socket and the writer's second descriptor of it.
-        let connections = u64::try_from(connections)
-            .unwrap_or(u64::MAX)
-            .saturating_mul(2);
+        let messages = config.limits.sessions_max.saturating_add(config.links());
+        let gateways = config.gateways.iter();
+        let gateways = gateways.map(|gateway| gateway.connections.all);
+        let issuers = config.issuers.iter().filter_map(|issuer| {
+            let http = issuer.http.as_ref()?;
+            Some(
+                http.connections_max
+                    .saturating_mul(usize::from(issuer.links)),
+            )
+        });
+        // What speaks ISO 8583 has its socket and the writer's second descriptor of it; HTTP has
+        // one.
+        let connections = gateways
+            .chain(issuers)
+            .fold(messages.saturating_mul(2), usize::saturating_add);
+        let connections = u64::try_from(connections).unwrap_or(u64::MAX);
         Self {
             shards,
             descriptors: connections.saturating_add(DESCRIPTORS_RESERVED),
@@ -149,9 +160,9 @@ pub enum Unfit {
     },
     /// Too few descriptors may be open.
     #[error(
-        "{limit} files may be open, limits.sessions_max and the links need {needed}.\n  Set \
-         LimitNOFILE=1048576 in the unit, --ulimit nofile=1048576 for a container, or lower \
-         sessions_max."
+        "{limit} files may be open; limits.sessions_max, the links, connections_max of each \
+         gateway and of issuers over HTTP need {needed}.\n  Set LimitNOFILE=1048576 in the unit, \
+         --ulimit nofile=1048576 for a container, or lower sessions_max or connections_max."
     )]
     OpenFiles {
         /// The hard limit.

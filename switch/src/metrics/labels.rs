@@ -108,12 +108,16 @@ label! {
     GatewayRefusal {
         /// It has as many connections as one may have.
         ConnectionsFull = "connections_full",
+        /// Its address has as many connections as one may have.
+        AddressFull = "address_full",
         /// Its handshake failed, or nobody has said what its gateway has.
         Tls = "tls",
         /// Its address asks too often.
         AddressRate = "address_rate",
         /// Its certificate is of nobody who may come.
         Certificate = "certificate",
+        /// A kept connection was ended: its certificate has ended, or was withdrawn.
+        CertificateOver = "certificate_over",
         /// It shows no credential, or more than one.
         CredentialMissing = "credential_missing",
         /// It shows one that is not known.
@@ -265,8 +269,12 @@ label! {
         SlowReader = "slow_reader",
         /// Too many sessions.
         Limit = "limit",
+        /// Too many connections of its address.
+        AddressLimit = "address_limit",
         /// Its TLS handshake failed, or nobody is known by its certificate.
         Tls = "tls",
+        /// Its certificate has ended, or was withdrawn.
+        Certificate = "certificate",
         /// The process is stopping.
         Drain = "drain",
         /// The connection broke.

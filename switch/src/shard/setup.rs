@@ -30,8 +30,8 @@ use super::standing_in::StandInState;
 use super::{Event, Shard, Work};
 use crate::acquirer::desk::Desk;
 use crate::acquirer::{
-    Alarms, CredentialsInForce, GatewayContext, ListenerSetup, Polls, Rates, SessionContext,
-    Sessions, listen, listen_for_gateway,
+    Alarms, CredentialsInForce, GatewayContext, ListenerSetup, Places, Polls, Rates,
+    SessionContext, Sessions, listen, listen_for_gateway,
 };
 use crate::boot::ServeError;
 use crate::clock::Clock;
@@ -51,7 +51,7 @@ use crate::issuer::{ConnectBudget, ConnectionSetup, keep_connected};
 use crate::limits::{CONNECTS_MAX, FRAMES_POOLED_MAX, LINKS_MAX};
 use crate::mesh::{Mesh, MeshEnds};
 use crate::metrics::Metrics;
-use crate::tls::{Lanes, TlsInForce};
+use crate::tls::{Guests, Lanes, TlsInForce};
 use crate::voice::Voice;
 
 /// What a shard is made from; built outside of its executor and sent into it.
@@ -400,6 +400,9 @@ impl Shard {
                 rates: RefCell::new(Rates::new(gateway.rates, self.shards)),
                 credentials: Rc::clone(&credentials),
                 connections: Cell::new(0),
+                connections_max: gateway.connections.all.div_ceil(usize::from(self.shards)),
+                places: Places::new(gateway.connections.of_address),
+                guests: Guests::new(),
                 polls: Polls::default(),
                 alarms: Alarms::default(),
                 tls: Rc::clone(&self.tls),
@@ -436,6 +439,9 @@ impl Shard {
             out_len_max: limits.out_queue_bytes_max,
             tls: Rc::clone(&self.tls),
             handshakes: Rc::clone(&self.handshakes.sessions),
+            is_secured: listener.tls.is_some(),
+            guests: Guests::new(),
+            places: Places::new(listener.connections_per_address),
             sessions: self.sessions.clone(),
             gate: Rc::clone(&self.gate),
             inbox: self.inbox.clone(),

@@ -10,6 +10,7 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
@@ -54,6 +55,8 @@ pub(crate) struct Loaded<T> {
     pub(crate) trust_until: Option<WallTime>,
     /// When the first list of withdrawn certificates is overdue.
     pub(crate) crl_until: Option<WallTime>,
+    /// Of who comes; `None` where nobody does, or no certificate is asked for.
+    pub(crate) verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 /// What is spoken inside.
@@ -78,7 +81,7 @@ pub(crate) fn server(tls: &ListenerTls, alpn: Alpn) -> Result<Loaded<ServerConfi
     let trust = tls.files.trust.as_deref().map(trusted).transpose()?;
     let (lists, crl_until) = withdrawn(&tls.files)?;
     let (verifier, trust_until) = match trust {
-        None => (WebPkiClientVerifier::no_client_auth(), None),
+        None => (None, None),
         Some((roots, until)) => {
             let path = tls.files.trust.as_deref().unwrap_or_else(|| Path::new(""));
             let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
@@ -92,13 +95,15 @@ pub(crate) fn server(tls: &ListenerTls, alpn: Alpn) -> Result<Loaded<ServerConfi
             let verifier = builder
                 .build()
                 .map_err(|error| Fault::new("trust", path, error))?;
-            (verifier, until)
+            (Some(verifier), until)
         }
     };
+    let asking = verifier.clone();
+    let asking = asking.unwrap_or_else(WebPkiClientVerifier::no_client_auth);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions(tls.files.version_min))
         .map_err(|error| Fault::new("certificate", &own.certificate, error))?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(asking)
         .with_single_cert(chain, key_of(own)?)
         .map_err(|error| unfit(own, &error))?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -111,6 +116,7 @@ pub(crate) fn server(tls: &ListenerTls, alpn: Alpn) -> Result<Loaded<ServerConfi
         own_until: Some(own_until),
         trust_until,
         crl_until,
+        verifier,
     })
 }
 
@@ -146,6 +152,7 @@ pub(crate) fn client(tls: &IssuerTls) -> Result<Loaded<ClientConfig>, Fault> {
         own_until,
         trust_until,
         crl_until,
+        verifier: None,
     })
 }
 

@@ -8,6 +8,7 @@ use crossbeam::queue::ArrayQueue;
 use domain::ids::IssuerId;
 use domain::time::WallTime;
 use rustls::pki_types::ServerName;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, ServerConfig};
 
 use super::material::{self, Alpn, Loaded};
@@ -61,6 +62,8 @@ impl<T> Begins<T> {
 #[derive(Debug)]
 pub(crate) struct ListenerSide {
     pub(crate) config: Arc<ServerConfig>,
+    /// Who says whether a certificate is good; `None` where none is asked for.
+    pub(crate) verifier: Option<Arc<dyn ClientCertVerifier>>,
     /// Who may come; empty admits whoever is trusted.
     pub(crate) identities: Vec<Arc<TlsIdentity>>,
 }
@@ -88,6 +91,7 @@ impl TlsSet {
                 note(&mut expiries, kind, name, &loaded);
                 Ok::<_, String>(ListenerSide {
                     config: loaded.config,
+                    verifier: loaded.verifier,
                     identities: tls.identities.iter().cloned().map(Arc::new).collect(),
                 })
             });

@@ -161,10 +161,21 @@ impl Authority {
     }
 
     fn listener_side(&self, tls: &ListenerTls, alpn: Alpn) -> Arc<ListenerSide> {
+        let loaded = material::server(tls, alpn).unwrap();
         Arc::new(ListenerSide {
-            config: material::server(tls, alpn).unwrap().config,
+            config: loaded.config,
+            verifier: loaded.verifier,
             identities: tls.identities.iter().cloned().map(Arc::new).collect(),
         })
+    }
+
+    /// What sessions of a listener begin with that trusts this authority.
+    pub(super) fn side_of_listener(&self) -> Arc<ListenerSide> {
+        self.listener_side(&self.listener(&self.good(SWITCH)), Alpn::None)
+    }
+
+    pub(super) fn until_the_end(&self, name: &str) -> Vec<CertificateDer<'static>> {
+        self.good(name).chain
     }
 
     pub(super) fn issuer_side(&self, own_until: Option<WallTime>) -> IssuerSide {
@@ -212,7 +223,7 @@ fn span(params: &mut CertificateParams, from: WallTime, until: WallTime) {
 }
 
 /// Runs on an executor; nothing here may take longer than a minute.
-fn run<T: Send + 'static>(test: impl AsyncFnOnce() -> T + Send + 'static) -> T {
+pub(super) fn run<T: Send + 'static>(test: impl AsyncFnOnce() -> T + Send + 'static) -> T {
     let executor = persistence::journal::executor(glommio::Placement::Unbound);
     let running = executor.spawn(move || async move {
         let over = async {
@@ -229,7 +240,7 @@ const BOUNDS: Bounds = Bounds {
     of_network_max: 1,
 };
 
-fn lanes() -> Lanes {
+pub(super) fn lanes() -> Lanes {
     Lanes::bounded(BOUNDS, Clock::start(), &Metrics::new())
 }
 
@@ -326,6 +337,7 @@ fn a_list_of_withdrawn_certificates_that_is_overdue_lets_nobody_in() {
     assert!(loaded.crl_until.is_some());
     let side = Arc::new(ListenerSide {
         config: loaded.config,
+        verifier: loaded.verifier,
         identities: tls.identities.iter().cloned().map(Arc::new).collect(),
     });
     let own = authority.good(ACQUIRER);

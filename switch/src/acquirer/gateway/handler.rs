@@ -18,7 +18,7 @@ use hyper::{Method, Request, Response, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 
 use super::desk::{Ask, NewTransaction, Told};
-use super::identity::{Shown, check_address, identify, prove, signs};
+use super::identity::{Shown, check_address, identify, note_failure, prove, signs};
 use super::request::IdempotencyKey;
 use super::signature::{Head, SCHEME};
 use super::wire::admit;
@@ -48,12 +48,15 @@ pub(super) async fn handle(
         (Ok(()), None) => route(request, context, connection).await,
         (Err(problem), _) => Err(problem),
     };
+    if let Err(problem) = &routed {
+        note_failure(problem, connection, context);
+    }
     let mut answer = routed.unwrap_or_else(|problem| match asked {
         Some(_) => gsma::refused(&problem, context),
         None => problem_answer(&problem, context),
     });
     let is_last = connection.served.get() >= REQUESTS_MAX || connection.fault.get().is_some();
-    if is_last || context.gate.is_closed() {
+    if is_last || connection.is_over() || context.gate.is_closed() {
         put(&mut answer, header::CONNECTION, "close");
     }
     drop(busy);

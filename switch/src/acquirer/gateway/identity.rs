@@ -28,6 +28,16 @@ pub(super) fn check_address(
     asked.map_err(|wait| too_often(wait, GatewayRefusal::AddressRate, context))
 }
 
+/// Who has shown nobody that is known pays with his address.
+pub(super) fn note_failure(problem: &Problem, connection: &Connection, context: &GatewayContext) {
+    if problem.slug == Slug::Unauthenticated
+        && let Some(address) = connection.address
+    {
+        let now = context.clock.now();
+        context.rates.borrow_mut().charge(address, now);
+    }
+}
+
 /// What a request has shown.
 #[derive(Debug)]
 pub(super) enum Shown {

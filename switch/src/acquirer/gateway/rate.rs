@@ -5,12 +5,13 @@
 //! Pure: it names no clock and no socket. Bounded by [`ADDRESSES_MAX`]; the addresses beyond it
 //! share one bucket, so that many of them together get no more than one.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ahash::AHashMap;
 use domain::time::Instant;
 
+use crate::acquirer::places::network;
 use crate::config::{GatewayRates, Rate};
 
 /// What one gateway and its addresses may ask for on one shard.
@@ -18,6 +19,8 @@ use crate::config::{GatewayRates, Rate};
 pub(crate) struct Rates {
     gateway: Option<(Limit, Instant)>,
     of_addresses: Option<Limit>,
+    /// In requests, of one that is of nobody.
+    failure_cost: u32,
     addresses: AHashMap<IpAddr, Instant>,
     /// The bucket of all addresses beyond the bound.
     others: Instant,
@@ -31,6 +34,7 @@ impl Rates {
                 .gateway
                 .map(|rate| (Limit::of(rate, shards), Instant::ZERO)),
             of_addresses: rates.address.map(|rate| Limit::of(rate, 1)),
+            failure_cost: rates.failure_cost,
             addresses: AHashMap::new(),
             others: Instant::ZERO,
         }
@@ -52,33 +56,36 @@ impl Rates {
     /// # Errors
     /// It comes too soon: how long to wait.
     pub(super) fn ask_from(&mut self, address: IpAddr, now: Instant) -> Result<(), Duration> {
-        let Some(limit) = self.of_addresses else {
-            return Ok(());
-        };
+        match self.bucket(address, now) {
+            Some((limit, full_at)) => limit.take(full_at, now),
+            None => Ok(()),
+        }
+    }
+
+    /// A request from there was of nobody: it costs as much as several that are of somebody.
+    pub(super) fn charge(&mut self, address: IpAddr, now: Instant) {
+        let more = self.failure_cost.saturating_sub(1);
+        if let Some((limit, full_at)) = self.bucket(address, now) {
+            limit.charge(full_at, now, more);
+        }
+    }
+
+    /// The bucket of an address.
+    fn bucket(&mut self, address: IpAddr, now: Instant) -> Option<(Limit, &mut Instant)> {
+        let limit = self.of_addresses?;
         let address = network(address);
         if !self.addresses.contains_key(&address) && self.addresses.len() >= ADDRESSES_MAX {
             self.addresses.retain(|_, full_at| *full_at > now);
             if self.addresses.len() >= ADDRESSES_MAX {
-                return limit.take(&mut self.others, now);
+                return Some((limit, &mut self.others));
             }
         }
-        limit.take(self.addresses.entry(address).or_insert(now), now)
+        Some((limit, self.addresses.entry(address).or_insert(now)))
     }
 }
 
 /// Addresses of which one shard knows how often they have asked.
 const ADDRESSES_MAX: usize = 4_096;
-
-/// Whoever has one address of IPv6 has all of its /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let prefix = u128::from(address) >> 64 << 64;
-            IpAddr::V6(Ipv6Addr::from(prefix))
-        }
-    }
-}
 
 /// One rate.
 #[derive(Clone, Copy, Debug)]
@@ -109,11 +116,19 @@ impl Limit {
         *full_at = from.after(self.interval);
         Ok(())
     }
+
+    /// Takes so many more, whether or not they are there. Many that were under way at once cost no
+    /// longer a wait than one: whoever shares the address waits too.
+    fn charge(self, full_at: &mut Instant, now: Instant, count: u32) {
+        let more = self.interval.saturating_mul(count);
+        let longest = now.after(self.tolerance).after(more);
+        *full_at = now.max(*full_at).after(more).min(longest);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
 
@@ -130,6 +145,7 @@ mod tests {
         let all = GatewayRates {
             gateway: Some(RATE),
             address: Some(RATE),
+            failure_cost: 10,
         };
         Rates::new(all, shards)
     }
@@ -187,6 +203,35 @@ mod tests {
             rates.ask_from(near(low), at(0)).unwrap();
         }
         rates.ask_from(near(9), at(0)).unwrap_err();
+    }
+
+    #[test]
+    fn who_is_nobody_pays_more_and_no_other_address_does() {
+        let mut rates = rates(1);
+        let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        rates.ask_from(one, at(0)).unwrap();
+        rates.charge(one, at(0));
+        // Of a burst of four one was asked for and nine were charged: six are missing for one more.
+        let wait = rates.ask_from(one, at(0)).unwrap_err();
+        assert_eq!(wait, Duration::from_millis(700));
+        rates.ask_from(one, at(699)).unwrap_err();
+        rates.ask_from(one, at(700)).unwrap();
+        rates.ask_from(other, at(0)).unwrap();
+        rates.ask(at(0)).unwrap();
+    }
+
+    #[test]
+    fn failures_that_were_under_way_at_once_are_no_longer_a_wait_than_one() {
+        let mut rates = rates(1);
+        let one = IpAddr::from([10, 0, 0, 1]);
+        for _ in 0..4 {
+            rates.ask_from(one, at(0)).unwrap();
+        }
+        for _ in 0..4 {
+            rates.charge(one, at(0));
+        }
+        let wait = rates.ask_from(one, at(0)).unwrap_err();
+        assert_eq!(wait, Duration::from_millis(900));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a gateway's connection is made of: a socket in clear, or one behind its handshake.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::{Connection, GatewayContext};
 use crate::acquirer::json::problem::{Problem, Slug};
 use crate::config::TlsIdentity;
 use crate::metrics::GatewayRefusal;
-use crate::tls::{Begins, TlsStream};
+use crate::tls::{Begins, Guest, TlsStream};
 
 /// Bytes out and in, whatever they go through.
 pub(super) enum Wire {
@@ -35,33 +36,48 @@ impl Wire {
     }
 }
 
-/// A connection that may be spoken on, and as whom its certificate shows who speaks.
-pub(super) type Begun = (Wire, Option<Arc<TlsIdentity>>);
+/// A connection that may be spoken on.
+pub(super) struct Begun {
+    pub(super) wire: Wire,
+    /// As whom its certificate shows who speaks.
+    pub(super) identity: Option<Arc<TlsIdentity>>,
+    /// What its certificate has to be for it to stay.
+    pub(super) guest: Option<Guest>,
+}
 
 /// Shakes hands, where the gateway has `tls`. `None` when nothing is to be said to it.
-pub(super) async fn begin(stream: TcpStream, context: &Rc<GatewayContext>) -> Option<Begun> {
+pub(super) async fn begin(
+    stream: TcpStream,
+    (peer, context): (Option<IpAddr>, &Rc<GatewayContext>),
+) -> Option<Begun> {
     match context.tls.gateway(context.number) {
-        Begins::InClear => Some((Wire::Clear(stream), None)),
+        Begins::InClear => Some(Begun {
+            wire: Wire::Clear(stream),
+            identity: None,
+            guest: None,
+        }),
         Begins::Unknown => {
             context.count(GatewayRefusal::Tls);
             None
         }
-        Begins::Secured(side) => {
-            let peer = stream.peer_addr().ok().map(|address| address.ip());
-            match context.handshakes.accept(stream, peer, &side).await {
-                Ok(mut secured) => {
-                    let identity = secured.identity.take();
-                    let stream = TlsStream::of(secured)?;
-                    Some((Wire::Sealed(Box::new(stream)), identity))
-                }
-                Err(error) => {
-                    let gateway = &context.gateway.name;
-                    tracing::debug!(%gateway, %error, "no connection");
-                    context.count(GatewayRefusal::Tls);
-                    None
-                }
+        Begins::Secured(side) => match context.handshakes.accept(stream, peer, &side).await {
+            Ok(mut secured) => {
+                let identity = secured.identity.take();
+                let shown = std::mem::take(&mut secured.shown);
+                let stream = TlsStream::of(secured)?;
+                Some(Begun {
+                    wire: Wire::Sealed(Box::new(stream)),
+                    identity,
+                    guest: context.guests.join(shown, &side),
+                })
             }
-        }
+            Err(error) => {
+                let gateway = &context.gateway.name;
+                tracing::debug!(%gateway, %error, "no connection");
+                context.count(GatewayRefusal::Tls);
+                None
+            }
+        },
     }
 }
 

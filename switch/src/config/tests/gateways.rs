@@ -45,7 +45,12 @@ fn a_gateway_says_how_long_its_keys_are_known() {
 #[test]
 fn a_rate_says_how_many_and_how_many_at_once() {
     let rates = |more: &str| read(more).gateways.last().unwrap().rates;
-    assert_eq!(rates(""), GatewayRates::default());
+    let none = GatewayRates {
+        gateway: None,
+        address: None,
+        failure_cost: 10,
+    };
+    assert_eq!(rates(""), none);
     let rate = |per_second, burst| Some(Rate { per_second, burst });
     assert_eq!(rates("rate_per_second = 50").gateway, rate(50, 50));
     let both = rates("address_rate_per_second = 5\naddress_rate_burst = 20");
@@ -63,10 +68,52 @@ fn a_rate_says_how_many_and_how_many_at_once() {
             check_text(&text, &[], &[&told]);
         }
     }
+    let dear = rates("address_rate_per_second = 5\naddress_failure_cost = 1_000");
+    assert_eq!(dear.failure_cost, 1_000);
+    let text = with_gateway("address_failure_cost = 5");
+    let at = last_place(&text, "address_failure_cost = 5");
+    let told =
+        format!("{at}: `address_failure_cost` is of no use without `address_rate_per_second`");
+    check_text(&text, &[], &[&told]);
     let text = with_gateway("rate_burst = 20");
     let at = place(&text, "rate_burst = 20");
     let told = format!("{at}: `rate_burst` is of no use without `rate_per_second`");
     check_text(&text, &[], &[&told]);
+}
+
+#[test]
+fn connections_are_bounded_unless_an_address_is_not() {
+    let bounds = |more: &str| read(more).gateways.last().unwrap().connections;
+    let usual = ConnectionBounds {
+        all: 2_048,
+        of_address: Some(1_024),
+        idle_max: Duration::from_secs(60),
+    };
+    assert_eq!(bounds(""), usual);
+    let more = "connections_max = 100_000\nconnections_per_address_max = 0\nidle_max_s = 3_600";
+    let other = ConnectionBounds {
+        all: 100_000,
+        of_address: None,
+        idle_max: Duration::from_secs(3_600),
+    };
+    assert_eq!(bounds(more), other);
+    assert_eq!(read("").listeners[0].connections_per_address, Some(1_024));
+    for (wrong, least) in [("connections_max = 0", 1), ("idle_max_s = 4", 5)] {
+        let text = with_gateway(wrong);
+        assert!(
+            Config::parse("njia.toml", &text, &environment(&[])).is_err(),
+            "{least}"
+        );
+    }
+}
+
+#[test]
+fn connections_of_gateways_count_among_the_files_of_a_start() {
+    use crate::control::preflight::Needs;
+    let needed = |config: &Config| Needs::of(config, 2).descriptors;
+    let without = needed(&example(&[]));
+    assert_eq!(needed(&read("")), without + 2_048);
+    assert_eq!(needed(&read("connections_max = 70")), without + 70);
 }
 
 #[test]
