@@ -23,6 +23,7 @@ use tokio::time::{MissedTickBehavior, interval};
 mod access;
 mod admin;
 mod applier;
+pub(crate) mod audit;
 mod callbacks;
 mod called;
 pub mod credentials;
@@ -56,6 +57,7 @@ use crate::tls::TlsSet;
 use access::AccessSource;
 use admin::Admin;
 use applier::{Journals, Task};
+use audit::{Audit, AuditSource, Object};
 use callbacks::{Callbacks, CallbacksSource};
 use called::CalledSource;
 use credentials::{CredentialsKeeper, CredentialsSource};
@@ -114,6 +116,7 @@ pub struct Control {
     stop: watch::Sender<bool>,
     thread: thread::JoinHandle<()>,
     callbacks: Option<Callbacks>,
+    audit: Option<Audit>,
     #[cfg(feature = "kafka")]
     events: Option<events::Events>,
 }
@@ -176,12 +179,14 @@ pub fn start(
     let signals = Signals::new().map_err(ControlError::Start)?;
     drop(inside);
     let (stop, stopped) = watch::channel(false);
+    let audit = Arc::<audit::Told>::default();
     let plane = Plane::new(
         Arc::clone(config),
         Arc::clone(shared),
-        journals(config, manifest),
+        (journals(config, manifest), Arc::clone(&audit)),
         reloads,
     );
+    let audit = Audit::start(config, shared, audit).map_err(ControlError::Start)?;
     let callbacks = Callbacks::start(
         config,
         shared,
@@ -207,6 +212,7 @@ pub fn start(
         stop,
         thread,
         callbacks,
+        audit,
         #[cfg(feature = "kafka")]
         events,
     })
@@ -238,6 +244,10 @@ impl Control {
         }
         if self.thread.join().is_err() {
             tracing::error!("the control thread has panicked");
+        }
+        // Last of all: it has what the others did.
+        if let Some(audit) = self.audit {
+            audit.finish();
         }
         logging::flush();
     }
@@ -320,7 +330,12 @@ impl OfIssuers {
 }
 
 impl Plane {
-    fn new(config: Arc<Config>, shared: Arc<Shared>, journals: Journals, reloads: Reloads) -> Self {
+    fn new(
+        config: Arc<Config>,
+        shared: Arc<Shared>,
+        (journals, audit): (Journals, Arc<audit::Told>),
+        reloads: Reloads,
+    ) -> Self {
         let status = Arc::new(OnceLock::new());
         #[cfg(feature = "kafka")]
         let events = events::EventsStatus::default();
@@ -359,6 +374,7 @@ impl Plane {
         let mut exposition = exposition(&config, &shared, &status, kept);
         reloads.add_to(&mut exposition);
         let of_issuers = OfIssuers::new(&config, &mut exposition);
+        exposition.add_source(AuditSource(audit));
         exposition.add_source(CallbacksSource {
             told: Arc::clone(&callbacks),
             clock: shared.node().clock(),
@@ -409,7 +425,11 @@ impl Plane {
         let of_issuers = self.serve_issuers(listeners.called);
         let admin = Admin::new(self.exposition, Arc::clone(&self.observer)).router();
         let tls = Arc::clone(&self.reloads.tls);
-        let door = match Door::open(listeners.questions, tls, TlsSet::admin) {
+        let door = match Door::open(
+            listeners.questions,
+            tls,
+            (TlsSet::admin, Object::Admin),
+        ) {
             Ok(door) => door,
             Err(error) => return tracing::error!(%error, "the control plane cannot listen"),
         };

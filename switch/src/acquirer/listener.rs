@@ -1,6 +1,6 @@
 //! Accepts acquirer connections on this shard. Every shard binds the same port; the kernel deals.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use glommio::timer::sleep;
 
 use super::session::{Caller, SessionContext, serve};
 use crate::conn::Conn;
+use crate::control::audit::{Incident, Object};
 use crate::metrics::CloseReason;
 use crate::sys::{self, SocketWriter};
 use crate::tls::{Begins, Incoming, ListenerSide, Tls};
@@ -76,6 +77,7 @@ fn greet(stream: TcpStream, writer: SocketWriter, context: &Rc<SessionContext>) 
     match context.tls.listener(context.listener) {
         Begins::InClear => {
             let caller = Caller {
+                address: address_of(&stream),
                 incoming: Incoming::plain(stream),
                 identity: None,
             };
@@ -95,21 +97,28 @@ async fn secure(
     side: Arc<ListenerSide>,
     context: Rc<SessionContext>,
 ) {
-    let peer = stream.peer_addr().ok().map(|address| address.ip());
+    let peer = address_of(&stream);
     match context.handshakes.accept(stream, peer, &side).await {
         Ok(_) if context.gate.is_closed() => {}
         Ok(secured) => {
             let caller = Caller {
                 incoming: secured.incoming,
                 identity: secured.identity,
+                address: peer,
             };
             admit(caller, writer, Some(secured.tls), &context);
         }
         Err(error) => {
             tracing::debug!(listener = context.listener.0, %error, "no session");
             context.count_refused(CloseReason::Tls);
+            let object = Object::Listener(context.listener);
+            context.audit.note(Incident::tls(object, peer, error));
         }
     }
+}
+
+fn address_of(stream: &TcpStream) -> Option<IpAddr> {
+    stream.peer_addr().ok().map(|address| address.ip())
 }
 
 fn admit(

@@ -2,6 +2,7 @@
 //! well-formed request or reversal.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use super::classify::{Class, classify, refuse};
 use super::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
 use crate::config::{ListenerId, TlsIdentity, Wire};
+use crate::control::audit::{AuditQueue, Fate, Incident, Object, What, Who, Why};
 use crate::crypto::endpoint_keys;
 use crate::frame::{Casing, Claim, Frame, FramePool};
 use crate::gate::Gate;
@@ -57,6 +59,7 @@ pub(crate) struct SessionContext {
     pub(crate) out_len_max: usize,
     pub(crate) tls: Rc<TlsInForce>,
     pub(crate) handshakes: Rc<Handshakes>,
+    pub(crate) audit: Arc<AuditQueue>,
     pub(crate) sessions: Sessions,
     pub(crate) gate: Rc<Gate>,
     pub(crate) inbox: Inbox,
@@ -111,6 +114,8 @@ pub(super) struct Caller {
     pub(super) incoming: Incoming,
     /// As whom the certificate shows it, where the listener knows names.
     pub(super) identity: Option<Arc<TlsIdentity>>,
+    /// Where it comes from, as far as the kernel knows.
+    pub(super) address: Option<IpAddr>,
 }
 
 /// Reads one session until it ends.
@@ -123,6 +128,7 @@ pub(super) async fn serve(
     let mut reader = Reader {
         incoming: caller.incoming,
         identity: caller.identity,
+        address: caller.address,
         session_ref,
         session,
         buffer: vec![0; context.wire.frame_len_max.saturating_add(READ_LEN)],
@@ -148,6 +154,7 @@ pub(super) async fn serve(
 struct Reader {
     incoming: Incoming,
     identity: Option<Arc<TlsIdentity>>,
+    address: Option<IpAddr>,
     session_ref: SessionRef,
     session: Rc<Session>,
     context: Rc<SessionContext>,
@@ -355,6 +362,7 @@ impl Reader {
             self.refuse_unauthentic(frame, error)?;
             return self.count_bad_frames(received, 1);
         } else if !self.is_permitted(&frame) {
+            self.note(What::Permission, Why::Institution);
             let code = Some(context.not_permitted);
             self.refuse_unheard(frame, code, RejectReason::NotPermitted)?;
             return self.count_bad_frames(received, 1);
@@ -487,8 +495,26 @@ impl Reader {
     ) -> Result<(), CloseReason> {
         let metrics = &self.context.metrics;
         metrics.count_mac_failure(Side::Acquirer, error);
+        let object = Object::Listener(self.context.listener);
+        let incident = Incident::mac(object, self.address, error);
+        self.context.audit.note(incident);
         let answer = self.context.mac_failure_answer;
         self.refuse_unheard(frame, answer, RejectReason::Mac)
+    }
+
+    /// Hands over to the audit log what is refused. Who it is, a certificate alone has proven.
+    fn note(&self, what: What, why: Why) {
+        self.context.audit.note(Incident {
+            what,
+            who: self
+                .identity
+                .as_ref()
+                .map_or(Who::Unknown, |_| Who::Acquirer(self.context.acquirer)),
+            from: self.address,
+            object: Object::Listener(self.context.listener),
+            fate: Fate::Refused,
+            why,
+        });
     }
 
     /// Whether the institutions that a message names, DE32 and DE33, are those of its certificate.
@@ -553,6 +579,7 @@ impl Reader {
                 }
                 KeyMessage::Refused(why) => {
                     tracing::error!(%why, "new key of a session refused, the old one stays");
+                    self.note(What::KeyChange, Why::KeyUnusable);
                     Told::of_key(why)
                 }
                 KeyMessage::None | KeyMessage::Unserved => Told::Refused(NetworkRefusal::NotServed),

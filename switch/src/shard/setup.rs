@@ -313,6 +313,7 @@ impl Shard {
                     continue;
                 };
                 let setup = ConnectionSetup {
+                    audit: Arc::clone(self.shared.node().audit()),
                     link,
                     issuer_id: issuer.id,
                     issuer: issuer.name.clone(),
@@ -404,6 +405,7 @@ impl Shard {
                 alarms: Alarms::default(),
                 tls: Rc::clone(&self.tls),
                 handshakes: Rc::clone(&self.handshakes.gateways),
+                audit: Arc::clone(self.shared.node().audit()),
             };
             listen_for_gateway(*address, context).map_err(|source| ServeError::Bind {
                 name: gateway.name.clone(),
@@ -436,6 +438,7 @@ impl Shard {
             out_len_max: limits.out_queue_bytes_max,
             tls: Rc::clone(&self.tls),
             handshakes: Rc::clone(&self.handshakes.sessions),
+            audit: Arc::clone(self.shared.node().audit()),
             sessions: self.sessions.clone(),
             gate: Rc::clone(&self.gate),
             inbox: self.inbox.clone(),

@@ -13,6 +13,7 @@ use glommio::net::TcpStream;
 use super::{Connection, GatewayContext};
 use crate::acquirer::json::problem::{Problem, Slug};
 use crate::config::TlsIdentity;
+use crate::control::audit::{Incident, Object, Place};
 use crate::metrics::GatewayRefusal;
 use crate::tls::{Begins, TlsStream};
 
@@ -48,6 +49,7 @@ pub(super) async fn begin(stream: TcpStream, context: &Rc<GatewayContext>) -> Op
         }
         Begins::Secured(side) => {
             let peer = stream.peer_addr().ok().map(|address| address.ip());
+            let object = Object::Gateway(context.number, Place::Connection);
             match context.handshakes.accept(stream, peer, &side).await {
                 Ok(mut secured) => {
                     let identity = secured.identity.take();
@@ -58,6 +60,7 @@ pub(super) async fn begin(stream: TcpStream, context: &Rc<GatewayContext>) -> Op
                     let gateway = &context.gateway.name;
                     tracing::debug!(%gateway, %error, "no connection");
                     context.count(GatewayRefusal::Tls);
+                    context.audit.note(Incident::tls(object, peer, error));
                     None
                 }
             }
@@ -69,8 +72,12 @@ pub(super) async fn begin(stream: TcpStream, context: &Rc<GatewayContext>) -> Op
 /// Where the gateway names who may come, nobody else is answered, by whichever way he got here.
 pub(super) fn admit(context: &GatewayContext, connection: &Connection) -> Result<(), Problem> {
     if context.gateway.names_identities() && connection.identity.is_none() {
-        context.count(GatewayRefusal::Certificate);
-        return Err(Problem::of(Slug::Unauthenticated));
+        let refusal = GatewayRefusal::Certificate;
+        context.count(refusal);
+        return Err(Problem {
+            refusal: Some(refusal),
+            ..Problem::of(Slug::Unauthenticated)
+        });
     }
     Ok(())
 }
