@@ -150,13 +150,7 @@ pub fn start(
     manifest: &Manifest,
     reloads: Reloads,
 ) -> Result<Control, ControlError> {
-    let bind = |source| ControlError::Bind {
-        address: config.admin.address,
-        source,
-    };
-    let listener = TcpListener::bind(config.admin.address).map_err(bind)?;
-    listener.set_nonblocking(true).map_err(bind)?;
-    let address = listener.local_addr().map_err(bind)?;
+    let (listener, address) = bind(config.admin.address)?;
     let operators = operator::bind(&config.admin.socket).map_err(|source| {
         let path = config.admin.socket.clone();
         ControlError::Socket { path, source }
@@ -216,6 +210,14 @@ pub fn start(
         #[cfg(feature = "kafka")]
         events,
     })
+}
+
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ControlError> {
+    let refused = |source| ControlError::Bind { address, source };
+    let listener = TcpListener::bind(address).map_err(refused)?;
+    listener.set_nonblocking(true).map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    Ok((listener, address))
 }
 
 impl Control {
@@ -339,23 +341,18 @@ impl Plane {
         let status = Arc::new(OnceLock::new());
         #[cfg(feature = "kafka")]
         let events = events::EventsStatus::default();
-        let mut consumers: Vec<Arc<dyn Consumer>> = Vec::new();
-        if config.postgres.is_some() {
-            consumers.push(Arc::<OnceLock<Arc<persistence::applier::Status>>>::clone(
-                &status,
-            ));
-        }
+        let callbacks = Arc::new(callbacks::Told::default());
+        #[cfg_attr(
+            not(feature = "kafka"),
+            expect(unused_mut, reason = "events read it too")
+        )]
+        let mut consumers = consumers(&config, &journals.root, (&status, &callbacks));
         #[cfg(feature = "kafka")]
         if config.kafka.is_some() {
             consumers.push(Arc::<OnceLock<Arc<persistence::events::Status>>>::clone(
                 &events,
             ));
         }
-        let callbacks = Arc::new(callbacks::Told::default());
-        if callbacks::is_configured(&config) {
-            consumers.push(Arc::<callbacks::Told>::clone(&callbacks));
-        }
-        consumers.extend(unpublished(&config, &journals.root));
         let segments = Segments::new(&config, &shared, journals.root.clone(), consumers.clone());
         let retiring = Retiring {
             root: journals.root.clone(),
@@ -364,14 +361,13 @@ impl Plane {
             consumers,
             clock: shared.node().clock(),
         };
-        let kept = journals.kept.clone();
+        let mut exposition = exposition(&config, &shared, &status, journals.kept.clone());
         let applier = Task {
             config: Arc::clone(&config),
             shared: Arc::clone(&shared),
             journals,
             status: Arc::clone(&status),
         };
-        let mut exposition = exposition(&config, &shared, &status, kept);
         reloads.add_to(&mut exposition);
         let of_issuers = OfIssuers::new(&config, &mut exposition);
         exposition.add_source(AuditSource(audit));
@@ -469,6 +465,28 @@ impl Plane {
             task.abort();
         }
     }
+}
+
+/// Who reads the journal, and lets segments go when he has; but for events.
+fn consumers(
+    config: &Config,
+    root: &Path,
+    (status, callbacks): (
+        &Arc<OnceLock<Arc<persistence::applier::Status>>>,
+        &Arc<callbacks::Told>,
+    ),
+) -> Vec<Arc<dyn Consumer>> {
+    let mut consumers: Vec<Arc<dyn Consumer>> = Vec::new();
+    if config.postgres.is_some() {
+        consumers.push(Arc::<OnceLock<Arc<persistence::applier::Status>>>::clone(
+            status,
+        ));
+    }
+    if callbacks::is_configured(config) {
+        consumers.push(Arc::<callbacks::Told>::clone(callbacks));
+    }
+    consumers.extend(unpublished(config, root));
+    consumers
 }
 
 /// Events were published, and are not any more: their topic goes on from its file when it is back.

@@ -233,13 +233,11 @@ fn config(
     let of_keys = root.section("keys");
     let places = ["token_key", "pan_key", "hash_key"].map(|name| of_keys.place_of(name));
     let keys = keys(of_keys, &vault);
-    let postgres = postgres::of(&root, &vault);
-    let kafka = kafka::of(&root, &vault);
+    let (postgres, kafka) = (postgres::of(&root, &vault), kafka::of(&root, &vault));
     let limits = limits(root.section("limits"));
     let journal = journal(root.section("journal"), &node.state_dir);
     let admin = admin(root.section("admin"), &vault);
-    let audit = audit::audit(&root, &vault);
-    let calls = Calls::read(&root, &vault);
+    let (audit, calls) = (audit::audit(&root, &vault), Calls::read(&root, &vault));
     let duplicates = duplicates(root.section("duplicates"));
     let risk = risk::risk(root.section("risk"));
     let acquirers = endpoints::acquirers(&root);

@@ -1,3 +1,5 @@
+//! The log over starts, crashes and faults of its file, and what is found of a change.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
