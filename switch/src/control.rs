@@ -421,11 +421,7 @@ impl Plane {
         let of_issuers = self.serve_issuers(listeners.called);
         let admin = Admin::new(self.exposition, Arc::clone(&self.observer)).router();
         let tls = Arc::clone(&self.reloads.tls);
-        let door = match Door::open(
-            listeners.questions,
-            tls,
-            (TlsSet::admin, Object::Admin),
-        ) {
+        let door = match Door::open(listeners.questions, tls, (TlsSet::admin, Object::Admin)) {
             Ok(door) => door,
             Err(error) => return tracing::error!(%error, "the control plane cannot listen"),
         };

@@ -551,6 +551,7 @@ families! {
 
 /// What becomes of a request for an access token, by position.
 pub(crate) const TOKEN_RESULTS: &[&str] = &["granted", "failed"];
+
 /// What becomes of what is to be written to the audit log, by position.
 pub(crate) const AUDIT_RESULTS: &[&str] = &["written", "folded", "queue_full", "unwritten"];
 
