@@ -113,6 +113,8 @@ enum Inspect {
     /// Decodes a message, masked; of a bad one what can be read, and where it stops and why.
     #[command(after_help = inspect::message::EXAMPLES)]
     Message(inspect::message::Message),
+    /// Prints the audit log, or verifies that nothing of it was changed or taken out.
+    Audit(inspect::audit::Audit),
     /// Prints the table of a dialect; without a name, which ones are built in.
     #[command(after_help = inspect::table::EXAMPLES)]
     Dialect(inspect::table::Table),
@@ -210,6 +212,7 @@ impl Inspect {
             Self::Journal(journal) => journal.run(out),
             Self::Transaction(transaction) => transaction.run(out),
             Self::Message(message) => message.run(out),
+            Self::Audit(audit) => audit.run(out),
             Self::Dialect(table) => table.run(out),
         }
     }
@@ -396,6 +399,7 @@ const INSPECT_EXAMPLES: &str = "Examples:
   njia inspect journal export /var/lib/njia/journal --output day.jsonl --since 2026-11-21
   njia inspect transaction --rrn 632600000888 --date 2026-11-21
   njia inspect message 3038303080200000000000000400000000000000303030303432333031
+  njia inspect audit --verify -c njia.toml /var/lib/njia/audit.jsonl
   njia inspect dialect iso87-ascii";
 
 const SERVE_EXAMPLES: &str = "Examples:
@@ -459,6 +463,9 @@ mod tests {
         assert!(parse("njia saf drop --reason r").is_err());
         assert!(parse("njia saf drop a.1 --reason r --state-dir d").is_ok());
         assert!(parse("njia saf drop a.1 --reason r --state-dir d --socket s").is_err());
+        assert!(parse("njia inspect audit").is_err());
+        assert!(parse("njia inspect audit f g --verify --continued --json -c n").is_ok());
+        assert!(parse("njia inspect audit f --continued").is_err());
         assert!(parse("njia inspect dialect").is_ok());
         assert!(parse("njia report settlement").is_err());
         assert!(parse("njia report settlement --date 2026-02-30").is_err());

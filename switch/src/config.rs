@@ -36,6 +36,7 @@ use crate::crypto::mac::EndpointMac;
 use crate::issuer::http::plan::Plan;
 use crate::limits::ANSWER_BYTES_PER_TRANSACTION;
 
+mod audit;
 mod codes;
 mod connections;
 pub mod dialects;
@@ -70,6 +71,7 @@ mod tls;
 pub(crate) mod wire;
 
 pub use crate::issuer::http::called::IssuerCallbacks;
+pub use audit::Audit;
 pub use connections::ConnectionBounds;
 pub use document::Environment;
 pub use gateway_credentials::{ApiKey, CredentialSet, Credentials, SigningKey};
@@ -111,6 +113,8 @@ pub struct Config {
     pub duplicates: Duplicates,
     /// What is owed to issuers.
     pub saf: Saf,
+    /// Who was refused and what operators did; `None` writes nothing down.
+    pub audit: Option<Arc<Audit>>,
     /// Inline risk.
     pub risk: Risk,
     /// By [`AcquirerId`].

@@ -23,6 +23,7 @@ use tokio::time::{MissedTickBehavior, interval};
 mod access;
 mod admin;
 mod applier;
+pub(crate) mod audit;
 mod callbacks;
 mod called;
 pub mod credentials;
@@ -56,6 +57,7 @@ use crate::tls::TlsSet;
 use access::AccessSource;
 use admin::Admin;
 use applier::{Journals, Task};
+use audit::{Audit, AuditSource, Object};
 use callbacks::{Callbacks, CallbacksSource};
 use called::CalledSource;
 use credentials::{CredentialsKeeper, CredentialsSource};
@@ -114,6 +116,7 @@ pub struct Control {
     stop: watch::Sender<bool>,
     thread: thread::JoinHandle<()>,
     callbacks: Option<Callbacks>,
+    audit: Option<Audit>,
     #[cfg(feature = "kafka")]
     events: Option<events::Events>,
 }
@@ -147,13 +150,7 @@ pub fn start(
     manifest: &Manifest,
     reloads: Reloads,
 ) -> Result<Control, ControlError> {
-    let bind = |source| ControlError::Bind {
-        address: config.admin.address,
-        source,
-    };
-    let listener = TcpListener::bind(config.admin.address).map_err(bind)?;
-    listener.set_nonblocking(true).map_err(bind)?;
-    let address = listener.local_addr().map_err(bind)?;
+    let (listener, address) = bind(config.admin.address)?;
     let operators = operator::bind(&config.admin.socket).map_err(|source| {
         let path = config.admin.socket.clone();
         ControlError::Socket { path, source }
@@ -176,12 +173,14 @@ pub fn start(
     let signals = Signals::new().map_err(ControlError::Start)?;
     drop(inside);
     let (stop, stopped) = watch::channel(false);
+    let audit = Arc::<audit::Told>::default();
     let plane = Plane::new(
         Arc::clone(config),
         Arc::clone(shared),
-        journals(config, manifest),
+        (journals(config, manifest), Arc::clone(&audit)),
         reloads,
     );
+    let audit = Audit::start(config, shared, audit).map_err(ControlError::Start)?;
     let callbacks = Callbacks::start(
         config,
         shared,
@@ -207,9 +206,18 @@ pub fn start(
         stop,
         thread,
         callbacks,
+        audit,
         #[cfg(feature = "kafka")]
         events,
     })
+}
+
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ControlError> {
+    let refused = |source| ControlError::Bind { address, source };
+    let listener = TcpListener::bind(address).map_err(refused)?;
+    listener.set_nonblocking(true).map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    Ok((listener, address))
 }
 
 impl Control {
@@ -238,6 +246,10 @@ impl Control {
         }
         if self.thread.join().is_err() {
             tracing::error!("the control thread has panicked");
+        }
+        // Last of all: it has what the others did.
+        if let Some(audit) = self.audit {
+            audit.finish();
         }
         logging::flush();
     }
@@ -320,27 +332,27 @@ impl OfIssuers {
 }
 
 impl Plane {
-    fn new(config: Arc<Config>, shared: Arc<Shared>, journals: Journals, reloads: Reloads) -> Self {
+    fn new(
+        config: Arc<Config>,
+        shared: Arc<Shared>,
+        (journals, audit): (Journals, Arc<audit::Told>),
+        reloads: Reloads,
+    ) -> Self {
         let status = Arc::new(OnceLock::new());
         #[cfg(feature = "kafka")]
         let events = events::EventsStatus::default();
-        let mut consumers: Vec<Arc<dyn Consumer>> = Vec::new();
-        if config.postgres.is_some() {
-            consumers.push(Arc::<OnceLock<Arc<persistence::applier::Status>>>::clone(
-                &status,
-            ));
-        }
+        let callbacks = Arc::new(callbacks::Told::default());
+        #[cfg_attr(
+            not(feature = "kafka"),
+            expect(unused_mut, reason = "events read it too")
+        )]
+        let mut consumers = consumers(&config, &journals.root, (&status, &callbacks));
         #[cfg(feature = "kafka")]
         if config.kafka.is_some() {
             consumers.push(Arc::<OnceLock<Arc<persistence::events::Status>>>::clone(
                 &events,
             ));
         }
-        let callbacks = Arc::new(callbacks::Told::default());
-        if callbacks::is_configured(&config) {
-            consumers.push(Arc::<callbacks::Told>::clone(&callbacks));
-        }
-        consumers.extend(unpublished(&config, &journals.root));
         let segments = Segments::new(&config, &shared, journals.root.clone(), consumers.clone());
         let retiring = Retiring {
             root: journals.root.clone(),
@@ -349,16 +361,16 @@ impl Plane {
             consumers,
             clock: shared.node().clock(),
         };
-        let kept = journals.kept.clone();
+        let mut exposition = exposition(&config, &shared, &status, journals.kept.clone());
         let applier = Task {
             config: Arc::clone(&config),
             shared: Arc::clone(&shared),
             journals,
             status: Arc::clone(&status),
         };
-        let mut exposition = exposition(&config, &shared, &status, kept);
         reloads.add_to(&mut exposition);
         let of_issuers = OfIssuers::new(&config, &mut exposition);
+        exposition.add_source(AuditSource(audit));
         exposition.add_source(CallbacksSource {
             told: Arc::clone(&callbacks),
             clock: shared.node().clock(),
@@ -409,7 +421,7 @@ impl Plane {
         let of_issuers = self.serve_issuers(listeners.called);
         let admin = Admin::new(self.exposition, Arc::clone(&self.observer)).router();
         let tls = Arc::clone(&self.reloads.tls);
-        let door = match Door::open(listeners.questions, tls, TlsSet::admin) {
+        let door = match Door::open(listeners.questions, tls, (TlsSet::admin, Object::Admin)) {
             Ok(door) => door,
             Err(error) => return tracing::error!(%error, "the control plane cannot listen"),
         };
@@ -449,6 +461,28 @@ impl Plane {
             task.abort();
         }
     }
+}
+
+/// Who reads the journal, and lets segments go when he has; but for events.
+fn consumers(
+    config: &Config,
+    root: &Path,
+    (status, callbacks): (
+        &Arc<OnceLock<Arc<persistence::applier::Status>>>,
+        &Arc<callbacks::Told>,
+    ),
+) -> Vec<Arc<dyn Consumer>> {
+    let mut consumers: Vec<Arc<dyn Consumer>> = Vec::new();
+    if config.postgres.is_some() {
+        consumers.push(Arc::<OnceLock<Arc<persistence::applier::Status>>>::clone(
+            status,
+        ));
+    }
+    if callbacks::is_configured(config) {
+        consumers.push(Arc::<callbacks::Told>::clone(callbacks));
+    }
+    consumers.extend(unpublished(config, root));
+    consumers
 }
 
 /// Events were published, and are not any more: their topic goes on from its file when it is back.

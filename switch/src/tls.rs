@@ -615,7 +615,7 @@ fn failed(error: io::Error) -> HandshakeError {
 }
 
 impl HandshakeError {
-    const fn of(error: &rustls::Error) -> Self {
+    pub(crate) const fn of(error: &rustls::Error) -> Self {
         use rustls::{AlertDescription as Alert, Error};
         match error {
             Error::InvalidCertificate(_)

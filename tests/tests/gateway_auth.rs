@@ -1,12 +1,14 @@
 //! How gateways show who they are, and what each credential opens: keys that end and follow each
 //! other, signatures as the documents make them, and every route with every credential.
 
+use std::fs;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use njia_tests::e2e::gateway::{Answer, GATEWAY, GatewayStage, KEY, PAYMENT};
-use njia_tests::e2e::{alone, eventually};
+use njia_tests::e2e::{Build, alone, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const DOCUMENT: &str = include_str!("../../docs/http-api.md");
@@ -492,4 +494,179 @@ fn what_is_not_permitted_is_refused_and_counted() {
     let told = stage.close();
     let kinds: Vec<&str> = told.iter().map(|(kind, _)| kind.as_str()).collect();
     assert_eq!(kinds, ["approve", "approve", "reverse"]);
+}
+
+const AUDIT: &str = "[audit]\nkey = \"env:NJIA_TEST_KEY\"\n";
+
+fn audit_file(stage: &GatewayStage) -> PathBuf {
+    let state = stage.node.journal().parent().unwrap();
+    state.join("audit.jsonl")
+}
+
+/// Event, who, object, result, reason and count of each line.
+fn audited(stage: &GatewayStage) -> Vec<[String; 6]> {
+    let text = fs::read_to_string(audit_file(stage)).unwrap_or_default();
+    // The last one may be on its way.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let fields = ["event", "who", "object", "result", "reason", "count"];
+    let line = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        fields.map(|field| line[field].to_string().trim_matches('"').to_owned())
+    };
+    whole.lines().map(line).collect()
+}
+
+/// What `njia inspect audit --verify` says of files, and its exit code.
+fn verified(stage: &GatewayStage, files: &[&Path]) -> (i32, String) {
+    let config = audit_file(stage).with_file_name("../njia.toml");
+    let output = Command::new(Build::Product.njia())
+        .args(["inspect", "audit", "--verify", "-c"])
+        .arg(config)
+        .args(files)
+        .env("NJIA_TEST_KEY", KEY)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    (output.status.code().unwrap(), told)
+}
+
+/// Asks for what must not be had, once each, and gives back the lines that are to be of it.
+fn misbehave(stage: &GatewayStage) -> Vec<[&'static str; 5]> {
+    let target = ("POST", TRANSACTIONS);
+    let planted = format!("Authorization: Bearer {PLANTED}");
+    let wrong = send(stage, "other", target, Some(&planted), ("key-1", PAYMENT));
+    assert!(unauthenticated(&wrong), "{wrong:?}");
+    let path = format!("{TRANSACTIONS}/{PLANTED_PAN}");
+    assert!(unauthenticated(&send(
+        stage,
+        "other",
+        ("GET", &path),
+        None,
+        ("", "")
+    )));
+    let good = Signed::new("POST", TRANSACTIONS, "1");
+    assert_eq!(good.sent(stage).status, 201);
+    assert!(unauthenticated(&good.sent(stage)));
+    let forged = Signed {
+        secret: &KEY.replace("1e1f", "1e1e"),
+        ..Signed::new("POST", TRANSACTIONS, "2")
+    };
+    assert!(unauthenticated(&forged.sent(stage)));
+    let body = PAYMENT.replace("KES", "USD");
+    let forbidden = stage.post(TRANSACTIONS, "key-2", &body, &[]);
+    assert_eq!(forbidden.problem(), (403, "not-permitted".to_owned()));
+    vec![
+        [
+            "authentication",
+            "unknown",
+            OTHER_PAYS,
+            "refused",
+            "credential_unknown",
+        ],
+        [
+            "authentication",
+            "unknown",
+            OTHER_ASKS,
+            "refused",
+            "credential_missing",
+        ],
+        [
+            "authentication",
+            "gateway:signed",
+            SIGNED_PAYS,
+            "refused",
+            "nonce_replayed",
+        ],
+        [
+            "authentication",
+            "unknown",
+            SIGNED_PAYS,
+            "refused",
+            "signature_wrong",
+        ],
+        [
+            "permission",
+            "gateway:mobile",
+            MOBILE_PAYS,
+            "refused",
+            "currency",
+        ],
+    ]
+}
+
+const PLANTED: &str = "planted-secret-0123456789abcdef";
+const PLANTED_PAN: &str = "4111111111111111";
+const OTHER_PAYS: &str = "gateway:other /v1/transactions";
+const OTHER_ASKS: &str = "gateway:other /v1/transactions/{id}";
+const SIGNED_PAYS: &str = "gateway:signed /v1/transactions";
+const MOBILE_PAYS: &str = "gateway:mobile /v1/transactions";
+
+/// An operator sends what is owed again, and has the configuration read.
+fn operate(stage: &GatewayStage) {
+    let retried = Command::new(Build::Product.njia())
+        .args(["saf", "retry", "--issuer", "bank", "--socket"])
+        .arg(stage.node.socket())
+        .output()
+        .unwrap();
+    assert!(retried.status.success(), "{retried:?}");
+    stage.reload("[audit]", "[audit]");
+}
+
+#[test]
+fn fault_085_who_was_refused_and_what_was_done_by_hand_is_written_down() {
+    let _machine = alone();
+    let first = "[[gateway.api_key]]";
+    let permitted = format!("currencies = [\"KES\"]\n{first}");
+    let more = configuration().replacen(first, &permitted, 1) + AUDIT;
+    let stage = GatewayStage::open(env!("CARGO_TARGET_TMPDIR"), "gateway-audit", &more);
+    let expected = misbehave(&stage);
+    operate(&stage);
+    let of_operators = ["saf_retry", "reload", "reload"];
+    let lines = 1 + expected.len() + of_operators.len();
+    let written = eventually(PATIENCE, || audited(&stage).len() >= lines);
+    assert!(written, "{:?}", audited(&stage));
+    let mut lines = audited(&stage);
+    assert_eq!(lines.remove(0)[0], "log_opened");
+    let (by_peers, by_hand): (Vec<_>, Vec<_>) = lines
+        .into_iter()
+        .partition(|line| matches!(line[0].as_str(), "authentication" | "permission"));
+    let expected = expected.iter().map(|line| {
+        let [event, who, object, result, reason] = line.map(str::to_owned);
+        [event, who, object, result, reason, "1".to_owned()]
+    });
+    assert_eq!(by_peers, expected.collect::<Vec<_>>());
+    let events: Vec<&str> = by_hand.iter().map(|line| line[0].as_str()).collect();
+    assert_eq!(events, of_operators);
+    assert!(by_hand[0][1].starts_with("operator:"), "{by_hand:?}");
+    assert_eq!(by_hand[0][2], "issuer:bank");
+    let text = fs::read_to_string(audit_file(&stage)).unwrap();
+    for secret in [PLANTED, PLANTED_PAN, KEY, "mobile-test-key"] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+    assert!(text.contains("\"from\":\"127.0.0.1\""), "{text}");
+    assert!(stage.node.metric("njia_audit_last_line", &[]).unwrap() >= 9.0);
+    // A crash leaves the chain whole, and the next start says so.
+    let stage = stage.killed();
+    let again = eventually(PATIENCE, || {
+        let lines = audited(&stage);
+        lines.iter().filter(|line| line[0] == "log_opened").count() == 2
+    });
+    assert!(again, "{:?}", audited(&stage));
+    assert_eq!(audited(&stage).last().unwrap()[4], "after_crash");
+    let file = audit_file(&stage);
+    let (code, told) = verified(&stage, &[&file]);
+    assert_eq!(code, 0, "{told}");
+    // The null control: a line less is found.
+    let text = fs::read_to_string(&file).unwrap();
+    let kept = text.lines().enumerate().filter(|(number, _)| *number != 2);
+    let kept: Vec<&str> = kept.map(|(_, line)| line).collect();
+    let copy = file.with_file_name("copy.jsonl");
+    fs::write(&copy, kept.join("\n") + "\n").unwrap();
+    let (code, told) = verified(&stage, &[&copy]);
+    assert_eq!(code, 65, "{told}");
+    assert!(
+        told.contains("copy.jsonl:3: lines 3 to 3 are missing"),
+        "{told}"
+    );
+    assert_eq!(stage.close().len(), 1);
 }

@@ -160,7 +160,8 @@ fn configuration(
         gateway("both", 2, &keys, &named),
         gateway("keyed", 3, &keys, &open),
     ];
-    stage_text(&folder.join("state"), addresses) + &gateways.concat()
+    let audit = "[audit]\nkey = \"env:NJIA_TEST_KEY\"\n";
+    stage_text(&folder.join("state"), addresses) + &gateways.concat() + audit
 }
 
 fn start(folder: &Path, issuers: &Issuers, authority: &Authority, own: &Pair) -> Node {
@@ -201,6 +202,16 @@ fn fault_099_a_gateway_is_who_its_certificate_says() {
             stage.metric("njia_tls_handshakes_total", "result=\"refused\"") > refused
         }));
     }
+    // One line for all of them, and a count to come: they are from one address.
+    let line = concat!(
+        r#""event":"tls","who":"unknown","from":"127.0.0.1","object":"gateway:mobile","#,
+        r#""result":"refused","reason":"certificate_refused","count":1,"#
+    );
+    let file = stage.folder.join("state/audit.jsonl");
+    let folded = || stage.metric("njia_audit_events_total", "result=\"folded\"");
+    assert!(eventually(PATIENCE, || folded() >= 4.0));
+    let text = fs::read_to_string(file).unwrap();
+    assert_eq!(text.matches(line).count(), 1, "{text}");
     // A certificate and a key where both are asked for, and a key alone where that is.
     let with_key = ["-H", API_KEY, ASK];
     assert_eq!(

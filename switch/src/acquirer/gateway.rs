@@ -19,6 +19,7 @@ mod head;
 mod identity;
 mod pipe;
 mod rate;
+mod refused;
 mod request;
 mod reversal;
 mod signature;
@@ -57,6 +58,7 @@ use super::places::{Place, Places};
 use super::session::accept_error;
 use crate::clock::Clock;
 use crate::config::{Gateway, TlsIdentity};
+use crate::control::audit::AuditQueue;
 use crate::gate::Gate;
 use crate::metrics::{Counter, GatewayRefusal, Ingress, Metrics, RejectReason};
 use crate::sys;
@@ -82,6 +84,7 @@ pub(crate) struct GatewayContext {
     pub(crate) alarms: Alarms,
     pub(crate) tls: Rc<TlsInForce>,
     pub(crate) handshakes: Rc<Handshakes>,
+    pub(crate) audit: Arc<AuditQueue>,
 }
 
 impl GatewayContext {

@@ -1,6 +1,6 @@
 //! Accepts acquirer connections on this shard. Every shard binds the same port; the kernel deals.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use persistence::journal::yield_to_rings;
 use super::places::Place;
 use super::session::{Caller, SessionContext, serve};
 use crate::conn::Conn;
+use crate::control::audit::{Incident, Object};
 use crate::metrics::CloseReason;
 use crate::sys::{self, SocketWriter};
 use crate::tls::{Begins, Incoming, ListenerSide, Tls};
@@ -95,6 +96,7 @@ fn greet(stream: TcpStream, (writer, place): (SocketWriter, Place), context: &Rc
     match context.tls.listener(context.listener) {
         Begins::InClear => {
             let caller = Caller {
+                address: address_of(&stream),
                 incoming: Incoming::plain(stream),
                 identity: None,
                 guest: None,
@@ -116,7 +118,7 @@ async fn secure(
     side: Arc<ListenerSide>,
     context: Rc<SessionContext>,
 ) {
-    let peer = stream.peer_addr().ok().map(|address| address.ip());
+    let peer = address_of(&stream);
     match context.handshakes.accept(stream, peer, &side).await {
         Ok(_) if context.gate.is_closed() => {}
         Ok(secured) => {
@@ -125,14 +127,21 @@ async fn secure(
                 identity: secured.identity,
                 guest: context.guests.join(secured.shown, &side),
                 place,
+                address: peer,
             };
             admit(caller, writer, Some(secured.tls), &context);
         }
         Err(error) => {
             tracing::debug!(listener = context.listener.0, %error, "no session");
             context.count_refused(CloseReason::Tls);
+            let object = Object::Listener(context.listener);
+            context.audit.note(Incident::tls(object, peer, error));
         }
     }
+}
+
+fn address_of(stream: &TcpStream) -> Option<IpAddr> {
+    stream.peer_addr().ok().map(|address| address.ip())
 }
 
 fn admit(

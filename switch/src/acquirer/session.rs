@@ -1,7 +1,7 @@
 //! One acquirer session: bytes to frames to events. Remembers nothing of a message that is not a
 //! well-formed request or reversal.
 
-use std::cell::Cell;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,11 +23,13 @@ use persistence::crash::{self, Step};
 use persistence::journal::yield_to_rings;
 use transaction::network::SessionPolicy;
 
+use self::bad_frames::BadFrames;
 use super::classify::{Class, classify, refuse};
 use super::places::{Place, Places};
 use super::{Session, SessionRef, Sessions};
 use crate::clock::Clock;
 use crate::config::{ListenerId, TlsIdentity, Wire};
+use crate::control::audit::{AuditQueue, Fate, Incident, Object, What, Who, Why};
 use crate::crypto::endpoint_keys;
 use crate::frame::{Casing, Claim, Frame, FramePool};
 use crate::gate::Gate;
@@ -39,6 +41,8 @@ use crate::reading::{More, READ_LEN, Unfinished};
 use crate::shard::Event;
 use crate::tls::{Got, Guest, Guests, Handshakes, Incoming, TlsInForce};
 use crate::voice::{KeyMessage, Said, Told, Voice};
+
+mod bad_frames;
 
 /// What all sessions of one listener on one shard share.
 #[derive(Debug)]
@@ -62,6 +66,7 @@ pub(crate) struct SessionContext {
     pub(crate) is_secured: bool,
     pub(crate) guests: Rc<Guests>,
     pub(crate) places: Rc<Places>,
+    pub(crate) audit: Arc<AuditQueue>,
     pub(crate) sessions: Sessions,
     pub(crate) gate: Rc<Gate>,
     pub(crate) inbox: Inbox,
@@ -120,6 +125,8 @@ pub(super) struct Caller {
     pub(super) guest: Option<Guest>,
     /// What it takes of its address' connections.
     pub(super) place: Place,
+    /// Where it comes from, as far as the kernel knows.
+    pub(super) address: Option<IpAddr>,
 }
 
 /// Reads one session until it ends.
@@ -134,6 +141,7 @@ pub(super) async fn serve(
         incoming: caller.incoming,
         identity: caller.identity,
         guest: caller.guest,
+        address: caller.address,
         session_ref,
         session,
         buffer: vec![0; context.wire.frame_len_max.saturating_add(READ_LEN)],
@@ -160,6 +168,7 @@ struct Reader {
     incoming: Incoming,
     identity: Option<Arc<TlsIdentity>>,
     guest: Option<Guest>,
+    address: Option<IpAddr>,
     session_ref: SessionRef,
     session: Rc<Session>,
     context: Rc<SessionContext>,
@@ -400,6 +409,7 @@ impl Reader {
             self.refuse_unauthentic(frame, error)?;
             return self.count_bad_frames(received, 1);
         } else if !self.is_permitted(&frame) {
+            self.note(What::Permission, Why::Institution);
             let code = Some(context.not_permitted);
             self.refuse_unheard(frame, code, RejectReason::NotPermitted)?;
             return self.count_bad_frames(received, 1);
@@ -532,8 +542,26 @@ impl Reader {
     ) -> Result<(), CloseReason> {
         let metrics = &self.context.metrics;
         metrics.count_mac_failure(Side::Acquirer, error);
+        let object = Object::Listener(self.context.listener);
+        let incident = Incident::mac(object, self.address, error);
+        self.context.audit.note(incident);
         let answer = self.context.mac_failure_answer;
         self.refuse_unheard(frame, answer, RejectReason::Mac)
+    }
+
+    /// Hands over to the audit log what is refused. Who it is, a certificate alone has proven.
+    fn note(&self, what: What, why: Why) {
+        self.context.audit.note(Incident {
+            what,
+            who: self
+                .identity
+                .as_ref()
+                .map_or(Who::Unknown, |_| Who::Acquirer(self.context.acquirer)),
+            from: self.address,
+            object: Object::Listener(self.context.listener),
+            fate: Fate::Refused,
+            why,
+        });
     }
 
     /// Whether the institutions that a message names, DE32 and DE33, are those of its certificate.
@@ -598,6 +626,7 @@ impl Reader {
                 }
                 KeyMessage::Refused(why) => {
                     tracing::error!(%why, "new key of a session refused, the old one stays");
+                    self.note(What::KeyChange, Why::KeyUnusable);
                     Told::of_key(why)
                 }
                 KeyMessage::None | KeyMessage::Unserved => Told::Refused(NetworkRefusal::NotServed),
@@ -654,25 +683,6 @@ impl Reader {
             return Err(CloseReason::Frame);
         }
         Ok(())
-    }
-}
-
-/// Bad but framed messages within the running minute.
-#[derive(Debug, Default)]
-struct BadFrames {
-    since: Cell<Instant>,
-    count: Cell<u32>,
-}
-
-impl BadFrames {
-    /// Adds `count` and returns how many there are.
-    fn add(&self, now: Instant, count: u32) -> u32 {
-        if now.since(self.since.get()) >= Duration::from_secs(60) {
-            self.since.set(now);
-            self.count.set(0);
-        }
-        self.count.set(self.count.get().saturating_add(count));
-        self.count.get()
     }
 }
 

@@ -1,6 +1,7 @@
 //! `njia inspect`: journals, transactions, messages and dialects, as people and scripts look at
 //! them. Nothing is ever changed by looking.
 
+pub(super) mod audit;
 mod fields;
 mod frames;
 mod input;

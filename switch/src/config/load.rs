@@ -19,8 +19,9 @@ use super::secret::{SecretKey, Vault};
 use super::section::Section;
 use super::timers::Waits;
 use super::{
-    Admin, Config, CredentialSet, Duplicates, Durability, Issuer, Journal, Keys, Limits, Node, Saf,
-    endpoints, gateways, kafka, postgres, profile, risk, routes, stand_in, timers,
+    Admin, Audit, Config, CredentialSet, Duplicates, Durability, Issuer, Journal, Keys, Limits,
+    Node, Saf, audit, endpoints, gateways, kafka, postgres, profile, risk, routes, stand_in,
+    timers,
 };
 use crate::boot;
 use crate::limits::FRAME_LEN_MIN;
@@ -94,6 +95,17 @@ impl Config {
         environment: &Environment,
     ) -> Result<CredentialSet, ConfigErrors> {
         part_of(source, environment, gateways::credential_set)
+    }
+
+    /// The audit log alone; `None` where there is none.
+    ///
+    /// # Errors
+    /// It cannot be read, or its key cannot.
+    pub fn audit_of(
+        source: Source<'_>,
+        environment: &Environment,
+    ) -> Result<Option<Arc<Audit>>, ConfigErrors> {
+        part_of(source, environment, audit::audit)
     }
 
     /// Where the switch of a configuration takes the words of operators. Nothing else of it is
@@ -221,12 +233,11 @@ fn config(
     let of_keys = root.section("keys");
     let places = ["token_key", "pan_key", "hash_key"].map(|name| of_keys.place_of(name));
     let keys = keys(of_keys, &vault);
-    let postgres = postgres::of(&root, &vault);
-    let kafka = kafka::of(&root, &vault);
+    let (postgres, kafka) = (postgres::of(&root, &vault), kafka::of(&root, &vault));
     let limits = limits(root.section("limits"));
     let journal = journal(root.section("journal"), &node.state_dir);
     let admin = admin(root.section("admin"), &vault);
-    let calls = Calls::read(&root, &vault);
+    let (audit, calls) = (audit::audit(&root, &vault), Calls::read(&root, &vault));
     let duplicates = duplicates(root.section("duplicates"));
     let risk = risk::risk(root.section("risk"));
     let acquirers = endpoints::acquirers(&root);
@@ -264,6 +275,7 @@ fn config(
         kafka,
         duplicates,
         saf,
+        audit,
         risk,
         acquirers,
         listeners,
@@ -542,7 +554,7 @@ fn saf(section: Section<'_>, issuers: &[Issuer]) -> Saf {
     saf
 }
 
-fn absolute(text: &str) -> Result<PathBuf, String> {
+pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() {
         Ok(path)

@@ -10,6 +10,7 @@ use domain::ids::{IssuerId, LinkId};
 
 use super::*;
 
+mod audit;
 mod codes;
 mod gateways;
 mod http_issuers;

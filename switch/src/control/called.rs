@@ -1,18 +1,21 @@
 //! Issuers over HTTP tell that something was decided. What they say of it is not believed: it
 //! brings a query forward on the shard that waits for it, and is thrown away.
 
-use std::net::TcpListener as StdTcpListener;
+use std::net::{IpAddr, TcpListener as StdTcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::to_bytes;
-use axum::extract::{Request, State};
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Method, StatusCode};
+use axum::serve::IncomingStream;
 use crossbeam::queue::ArrayQueue;
 use domain::ids::IssuerId;
 
 use super::ControlError;
+use super::audit::{Fate, Incident, Object, What, Who, Why};
 use super::door::Door;
 use super::listener::{AdminListener, Bounds};
 use super::shared::Shared;
@@ -105,7 +108,12 @@ pub(super) async fn serve(
         results,
     };
     let router = Router::new().fallback(take).with_state(Arc::new(called));
-    let door = match Door::open(listener, keeper, TlsSet::issuer_callbacks) {
+    let router = router.into_make_service_with_connect_info::<Origin>();
+    let door = match Door::open(
+        listener,
+        keeper,
+        (TlsSet::issuer_callbacks, Object::IssuerCallbacks),
+    ) {
         Ok(door) => door,
         Err(error) => return tracing::error!(%error, "issuers cannot call back"),
     };
@@ -115,10 +123,24 @@ pub(super) async fn serve(
     }
 }
 
+/// Where a call comes from.
+#[derive(Clone, Copy, Debug)]
+struct Origin(IpAddr);
+
+impl Connected<IncomingStream<'_, AdminListener<Door>>> for Origin {
+    fn connect_info(stream: IncomingStream<'_, AdminListener<Door>>) -> Self {
+        Self(stream.remote_addr().ip())
+    }
+}
+
 //= docs/rules.md#M-16
 /// Whoever shows an address that the switch has told is believed that something was decided, and
 /// not what.
-async fn take(State(called): State<Arc<Called>>, request: Request) -> StatusCode {
+async fn take(
+    State(called): State<Arc<Called>>,
+    ConnectInfo(caller): ConnectInfo<Origin>,
+    request: Request,
+) -> StatusCode {
     if !matches!(*request.method(), Method::POST | Method::PUT) {
         called.results.count(Outcome::Malformed);
         return StatusCode::METHOD_NOT_ALLOWED;
@@ -127,6 +149,7 @@ async fn take(State(called): State<Arc<Called>>, request: Request) -> StatusCode
     let named = named.and_then(|(name, our_id)| Some((called.issuer(name)?, our_id)));
     let Some((issuer, our_id)) = named else {
         called.results.count(Outcome::Forged);
+        called.note_forged(caller);
         return StatusCode::UNAUTHORIZED;
     };
     // Read to its end, so that the connection is good for the next one.
@@ -147,6 +170,18 @@ async fn take(State(called): State<Arc<Called>>, request: Request) -> StatusCode
 }
 
 impl Called {
+    /// Nobody was told this address: for the audit log.
+    fn note_forged(&self, caller: Origin) {
+        self.shared.node().audit().note(Incident {
+            what: What::Authentication,
+            who: Who::Unknown,
+            from: Some(caller.0),
+            object: Object::IssuerCallbacks,
+            fate: Fate::Refused,
+            why: Why::ForgedAddress,
+        });
+    }
+
     /// One that is called back to.
     fn issuer(&self, name: &str) -> Option<IssuerId> {
         let mut issuers = self.config.issuers.iter();

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::audit::{Act, Fate};
 use super::shared::Shared;
 use crate::config::{Config, ConfigErrors, CredentialSet};
 use crate::metrics::CredentialReload;
@@ -61,10 +62,18 @@ impl CredentialsKeeper {
             Ok(set) => {
                 self.shared.put_credentials(&Arc::new(set));
                 self.taken.fetch_add(1, Ordering::Relaxed);
+                self.shared
+                    .node()
+                    .audit()
+                    .act(Act::of_reload("credentials", Fate::Done));
                 tracing::info!("credentials of gateways read again and in force");
             }
             Err(fault) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
+                self.shared
+                    .node()
+                    .audit()
+                    .act(Act::of_reload("credentials", Fate::Refused));
                 tracing::error!(
                     %fault,
                     "credentials of gateways refused, those before stay in force"

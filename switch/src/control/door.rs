@@ -15,9 +15,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::audit::{Incident, Object};
 use super::listener::Accept;
 use super::tls::TlsKeeper;
-use crate::tls::{Begins, ListenerSide, TlsSet};
+use crate::tls::{Begins, HandshakeError, ListenerSide, TlsSet};
 
 /// Who comes in, in clear or not. A handshake keeps nobody waiting but who makes it.
 pub(super) struct Door {
@@ -47,11 +48,11 @@ impl Door {
     pub(super) fn open(
         listener: TcpListener,
         keeper: Arc<TlsKeeper>,
-        side: Side,
+        (side, object): (Side, Object),
     ) -> io::Result<Self> {
         let own = listener.local_addr()?;
         let (sender, ready) = mpsc::channel(READY_MAX);
-        let accepting = tokio::spawn(accept_all(listener, keeper, (side, sender)));
+        let accepting = tokio::spawn(accept_all(listener, keeper, (side, object), sender));
         Ok(Self {
             own,
             ready,
@@ -89,7 +90,8 @@ impl Accept for Door {
 async fn accept_all(
     listener: TcpListener,
     keeper: Arc<TlsKeeper>,
-    (side, ready): (Side, mpsc::Sender<Come>),
+    (side, object): (Side, Object),
+    ready: mpsc::Sender<Come>,
 ) {
     let room = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     loop {
@@ -113,11 +115,15 @@ async fn accept_all(
                 let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
                     return;
                 };
-                let ready = ready.clone();
+                let (ready, audit) = (ready.clone(), Arc::clone(keeper.audit()));
                 tokio::spawn(async move {
-                    if let Some(secured) = secure(stream, &side).await {
+                    match secure(stream, &side).await {
                         // Whoever would take it is gone: so is the listener.
-                        drop(ready.send((secured, peer)).await);
+                        Ok(secured) => drop(ready.send((secured, peer)).await),
+                        Err(error) => {
+                            let incident = Incident::tls(object, Some(peer.ip()), error);
+                            audit.note(incident);
+                        }
                     }
                     drop(permit);
                 });
@@ -128,15 +134,16 @@ async fn accept_all(
     }
 }
 
-async fn secure(stream: TcpStream, side: &ListenerSide) -> Option<Stream> {
+async fn secure(stream: TcpStream, side: &ListenerSide) -> Result<Stream, HandshakeError> {
     let acceptor = TlsAcceptor::from(Arc::clone(&side.config));
     match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(secured)) => Some(Box::pin(secured)),
+        Ok(Ok(secured)) => Ok(Box::pin(secured)),
         Ok(Err(error)) => {
             tracing::debug!(%error, "no handshake on a listener of the control plane");
-            None
+            let of_tls = error.get_ref().and_then(|error| error.downcast_ref());
+            Err(of_tls.map_or(HandshakeError::Broken, HandshakeError::of))
         }
-        Err(_) => None,
+        Err(_) => Err(HandshakeError::Timeout),
     }
 }
 

@@ -20,6 +20,7 @@ use persistence::manifest::Manifest;
 use persistence::reader::wrapped_keys;
 use thiserror::Error;
 
+use super::audit::{Act, Fate};
 use super::shared::Shared;
 use super::sources::per_shard;
 use crate::config::{Config, ConfigErrors, Keys, SecretKey};
@@ -129,6 +130,10 @@ impl KeysKeeper {
         match self.taken_up() {
             Ok(id) => {
                 self.taken.fetch_add(1, Ordering::Relaxed);
+                self.shared
+                    .node()
+                    .audit()
+                    .act(Act::of_reload("keys", Fate::Done));
                 tracing::info!(
                     pan_key_id = id,
                     "keys of account numbers read again; each shard tells when it writes under a \
@@ -137,6 +142,10 @@ impl KeysKeeper {
             }
             Err(refused) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
+                self.shared
+                    .node()
+                    .audit()
+                    .act(Act::of_reload("keys", Fate::Refused));
                 tracing::error!(
                     %refused,
                     "keys of account numbers refused, those before stay in force"

@@ -31,6 +31,7 @@ use tokio::sync::Mutex;
 use transaction::OwedId;
 use transaction::operating::{Operate, OperateError, Operated, Retried};
 
+use super::audit::{Act, Fate, What, Why};
 use super::listener::{AdminListener, Bounds, Caller};
 use super::shared::Shared;
 use crate::config::Config;
@@ -67,7 +68,7 @@ pub(super) async fn serve(listener: UnixListener, counter: Counter) {
         .route("/saf", get(list))
         .route("/saf/retry", post(retry))
         .route("/saf/drop", post(drop_one))
-        .layer(middleware::from_fn(admit))
+        .layer(middleware::from_fn_with_state(Arc::clone(&counter), admit))
         .with_state(counter);
     let router = router.into_make_service_with_connect_info::<Caller>();
     let listener = AdminListener::new(listener, Bounds::OPERATOR);
@@ -84,6 +85,7 @@ impl Connected<IncomingStream<'_, AdminListener<UnixListener>>> for Caller {
 
 /// Lets the user of the switch and root in; the mode of the file may have been changed.
 async fn admit(
+    State(counter): State<Arc<Counter>>,
     ConnectInfo(caller): ConnectInfo<Caller>,
     mut request: Request,
     next: middleware::Next,
@@ -95,7 +97,16 @@ async fn admit(
             request.extensions_mut().insert(Operator { uid, name });
             next.run(request).await
         }
-        None => Refused::NotPermitted { own }.into_response(),
+        None => {
+            let uid = caller.uid.unwrap_or(u32::MAX);
+            let operator = Operator {
+                uid,
+                name: name_of(uid),
+            };
+            let refused = Refused::NotPermitted { own };
+            counter.note(What::OperatorAdmission, operator, "socket", Some(&refused));
+            refused.into_response()
+        }
     }
 }
 
@@ -215,13 +226,43 @@ impl Counter {
         }
     }
 
-    /// Does something to one entry.
+    /// Does something to one entry, and hands over to the audit log what became of it.
     async fn operate(
         &self,
         id: &str,
         operation: Operation,
-        operator: Operator,
-        reason: Reason,
+        (operator, reason): (Operator, Reason),
+    ) -> Result<Operated, Refused> {
+        let operated = self.operated(id, operation, (operator, reason)).await;
+        let what = match operation {
+            Operation::Retry => What::SafRetry,
+            Operation::Drop => What::SafDrop,
+        };
+        // Text that is no id may be anything.
+        let object = OwedName::parse(id).map_or("no id", |_| id);
+        let refused = operated.as_ref().err();
+        self.note(what, operator, object, refused);
+        operated
+    }
+
+    /// What an operator has done, or what he was refused.
+    fn note(&self, what: What, operator: Operator, object: &str, refused: Option<&Refused>) {
+        let fate = if refused.is_some() {
+            Fate::Refused
+        } else {
+            Fate::Done
+        };
+        let user = (operator.uid, operator.name.as_str());
+        let act = Act::by_user(what, user, object, fate);
+        let why = refused.map_or(Why::None, Refused::why);
+        self.shared.node().audit().act(act.because(why));
+    }
+
+    async fn operated(
+        &self,
+        id: &str,
+        operation: Operation,
+        (operator, reason): (Operator, Reason),
     ) -> Result<Operated, Refused> {
         let name = OwedName::parse(id)
             .ok_or_else(|| Refused::Malformed(format!("`{id}` is no id of `njia saf list`")))?;
@@ -245,8 +286,20 @@ impl Counter {
         Ok(done)
     }
 
-    /// Sends all that an issuer is owed, and has refused.
+    /// Sends all that an issuer is owed, and has refused; for the audit log too.
     async fn retry_all(&self, name: &str, operator: Operator) -> Result<Retried, Refused> {
+        let retried = self.retried(name, operator).await;
+        let is_known = self.issuer(name).is_ok();
+        let object = if is_known {
+            format!("issuer:{name}")
+        } else {
+            "no issuer".to_owned()
+        };
+        self.note(What::SafRetry, operator, &object, retried.as_ref().err());
+        retried
+    }
+
+    async fn retried(&self, name: &str, operator: Operator) -> Result<Retried, Refused> {
         let issuer = self.issuer(name)?;
         let mut sum = Retried::default();
         for shard in 0..self.shared.shards.len() {
@@ -347,7 +400,7 @@ async fn retry(
         let id = text(&asked, "id").ok_or_else(|| missing("id"))?;
         let operation = Operation::Retry;
         let done = counter
-            .operate(id, operation, operator, Reason::EMPTY)
+            .operate(id, operation, (operator, Reason::EMPTY))
             .await?;
         Ok(json!({ "done": owed::done(done) }))
     };
@@ -373,7 +426,7 @@ async fn drop_one(
             ))
         })?;
         let done = counter
-            .operate(id, Operation::Drop, operator, reason)
+            .operate(id, Operation::Drop, (operator, reason))
             .await?;
         Ok(json!({ "done": owed::done(done) }))
     };
@@ -402,6 +455,17 @@ fn answer(done: Result<Value, Refused>) -> Response {
 }
 
 impl Refused {
+    /// As the audit log has it.
+    const fn why(&self) -> Why {
+        match self {
+            Self::NotPermitted { .. } => Why::User,
+            Self::Malformed(_) | Self::UnknownIssuer(_) | Self::UnknownId => Why::Request,
+            Self::State(_) => Why::State,
+            Self::NoRoom => Why::Busy,
+            Self::Silent => Why::NoAnswer,
+        }
+    }
+
     const fn status(&self) -> StatusCode {
         match self {
             Self::NotPermitted { .. } => StatusCode::FORBIDDEN,

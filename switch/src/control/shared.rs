@@ -16,6 +16,7 @@ use router::links::EjectionChange;
 use router::selection::Transition;
 use transaction::matching::UnmatchedNote;
 
+use super::audit::AuditQueue;
 use super::called::CalledNews;
 use super::keys::KeysNews;
 use super::logging;
@@ -57,6 +58,7 @@ pub struct NodeFlags {
     /// By shard; written while a drain runs.
     rest: Vec<Rest>,
     events: ArrayQueue<ControlEvent>,
+    audit: Arc<AuditQueue>,
 }
 
 /// What one shard says of itself while a drain runs.
@@ -181,6 +183,7 @@ impl Shared {
             links_up: (0..issuers).map(|_| AtomicU32::new(0)).collect(),
             rest: (0..shards).map(|_| Rest::default()).collect(),
             events: ArrayQueue::new(EVENTS_MAX),
+            audit: AuditQueue::new(),
         });
         let shard = |id| {
             Arc::new(ShardShared {
@@ -298,6 +301,11 @@ impl NodeFlags {
     #[must_use]
     pub const fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// What is to be written down of who was refused and what was changed by hand.
+    pub(crate) const fn audit(&self) -> &Arc<AuditQueue> {
+        &self.audit
     }
 
     /// Every shard has recovered: listeners may open, and each claims what is its own of `held`.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Reloads;
+use super::audit::{Act, Fate, What, Why};
 use super::keys::KeysKeeper;
 use super::shared::NodeFlags;
 
@@ -35,6 +36,7 @@ impl Signals {
                 _ = self.terminate.recv() => terminate(node),
                 _ = self.interrupt.recv() => {
                     tracing::warn!("interrupted: ending without waiting for what is in flight");
+                    node.audit().act(Act::by_signal(What::Stop, "switch", Fate::Done, Why::None));
                     node.stop_now();
                 }
                 _ = self.hang_up.recv() => {
@@ -56,9 +58,13 @@ fn reload_keys(keys: &Arc<KeysKeeper>) {
 fn terminate(node: &NodeFlags) {
     if node.is_draining() {
         tracing::warn!("terminated twice: ending without waiting for what is in flight");
+        node.audit()
+            .act(Act::by_signal(What::Stop, "switch", Fate::Done, Why::None));
         node.stop_now();
     } else {
         tracing::info!("draining");
+        node.audit()
+            .act(Act::by_signal(What::Drain, "switch", Fate::Done, Why::None));
         node.drain();
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::audit::{Act, AuditQueue, Fate};
 use super::shared::Shared;
 use crate::config::Config;
 use crate::metrics::TlsReload;
@@ -41,6 +42,11 @@ impl TlsKeeper {
         }))
     }
 
+    /// Where it is told who was refused.
+    pub(super) fn audit(&self) -> &Arc<AuditQueue> {
+        self.shared.node().audit()
+    }
+
     /// What is in force.
     pub(super) fn in_force(&self) -> Arc<TlsSet> {
         Arc::clone(&self.in_force.lock())
@@ -61,6 +67,7 @@ impl TlsKeeper {
                 self.shared.put_tls(&set);
                 *self.in_force.lock() = set;
                 self.taken.fetch_add(1, Ordering::Relaxed);
+                self.audit().act(Act::of_reload("tls", Fate::Done));
                 tracing::info!(
                     "files of tls read again and in force for new connections; besides them SIGHUP \
                      takes up credentials of gateways and keys of account numbers"
@@ -68,6 +75,7 @@ impl TlsKeeper {
             }
             Err(fault) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
+                self.audit().act(Act::of_reload("tls", Fate::Refused));
                 tracing::error!(%fault, "files of tls refused, those before stay in force");
             }
         }

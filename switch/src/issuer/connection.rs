@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::{IssuerId, LinkId};
@@ -23,6 +24,7 @@ use super::Received;
 use crate::clock::Clock;
 use crate::config::Wire;
 use crate::conn::Conn;
+use crate::control::audit::{AuditQueue, Incident, Object};
 use crate::frame::{Casing, FramePool};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
@@ -30,7 +32,7 @@ use crate::metrics::{Metrics, Side};
 use crate::reading::{READ_LEN, Unfinished};
 use crate::shard::Event;
 use crate::sys::SocketWriter;
-use crate::tls::{Begins, Got, Handshakes, Incoming, Tls, TlsInForce};
+use crate::tls::{Begins, Got, HandshakeError, Handshakes, Incoming, Tls, TlsInForce};
 
 /// What a connection needs.
 #[derive(Debug)]
@@ -41,6 +43,7 @@ pub(crate) struct ConnectionSetup {
     pub(crate) issuer: String,
     pub(crate) tls: Rc<TlsInForce>,
     pub(crate) handshakes: Rc<Handshakes>,
+    pub(crate) audit: Arc<AuditQueue>,
     /// Tried in turn, beginning with a different one per link.
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) connect_timeout: Duration,
@@ -94,6 +97,15 @@ struct Connected {
     tls: Option<Box<Tls>>,
 }
 
+impl ConnectionSetup {
+    /// A handshake with the issuer had no end: for the audit log.
+    pub(super) fn note_refused(&self, address: SocketAddr, error: HandshakeError) {
+        let object = Object::Issuer(self.issuer_id);
+        let incident = Incident::tls(object, Some(address.ip()), error);
+        self.audit.note(incident);
+    }
+}
+
 async fn connect(setup: &ConnectionSetup, turn: usize) -> Result<Connected, String> {
     let position = turn.checked_rem(setup.addresses.len());
     let address = position.and_then(|position| setup.addresses.get(position));
@@ -114,7 +126,10 @@ async fn connect(setup: &ConnectionSetup, turn: usize) -> Result<Connected, Stri
         Begins::Unknown => return Err("its files of TLS were not read".to_owned()),
     };
     let secured = setup.handshakes.connect(stream, *address, &side).await;
-    let secured = secured.map_err(|error| format!("{address}: {error}"))?;
+    let secured = secured.map_err(|error| {
+        setup.note_refused(*address, error);
+        format!("{address}: {error}")
+    })?;
     Ok(Connected {
         writer,
         incoming: secured.incoming,

@@ -58,6 +58,8 @@ pub(crate) struct LinkSetup {
 pub(crate) enum LinkEvent {
     /// Nothing that the shard must act on.
     Handled,
+    /// A key that came is not taken; its side is told, where it asked.
+    KeyRefused,
     /// The issuer answered an echo; whose breakers asked for one.
     Echoed { probed_by: ShardSet },
     /// An answer to what an owner waits for; `Some` for how long it has not been waited for.
@@ -596,7 +598,7 @@ impl Link {
         if is_asked {
             self.answer_network(frame, told);
         }
-        LinkEvent::Handled
+        LinkEvent::KeyRefused
     }
 
     fn ask(&mut self, kind: NetworkKind, wall: WallTime) {

@@ -513,6 +513,12 @@ families! {
     IssuerTokens: COUNTER, None, "njia_issuer_tokens_total",
         [ISSUER, words("result", TOKEN_RESULTS)],
         "Access tokens that issuers over HTTP were asked for.";
+    AuditEvents: COUNTER, None, "njia_audit_events_total", [words("result", AUDIT_RESULTS)],
+        "What was to be written to the audit log, by what became of it.";
+    AuditFailing: GAUGE, None, "njia_audit_failing", [],
+        "1 while the audit log cannot be written.";
+    AuditLast: GAUGE, None, "njia_audit_last_line", [],
+        "Number of the last line of the audit log.";
     CallbackBacklog: GAUGE, None, "njia_callback_backlog", [],
         "Callbacks that no receiver has taken.";
     CallbackOldest: GAUGE, Seconds, "njia_callback_oldest_seconds", [],
@@ -545,6 +551,9 @@ families! {
 
 /// What becomes of a request for an access token, by position.
 pub(crate) const TOKEN_RESULTS: &[&str] = &["granted", "failed"];
+
+/// What becomes of what is to be written to the audit log, by position.
+pub(crate) const AUDIT_RESULTS: &[&str] = &["written", "folded", "queue_full", "unwritten"];
 
 /// What becomes of callbacks of issuers, by position.
 pub(crate) const ISSUER_CALLBACK_RESULTS: &[&str] = &["taken", "forged", "malformed", "full"];

@@ -24,6 +24,7 @@ use transaction::network::{Spread, SpreadStep};
 
 use super::{Event, Shard};
 use crate::acquirer::SessionRef;
+use crate::control::audit::{Fate, Incident, Object, What, Who, Why};
 use crate::crypto::endpoint_keys::Endpoint;
 use crate::crypto::key_change::NewKey;
 use crate::crypto::key_store::{self, KeyStore};
@@ -413,6 +414,7 @@ impl Shard {
         };
         // The acknowledgement still has a MAC under the old key.
         self.answer_key(came, told, now);
+        self.note_key_change(endpoint, verdict);
         if verdict == KeyVerdict::Busy {
             return;
         }
@@ -422,6 +424,31 @@ impl Shard {
             self.mesh.send(shard, Message::Key(ended.clone()));
         }
         self.key_ended(endpoint, is_used, now);
+    }
+
+    /// Who brought a key that opens under the KEK has proven who it is.
+    fn note_key_change(&self, endpoint: Endpoint, verdict: KeyVerdict) {
+        let (who, object) = match endpoint {
+            Endpoint::Issuer(issuer) => (Who::Issuer(issuer), Object::Issuer(issuer)),
+            Endpoint::Listener(id) => {
+                let listener = self.config.listeners.get(usize::from(id.0));
+                let who = listener.map_or(Who::Unknown, |one| Who::Acquirer(one.acquirer));
+                (who, Object::Listener(id))
+            }
+        };
+        let (fate, why) = match verdict {
+            KeyVerdict::Held => (Fate::Done, Why::None),
+            KeyVerdict::Busy | KeyVerdict::Overdue => (Fate::Refused, Why::Busy),
+            KeyVerdict::Unstored => (Fate::Failed, Why::Unwritten),
+        };
+        self.shared.node().audit().note(Incident {
+            what: What::KeyChange,
+            who,
+            from: None,
+            object,
+            fate,
+            why,
+        });
     }
 
     fn answer_key(&mut self, came: Came, told: Told, now: Instant) {

@@ -16,6 +16,7 @@ use transaction::network::Hold;
 
 use super::Shard;
 use crate::conn::Conn;
+use crate::control::audit::{Fate, Incident, Object, What, Who, Why};
 use crate::frame::Frame;
 use crate::issuer::{CutOverStep, Link, LinkEvent, Received};
 use crate::limits::LINKS_MAX;
@@ -151,6 +152,7 @@ impl Shard {
             LinkEvent::Unserved => return self.refuse_on_link(link, frame, now),
             LinkEvent::Echoed { probed_by } => self.hand_echo(link, probed_by, now),
             LinkEvent::Handled => {}
+            LinkEvent::KeyRefused => self.note_key_refused(link),
         }
         self.pool.give(frame);
     }
@@ -178,8 +180,26 @@ impl Shard {
         }
     }
 
+    /// Nothing has shown who sent a key that is none.
+    fn note_key_refused(&self, link: LinkId) {
+        if let Some(place) = self.links.place(link) {
+            self.shared.node().audit().note(Incident {
+                what: What::KeyChange,
+                who: Who::Unknown,
+                from: None,
+                object: Object::Issuer(place.issuer),
+                fate: Fate::Refused,
+                why: Why::KeyUnusable,
+            });
+        }
+    }
+
     fn note_unauthentic(&mut self, link: LinkId, error: MacError, frame: &Frame, now: Instant) {
         self.metrics.count_mac_failure(Side::Issuer, error);
+        if let Some(place) = self.links.place(link) {
+            let incident = Incident::mac(Object::Issuer(place.issuer), None, error);
+            self.shared.node().audit().note(incident);
+        }
         self.note_unmatched(link, Cause::Mac, frame, now);
     }
 

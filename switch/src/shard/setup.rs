@@ -313,6 +313,7 @@ impl Shard {
                     continue;
                 };
                 let setup = ConnectionSetup {
+                    audit: Arc::clone(self.shared.node().audit()),
                     link,
                     issuer_id: issuer.id,
                     issuer: issuer.name.clone(),
@@ -407,6 +408,7 @@ impl Shard {
                 alarms: Alarms::default(),
                 tls: Rc::clone(&self.tls),
                 handshakes: Rc::clone(&self.handshakes.gateways),
+                audit: Arc::clone(self.shared.node().audit()),
             };
             listen_for_gateway(*address, context).map_err(|source| ServeError::Bind {
                 name: gateway.name.clone(),
@@ -442,6 +444,7 @@ impl Shard {
             is_secured: listener.tls.is_some(),
             guests: Guests::new(),
             places: Places::new(listener.connections_per_address),
+            audit: Arc::clone(self.shared.node().audit()),
             sessions: self.sessions.clone(),
             gate: Rc::clone(&self.gate),
             inbox: self.inbox.clone(),

@@ -22,7 +22,7 @@ use super::identity::{Shown, check_address, identify, note_failure, prove, signs
 use super::request::IdempotencyKey;
 use super::signature::{Head, SCHEME};
 use super::wire::admit;
-use super::{Connection, GatewayContext, REQUESTS_MAX, document, gsma, reversal};
+use super::{Connection, GatewayContext, REQUESTS_MAX, document, gsma, refused, reversal};
 use crate::acquirer::json::problem::{ErrorCode, FieldError, Problem, Slug};
 use crate::acquirer::json::{self, PartyKey};
 use crate::acquirer::shown::Notification;
@@ -41,6 +41,7 @@ pub(super) async fn handle(
 ) -> Answer {
     let busy = Busy::new(connection);
     let asked = gsma::Asked::read(&request, context);
+    let place = refused::place_of(request.uri().path(), asked.is_some());
     let admitted = admit(context, connection);
     let admitted = admitted.and_then(|()| check_address(connection, context));
     let routed = match (admitted, &asked) {
@@ -50,6 +51,7 @@ pub(super) async fn handle(
     };
     if let Err(problem) = &routed {
         note_failure(problem, connection, context);
+        refused::note(problem, place, connection, context);
     }
     let mut answer = routed.unwrap_or_else(|problem| match asked {
         Some(_) => gsma::refused(&problem, context),
@@ -391,7 +393,10 @@ pub(super) fn check_permitted(
             NotPermitted::Amount => (GatewayRefusal::Amount, "an amount so high is not permitted"),
         };
         context.count(reason);
-        Problem::with(Slug::NotPermitted, detail)
+        Problem {
+            refusal: Some(reason),
+            ..Problem::with(Slug::NotPermitted, detail)
+        }
     })
 }
 

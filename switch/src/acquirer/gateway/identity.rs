@@ -114,7 +114,10 @@ fn check_rate(context: &GatewayContext) -> Result<(), Problem> {
 
 fn refused(reason: GatewayRefusal, context: &GatewayContext) -> Problem {
     context.count(reason);
-    Problem::of(Slug::Unauthenticated)
+    Problem {
+        refusal: Some(reason),
+        ..Problem::of(Slug::Unauthenticated)
+    }
 }
 
 fn too_often(wait: Duration, reason: GatewayRefusal, context: &GatewayContext) -> Problem {

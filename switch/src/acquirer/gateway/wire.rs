@@ -14,6 +14,7 @@ use glommio::net::TcpStream;
 use super::{Connection, GatewayContext};
 use crate::acquirer::json::problem::{Problem, Slug};
 use crate::config::TlsIdentity;
+use crate::control::audit::{Incident, Object, Place};
 use crate::metrics::GatewayRefusal;
 use crate::tls::{Begins, Guest, TlsStream};
 
@@ -75,6 +76,8 @@ pub(super) async fn begin(
                 let gateway = &context.gateway.name;
                 tracing::debug!(%gateway, %error, "no connection");
                 context.count(GatewayRefusal::Tls);
+                let object = Object::Gateway(context.number, Place::Connection);
+                context.audit.note(Incident::tls(object, peer, error));
                 None
             }
         },
@@ -85,8 +88,12 @@ pub(super) async fn begin(
 /// Where the gateway names who may come, nobody else is answered, by whichever way he got here.
 pub(super) fn admit(context: &GatewayContext, connection: &Connection) -> Result<(), Problem> {
     if context.gateway.names_identities() && connection.identity.is_none() {
-        context.count(GatewayRefusal::Certificate);
-        return Err(Problem::of(Slug::Unauthenticated));
+        let refusal = GatewayRefusal::Certificate;
+        context.count(refusal);
+        return Err(Problem {
+            refusal: Some(refusal),
+            ..Problem::of(Slug::Unauthenticated)
+        });
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use utoipa::PartialSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::openapi::schemas;
+use crate::metrics::GatewayRefusal;
 
 /// What is wrong. Each is the last part of the `type` of its document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,6 +240,8 @@ pub(crate) struct Problem {
     pub(crate) retry_after_s: Option<u64>,
     /// The methods that are served, where another one was used: in the head of the answer.
     pub(crate) allow: Option<&'static str>,
+    /// What was refused to whom: for the audit log, and never told.
+    pub(crate) refusal: Option<GatewayRefusal>,
 }
 
 impl Problem {
@@ -251,6 +254,7 @@ impl Problem {
             instance: None,
             retry_after_s: None,
             allow: None,
+            refusal: None,
         }
     }
 

@@ -133,7 +133,10 @@ async fn connect(setup: &Rc<ConnectionSetup>) -> Result<Box<dyn Wire>, String> {
         Begins::Unknown => Err("its files of TLS were not read".to_owned()),
         Begins::Secured(side) => {
             let secured = setup.handshakes.connect(stream, address, &side).await;
-            let secured = secured.map_err(|error| failed(error.to_string()))?;
+            let secured = secured.map_err(|error| {
+                setup.note_refused(address, error);
+                failed(error.to_string())
+            })?;
             let stream = TlsStream::of(secured).ok_or("its handshake has no end")?;
             Ok(Box::new(stream))
         }

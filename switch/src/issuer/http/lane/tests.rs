@@ -196,6 +196,7 @@ fn setup(
     let issuer = config.issuers.into_iter().next().unwrap();
     let handshakes = Lanes::new(&config.limits, clock, &metrics).links;
     ConnectionSetup {
+        audit: crate::control::audit::AuditQueue::new(),
         link: LinkId(0),
         issuer_id: IssuerId(0),
         issuer: "bank".to_owned(),
