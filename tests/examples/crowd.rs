@@ -1,9 +1,10 @@
 //! `make crowd`: what busy connections feel of idle ones, and what those take.
 //!
 //! RATE transactions a second, half of them JSON, over BUSY connections, are offered alone and
-//! beside IDLE connections that do nothing, half of them sessions, of the others a tenth behind TLS;
-//! in turn, ROUNDS times, against one switch. The generator and the idle ends share the machine with what
-//! they ask. Reported, never asserted, but that each idle connection is still good for a request.
+//! beside IDLE connections that do nothing, half of them sessions, of the others a tenth behind
+//! TLS; in turn, ROUNDS times, against one switch. The generator and the idle ends share the
+//! machine with what they ask. Reported, never asserted, but that each idle connection is still
+//! good for a request.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
