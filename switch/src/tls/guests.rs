@@ -270,7 +270,7 @@ mod tests {
             guests.look_again(&same, &lane, clock).await;
             assert!(!guest.is_over(), "the same authority vouches for him");
             let mut over = Box::pin(guest.over());
-            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let mut cx = Context::from_waker(Waker::noop());
             assert!(over.as_mut().poll(&mut cx).is_pending());
             future::zip(over, guests.look_again(&other, &lane, clock)).await;
             assert!(guest.is_over());
