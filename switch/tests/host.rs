@@ -125,7 +125,11 @@ fn too_few_descriptors_are_told_with_the_remedy() {
     .unwrap();
     check(
         &output,
-        &["njia: 512 files may be open, ", "LimitNOFILE=1048576"],
+        &[
+            "njia: 512 files may be open, limits.sessions_max, the links, connections_max of each \
+             gateway",
+            "LimitNOFILE=1048576",
+        ],
     );
 }
 

@@ -160,7 +160,7 @@ pub enum Unfit {
     },
     /// Too few descriptors may be open.
     #[error(
-        "{limit} files may be open; limits.sessions_max, the links, connections_max of each \
+        "{limit} files may be open, limits.sessions_max, the links, connections_max of each \
          gateway and of issuers over HTTP need {needed}.\n  Set LimitNOFILE=1048576 in the unit, \
          --ulimit nofile=1048576 for a container, or lower sessions_max or connections_max."
     )]
