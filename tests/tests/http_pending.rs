@@ -300,7 +300,7 @@ fn what_is_confirmed_behind_a_restart_is_refunded() {
 #[test]
 fn what_is_not_known_is_no_proof_by_itself() {
     let _machine = alone();
-    let is_final = "not_found_grace_s = 2\nnot_found_is_final = true";
+    let is_final = "not_found_grace_s = 4\nnot_found_is_final = true";
     let stage = Stage::open("http-query-404", 60_000, is_final);
     let mut session = stage.sent(Submit::Forget);
     assert_eq!(next(&mut session), told("0210", "000001", "96"));

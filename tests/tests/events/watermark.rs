@@ -78,8 +78,10 @@ fn an_end_in_mid_stream_loses_nothing_of_what_was_under_way() {
     });
     let status = std::sync::Arc::clone(&running.status);
     running.abandon();
+    // Nothing is saved while the first one of all is still under way, whatever came back behind it.
     let saved = watermarks(folder.path()).unwrap();
-    assert_eq!(saved[0].lsn, status.lanes()[0].published());
+    let saved = saved.first().map_or(Lsn::ZERO, |mark| mark.lsn);
+    assert_eq!(saved, status.lanes()[0].published());
     cluster.0.broker_up(-1).unwrap();
     let running = Running::start(settings(cluster.brokers(), folder.path()), &[&log]);
     running.await_all(&[&log]);
