@@ -104,9 +104,15 @@ fn written(
 
 /// With what stands in braces filled in.
 fn placed(text: &str, asked: &Asked) -> String {
-    text.replace("{ourId}", &asked.our_id)
-        .replace("{ourUuid}", &asked.our_uuid)
-        .replace("{reversalId}", &asked.reversal_id)
+    let placed = text
+        .replace("{ourId}", &asked.our_id)
+        .replace("{reversalId}", &asked.reversal_id);
+    // It is not made for issuers that do not name it.
+    if placed.contains("{ourUuid}") {
+        placed.replace("{ourUuid}", asked.our_uuid())
+    } else {
+        placed
+    }
 }
 
 fn put_header(head: &mut String, name: &str, value: &str) {

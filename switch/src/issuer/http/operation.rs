@@ -3,6 +3,7 @@
 //! One message serves both kinds, so that a reversal after a restart names the same id: it is made
 //! of DE7 and DE11 of the request, which the intent holds and DE90 of its reversal repeats.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use domain::amount::Amount;
@@ -20,8 +21,8 @@ pub(crate) struct Asked {
     pub(crate) is_reversal: bool,
     /// Unique at the issuer: date, time and STAN of the request, twenty digits.
     pub(crate) our_id: String,
-    /// The same, for issuers that take no other ids; made of it, so that it is the same again.
-    pub(crate) our_uuid: String,
+    /// The same, for issuers that take no other ids; made when it is first named.
+    our_uuid: OnceCell<String>,
     /// The same in every transmission of one reversal; empty of a request.
     pub(crate) reversal_id: String,
     /// What is to be moved, or what this reversal takes back.
@@ -88,7 +89,7 @@ impl Asked {
         let callback_url = callbacks.and_then(|known| known.url_of(&plan.name, &our_id));
         Some(Self {
             is_reversal,
-            our_uuid: uuid_of(&plan.name, &our_id),
+            our_uuid: OnceCell::new(),
             callback_url: callback_url.unwrap_or_default(),
             our_id,
             reversal_id,
@@ -105,6 +106,11 @@ impl Asked {
             created: created.at,
             stood,
         })
+    }
+
+    /// [`Asked::our_id`] as a UUID; made of it, so that it is the same again.
+    pub(super) fn our_uuid(&self) -> &str {
+        self.our_uuid.get_or_init(|| uuid_of(&self.our_id))
     }
 
     /// How old the payment is.
@@ -126,7 +132,7 @@ impl Asked {
     pub(super) fn text(&self, field: Field) -> Option<&str> {
         let text = match field {
             Field::OurId => &self.our_id,
-            Field::OurUuid => &self.our_uuid,
+            Field::OurUuid => self.our_uuid(),
             Field::ReversalId => &self.reversal_id,
             Field::Amount | Field::Remaining => return None,
             Field::Currency => self.amount.currency().alphabetic()?,
@@ -145,8 +151,8 @@ impl Asked {
 }
 
 /// A UUID (RFC 9562) with the marks of version 4: whoever asks for one looks at those.
-fn uuid_of(issuer: &str, our_id: &str) -> String {
-    let digest = Sha256::digest(format!("njia our_uuid 1/{issuer}/{our_id}"));
+fn uuid_of(our_id: &str) -> String {
+    let digest = Sha256::digest(format!("njia our_uuid 1/{our_id}"));
     let bytes: [u8; 32] = digest.into();
     let bytes = bytes.first_chunk().copied().unwrap_or_default();
     uuid::Builder::from_random_bytes(bytes)
