@@ -31,6 +31,7 @@ mod issuer;
 pub mod limits;
 mod mesh;
 pub mod metrics;
+mod readiness;
 mod reading;
 mod shard;
 mod sys;

@@ -1,7 +1,7 @@
 //! System calls that the runtime does not offer, and the crate's only unsafe code.
 #![expect(
     unsafe_code,
-    reason = "a descriptor of a runtime stream is borrowed in one place"
+    reason = "descriptors of the runtime's streams are borrowed and made here"
 )]
 
 use std::io;
@@ -9,8 +9,10 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
-use glommio::net::TcpListener;
-use rustix::net::{AddressFamily, SendFlags, Shutdown, SocketType, sockopt};
+use futures_lite::AsyncReadExt as _;
+use glommio::net::{TcpListener, TcpStream};
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketType, sockopt};
 
 /// Listens on `address`, as all shards do.
 ///
@@ -47,6 +49,63 @@ pub(crate) const fn family_of(address: SocketAddr) -> AddressFamily {
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
+/// Borrows the descriptor of a stream of the runtime's.
+fn borrowed(stream: &impl AsRawFd) -> BorrowedFd<'_> {
+    // SAFETY: `stream` is borrowed for as long as what is returned, so its descriptor stays open.
+    // glommio's TcpStream has no `AsFd`, so safe code cannot name the descriptor.
+    unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }
+}
+
+/// Reads what there is; `None` when there is nothing.
+///
+/// # Errors
+/// The socket's.
+pub(crate) fn try_read(stream: &impl AsRawFd, into: &mut [u8]) -> io::Result<Option<usize>> {
+    loop {
+        match rustix::net::recv(borrowed(stream), &mut *into, RecvFlags::DONTWAIT) {
+            Ok((count, _)) => return Ok(Some(count)),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Puts a stream into an epoll set, as `key`: it is shown once for each time that something comes.
+///
+/// # Errors
+/// The kernel has no room for it.
+pub(crate) fn watch(set: &OwnedFd, stream: &impl AsRawFd, key: u64) -> io::Result<()> {
+    let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+    epoll::add(set, borrowed(stream), EventData::new_u64(key), flags).map_err(Into::into)
+}
+
+/// Takes a stream out of an epoll set. Its descriptor may have a second one, which would keep it in.
+pub(crate) fn unwatch(set: &OwnedFd, stream: &impl AsRawFd) {
+    if let Err(error) = epoll::delete(set, borrowed(stream)) {
+        tracing::warn!(%error, "a connection cannot be taken out of an epoll set");
+    }
+}
+
+/// Waits until something in an epoll set is ready.
+///
+/// # Errors
+/// The descriptor cannot be doubled.
+pub(crate) async fn until_ready(set: &OwnedFd) -> io::Result<()> {
+    let descriptor = set.try_clone()?;
+    // SAFETY: the descriptor is open and its ownership goes over. It is no socket; of the runtime's
+    // types this one waits for any descriptor to become readable, and says of this one what reading
+    // from it says: that it is no socket. Nothing else of it is used.
+    let mut waits = unsafe { TcpStream::from_raw_fd(descriptor.into_raw_fd()) };
+    match waits.read(&mut [0]).await {
+        Err(error) if error.raw_os_error() == Some(NOT_A_SOCKET) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+const NOT_A_SOCKET: i32 = rustix::io::Errno::NOTSOCK.raw_os_error();
+
 /// A second descriptor of a stream's socket, so that the shard's loop can write while the stream's
 /// own task waits to read.
 #[derive(Debug)]
@@ -58,11 +117,7 @@ impl SocketWriter {
     /// Duplicates the descriptor of `stream` and arms `TCP_USER_TIMEOUT`, so that a peer whose
     /// cable was pulled is noticed while bytes wait for it.
     pub(crate) fn of(stream: &impl AsRawFd, user_timeout: Duration) -> io::Result<Self> {
-        // SAFETY: `stream` is borrowed for the whole call, so its descriptor stays open; the borrow
-        // ends before the function returns. glommio's TcpStream has no `AsFd`, so safe code cannot
-        // name the descriptor.
-        let borrowed = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
-        let socket = borrowed.try_clone_to_owned()?;
+        let socket = borrowed(stream).try_clone_to_owned()?;
         sockopt::set_tcp_nodelay(&socket, true)?;
         let millis = u32::try_from(user_timeout.as_millis()).unwrap_or(u32::MAX);
         sockopt::set_tcp_user_timeout(&socket, millis)?;

@@ -61,6 +61,7 @@ use crate::config::{Gateway, TlsIdentity};
 use crate::control::audit::AuditQueue;
 use crate::gate::Gate;
 use crate::metrics::{Counter, GatewayRefusal, Ingress, Metrics, RejectReason};
+use crate::readiness::Readiness;
 use crate::sys;
 use crate::tls::{Guest, Guests, Handshakes, TlsInForce};
 
@@ -84,6 +85,7 @@ pub(crate) struct GatewayContext {
     pub(crate) alarms: Alarms,
     pub(crate) tls: Rc<TlsInForce>,
     pub(crate) handshakes: Rc<Handshakes>,
+    pub(crate) readiness: Rc<Readiness>,
     pub(crate) audit: Arc<AuditQueue>,
 }
 

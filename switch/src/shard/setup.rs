@@ -51,6 +51,7 @@ use crate::issuer::{ConnectBudget, ConnectionSetup, keep_connected};
 use crate::limits::{CONNECTS_MAX, FRAMES_POOLED_MAX, LINKS_MAX};
 use crate::mesh::{Mesh, MeshEnds};
 use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 use crate::tls::{Guests, Lanes, TlsInForce};
 use crate::voice::Voice;
 
@@ -154,6 +155,16 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     shard.recover(now).await?;
     shard.start_tasks(start);
     Ok(shard)
+}
+
+/// What the connections of gateways wait with.
+fn watch_connections() -> Result<Rc<Readiness>, ServeError> {
+    let readiness = Readiness::new().map_err(|error| ServeError::Start {
+        what: "watching the connections of gateways".to_owned(),
+        reason: error.to_string(),
+    })?;
+    glommio::spawn_local(Rc::clone(&readiness).look()).detach();
+    Ok(readiness)
 }
 
 fn http_issuers(config: &Config, shared: &Arc<ShardShared>) -> Vec<Option<Rc<HttpIssuer>>> {
@@ -389,6 +400,7 @@ impl Shard {
             })?;
         }
         let credentials = Rc::new(CredentialsInForce::new(&self.shared, &self.config));
+        let readiness = watch_connections()?;
         let of_gateways = addresses.iter().skip(self.config.listeners.len());
         for ((number, gateway), address) in (0..).zip(&self.config.gateways).zip(of_gateways) {
             let context = GatewayContext {
@@ -408,6 +420,7 @@ impl Shard {
                 alarms: Alarms::default(),
                 tls: Rc::clone(&self.tls),
                 handshakes: Rc::clone(&self.handshakes.gateways),
+                readiness: Rc::clone(&readiness),
                 audit: Arc::clone(self.shared.node().audit()),
             };
             listen_for_gateway(*address, context).map_err(|source| ServeError::Bind {

@@ -6,7 +6,6 @@
 use std::io::{self, Read as _, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
@@ -15,8 +14,8 @@ use rustls::Connection;
 use super::{Cipher, Secured, feed};
 
 /// One connection.
-pub(crate) struct TlsStream {
-    stream: TcpStream,
+pub(crate) struct TlsStream<S = TcpStream> {
+    stream: S,
     connection: Connection,
     cipher: Cipher,
     /// Encrypted, from `written` on not taken by the socket.
@@ -30,11 +29,21 @@ pub(crate) struct TlsStream {
 impl TlsStream {
     /// Of a connection whose handshake is done; `None` of one in clear.
     pub(crate) fn of(secured: Secured) -> Option<Self> {
+        Self::over(secured, Some)
+    }
+}
+
+impl<S> TlsStream<S> {
+    /// The same, over what `wrap` makes of the socket, if it can.
+    pub(crate) fn over(
+        secured: Secured,
+        wrap: impl FnOnce(TcpStream) -> Option<S>,
+    ) -> Option<Self> {
         let Secured { incoming, tls, .. } = secured;
         // The handshake's: whoever reads from here on has deadlines of its own.
         incoming.set_read_timeout(None).ok()?;
         Some(Self {
-            stream: incoming.stream,
+            stream: wrap(incoming.stream)?,
             connection: tls.connection.into_inner(),
             cipher: incoming.cipher?,
             out: Vec::new(),
@@ -44,14 +53,13 @@ impl TlsStream {
         })
     }
 
-    /// For how long the socket may take nothing.
-    ///
-    /// # Errors
-    /// The socket refuses it.
-    pub(crate) fn set_write_timeout(&self, timeout: Duration) -> glommio::Result<(), ()> {
-        self.stream.set_write_timeout(Some(timeout))
+    /// What it goes over.
+    pub(crate) const fn socket(&self) -> &S {
+        &self.stream
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     /// Writes all that is encrypted.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
@@ -83,7 +91,7 @@ impl TlsStream {
     }
 }
 
-impl AsyncRead for TlsStream {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
     /// Each turn gives out, reads, or ends. An end without a farewell is one too: a body says its
     /// own length.
     fn poll_read(
@@ -112,7 +120,7 @@ impl AsyncRead for TlsStream {
     }
 }
 
-impl AsyncWrite for TlsStream {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

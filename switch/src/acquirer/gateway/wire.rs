@@ -16,22 +16,23 @@ use crate::acquirer::json::problem::{Problem, Slug};
 use crate::config::TlsIdentity;
 use crate::control::audit::{Incident, Object, Place};
 use crate::metrics::GatewayRefusal;
+use crate::readiness::Watched;
 use crate::tls::{Begins, Guest, TlsStream};
 
 /// Bytes out and in, whatever they go through.
 pub(super) enum Wire {
-    Clear(TcpStream),
-    Sealed(Box<TlsStream>),
+    Clear(Watched),
+    Sealed(Box<TlsStream<Watched>>),
 }
 
 impl Wire {
     /// Who does not read for so long is not waited for.
     pub(super) fn set_write_timeout(&self, timeout: Duration) {
-        let set = match self {
-            Self::Clear(stream) => stream.set_write_timeout(Some(timeout)),
-            Self::Sealed(stream) => stream.set_write_timeout(timeout),
+        let socket = match self {
+            Self::Clear(socket) => socket,
+            Self::Sealed(stream) => stream.socket(),
         };
-        if let Err(error) = set {
+        if let Err(error) = socket.set_write_timeout(timeout) {
             tracing::trace!(%error, "a gateway's connection was gone");
         }
     }
@@ -51,9 +52,16 @@ pub(super) async fn begin(
     stream: TcpStream,
     (peer, context): (Option<IpAddr>, &Rc<GatewayContext>),
 ) -> Option<Begun> {
+    let watched = |stream| match Watched::new(stream, &context.readiness) {
+        Ok(watched) => Some(watched),
+        Err(error) => {
+            tracing::warn!(%error, "a gateway's connection cannot be watched");
+            None
+        }
+    };
     match context.tls.gateway(context.number) {
         Begins::InClear => Some(Begun {
-            wire: Wire::Clear(stream),
+            wire: Wire::Clear(watched(stream)?),
             identity: None,
             guest: None,
         }),
@@ -65,7 +73,7 @@ pub(super) async fn begin(
             Ok(mut secured) => {
                 let identity = secured.identity.take();
                 let shown = std::mem::take(&mut secured.shown);
-                let stream = TlsStream::of(secured)?;
+                let stream = TlsStream::over(secured, watched)?;
                 Some(Begun {
                     wire: Wire::Sealed(Box::new(stream)),
                     identity,
