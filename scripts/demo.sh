@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 
 sh scripts/need.sh
+sh scripts/disk.sh 3
 cargo build --release --locked -p switch -p loadgen
 
 set --

@@ -10,6 +10,7 @@ step() {
 }
 
 sh scripts/need.sh
+sh scripts/disk.sh 20
 sh scripts/postgres.sh
 sh scripts/kafka.sh
 interop_dir=$(sh scripts/interop.sh)
