@@ -201,16 +201,17 @@ impl TransactionId {
 
 impl fmt::Display for TransactionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let part = |shift: u32, mask: u128| (self.0.checked_shr(shift).unwrap_or(0)) & mask;
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            part(96, 0xFFFF_FFFF),
-            part(80, 0xFFFF),
-            part(64, 0xFFFF),
-            part(48, 0xFFFF),
-            part(0, 0xFFFF_FFFF_FFFF)
-        )
+        let mut text = [b'-'; 36];
+        let mut rest = self.0;
+        for (place, byte) in text.iter_mut().enumerate() {
+            if !matches!(place, 8 | 13 | 18 | 23) {
+                rest = rest.rotate_left(4);
+                let digit = u32::try_from(rest & 0xF).unwrap_or(0);
+                let digit = char::from_digit(digit, 16).unwrap_or('0');
+                *byte = u8::try_from(digit).unwrap_or(b'0');
+            }
+        }
+        f.write_str(core::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

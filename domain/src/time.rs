@@ -131,9 +131,24 @@ impl fmt::Display for WallTime {
     /// As RFC 3339 has it: `2026-11-21T10:11:12.345Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = self.civil();
-        write!(f, "{:04}-{:02}-{:02}T", at.year, at.month, at.day)?;
-        write!(f, "{:02}:{:02}:{:02}", at.hour, at.minute, at.second)?;
-        write!(f, ".{:03}Z", self.0 % 1000)
+        if at.year > 9999 {
+            write!(f, "{}-{:02}-{:02}T", at.year, at.month, at.day)?;
+            write!(f, "{:02}:{:02}:{:02}", at.hour, at.minute, at.second)?;
+            return write!(f, ".{:03}Z", self.0 % 1000);
+        }
+        // Every answer has one: by digits it takes a part of the time that widths take.
+        let [y0, y1, y2, y3] = digits_of(u64::from(at.year));
+        let [m0, m1] = digits_of(u64::from(at.month));
+        let [d0, d1] = digits_of(u64::from(at.day));
+        let [h0, h1] = digits_of(u64::from(at.hour));
+        let [n0, n1] = digits_of(u64::from(at.minute));
+        let [s0, s1] = digits_of(u64::from(at.second));
+        let [l0, l1, l2] = digits_of(self.0 % 1000);
+        let text = [
+            y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1,
+            b'.', l0, l1, l2, b'Z',
+        ];
+        f.write_str(core::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

@@ -24,13 +24,13 @@ use domain::amount::Amount;
 use domain::currency::Currency;
 use domain::time::WallTime;
 
-use fields::{Faults, Fields, Wrong, printable};
+use fields::{At, Faults, Fields, Wrong, printable};
 use openapi::schemas::{self, AskedAmount};
 use party::parties;
 pub(super) use party::{AccountNumbers, Party, PartyKey};
 use problem::{ErrorCode, Problem, Slug};
 pub(super) use reversal::{Reverse, Reversed, buried_json, reverse};
-use strict::Node;
+use strict::{Entry, Node};
 pub(crate) use transaction::{Asked, Awaits, Notification, State, Transaction};
 
 /// What a gateway asks for.
@@ -183,16 +183,16 @@ pub(super) fn create(body: &[u8], rules: Rules) -> Result<Create, Problem> {
 }
 
 fn read_create(
-    tree: &Node,
+    tree: &Node<'_>,
     rules: Rules,
     faults: &mut Faults,
     currency: &mut Result<(), Problem>,
 ) -> Option<Create> {
-    let mut root = Fields::of(tree, String::new(), faults)?;
+    let mut root = Fields::of(tree, At::Root, faults)?;
     let kind = root.mandatory_text("type", Kind::read, faults);
     let amount = root.mandatory("amount", faults);
     let amount =
-        amount.and_then(|node| read_amount(node, root.pointer("amount"), faults, currency));
+        amount.and_then(|node| read_amount(node, root.of_name("amount"), faults, currency));
     let sides = read_sides(&mut root, rules, faults);
     let reference = root.mandatory_text("reference", |text| printable(text, 64), faults);
     let description = root.text("description", |text| printable(text, 160), faults);
@@ -200,7 +200,7 @@ fn read_create(
     let requested_at = root.text("requestedAt", time::read, faults);
     let expires_at = root.text("expiresAt", |text| read_expiry(text, rules.now), faults);
     let metadata = root.node("metadata");
-    let metadata = metadata.map(|node| read_metadata(node, root.pointer("metadata"), faults));
+    let metadata = metadata.map(|node| read_metadata(node, root.of_name("metadata"), faults));
     root.finish(faults);
     let (debit, credit) = sides?;
     Some(Create {
@@ -227,7 +227,7 @@ fn read_sides(
     let debit = debit.and_then(|node| {
         parties(
             node,
-            root.pointer("debitParty"),
+            root.of_name("debitParty"),
             rules.account_numbers,
             faults,
         )
@@ -236,7 +236,7 @@ fn read_sides(
     let credit = credit.and_then(|node| {
         parties(
             node,
-            root.pointer("creditParty"),
+            root.of_name("creditParty"),
             rules.account_numbers,
             faults,
         )
@@ -248,14 +248,14 @@ fn read_sides(
             ErrorCode::SamePartiesError,
             "is the account that is debited",
         );
-        faults.add(root.pointer("creditParty"), wrong);
+        faults.add(root.of_name("creditParty"), wrong);
     }
     Some((debit?, credit?))
 }
 
 fn read_amount(
-    node: &Node,
-    at: String,
+    node: &Node<'_>,
+    at: At<'_>,
     faults: &mut Faults,
     currency: &mut Result<(), Problem>,
 ) -> Option<Amount> {
@@ -263,7 +263,7 @@ fn read_amount(
     let minor = fields.mandatory("minor", faults);
     let minor = minor.and_then(|node| {
         let read = read_minor(node);
-        let pointer = fields.pointer("minor");
+        let pointer = fields.of_name("minor");
         read.map_err(|wrong| faults.add(pointer, wrong)).ok()
     });
     let letters = fields.mandatory_text("currency", read_letters, faults);
@@ -276,7 +276,7 @@ fn read_amount(
     Amount::new(minor?, known).ok()
 }
 
-fn read_minor(node: &Node) -> Result<u64, Wrong> {
+fn read_minor(node: &Node<'_>) -> Result<u64, Wrong> {
     let text = "must be a whole number of minor units from 1 to 999999999999";
     match node {
         Node::Whole(minor) if (1..=Amount::MINOR_MAX).contains(minor) => Ok(*minor),
@@ -318,8 +318,8 @@ fn read_expiry(text: &str, now: WallTime) -> Result<WallTime, Wrong> {
 
 const EXPIRY_MAX: core::time::Duration = core::time::Duration::from_secs(86_400);
 
-fn read_metadata(node: &Node, at: String, faults: &mut Faults) -> Vec<(String, String)> {
-    let entry = |(key, value): &(String, Node)| match value {
+fn read_metadata(node: &Node<'_>, at: At<'_>, faults: &mut Faults) -> Vec<(String, String)> {
+    let entry = |(key, value): &Entry<'_>| match value {
         Node::Text(value) => Ok((printable(key, 32)?, read_value(value)?)),
         Node::Null
         | Node::Boolean
@@ -407,15 +407,36 @@ fn put_optional(out: &mut Vec<u8>, field: Option<&[u8]>) {
 
 /// An amount as people write it, exactly: `152300` of KES is `1523.00`.
 pub(super) fn decimal(amount: Amount) -> String {
-    decimal_of(amount.minor(), amount.currency().exponent())
+    Decimal::of(amount).to_string()
 }
 
-fn decimal_of(minor: u64, exponent: u8) -> String {
-    let exponent = usize::from(exponent);
-    let digits = format!("{minor:0>width$}", width = exponent + 1);
-    let (whole, part) = digits.split_at(digits.len() - exponent);
-    if part.is_empty() {
-        return whole.to_owned();
+/// The same, for what is written piece by piece.
+#[derive(Clone, Copy, Debug)]
+struct Decimal {
+    minor: u64,
+    exponent: u8,
+}
+
+impl Decimal {
+    const fn of(amount: Amount) -> Self {
+        Self {
+            minor: amount.minor(),
+            exponent: amount.currency().exponent(),
+        }
     }
-    format!("{whole}.{part}")
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = 10_u64.pow(u32::from(self.exponent));
+        let (whole, part) = (self.minor / unit, self.minor % unit);
+        if self.exponent == 0 {
+            return write!(f, "{whole}");
+        }
+        write!(
+            f,
+            "{whole}.{part:0>width$}",
+            width = usize::from(self.exponent)
+        )
+    }
 }

@@ -89,8 +89,11 @@ async fn route(
     context: &GatewayContext,
     connection: &Connection,
 ) -> Result<Answer, Problem> {
-    let path = request.uri().path().to_owned();
     let method = request.method().clone();
+    if method == Method::POST && request.uri().path() == TRANSACTIONS {
+        return create(request, context, connection).await;
+    }
+    let path = request.uri().path().to_owned();
     if let Some(original) = reversal::original(&path, request.uri().query()) {
         only(&method, "POST")?;
         let (parts, body) = taken(request, context, connection).await?;
@@ -108,7 +111,6 @@ async fn route(
             only(&method, "GET")?;
             Ok(document::openapi(context))
         }
-        TRANSACTIONS if method == Method::POST => create(request, context, connection).await,
         TRANSACTIONS => {
             only(&method, "GET, POST")?;
             by_key(&request, context).await
@@ -293,7 +295,7 @@ pub(super) async fn pay(
 ) -> Result<Told, Problem> {
     // Only now it is whole: how long it took to come is no wait of ours.
     let queued = context.clock.now();
-    let mut canonical = Vec::new();
+    let mut canonical = Vec::with_capacity(256);
     body.canonical(TRANSACTIONS, &mut canonical);
     let ask = Ask::Create(Box::new(NewTransaction {
         acquirer: context.gateway.acquirer,
@@ -451,7 +453,9 @@ fn created(
     };
     let mut answer = answer(status, JSON, transaction.to_json(Some(reference)));
     let location = format!("{TRANSACTIONS}/{}", transaction.id);
-    put(&mut answer, header::LOCATION, &location);
+    if let Ok(location) = HeaderValue::from_maybe_shared(Bytes::from(location)) {
+        answer.headers_mut().insert(header::LOCATION, location);
+    }
     put(&mut answer, PREFERENCE_APPLIED, &prefer.text());
     if is_copy {
         put(&mut answer, REPLAYED, "true");
@@ -651,15 +655,16 @@ pub(super) fn advise(answer: &mut Answer, problem: &Problem, context: &GatewayCo
     }
 }
 
-pub(super) fn answer(status: u16, kind: &str, body: Vec<u8>) -> Answer {
+pub(super) fn answer(status: u16, kind: &'static str, body: Vec<u8>) -> Answer {
     answer_of(status, kind, Bytes::from(body))
 }
 
-pub(super) fn answer_of(status: u16, kind: &str, body: Bytes) -> Answer {
+pub(super) fn answer_of(status: u16, kind: &'static str, body: Bytes) -> Answer {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    put(&mut answer, header::CONTENT_TYPE, kind);
+    let kind = HeaderValue::from_static(kind);
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
     answer
 }
 

@@ -2,21 +2,42 @@
 //! refused. A pointer is made of names of this API and positions; a text of the request is never
 //! in a fault.
 
+use std::fmt;
+
 use super::problem::{ErrorCode, FieldError};
-use super::strict::Node;
+use super::strict::{Entry, Node};
 
 /// What is wrong with one field: how GSMA names it, and what it must be.
 pub(super) type Wrong = (ErrorCode, &'static str);
+
+/// Where a value stands in its body. Text only where something is wrong with it: an RFC 6901
+/// pointer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum At<'a> {
+    Root,
+    Field(&'a Self, &'static str),
+    Place(&'a Self, usize),
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Field(of, name) => write!(f, "{of}/{name}"),
+            Self::Place(of, place) => write!(f, "{of}/{place}"),
+        }
+    }
+}
 
 /// Faults so far.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<FieldError>);
 
 impl Faults {
-    pub(super) fn add(&mut self, pointer: String, (error_code, detail): Wrong) {
+    pub(super) fn add(&mut self, at: At<'_>, (error_code, detail): Wrong) {
         if self.0.len() < FAULTS_MAX {
             self.0.push(FieldError {
-                pointer,
+                pointer: at.to_string(),
                 detail,
                 error_code,
             });
@@ -33,14 +54,15 @@ const FAULTS_MAX: usize = 64;
 
 /// One object.
 pub(super) struct Fields<'a> {
-    at: String,
-    entries: &'a [(String, Node)],
-    asked: Vec<&'static str>,
+    at: At<'a>,
+    entries: &'a [Entry<'a>],
+    /// A bit for each of the first entries that was asked for.
+    asked: u64,
 }
 
 impl<'a> Fields<'a> {
     /// `None`, with a fault, when `node` is no object.
-    pub(super) fn of(node: &'a Node, at: String, faults: &mut Faults) -> Option<Self> {
+    pub(super) fn of(node: &'a Node<'a>, at: At<'a>, faults: &mut Faults) -> Option<Self> {
         let Node::Object(entries) = node else {
             faults.add(at, (ErrorCode::FormatError, "must be an object"));
             return None;
@@ -48,12 +70,13 @@ impl<'a> Fields<'a> {
         Some(Self {
             at,
             entries,
-            asked: Vec::new(),
+            asked: 0,
         })
     }
 
-    pub(super) fn pointer(&self, name: &str) -> String {
-        format!("{}/{name}", self.at)
+    /// Where a field of this object stands.
+    pub(super) const fn of_name(&self, name: &'static str) -> At<'_> {
+        At::Field(&self.at, name)
     }
 
     /// Whether the field is there.
@@ -62,10 +85,13 @@ impl<'a> Fields<'a> {
     }
 
     /// The field, if it is there.
-    pub(super) fn node(&mut self, name: &'static str) -> Option<&'a Node> {
-        self.asked.push(name);
-        let found = self.entries.iter().find(|(key, _)| key == name);
-        found.map(|(_, node)| node)
+    pub(super) fn node(&mut self, name: &'static str) -> Option<&'a Node<'a>> {
+        let mut entries = self.entries.iter().enumerate();
+        let (place, (_, node)) = entries.find(|(_, (key, _))| key == name)?;
+        if place < ASKED_MAX {
+            self.asked |= 1 << place;
+        }
+        Some(node)
     }
 
     /// The field, which must be there.
@@ -73,11 +99,11 @@ impl<'a> Fields<'a> {
         &mut self,
         name: &'static str,
         faults: &mut Faults,
-    ) -> Option<&'a Node> {
+    ) -> Option<&'a Node<'a>> {
         let node = self.node(name);
         if node.is_none() {
             let wrong = (ErrorCode::MandatoryValueNotSupplied, "must be there");
-            faults.add(self.pointer(name), wrong);
+            faults.add(self.of_name(name), wrong);
         }
         node
     }
@@ -106,8 +132,8 @@ impl<'a> Fields<'a> {
 
     fn text_of<T>(
         &self,
-        name: &str,
-        node: &'a Node,
+        name: &'static str,
+        node: &'a Node<'a>,
         rule: impl FnOnce(&'a str) -> Result<T, Wrong>,
         faults: &mut Faults,
     ) -> Option<T> {
@@ -120,19 +146,23 @@ impl<'a> Fields<'a> {
             | Node::List(_)
             | Node::Object(_) => Err((ErrorCode::FormatError, "must be a string")),
         };
-        read.map_err(|wrong| faults.add(self.pointer(name), wrong))
+        read.map_err(|wrong| faults.add(self.of_name(name), wrong))
             .ok()
     }
 
     /// Refuses what was not asked for. Its name is the request's: it is not repeated.
     pub(super) fn finish(self, faults: &mut Faults) {
-        let is_known = |key: &str| self.asked.contains(&key);
-        if !self.entries.iter().all(|(key, _)| is_known(key)) {
+        // No key stands twice, so as many were asked for as there are, or one is not known.
+        let asked = usize::try_from(self.asked.count_ones());
+        if asked != Ok(self.entries.len()) {
             let wrong = (ErrorCode::FormatError, "has a field that is not known");
             faults.add(self.at, wrong);
         }
     }
 }
+
+/// More fields than any object of this API has.
+const ASKED_MAX: usize = u64::BITS as usize;
 
 /// 1 to `max` characters without control characters.
 pub(super) fn printable(text: &str, max: usize) -> Result<String, Wrong> {

@@ -9,7 +9,7 @@ use domain::ids::TransactionId;
 use domain::time::WallTime;
 use serde::Serialize;
 
-use super::fields::{Faults, Fields, Wrong, printable};
+use super::fields::{At, Faults, Fields, Wrong, printable};
 use super::problem::{ErrorCode, Problem, Slug};
 use super::reversal::{Reverse, Reversed};
 use super::strict::{self, Node};
@@ -30,12 +30,12 @@ pub(crate) fn create(body: &[u8], kind: Option<Kind>, rules: Rules) -> Result<Cr
                 ErrorCode::FormatError,
                 "is not the type that the path names",
             );
-            faults.add(root.pointer("type"), wrong);
+            faults.add(root.of_name("type"), wrong);
         }
         let kind = kind.or(named);
         if kind.is_none() && !root.has("type") {
             let wrong = (ErrorCode::MandatoryValueNotSupplied, "must be there");
-            faults.add(root.pointer("type"), wrong);
+            faults.add(root.of_name("type"), wrong);
         }
         let amount = read_amount(root, faults, currency, Demand::Mandatory);
         let sides = read_sides(root, rules, faults);
@@ -85,7 +85,7 @@ fn read<T>(
     let tree = strict::read(body).map_err(|why| Problem::with(Slug::Malformed, why.text()))?;
     let mut faults = Faults::default();
     let mut currency = Ok(());
-    let read = Fields::of(&tree, String::new(), &mut faults).and_then(|mut root| {
+    let read = Fields::of(&tree, At::Root, &mut faults).and_then(|mut root| {
         let read = rule(&mut root, &mut faults, &mut currency);
         root.finish(&mut faults);
         read
@@ -113,7 +113,7 @@ impl Common {
         let description = root.text("descriptionText", |text| printable(text, 160), faults);
         let requested_at = root.text("requestDate", time::read, faults);
         let metadata = root.node("metadata");
-        let metadata = metadata.map(|node| read_pairs(node, root.pointer("metadata"), faults));
+        let metadata = metadata.map(|node| read_pairs(node, root.of_name("metadata"), faults));
         Self {
             reference,
             description,
@@ -124,7 +124,7 @@ impl Common {
 }
 
 /// GSMA lists what the other API has as an object.
-fn read_pairs(node: &Node, at: String, faults: &mut Faults) -> Vec<(String, String)> {
+fn read_pairs(node: &Node<'_>, at: At<'_>, faults: &mut Faults) -> Vec<(String, String)> {
     let items = match node {
         Node::List(items) if items.len() <= super::METADATA_MAX => items.as_slice(),
         Node::List(_) => {
@@ -143,17 +143,17 @@ fn read_pairs(node: &Node, at: String, faults: &mut Faults) -> Vec<(String, Stri
     };
     let mut pairs: Vec<(String, String)> = Vec::with_capacity(items.len());
     for (place, item) in items.iter().enumerate() {
-        let at = format!("{at}/{place}");
+        let at = At::Place(&at, place);
         let Some(mut fields) = Fields::of(item, at, faults) else {
             continue;
         };
         let key = fields.mandatory_text("key", |text| printable(text, 32), faults);
         let value = fields.mandatory_text("value", read_value, faults);
-        let pointer = fields.pointer("key");
         fields.finish(faults);
         match (key, value) {
             (Some(key), Some(_)) if pairs.iter().any(|(other, _)| *other == key) => {
-                faults.add(pointer, (ErrorCode::FormatError, "stands there already"));
+                let wrong = (ErrorCode::FormatError, "stands there already");
+                faults.add(At::Field(&at, "key"), wrong);
             }
             (Some(key), Some(value)) => pairs.push((key, value)),
             (_, _) => {}
@@ -186,7 +186,7 @@ fn read_amount(
         return None;
     };
     let read = amount(text?, known);
-    read.map_err(|wrong| faults.add(root.pointer("amount"), wrong))
+    read.map_err(|wrong| faults.add(root.of_name("amount"), wrong))
         .ok()
 }
 

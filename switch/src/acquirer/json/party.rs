@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::fields::{Faults, Fields, Wrong};
+use super::fields::{At, Faults, Fields, Wrong};
 use super::openapi::schemas;
 use super::problem::ErrorCode;
 use super::strict::Node;
@@ -115,8 +115,8 @@ impl PartyKey {
 
 /// Reads one side.
 pub(super) fn parties(
-    node: &Node,
-    at: String,
+    node: &Node<'_>,
+    at: At<'_>,
     account_numbers: AccountNumbers,
     faults: &mut Faults,
 ) -> Option<Vec<Party>> {
@@ -131,14 +131,14 @@ pub(super) fn parties(
     let mut read: Vec<Party> = Vec::with_capacity(items.len());
     let mut is_whole = true;
     for (place, item) in items.iter().enumerate() {
-        let at = format!("{at}/{place}");
-        match party(item, at.clone(), account_numbers, faults) {
+        let at = At::Place(&at, place);
+        match party(item, at, account_numbers, faults) {
             Some(party) if read.iter().any(|other| other.key == party.key) => {
                 let wrong = (
                     ErrorCode::FormatError,
                     "is a kind that stands there already",
                 );
-                faults.add(format!("{at}/key"), wrong);
+                faults.add(At::Field(&at, "key"), wrong);
                 is_whole = false;
             }
             Some(party) => read.push(party),
@@ -151,8 +151,8 @@ pub(super) fn parties(
 const PARTIES_MAX: usize = 3;
 
 fn party(
-    node: &Node,
-    at: String,
+    node: &Node<'_>,
+    at: At<'_>,
     account_numbers: AccountNumbers,
     faults: &mut Faults,
 ) -> Option<Party> {
@@ -160,13 +160,12 @@ fn party(
     let rule = |text| PartyKey::read(text, account_numbers);
     let key = fields.mandatory_text("key", rule, faults);
     let value = fields.mandatory_text("value", Ok, faults);
-    let pointer = fields.pointer("value");
     fields.finish(faults);
     let (key, value) = (key?, value?);
     match key.value(value) {
         Ok(value) => Some(Party { key, value }),
         Err(wrong) => {
-            faults.add(pointer, wrong);
+            faults.add(At::Field(&at, "value"), wrong);
             None
         }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::fields::{Faults, Fields, Wrong, printable};
+use super::fields::{At, Faults, Fields, Wrong, printable};
 use super::openapi::schemas::{self, AskedAmount};
 use super::problem::{ErrorCode, Problem, Slug};
 use super::transaction::{Document, State, Transaction};
@@ -39,10 +39,10 @@ pub(crate) fn reverse(body: &[u8]) -> Result<Reverse, Problem> {
     let tree = strict::read(body).map_err(|why| Problem::with(Slug::Malformed, why.text()))?;
     let mut faults = Faults::default();
     let mut currency = Ok(());
-    let read = Fields::of(&tree, String::new(), &mut faults).map(|mut root| {
+    let read = Fields::of(&tree, At::Root, &mut faults).map(|mut root| {
         let amount = root.node("amount");
         let amount = amount
-            .and_then(|node| read_amount(node, root.pointer("amount"), &mut faults, &mut currency));
+            .and_then(|node| read_amount(node, root.of_name("amount"), &mut faults, &mut currency));
         let reference = root.text("reference", |text| printable(text, 64), &mut faults);
         let reason = root.text("reason", read_reason, &mut faults);
         let sent = root.text("originalRequestedAt", time::read, &mut faults);

@@ -4,28 +4,32 @@
 //! the end; a byte order mark; what is no UTF-8. A number that is no whole one becomes
 //! [`Node::Fraction`], so that whoever reads the field can name it: no float is ever computed with.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// A value.
+/// A value. Texts without an escape are those of the body.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Node {
+pub(crate) enum Node<'a> {
     Null,
     Boolean,
     /// A whole number from 0.
     Whole(u64),
     /// Any other number: negative, with a fraction or an exponent, or larger than 64 bits.
     Fraction,
-    Text(String),
+    Text(Cow<'a, str>),
     List(Vec<Self>),
     /// In the order of the text; no key stands twice.
-    Object(Vec<(String, Self)>),
+    Object(Vec<Entry<'a>>),
 }
 
+/// A field of an object.
+pub(crate) type Entry<'a> = (Cow<'a, str>, Node<'a>);
+
 /// Says which kind it is and never what it holds: it may be an account.
-impl fmt::Debug for Node {
+impl fmt::Debug for Node<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Null => "null",
@@ -62,7 +66,7 @@ impl Malformed {
 ///
 /// # Errors
 /// It is not JSON as this API takes it.
-pub(crate) fn read(body: &[u8]) -> Result<Node, Malformed> {
+pub(crate) fn read(body: &[u8]) -> Result<Node<'_>, Malformed> {
     let why = Cell::new(Malformed::Syntax);
     let mut reader = serde_json::Deserializer::from_slice(body);
     let seed = Seed {
@@ -99,45 +103,49 @@ impl Seed<'_> {
 }
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = Node;
+    type Value = Node<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Node, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Node<'de>, D::Error> {
         reader.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = Node;
+    type Value = Node<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Node, E> {
+    fn visit_unit<E: Error>(self) -> Result<Node<'de>, E> {
         Ok(Node::Null)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Node, E> {
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Node<'de>, E> {
         Ok(Node::Boolean)
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Node, E> {
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Node<'de>, E> {
         Ok(Node::Whole(number))
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Node, E> {
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Node<'de>, E> {
         Ok(Node::Fraction)
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Node, E> {
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Node<'de>, E> {
         Ok(Node::Fraction)
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Node, E> {
-        Ok(Node::Text(text.to_owned()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node<'de>, A::Error> {
         let below = self.below()?;
         let mut items = Vec::new();
         while let Some(item) = list.next_element_seed(below)? {
@@ -146,19 +154,57 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Node::List(items))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
         let below = self.below()?;
-        let mut entries: Vec<(String, Node)> = Vec::new();
-        while let Some(key) = map.next_key::<String>()? {
+        let mut entries: Vec<Entry<'de>> = Vec::new();
+        while let Some(key) = map.next_key_seed(Key)? {
             let node = map.next_value_seed(below)?;
             entries.push((key, node));
         }
-        let mut keys: Vec<&str> = entries.iter().map(|(key, _)| key.as_str()).collect();
-        keys.sort_unstable();
-        if keys.array_windows().any(|[one, next]| one == next) {
+        if has_key_twice(&entries) {
             return Err(self.refuse(Malformed::KeyTwice));
         }
         Ok(Node::Object(entries))
+    }
+}
+
+/// The few of an honest body are compared with each other; a body of thousands is sorted.
+fn has_key_twice(entries: &[Entry<'_>]) -> bool {
+    if entries.len() <= FEW {
+        let mut all = entries.iter().enumerate();
+        return all.any(|(at, (key, _))| entries[..at].iter().any(|(other, _)| other == key));
+    }
+    let mut keys: Vec<&str> = entries.iter().map(|(key, _)| key.as_ref()).collect();
+    keys.sort_unstable();
+    keys.array_windows().any(|[one, next]| one == next)
+}
+
+const FEW: usize = 16;
+
+/// Reads the name of a field.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
     }
 }
 
@@ -167,7 +213,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(body: &str, expected: Result<Node, Malformed>) {
+    fn check(body: &str, expected: Result<Node<'_>, Malformed>) {
         assert_eq!(read(body.as_bytes()), expected, "{body}");
     }
 
@@ -176,15 +222,22 @@ mod tests {
         let twice = Err(Malformed::KeyTwice);
         check(r#"{"a":1,"a":1}"#, twice.clone());
         check(r#"{"a":1,"\u0061":2}"#, twice.clone());
-        check(r#"[{"b":{"a":1,"c":0,"a":null}}]"#, twice);
+        check(r#"[{"b":{"a":1,"c":0,"a":null}}]"#, twice.clone());
         let node = Node::Object(vec![
-            ("a".to_owned(), Node::Whole(1)),
-            (
-                "b".to_owned(),
-                Node::Object(vec![("a".to_owned(), Node::Null)]),
-            ),
+            ("a".into(), Node::Whole(1)),
+            ("b".into(), Node::Object(vec![("a".into(), Node::Null)])),
         ]);
         check(r#"{"a":1,"b":{"a":null}}"#, Ok(node));
+        for count in 2..=40 {
+            let keys: Vec<String> = (0..count).map(|key| format!(r#""{key}":0"#)).collect();
+            let once = format!("{{{}}}", keys.join(","));
+            assert!(read(once.as_bytes()).is_ok(), "{once}");
+            let last = count - 1;
+            check(
+                &once.replacen('{', &format!(r#"{{"{last}":1,"#), 1),
+                twice.clone(),
+            );
+        }
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! What everybody is told of a transaction.
 
+use std::fmt::Display;
+
 use domain::ResponseCode;
 use domain::amount::Amount;
+use domain::currency::Currency;
 use domain::ids::{AuthorisationId, Rrn, Stan, TransactionId};
 use domain::result_code::ResultCode;
 use domain::time::WallTime;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::openapi::schemas;
-use super::{Kind, decimal};
+use super::{Decimal, Kind};
 
 /// Where a transaction stands, as its gateway sees it. States never move back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -132,22 +135,26 @@ impl Transaction {
 
     /// The representation. The same transaction in the same state has the same bytes, whoever asks.
     pub(crate) fn to_json(&self, reference: Option<&str>) -> Vec<u8> {
+        let mut text = Vec::with_capacity(TEXT_LEN);
         // Strings, integers and booleans alone: there is nothing that could not be written.
-        serde_json::to_vec(&self.document(reference)).unwrap_or_default()
+        match serde_json::to_writer(&mut text, &self.document(reference)) {
+            Ok(()) => text,
+            Err(_) => Vec::new(),
+        }
     }
 
     pub(super) fn document<'a>(&'a self, reference: Option<&'a str>) -> Document<'a> {
         let is_final = self.state.is_final();
         let code = self.code.filter(|_| is_final);
         Document {
-            id: self.id.to_string(),
+            id: Shown(self.id),
             state: self.state,
             is_final,
             kind: self.kind.map(Kind::name),
             amount: Money::of(self.amount),
             remaining: self.left.map(Money::of),
             reference,
-            response_code: code.map(|code| code.to_string()),
+            response_code: code.map(Shown),
             decline: code
                 .filter(|_| self.state == State::Declined)
                 .map(Decline::of),
@@ -155,14 +162,26 @@ impl Transaction {
                 .filter(|text| is_final && !text.is_empty()),
             issuer: self.asked.as_ref().map(|asked| Issuer {
                 route: &asked.issuer,
-                stan: asked.stan.to_string(),
+                stan: Shown(asked.stan),
                 rrn: asked.rrn.as_str(),
             }),
             pending_reason: (!is_final).then(|| self.awaits.name()),
-            expires_at: (!is_final).then(|| self.expires.to_string()),
+            expires_at: (!is_final).then_some(Shown(self.expires)),
             notification_method: (!is_final).then(|| self.notification.name()),
-            created_at: self.created.to_string(),
+            created_at: Shown(self.created),
         }
+    }
+}
+
+/// More than most representations take.
+const TEXT_LEN: usize = 512;
+
+/// A string of JSON as its value shows itself, without one in between.
+struct Shown<T>(T);
+
+impl<T: Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 
@@ -170,7 +189,7 @@ impl Transaction {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Document<'a> {
     #[schema(schema_with = schemas::id)]
-    id: String,
+    id: Shown<TransactionId>,
     state: State,
     #[serde(rename = "final")]
     is_final: bool,
@@ -183,7 +202,8 @@ pub(super) struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_code: Option<String>,
+    #[schema(value_type = Option<String>)]
+    response_code: Option<Shown<ResponseCode>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decline: Option<Decline>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,28 +215,29 @@ pub(super) struct Document<'a> {
     pending_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = schemas::time)]
-    expires_at: Option<String>,
+    expires_at: Option<Shown<WallTime>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = schemas::notification_method)]
     notification_method: Option<&'static str>,
     #[schema(schema_with = schemas::time)]
-    created_at: String,
+    created_at: Shown<WallTime>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct Money {
     minor: u64,
-    currency: String,
+    #[schema(value_type = String)]
+    currency: Shown<Currency>,
     #[schema(schema_with = schemas::decimal)]
-    decimal: String,
+    decimal: Shown<Decimal>,
 }
 
 impl Money {
     pub(super) fn of(amount: Amount) -> Self {
         Self {
             minor: amount.minor(),
-            currency: amount.currency().to_string(),
-            decimal: decimal(amount),
+            currency: Shown(amount.currency()),
+            decimal: Shown(Decimal::of(amount)),
         }
     }
 }
@@ -224,7 +245,8 @@ impl Money {
 #[derive(Serialize, ToSchema)]
 struct Issuer<'a> {
     route: &'a str,
-    stan: String,
+    #[schema(value_type = String)]
+    stan: Shown<Stan>,
     rrn: &'a str,
 }
 

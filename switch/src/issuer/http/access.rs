@@ -145,7 +145,9 @@ impl AccessPlan {
         }
         let tree = strict::read(body).map_err(|_| "the answer is no JSON".to_owned())?;
         let token = match at(&tree, &self.token) {
-            Some(Node::Text(token)) if !token.is_empty() => Zeroizing::new(token.clone()),
+            Some(Node::Text(token)) if !token.is_empty() => {
+                Zeroizing::new(token.as_ref().to_owned())
+            }
             _ => return Err("the answer has no token where `token` says".to_owned()),
         };
         let seconds = match at(&tree, &self.expires_in) {

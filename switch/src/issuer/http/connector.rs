@@ -291,12 +291,12 @@ enum Agrees {
     No,
 }
 
-fn agrees((plan, map): (&Plan, &AnswerMap), about: About<'_>, tree: &Node) -> Agrees {
+fn agrees((plan, map): (&Plan, &AnswerMap), about: About<'_>, tree: &Node<'_>) -> Agrees {
     let asked = about.asked();
-    let is_text = |node: &Node, own: &str| matches!(node, Node::Text(text) if text == own);
-    let our_id = |node: &Node| is_text(node, &asked.our_id);
-    let reversal_id = |node: &Node| is_text(node, &asked.reversal_id);
-    let amount = |node: &Node| match about {
+    let is_text = |node: &Node<'_>, own: &str| matches!(node, Node::Text(text) if text == own);
+    let our_id = |node: &Node<'_>| is_text(node, &asked.our_id);
+    let reversal_id = |node: &Node<'_>| is_text(node, &asked.reversal_id);
+    let amount = |node: &Node<'_>| match about {
         // An earlier reversal in part may have taken of it what this one does not know.
         About::Payment(_) if asked.is_reversal => {
             let told = told_amount(node, plan.amount_form, asked.stood);
@@ -305,7 +305,7 @@ fn agrees((plan, map): (&Plan, &AnswerMap), about: About<'_>, tree: &Node) -> Ag
         About::Operation(_) | About::Payment(_) => is_amount(node, plan.amount_form, asked.amount),
     };
     let letters = asked.amount.currency().alphabetic();
-    let currency = |node: &Node| letters.is_some_and(|letters| is_text(node, letters));
+    let currency = |node: &Node<'_>| letters.is_some_and(|letters| is_text(node, letters));
     let found = [
         compare(tree, map.our_id.as_ref(), our_id),
         compare(tree, map.reversal_id.as_ref(), reversal_id),
@@ -321,7 +321,11 @@ fn agrees((plan, map): (&Plan, &AnswerMap), about: About<'_>, tree: &Node) -> Ag
     }
 }
 
-fn compare(tree: &Node, pointer: Option<&Pointer>, is_same: impl Fn(&Node) -> bool) -> Agrees {
+fn compare(
+    tree: &Node<'_>,
+    pointer: Option<&Pointer>,
+    is_same: impl Fn(&Node<'_>) -> bool,
+) -> Agrees {
     let Some(pointer) = pointer else {
         return Agrees::InAll;
     };
@@ -333,7 +337,7 @@ fn compare(tree: &Node, pointer: Option<&Pointer>, is_same: impl Fn(&Node) -> bo
 }
 
 /// Written otherwise, as with zeros behind, it is another one: nothing is guessed.
-fn is_amount(node: &Node, form: AmountForm, amount: Amount) -> bool {
+fn is_amount(node: &Node<'_>, form: AmountForm, amount: Amount) -> bool {
     match (form, node) {
         (AmountForm::Minor, Node::Whole(minor)) => *minor == amount.minor(),
         (AmountForm::Decimal, Node::Text(text)) => *text == decimal(amount),
@@ -342,7 +346,7 @@ fn is_amount(node: &Node, form: AmountForm, amount: Amount) -> bool {
 }
 
 /// The amount that stands there, in the currency of another one.
-fn told_amount(node: &Node, form: AmountForm, like: Amount) -> Option<Amount> {
+fn told_amount(node: &Node<'_>, form: AmountForm, like: Amount) -> Option<Amount> {
     let minor = match (form, node) {
         (AmountForm::Minor, Node::Whole(minor)) => *minor,
         (AmountForm::Decimal, Node::Text(text)) => text.replace('.', "").parse().ok()?,
@@ -352,7 +356,7 @@ fn told_amount(node: &Node, form: AmountForm, like: Amount) -> Option<Amount> {
     is_amount(node, form, told).then_some(told)
 }
 
-fn text_at<'a>(tree: &'a Node, pointer: &Pointer) -> Option<&'a str> {
+fn text_at<'a>(tree: &'a Node<'a>, pointer: &Pointer) -> Option<&'a str> {
     match at(tree, pointer)? {
         Node::Text(text) => Some(text),
         Node::Null
@@ -364,7 +368,7 @@ fn text_at<'a>(tree: &'a Node, pointer: &Pointer) -> Option<&'a str> {
     }
 }
 
-pub(super) fn at<'a>(tree: &'a Node, pointer: &Pointer) -> Option<&'a Node> {
+pub(super) fn at<'a>(tree: &'a Node<'a>, pointer: &Pointer) -> Option<&'a Node<'a>> {
     let mut node = tree;
     for name in pointer.names() {
         node = match node {
