@@ -14,6 +14,10 @@ pub const EVENTS_WATERMARK: &str = "events.watermark";
 pub const MAC_KEYS: &str = "mac-keys";
 /// Keys that are being written; become [`MAC_KEYS`] by rename.
 pub const MAC_KEYS_NEW: &str = "mac-keys.new";
+/// The horizon of signatures; there once a gateway had keys to sign with.
+pub const SIGNATURES: &str = "signatures";
+/// A horizon that is being written; becomes [`SIGNATURES`] by rename.
+pub const SIGNATURES_NEW: &str = "signatures.new";
 /// In a checkpoint's folder, what it covers.
 pub const COVERED: &str = "covered";
 

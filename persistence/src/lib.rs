@@ -25,6 +25,7 @@ pub mod error;
 pub mod events;
 #[cfg(test)]
 mod fixtures;
+pub mod horizon_file;
 pub mod identity;
 #[cfg(feature = "journal")]
 pub mod journal;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use domain::ids::{LinkId, Stan};
 use glommio::{ExecutorJoinHandle, Placement};
 use persistence::error::JournalError;
+use persistence::horizon_file::HorizonFileError;
 use persistence::identity::Identity;
 use persistence::journal::{FileSystems, JournalSettings, executor};
 use persistence::manifest::Manifest;
@@ -22,6 +23,7 @@ use thiserror::Error;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::credentials::{CredentialsKeeper, CredentialsReader};
+use crate::control::horizon::HorizonKeeper;
 use crate::control::keys::{KeysKeeper, KeysReader};
 use crate::control::shared::{NodeFlags, Shared};
 use crate::control::tls::TlsKeeper;
@@ -60,6 +62,9 @@ pub enum ServeError {
     /// Stored MAC keys cannot be taken up.
     #[error(transparent)]
     MacKeys(#[from] KeyStoreError),
+    /// What gateways may have signed before is not known.
+    #[error(transparent)]
+    Horizon(#[from] HorizonFileError),
     /// Routes contradict each other.
     #[error("routes: {0}")]
     Routes(String),
@@ -130,6 +135,7 @@ pub fn serve(config: Config, options: ServeOptions) -> Result<(), ServeError> {
     let reserved = reserve_addresses(config)?;
     let addresses: Arc<[SocketAddr]> = reserved.iter().map(|(address, _)| *address).collect();
     let shared = Shared::new(shards, config.issuers.len(), clock);
+    let horizon = HorizonKeeper::start(config, &shared, &manifest)?;
     let tls = TlsKeeper::open(config, &shared).map_err(ServeError::Tls)?;
     let keys = KeysKeeper::new(options.keys, config, &shared, &manifest);
     let credentials = CredentialsKeeper::new(options.credentials, config, &shared);
@@ -153,6 +159,9 @@ pub fn serve(config: Config, options: ServeOptions) -> Result<(), ServeError> {
     ready(config, options.ready_file, &addresses, &control)?;
     for executor in executors {
         join(executor)?;
+    }
+    if let Some(horizon) = horizon {
+        horizon.finish();
     }
     // The lock of the journal's directory, until the last reader is done.
     let manifest = maker.finish();

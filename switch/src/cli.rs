@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use persistence::JournalError;
+use persistence::horizon_file::HorizonFileError;
 use thiserror::Error;
 
 mod inspect;
@@ -373,12 +374,14 @@ const fn of_serve(error: &ServeError) -> ExitCode {
     match error {
         ServeError::Journal(error) => ExitCode::of(error.exit_code()),
         ServeError::Routes(_) | ServeError::Risk(_) | ServeError::Tls(_) => ExitCode::ConfigRefused,
-        ServeError::Recover(_) | ServeError::Crypto(_) | ServeError::MacKeys(_) => {
-            ExitCode::JournalRefused
-        }
-        ServeError::Bind { .. } | ServeError::Start { .. } | ServeError::ReadyFile { .. } => {
-            ExitCode::Other
-        }
+        ServeError::Recover(_)
+        | ServeError::Crypto(_)
+        | ServeError::MacKeys(_)
+        | ServeError::Horizon(HorizonFileError::Damaged { .. }) => ExitCode::JournalRefused,
+        ServeError::Horizon(HorizonFileError::Io { .. })
+        | ServeError::Bind { .. }
+        | ServeError::Start { .. }
+        | ServeError::ReadyFile { .. } => ExitCode::Other,
     }
 }
 

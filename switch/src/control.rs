@@ -30,6 +30,7 @@ pub mod credentials;
 mod door;
 #[cfg(feature = "kafka")]
 mod events;
+pub mod horizon;
 pub mod keys;
 mod listener;
 pub mod logging;
@@ -62,6 +63,7 @@ use callbacks::{Callbacks, CallbacksSource};
 use called::CalledSource;
 use credentials::{CredentialsKeeper, CredentialsSource};
 use door::Door;
+use horizon::HorizonSource;
 use keys::{KeysKeeper, KeysSource};
 use listener::{AdminListener, Bounds};
 use operator::Counter;
@@ -371,6 +373,7 @@ impl Plane {
         reloads.add_to(&mut exposition);
         let of_issuers = OfIssuers::new(&config, &mut exposition);
         exposition.add_source(AuditSource(audit));
+        exposition.add_source(HorizonSource(Arc::clone(&shared)));
         exposition.add_source(CallbacksSource {
             told: Arc::clone(&callbacks),
             clock: shared.node().clock(),

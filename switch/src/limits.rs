@@ -34,6 +34,13 @@ pub const DIALECT_DEPTH_MAX: usize = 3;
 /// with chip data and private fields fits.
 pub const FRAME_LEN_MIN: usize = 512;
 
+/// Seconds that the clock of a gateway may be ahead of ours when it signs. A start after a kill
+/// refuses for so long what is signed by a clock that is right.
+pub const SIGNED_AHEAD_MAX_S: u64 = 5;
+
+/// Seconds that a signature may be old.
+pub const SIGNED_BEHIND_MAX_S: u64 = 300;
+
 /// Locked memory that one executor's rings need.
 pub const MEMLOCK_PER_EXECUTOR: u64 = 512 * 1024;
 

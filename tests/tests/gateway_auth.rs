@@ -10,6 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use njia_tests::e2e::gateway::{Answer, GATEWAY, GatewayStage, KEY, PAYMENT};
 use njia_tests::e2e::{Build, alone, eventually};
 
+#[path = "gateway_auth/restart.rs"]
+mod restart;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 const DOCUMENT: &str = include_str!("../../docs/http-api.md");
 const TRANSACTIONS: &str = "/v1/transactions";

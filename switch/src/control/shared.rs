@@ -18,6 +18,7 @@ use transaction::matching::UnmatchedNote;
 
 use super::audit::AuditQueue;
 use super::called::CalledNews;
+use super::horizon::Horizon;
 use super::keys::KeysNews;
 use super::logging;
 use super::marks::Marks;
@@ -59,6 +60,7 @@ pub struct NodeFlags {
     rest: Vec<Rest>,
     events: ArrayQueue<ControlEvent>,
     audit: Arc<AuditQueue>,
+    horizon: Horizon,
 }
 
 /// What one shard says of itself while a drain runs.
@@ -184,6 +186,7 @@ impl Shared {
             rest: (0..shards).map(|_| Rest::default()).collect(),
             events: ArrayQueue::new(EVENTS_MAX),
             audit: AuditQueue::new(),
+            horizon: Horizon::default(),
         });
         let shard = |id| {
             Arc::new(ShardShared {
@@ -306,6 +309,11 @@ impl NodeFlags {
     /// What is to be written down of who was refused and what was changed by hand.
     pub(crate) const fn audit(&self) -> &Arc<AuditQueue> {
         &self.audit
+    }
+
+    /// How late may be signed what gateways ask for.
+    pub(crate) const fn horizon(&self) -> &Horizon {
+        &self.horizon
     }
 
     /// Every shard has recovered: listeners may open, and each claims what is its own of `held`.

@@ -132,6 +132,10 @@ label! {
         SignatureWrong = "signature_wrong",
         /// Its nonce has come before.
         NonceReplayed = "nonce_replayed",
+        /// It was signed when a run before this one may have taken it.
+        SignatureForgotten = "signature_forgotten",
+        /// It was signed later than the horizon of signatures, which could not be raised.
+        BeyondHorizon = "beyond_horizon",
         /// As many nonces of its gateway are known as may be.
         NoncesFull = "nonces_full",
         /// Its gateway asks too often.

@@ -519,6 +519,10 @@ families! {
         "1 while the audit log cannot be written.";
     AuditLast: GAUGE, None, "njia_audit_last_line", [],
         "Number of the last line of the audit log.";
+    HorizonFailing: GAUGE, None, "njia_signature_horizon_failing", [],
+        "1 while the horizon of signatures cannot be written.";
+    SignaturesForgotten: GAUGE, Seconds, "njia_signatures_forgotten_timestamp_seconds", [],
+        "What gateways have signed up to then is refused since the start; 0 when that is nothing.";
     CallbackBacklog: GAUGE, None, "njia_callback_backlog", [],
         "Callbacks that no receiver has taken.";
     CallbackOldest: GAUGE, Seconds, "njia_callback_oldest_seconds", [],

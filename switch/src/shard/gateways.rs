@@ -20,9 +20,10 @@ use transaction::{Handle, Input};
 
 use super::askers::{Asker, Wanted};
 use super::gateway_reversals::PROFILE;
+use super::nonces::{Signed, Spent};
 use super::{Shard, Waiting};
 use crate::acquirer::SessionRef;
-use crate::acquirer::desk::{Ask, NewTransaction, Original, Told};
+use crate::acquirer::desk::{Ask, NewNonce, NewTransaction, Original, Told};
 use crate::acquirer::shown::{Asked, Awaits, Kind, Notification, Slug, State, Transaction};
 use crate::config::{Gateway, ListenerId};
 use crate::crypto::gateway::KeyNames;
@@ -81,10 +82,22 @@ impl Shard {
             Ask::Reverse(new) => self.reverse(from, &new, now),
             Ask::Spend(new) => {
                 let (_, name) = self.keyring.nonce_name(new.acquirer, new.nonce.as_bytes());
-                let spent = self.work.nonces.spend(new.gateway, name, now);
+                let spent = self.spend(&new, name, now);
                 self.tell_asker(from, Told::Nonce(spent));
             }
         }
+    }
+
+    /// What is taken is known to an orderly end before it is told.
+    fn spend(&mut self, new: &NewNonce, nonce: u128, now: Instant) -> Spent {
+        let at = new.timestamp;
+        let horizon = self.shared.node().horizon();
+        let signed = (Signed { nonce, at }, horizon.durable());
+        let spent = self.work.nonces.spend(new.gateway, signed, now);
+        if spent == Spent::Once {
+            horizon.note_taken(at);
+        }
+        spent
     }
 
     /// To a handler, on whichever shard it waits.

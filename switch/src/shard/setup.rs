@@ -121,6 +121,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
     let (wires, echo, seed_of_stans) = (seed.wires, seed.echo, u64::from(start));
     let links = link_table(&config, id, shards, seed_of_stans, &wires, &echo, &keys);
     let mesh = Mesh::connect(mesh, &inbox).await;
+    let work = work((&config, shards), &seed.shared, (wall, seed.key_store));
     let mut shard = Shard {
         tls: Rc::new(TlsInForce::new(Arc::clone(&seed.shared))),
         handshakes: Lanes::new(&config.limits, clock, &seed.metrics),
@@ -146,10 +147,7 @@ pub(crate) async fn open(seed: ShardSeed) -> Result<Shard, ServeError> {
         echo,
         metrics: seed.metrics,
         shared: seed.shared,
-        work: Work {
-            nonces: Nonces::new(config.gateways.iter().map(|one| one.nonces_max), shards),
-            ..Work::new(wall, &config, seed.key_store)
-        },
+        work,
         config,
     };
     shard.recover(now).await?;
@@ -165,6 +163,20 @@ fn watch_connections() -> Result<Rc<Readiness>, ServeError> {
     })?;
     glommio::spawn_local(Rc::clone(&readiness).look()).detach();
     Ok(readiness)
+}
+
+/// Without the nonces of the runs before, of which no more is known than when they were signed.
+fn work(
+    (config, shards): (&Config, u16),
+    shared: &ShardShared,
+    (wall, key_store): (WallTime, Option<KeyStore>),
+) -> Work {
+    let most = config.gateways.iter().map(|one| one.nonces_max);
+    let forgotten = shared.node().horizon().forgotten();
+    Work {
+        nonces: Nonces::new(most, shards, forgotten),
+        ..Work::new(wall, config, key_store)
+    }
 }
 
 fn http_issuers(config: &Config, shared: &Arc<ShardShared>) -> Vec<Option<Rc<HttpIssuer>>> {

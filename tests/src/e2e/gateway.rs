@@ -56,11 +56,63 @@ impl GatewayStage {
     /// It cannot be killed or started.
     #[must_use]
     pub fn killed(self) -> Self {
+        self.killed_with(|_| {})
+    }
+
+    /// The same with a change to the folder of its journal in between.
+    ///
+    /// # Panics
+    /// It cannot be killed or started.
+    #[must_use]
+    pub fn killed_with(self, change: impl FnOnce(&Path)) -> Self {
+        let journal = self.node.journal().to_owned();
         self.node.kill().expect("the switch can be killed");
+        change(&journal);
         Self {
             was_killed: true,
             ..Self::on(self.folder, self.issuers, self.more)
         }
+    }
+
+    /// Lets the switch end in order and starts it again.
+    ///
+    /// # Panics
+    /// It does not end, or cannot be started.
+    #[must_use]
+    pub fn restarted(self) -> Self {
+        let status = self.node.terminate().expect("the switch ends");
+        assert!(status.success(), "{status}");
+        Self {
+            was_killed: true,
+            ..Self::on(self.folder, self.issuers, self.more)
+        }
+    }
+
+    /// Kills the switch, changes the folder of its journal, and gives back with which code and what
+    /// words the next start ends.
+    ///
+    /// # Panics
+    /// It cannot be killed, or what is left cannot be removed.
+    #[must_use]
+    pub fn killed_and_refused(self, change: impl FnOnce(&Path)) -> (Option<i32>, String) {
+        let journal = self.node.journal().to_owned();
+        self.node.kill().expect("the switch can be killed");
+        change(&journal);
+        let output = Command::new("timeout")
+            .arg("60")
+            .arg(Build::Product.njia())
+            .args(["serve", "-c"])
+            .arg(self.folder.join("njia.toml"))
+            .env("NJIA_TEST_KEY", KEY)
+            .output()
+            .expect("timeout is there");
+        self.issuers.finish().expect("the ledgers are complete");
+        fs::remove_dir_all(&self.folder).expect("the folder can be removed");
+        let told = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&told).into_owned(),
+        )
     }
 
     /// Ends all, and gives back what the operator of the accounts has been told to do: kind and

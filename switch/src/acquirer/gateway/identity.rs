@@ -28,9 +28,11 @@ pub(super) fn check_address(
     asked.map_err(|wait| too_often(wait, GatewayRefusal::AddressRate, context))
 }
 
-/// Who has shown nobody that is known pays with his address.
+/// Who has shown nobody that is known pays with his address. A gateway that has signed before a
+/// start is known, and all its requests are refused for a moment.
 pub(super) fn note_failure(problem: &Problem, connection: &Connection, context: &GatewayContext) {
     if problem.slug == Slug::Unauthenticated
+        && problem.refusal != Some(GatewayRefusal::SignatureForgotten)
         && let Some(address) = connection.address
     {
         let now = context.clock.now();
@@ -83,12 +85,15 @@ pub(super) async fn prove(
         acquirer: context.gateway.acquirer,
         gateway: context.number,
         nonce: signature.nonce.clone(),
+        timestamp: signature.timestamp,
     });
     match context.ask(ask, Slug::Overloaded)?.told().await {
         Told::Nonce(Spent::Once) => Ok(()),
         Told::Nonce(Spent::NoRoom) => {
             Err(too_often(NONCES_WAIT, GatewayRefusal::NoncesFull, context))
         }
+        Told::Nonce(Spent::Forgotten { until }) => Err(forgotten(until, now, context)),
+        Told::Nonce(Spent::BeyondHorizon) => Err(beyond_horizon(context)),
         Told::Nonce(Spent::Again)
         | Told::Transaction { .. }
         | Told::Reserved
@@ -118,6 +123,28 @@ fn refused(reason: GatewayRefusal, context: &GatewayContext) -> Problem {
         refusal: Some(reason),
         ..Problem::of(Slug::Unauthenticated)
     }
+}
+
+/// Who has signed is proven: it may be told what to do, and for how long that is of no use yet.
+fn forgotten(until: u64, now: WallTime, context: &GatewayContext) -> Problem {
+    Problem {
+        detail: Some("signed before this switch has started, or just then: sign anew"),
+        retry_after_s: wait_s(until, now),
+        ..refused(GatewayRefusal::SignatureForgotten, context)
+    }
+}
+
+/// Seconds until a clock that is right says a time behind `until`; `None` when it does.
+fn wait_s(until: u64, now: WallTime) -> Option<u64> {
+    let good_at = until.saturating_add(1).saturating_mul(1_000);
+    let wait = good_at.saturating_sub(now.unix_millis()).div_ceil(1_000);
+    (wait > 0).then(|| wait.min(RETRY_MAX_S))
+}
+
+fn beyond_horizon(context: &GatewayContext) -> Problem {
+    context.count(GatewayRefusal::BeyondHorizon);
+    let detail = "what is signed at this time cannot be taken at present";
+    Problem::with(Slug::Overloaded, detail)
 }
 
 fn too_often(wait: Duration, reason: GatewayRefusal, context: &GatewayContext) -> Problem {
@@ -188,6 +215,8 @@ fn shown<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
 
 /// Nonces are forgotten by and by.
 const NONCES_WAIT: Duration = Duration::from_secs(59);
+/// Where a clock was set back nobody knows how long it takes.
+const RETRY_MAX_S: u64 = 60;
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const CLIENT_ID: HeaderName = HeaderName::from_static("x-client-id");
 
@@ -217,6 +246,20 @@ mod tests {
         // One that stands there twice is good for as long as either.
         let twice = [key("old", Some(0)), key("old", None)];
         check_key(b"old", &twice, NOW).unwrap();
+    }
+
+    #[test]
+    fn who_signs_anew_after_the_time_that_he_is_told_is_behind_what_is_forgotten() {
+        let until = NOW.unix_millis() / 1_000;
+        let told = |millis| wait_s(until, WallTime::from_unix_millis(millis));
+        let start = until * 1_000;
+        assert_eq!(told(start - 5_999), Some(7));
+        assert_eq!(told(start), Some(1));
+        assert_eq!(told(start + 999), Some(1));
+        assert_eq!(told(start + 1_000), None);
+        assert_eq!(told(start + 300_000), None);
+        // A clock that was set back.
+        assert_eq!(told(start - 3_600_000), Some(60));
     }
 
     #[test]

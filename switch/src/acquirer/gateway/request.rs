@@ -90,6 +90,8 @@ pub(crate) struct NewNonce {
     /// In the configuration.
     pub(crate) gateway: u16,
     pub(crate) nonce: Nonce,
+    /// When it was made; seconds since 1970.
+    pub(crate) timestamp: u64,
 }
 
 /// What is to be reversed.

@@ -11,6 +11,7 @@ use sha2::Sha256;
 
 use super::handler::{CORRELATION_ID, IDEMPOTENCY_KEY};
 use crate::config::SigningKey;
+use crate::limits::{SIGNED_AHEAD_MAX_S, SIGNED_BEHIND_MAX_S};
 use crate::metrics::GatewayRefusal;
 
 /// What a signature says of itself.
@@ -21,7 +22,7 @@ pub(super) struct Signature {
     /// Which of its keys.
     key: String,
     /// Seconds since 1970.
-    timestamp: u64,
+    pub(super) timestamp: u64,
     pub(super) nonce: Nonce,
     tag: [u8; 32],
 }
@@ -101,9 +102,12 @@ impl Signature {
         if key.not_after.is_some_and(|end| now > end) {
             return Err(GatewayRefusal::CredentialExpired);
         }
-        // To the millisecond: its nonce is known for twice as long, and no longer.
-        let made = self.timestamp.saturating_mul(1_000);
-        if now.unix_millis().abs_diff(made) > APART_MAX_S * 1_000 {
+        // To the millisecond: its nonce is known for so long, and how far it may be ahead is known
+        // to whoever raises the horizon.
+        let (made, now) = (self.timestamp.saturating_mul(1_000), now.unix_millis());
+        let behind = now.saturating_sub(made);
+        let ahead = made.saturating_sub(now);
+        if behind > SIGNED_BEHIND_MAX_S * 1_000 || ahead > SIGNED_AHEAD_MAX_S * 1_000 {
             return Err(GatewayRefusal::SignatureStale);
         }
         Ok(key)
@@ -175,8 +179,6 @@ fn read_tag(text: &str) -> Option<[u8; 32]> {
 /// The scheme of `Authorization`, and the first line of what is signed.
 pub(super) const SCHEME: &str = "NJIA-HMAC-SHA256";
 const NAMES: [&str; 5] = ["id", "key", "timestamp", "nonce", "signature"];
-/// How far the clock of a gateway may be off.
-const APART_MAX_S: u64 = 300;
 
 #[cfg(test)]
 mod tests {
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_good_for_300_seconds_either_way() {
+    fn a_signature_is_good_for_300_seconds_and_5_seconds_ahead() {
         let keys = keys(Some((NOW + 1_000) * 1_000));
         let judged_at = |at: u64, name: &str, millis: u64| {
             let now = WallTime::from_unix_millis(millis);
@@ -286,16 +288,17 @@ mod tests {
                 .map(|key| &key.id)
         };
         let judged = |at: u64, name: &str, now: u64| judged_at(at, name, now * 1_000);
-        for at in [NOW - 300, NOW, NOW + 300] {
+        for at in [NOW - 300, NOW, NOW + 5] {
             judged(at, "mobile", NOW).unwrap();
         }
-        for at in [NOW - 301, NOW + 301] {
+        for at in [0, NOW - 301, NOW + 6, NOW + 300, u64::MAX] {
             let stale = judged(at, "mobile", NOW);
             assert_eq!(stale, Err(GatewayRefusal::SignatureStale));
         }
-        // Its nonce is forgotten 600 seconds after it may have come first.
-        let last = judged_at(NOW - 300, "mobile", NOW * 1_000 + 1);
-        assert_eq!(last, Err(GatewayRefusal::SignatureStale));
+        for (at, millis) in [(NOW - 300, NOW * 1_000 + 1), (NOW + 5, NOW * 1_000 - 1)] {
+            let last = judged_at(at, "mobile", millis);
+            assert_eq!(last, Err(GatewayRefusal::SignatureStale));
+        }
         let unknown = judged(NOW, "other", NOW);
         assert_eq!(unknown, Err(GatewayRefusal::CredentialUnknown));
         let late = NOW + 1_000;

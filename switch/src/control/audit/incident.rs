@@ -75,6 +75,7 @@ words! {
         SignatureStale = "signature_stale",
         SignatureWrong = "signature_wrong",
         NonceReplayed = "nonce_replayed",
+        SignatureForgotten = "signature_forgotten",
         CertificateUnknown = "certificate_unknown",
         Type = "type",
         Currency = "currency",
@@ -217,6 +218,7 @@ impl Incident {
             Refusal::SignatureStale => (What::Authentication, Why::SignatureStale),
             Refusal::SignatureWrong => (What::Authentication, Why::SignatureWrong),
             Refusal::NonceReplayed => (What::Authentication, Why::NonceReplayed),
+            Refusal::SignatureForgotten => (What::Authentication, Why::SignatureForgotten),
             Refusal::Type => (What::Permission, Why::Type),
             Refusal::Currency => (What::Permission, Why::Currency),
             Refusal::Amount => (What::Permission, Why::Amount),
@@ -225,13 +227,16 @@ impl Incident {
             | Refusal::CertificateOver
             | Refusal::Tls
             | Refusal::AddressRate
+            | Refusal::BeyondHorizon
             | Refusal::NoncesFull
             | Refusal::Rate
             | Refusal::PlacesFull => return None,
         };
         // A nonce is looked at behind a good signature; nothing before it proves anybody.
-        let is_proven =
-            matches!(refusal, Refusal::NonceReplayed) || matches!(what, What::Permission);
+        let is_proven = matches!(
+            refusal,
+            Refusal::NonceReplayed | Refusal::SignatureForgotten
+        ) || matches!(what, What::Permission);
         Some(Self {
             what,
             who: if is_proven {
