@@ -73,7 +73,7 @@ impl Readiness {
         }
         let mut entries = self.entries.borrow_mut();
         for event in events {
-            // What has gone is of no interest to whoever has its place: it finds nothing, and waits.
+            // What has gone is nothing to whoever has its place: it finds nothing, and waits.
             let key = usize::try_from(event.data.u64()).ok();
             if let Some(entry) = key.and_then(|key| entries.get_mut(key)) {
                 let flags = event.flags;
@@ -180,7 +180,7 @@ impl AsyncRead for Watched {
         }
         match sys::try_read(&self.stream, into)? {
             Some(count) => {
-                // A read that had room left has taken all there was: what comes later is shown anew.
+                // A read that had room left has taken all there was: what comes later is shown.
                 entry.is_ready = entry.has_ended || count == into.len();
                 Poll::Ready(Ok(count))
             }

@@ -80,7 +80,7 @@ pub(crate) fn watch(set: &OwnedFd, stream: &impl AsRawFd, key: u64) -> io::Resul
     epoll::add(set, borrowed(stream), EventData::new_u64(key), flags).map_err(Into::into)
 }
 
-/// Takes a stream out of an epoll set. Its descriptor may have a second one, which would keep it in.
+/// Takes a stream out of an epoll set. A second descriptor of it would keep it in.
 pub(crate) fn unwatch(set: &OwnedFd, stream: &impl AsRawFd) {
     if let Err(error) = epoll::delete(set, borrowed(stream)) {
         tracing::warn!(%error, "a connection cannot be taken out of an epoll set");

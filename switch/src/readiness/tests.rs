@@ -1,3 +1,5 @@
+//! Real sockets over loopback: each piece, each end, and whoever takes a place again.
+
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::thread::JoinHandle;
