@@ -365,7 +365,7 @@ async fn migrations_wait_for_each_other_and_run_once() {
     assert_eq!(found.schema_version, Some(found.schema_wanted));
     assert_eq!(
         (found.synchronous_commit.as_str(), found.fsync.as_str()),
-        ("on", "on")
+        ("on", "off")
     );
     assert!(found.now.unix_millis() > 1_700_000_000_000 && !found.version.is_empty());
     let client = connect(&cluster).await;
