@@ -118,7 +118,7 @@ fn a_deadline_does_not_begin_anew() {
     let stage = stage.killed();
     let seen = stage.curl(&path, &[]);
     assert_eq!(seen["final"], false, "{seen}");
-    await_state(&stage, &path, "reversalPending");
+    await_state(&stage, &path, "reversal_pending");
     assert_eq!(stage.effects(), []);
     stage.bank.decide("DONE");
     stage.await_that("it is taken back", || stage.bank.effects().len() == 2);

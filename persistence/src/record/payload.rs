@@ -30,11 +30,17 @@ struct Aligned([u8; FIXED_MAX]);
 /// The version that `record` is written in: the oldest that holds what it says, so that an older
 /// program reads it too.
 pub(super) const fn version(record: &Record<'_>) -> u16 {
-    match record {
-        Record::SafOwed(owed) if owed.reason.is_some() => 2,
-        Record::Intent(intent) if intent.asked_until.is_some() => 2,
-        _ => 1,
+    if let Record::SafOwed(owed) = record
+        && owed.reason.is_some()
+    {
+        return 2;
     }
+    if let Record::Intent(intent) = record
+        && intent.asked_until.is_some()
+    {
+        return 2;
+    }
+    1
 }
 
 /// Whether payloads of `kind` come in this version.

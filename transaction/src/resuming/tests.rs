@@ -37,11 +37,14 @@ const HALF: Duration = Duration::from_secs(1);
 
 fn inquiries(rig: &Rig) -> Vec<(Handle, IssuerLeg)> {
     let seen = rig.seen.iter();
-    seen.filter_map(|output| match output {
-        Output::Inquire { handle, leg } => Some((*handle, *leg)),
-        _ => None,
-    })
-    .collect()
+    let asked = seen.filter_map(|output| {
+        if let Output::Inquire { handle, leg } = output {
+            Some((*handle, *leg))
+        } else {
+            None
+        }
+    });
+    asked.collect()
 }
 
 fn is_told_anew(rig: &Rig) -> bool {
