@@ -109,6 +109,7 @@ pub fn intent(number: u64) -> Record<'static> {
             stan: stan(number),
             transmitted: TransmissionTime::at(WALL),
         },
+        asked_until: None,
     })
 }
 

@@ -136,6 +136,9 @@ pub struct Intent {
     pub facts: Facts,
     /// Where it goes.
     pub leg: IssuerLeg,
+    /// Its issuer can be asked what became of it: a start that finds it open asks until then, in
+    /// place of reversing it. Counted from its admission.
+    pub asked_until: Option<WallTime>,
 }
 
 /// A decline made in the switch: the whole life of the transaction in one record.

@@ -42,6 +42,6 @@ pub use reconciliation::{
 };
 pub use scrub::scrub_sad;
 pub use write::{
-    IssuerRequest, IssuerReversal, ReversalForm, write_acknowledgement, write_answer,
-    write_issuer_request, write_refusal, write_reversal,
+    IssuerInquiry, IssuerRequest, IssuerReversal, ReversalForm, write_acknowledgement,
+    write_answer, write_inquiry, write_issuer_request, write_refusal, write_reversal,
 };

@@ -74,6 +74,29 @@ fn with_reasons() -> Vec<Record<'static>> {
     ]
 }
 
+/// An intent that says until when its issuer is asked, payload version 2, and one that says
+/// nothing.
+#[test]
+fn fault_102_intents_that_are_asked_for_are_what_they_were() {
+    let fixture = Fixture::unpack("asked");
+    assert_eq!(fixture.read_as(&with_asked()).unwrap(), 3);
+    let recovered = recover(&fixture.segments, None);
+    assert!(matches!(recovered.end, Ok(SegmentEnd::Clean { .. })));
+    assert_eq!(recovered.records.len(), 3);
+}
+
+fn with_asked() -> Vec<Record<'static>> {
+    let Record::Intent(plain) = intent(1, MessageClass::Financial) else {
+        panic!("an intent");
+    };
+    let asked = Record::Intent(Intent {
+        asked_until: Some(wall(77)),
+        ..plain
+    });
+    let other = intent(2, MessageClass::Authorisation);
+    vec![asked, other, outcome(1, OutcomeKind::Answered)]
+}
+
 #[test]
 fn a_torn_tail_of_version_1_loses_only_what_was_never_acknowledged() {
     let fixture = Fixture::unpack("torn");
@@ -194,6 +217,7 @@ fn intent(number: u64, class: MessageClass) -> Record<'static> {
             stan: stan(123_456),
             transmitted: transmitted(),
         },
+        asked_until: None,
     })
 }
 

@@ -212,6 +212,7 @@ pub(crate) fn sample(seed: u64) -> Record<'static> {
             admitted: dice.wall(),
             facts: dice.facts(),
             leg: dice.leg(),
+            asked_until: (dice.below(2) == 1).then(|| dice.wall()),
         }),
         1 => Record::Refused(refused(&mut dice, transaction)),
         2 => Record::Outcome(outcome(&mut dice, transaction)),

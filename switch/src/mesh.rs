@@ -355,6 +355,8 @@ pub(crate) struct OutboundId {
 pub(crate) enum Purpose {
     /// 0100 or 0200.
     Request,
+    /// What became of one that a start has found.
+    Inquiry,
     /// 0420, 0421, or an advice.
     Reversal(OwedId),
     /// 0520 or 0522.

@@ -18,6 +18,7 @@ pub(crate) mod exchange;
 mod gateway_reversals;
 pub(crate) mod gateways;
 pub(crate) mod import;
+mod inquiring;
 mod intake;
 mod issuing;
 mod key_changes;
@@ -47,7 +48,7 @@ use domain::ids::{IssuerId, LinkId, Lsn, ShardId};
 use domain::network::SettlementDate;
 use domain::reconciliation::Totals;
 use domain::record::Completed;
-use domain::request::DuplicateKey;
+use domain::request::{DuplicateKey, IssuerLeg};
 use domain::time::{Instant, WallTime};
 use futures_lite::future;
 use glommio::timer::Timer;
@@ -256,6 +257,8 @@ pub(crate) struct Work {
     pub(crate) nonces: nonces::Nonces,
     /// Legs that hold a permit, by the index of their handle.
     pub(crate) legs: AHashMap<u32, Leg>,
+    /// What a start has found, and whose issuers have yet to be asked what became of it.
+    pub(crate) inquiries: VecDeque<(Handle, IssuerLeg)>,
     /// Over which link each reversal and each advice in flight has left, and what its answer is.
     pub(crate) owed: AHashMap<OwedId, (LinkId, Expected)>,
     /// Reversals and completion requests whose original all shards are asked for.
@@ -339,6 +342,8 @@ pub(crate) struct Leg {
     pub(crate) completed: Option<Box<Completed>>,
     /// What is known of how it ended, beyond what its transaction is told.
     pub(crate) call: Option<CallOutcome>,
+    /// Over which link its issuer is asked what became of it, where a start has found it.
+    pub(crate) inquiry: Option<LinkId>,
 }
 
 /// An input for the engine, out of the way it was drained.

@@ -27,7 +27,7 @@ use transaction::matching::{
     Echo, Expected, Match, PendingLimits, PendingTable, ResponseKind, StanAllocator, StanRange,
 };
 use transaction::reconciliation::Parties;
-use transaction::settings::{BeforeLive, Chunks, OutsideWindow, SafPolicy};
+use transaction::settings::{BeforeLive, Chunks, IssuerSet, OutsideWindow, SafPolicy};
 use transaction::{Engine, Handle, Input, Output, OwedId, Settings};
 
 /// Counts what this thread takes from the system.
@@ -97,6 +97,7 @@ fn settings() -> Settings {
             rate_after_up: None,
         },
         before_live: BeforeLive::NOBODY,
+        asked_later: IssuerSet::NOBODY,
         parties: Parties::default(),
         next_lsn: Lsn(1),
         wall_at_zero: WALL,
@@ -254,6 +255,7 @@ impl Shell {
             }
             Output::Reply { .. } => self.replies += 1,
             Output::LegEnded { .. }
+            | Output::Inquire { .. }
             | Output::GiveUpReversal { .. }
             | Output::OwedEnded { .. }
             | Output::Operated { .. }

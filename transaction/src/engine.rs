@@ -601,7 +601,7 @@ impl Engine {
         let (id, decided) = (transaction.id, entry.decided);
         Some(match entry.kind {
             EntryKind::Tombstone | EntryKind::Book { .. } => return None,
-            EntryKind::Intent => Record::Intent(transaction.intent()?),
+            EntryKind::Intent => Record::Intent(transaction.intent(self.asked_until(transaction))?),
             EntryKind::Refused { reason } => Record::Refused(transaction.refused(reason)),
             EntryKind::Outcome { kind, issuer_code } => Record::Outcome(Outcome {
                 transaction: id,

@@ -65,7 +65,7 @@ impl Engine {
         let in_recovery = self.replay.is_some();
         assert!(
             timed == ((state.has_deadline() || waits) && !in_recovery)
-                || in_recovery && transaction.is_owed_anew(),
+                || in_recovery && (transaction.is_owed_anew() || transaction.legs.is_resumed()),
             "3: {state:?}"
         );
         let finished = self.table.is_finished(index);

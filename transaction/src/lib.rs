@@ -50,6 +50,7 @@ mod random;
 pub mod reconciliation;
 pub mod reference;
 mod replay;
+mod resuming;
 mod reversal;
 mod saf;
 pub mod settings;

@@ -58,6 +58,15 @@ pub enum Output {
         /// How it travels.
         leg: IssuerLeg,
     },
+    /// A start has found this request, whose intent says that its issuer can be asked: ask what
+    /// became of it, by its deadline, and never send it. Its leg takes no permit; it ends by
+    /// [`Output::LegEnded`] all the same.
+    Inquire {
+        /// The transaction.
+        handle: Handle,
+        /// How it has travelled, if it has.
+        leg: IssuerLeg,
+    },
     /// The leg's call is over: return its permit, tell the breaker. Exactly one per leg that was
     /// given with [`crate::input::Selection::Leg`].
     LegEnded {
@@ -144,7 +153,8 @@ pub enum Output {
         /// The reversal.
         owed: OwedId,
     },
-    /// Something that this transaction owed has ended, durably: where it stands may be told anew.
+    /// Something that this transaction owed has ended, durably, or what a start has found in
+    /// flight was decided, and no frame waits for that: where it stands may be told anew.
     OwedEnded {
         /// The transaction.
         handle: Handle,

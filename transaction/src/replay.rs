@@ -2,7 +2,7 @@
 //!
 //! | row | found | becomes |
 //! |---|---|---|
-//! | P01 | intent without outcome | timed out, a reversal owed, in one turn |
+//! | P01 | intent without outcome | timed out, a reversal owed, in one turn; or P11 |
 //! | P02 | outcome "timed out", "invalid" or "reversed by the acquirer", no reversal owed | owed |
 //! | P03 | outcome without reply | kept: a repeat gets it |
 //! | P04 | reversal owed, not done | queued, its next transmission is a repeat |
@@ -12,6 +12,7 @@
 //! | P08 | advice, or approval in place of an issuer | kept; its advice owed as in P04, P05 |
 //! | P09 | an operator put it back, or took it out | as P04, or an exception |
 //! | P10 | a reversal dropped for a decline, then a late approval, no other one owed | owed |
+//! | P11 | intent without outcome, whose issuer can be asked, until its time is over | in flight |
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
@@ -192,6 +193,9 @@ impl Engine {
             return;
         };
         if transaction.state == State::Sent {
+            if self.can_resume(transaction) {
+                return self.resume(handle);
+            }
             self.advance(handle, Signal::Deadline);
         } else if transaction.is_owed_anew() {
             self.owe_foreseen(handle);
@@ -207,11 +211,12 @@ impl Engine {
             let transaction = Transaction::recovered_intent(intent);
             let handle = self.replay_transaction(transaction)?;
             self.moved(State::Settled(Ending::NotSent), State::Sent);
-            debug_assert!(self.table.transaction(handle).is_some());
+            self.replay_asked(handle, intent);
             return Ok(());
         };
         self.table.unfinish(found.index);
         self.replay_state(found, State::Sent);
+        self.replay_asked(found, intent);
         self.with_replayed(found, |transaction| {
             transaction.leg = Some(intent.leg);
             transaction.stan_held = true;
@@ -569,7 +574,7 @@ impl Engine {
         }
     }
 
-    fn with_replayed(&mut self, found: Handle, change: impl FnOnce(&mut Transaction)) {
+    pub(crate) fn with_replayed(&mut self, found: Handle, change: impl FnOnce(&mut Transaction)) {
         if let Some(transaction) = self.table.transaction_mut(found) {
             change(transaction);
         }

@@ -50,6 +50,8 @@ pub struct Settings {
     pub saf: SafPolicy,
     /// Which issuers have what they are owed for an account before a request of it.
     pub before_live: BeforeLive,
+    /// Which issuers can be asked what became of a request.
+    pub asked_later: IssuerSet,
     /// With whom totals are kept.
     pub parties: Parties,
     /// The position of the first record that this engine writes.
@@ -172,6 +174,27 @@ impl BeforeLive {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.issuers == 0
+    }
+}
+
+/// Some issuers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IssuerSet(u64);
+
+impl IssuerSet {
+    /// No issuer.
+    pub const NOBODY: Self = Self(0);
+
+    /// The same with one more. An id above 63 is nobody's: a configuration has 50.
+    #[must_use]
+    pub fn with(self, issuer: IssuerId) -> Self {
+        Self(self.0 | 1_u64.checked_shl(issuer.0.into()).unwrap_or(0))
+    }
+
+    /// Whether this one is among them.
+    #[must_use]
+    pub const fn has(self, issuer: IssuerId) -> bool {
+        issuer.0 < 64 && (self.0 >> issuer.0) & 1 == 1
     }
 }
 

@@ -57,6 +57,7 @@ pub(crate) fn settings() -> Settings {
             rate_after_up: None,
         },
         before_live: BeforeLive::NOBODY,
+        asked_later: crate::settings::IssuerSet::NOBODY,
         parties: crate::reconciliation::Parties::default(),
         next_lsn: Lsn(1),
         wall_at_zero: NOON,
@@ -194,7 +195,6 @@ pub(crate) enum Auto {
     Flush,
 }
 
-/// An engine with its shell.
 #[derive(Debug)]
 pub(crate) struct Rig {
     pub(crate) engine: Engine,

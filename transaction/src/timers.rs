@@ -11,6 +11,7 @@ use domain::time::Instant;
 
 use crate::input::Handle;
 use crate::table::{List, NONE, Table};
+use crate::transaction::Transaction;
 
 /// What runs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,12 @@ impl Deadlines {
         if let Some(queue) = self.queues.get_mut(number) {
             table.unlink(&mut queue.list, handle.index);
         }
+    }
+
+    /// How long the deadline of a transaction was when it began; `None` where none runs.
+    pub(crate) fn length_of(&self, transaction: &Transaction) -> Option<Duration> {
+        let queue = self.queues.get(usize::from(transaction.queue))?;
+        Some(queue.length)
     }
 
     /// The earliest deadline.
@@ -140,7 +147,6 @@ mod tests {
     use super::*;
     use crate::table::Body;
     use crate::testing::{facts, settings};
-    use crate::transaction::Transaction;
     use domain::ids::TransactionId;
     use domain::request::{FrameId, Request, Transmission};
     use domain::time::WallTime;

@@ -88,6 +88,8 @@ impl LegMarks {
     const OPEN: u8 = 1;
     const INTENT: u8 = 2;
     const FAILED: u8 = 4;
+    const ASKED: u8 = 8;
+    const RESUMED: u8 = 16;
 
     /// A permit is out.
     pub(crate) const fn open(&mut self) {
@@ -118,6 +120,29 @@ impl LegMarks {
     /// Whether that is so, though nothing of it is among the exceptions any more.
     pub(crate) const fn has_failed(self) -> bool {
         self.0 & Self::FAILED != 0
+    }
+
+    /// Whether the record of the latest intent says that its issuer can be asked.
+    pub(crate) const fn set_asked(&mut self, is_asked: bool) {
+        self.0 &= !Self::ASKED;
+        if is_asked {
+            self.0 |= Self::ASKED;
+        }
+    }
+
+    /// Whether it does; of what a start has found.
+    pub(crate) const fn is_asked(self) -> bool {
+        self.0 & Self::ASKED != 0
+    }
+
+    /// A start has found it open, and its issuer is asked what became of it.
+    pub(crate) const fn resume(&mut self) {
+        self.0 |= Self::RESUMED | Self::OPEN;
+    }
+
+    /// Whether that is so. It was sent before, and never is again.
+    pub(crate) const fn is_resumed(self) -> bool {
+        self.0 & Self::RESUMED != 0
     }
 
     /// Whether a restart knows of it.
@@ -499,12 +524,13 @@ impl Transaction {
     }
 
     /// The record of its latest intent.
-    pub(crate) fn intent(&self) -> Option<Intent> {
+    pub(crate) fn intent(&self, asked_until: Option<WallTime>) -> Option<Intent> {
         Some(Intent {
             transaction: self.id,
             admitted: self.admitted,
             facts: self.facts,
             leg: self.leg?,
+            asked_until,
         })
     }
 

@@ -305,6 +305,21 @@ pub struct IssuerReversal<'a> {
     pub transmitted: TransmissionTime,
 }
 
+/// By what an issuer that can be asked later is asked what became of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct IssuerInquiry<'a> {
+    /// The request.
+    pub facts: &'a Facts,
+    /// The account's digits in the clear (DE2).
+    pub account: &'a [u8],
+    /// How the request travelled: DE7 and DE11.
+    pub leg: &'a IssuerLeg,
+    /// This switch (DE33).
+    pub forwarding: &'a InstitutionId,
+    /// DE4, in the issuer's units.
+    pub amount: Amount,
+}
+
 /// As what a reversal is sent to an issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReversalForm {
@@ -403,6 +418,42 @@ pub fn write_reversal(
     reason::put_if(&mut writer, reversal.said(&[56, 60]))?;
     writer.put(90, &original)?;
     writer.put(95, &replacement_amounts(reversal.replacement))?;
+    writer.finish()
+}
+
+//= docs/rules.md#T-16
+/// Writes the request once more as its repeat, of 1987. No request leaves as one, so whoever takes
+/// it knows that it is asked what became of that.
+///
+/// # Errors
+/// The buffer is full, or the dialect does not have a field in that form.
+pub fn write_inquiry(
+    dialect: &'static Dialect,
+    inquiry: &IssuerInquiry<'_>,
+    out: &mut [u8],
+) -> Result<usize, WriteError> {
+    let (facts, leg) = (inquiry.facts, inquiry.leg);
+    let trace = &facts.trace;
+    let digits = match facts.class {
+        MessageClass::Authorisation => *b"0101",
+        MessageClass::Financial => *b"0201",
+    };
+    let mti = Mti::new(digits).ok_or(WriteError::NotAnswerable)?;
+    let mut writer = Writer::new(dialect, mti, out);
+    writer.put(2, inquiry.account)?;
+    writer.put(3, facts.processing_code.as_bytes())?;
+    across::put_amount(&mut writer, inquiry.amount)?;
+    writer.put(7, &leg.transmitted.digits())?;
+    writer.put(11, &leg.stan.digits())?;
+    put_present(&mut writer, 12, trace.local_time.as_bytes())?;
+    put_present(&mut writer, 13, trace.local_date.as_bytes())?;
+    put_present(&mut writer, 18, facts.merchant_category.as_bytes())?;
+    put_present(&mut writer, 32, trace.institution.as_bytes())?;
+    put_present(&mut writer, 33, inquiry.forwarding.as_bytes())?;
+    put_present(&mut writer, 37, trace.rrn.as_bytes())?;
+    put_present(&mut writer, 41, trace.terminal.as_bytes())?;
+    put_present(&mut writer, 42, trace.merchant.as_bytes())?;
+    writer.put(49, &facts.amount.currency().digits())?;
     writer.finish()
 }
 

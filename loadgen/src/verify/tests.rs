@@ -115,6 +115,7 @@ fn intent(stan: u32) -> Record<'static> {
             stan: leg.stan,
             transmitted: leg.transmitted,
         },
+        asked_until: None,
     })
 }
 

@@ -21,7 +21,7 @@ use super::{EncodeError, RecordError, RecordType};
 /// Longest fixed part of any payload.
 const FIXED_MAX: usize = 280;
 
-const _: () = assert!(v1::ADVISED_LEN <= FIXED_MAX && v1::INTENT_LEN <= FIXED_MAX);
+const _: () = assert!(v1::ADVISED_LEN <= FIXED_MAX && v2::INTENT_LEN <= FIXED_MAX);
 
 /// Bytes on the alignment that an archive needs; records lie where the file has them.
 #[repr(align(16))]
@@ -35,17 +35,26 @@ pub(super) const fn version(record: &Record<'_>) -> u16 {
     {
         return 2;
     }
+    if let Record::Intent(intent) = record
+        && intent.asked_until.is_some()
+    {
+        return 2;
+    }
     1
 }
 
 /// Whether payloads of `kind` come in this version.
 pub(super) const fn knows(kind: RecordType, version: u16) -> bool {
-    matches!((kind, version), (_, 1) | (RecordType::SafOwed, 2))
+    matches!(
+        (kind, version),
+        (_, 1) | (RecordType::SafOwed | RecordType::Intent, 2)
+    )
 }
 
 /// Bytes of the payload of `record`.
 pub(super) const fn len(record: &Record<'_>) -> usize {
     match record {
+        Record::Intent(intent) if intent.asked_until.is_some() => v2::INTENT_LEN,
         Record::Intent(_) => v1::INTENT_LEN,
         Record::Refused(_) => v1::REFUSED_LEN,
         Record::Outcome(outcome) => v1::OUTCOME_LEN + outcome.answer.fields.len(),
@@ -67,7 +76,10 @@ pub(super) const fn len(record: &Record<'_>) -> usize {
 /// Fills `out`, which has exactly the length that [`len`] gave.
 pub(super) fn write(record: &Record<'_>, out: &mut [u8]) -> Result<(), EncodeError> {
     match record {
-        Record::Intent(intent) => archive(&v1::IntentV1::from(intent), out),
+        Record::Intent(intent) => match intent.asked_until {
+            Some(until) => archive(&v2::IntentV2::new(intent, until), out),
+            None => archive(&v1::IntentV1::from(intent), out),
+        },
         Record::Refused(refused) => archive(&v1::RefusedV1::from(refused), out),
         Record::Outcome(outcome) => {
             let fixed = v1::OutcomeV1::from(outcome);
@@ -109,6 +121,9 @@ pub(super) fn read(
     bytes: &[u8],
 ) -> Result<Record<'_>, RecordError> {
     Ok(match kind {
+        RecordType::Intent if version == 2 => {
+            Record::Intent(exact::<v2::IntentV2>(bytes)?.intent(transaction)?)
+        }
         RecordType::Intent => Record::Intent(exact::<v1::IntentV1>(bytes)?.intent(transaction)?),
         RecordType::Refused => {
             Record::Refused(exact::<v1::RefusedV1>(bytes)?.refused(transaction)?)

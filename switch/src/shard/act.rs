@@ -48,6 +48,7 @@ impl Shard {
                 self.tell_intent(frame, handle);
                 self.send_request(handle, frame, leg, now);
             }
+            Output::Inquire { handle, leg } => self.note_inquiry(handle, leg),
             Output::SelectIssuer(wanted) => self.select_issuer(&wanted, now),
             Output::FindOriginal { handle, query } => self.find_original(handle, query, now),
             Output::FindReferred { handle } => self.find_referred(handle, now),
@@ -154,7 +155,9 @@ impl Shard {
         if let Some(permit) = held.permit {
             self.router.finish(permit, call, elapsed, now);
         }
-        if let Some(pool) = self.links.pool_mut(leg.issuer) {
+        if held.inquiry.is_none()
+            && let Some(pool) = self.links.pool_mut(leg.issuer)
+        {
             let outcome = match ending {
                 LegEnding::Answered(_) | LegEnding::Unusable => LinkOutcome::Answered,
                 // Its link has answered, and the payer has not.
@@ -166,7 +169,7 @@ impl Shard {
         }
         self.metrics.count_leg(leg, ending, elapsed);
         if ending == LegEnding::TimedOut {
-            self.give_up(leg.link, held.expected, now);
+            self.give_up(held.inquiry.unwrap_or(leg.link), held.expected, now);
         }
     }
 

@@ -14,7 +14,7 @@ use router::policy::SlowPolicy;
 use router::{BreakerPolicy, IssuerPolicy};
 use transaction::matching::{StanAllocator, StanRange};
 use transaction::reconciliation::Parties;
-use transaction::settings::{BeforeLive, Chunks, OutsideWindow, SafPolicy};
+use transaction::settings::{BeforeLive, Chunks, IssuerSet, OutsideWindow, SafPolicy};
 
 use super::{LinkPlace, LinkTable};
 use crate::config::{self, Config, Issuer};
@@ -61,6 +61,7 @@ pub(super) fn engine_settings(
             rate_after_up: NonZeroU32::new(config.saf.rate_after_sign_on),
         },
         before_live: before_live(config),
+        asked_later: asked_later(config),
         parties: parties(config),
         next_lsn: Lsn(1),
         wall_at_zero,
@@ -75,6 +76,18 @@ fn before_live(config: &Config) -> BeforeLive {
     let asking = issuers.filter(|issuer| issuer.saf_before_live);
     let nobody = BeforeLive::new(config.limits.held_back_max);
     asking.fold(nobody, |set, issuer| set.with(issuer.id))
+}
+
+//= docs/rules.md#T-16
+/// Which issuers have a query.
+fn asked_later(config: &Config) -> IssuerSet {
+    let issuers = config.issuers.iter();
+    let has_query = |issuer: &&Issuer| {
+        let plan = issuer.http.as_ref();
+        plan.is_some_and(|plan| plan.query.is_some())
+    };
+    let asked = issuers.filter(has_query);
+    asked.fold(IssuerSet::NOBODY, |set, issuer| set.with(issuer.id))
 }
 
 /// With whom totals are kept.

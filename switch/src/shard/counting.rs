@@ -52,15 +52,24 @@ impl Shard {
             return;
         };
         let (ingress, class) = (self.ingress(facts.acquirer), facts.class);
-        // What an earlier start has begun was not counted as begun by this one.
+        // What an earlier start has begun was not counted as begun by this one, but where it goes
+        // on here.
         let start = self.engine.next_transaction_id(Slot(0)).start();
         let id = self.engine.transaction_id(handle);
         let is_ours = id.is_some_and(|id| id.start() == start);
-        if ingress == Ingress::Http && is_ours {
+        if ingress == Ingress::Http && (is_ours || self.engine.is_resumed(handle)) {
             self.gateway_ended();
         }
         let record = self.engine.record(entry);
         self.metrics.count_record(ingress, class, &record);
+    }
+
+    /// What an earlier start has begun goes on.
+    pub(super) fn count_resumed(&mut self, acquirer: AcquirerId) {
+        if self.ingress(acquirer) == Ingress::Http {
+            let inflight = &mut self.work.counting.inflight_http;
+            *inflight = inflight.saturating_add(1);
+        }
     }
 
     fn gateway_ended(&mut self) {

@@ -283,7 +283,9 @@ impl Shard {
     pub(super) fn take_unusable(&mut self, outbound: OutboundId, now: Instant) {
         let OutboundId { handle, stan, .. } = outbound;
         match outbound.purpose {
-            Purpose::Request => self.turn(Input::Unusable { handle, stan }, now),
+            Purpose::Request | Purpose::Inquiry => {
+                self.turn(Input::Unusable { handle, stan }, now);
+            }
             Purpose::Administrative(exchange, _) => {
                 self.exchange_turn(ExchangeInput::Unusable { exchange, stan }, now);
             }
@@ -295,6 +297,7 @@ impl Shard {
     pub(super) fn outbound_unsent(&mut self, outbound: OutboundId) {
         let follow_up = match outbound.purpose {
             Purpose::Request => FollowUp::Unsent(outbound.handle, outbound.stan),
+            Purpose::Inquiry => return self.inquire_again(outbound),
             Purpose::Reversal(owed) => {
                 self.work.owed.remove(&owed);
                 FollowUp::OwedUnsent(owed)
@@ -352,7 +355,7 @@ impl Shard {
             leg.call = Some(call);
         }
         let input = match outbound.purpose {
-            Purpose::Request => Input::Response {
+            Purpose::Request | Purpose::Inquiry => Input::Response {
                 handle,
                 stan,
                 answer: Answer::of(ResponseCode::MALFUNCTION),
@@ -493,8 +496,8 @@ impl Shard {
             let outbound = *outbound;
             match outbound.purpose {
                 Purpose::Request | Purpose::Administrative(..) => {}
-                // Repeated until it is acknowledged.
-                Purpose::Reversal(_) | Purpose::Reconciliation(_) => continue,
+                // Repeated until it is acknowledged, or asked until it is told.
+                Purpose::Reversal(_) | Purpose::Reconciliation(_) | Purpose::Inquiry => continue,
             }
             if outbound.owner == self.id {
                 self.leg_lost(outbound, now);

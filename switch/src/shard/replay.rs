@@ -149,6 +149,7 @@ mod tests {
                 stan: Stan::new(1 + u32::from(candidate)).unwrap(),
                 transmitted: TransmissionTime::at(WALL),
             },
+            asked_until: None,
         })
     }
 

@@ -231,6 +231,7 @@ impl Shard {
             expected,
             completed,
             call: None,
+            inquiry: None,
         };
         self.work.legs.insert(handle.index, open);
         Some(leg)

@@ -139,6 +139,7 @@ impl Shard {
         );
         self.serve_operators(now);
         self.take_called();
+        self.send_inquiries(now);
         self.report_breakers(now);
         self.report_ejections(now);
         self.network_timeouts(now);

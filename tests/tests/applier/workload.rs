@@ -144,6 +144,7 @@ impl Workload {
             admitted,
             facts,
             leg,
+            asked_until: None,
         };
         let records = [
             Record::Intent(intent),
@@ -184,6 +185,7 @@ impl Workload {
             admitted,
             facts,
             leg,
+            asked_until: None,
         });
         let answered = OutcomeKind::Answered;
         match self.below(23) {
@@ -214,6 +216,7 @@ impl Workload {
                         candidate: 1,
                         ..self.leg()
                     },
+                    asked_until: None,
                 });
                 let outcome = self.outcome(transaction, answered, b"00");
                 [intent, not_sent, second, outcome].into()

@@ -56,7 +56,12 @@ impl Engine {
         self.advance(handle, signal);
     }
 
+    //= docs/rules.md#T-16
+    /// What a start has found may have left before: no other candidate gets it.
     pub(crate) fn on_unsent(&mut self, handle: Handle, stan: Stan) {
+        if self.is_resumed(handle) {
+            return self.count(Event::Stray);
+        }
         self.advance_leg(handle, stan, Signal::Unsent);
     }
 
@@ -366,6 +371,9 @@ impl Engine {
         if let Some(frame) = frame {
             let reply = Reply::Answer(handle);
             self.emit(Output::Reply { frame, reply });
+        } else if self.is_resumed(handle) {
+            // Whoever asks for it has no frame here.
+            self.emit(Output::OwedEnded { handle });
         }
         self.finish_if_done(handle);
     }

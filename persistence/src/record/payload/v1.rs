@@ -336,6 +336,7 @@ impl IntentV1 {
             admitted: WallTime::from_unix_millis(self.admitted),
             facts: self.facts.facts()?,
             leg: self.leg.leg()?,
+            asked_until: None,
         })
     }
 }

@@ -153,6 +153,9 @@ impl Fields<'_> {
     fn intent(&mut self, intent: &Intent) {
         self.facts(&intent.facts);
         self.leg(&intent.leg);
+        if let Some(until) = intent.asked_until {
+            self.shown("asked_until", &until);
+        }
     }
 
     fn facts(&mut self, facts: &Facts) {

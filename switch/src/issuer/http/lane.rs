@@ -10,9 +10,10 @@ use domain::time::Instant;
 use futures_lite::future;
 use glommio::timer::sleep;
 use iso8583::Framing;
+use iso8583::Mti;
 use iso8583::frame::FrameStep;
 use iso8583::header::{HeaderBytes, RejectCode};
-use iso8583::mti::Class;
+use iso8583::mti::{Class, Function};
 use iso8583::translate;
 use router::selection::CallOutcome;
 use transaction::network::{Backoff, BackoffPolicy};
@@ -181,13 +182,20 @@ impl Lane {
         }
         let (plan, wall) = (&self.issuer.plan, self.setup.clock.wall());
         let asked = Asked::of(plan, frame.message(), wall);
+        let is_inquiry = is_inquiry(frame.message().mti());
         // No issuer is told more of a card than its number, and a payer may take minutes.
         frame.scrub_sensitive();
         let Some(asked) = asked else {
+            // It was served when it left.
+            if is_inquiry {
+                return self.tell(frame, Received::Unusable);
+            }
             return self.tell_rejected(frame, NOT_SERVED, CallOutcome::NotCalled);
         };
         if asked.is_reversal {
             self.reverse(frame, &asked, answer).await;
+        } else if is_inquiry {
+            self.resume(frame, &asked, by).await;
         } else {
             self.submit(frame, &asked, (answer, by)).await;
         }
@@ -397,6 +405,14 @@ impl Lane {
             received,
         });
     }
+}
+
+//= docs/rules.md#T-16
+/// Whether a message asks what became of a request that left before this start.
+fn is_inquiry(mti: Mti) -> bool {
+    let is_request = matches!(mti.class(), Class::Authorisation | Class::Financial)
+        && mti.function() == Function::Request;
+    is_request && mti.is_repeat()
 }
 
 const fn casing(framing: Framing) -> Casing {

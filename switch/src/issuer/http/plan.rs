@@ -104,6 +104,16 @@ pub(crate) struct Query {
 }
 
 impl Query {
+    /// How many of the first questions are over when a payment is of this age.
+    pub(crate) fn asked_by(&self, age: Duration) -> usize {
+        let mut at = Duration::ZERO;
+        let over = self.schedule.iter().take_while(|pause| {
+            at = at.saturating_add(**pause);
+            at <= age
+        });
+        over.count()
+    }
+
     /// How long to wait before question `number`, from 0, about a payment of this age.
     pub(crate) fn pause(&self, number: usize, age: Duration) -> Duration {
         let listed = self.schedule.get(number).copied();

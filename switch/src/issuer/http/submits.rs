@@ -114,6 +114,11 @@ impl Submit {
         }
     }
 
+    /// It may have left before this start.
+    pub(super) fn note_left(&self) {
+        self.entry.state.set(State::Left);
+    }
+
     /// Waits until the issuer tells that something was decided, or has told so already. Each time
     /// counts once, however often it was told.
     pub(super) async fn called(&self) {

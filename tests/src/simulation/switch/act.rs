@@ -89,6 +89,9 @@ impl Shard {
             Output::GiveUpReversal { owed } => self.give_up_reversal(owed, around),
             // Nobody asks by hand where something stands.
             Output::OwedEnded { .. } => {}
+            Output::Inquire { .. } => {
+                return Err(("inquiry", format!("{output:?}: nobody is asked later here")));
+            }
             Output::Event { event, .. } => return self.count(event, around),
         }
         Ok(())

@@ -16,7 +16,7 @@ use router::{
     BreakerPolicy, Candidate, Conditions, IssuerPolicy, PrefixRange, RouteSpec, RouteTable,
 };
 use transaction::Settings;
-use transaction::settings::{BeforeLive, Chunks, OutsideWindow, SafPolicy};
+use transaction::settings::{BeforeLive, Chunks, IssuerSet, OutsideWindow, SafPolicy};
 
 use super::past::{Past, WINDOW};
 use super::*;
@@ -304,6 +304,7 @@ pub(super) fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
             rate_after_up: None,
         },
         before_live: before_live(begin.driver, around.plan),
+        asked_later: IssuerSet::NOBODY,
         parties: parties(around.plan.days),
         next_lsn: Lsn(1),
         wall_at_zero: wall(0, around.wall_ahead),

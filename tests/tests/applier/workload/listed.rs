@@ -12,6 +12,7 @@ impl Workload {
             admitted: self.now(),
             facts,
             leg: self.leg(),
+            asked_until: None,
         });
         let declined = Record::LateResponse(LateResponse {
             transaction,

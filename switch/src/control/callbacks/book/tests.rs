@@ -65,6 +65,7 @@ fn intent() -> Intent {
             stan: Stan::new(421).unwrap(),
             transmitted: TransmissionTime::default(),
         },
+        asked_until: None,
     }
 }
 

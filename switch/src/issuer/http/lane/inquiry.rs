@@ -25,11 +25,26 @@ pub(super) struct Doubt<'a> {
     by: Instant,
     /// What its own answer says of the issuer.
     call: CallOutcome,
+    /// Of one that a start has found, how old it was then.
+    found_at: Option<Duration>,
 }
 
 impl<'a> Doubt<'a> {
     pub(super) const fn new(submit: &'a Submit, by: Instant, call: CallOutcome) -> Self {
-        Self { submit, by, call }
+        Self {
+            submit,
+            by,
+            call,
+            found_at: None,
+        }
+    }
+
+    /// One of before this start.
+    const fn found(submit: &'a Submit, by: Instant, age: Duration) -> Self {
+        Self {
+            found_at: Some(age),
+            ..Self::new(submit, by, CallOutcome::NotCalled)
+        }
     }
 }
 
@@ -60,10 +75,12 @@ impl Lane {
         self.tell_pending(&frame, doubt.call);
         let clock = self.setup.clock;
         let mut turns = Turns {
-            asked: 0,
+            asked: doubt.found_at.map_or(0, |age| query.asked_by(age)),
             call_from: clock.now(),
         };
-        while self.wait(query, &frame, &doubt, &mut turns).await {
+        // What it has come to meanwhile is asked at once.
+        let mut is_due = doubt.found_at.is_some();
+        while std::mem::take(&mut is_due) || self.wait(query, &frame, &doubt, &mut turns).await {
             let answer = clock.now().after(plan.answer_max).min(doubt.by);
             let Ok((verdict, status)) = self.query(asked, answer).await else {
                 continue;
@@ -94,7 +111,9 @@ impl Lane {
     ) -> bool {
         let clock = self.setup.clock;
         let now = clock.now();
-        let pause = query.pause(turns.asked, now.since(frame.received));
+        let age = now.since(frame.received);
+        let age = age.saturating_add(doubt.found_at.unwrap_or_default());
+        let pause = query.pause(turns.asked, age);
         let until = now.after(pause).min(doubt.by);
         let elapsed = async {
             sleep(until.since(now)).await;
@@ -112,6 +131,20 @@ impl Lane {
             turns.asked = turns.asked.saturating_add(1);
         }
         now < doubt.by
+    }
+
+    //= docs/rules.md#T-16
+    /// Asks what became of a submit of before this start, and never writes it: as [`Lane::inquire`]
+    /// would have gone on.
+    pub(super) async fn resume(self: &Rc<Self>, frame: Box<Frame>, asked: &Asked, by: Instant) {
+        let Some(submit) = self.issuer.submits.begin(&asked.our_id) else {
+            // It is asked for.
+            return self.setup.pool.give(frame);
+        };
+        submit.note_left();
+        let age = asked.age(self.setup.clock.wall());
+        self.inquire(frame, asked, Doubt::found(&submit, by, age))
+            .await;
     }
 
     //= docs/rules.md#M-15
