@@ -356,6 +356,35 @@ fn reversal_of<'a>(
     }
 }
 
+//= docs/rules.md#T-16
+/// Whoever reads it knows the request by DE7 and DE11, and that it is not to be done again.
+#[test]
+fn an_inquiry_is_the_repeat_of_its_request() {
+    let (leg, us) = (leg(), forwarding());
+    for (class, mti, response) in [
+        (MessageClass::Authorisation, b"0101", b"0110"),
+        (MessageClass::Financial, b"0201", b"0210"),
+    ] {
+        let facts = Facts { class, ..facts() };
+        let inquiry = IssuerInquiry {
+            facts: &facts,
+            account: b"5061001234567890",
+            leg: &leg,
+            forwarding: &us,
+            amount: facts.amount,
+        };
+        let bytes = written(|out| write_inquiry(DIALECT, &inquiry, out));
+        assert_eq!(&bytes[..4], mti);
+        let read = Message::new(DIALECT, bytes);
+        assert_eq!(read.view().field(11), Some(&leg.stan.digits()[..]));
+        assert_eq!(read.view().field(7), Some(&leg.transmitted.digits()[..]));
+        assert_eq!(read.view().field(4), Some(&facts.amount.digits()[..]));
+        let answer = Answer::of(ResponseCode::APPROVED);
+        let bytes = written(|out| write_answer(DIALECT, read.view(), &answer, out));
+        assert_eq!(&bytes[..4], response);
+    }
+}
+
 #[test]
 fn a_reversal_may_be_a_request_with_a_number_of_its_own() {
     let (facts, leg, us) = (facts(), leg(), forwarding());

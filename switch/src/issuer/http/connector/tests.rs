@@ -525,3 +525,14 @@ fn questions_come_ever_less_often() {
         [1, 2, 10, 10, 60, 60]
     );
 }
+
+//= docs/rules.md#T-16
+/// Of the pauses of 1 s and 2 s those that are over are not waited for again.
+#[test]
+fn a_payment_of_before_is_asked_for_by_its_age() {
+    let plan = with_query(false);
+    let query = plan.query.as_ref().unwrap();
+    let asked_by = |millis| query.asked_by(Duration::from_millis(millis));
+    let ages = [0, 999, 1_000, 2_999, 3_000, 90_000];
+    assert_eq!(ages.map(asked_by), [0, 0, 1, 1, 2, 2]);
+}
