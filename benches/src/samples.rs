@@ -15,7 +15,7 @@ use domain::request::{ContentHash, DuplicateKey, Facts, IssuerLeg, MessageClass,
 use domain::time::{TransmissionTime, WallTime};
 use transaction::Settings;
 use transaction::reconciliation::Parties;
-use transaction::settings::{BeforeLive, Chunks, OutsideWindow, SafPolicy};
+use transaction::settings::{BeforeLive, Chunks, IssuerSet, OutsideWindow, SafPolicy};
 
 /// The wall time at which benches begin.
 pub const WALL: WallTime = WallTime::from_unix_millis(1_767_268_800_000);
@@ -49,6 +49,7 @@ pub fn settings(entries: usize, window: Duration) -> Settings {
             rate_after_up: None,
         },
         before_live: BeforeLive::NOBODY,
+        asked_later: IssuerSet::NOBODY,
         parties: Parties::default(),
         next_lsn: Lsn(1),
         wall_at_zero: WALL,
