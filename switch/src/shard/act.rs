@@ -35,14 +35,7 @@ impl Shard {
             } => {
                 self.select_route(handle, frame, tried, now);
             }
-            Output::Journal { lsn, entry } => {
-                self.append(lsn, &entry, now);
-                #[cfg(feature = "crash-points")]
-                if crash::replies_before_journal() {
-                    let durable = super::FollowUp::Durable(lsn);
-                    self.work.follow_ups.push_back(durable);
-                }
-            }
+            Output::Journal { lsn, entry } => self.append(lsn, &entry, now),
             Output::Send { handle, frame, leg } => {
                 crash::point(Step::IntentDurable);
                 self.tell_intent(frame, handle);
@@ -134,6 +127,11 @@ impl Shard {
                 }
             }
             Err(error) => self.shared.die(&error),
+        }
+        #[cfg(feature = "crash-points")]
+        if crash::replies_before_journal() {
+            let durable = super::FollowUp::Durable(lsn);
+            self.work.follow_ups.push_back(durable);
         }
     }
 

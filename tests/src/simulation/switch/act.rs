@@ -83,15 +83,13 @@ impl Shard {
                 };
                 self.tell(self.id, ask, around);
             }
-            Output::Operated { .. } | Output::Retried { .. } => {
-                return Err(("operator", format!("{output:?}: nobody acts by hand here")));
+            Output::Operated { .. } | Output::Retried { .. } | Output::Inquire { .. } => {
+                let nobody = "nobody acts by hand or is asked later here";
+                return Err(("output", format!("{output:?}: {nobody}")));
             }
             Output::GiveUpReversal { owed } => self.give_up_reversal(owed, around),
             // Nobody asks by hand where something stands.
             Output::OwedEnded { .. } => {}
-            Output::Inquire { .. } => {
-                return Err(("inquiry", format!("{output:?}: nobody is asked later here")));
-            }
             Output::Event { event, .. } => return self.count(event, around),
         }
         Ok(())
