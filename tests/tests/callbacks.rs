@@ -360,6 +360,40 @@ fn what_was_decided_before_a_kill_is_told_after_it() {
     drop(stage.close());
 }
 
+/// In the words of GSMA too, with the key of what was asked for.
+#[test]
+fn what_gsma_is_owed_before_a_kill_is_put_after_it() {
+    let _machine = alone();
+    let receiver = Receiver::start(None, &[503]);
+    let (stage, _folder) = open("callbacks-gsma-killed", None);
+    let url = at(&format!("http://127.0.0.1:{}/", receiver.port));
+    let key = "6f1b1f0e-3a77-4a39-9d1e-0d3f2c9b7a10";
+    let of = format!("X-CorrelationID: {key}");
+    let kind = "Content-Type: application/json";
+    let body = r#"{"type":"merchantpay","amount":"10.00","currency":"KES",
+        "debitParty":[{"key":"msisdn","value":"+254712345678"}],
+        "creditParty":[{"key":"organisationid","value":"MERCHANT0000001"}]}"#;
+    let more = ["-H", &of, "-H", &url, "-H", kind, "--data-binary", body];
+    let taken = stage.curl("/gsma/v1.2/mm/transactions", &more);
+    assert_eq!(taken.status, 202, "{taken:?}");
+    let before = receiver.came(1);
+    let stage = stage.killed();
+    let after = receiver.came(2);
+    for (head, body) in &after {
+        assert!(head.starts_with("PUT / HTTP/1.1"), "{head}");
+        assert_eq!(field(head, "x-correlationid"), key, "{head}");
+        assert_eq!(body["transactionStatus"], "completed", "{body}");
+    }
+    assert_eq!(before[0].1, after[1].1);
+    assert_eq!(
+        field(&before[0].0, "webhook-id"),
+        field(&after[1].0, "webhook-id")
+    );
+    let (head, body) = receiver.came.lock().unwrap()[1].clone();
+    check_signature(&head, &body);
+    drop(stage.close());
+}
+
 #[test]
 fn nobody_else_is_told() {
     let _machine = alone();

@@ -308,6 +308,91 @@ fn what_cannot_be_understood_is_reversed_at_once() {
     }
 }
 
+/// One after the other; each is answered with 96, and sent once.
+#[track_caller]
+fn submitted(stage: &Stage, submits: &[Submit]) {
+    stage.bank.script(submits);
+    let mut session = Session::connect(stage.node.listener()).unwrap();
+    for (number, submit) in (1..).zip(submits) {
+        let stan = format!("{number:06}");
+        session.send(&purchase(&stan)).unwrap();
+        assert_eq!(next(&mut session), told("0210", &stan, "96"), "{submit:?}");
+    }
+    stage.node.settle(Duration::from_secs(60)).unwrap();
+    let heads = stage.bank.heads();
+    let is_submit = |head: &&String| head.starts_with("POST /v1/payments ");
+    assert_eq!(heads.iter().filter(is_submit).count(), submits.len());
+    let elsewhere = |head: &String| head.contains("elsewhere");
+    assert!(!heads.iter().any(elsewhere), "{heads:?}");
+}
+
+/// All were executed, whatever came back: a redirection that is not followed, an id that is said to
+/// be taken, a bucket that is empty, what is no HTTP, a reset.
+#[test]
+fn what_proves_nothing_is_reversed_once() {
+    let _machine = alone();
+    let calm = "[issuer.breaker]\ncalls_min = 1_000\n";
+    let stage = Stage::with("http-unproven", &[], 60_000, calm);
+    let submits = [
+        Submit::Failed(302),
+        Submit::Failed(307),
+        Submit::Failed(409),
+        Submit::Failed(418),
+        Submit::Failed(429),
+        Submit::Failed(502),
+        Submit::Failed(0),
+        Submit::Reset,
+        Submit::OtherId,
+    ];
+    submitted(&stage, &submits);
+    let effects = stage.bank.effects();
+    let ids = effects.iter().filter(|(kind, ..)| kind == "submit");
+    let ids: Vec<&str> = ids.map(|(_, id, _)| id.as_str()).collect();
+    assert_eq!(ids.len(), submits.len(), "{effects:?}");
+    assert_eq!(effects.len(), 2 * submits.len(), "{effects:?}");
+    for (id, submit) in ids.into_iter().zip(submits) {
+        let back = ("reverse".to_owned(), id.to_owned(), 1_500);
+        assert!(effects.contains(&back), "{submit:?}: {effects:?}");
+    }
+    stage.close();
+}
+
+/// Nothing is owed of what was not executed, and nobody else is asked for it.
+#[test]
+fn what_is_refused_by_its_status_was_not_executed() {
+    let _machine = alone();
+    let calm = "[issuer.breaker]\ncalls_min = 1_000\n";
+    let stage = Stage::with("http-not-executed", &[], 60_000, calm);
+    let submits = [400, 404, 405, 413, 415, 422, 401, 403].map(Submit::Refused);
+    submitted(&stage, &submits);
+    assert_eq!(stage.effects(), []);
+    assert_eq!(stage.bank.reversal_ids(), Vec::<String>::new());
+    stage.close();
+}
+
+/// Of an issuer that says so 429 and 503 prove that nothing was executed.
+#[test]
+fn who_is_busy_has_executed_nothing_where_that_is_declared() {
+    let _machine = alone();
+    let other = JsonBank::start().unwrap();
+    let declared = "[issuer.http]\nbusy_means_not_executed = true\n";
+    let text = issuer_text("other", other.address()).replacen("[issuer.http]\n", declared, 1);
+    let calm = "[issuer.breaker]\ncalls_min = 1_000\n";
+    let stage = Stage::open("http-busy", &[("other", text + calm)], 60_000);
+    stage.await_up("other");
+    other.script(&[429, 503].map(Submit::Refused));
+    let mut session = Session::connect(stage.node.listener()).unwrap();
+    for stan in ["000001", "000002"] {
+        session.send(&purchase(stan)).unwrap();
+        assert_eq!(next(&mut session), told("0210", stan, "96"));
+    }
+    assert_eq!(other.heads().len(), 2, "each was sent once");
+    stage.node.settle(Duration::from_secs(60)).unwrap();
+    assert_eq!(other.reversal_ids(), Vec::<String>::new());
+    assert_eq!(stage.effects(), [], "the next candidate is not asked");
+    stage.close();
+}
+
 /// Its links were up: so it is chosen, and nothing can be sent. The next one is asked.
 #[test]
 fn a_refused_connection_leads_to_the_next_candidate() {

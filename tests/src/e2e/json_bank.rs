@@ -5,8 +5,10 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::net::sockopt::set_socket_linger;
 use serde_json::Value;
 
 /// What becomes of one submit. Whatever is executed stands among the effects.
@@ -24,11 +26,15 @@ pub enum Submit {
     Silence,
     /// Executed, and the connection ends without an answer.
     HangUp,
+    /// Executed, and the connection is reset without an answer.
+    Reset,
     /// Executed, and answered with what is no JSON.
     Garbled,
+    /// Executed, and answered with the id of something else.
+    OtherId,
     /// Executed for one minor unit more than was asked.
     OtherAmount,
-    /// Executed, and answered with this status.
+    /// Executed, and answered with this status; with 0, which is none, it is no answer of HTTP.
     Failed(u16),
     /// Not executed, and answered with this status.
     Refused(u16),
@@ -264,13 +270,21 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
             let asked = (reversal.to_owned(), minor, body["rest"].as_u64());
             lock(&shared.asked).push(asked);
         }
+        let is_reset = lock(&shared.script).front() == Some(&Submit::Reset);
         let Some((status, answer)) = act(shared, reversal, id, minor) else {
+            if is_reset {
+                set_socket_linger(stream, Some(Duration::ZERO))?;
+            }
             return Ok(());
         };
         let len = answer.len();
+        let place = match status {
+            300..=399 => "Location: /v1/elsewhere\r\n",
+            _ => "",
+        };
         write!(
             writer,
-            "HTTP/1.1 {status} Told\r\nContent-Length: {len}\r\n\r\n{answer}"
+            "HTTP/1.1 {status} Told\r\n{place}Content-Length: {len}\r\n\r\n{answer}"
         )?;
     }
 }
@@ -348,7 +362,9 @@ fn act(shared: &Shared, reversal: Option<&str>, id: &str, minor: u64) -> Option<
         Submit::Approve
         | Submit::Silence
         | Submit::HangUp
+        | Submit::Reset
         | Submit::Garbled
+        | Submit::OtherId
         | Submit::OtherAmount
         | Submit::Failed(_) => {
             note("submit", minor);
@@ -363,7 +379,8 @@ fn act(shared: &Shared, reversal: Option<&str>, id: &str, minor: u64) -> Option<
         Submit::Silence => loop {
             thread::park();
         },
-        Submit::HangUp => None,
+        Submit::HangUp | Submit::Reset => None,
+        Submit::OtherId => Some((200, told_of("DONE", "another", minor))),
         Submit::Garbled => Some((200, told("DONE", minor) + "}")),
         Submit::OtherAmount => Some((200, told("DONE", minor + 1))),
         Submit::Failed(status) => Some((status, String::new())),
