@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 
 /// Signs certificates; gone when it is dropped.
@@ -228,4 +232,20 @@ pub fn replace(file: &Path, by: &Path) -> Result<()> {
     let aside = file.with_extension("aside");
     fs::copy(by, &aside)?;
     Ok(fs::rename(aside, file)?)
+}
+
+/// A server that shows this certificate and asks nobody for one.
+///
+/// # Errors
+/// The files hold no certificate or no key of it.
+pub fn server(pair: &Pair) -> Result<Arc<ServerConfig>> {
+    let chain = CertificateDer::pem_file_iter(&pair.certificate)?;
+    let chain = chain.collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(&pair.key)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(Arc::new(config))
 }

@@ -1,6 +1,7 @@
 //! The real binaries on real sockets: a switch that can be killed and started again, simulated
 //! issuers that can be told to misbehave, and load.
 
+pub mod audit;
 pub mod bank;
 pub mod campaign;
 pub mod chaos;

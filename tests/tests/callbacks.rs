@@ -11,12 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use njia_tests::certificates::{Authority, Pair};
+use njia_tests::certificates::{Authority, server};
 use njia_tests::e2e::gateway::{GATEWAY, GatewayStage, PAYMENT};
 use njia_tests::e2e::{alone, eventually};
 use njia_tests::outside::Peer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -134,20 +132,6 @@ fn check_signature(head: &str, body: &str) {
     assert_eq!(field(head, "webhook-signature"), format!("v1,{expected}"));
 }
 
-fn server(pair: &Pair) -> Arc<ServerConfig> {
-    let chain = CertificateDer::pem_file_iter(&pair.certificate).unwrap();
-    let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
-    let key = PrivateKeyDer::from_pem_file(&pair.key).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    Arc::new(config)
-}
-
 /// A switch whose gateway may be told at 127.0.0.1, and whoever signs for its receiver.
 fn open(name: &str, trust: Option<&Path>) -> (GatewayStage, TempDir) {
     open_with(name, trust, &[SECRET])
@@ -191,7 +175,7 @@ fn what_has_become_final_is_told_over_tls_and_a_reversal_of_it_too() {
     let _machine = alone();
     let authority = Authority::new().unwrap();
     let pair = authority.issue("receiver", "IP:127.0.0.1").unwrap();
-    let receiver = Receiver::start(Some(server(&pair)), &[]);
+    let receiver = Receiver::start(Some(server(&pair).unwrap()), &[]);
     let (stage, _folder) = open("callbacks-tls", Some(&authority.root()));
     let url = at(&format!("https://127.0.0.1:{}/hooks?a=1", receiver.port));
     let paid = stage.pay("k1", &["-H", &url, "-H", "Prefer: wait=30"]);

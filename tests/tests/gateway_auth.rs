@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use njia_tests::e2e::audit::{self, AUDIT};
 use njia_tests::e2e::gateway::{Answer, GATEWAY, GatewayStage, KEY, PAYMENT};
 use njia_tests::e2e::{Build, alone, eventually};
 
@@ -499,38 +500,17 @@ fn what_is_not_permitted_is_refused_and_counted() {
     assert_eq!(kinds, ["approve", "approve", "reverse"]);
 }
 
-const AUDIT: &str = "[audit]\nkey = \"env:NJIA_TEST_KEY\"\n";
-
 fn audit_file(stage: &GatewayStage) -> PathBuf {
-    let state = stage.node.journal().parent().unwrap();
-    state.join("audit.jsonl")
+    audit::file(stage.node.journal().parent().unwrap())
 }
 
-/// Event, who, object, result, reason and count of each line.
-fn audited(stage: &GatewayStage) -> Vec<[String; 6]> {
-    let text = fs::read_to_string(audit_file(stage)).unwrap_or_default();
-    // The last one may be on its way.
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let fields = ["event", "who", "object", "result", "reason", "count"];
-    let line = |line: &str| {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        fields.map(|field| line[field].to_string().trim_matches('"').to_owned())
-    };
-    whole.lines().map(line).collect()
+fn audited(stage: &GatewayStage) -> Vec<audit::Line> {
+    audit::lines(&audit_file(stage))
 }
 
-/// What `njia inspect audit --verify` says of files, and its exit code.
 fn verified(stage: &GatewayStage, files: &[&Path]) -> (i32, String) {
     let config = audit_file(stage).with_file_name("../njia.toml");
-    let output = Command::new(Build::Product.njia())
-        .args(["inspect", "audit", "--verify", "-c"])
-        .arg(config)
-        .args(files)
-        .env("NJIA_TEST_KEY", KEY)
-        .output()
-        .unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    (output.status.code().unwrap(), told)
+    audit::verified(&config, KEY, files)
 }
 
 /// Asks for what must not be had, once each, and gives back the lines that are to be of it.

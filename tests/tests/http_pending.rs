@@ -1,9 +1,11 @@
 //! Issuers over HTTP that answer later: each test ends with what the issuer was told to do.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use njia_tests::certificates::Authority;
+use njia_tests::e2e::audit::{self, AUDIT};
 use njia_tests::e2e::json_bank::{JsonBank, Submit};
 use njia_tests::e2e::scene::{next, told};
 use njia_tests::e2e::session::purchase;
@@ -218,8 +220,9 @@ fn beyond_the_bound_what_is_pending_is_reversed() {
 #[test]
 fn fault_086_a_callback_of_an_issuer_is_verified_and_decides_nothing() {
     let _machine = alone();
+    let more = format!("plaintext = true\n{AUDIT}");
     let stage = Stage::asking("http-called", 300_000, "poll_schedule_s = [3600]", |text| {
-        called(text, "plaintext = true")
+        called(text, &more)
     });
     let url = |path: &str| format!("http://{}{path}", stage.node.issuer_callbacks());
     let lie = ["-X", "PUT", "--data-binary", r#"{"status":"DONE"}"#];
@@ -255,7 +258,31 @@ fn fault_086_a_callback_of_an_issuer_is_verified_and_decides_nothing() {
     assert_eq!(taken("malformed").unwrap(), 2.0);
     assert_eq!(stage.effects(), [effect("submit")]);
     assert_eq!(stage.submits(), 2, "each was sent once");
-    stage.close();
+    check_forged_is_written(stage.ended());
+}
+
+/// Each of the ten, one in a line of its own and the others counted.
+fn check_forged_is_written(folder: PathBuf) {
+    let file = audit::file(&folder.join("state"));
+    let (mut lines, mut forged) = (0, 0);
+    for [event, who, object, result, reason, count] in audit::lines(&file) {
+        if reason == "forged_address" {
+            let told = [event, who, object, result];
+            let expected = [
+                "authentication",
+                "unknown",
+                "listener:issuer_callbacks",
+                "refused",
+            ];
+            assert_eq!(told, expected);
+            lines += 1;
+            forged += count.parse::<u32>().unwrap();
+        }
+    }
+    assert_eq!((lines, forged), (2, 10));
+    let (code, told) = audit::verified(&folder.join("njia.toml"), KEY, &[&file]);
+    assert_eq!(code, 0, "{told}");
+    fs::remove_dir_all(folder).unwrap();
 }
 
 //= docs/rules.md#M-16

@@ -1,7 +1,7 @@
 //! An issuer of JSON over HTTP on a real socket, which keeps what it has executed.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::net::sockopt::set_socket_linger;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
 /// What becomes of one submit. Whatever is executed stands among the effects.
@@ -101,19 +102,31 @@ impl JsonBank {
         Self::start_on(TcpListener::bind("127.0.0.1:0")?)
     }
 
+    /// The same over TLS.
+    ///
+    /// # Errors
+    /// There is no free port.
+    pub fn start_secure(tls: Arc<ServerConfig>) -> Result<Self> {
+        Self::serving(TcpListener::bind("127.0.0.1:0")?, Some(tls))
+    }
+
     /// Starts one that takes what comes there.
     ///
     /// # Errors
     /// It listens nowhere.
     pub fn start_on(listener: TcpListener) -> Result<Self> {
+        Self::serving(listener, None)
+    }
+
+    fn serving(listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
         let of_listener = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&of_listener);
+                let (shared, tls) = (Arc::clone(&of_listener), tls.clone());
                 // A connection that ends has nothing to tell: what it did stands in the effects.
-                thread::spawn(move || serve(&stream, &shared).ok());
+                thread::spawn(move || take(stream, tls, &shared).ok());
             }
         });
         Ok(Self { address, shared })
@@ -215,9 +228,20 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut writer = stream;
+fn take(socket: TcpStream, tls: Option<Arc<ServerConfig>>, shared: &Shared) -> Result<()> {
+    let kept = socket.try_clone()?;
+    match tls {
+        Some(tls) => serve(
+            StreamOwned::new(ServerConnection::new(tls)?, socket),
+            &kept,
+            shared,
+        ),
+        None => serve(socket, &kept, shared),
+    }
+}
+
+fn serve<S: Read + Write>(stream: S, socket: &TcpStream, shared: &Shared) -> Result<()> {
+    let mut reader = BufReader::new(stream);
     loop {
         let (mut head, mut len) = (String::new(), 0);
         loop {
@@ -241,7 +265,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
         if let Some((status, answer)) = let_in(shared, &head, &body) {
             let len = answer.len();
             write!(
-                writer,
+                reader.get_mut(),
                 "HTTP/1.1 {status} Told\r\nContent-Length: {len}\r\n\r\n{answer}"
             )?;
             continue;
@@ -252,7 +276,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
             lock(&shared.heads).push(head);
             let len = answer.len();
             write!(
-                writer,
+                reader.get_mut(),
                 "HTTP/1.1 {status} Told\r\nContent-Length: {len}\r\n\r\n{answer}"
             )?;
             continue;
@@ -273,7 +297,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
         let is_reset = lock(&shared.script).front() == Some(&Submit::Reset);
         let Some((status, answer)) = act(shared, reversal, id, minor) else {
             if is_reset {
-                set_socket_linger(stream, Some(Duration::ZERO))?;
+                set_socket_linger(socket, Some(Duration::ZERO))?;
             }
             return Ok(());
         };
@@ -283,7 +307,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
             _ => "",
         };
         write!(
-            writer,
+            reader.get_mut(),
             "HTTP/1.1 {status} Told\r\n{place}Content-Length: {len}\r\n\r\n{answer}"
         )?;
     }

@@ -201,10 +201,16 @@ deadline_ms = {deadline_ms}
 
     #[track_caller]
     pub(crate) fn close(self) {
+        fs::remove_dir_all(self.ended()).unwrap();
+    }
+
+    /// Ends it in order, and leaves what it has written.
+    #[track_caller]
+    pub(crate) fn ended(self) -> PathBuf {
         self.node.settle(Duration::from_secs(60)).unwrap();
         let status = self.node.terminate().unwrap();
         assert!(status.success(), "{status}");
-        fs::remove_dir_all(&self.folder).unwrap();
+        self.folder
     }
 }
 
