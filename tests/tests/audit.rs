@@ -3,6 +3,7 @@
 //! `http_pending.rs`.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use iso8583::Dialect;
 use njia_tests::e2e::audit::{self, AUDIT};
 use njia_tests::e2e::desk::{accepted, answered, said};
 use njia_tests::e2e::scene::{ALONE, SHORT, Scene, asked, next, told};
-use njia_tests::e2e::session::{authenticated, purchase};
+use njia_tests::e2e::session::{Session, authenticated, purchase};
 use njia_tests::e2e::{Build, eventually};
 use rustix::process::Signal;
 use switch::crypto::mac::{MacAlgorithm, MacLen, MacPadding, SoftwareMac};
@@ -51,59 +52,57 @@ fn key(hex: &str) -> SoftwareMac {
     SoftwareMac::new(algorithm, MacLen::Eight, &bytes).unwrap()
 }
 
+/// Event, who, object, result and reason, once each.
+const EXPECTED: [[&str; 5]; 7] = [
+    ["log_opened", "switch", "log", "done", "first"],
+    ["mac", "unknown", BANK, "refused", "mac_wrong"],
+    ["mac", "unknown", BANK, "refused", "mac_missing"],
+    ["key_change", "unknown", BANK, "refused", "key_unusable"],
+    ["key_change", BANK, BANK, "done", "none"],
+    ["drain", "operator", "switch", "done", "none"],
+    ["log_closed", "switch", "log", "done", "none"],
+];
+const BANK: &str = "issuer:bank";
+
+/// A purchase whose answer, by `seal`, is as good as none: it is reversed, and that is taken.
+fn pay(scene: &Scene, link: &mut Session, stan: &str, seal: impl Fn(&[u8]) -> Vec<u8>) {
+    let mut session = scene.session();
+    session.send(&purchase(stan)).unwrap();
+    let request = asked(link, "0200");
+    link.send(&seal(&answered(&request, "00"))).unwrap();
+    assert_eq!(next(&mut session), told("0210", stan, "91"));
+    let owed = asked(link, "0420");
+    let taken = authenticated(ASCII, &answered(&owed, "00"), &key(BANK_TO_US));
+    link.send(&taken).unwrap();
+}
+
+/// Whoever has the key finds the file whole, and one word of another kind.
+fn check_chain(file: &Path) {
+    let config = file.with_file_name("njia.toml");
+    let njia = Build::Product.njia();
+    let defaults = Command::new(njia).args(["config", "defaults"]).output();
+    let defaults = String::from_utf8(defaults.unwrap().stdout).unwrap();
+    fs::write(&config, defaults + AUDIT).unwrap();
+    let (code, told) = audit::verified(&config, KEY, &[file]);
+    assert_eq!(code, 0, "{told}");
+    let text = fs::read_to_string(file).unwrap();
+    fs::write(file, text.replacen("mac_wrong", "mac_right", 1)).unwrap();
+    let (code, told) = audit::verified(&config, KEY, &[file]);
+    assert_eq!(code, 65, "{told}");
+    assert!(told.contains("audit.jsonl:2:"), "{told}");
+}
+
 #[test]
 fn what_peers_and_operators_have_done_is_written_down_in_its_order() {
     let (scene, mut link) = Scene::open("audit", &AUDITED);
     let file = audit::file(scene.node.journal().parent().unwrap());
-    let mut session = scene.session();
-    let mut pay = |stan: &str, answer: &dyn Fn(&[u8]) -> Vec<u8>| {
-        session.send(&purchase(stan)).unwrap();
-        let request = asked(&mut link, "0200");
-        link.send(&answer(&answered(&request, "00"))).unwrap();
-        // An answer that is not authentic is as good as none.
-        assert_eq!(next(&mut session), told("0210", stan, "91"));
-        let owed = asked(&mut link, "0420");
-        let taken = authenticated(ASCII, &answered(&owed, "00"), &key(BANK_TO_US));
-        link.send(&taken).unwrap();
-    };
-    pay("000001", &|answer| {
-        // Whoever made this has another key.
-        authenticated(ASCII, answer, &key(KEK))
-    });
-    pay("000002", &<[u8]>::to_vec);
+    // Whoever made this has another key.
+    let stranger = |answer: &[u8]| authenticated(ASCII, answer, &key(KEK));
+    pay(&scene, &mut link, "000001", stranger);
+    pay(&scene, &mut link, "000002", <[u8]>::to_vec);
     assert_eq!(said(&mut link, "160", &[(48, UNUSABLE)]), "63");
     assert_eq!(said(&mut link, "160", &[(48, OFFERED)]), "00");
-    let expected = [
-        ["log_opened", "switch", "log", "done", "first", "1"],
-        ["mac", "unknown", "issuer:bank", "refused", "mac_wrong", "1"],
-        [
-            "mac",
-            "unknown",
-            "issuer:bank",
-            "refused",
-            "mac_missing",
-            "1",
-        ],
-        [
-            "key_change",
-            "unknown",
-            "issuer:bank",
-            "refused",
-            "key_unusable",
-            "1",
-        ],
-        [
-            "key_change",
-            "issuer:bank",
-            "issuer:bank",
-            "done",
-            "none",
-            "1",
-        ],
-        ["drain", "operator", "switch", "done", "none", "1"],
-        ["log_closed", "switch", "log", "done", "none", "1"],
-    ];
-    let before_the_end = expected.len() - 2;
+    let before_the_end = EXPECTED.len() - 2;
     let written = eventually(PATIENCE, || audit::lines(&file).len() >= before_the_end);
     assert!(written, "{:?}", audit::lines(&file));
     let reader = thread::spawn(move || {
@@ -116,33 +115,16 @@ fn what_peers_and_operators_have_done_is_written_down_in_its_order() {
     let (remains, ended) = scene.signalled(Signal::TERM);
     reader.join().unwrap();
     assert!(ended.success(), "{ended}");
-    assert_eq!(
-        audit::lines(&file),
-        expected.map(|line| line.map(str::to_owned))
-    );
+    let lines = audit::lines(&file);
+    let expected = EXPECTED.map(|[event, who, object, result, reason]| {
+        [event, who, object, result, reason, "1"].map(str::to_owned)
+    });
+    assert_eq!(lines, expected);
     let text = fs::read_to_string(&file).unwrap();
-    for secret in [
-        KEY,
-        BANK_TO_US,
-        US_TO_BANK,
-        KEK,
-        OFFERED,
-        "5061001234567890",
-    ] {
+    let account = "5061001234567890";
+    for secret in [KEY, BANK_TO_US, US_TO_BANK, KEK, OFFERED, account] {
         assert!(!text.contains(secret), "{secret}");
     }
-    let config = file.with_file_name("njia.toml");
-    let defaults = Command::new(Build::Product.njia())
-        .args(["config", "defaults"])
-        .output();
-    let defaults = String::from_utf8(defaults.unwrap().stdout).unwrap();
-    fs::write(&config, defaults + AUDIT).unwrap();
-    let (code, told) = audit::verified(&config, KEY, &[&file]);
-    assert_eq!(code, 0, "{told}");
-    // One word of one line is another.
-    fs::write(&file, text.replacen("mac_wrong", "mac_right", 1)).unwrap();
-    let (code, told) = audit::verified(&config, KEY, &[&file]);
-    assert_eq!(code, 65, "{told}");
-    assert!(told.contains("audit.jsonl:2:"), "{told}");
+    check_chain(&file);
     remains.forget();
 }

@@ -1,7 +1,7 @@
 //! An issuer of JSON over HTTP on a real socket, which keeps what it has executed.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -242,43 +242,16 @@ fn take(socket: TcpStream, tls: Option<Arc<ServerConfig>>, shared: &Shared) -> R
 
 fn serve<S: Read + Write>(stream: S, socket: &TcpStream, shared: &Shared) -> Result<()> {
     let mut reader = BufReader::new(stream);
-    loop {
-        let (mut head, mut len) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            if line == "\r\n" {
-                break;
-            }
-            let told = line
-                .split_once(':')
-                .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-            if let Some((_, told)) = told {
-                len = told.trim().parse()?;
-            }
-            head.push_str(&line);
-        }
-        let mut body = vec![0; len];
-        reader.read_exact(&mut body)?;
-        if let Some((status, answer)) = let_in(shared, &head, &body) {
-            let len = answer.len();
-            write!(
-                reader.get_mut(),
-                "HTTP/1.1 {status} Told\r\nContent-Length: {len}\r\n\r\n{answer}"
-            )?;
+    while let Some((head, body)) = request(&mut reader)? {
+        if let Some(answer) = let_in(shared, &head, &body) {
+            answer_to(reader.get_mut(), &answer)?;
             continue;
         }
         if let Some(rest) = head.strip_prefix("GET /v1/payments/") {
             let id = rest.split(' ').next().unwrap_or_default();
-            let (status, answer) = state(shared, id);
+            let answer = state(shared, id);
             lock(&shared.heads).push(head);
-            let len = answer.len();
-            write!(
-                reader.get_mut(),
-                "HTTP/1.1 {status} Told\r\nContent-Length: {len}\r\n\r\n{answer}"
-            )?;
+            answer_to(reader.get_mut(), &answer)?;
             continue;
         }
         let body: Value = serde_json::from_slice(&body)?;
@@ -295,22 +268,52 @@ fn serve<S: Read + Write>(stream: S, socket: &TcpStream, shared: &Shared) -> Res
             lock(&shared.asked).push(asked);
         }
         let is_reset = lock(&shared.script).front() == Some(&Submit::Reset);
-        let Some((status, answer)) = act(shared, reversal, id, minor) else {
+        let Some(answer) = act(shared, reversal, id, minor) else {
             if is_reset {
                 set_socket_linger(socket, Some(Duration::ZERO))?;
             }
             return Ok(());
         };
-        let len = answer.len();
-        let place = match status {
-            300..=399 => "Location: /v1/elsewhere\r\n",
-            _ => "",
-        };
-        write!(
-            reader.get_mut(),
-            "HTTP/1.1 {status} Told\r\n{place}Content-Length: {len}\r\n\r\n{answer}"
-        )?;
+        answer_to(reader.get_mut(), &answer)?;
     }
+    Ok(())
+}
+
+/// Head and body of what comes next; none at the end.
+fn request(reader: &mut impl BufRead) -> Result<Option<(String, Vec<u8>)>> {
+    let (mut head, mut len) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        if line == "\r\n" {
+            break;
+        }
+        let told = line
+            .split_once(':')
+            .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        if let Some((_, told)) = told {
+            len = told.trim().parse()?;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; len];
+    reader.read_exact(&mut body)?;
+    Ok(Some((head, body)))
+}
+
+fn answer_to(writer: &mut impl Write, (status, body): &(u16, String)) -> Result<()> {
+    let place = match status {
+        300..=399 => "Location: /v1/elsewhere\r\n",
+        _ => "",
+    };
+    let len = body.len();
+    write!(
+        writer,
+        "HTTP/1.1 {status} Told\r\n{place}Content-Length: {len}\r\n\r\n{body}"
+    )?;
+    Ok(())
 }
 
 /// What is answered to a request for a token, and to who shows none that is good.
