@@ -51,21 +51,30 @@ impl Readiness {
         }))
     }
 
-    /// Wakes whoever has something to read, for as long as the shard runs. Ends with an error, and
-    /// everybody awake.
+    /// Wakes whoever has something to read, for as long as the shard runs.
+    ///
+    /// To be told by the runtime takes a descriptor. Without one a look is taken every [`PAUSE`]:
+    /// those who are there go on.
     pub(crate) async fn look(self: Rc<Self>) {
         let mut events = Vec::with_capacity(EVENTS_MAX);
+        let mut blind = 0_u32;
         loop {
-            if let Err(error) = self.look_once(&mut events).await {
-                tracing::error!(%error, "gateways are no longer told of what comes");
-                return self.give_up();
+            let told = sys::until_ready(&self.set).await;
+            let looked = self.look_once(&mut events);
+            let Err(error) = told.and(looked) else {
+                blind = 0;
+                continue;
+            };
+            if blind.is_multiple_of(TELL_AGAIN) {
+                tracing::error!(%error, "gateways are looked at by the clock");
             }
+            blind = blind.wrapping_add(1);
+            glommio::timer::sleep(PAUSE).await;
         }
     }
 
     /// More than fits is found by the next look: the others of the shard have their turn between.
-    async fn look_once(&self, events: &mut Vec<epoll::Event>) -> io::Result<()> {
-        sys::until_ready(&self.set).await?;
+    fn look_once(&self, events: &mut Vec<epoll::Event>) -> io::Result<()> {
         events.clear();
         match epoll::wait(&self.set, spare_capacity(events), Some(&AT_ONCE)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -82,13 +91,6 @@ impl Readiness {
             }
         }
         Ok(())
-    }
-
-    fn give_up(&self) {
-        for (_, entry) in self.entries.borrow_mut().iter_mut() {
-            entry.has_ended = true;
-            entry.wake();
-        }
     }
 }
 
@@ -112,6 +114,10 @@ impl Entry {
     }
 }
 
+/// Between two looks while there is no descriptor to be told by.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Such looks in a minute.
+const TELL_AGAIN: u32 = 12_000;
 /// Of one look: some turns' worth.
 const EVENTS_MAX: usize = 256;
 const AT_ONCE: Timespec = Timespec {
@@ -136,15 +142,18 @@ impl Watched {
     /// # Errors
     /// The kernel has no room for it.
     pub(crate) fn new(stream: TcpStream, readiness: &Rc<Readiness>) -> io::Result<Self> {
-        let key = readiness.entries.borrow_mut().insert(Entry::default());
-        let watched = Self {
+        let mut entries = readiness.entries.borrow_mut();
+        let entry = entries.vacant_entry();
+        let key = entry.key();
+        let number = u64::try_from(key).unwrap_or(u64::MAX);
+        sys::watch(&readiness.set, &stream, number)?;
+        entry.insert(Entry::default());
+        drop(entries);
+        Ok(Self {
             stream,
             readiness: Rc::clone(readiness),
             key,
-        };
-        let number = u64::try_from(key).unwrap_or(u64::MAX);
-        sys::watch(&readiness.set, &watched.stream, number)?;
-        Ok(watched)
+        })
     }
 
     /// For how long the socket may take nothing.

@@ -196,3 +196,34 @@ fn has_ended(stream: &mut TcpStream, into: &mut Vec<u8>) -> bool {
         }
     }
 }
+
+/// Row 89: as sessions do, who is connected goes on, and who comes is served when it can be.
+#[test]
+fn fault_089_without_descriptors_live_gateways_go_on_and_new_ones_wait() {
+    let _machine = alone();
+    let stage = open("gateway-descriptors", "");
+    let address = stage.node.gateway_named("mobile");
+    let pay = |kept: &mut Kept, key: &str| {
+        kept.send_payment(key).unwrap();
+        assert_eq!(kept.receive().unwrap().status, 201, "{key}");
+    };
+    // As many as reach both shards.
+    let mut live: Vec<Kept> = (0..8).map(|_| Kept::open(address).unwrap()).collect();
+    for (kept, number) in live.iter_mut().zip(0..) {
+        pay(kept, &format!("before-{number}"));
+    }
+    let before = stage.node.limit_descriptors(Some(16)).unwrap();
+    let mut waiting = Kept::open(address).unwrap();
+    waiting.send_payment("waiting").unwrap();
+    for (kept, number) in live.iter_mut().zip(0..) {
+        pay(kept, &format!("without-1-{number}"));
+        pay(kept, &format!("without-2-{number}"));
+    }
+    stage.node.limit_descriptors(before).unwrap();
+    assert_eq!(waiting.receive().unwrap().status, 201, "it is taken");
+    for (kept, number) in live.iter_mut().zip(0..) {
+        pay(kept, &format!("after-{number}"));
+    }
+    pay(&mut Kept::open(address).unwrap(), "new");
+    assert_eq!(stage.close().len(), 4 * 8 + 2);
+}

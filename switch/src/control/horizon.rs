@@ -5,7 +5,7 @@
 //! | state | owner | bound | on failure |
 //! |---|---|---|---|
 //! | the file `signatures` | [`HorizonKeeper`] | one line | it stays, nothing later is taken |
-//! | what shards read of it | [`Horizon`] | atomics | – |
+//! | what shards read of it | `Horizon` | atomics | – |
 //!
 //! ```text
 //!   signed at   ────────────┤ forgotten ├──────────── taken ───────────┤ durable ├────────────►

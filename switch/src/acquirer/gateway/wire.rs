@@ -55,7 +55,9 @@ pub(super) async fn begin(
     let watched = |stream| match Watched::new(stream, &context.readiness) {
         Ok(watched) => Some(watched),
         Err(error) => {
-            tracing::warn!(%error, "a gateway's connection cannot be watched");
+            // The kernel has room for no more, as /proc/sys/fs/epoll/max_user_watches says.
+            tracing::debug!(%error, "a gateway's connection cannot be watched");
+            context.count(GatewayRefusal::ConnectionsFull);
             None
         }
     };
