@@ -33,6 +33,7 @@ mod mesh;
 pub mod metrics;
 mod readiness;
 mod reading;
+mod seldom;
 mod shard;
 mod sys;
 pub mod tls;

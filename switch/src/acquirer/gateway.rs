@@ -62,6 +62,7 @@ use crate::control::audit::AuditQueue;
 use crate::gate::Gate;
 use crate::metrics::{Counter, GatewayRefusal, Ingress, Metrics, RejectReason};
 use crate::readiness::Readiness;
+use crate::seldom::Seldom;
 use crate::sys;
 use crate::tls::{Guest, Guests, Handshakes, TlsInForce};
 
@@ -87,6 +88,8 @@ pub(crate) struct GatewayContext {
     pub(crate) handshakes: Rc<Handshakes>,
     pub(crate) readiness: Rc<Readiness>,
     pub(crate) audit: Arc<AuditQueue>,
+    /// What was signed when the clock says now was forgotten: the clock was set back.
+    pub(crate) set_back: Seldom,
 }
 
 impl GatewayContext {

@@ -22,7 +22,6 @@ pub(crate) mod operation;
 mod pendings;
 pub(crate) mod plan;
 mod reply;
-mod seldom;
 mod submits;
 
 use std::rc::Rc;
@@ -34,8 +33,9 @@ use access::AccessInForce;
 pub(crate) use lane::keep_asking;
 use pendings::Pendings;
 use plan::{Plan, SecretHeader};
-use seldom::Seldom;
 use submits::Submits;
+
+use crate::seldom::Seldom;
 
 /// What all links of one issuer have in common on one shard. It outlives each loss of a link.
 #[derive(Debug)]

@@ -52,6 +52,7 @@ use crate::limits::{CONNECTS_MAX, FRAMES_POOLED_MAX, LINKS_MAX};
 use crate::mesh::{Mesh, MeshEnds};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::seldom::Seldom;
 use crate::tls::{Guests, Lanes, TlsInForce};
 use crate::voice::Voice;
 
@@ -434,6 +435,7 @@ impl Shard {
                 handshakes: Rc::clone(&self.handshakes.gateways),
                 readiness: Rc::clone(&readiness),
                 audit: Arc::clone(self.shared.node().audit()),
+                set_back: Seldom::default(),
             };
             listen_for_gateway(*address, context).map_err(|source| ServeError::Bind {
                 name: gateway.name.clone(),

@@ -12,6 +12,7 @@ use super::signature::{Head, Signature};
 use super::{Connection, GatewayContext};
 use crate::acquirer::json::problem::{Problem, Slug};
 use crate::config::{ApiKey, Credentials};
+use crate::limits::SIGNED_AHEAD_MAX_S;
 use crate::metrics::GatewayRefusal;
 use crate::shard::nonces::Spent;
 
@@ -127,6 +128,19 @@ fn refused(reason: GatewayRefusal, context: &GatewayContext) -> Problem {
 
 /// Who has signed is proven: it may be told what to do, and for how long that is of no use yet.
 fn forgotten(until: u64, now: WallTime, context: &GatewayContext) -> Problem {
+    // Further ahead than any clock that is taken: this one was there, and was set back.
+    if until > now.unix_millis() / 1_000 + SIGNED_AHEAD_MAX_S
+        && let Some(count) = context.set_back.note(context.clock.now())
+    {
+        let gateway = &context.gateway.name;
+        tracing::error!(
+            %gateway,
+            until,
+            count,
+            "the clock is behind what was taken of this gateway: until it has passed `until`, \
+             nothing that it signs is taken; set the clock, or see docs/operations.md"
+        );
+    }
     Problem {
         detail: Some("signed before this switch has started, or just then: sign anew"),
         retry_after_s: wait_s(until, now),

@@ -3,6 +3,7 @@
 //! ```text
 //!            leave                  dropped: its exchange is over
 //! Waiting ──────────► Left ─────────────────────────────────────►
+//!                      ▲ of before this start
 //!    │ overtake: a reversal of it is about to be written
 //!    └──────────────► Overtaken ────────────────────────────────►
 //! ```

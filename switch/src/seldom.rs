@@ -7,7 +7,7 @@ use domain::time::Instant;
 
 /// Of one cause.
 #[derive(Debug, Default)]
-pub(super) struct Seldom {
+pub(crate) struct Seldom {
     told: Cell<Option<Instant>>,
     untold: Cell<u64>,
 }
@@ -15,7 +15,7 @@ pub(super) struct Seldom {
 impl Seldom {
     /// It has come once more. `Some` when it is to be told: how often it came since it was told
     /// last, this time included.
-    pub(super) fn note(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn note(&self, now: Instant) -> Option<u64> {
         let count = self.untold.get().saturating_add(1);
         let last = self.told.get();
         if last.is_some_and(|last| now.since(last) < TELL_AGAIN) {
