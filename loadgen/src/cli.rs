@@ -183,8 +183,7 @@ pub enum SimCommand {
     #[command(
         after_help = "Example:\n  njia-loadgen sim momo --listen 127.0.0.1:9300 --payer \
         'lognormal(3s,0.5)' --callback-lost 20% --ledger momo.ledger\n\nPOST /collection/token/ \
-        and …/requesttopay: docs/loadgen.md has the answers, and the `[issuer.http]` of a switch \
-        that asks it."
+        and …/requesttopay: docs/loadgen.md has the answers."
     )]
     Momo(SimMomoArgs),
 }

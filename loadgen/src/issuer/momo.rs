@@ -4,9 +4,9 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST …/token/` with `Basic` | 200, `access_token` and `expires_in`; 401 |
-//! | `POST …/requesttopay` | 202, empty; 400 without a UUID of version 4; 409 of one that is known |
+//! | `POST …/requesttopay` | 202, empty; 400 without a UUID of version 4; 409 if known |
 //! | `GET …/requesttopay/{ref}` | 200, `PENDING`, `SUCCESSFUL` or `FAILED` with a `reason`; 404 |
-//! | `POST …/requesttopay/{ref}/refund` | 200 `REFUNDED`, 404, 409 of what is open, 422 of too much |
+//! | `POST …/requesttopay/{ref}/refund` | 200 `REFUNDED`, 404, 409 while open, 422 of too much |
 //!
 //! All but the first want `Bearer` with a token that has not ended: 401. Money moves when the payer
 //! confirms, not when the request is taken.
