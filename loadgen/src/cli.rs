@@ -179,6 +179,13 @@ pub enum SimCommand {
         and the `[issuer.http]` of a switch that asks it."
     )]
     Http(SimHttpArgs),
+    /// A mobile-money operator: 202, a payer who decides later, queries, callbacks, refunds.
+    #[command(
+        after_help = "Example:\n  njia-loadgen sim momo --listen 127.0.0.1:9300 --payer \
+        'lognormal(3s,0.5)' --callback-lost 20% --ledger momo.ledger\n\nPOST /collection/token/ \
+        and …/requesttopay: docs/loadgen.md has the answers."
+    )]
+    Momo(SimMomoArgs),
 }
 
 /// Options of all that is simulated.
@@ -251,6 +258,39 @@ pub struct SimIssuerArgs {
 pub struct SimHttpArgs {
     #[command(flatten)]
     pub issuer: SimArgs,
+    #[command(flatten)]
+    pub tls: TlsArgs,
+}
+
+/// Options of `sim momo`.
+#[derive(Debug, Args)]
+pub struct SimMomoArgs {
+    #[command(flatten)]
+    pub issuer: SimArgs,
+    /// From a request to what its payer decides.
+    #[arg(long, default_value = "lognormal(3s,0.5)", value_parser = Distribution::parse_time)]
+    pub payer: Distribution,
+    /// Share that no payer ever decides.
+    #[arg(long, default_value = "0%", value_parser = parse_share)]
+    pub unconfirmed: f64,
+    /// Share that a query does not find for a while.
+    #[arg(long, default_value = "0%", value_parser = parse_share)]
+    pub hidden: f64,
+    /// For how long a query does not find them.
+    #[arg(long, default_value = "uniform(1s,5s)", value_parser = Distribution::parse_time)]
+    pub hidden_for: Distribution,
+    /// Share that is answered with 500; half of it is taken all the same.
+    #[arg(long, default_value = "0%", value_parser = parse_share)]
+    pub failed: f64,
+    /// Share of callbacks that are never made.
+    #[arg(long, default_value = "0%", value_parser = parse_share)]
+    pub callback_lost: f64,
+    /// Share of callbacks that are made twice.
+    #[arg(long, default_value = "0%", value_parser = parse_share)]
+    pub callback_twice: f64,
+    /// For how many seconds a token is good.
+    #[arg(long, default_value_t = 3_600)]
+    pub token_s: u64,
     #[command(flatten)]
     pub tls: TlsArgs,
 }

@@ -8,11 +8,11 @@ use iso8583::Dialect;
 
 use crate::cli::{
     Command, Format, RunArgs, ScenarioSource, SendArgs, SimArgs, SimCommand, SimHttpArgs,
-    SimIssuerArgs, VerifyArgs,
+    SimIssuerArgs, SimMomoArgs, VerifyArgs,
 };
 use crate::clock::Clock;
 use crate::console::{complain, say};
-use crate::issuer::{Behaviour, Fault, IssuerConfig, IssuerHost, Speaks};
+use crate::issuer::{Behaviour, Fault, IssuerConfig, IssuerHost, MomoBehaviour, Speaks};
 use crate::message::Wire;
 use crate::profile::Profile;
 use crate::report::{Summary, progress_line, text};
@@ -39,6 +39,7 @@ pub fn perform(command: Command) -> Result<u8> {
         Command::Run(args) => perform_run(*args),
         Command::Sim(SimCommand::Issuer(args)) => perform_sim_issuer(args),
         Command::Sim(SimCommand::Http(args)) => perform_sim_http(args),
+        Command::Sim(SimCommand::Momo(args)) => perform_sim_momo(&args),
         Command::Verify(args) => perform_verify(args),
         Command::Demo(args) => demo::perform(args),
         Command::Send(args) => perform_send(&args),
@@ -158,6 +159,24 @@ fn perform_sim_issuer(args: SimIssuerArgs) -> Result<u8> {
 
 fn perform_sim_http(args: SimHttpArgs) -> Result<u8> {
     let config = args.issuer.config(Speaks::Json)?;
+    let config = IssuerConfig {
+        tls: args.tls.server()?,
+        ..config
+    };
+    simulate(config, args.issuer.ready_file.as_deref())
+}
+
+fn perform_sim_momo(args: &SimMomoArgs) -> Result<u8> {
+    let config = args.issuer.config(Speaks::Momo(MomoBehaviour {
+        payer: args.payer,
+        unconfirmed: args.unconfirmed,
+        hidden: args.hidden,
+        hidden_for: args.hidden_for,
+        failed: args.failed,
+        callback_lost: args.callback_lost,
+        callback_twice: args.callback_twice,
+        token_s: args.token_s,
+    }))?;
     let config = IssuerConfig {
         tls: args.tls.server()?,
         ..config

@@ -13,6 +13,7 @@ mod desk;
 pub mod host;
 mod json;
 pub mod ledger;
+mod momo;
 mod station;
 mod wheel;
 
@@ -21,3 +22,4 @@ pub use book::Effect;
 pub use control::{Control, Fault, FaultKind};
 pub use desk::IssuerStats;
 pub use host::{IssuerConfig, IssuerHost, Speaks};
+pub use momo::MomoBehaviour;

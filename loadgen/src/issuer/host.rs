@@ -10,8 +10,9 @@ use anyhow::{Context, Result, bail};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::behaviour::{Behaviour, Dice};
@@ -19,6 +20,7 @@ use super::control::{Control, Fault, FaultKind};
 use super::desk::{Desk, IssuerStats};
 use super::json::JsonStation;
 use super::ledger::Ledger;
+use super::momo::{Call, MomoBehaviour, MomoStation};
 use super::station::Station;
 use crate::clock::Clock;
 use crate::ends::{self, Reading, Writing};
@@ -57,6 +59,8 @@ pub enum Speaks {
     },
     /// JSON over HTTP/1.1 (`json.rs`).
     Json,
+    /// JSON over HTTP/1.1, decided later (`momo.rs`).
+    Momo(MomoBehaviour),
 }
 
 /// Simulated issuers in one thread.
@@ -92,6 +96,7 @@ struct Room {
 enum Seat {
     Iso(Box<Station>),
     Json(Box<JsonStation>),
+    Momo(Box<MomoStation>),
 }
 
 impl Seat {
@@ -99,6 +104,7 @@ impl Seat {
         match self {
             Self::Iso(station) => station.desk(),
             Self::Json(station) => station.desk(),
+            Self::Momo(station) => station.desk(),
         }
     }
 
@@ -106,6 +112,7 @@ impl Seat {
         match self {
             Self::Iso(station) => station.desk_mut(),
             Self::Json(station) => station.desk_mut(),
+            Self::Momo(station) => station.desk_mut(),
         }
     }
 
@@ -115,6 +122,15 @@ impl Seat {
         match self {
             Self::Iso(station) => station.receive_all(line, bytes, now),
             Self::Json(station) => station.receive_all(line, bytes, now),
+            Self::Momo(station) => station.receive_all(line, bytes, now),
+        }
+    }
+
+    /// What is decided by itself; gives the callbacks that follow.
+    fn decide(&mut self, now: u64) -> Vec<Call> {
+        match self {
+            Self::Iso(_) | Self::Json(_) => Vec::new(),
+            Self::Momo(station) => station.decide(now),
         }
     }
 }
@@ -236,6 +252,7 @@ fn furnish(config: IssuerConfig, clock: Clock) -> Result<(Arc<Control>, Arc<Mute
     let seat = match config.speaks {
         Speaks::Iso { wire, sign_on } => Seat::Iso(Box::new(Station::new(desk, wire, sign_on))),
         Speaks::Json => Seat::Json(Box::new(JsonStation::new(desk))),
+        Speaks::Momo(momo) => Seat::Momo(Box::new(MomoStation::new(desk, momo, config.seed))),
     };
     let room = Room {
         seat,
@@ -342,11 +359,21 @@ async fn tick(room: Arc<Mutex<Room>>, clock: Clock) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut ticks = 0_u32;
+    let calling = Arc::new(Semaphore::new(CALLS_MAX));
     loop {
         interval.tick().await;
         let now = clock.now().as_nanos();
         ticks = ticks.wrapping_add(1);
         let mut room = room.lock();
+        for call in room.seat.decide(now) {
+            // One that finds no place is lost, as callbacks may be.
+            if let Ok(place) = Arc::clone(&calling).try_acquire_owned() {
+                tokio::spawn(async move {
+                    drop(tokio::time::timeout(CALL_TIME_MAX, make(call)).await);
+                    drop(place);
+                });
+            }
+        }
         room.give_out(now);
         let flushed = room
             .seat
@@ -357,6 +384,23 @@ async fn tick(room: Arc<Mutex<Room>>, clock: Clock) {
             return;
         }
     }
+}
+
+/// Makes a callback in clear, and reads the beginning of its answer. Nobody hears of a failure: it
+/// is a lost callback.
+async fn make(call: Call) -> Option<()> {
+    let rest = call.url.strip_prefix("http://")?;
+    let (host, path) = rest.split_once('/')?;
+    let text = format!(
+        "PUT /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{}",
+        call.body.len(),
+        call.body
+    );
+    let mut socket = TcpStream::connect(host).await.ok()?;
+    socket.write_all(text.as_bytes()).await.ok()?;
+    socket.read(&mut [0; 512]).await.ok()?;
+    Some(())
 }
 
 impl Room {
@@ -406,6 +450,9 @@ impl Line {
 
 const TICK: Duration = Duration::from_millis(1);
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// Callbacks that are made at a time.
+const CALLS_MAX: usize = 256;
+const CALL_TIME_MAX: Duration = Duration::from_secs(10);
 const LEDGER_TICKS: u32 = 100;
 const READ_LEN: usize = 64 * 1024;
 /// A peer that does not read its answers loses its connection at this many bytes.

@@ -11,7 +11,7 @@
 //! that it takes back. A `value` is a decimal as text, or a whole number of minor units; it is told
 //! as it was asked. Whatever else a body has is not looked at.
 
-mod http;
+pub(super) mod http;
 
 use domain::amount::Amount;
 use domain::currency::Currency;
@@ -117,7 +117,8 @@ impl JsonStation {
     }
 
     fn payment(&mut self, line: u32, body: &[u8], now: u64) {
-        let Some((id, asked, value)) = read_payment(body) else {
+        let read = serde_json::from_slice(body).ok();
+        let Some((id, asked, value)) = read.as_ref().and_then(read_payment) else {
             return self.refuse(line, 400, now);
         };
         self.desk.first.get_or_insert(now);
@@ -255,8 +256,7 @@ impl JsonStation {
 }
 
 /// Its id, what names it in ledgers, its amount, and that as it stands there.
-fn read_payment(body: &[u8]) -> Option<(String, (TraceId, Amount), Value)> {
-    let body: Value = serde_json::from_slice(body).ok()?;
+pub(super) fn read_payment(body: &Value) -> Option<(String, (TraceId, Amount), Value)> {
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let id = text("externalId")?;
     let asked = body.get("amount")?;
@@ -273,7 +273,7 @@ fn read_payment(body: &[u8]) -> Option<(String, (TraceId, Amount), Value)> {
 }
 
 /// `value` in `currency`.
-fn read_amount(asked: &Value) -> Option<Amount> {
+pub(super) fn read_amount(asked: &Value) -> Option<Amount> {
     let currency = Currency::from_alphabetic(asked.get("currency")?.as_str()?)?;
     let value = asked.get("value")?;
     let minor = match value {
@@ -301,14 +301,19 @@ fn told_of(id: &str, told: Told, asked: &Value) -> Value {
             "authorisation": told.authorisation.as_str(),
         });
     }
-    let code = told.code.to_string();
-    let known = REASONS.iter().find(|(of, _)| *of == code);
     json!({
         "externalId": id,
         "status": "FAILED",
         "amount": asked,
-        "reason": known.map_or("NOT_DONE", |(_, reason)| reason),
+        "reason": reason_of(told),
     })
+}
+
+/// The word for why it was declined.
+pub(super) fn reason_of(told: Told) -> &'static str {
+    let code = told.code.to_string();
+    let known = REASONS.iter().find(|(of, _)| *of == code);
+    known.map_or("NOT_DONE", |(_, reason)| reason)
 }
 
 /// Why an issuer declines, by DE39.

@@ -1,17 +1,30 @@
-//! Cuts requests of HTTP/1.1 out of a stream: method, path and body; nothing else of them is used.
+//! Cuts requests of HTTP/1.1 out of a stream: method, path, head and body.
 
 /// One request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Request<'a> {
-    pub(super) method: &'a str,
+pub(in crate::issuer) struct Request<'a> {
+    pub(in crate::issuer) method: &'a str,
     /// Without a query.
-    pub(super) path: &'a str,
-    pub(super) body: &'a [u8],
+    pub(in crate::issuer) path: &'a str,
+    /// From its first line to its last header.
+    pub(in crate::issuer) head: &'a str,
+    pub(in crate::issuer) body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// The value of the first header of that name, which is in small letters or not.
+    pub(in crate::issuer) fn header(&self, name: &str) -> Option<&'a str> {
+        let mut lines = self.head.split("\r\n").skip(1);
+        lines.find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
 }
 
 /// What a stream begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step<'a> {
+pub(in crate::issuer) enum Step<'a> {
     NeedMore,
     Request {
         request: Request<'a>,
@@ -23,7 +36,7 @@ pub(super) enum Step<'a> {
 }
 
 /// Takes the first request. A body in chunks is broken: a switch knows what it says.
-pub(super) fn split(bytes: &[u8]) -> Step<'_> {
+pub(in crate::issuer) fn split(bytes: &[u8]) -> Step<'_> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return if bytes.len() > HEAD_LEN_MAX {
             Step::Broken
@@ -31,15 +44,21 @@ pub(super) fn split(bytes: &[u8]) -> Step<'_> {
             Step::NeedMore
         };
     };
-    let head = bytes.get(..end).unwrap_or_default();
-    let Some((method, path, body_len)) = std::str::from_utf8(head).ok().and_then(read) else {
+    let head = std::str::from_utf8(bytes.get(..end).unwrap_or_default()).ok();
+    let read = head.and_then(|head| Some((head, read(head)?)));
+    let Some((head, (method, path, body_len))) = read else {
         return Step::Broken;
     };
     let begin = end + 4;
     match bytes.get(begin..begin + body_len) {
         None => Step::NeedMore,
         Some(body) => Step::Request {
-            request: Request { method, path, body },
+            request: Request {
+                method,
+                path,
+                head,
+                body,
+            },
             len: begin + body_len,
         },
     }
@@ -87,8 +106,10 @@ mod tests {
         let request = Request {
             method: "POST",
             path: "/v1/payments",
+            head: "POST /v1/payments?x=1 HTTP/1.1\r\nHost: a\r\ncontent-length: 2",
             body: b"{}",
         };
+        assert_eq!(request.header("HOST"), Some("a"));
         let len = text.len() - 3;
         assert_eq!(split(text), Step::Request { request, len });
     }
