@@ -185,7 +185,7 @@ pub enum SimCommand {
         'lognormal(3s,0.5)' --callback-lost 20% --ledger momo.ledger\n\nPOST /collection/token/ \
         and …/requesttopay: docs/loadgen.md has the answers."
     )]
-    Momo(SimMomoArgs),
+    Momo(Box<SimMomoArgs>),
 }
 
 /// Options of all that is simulated.
@@ -273,6 +273,9 @@ pub struct SimMomoArgs {
     /// Share that no payer ever decides.
     #[arg(long, default_value = "0%", value_parser = parse_share)]
     pub unconfirmed: f64,
+    /// How long a payer has; what is not decided then has failed.
+    #[arg(long, default_value = "5m", value_parser = parse_duration)]
+    pub expiry: Duration,
     /// Share that a query does not find for a while.
     #[arg(long, default_value = "0%", value_parser = parse_share)]
     pub hidden: f64,

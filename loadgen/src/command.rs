@@ -170,6 +170,7 @@ fn perform_sim_momo(args: &SimMomoArgs) -> Result<u8> {
     let config = args.issuer.config(Speaks::Momo(MomoBehaviour {
         payer: args.payer,
         unconfirmed: args.unconfirmed,
+        expiry: args.expiry,
         hidden: args.hidden,
         hidden_for: args.hidden_for,
         failed: args.failed,

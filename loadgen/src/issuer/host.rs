@@ -397,10 +397,12 @@ async fn make(call: Call) -> Option<()> {
         call.body.len(),
         call.body
     );
-    let mut socket = TcpStream::connect(host).await.ok()?;
+    let mut socket = match host.rsplit_once(':') {
+        Some(_) => TcpStream::connect(host).await.ok()?,
+        None => TcpStream::connect((host, 80)).await.ok()?,
+    };
     socket.write_all(text.as_bytes()).await.ok()?;
-    socket.read(&mut [0; 512]).await.ok()?;
-    Some(())
+    socket.read(&mut [0; 512]).await.ok().map(drop)
 }
 
 impl Room {

@@ -13,6 +13,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use domain::amount::Amount;
 use domain::response_code::ResponseCode;
@@ -34,8 +35,10 @@ use crate::trace_id::TraceId;
 pub struct MomoBehaviour {
     /// From a request to what its payer decides.
     pub payer: Distribution,
-    /// Never decided.
+    /// Never decided: failed at `expiry`.
     pub unconfirmed: f64,
+    /// How long a payer has.
+    pub expiry: Duration,
     /// Told as not known for `hidden_for`.
     pub hidden: f64,
     /// How long what is hidden is not known.
@@ -275,11 +278,15 @@ impl MomoStation {
             self.desk.book.oddities.requests_after_reversal += 1;
             payment.wanted = Told::decline(ResponseCode::DUPLICATE);
         }
-        let after = behaviour.payer.sample_nanos(&mut self.random);
-        if !self.random.chance(behaviour.unconfirmed) {
-            let entry = (now.saturating_add(after), reference.to_owned());
-            self.deciding.push(Reverse(entry));
+        let expiry = u64::try_from(behaviour.expiry.as_nanos()).unwrap_or(u64::MAX);
+        let mut after = behaviour.payer.sample_nanos(&mut self.random);
+        if self.random.chance(behaviour.unconfirmed) || after >= expiry {
+            after = expiry;
+            let code = ResponseCode::new(EXPIRED);
+            payment.wanted = Told::decline(code.unwrap_or(ResponseCode::DO_NOT_HONOUR));
         }
+        let entry = (now.saturating_add(after), reference.to_owned());
+        self.deciding.push(Reverse(entry));
         self.payments.insert(reference.to_owned(), payment);
     }
 
@@ -428,6 +435,8 @@ fn is_uuid_4(text: &str) -> bool {
 }
 
 const OPERATION: &str = "/requesttopay";
+/// DE39 54, whose word is `EXPIRED`.
+const EXPIRED: &[u8] = b"54";
 const PAYMENTS_MAX: usize = 1_000_000;
 const TOKENS_MAX: usize = 1_024;
 const NANOS: u64 = 1_000_000_000;

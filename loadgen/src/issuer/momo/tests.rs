@@ -16,6 +16,7 @@ fn plain() -> MomoBehaviour {
     MomoBehaviour {
         payer: Distribution::fixed_time(Duration::from_secs(3)),
         unconfirmed: 0.0,
+        expiry: Duration::from_secs(300),
         hidden: 0.0,
         hidden_for: Distribution::fixed_time(Duration::from_secs(2)),
         failed: 0.0,
@@ -182,10 +183,12 @@ fn hidden_undecided_lost_and_doubled_are_thrown() {
     told(&mut station, &submit(&token, REF), 0);
     assert_eq!(standing(&mut station, &token, S).0, 404);
     station.decide(50 * S);
-    assert_eq!(
-        standing(&mut station, &token, 50 * S),
-        (200, "PENDING".to_owned())
-    );
+    let pending = (200, "PENDING".to_owned());
+    assert_eq!(standing(&mut station, &token, 50 * S), pending);
+    station.decide(301 * S);
+    let payment = station.payments.get(REF).unwrap();
+    assert_eq!(told_of(payment)["reason"], "EXPIRED");
+    assert_eq!(kes(&station), (0, 0));
     for (lost, twice, calls) in [(1.0, 0.0, 0), (0.0, 1.0, 2)] {
         let momo = MomoBehaviour {
             callback_lost: lost,
