@@ -439,7 +439,7 @@ fn decimals_are_those_of_the_currency() {
     }
 }
 
-fn with_query(is_final: bool) -> Plan {
+pub(crate) fn with_query(is_final: bool) -> Plan {
     let mut statuses = answer_map("OK");
     let taken_back = ("GONE".to_owned(), Status::TakenBack);
     statuses.statuses.push(taken_back);

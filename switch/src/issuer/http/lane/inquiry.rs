@@ -78,25 +78,51 @@ impl Lane {
             asked: doubt.found_at.map_or(0, |age| query.asked_by(age)),
             call_from: clock.now(),
         };
-        // What it has come to meanwhile is asked at once.
-        let mut is_due = doubt.found_at.is_some();
-        while std::mem::take(&mut is_due) || self.wait(query, &frame, &doubt, &mut turns).await {
-            let answer = clock.now().after(plan.answer_max).min(doubt.by);
-            let Ok((verdict, status)) = self.query(asked, answer).await else {
-                continue;
-            };
-            match verdict {
-                Verdict::Approved(_) | Verdict::Declined(_) | Verdict::NotExecuted => {
-                    return self.tell_verdict(frame, verdict, status);
+        let mut told = match doubt.found_at {
+            Some(_) => self.ask_first(asked, doubt.by).await,
+            None => None,
+        };
+        loop {
+            if let Some((verdict, status)) = told {
+                match verdict {
+                    Verdict::Approved(_) | Verdict::Declined(_) | Verdict::NotExecuted => {
+                        return self.tell_verdict(frame, verdict, status);
+                    }
+                    Verdict::Pending
+                    | Verdict::TakenBack
+                    | Verdict::NotLetIn
+                    | Verdict::NothingToReverse
+                    | Verdict::Unknown => {}
                 }
-                Verdict::Pending
-                | Verdict::TakenBack
-                | Verdict::NotLetIn
-                | Verdict::NothingToReverse
-                | Verdict::Unknown => {}
             }
+            if !self.wait(query, &frame, &doubt, &mut turns).await {
+                break;
+            }
+            let answer = clock.now().after(plan.answer_max).min(doubt.by);
+            told = self.query(asked, answer).await.ok();
         }
         self.setup.pool.give(frame);
+    }
+
+    //= docs/rules.md#T-16
+    /// The first question about a submit of before this start, which is due at once. The schedule
+    /// is that of what has been asked: until this one has left, as while there is no token or no
+    /// connection, it is tried again.
+    async fn ask_first(self: &Rc<Self>, asked: &Asked, by: Instant) -> Option<(Verdict, u16)> {
+        let clock = self.setup.clock;
+        loop {
+            let now = clock.now();
+            if now >= by {
+                return None;
+            }
+            let answer = now.after(self.issuer.plan.answer_max).min(by);
+            match self.query(asked, answer).await {
+                Ok(told) => return Some(told),
+                Err(Failed::Unknown) => return None,
+                Err(Failed::NotSent) => {}
+            }
+            sleep(UNSENT_APART.min(by.since(clock.now()))).await;
+        }
     }
 
     //= docs/rules.md#M-16
@@ -233,3 +259,8 @@ impl Lane {
 
 /// However often an issuer calls, it is asked once in so long.
 const CALLS_APART: Duration = Duration::from_secs(1);
+/// A first question that could not be sent is tried again.
+const UNSENT_APART: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

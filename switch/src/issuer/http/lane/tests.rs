@@ -22,18 +22,18 @@ use crate::metrics::Metrics;
 use crate::tls::{Lanes, TlsInForce, TlsSet};
 
 /// A link that is up, with one connection, which waits.
-struct Scene {
+pub(super) struct Scene {
     inbox: Inbox,
-    listener: TcpListener,
-    clock: Clock,
+    pub(super) listener: TcpListener,
+    pub(super) clock: Clock,
     conn: Rc<Conn>,
     /// All connects go through it, one after the other.
     budget: Rc<ConnectBudget>,
-    first: TcpStream,
+    pub(super) first: TcpStream,
 }
 
 impl Scene {
-    async fn open(change: impl FnOnce(&mut Plan)) -> Self {
+    pub(super) async fn open(change: impl FnOnce(&mut Plan)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let clock = Clock::start();
         let inbox = Inbox::new(16);
@@ -61,7 +61,7 @@ impl Scene {
     }
 
     /// The loop writes an 0200 that is to have left by then.
-    fn submit(&self, stan: &str, by: Instant) {
+    pub(super) fn submit(&self, stan: &str, by: Instant) {
         self.send(&written(*b"0200", &[(11, stan.as_bytes())]), by);
     }
 
@@ -72,7 +72,7 @@ impl Scene {
         self.send(&written(*b"0420", &more), Instant::FAR_FUTURE);
     }
 
-    fn send(&self, message: &[u8], by: Instant) {
+    pub(super) fn send(&self, message: &[u8], by: Instant) {
         let len = u16::try_from(message.len()).unwrap().to_be_bytes();
         let framed = [&len[..], message].concat();
         self.conn.push_by(&framed, by).unwrap();
@@ -80,7 +80,7 @@ impl Scene {
     }
 
     /// What the loop is told next: of which message, and what.
-    async fn told(&self) -> (String, Received) {
+    pub(super) async fn told(&self) -> (String, Received) {
         match next(&self.inbox).await {
             Event::LinkFrame {
                 frame, received, ..
@@ -92,7 +92,7 @@ impl Scene {
         }
     }
 
-    async fn tells(&self, stan: &str, received: Received) {
+    pub(super) async fn tells(&self, stan: &str, received: Received) {
         assert_eq!(self.told().await, (stan.to_owned(), received));
     }
 
@@ -141,15 +141,19 @@ async fn connected(inbox: &Inbox) -> Rc<Conn> {
     }
 }
 
-/// The issuer reads one request: the STAN that its id ends in, and what it asks for.
-async fn read(stream: &mut TcpStream) -> (String, String) {
+pub(super) async fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         stream.read_exact(&mut byte).await.unwrap();
         head.extend_from_slice(&byte);
     }
-    let head = String::from_utf8(head).unwrap();
+    String::from_utf8(head).unwrap()
+}
+
+/// The issuer reads one request: the STAN that its id ends in, and what it asks for.
+pub(super) async fn read(stream: &mut TcpStream) -> (String, String) {
+    let head = read_head(stream).await;
     let value = |name: &str| {
         let mut lines = head.lines();
         lines.find_map(|line| line.strip_prefix(name)).unwrap()
@@ -165,12 +169,12 @@ async fn read(stream: &mut TcpStream) -> (String, String) {
     (id[id.len() - 6..].to_owned(), kind.to_owned())
 }
 
-async fn reads(stream: &mut TcpStream, stan: &str, kind: &str) {
+pub(super) async fn reads(stream: &mut TcpStream, stan: &str, kind: &str) {
     assert_eq!(read(stream).await, (stan.to_owned(), kind.to_owned()));
 }
 
 /// The issuer approves what has this STAN.
-async fn approve(stream: &mut TcpStream, stan: &str) {
+pub(super) async fn approve(stream: &mut TcpStream, stan: &str) {
     let amount = r#"{"value":152300,"currency":"KES"}"#;
     let body = format!(r#"{{"status":"OK","id":"20261120213834{stan}","amount":{amount}}}"#);
     let len = body.len();
@@ -225,7 +229,9 @@ fn setup(
 }
 
 /// Runs a test; one that waits for what does not come fails.
-fn on_executor<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'static) {
+pub(super) fn on_executor<F: Future<Output = ()> + 'static>(
+    test: impl FnOnce() -> F + Send + 'static,
+) {
     let executor = persistence::journal::executor(glommio::Placement::Unbound);
     let bounded = || async {
         let is_done = async {
