@@ -5,10 +5,10 @@
 //! | those to ask | the transaction's shard | what was in flight | its deadline passes |
 //! | one that is asked for | the link's home | `pending_max` | told unusable: reversed |
 //!
-//! They leave as links have room, a few in each upkeep: all of them at once would fill a connection
-//! that live requests need. One that does not get away is tried again until its deadline. As a
-//! message an inquiry is the repeat of its request, and no request leaves as a repeat: so what is
-//! read out of it is asked for and never submitted.
+//! They go to their links a few in each upkeep, and there they take turns: all of them at once
+//! would take the connections that live requests need. One that does not get away is tried again
+//! until its deadline. As a message an inquiry is the repeat of its request, and no request leaves
+//! as a repeat: so what is read out of it is asked for and never submitted.
 
 use domain::request::IssuerLeg;
 use domain::time::Instant;

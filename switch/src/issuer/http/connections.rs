@@ -12,6 +12,7 @@ use std::task::Poll;
 use domain::time::Instant;
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
+use glommio::sync::{Permit, Semaphore};
 use persistence::journal::yield_to_rings;
 
 use super::plan::Plan;
@@ -69,15 +70,26 @@ pub(super) struct Connections {
     idle: RefCell<Vec<(Connection, Instant)>>,
     /// All, with those that are in use or in the making.
     open: Rc<Cell<usize>>,
+    /// Those that what a start has found may take at a time.
+    for_found: Semaphore,
 }
 
 impl Connections {
-    pub(super) fn new(setup: Rc<ConnectionSetup>) -> Self {
+    pub(super) fn new(setup: Rc<ConnectionSetup>, plan: &Plan) -> Self {
+        let for_found = plan.connections_max.div_ceil(SHARE_OF_FOUND);
         Self {
             setup,
             idle: RefCell::default(),
             open: Rc::default(),
+            for_found: Semaphore::new(for_found as u64),
         }
+    }
+
+    /// Waits for its turn, which lasts until it is dropped, among those that a start has found. Who
+    /// waits must not be dropped: it would take along the turn that it has just been given.
+    pub(super) async fn turn_of_found(&self) -> Option<Permit<'_>> {
+        // It is refused only once the semaphore is closed, which nobody does.
+        self.for_found.acquire_permit(1).await.ok()
     }
 
     /// One that waits and still stands. That it has ended shows once the executor has looked at its
@@ -114,6 +126,10 @@ impl Connections {
         self.idle.borrow_mut().push((connection, now));
     }
 }
+
+/// Of the connections of a link what a start has found takes one in so many: the rest is for those
+/// that come.
+const SHARE_OF_FOUND: usize = 4;
 
 async fn connect(setup: &Rc<ConnectionSetup>) -> Result<Box<dyn Wire>, String> {
     let turn = setup.attempts.get();

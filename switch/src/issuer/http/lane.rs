@@ -41,7 +41,7 @@ pub(crate) async fn keep_asking(setup: ConnectionSetup, issuer: Rc<HttpIssuer>) 
     };
     let mut backoff = Backoff::new(policy, setup.seed);
     let setup = Rc::new(setup);
-    let connections = Rc::new(Connections::new(Rc::clone(&setup)));
+    let connections = Rc::new(Connections::new(Rc::clone(&setup), &issuer.plan));
     let mut is_told = false;
     while !setup.gate.is_closed() {
         let made = match connections.room(&issuer.plan) {

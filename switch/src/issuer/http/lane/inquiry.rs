@@ -46,6 +46,12 @@ impl<'a> Doubt<'a> {
             ..Self::new(submit, by, CallOutcome::NotCalled)
         }
     }
+
+    /// How old it is.
+    fn age(&self, frame: &Frame, now: Instant) -> Duration {
+        let found_at = self.found_at.unwrap_or_default();
+        now.since(frame.received).saturating_add(found_at)
+    }
 }
 
 /// When a submit is asked for next.
@@ -74,13 +80,17 @@ impl Lane {
         };
         self.tell_pending(&frame, doubt.call);
         let clock = self.setup.clock;
-        let mut turns = Turns {
-            asked: doubt.found_at.map_or(0, |age| query.asked_by(age)),
-            call_from: clock.now(),
-        };
         let mut told = match doubt.found_at {
             Some(_) => self.ask_first(asked, doubt.by).await,
             None => None,
+        };
+        let now = clock.now();
+        let mut turns = Turns {
+            asked: match doubt.found_at {
+                Some(_) => query.asked_by(doubt.age(&frame, now)),
+                None => 0,
+            },
+            call_from: now,
         };
         loop {
             if let Some((verdict, status)) = told {
@@ -105,10 +115,11 @@ impl Lane {
     }
 
     //= docs/rules.md#T-16
-    /// The first question about a submit of before this start, which is due at once. The schedule
-    /// is that of what has been asked: until this one has left, as while there is no token or no
-    /// connection, it is tried again.
+    /// The first question about a submit of before this start, which is due at once. A start may
+    /// have found any number of them: they take turns. The schedule is that of what has been asked:
+    /// until this one has left, as while there is no token or no connection, it is tried again.
     async fn ask_first(self: &Rc<Self>, asked: &Asked, by: Instant) -> Option<(Verdict, u16)> {
+        let _turn = self.connections.turn_of_found().await;
         let clock = self.setup.clock;
         loop {
             let now = clock.now();
@@ -137,9 +148,7 @@ impl Lane {
     ) -> bool {
         let clock = self.setup.clock;
         let now = clock.now();
-        let age = now.since(frame.received);
-        let age = age.saturating_add(doubt.found_at.unwrap_or_default());
-        let pause = query.pause(turns.asked, age);
+        let pause = query.pause(turns.asked, doubt.age(frame, now));
         let until = now.after(pause).min(doubt.by);
         let elapsed = async {
             sleep(until.since(now)).await;

@@ -67,3 +67,26 @@ fn a_first_question_that_could_not_leave_is_tried_again_soon() {
         scene.tells("000002", Received::Message).await;
     });
 }
+
+//= docs/rules.md#T-16
+/// Of four connections they take one, in their order; the others are for what comes.
+#[test]
+fn what_a_start_has_found_leaves_connections_to_what_comes() {
+    on_executor(|| async {
+        let mut scene = scene(4).await;
+        for stan in ["000001", "000002", "000003", "000004"] {
+            inquire(&scene, stan).await;
+        }
+        let mut live = Vec::new();
+        for stan in ["000005", "000006", "000007"] {
+            scene.submit(stan, Instant::FAR_FUTURE);
+            let mut stream = scene.listener.accept().await.unwrap();
+            reads(&mut stream, stan, "submit").await;
+            live.push(stream);
+        }
+        for stan in ["000001", "000002", "000003", "000004"] {
+            tells_paid(&mut scene.first, stan).await;
+            scene.tells(stan, Received::Message).await;
+        }
+    });
+}
