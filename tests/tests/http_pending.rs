@@ -10,7 +10,7 @@ use njia_tests::e2e::json_bank::{JsonBank, Submit};
 use njia_tests::e2e::scene::{next, told};
 use njia_tests::e2e::session::purchase;
 use njia_tests::e2e::{Session, alone, eventually};
-use stage::{KEY, Stage, call, called, effect, paths};
+use stage::{KEY, Stage, answering_soon, call, called, effect, paths};
 
 #[path = "http_pending/stage.rs"]
 mod stage;
@@ -126,7 +126,7 @@ fn what_is_confirmed_behind_a_long_outage_is_refunded() {
 fn what_is_not_known_is_no_proof_by_itself() {
     let _machine = alone();
     let is_final = "not_found_grace_s = 4\nnot_found_is_final = true";
-    let stage = Stage::open("http-query-404", 60_000, is_final);
+    let stage = Stage::with("http-query-404", 60_000, is_final, answering_soon);
     let mut session = stage.sent(Submit::Forget);
     assert_eq!(next(&mut session), told("0210", "000001", "96"));
     assert!(stage.bank.queries() >= 2, "it was asked within the grace");

@@ -9,7 +9,7 @@ use njia_tests::e2e::scene::{next, told};
 use njia_tests::e2e::session::purchase;
 use njia_tests::e2e::{Session, alone};
 use serde_json::Value;
-use stage::{Stage, call, called, paths};
+use stage::{Stage, answering_soon, call, called, paths};
 
 #[path = "http_pending/stage.rs"]
 mod stage;
@@ -130,8 +130,8 @@ fn a_deadline_does_not_begin_anew() {
 #[test]
 fn what_never_arrived_is_not_sent_again() {
     let _machine = alone();
-    let is_final = "not_found_grace_s = 20\nnot_found_is_final = true";
-    let stage = Stage::open("http-restart-404", 300_000, is_final);
+    let is_final = "not_found_grace_s = 15\nnot_found_is_final = true";
+    let stage = Stage::with("http-restart-404", 300_000, is_final, answering_soon);
     let (_, path) = begun(&stage, Submit::Forget, "lost");
     let stage = stage.killed();
     let seen = stage.curl(&path, &[]);

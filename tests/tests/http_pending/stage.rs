@@ -218,6 +218,12 @@ pub(crate) fn effect(kind: &str) -> (String, u64) {
     (kind.to_owned(), 1_500)
 }
 
+/// An answer is waited for five seconds.
+pub(crate) fn answering_soon(text: String) -> String {
+    let soon = "[issuer.http]\nanswer_timeout_ms = 5_000\n";
+    text.replacen("[issuer.http]\n", soon, 1)
+}
+
 /// What is said where issuers call back; `tls` is all of what is said of that.
 pub(crate) fn called(text: String, tls: &str) -> String {
     let path = "path = \"/payments\"\n";

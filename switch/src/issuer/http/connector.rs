@@ -205,7 +205,9 @@ const fn is_asked_for(plan: &Plan, asked: &Asked) -> bool {
 
 //= docs/rules.md#M-14
 /// What the answer to a query says of the payment, which is this old. Of the statuses that are no
-/// 2xx none proves anything, but for 404 where the configuration says so.
+/// 2xx none proves anything, but for 404 where the configuration says so. As long as its answer may
+/// be waited for a submit may still leave, and a switch that has died meanwhile does not say when
+/// it did: the grace begins behind that.
 pub(crate) fn judge_query(plan: &Plan, asked: &Asked, reply: &Reply, age: Duration) -> Verdict {
     let Some(query) = &plan.query else {
         return Verdict::Unknown;
@@ -215,7 +217,7 @@ pub(crate) fn judge_query(plan: &Plan, asked: &Asked, reply: &Reply, age: Durati
         202 => Verdict::Pending,
         200..=299 => judge_body((plan, map), About::Payment(asked), &reply.body),
         401 | 403 => Verdict::NotLetIn,
-        404 if age < query.not_found_grace => Verdict::Pending,
+        404 if age < plan.answer_max.saturating_add(query.not_found_grace) => Verdict::Pending,
         404 if query.not_found_is_final => Verdict::NotExecuted,
         _ => Verdict::Unknown,
     }

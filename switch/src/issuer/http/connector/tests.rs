@@ -480,6 +480,23 @@ fn a_query_proves_nothing_by_its_status() {
 }
 
 //= docs/rules.md#M-14
+/// It may leave at the last moment of that time, and the issuer learns of it later.
+#[test]
+fn the_grace_of_404_begins_when_no_submit_leaves_any_more() {
+    let plan = Plan {
+        answer_max: Duration::from_secs(30),
+        ..with_query(true)
+    };
+    let told = |age| judge_query(&plan, &asked(), &reply(404, ""), Duration::from_secs(age));
+    let not = Verdict::NotExecuted;
+    let ages = [119, 120, 149, 150].map(told);
+    assert_eq!(
+        ages,
+        [Verdict::Pending, Verdict::Pending, Verdict::Pending, not]
+    );
+}
+
+//= docs/rules.md#M-14
 #[test]
 fn a_query_decides_by_what_a_submit_would() {
     let old = Duration::from_secs(999);
