@@ -2,7 +2,7 @@
 //!
 //! | what | owner | bound | failure |
 //! |---|---|---|---|
-//! | those to ask | the transaction's shard | what was in flight | its deadline passes |
+//! | those to ask | the transaction's shard | what was in flight | cannot be written: its deadline |
 //! | one that is asked for | the link's home | `pending_max` | told unusable: reversed |
 //!
 //! They go to their links a few in each upkeep, and there they take turns: all of them at once
@@ -10,6 +10,7 @@
 //! until its deadline. As a message an inquiry is the repeat of its request, and no request leaves
 //! as a repeat: so what is read out of it is asked for and never submitted.
 
+use domain::ids::LinkId;
 use domain::request::IssuerLeg;
 use domain::time::Instant;
 use iso8583::translate::{self, IssuerInquiry};
@@ -52,8 +53,12 @@ impl Shard {
             if !self.is_asked_for(handle, &leg) {
                 continue;
             }
-            let Some(outbound) = self.build_inquiry(handle, &leg, now) else {
+            let Some(link) = self.reversal_link(&leg) else {
                 self.work.inquiries.push_back((handle, leg));
+                continue;
+            };
+            // Not later either: its deadline decides, or a start that can.
+            let Some(outbound) = self.build_inquiry((handle, link), &leg, now) else {
                 continue;
             };
             if let Some(held) = self.work.legs.get_mut(&handle.index) {
@@ -84,8 +89,13 @@ impl Shard {
                 .is_some_and(|known| known.stan == leg.stan)
     }
 
-    fn build_inquiry(&mut self, handle: Handle, leg: &IssuerLeg, now: Instant) -> Option<Outbound> {
-        let link = self.reversal_link(leg)?;
+    /// `None` of what cannot be written, or whose account cannot be opened.
+    fn build_inquiry(
+        &mut self,
+        (handle, link): (Handle, LinkId),
+        leg: &IssuerLeg,
+        now: Instant,
+    ) -> Option<Outbound> {
         let facts = self.engine.facts(handle)?;
         let issuer = *self.wires.get(usize::from(leg.issuer.0))?;
         let of_issuer = self.config.issuers.get(usize::from(leg.issuer.0))?;
