@@ -145,6 +145,9 @@ pub struct BeforeLive {
 }
 
 impl BeforeLive {
+    /// How many issuers can be told apart, by the ids from 0.
+    pub const ISSUERS_MAX: usize = 64;
+
     /// No issuer.
     pub const NOBODY: Self = Self::new(0);
 
@@ -157,7 +160,7 @@ impl BeforeLive {
         }
     }
 
-    /// The same with one more. An id above 63 is nobody's: a configuration has 50.
+    /// The same with one more, whose id is below [`Self::ISSUERS_MAX`].
     #[must_use]
     pub fn with(mut self, issuer: IssuerId) -> Self {
         self.issuers |= 1_u64.checked_shl(issuer.0.into()).unwrap_or(0);
@@ -182,10 +185,13 @@ impl BeforeLive {
 pub struct IssuerSet(u64);
 
 impl IssuerSet {
+    /// How many issuers can be told apart, by the ids from 0.
+    pub const ISSUERS_MAX: usize = 64;
+
     /// No issuer.
     pub const NOBODY: Self = Self(0);
 
-    /// The same with one more. An id above 63 is nobody's: a configuration has 50.
+    /// The same with one more, whose id is below [`Self::ISSUERS_MAX`].
     #[must_use]
     pub fn with(self, issuer: IssuerId) -> Self {
         Self(self.0 | 1_u64.checked_shl(issuer.0.into()).unwrap_or(0))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::ids::{LinkId, Lsn, ShardId};
 use domain::reconciliation::Party;
 use domain::time::WallTime;
+use persistence::manifest::NAMES_MAX;
 use risk_inline::list::ListSpec;
 use risk_inline::policy::{AmountLimit, VelocityLimit, VelocityWindow};
 use router::links::LinkPool;
@@ -69,6 +70,11 @@ pub(super) fn engine_settings(
         chunks: Chunks::Lazy,
     }
 }
+
+const _: () = assert!(
+    NAMES_MAX <= IssuerSet::ISSUERS_MAX && NAMES_MAX <= BeforeLive::ISSUERS_MAX,
+    "an id is given to each name that the journal has ever known, and to so many alone"
+);
 
 /// Which issuers have what they are owed for an account before a request of it.
 fn before_live(config: &Config) -> BeforeLive {
