@@ -342,8 +342,16 @@ pub(crate) struct Leg {
     pub(crate) completed: Option<Box<Completed>>,
     /// What is known of how it ended, beyond what its transaction is told.
     pub(crate) call: Option<CallOutcome>,
-    /// Over which link its issuer is asked what became of it, where a start has found it.
-    pub(crate) inquiry: Option<LinkId>,
+    /// Of one that a start has found.
+    pub(crate) inquiry: Option<Inquiry>,
+}
+
+/// How an issuer is asked what became of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inquiry {
+    pub(crate) link: LinkId,
+    /// Its deadline.
+    pub(crate) until: WallTime,
 }
 
 /// An input for the engine, out of the way it was drained.

@@ -126,6 +126,34 @@ fn a_deadline_does_not_begin_anew() {
 }
 
 //= docs/rules.md#T-16
+/// Routes that come and go change the number of its route, and not its deadline.
+#[test]
+fn a_deadline_is_told_as_it_was_whatever_the_routes_are() {
+    let _machine = alone();
+    let stage = Stage::open("http-restart-routes", 300_000, "");
+    let (first, path) = begun(&stage, Submit::Wait, "routed");
+    let stage = stage.killed_and(|folder: &Path| {
+        let other = "[[route]]\nname = \"other\"\nprefixes = [\"6\"]\ncandidates = [\"bank\"]\n\
+            deadline_ms = 5_000\n[[route]]\nname = \"cards\"";
+        replace(folder, "[[route]]\nname = \"cards\"", other);
+    });
+    let seen = stage.curl(&path, &[]);
+    assert_eq!(seen["final"], false, "{seen}");
+    assert_eq!(seen["expiresAt"], first["expiresAt"], "{seen}");
+    stage.bank.decide("DONE");
+    await_state(&stage, &path, "approved");
+    check(stage, &[("submit", 1_000)], 1);
+}
+
+/// Of its configuration, in one place.
+fn replace(folder: &Path, from: &str, to: &str) {
+    let path = folder.join("njia.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs::write(&path, text.replacen(from, to, 1)).unwrap();
+}
+
+//= docs/rules.md#T-16
 /// The issuer has never had it: it is told so by a query, and never asked to pay again.
 #[test]
 fn what_never_arrived_is_not_sent_again() {

@@ -33,7 +33,12 @@ impl Clock {
     }
 
     pub(crate) const fn wall(&self) -> WallTime {
-        let nanos = self.now.as_nanos().saturating_sub(self.anchor.as_nanos());
+        self.wall_at(self.now)
+    }
+
+    /// The wall time at an instant that is not before the last anchor.
+    pub(crate) const fn wall_at(&self, at: Instant) -> WallTime {
+        let nanos = at.as_nanos().saturating_sub(self.anchor.as_nanos());
         let millis = self.wall_at_anchor.unix_millis();
         WallTime::from_unix_millis(millis.saturating_add(nanos / 1_000_000))
     }

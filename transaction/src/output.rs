@@ -66,6 +66,8 @@ pub enum Output {
         handle: Handle,
         /// How it has travelled, if it has.
         leg: IssuerLeg,
+        /// Its deadline, as its record has it.
+        until: WallTime,
     },
     /// The leg's call is over: return its permit, tell the breaker. Exactly one per leg that was
     /// given with [`crate::input::Selection::Leg`].

@@ -71,7 +71,7 @@ impl Engine {
 
     //= docs/rules.md#T-16
     pub(crate) fn resume(&mut self, handle: Handle) {
-        let (now, wall) = (self.clock.now(), self.clock.wall());
+        let now = self.clock.now();
         let Some(transaction) = self.table.transaction_mut(handle) else {
             return;
         };
@@ -83,9 +83,10 @@ impl Engine {
         transaction.started = now;
         let at = transaction.deadline;
         // That of its route, so that it stands in one queue with what comes behind it.
-        let length = millis_between(transaction.admitted, wall.after(at.since(now)));
+        let until = self.clock.wall_at(at);
+        let length = millis_between(transaction.admitted, until);
         self.deadlines.set(&mut self.table, handle, at, length);
-        self.emit(Output::Inquire { handle, leg });
+        self.emit(Output::Inquire { handle, leg, until });
     }
 }
 

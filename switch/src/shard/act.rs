@@ -41,7 +41,7 @@ impl Shard {
                 self.tell_intent(frame, handle);
                 self.send_request(handle, frame, leg, now);
             }
-            Output::Inquire { handle, leg } => self.note_inquiry(handle, leg),
+            Output::Inquire { handle, leg, until } => self.note_inquiry(handle, leg, until),
             Output::SelectIssuer(wanted) => self.select_issuer(&wanted, now),
             Output::FindOriginal { handle, query } => self.find_original(handle, query, now),
             Output::FindReferred { handle } => self.find_referred(handle, now),
@@ -167,7 +167,11 @@ impl Shard {
         }
         self.metrics.count_leg(leg, ending, elapsed);
         if ending == LegEnding::TimedOut {
-            self.give_up(held.inquiry.unwrap_or(leg.link), held.expected, now);
+            self.give_up(
+                held.inquiry.map_or(leg.link, |inquiry| inquiry.link),
+                held.expected,
+                now,
+            );
         }
     }
 

@@ -10,7 +10,7 @@ use domain::amount::Amount;
 use domain::ids::{AcquirerId, AuthorisationId, Rrn, Slot, Stan, TransactionId};
 use domain::profile::ClockCheck;
 use domain::request::{Completion, DuplicateKey, Facts, FrameId, Request, Transmission};
-use domain::time::{Instant, TransmissionTime};
+use domain::time::{Instant, TransmissionTime, WallTime};
 use iso8583::header::HeaderBytes;
 use iso8583::{Dialect, Framing, Mti, Writer, translate};
 use transaction::output::Reply;
@@ -390,15 +390,25 @@ impl Shard {
 
     fn standing_told(&self, handle: Handle, is_copy: IsCopy) -> Told {
         match self.engine.seen(handle) {
-            Some(seen) if seen.standing != Standing::Reserved => Told::Transaction {
-                transaction: Box::new(Transaction {
-                    awaits: self.awaits(handle),
-                    ..self.shown(&seen)
-                }),
-                is_copy: is_copy == IsCopy::Yes,
-            },
+            Some(seen) if seen.standing != Standing::Reserved => {
+                let shown = self.shown(&seen);
+                Told::Transaction {
+                    transaction: Box::new(Transaction {
+                        awaits: self.awaits(handle),
+                        expires: self.asked_until(handle).unwrap_or(shown.expires),
+                        ..shown
+                    }),
+                    is_copy: is_copy == IsCopy::Yes,
+                }
+            }
             Some(_) | None => Told::Reserved,
         }
+    }
+
+    /// Of what a start has found: its route may be another one since.
+    fn asked_until(&self, handle: Handle) -> Option<WallTime> {
+        let leg = self.work.legs.get(&handle.index)?;
+        Some(leg.inquiry?.until)
     }
 
     /// A leg has no permit from when its issuer has said that it answers later.

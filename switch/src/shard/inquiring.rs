@@ -12,19 +12,19 @@
 
 use domain::ids::LinkId;
 use domain::request::IssuerLeg;
-use domain::time::Instant;
+use domain::time::{Instant, WallTime};
 use iso8583::translate::{self, IssuerInquiry};
 use transaction::Handle;
 use transaction::matching::Expected;
 
 use super::issuing::link_keys;
-use super::{Leg, Shard, unwritable};
+use super::{Inquiry, Leg, Shard, unwritable};
 use crate::mesh::{Outbound, OutboundId, Purpose};
 
 impl Shard {
     //= docs/rules.md#T-16
     /// It is in flight as one whose issuer has said that it answers later: without a permit.
-    pub(super) fn note_inquiry(&mut self, handle: Handle, leg: IssuerLeg) {
+    pub(super) fn note_inquiry(&mut self, handle: Handle, leg: IssuerLeg, until: WallTime) {
         let Some(facts) = self.engine.facts(handle) else {
             return;
         };
@@ -37,7 +37,10 @@ impl Shard {
             },
             completed: None,
             call: None,
-            inquiry: Some(leg.link),
+            inquiry: Some(Inquiry {
+                link: leg.link,
+                until,
+            }),
         };
         self.work.legs.insert(handle.index, open);
         self.work.inquiries.push_back((handle, leg));
@@ -61,8 +64,9 @@ impl Shard {
             let Some(outbound) = self.build_inquiry((handle, link), &leg, now) else {
                 continue;
             };
-            if let Some(held) = self.work.legs.get_mut(&handle.index) {
-                held.inquiry = Some(outbound.link);
+            let held = self.work.legs.get_mut(&handle.index);
+            if let Some(inquiry) = held.and_then(|held| held.inquiry.as_mut()) {
+                inquiry.link = outbound.link;
             }
             self.dispatch(Box::new(outbound), now);
         }

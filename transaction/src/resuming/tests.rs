@@ -38,7 +38,7 @@ const HALF: Duration = Duration::from_secs(1);
 fn inquiries(rig: &Rig) -> Vec<(Handle, IssuerLeg)> {
     let seen = rig.seen.iter();
     let asked = seen.filter_map(|output| {
-        if let Output::Inquire { handle, leg } = output {
+        if let Output::Inquire { handle, leg, .. } = output {
             Some((*handle, *leg))
         } else {
             None
@@ -140,6 +140,26 @@ fn q04_its_deadline_is_that_of_before_the_restart() {
     assert_eq!(rig.leg_endings(), [LegEnding::TimedOut]);
     rig.repeat(1, 11);
     assert_eq!(rig.told(11), Some(ResponseCode::ISSUER_INOPERATIVE));
+}
+
+//= docs/rules.md#T-16
+/// Whoever asks is told so, whatever the routes are by then.
+#[test]
+fn q01_its_deadline_is_told_as_its_record_has_it() {
+    let rig = crashed_after(HALF + Duration::from_micros(700));
+    let Record::Intent(intent) = rig.journal[0] else {
+        panic!("an intent");
+    };
+    let mut seen = rig.seen.iter();
+    let told = seen.find_map(|output| {
+        if let Output::Inquire { until, .. } = output {
+            Some(*until)
+        } else {
+            None
+        }
+    });
+    assert!(told.is_some());
+    assert_eq!(told, intent.asked_until);
 }
 
 /// Of two starts the second asks again, within the same time.
