@@ -145,6 +145,33 @@ fn a_deadline_is_told_as_it_was_whatever_the_routes_are() {
     check(stage, &[("submit", 1_000)], 1);
 }
 
+//= docs/rules.md#T-16
+/// Payers of before have their part of what a gateway may have in flight, until they decide.
+#[test]
+fn what_goes_on_counts_for_its_gateway() {
+    let _machine = alone();
+    let stage = Stage::open("http-restart-share", 300_000, "");
+    // Some on each of both shards.
+    let keys: Vec<String> = (1..=8).map(|number| format!("payer-{number}")).collect();
+    let paths: Vec<String> = keys
+        .iter()
+        .map(|key| begun(&stage, Submit::Wait, key).1)
+        .collect();
+    let stage = stage.killed_and(|folder: &Path| {
+        let narrow = "name = \"mobile-money\"\ninflight_max = 2\n";
+        replace(folder, "name = \"mobile-money\"\n", narrow);
+    });
+    let refused = stage.pay("one-more");
+    assert_eq!(refused["status"], 429, "{refused}");
+    stage.bank.decide("DONE");
+    for path in &paths {
+        await_state(&stage, path, "approved");
+    }
+    let (_, path) = begun(&stage, Submit::Approve, "one-more");
+    await_state(&stage, &path, "approved");
+    check(stage, &[("submit", 1_000); 9], 9);
+}
+
 /// Of its configuration, in one place.
 fn replace(folder: &Path, from: &str, to: &str) {
     let path = folder.join("njia.toml");

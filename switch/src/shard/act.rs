@@ -165,6 +165,12 @@ impl Shard {
             };
             pool.finish(leg.link, outcome, now);
         }
+        if held.inquiry.is_some()
+            && let Some(facts) = self.engine.facts(handle)
+        {
+            // No frame waits for it, with which it would have ended.
+            self.end_share(facts.acquirer);
+        }
         self.metrics.count_leg(leg, ending, elapsed);
         if ending == LegEnding::TimedOut {
             self.give_up(

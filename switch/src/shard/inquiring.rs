@@ -45,6 +45,9 @@ impl Shard {
         self.work.legs.insert(handle.index, open);
         self.work.inquiries.push_back((handle, leg));
         self.count_resumed(acquirer);
+        if let Some(share) = self.sessions.share(acquirer) {
+            share.begin();
+        }
     }
 
     /// Asks for some of those that wait.
