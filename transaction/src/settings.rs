@@ -136,50 +136,6 @@ pub struct SafPolicy {
     pub rate_after_up: Option<NonZeroU32>,
 }
 
-/// Which issuers have what they are owed for an account before a request of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BeforeLive {
-    issuers: u64,
-    /// Requests held back at once, at most; never more than half of those in flight.
-    pub held_back_max: usize,
-}
-
-impl BeforeLive {
-    /// How many issuers can be told apart, by the ids from 0.
-    pub const ISSUERS_MAX: usize = 64;
-
-    /// No issuer.
-    pub const NOBODY: Self = Self::new(0);
-
-    /// No issuer so far, and so many requests held back at most.
-    #[must_use]
-    pub const fn new(held_back_max: usize) -> Self {
-        Self {
-            issuers: 0,
-            held_back_max,
-        }
-    }
-
-    /// The same with one more, whose id is below [`Self::ISSUERS_MAX`].
-    #[must_use]
-    pub fn with(mut self, issuer: IssuerId) -> Self {
-        self.issuers |= 1_u64.checked_shl(issuer.0.into()).unwrap_or(0);
-        self
-    }
-
-    /// Whether this one has.
-    #[must_use]
-    pub const fn has(&self, issuer: IssuerId) -> bool {
-        issuer.0 < 64 && (self.issuers >> issuer.0) & 1 == 1
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.issuers == 0
-    }
-}
-
 /// Some issuers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IssuerSet(u64);
@@ -201,6 +157,53 @@ impl IssuerSet {
     #[must_use]
     pub const fn has(self, issuer: IssuerId) -> bool {
         issuer.0 < 64 && (self.0 >> issuer.0) & 1 == 1
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Which issuers have what they are owed for an account before a request of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BeforeLive {
+    issuers: IssuerSet,
+    /// Requests held back at once, at most; never more than half of those in flight.
+    pub held_back_max: usize,
+}
+
+impl BeforeLive {
+    /// No issuer.
+    pub const NOBODY: Self = Self::new(0);
+
+    /// No issuer so far, and so many requests held back at most.
+    #[must_use]
+    pub const fn new(held_back_max: usize) -> Self {
+        Self {
+            issuers: IssuerSet::NOBODY,
+            held_back_max,
+        }
+    }
+
+    /// The same with one more, whose id is below [`IssuerSet::ISSUERS_MAX`].
+    #[must_use]
+    pub fn with(mut self, issuer: IssuerId) -> Self {
+        self.issuers = self.issuers.with(issuer);
+        self
+    }
+
+    /// Whether this one has.
+    #[must_use]
+    pub const fn has(&self, issuer: IssuerId) -> bool {
+        self.issuers.has(issuer)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.issuers.is_empty()
     }
 }
 

@@ -21,7 +21,7 @@ use domain::time::TransmissionTime;
 use hashbrown::{HashMap, HashSet};
 use serde_json::{Value, json};
 
-use self::http::{Request, Step, split};
+use self::http::{Request, each, write_answer};
 use super::behaviour::Delivery;
 use super::book::{Asked, Told};
 use super::desk::Desk;
@@ -78,20 +78,9 @@ impl JsonStation {
     /// Takes the requests in `bytes`; says how many bytes they were, or `None` when the connection
     /// must be closed.
     pub(super) fn receive_all(&mut self, line: u32, bytes: &[u8], now: u64) -> Option<usize> {
-        let mut consumed = 0;
-        loop {
-            match split(bytes.get(consumed..)?) {
-                Step::NeedMore => return Some(consumed),
-                Step::Broken => {
-                    self.desk.stats.unreadable += 1;
-                    return None;
-                }
-                Step::Request { request, len } => {
-                    self.receive(line, request, now);
-                    consumed += len;
-                }
-            }
-        }
+        let taken = each(bytes, |request| self.receive(line, request, now));
+        self.desk.stats.unreadable += u64::from(taken.is_none());
+        taken
     }
 
     fn receive(&mut self, line: u32, request: Request<'_>, now: u64) {
@@ -238,13 +227,7 @@ impl JsonStation {
             Delivery::Once | Delivery::Twice => {}
         }
         let mut frame = self.desk.wheel.buffer();
-        let head = format!(
-            "HTTP/1.1 {status} Told\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n",
-            body.len()
-        );
-        frame.extend_from_slice(head.as_bytes());
-        frame.extend_from_slice(&body);
+        write_answer(*status, &body, &mut frame);
         let due = now.saturating_add(self.desk.dice.delay(delivery));
         let pending = Pending {
             line,

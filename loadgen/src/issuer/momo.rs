@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::behaviour::Delivery;
 use super::book::{Asked, Told};
 use super::desk::Desk;
-use super::json::http::{Request, Step, split};
+use super::json::http::{Request, each, write_answer};
 use super::json::{read_amount, read_payment, reason_of};
 use super::wheel::Pending;
 use crate::distribution::Distribution;
@@ -123,20 +123,9 @@ impl MomoStation {
     /// Takes the requests in `bytes`; says how many bytes they were, or `None` when the connection
     /// must be closed.
     pub(super) fn receive_all(&mut self, line: u32, bytes: &[u8], now: u64) -> Option<usize> {
-        let mut consumed = 0;
-        loop {
-            match split(bytes.get(consumed..)?) {
-                Step::NeedMore => return Some(consumed),
-                Step::Broken => {
-                    self.desk.stats.unreadable += 1;
-                    return None;
-                }
-                Step::Request { request, len } => {
-                    self.receive(line, request, now);
-                    consumed += len;
-                }
-            }
-        }
+        let taken = each(bytes, |request| self.receive(line, request, now));
+        self.desk.stats.unreadable += u64::from(taken.is_none());
+        taken
     }
 
     /// Lets payers decide whose time has come; gives the callbacks that follow.
@@ -364,13 +353,7 @@ impl MomoStation {
             Delivery::Once | Delivery::Twice => {}
         }
         let mut frame = self.desk.wheel.buffer();
-        let head = format!(
-            "HTTP/1.1 {status} Told\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n",
-            body.len()
-        );
-        frame.extend_from_slice(head.as_bytes());
-        frame.extend_from_slice(body.as_bytes());
+        write_answer(status, body.as_bytes(), &mut frame);
         let due = now.saturating_add(self.desk.dice.delay(delivery));
         let closes = None;
         self.desk.wheel.insert(

@@ -72,7 +72,7 @@ pub(super) fn engine_settings(
 }
 
 const _: () = assert!(
-    NAMES_MAX <= IssuerSet::ISSUERS_MAX && NAMES_MAX <= BeforeLive::ISSUERS_MAX,
+    NAMES_MAX <= IssuerSet::ISSUERS_MAX,
     "an id is given to each name that the journal has ever known, and to so many alone"
 );
 

@@ -24,7 +24,7 @@ impl<'a> Request<'a> {
 
 /// What a stream begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::issuer) enum Step<'a> {
+enum Step<'a> {
     NeedMore,
     Request {
         request: Request<'a>,
@@ -35,8 +35,34 @@ pub(in crate::issuer) enum Step<'a> {
     Broken,
 }
 
+/// Hands on each request that is whole; says how many bytes they were, or `None` when the stream
+/// cannot be followed any further.
+pub(in crate::issuer) fn each(bytes: &[u8], mut take: impl FnMut(Request<'_>)) -> Option<usize> {
+    let mut consumed = 0;
+    loop {
+        match split(bytes.get(consumed..)?) {
+            Step::NeedMore => return Some(consumed),
+            Step::Broken => return None,
+            Step::Request { request, len } => {
+                take(request);
+                consumed += len;
+            }
+        }
+    }
+}
+
+/// Appends an answer, whose body is JSON or empty.
+pub(in crate::issuer) fn write_answer(status: u16, body: &[u8], out: &mut Vec<u8>) {
+    let len = body.len();
+    let head = format!(
+        "HTTP/1.1 {status} Told\r\nContent-Type: application/json\r\nContent-Length: {len}\r\n\r\n"
+    );
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(body);
+}
+
 /// Takes the first request. A body in chunks is broken: a switch knows what it says.
-pub(in crate::issuer) fn split(bytes: &[u8]) -> Step<'_> {
+fn split(bytes: &[u8]) -> Step<'_> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return if bytes.len() > HEAD_LEN_MAX {
             Step::Broken
