@@ -152,6 +152,9 @@ pub type AuthorisationId = Text<6>;
 pub struct TransactionId(pub u128);
 
 impl TransactionId {
+    /// How many characters it is shown in.
+    pub const TEXT_LEN: usize = 36;
+
     /// Builds an id; `serial` must not repeat within one millisecond of one `start` of one node.
     #[must_use]
     pub fn new(unix_millis: u64, slot: Slot, origin: Origin) -> Self {
@@ -201,7 +204,7 @@ impl TransactionId {
 
 impl fmt::Display for TransactionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [b'-'; 36];
+        let mut text = [b'-'; Self::TEXT_LEN];
         let mut rest = self.0;
         for (place, byte) in text.iter_mut().enumerate() {
             if !matches!(place, 8 | 13 | 18 | 23) {

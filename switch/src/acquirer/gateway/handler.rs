@@ -3,6 +3,7 @@
 //! Once a message may have left for an issuer the answer is 201 or 202 and never an error
 //! (http-api.md §1).
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -300,7 +301,7 @@ pub(super) async fn pay(
     let ask = Ask::Create(Box::new(NewTransaction {
         acquirer: context.gateway.acquirer,
         gateway: context.number,
-        key: key.clone(),
+        key,
         digest: Sha256::digest(&canonical).into(),
         kind: body.kind,
         amount: body.amount,
@@ -452,11 +453,8 @@ fn created(
         202
     };
     let mut answer = answer(status, JSON, transaction.to_json(Some(reference)));
-    let location = format!("{TRANSACTIONS}/{}", transaction.id);
-    if let Ok(location) = HeaderValue::from_maybe_shared(Bytes::from(location)) {
-        answer.headers_mut().insert(header::LOCATION, location);
-    }
-    put(&mut answer, PREFERENCE_APPLIED, &prefer.text());
+    put_location(&mut answer, transaction.id);
+    prefer.put(&mut answer);
     if is_copy {
         put(&mut answer, REPLAYED, "true");
     }
@@ -607,7 +605,7 @@ impl Prefer {
         let mut prefer = Self {
             is_async: false,
             is_asked: false,
-            wait: Duration::from_secs(10),
+            wait: Duration::from_secs(Self::WAIT_S),
         };
         let values = headers.get_all(PREFER).into_iter();
         let texts = values.filter_map(|value| value.to_str().ok());
@@ -625,12 +623,20 @@ impl Prefer {
         prefer
     }
 
-    pub(super) fn text(self) -> String {
-        if self.is_async {
-            return "respond-async".to_owned();
-        }
-        format!("wait={}", self.wait.as_secs())
+    /// Says what was kept to.
+    pub(super) fn put(self, answer: &mut Answer) {
+        let seconds = self.wait.as_secs();
+        let usual = match (self.is_async, seconds) {
+            (true, _) => "respond-async",
+            (false, Self::WAIT_S) => "wait=10",
+            (false, _) => return put(answer, PREFERENCE_APPLIED, &format!("wait={seconds}")),
+        };
+        let usual = HeaderValue::from_static(usual);
+        answer.headers_mut().insert(PREFERENCE_APPLIED, usual);
     }
+
+    /// Where nothing is asked for.
+    const WAIT_S: u64 = 10;
 }
 
 fn problem_answer(problem: &Problem, context: &GatewayContext) -> Answer {
@@ -672,6 +678,17 @@ pub(super) fn answer_of(status: u16, kind: &'static str, body: Bytes) -> Answer 
 pub(super) fn put(answer: &mut Answer, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
+    }
+}
+
+/// Where it can be looked at.
+pub(super) fn put_location(answer: &mut Answer, id: TransactionId) {
+    let mut path = String::with_capacity(TRANSACTIONS.len() + 1 + TransactionId::TEXT_LEN);
+    // A string takes all that is written.
+    if write!(path, "{TRANSACTIONS}/{id}").is_ok()
+        && let Ok(path) = HeaderValue::from_maybe_shared(Bytes::from(path))
+    {
+        answer.headers_mut().insert(header::LOCATION, path);
     }
 }
 

@@ -8,6 +8,8 @@
 //! ```
 //! Any doubt ends the connection: what follows on it means nothing any more.
 
+use memchr::{memchr_iter, memchr2_iter};
+
 use crate::acquirer::json::problem::Slug;
 
 /// What is to be done with the bytes at hand.
@@ -25,8 +27,6 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Scanner {
     state: State,
-    /// Bytes at hand that hold no end of a head.
-    seen: usize,
     /// Bytes of this body in chunks so far.
     body_len: usize,
     body_len_max: usize,
@@ -54,7 +54,6 @@ impl Scanner {
     pub(super) const fn new(body_len_max: usize) -> Self {
         Self {
             state: State::Head,
-            seen: 0,
             body_len: 0,
             body_len_max,
         }
@@ -95,20 +94,12 @@ impl Scanner {
     }
 
     fn head(&mut self, bytes: &[u8]) -> Step {
-        let from = self.seen.saturating_sub(3);
         let window = &bytes[..bytes.len().min(HEAD_LEN_MAX)];
-        let end = window[from..]
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")
-            .map(|at| from + at + 4);
-        let looked_at = end.unwrap_or(window.len());
-        if has_bare_line_end(&window[..looked_at]) {
-            return Step::Refuse(Slug::Malformed);
-        }
-        let Some(end) = end else {
-            return self.unfinished(bytes);
+        let end = match end_of(window) {
+            Ok(Some(end)) => end,
+            Ok(None) => return Self::unfinished(bytes),
+            Err(slug) => return Step::Refuse(slug),
         };
-        self.seen = 0;
         self.body_len = 0;
         match check(&bytes[..end], self.body_len_max) {
             Ok(body) => {
@@ -123,8 +114,7 @@ impl Scanner {
         }
     }
 
-    fn unfinished(&mut self, bytes: &[u8]) -> Step {
-        self.seen = bytes.len().min(HEAD_LEN_MAX);
+    fn unfinished(bytes: &[u8]) -> Step {
         let line = bytes.iter().position(|byte| *byte == b'\r');
         if line.unwrap_or(bytes.len()) > TARGET_LEN_MAX + METHOD_AND_VERSION {
             return Step::Refuse(Slug::TargetTooLong);
@@ -176,25 +166,42 @@ impl Scanner {
     }
 }
 
-/// A line end without its other half.
-fn has_bare_line_end(bytes: &[u8]) -> bool {
-    let mut before = 0;
-    bytes.iter().any(|byte| {
-        let is_bare = (*byte == b'\n') != (before == b'\r');
-        before = *byte;
-        is_bare
-    })
+/// Where a head ends, behind its first empty line that is not its first line; `None` when that has
+/// not come. A line end without its other half before it is refused.
+fn end_of(bytes: &[u8]) -> Result<Option<usize>, Slug> {
+    let mut line = 0;
+    for at in memchr2_iter(b'\r', b'\n', bytes) {
+        if bytes[at] == b'\r' {
+            if bytes.get(at + 1).is_some_and(|next| *next != b'\n') {
+                return Err(Slug::Malformed);
+            }
+            continue;
+        }
+        if at == 0 || bytes[at - 1] != b'\r' {
+            return Err(Slug::Malformed);
+        }
+        if line > 0 && at == line + 1 {
+            return Ok(Some(at + 1));
+        }
+        line = at + 1;
+    }
+    Ok(None)
 }
 
 /// Checks a head with its empty line.
 fn check(head: &[u8], body_len_max: usize) -> Result<Body, Slug> {
     let text = head.strip_suffix(b"\r\n\r\n").ok_or(Slug::Malformed)?;
-    let mut lines = text
-        .split(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let request = Request::read(lines.next().unwrap_or_default())?;
+    let mut ends = memchr_iter(b'\n', text).chain([text.len() + 1]);
+    let mut from = 0;
+    let mut line = || {
+        let end = ends.next()?;
+        let line = text.get(from..end - 1)?;
+        from = end + 1;
+        Some(line)
+    };
+    let request = Request::read(line().unwrap_or_default())?;
     let mut fields = Fields::default();
-    for line in lines {
+    while let Some(line) = line() {
         fields.take(line)?;
     }
     fields.body(request, body_len_max)
@@ -263,25 +270,21 @@ impl Fields {
             return Err(Slug::Malformed);
         }
         let value = rest[1..].trim_ascii();
-        if value
-            .iter()
-            .any(|byte| byte.is_ascii_control() && *byte != b'\t')
-        {
+        // To the end, whatever is found: so it is looked at many bytes at a time.
+        let is_control = |byte: &u8| byte.is_ascii_control() & (*byte != b'\t');
+        if value.iter().fold(false, |any, byte| any | is_control(byte)) {
             return Err(Slug::Malformed);
         }
-        match name.to_ascii_lowercase().as_slice() {
-            b"content-length" => self.take_length(value),
-            b"transfer-encoding" => self.take_coding(value),
-            b"host" => {
-                self.hosts += 1;
-                Ok(())
-            }
-            b"expect" => {
-                self.expects = true;
-                Ok(())
-            }
-            _ => Ok(()),
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("content-length") {
+            return self.take_length(value);
         }
+        if is("transfer-encoding") {
+            return self.take_coding(value);
+        }
+        self.hosts += usize::from(is("host"));
+        self.expects |= is("expect");
+        Ok(())
     }
 
     fn take_length(&mut self, value: &[u8]) -> Result<(), Slug> {

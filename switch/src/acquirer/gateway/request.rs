@@ -1,6 +1,8 @@
 //! What a gateway wants of a transaction's owner, and what that tells: plain values, which go
 //! through the mesh.
 
+use std::fmt;
+
 use domain::amount::Amount;
 use domain::ids::{AcquirerId, TransactionId};
 use domain::message_reason::MessageReason;
@@ -13,8 +15,20 @@ use crate::acquirer::json::{Kind, Transaction};
 use crate::shard::nonces::Spent;
 
 /// An idempotency key: 1 to 64 visible ASCII characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct IdempotencyKey(String);
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IdempotencyKey {
+    /// Zeros behind its end.
+    bytes: [u8; Self::LEN_MAX],
+    len: u8,
+}
+
+impl fmt::Debug for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("IdempotencyKey")
+            .field(&self.as_str())
+            .finish()
+    }
+}
 
 impl IdempotencyKey {
     /// Reads a header: an RFC 8941 string, or bare; both name the same key.
@@ -27,15 +41,20 @@ impl IdempotencyKey {
         let is_key = (1..=Self::LEN_MAX).contains(&bare.len())
             && bare.bytes().all(|byte| byte.is_ascii_graphic())
             && !bare.contains(['"', '\\']);
-        is_key.then(|| Self(bare.to_owned()))
+        let mut bytes = [0; Self::LEN_MAX];
+        bytes
+            .get_mut(..bare.len())?
+            .copy_from_slice(bare.as_bytes());
+        let len = u8::try_from(bare.len()).ok()?;
+        is_key.then_some(Self { bytes, len })
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        &self.bytes[..usize::from(self.len)]
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
     const LEN_MAX: usize = 64;

@@ -103,7 +103,7 @@ async fn once_more(new: NewReversal, context: &GatewayContext) -> Result<Told, P
 fn answer(told: Told, reference: Option<&str>, prefer: Prefer) -> Result<Answer, Problem> {
     if let Told::Buried = told {
         let mut answer = handler::answer(201, JSON, buried_json(reference));
-        handler::put(&mut answer, handler::PREFERENCE_APPLIED, &prefer.text());
+        prefer.put(&mut answer);
         return Ok(answer);
     }
     let (original, is_copy) = handler::transaction_of(told)?;
@@ -114,9 +114,8 @@ fn answer(told: Told, reference: Option<&str>, prefer: Prefer) -> Result<Answer,
     let is_final = reversed.state().is_final();
     let status = if is_final { 201 } else { 202 };
     let mut answer = handler::answer(status, JSON, reversed.to_json());
-    let location = format!("{TRANSACTIONS}/{}", original.id);
-    handler::put(&mut answer, header::LOCATION, &location);
-    handler::put(&mut answer, handler::PREFERENCE_APPLIED, &prefer.text());
+    handler::put_location(&mut answer, original.id);
+    prefer.put(&mut answer);
     if is_copy {
         handler::put(&mut answer, REPLAYED, "true");
     }

@@ -206,3 +206,39 @@ proptest::proptest! {
         }
     }
 }
+
+/// The end of a head as the text of RFC 9112 has it, byte by byte.
+fn end_by_definition(bytes: &[u8]) -> Result<Option<usize>, Slug> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+    let end = end.map(|at| at + 4);
+    let looked_at = &bytes[..end.unwrap_or(bytes.len())];
+    let is_bare = |at: usize| match looked_at[at] {
+        b'\r' => looked_at.get(at + 1).is_some_and(|next| *next != b'\n'),
+        b'\n' => at == 0 || looked_at[at - 1] != b'\r',
+        _ => false,
+    };
+    if (0..looked_at.len()).any(is_bare) {
+        return Err(Slug::Malformed);
+    }
+    Ok(end)
+}
+
+#[test]
+fn the_end_of_a_head_is_where_its_definition_says() {
+    for len in 0..=10 {
+        for number in 0..3_usize.pow(len) {
+            let mut rest = number;
+            let mut bytes = Vec::new();
+            for _ in 0..len {
+                bytes.push(b"\r\nx"[rest % 3]);
+                rest /= 3;
+            }
+            assert_eq!(
+                end_of(&bytes),
+                end_by_definition(&bytes),
+                "{}",
+                bytes.escape_ascii()
+            );
+        }
+    }
+}
