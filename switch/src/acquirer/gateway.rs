@@ -18,6 +18,7 @@ mod handler;
 mod head;
 mod identity;
 mod pipe;
+mod prefer;
 mod rate;
 mod refused;
 mod request;

@@ -9,7 +9,8 @@ use hyper::{Method, Request, header};
 use sha2::{Digest as _, Sha256};
 
 use super::desk::{Ask, Original, Told};
-use super::handler::{self, Answer, JSON, Prefer};
+use super::handler::{self, Answer, JSON};
+use super::prefer::Prefer;
 use super::request::IdempotencyKey;
 use super::{Connection, GatewayContext, reversal};
 use crate::acquirer::json::problem::{FieldError, Problem, Slug};

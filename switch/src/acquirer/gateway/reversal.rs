@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::GatewayContext;
 use super::desk::{Ask, NewReversal, Original, Told};
-use super::handler::{self, Answer, JSON, Prefer, REPLAYED, TRANSACTIONS};
+use super::handler::{self, Answer, JSON, REPLAYED, TRANSACTIONS};
+use super::prefer::Prefer;
 use super::request::IdempotencyKey;
 use crate::acquirer::json::problem::{Problem, Slug};
 use crate::acquirer::json::{Reverse, Reversed, buried_json, reverse};
