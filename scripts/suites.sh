@@ -17,12 +17,10 @@ if [ "${1-}" = --one ]; then
     status=0
     "$2" >"$log" 2>&1 || status=$?
     took=$(($(date +%s) - began))
-    counts=$(sed -n 's/^test result: [^.]*\. \(.*\) measured.*/\1/p' "$log")
-    if [ "$status" -eq 0 ]; then
-        printf 'ok      %4s s  %s: %s\n' "$took" "$name" "$counts"
-        exit 0
-    fi
-    printf 'FAILED  %4s s  %s: exit %s, %s\n' "$took" "$name" "$status" "$counts"
+    # The line of each program as cargo shows it, and in one write, or two programs mix theirs.
+    result=$(grep '^test result: ' "$log") || result="test result: FAILED. It ended with $status"
+    printf '     Running %s (%s s)\n%s\n' "$name" "$took" "$result"
+    [ "$status" -eq 0 ] && exit 0
     mv "$log" "$log.failed"
     exit 1
 fi
@@ -57,3 +55,5 @@ if [ "$status" -ne 0 ]; then
     exit 1
 fi
 cargo test "$@" --doc --quiet
+cat "$SUITES_LOGS"/* | awk '/^test result: / { tests += $4; programs += 1 }
+    END { printf "%d tests in %d programs passed, beside those of documents\n", tests, programs }'
