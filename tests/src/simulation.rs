@@ -14,6 +14,7 @@
 
 mod acquirer;
 mod administering;
+mod asking;
 mod bytes;
 mod campaign;
 mod content;
@@ -163,6 +164,10 @@ pub enum Driver {
     StopsApplying,
     /// Leaves what is owed out of checkpoints.
     OmitsOwed,
+    /// Sends again what a start has found and is to ask for.
+    SubmitsAgain,
+    /// A start takes for timed out what it could ask for.
+    ReversesAsked,
     /// Removes segments that a checkpoint covers, whatever PostgreSQL lacks.
     RetiresUnread,
 }
@@ -187,11 +192,13 @@ pub enum Extent {
     References,
     /// Checkpoints, and segments that go behind them.
     Checkpoints,
+    /// Issuers that decide later, and are asked.
+    Inquiries,
 }
 
 impl Extent {
     /// All that a seed draws.
-    pub const WHOLE: Self = Self::Checkpoints;
+    pub const WHOLE: Self = Self::Inquiries;
 }
 
 /// Whether every event is to be printed.

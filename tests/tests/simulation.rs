@@ -83,6 +83,9 @@ fn every_promise_holds_in_every_seed() {
         ("records that were carried over", sum.seen.carried, 1_000),
         ("checkpoints", sum.seen.checkpoints, 100),
         ("segments behind checkpoints", sum.seen.retired, 50),
+        ("requests that a start asked for", sum.seen.resumed, 50),
+        ("those that were told of then", sum.seen.told_later, 20),
+        ("questions", sum.seen.questions, 1_000),
     ]);
     check_practice(&sum);
 }
@@ -557,4 +560,16 @@ fn an_acknowledgement_that_is_not_heard_is_caught() {
 #[test]
 fn an_applier_that_does_not_start_again_is_caught() {
     caught_alone(Driver::StopsApplying, "L2");
+}
+
+//= docs/rules.md#T-16
+#[test]
+fn a_request_that_a_start_sends_again_is_caught() {
+    caught_alone(Driver::SubmitsAgain, "T-16");
+}
+
+//= docs/rules.md#T-16
+#[test]
+fn a_start_that_ends_what_it_could_ask_for_is_caught() {
+    caught_alone(Driver::ReversesAsked, "T-16");
 }

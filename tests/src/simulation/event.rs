@@ -1,7 +1,7 @@
 //! What happens in the world, and inside of a shard.
 
 use domain::ResponseCode;
-use domain::ids::{IssuerId, LinkId};
+use domain::ids::{IssuerId, LinkId, Stan};
 use domain::network::SettlementDate;
 use domain::reconciliation::Party;
 use domain::request::Transmission;
@@ -202,6 +202,17 @@ pub(super) enum Inside {
     /// At the link's home, after the frame could not be written.
     Unsent {
         id: OutboundId,
+    },
+    /// What a start has found is asked for.
+    Inquire {
+        handle: Handle,
+        stan: Stan,
+    },
+    /// At the link's home: nothing was told so far.
+    Question {
+        id: OutboundId,
+        link: LinkId,
+        message: Box<LegB>,
     },
     /// A day of an issuer that has ended is over.
     Freeze {

@@ -9,11 +9,12 @@ use domain::reconciliation::{Totals, Verdict};
 use domain::time::TransmissionTime;
 
 use super::administering::{answered, is_administrative};
+use super::asking::Asking;
 use super::ledger::fields_of;
 use super::plan::Plan;
 use super::random::Random;
 use super::reconciling::{Reckoned, settles_on};
-use super::words::{Completing, LegB, Reported, Said, Taking};
+use super::words::{Completing, LegB, MS, Reported, Said, Taking};
 
 /// The money that one issuer has really moved.
 #[derive(Debug, Default)]
@@ -50,6 +51,14 @@ struct Effect {
     held: u64,
     approved: bool,
     answer: Said,
+    /// Until then it may still come to anything; 0 of what was decided at once.
+    decides_at: u64,
+}
+
+impl Effect {
+    const fn is_open(&self, now: u64) -> bool {
+        now < self.decides_at
+    }
 }
 
 /// What goes back.
@@ -74,7 +83,90 @@ impl Replies {
 }
 
 impl Issuer {
-    pub(super) fn receive(&mut self, message: &LegB, plan: &Plan, random: &mut Random) -> Replies {
+    /// `None` where it says nothing.
+    pub(super) fn receive(
+        &mut self,
+        message: &LegB,
+        (now, asking, plan): (u64, Option<&Asking>, &Plan),
+        random: &mut Random,
+    ) -> Option<Replies> {
+        if message.is_inquiry {
+            let asking = asking?;
+            let is_silent = random.permille(asking.silent);
+            return self.tell(message, now, asking).filter(|_| !is_silent);
+        }
+        let original = message.reversal.map(|taking| {
+            let named = (message.expected.stan, taking.original);
+            self.known_as(message, named)
+        });
+        let known = self.accounts.get(&original.unwrap_or(name_of(message)));
+        match (known, original) {
+            (Some(known), Some(_)) if known.is_open(now) => {
+                // It is taken back when there is something to take back.
+                let code = Some(ResponseCode::ISSUER_INOPERATIVE);
+                let busy = acknowledgement(message, plan, random);
+                return Some(Replies::one(Said { code, ..busy }));
+            }
+            (Some(known), None) if known.is_open(now) => return None,
+            _ => {}
+        }
+        let is_new = known.is_none() && original.is_none();
+        let replies = self.take(message, plan, random);
+        let Some(asking) = asking.filter(|_| is_new && message.is_submit()) else {
+            return Some(replies);
+        };
+        if !random.permille(asking.pending) {
+            return Some(replies);
+        }
+        let later = random.below(asking.decides_ms * MS);
+        if let Some(decided) = self.accounts.get_mut(&name_of(message)) {
+            decided.decides_at = now + later;
+        }
+        None
+    }
+
+    /// What became of a request, as far as it is decided.
+    fn tell(&mut self, message: &LegB, now: u64, asking: &Asking) -> Option<Replies> {
+        let (expected, echo) = (message.expected, message.echo);
+        let Some(known) = self.accounts.get(&name_of(message)) else {
+            let not_executed = Said {
+                expected,
+                echo,
+                code: Some(ResponseCode::MALFUNCTION),
+                amount: None,
+                purchase: message.purchase,
+                settles: None,
+                verdict: None,
+            };
+            if !asking.not_found_is_final {
+                return None;
+            }
+            // And it knows from now on that it has not.
+            let effect = Effect {
+                purchase: message.purchase,
+                held: 0,
+                approved: false,
+                answer: not_executed,
+                decides_at: 0,
+            };
+            self.accounts.insert(name_of(message), effect);
+            return Some(Replies::one(not_executed));
+        };
+        let is_taken_back = known.approved && known.held == 0;
+        if known.is_open(now) || is_taken_back {
+            return None;
+        }
+        // Whoever could not be read before says the same.
+        let code = known.answer.code.or(Some(ResponseCode::APPROVED));
+        Some(Replies::one(Said {
+            expected,
+            echo,
+            code,
+            ..known.answer
+        }))
+    }
+
+    fn take(&mut self, message: &LegB, plan: &Plan, random: &mut Random) -> Replies {
         if is_administrative(message.expected.kind) {
             return answered(message, plan, random);
         }
@@ -129,6 +221,7 @@ impl Issuer {
             held: if declined { 0 } else { message.amount },
             approved: !declined,
             answer,
+            decides_at: 0,
         };
         self.accounts.insert(name, effect);
         Replies::one(answer)
@@ -293,6 +386,7 @@ impl Issuer {
             held,
             approved: answer.code != Some(ResponseCode::INSUFFICIENT_FUNDS),
             answer,
+            decides_at: 0,
         };
         self.began = effect.approved.then_some(message.purchase);
         self.accounts.insert(name_of(message), effect);

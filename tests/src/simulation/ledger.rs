@@ -9,6 +9,7 @@ use domain::record::{
     AdviceOrigin, Advised, Carriage, OutcomeKind, Record, RefusalReason, SafResult,
 };
 use domain::request::{Answer, Facts, MessageClass, Transmission};
+use domain::time::WallTime;
 
 use super::reconciling::{settles_on, with_day};
 use super::switches::Switches;
@@ -16,14 +17,16 @@ use super::totals::Shadow;
 use super::words::{Ask, Asked, number_of};
 
 mod answers;
+mod asked;
 mod exchanges;
 mod lies;
 mod on_disk;
 mod order;
 mod totals;
 
+use asked::AskedBook;
 use lies::Lies;
-use on_disk::OnDisk;
+use on_disk::{OnDisk, facts_of};
 use order::Order;
 use totals::Found;
 
@@ -57,6 +60,7 @@ pub(super) struct Ledger {
     pub(super) lies: Lies,
     pub(super) answers: AnswerBook,
     pub(super) exchanges: ExchangeBook,
+    asked: AskedBook,
     pub(super) replays: u64,
     /// Copies that were told that their original is in flight.
     pub(super) told_in_flight: u64,
@@ -98,6 +102,8 @@ pub(super) struct Fold {
 struct State {
     intents: u32,
     closed: u32,
+    /// Of the last intent: until when its issuer is asked.
+    asked_until: Option<WallTime>,
     asked: u64,
     approved: u64,
     is_approved: bool,
@@ -271,6 +277,9 @@ impl State {
         match record {
             Record::Intent(intent) => {
                 self.intents += 1;
+                // Where the clock was set back in between, that is over at once.
+                let later = |until: &WallTime| *until > intent.admitted;
+                self.asked_until = intent.asked_until.filter(later);
                 self.ask(&intent.facts);
             }
             Record::Refused(_) => self.refused = true,
@@ -339,9 +348,10 @@ impl State {
 }
 
 impl Ledger {
-    pub(super) fn of(switches: &Switches) -> Self {
+    pub(super) fn of(switches: &Switches, deadline_ms: u64) -> Self {
         Self {
             session: Some(switches.session),
+            answers: AnswerBook::of(deadline_ms),
             ..Self::default()
         }
     }
@@ -612,7 +622,8 @@ impl Ledger {
     }
 
     /// After a crash: what was told must have survived.
-    pub(super) fn survived(&mut self, fold: Fold) -> Result<(), Broken> {
+    pub(super) fn survived(&mut self, fold: Fold, wall: WallTime) -> Result<(), Broken> {
+        self.asked.found(&fold, wall);
         self.journal = fold;
         let journal = &self.journal;
         self.lies.crash(|purchase| journal.state(purchase).owed > 1);
@@ -651,27 +662,6 @@ impl Ledger {
             ));
         }
         Ok(())
-    }
-}
-
-/// What a record says that is the first of its transaction.
-fn facts_of<'a>(record: &'a Record<'_>) -> Option<&'a Facts> {
-    match record {
-        Record::Intent(intent) => Some(&intent.facts),
-        Record::Refused(refused) => Some(&refused.facts),
-        Record::Advised(advised) => Some(&advised.facts),
-        Record::Outcome(_)
-        | Record::AdviceDone(_)
-        | Record::SafOwed(_)
-        | Record::SafDone(_)
-        | Record::Tombstone(_)
-        | Record::LateResponse(_)
-        | Record::Operated(_)
-        | Record::Day(_)
-        | Record::Totals(_)
-        | Record::Reconciled(_)
-        | Record::ReconciliationOwed(_)
-        | Record::ReconciliationDone(_) => None,
     }
 }
 

@@ -4,6 +4,7 @@ use domain::ids::IssuerId;
 use domain::pan::PanToken;
 
 use super::administering::Administering;
+use super::asking::Asking;
 use super::bytes::Lines;
 use super::focus::CrashPoint;
 use super::random::Random;
@@ -372,6 +373,29 @@ impl Plan {
         self.references = random.permille(600).then(|| random.between(100, 700));
     }
 
+    /// Two of seven worlds have issuers that decide later. There messages are no bytes, for an
+    /// issuer of this kind speaks no ISO 8583.
+    pub(super) fn draw_asking(&mut self, seed: u64) {
+        if matches!(seed % 7, 3 | 6) {
+            self.switches.asking = Some(Asking::draw(&mut Random::new(seed.rotate_left(48))));
+            self.lines = None;
+        }
+    }
+
+    /// Whether this issuer is asked what became of a request.
+    pub(super) fn asks(&self, issuer: IssuerId) -> bool {
+        self.switches
+            .asking
+            .is_some_and(|asking| asking.has(issuer))
+    }
+
+    /// The longer one of the routes.
+    pub(super) fn deadline_ms(&self) -> u64 {
+        self.switches
+            .asking
+            .map_or(2_000, |asking| asking.deadline_ms)
+    }
+
     /// Whether the table may have forgotten a transaction before the run is over.
     pub(super) const fn is_forgetful(&self) -> bool {
         self.bounds.transactions_max < 256
@@ -440,7 +464,7 @@ impl Plan {
             crash_at: None,
             reports: self.reports.calm(),
             days: self.days.map(Days::calm),
-            switches: self.switches,
+            switches: self.switches.calm(),
             administering: self.administering.map(Administering::calm),
             references: self.references.map(|_| 0),
             lines: self.lines.map(Lines::calm),

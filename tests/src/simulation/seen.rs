@@ -165,4 +165,10 @@ seen! {
     checkpoints,
     /// Segments that went behind them.
     retired,
+    /// Requests that a start found in flight, and asked for.
+    resumed,
+    /// Those that their issuer has told then.
+    told_later,
+    /// Further questions.
+    questions,
 }

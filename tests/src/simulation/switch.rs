@@ -6,6 +6,7 @@ mod administering;
 mod advising;
 mod checkpointing;
 mod importing;
+mod inquiring;
 mod issuing;
 mod locating;
 mod owed_first;
@@ -108,9 +109,12 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Leg {
-    permit: Permit,
+    /// None of what a start has found.
+    permit: Option<Permit>,
     stan: Stan,
     expected: Expected,
+    /// Where its answer is waited for.
+    link: LinkId,
     /// Of a completion request.
     completed: Option<domain::record::Completed>,
 }
@@ -252,6 +256,11 @@ impl Shard {
             Inside::Unsent { id } => {
                 self.tell(id.owner, Message::Unsent { id }, around);
                 self.drain(around)
+            }
+            Inside::Inquire { handle, stan } => self.inquire((handle, stan), around),
+            Inside::Question { id, link, message } => {
+                self.question((id, link), &message, around);
+                Ok(())
             }
             Inside::Freeze { issuer, date } => self.freeze(issuer, date, around),
             Inside::Mesh(message) => {
@@ -628,6 +637,10 @@ impl Shard {
                 let (handle, stan) = (id.handle, id.stan);
                 self.give(Input::Unsent { handle, stan }, around)
             }
+            Purpose::Inquiry => {
+                self.inquire_later((id.handle, id.stan), around);
+                Ok(())
+            }
             Purpose::Reversal(owed) => {
                 self.owed.retain(|(out, ..)| *out != owed);
                 self.give(Input::ReversalUnsent { owed }, around)
@@ -653,6 +666,8 @@ impl Shard {
             Purpose::Administrative(exchange) => {
                 self.give_exchange(ExchangeInput::Lost { exchange, stan }, around)
             }
+            // Asked until it is told.
+            Purpose::Inquiry => Ok(()),
             Purpose::Request | Purpose::Reversal(_) | Purpose::Reconciliation(_) => {
                 self.give(Input::LegLost { handle, stan }, around)
             }

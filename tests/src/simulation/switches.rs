@@ -6,6 +6,7 @@ use domain::profile::{
 };
 
 use super::Driver;
+use super::asking::Asking;
 use super::random::Random;
 
 /// Of a world.
@@ -20,6 +21,8 @@ pub(super) struct Switches {
     pub(super) cancels_reversals: bool,
     /// Of issuers: they decline behind the deadline what they have carried out, then approve it.
     pub(super) lies: bool,
+    /// Of issuers: they decide later, and are asked.
+    pub(super) asking: Option<Asking>,
 }
 
 impl Switches {
@@ -30,6 +33,7 @@ impl Switches {
         fails_in_flight: false,
         cancels_reversals: false,
         lies: false,
+        asking: None,
     };
 
     pub(super) fn draw(random: &mut Random) -> Self {
@@ -57,6 +61,13 @@ impl Switches {
             drawn.session.completion = CompletionLimit::Above { percent };
         }
         drawn
+    }
+
+    pub(super) fn calm(self) -> Self {
+        Self {
+            asking: self.asking.map(Asking::calm),
+            ..self
+        }
     }
 
     /// What the shell says of a session: a null control says otherwise.

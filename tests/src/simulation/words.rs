@@ -8,8 +8,8 @@ use domain::pan::{Account, PanToken, SealedPan, TokenKeyId};
 use domain::profile::{ClockCheck, Profile, ReversalAnswer};
 use domain::reconciliation::Verdict;
 use domain::request::{
-    Advice, Completion, ContentHash, DuplicateKey, Facts, FrameId, MessageClass, NamedOriginal,
-    OriginalReference, Request, Reversal, Trace, TraceKey, Transmission,
+    Advice, Completion, ContentHash, DuplicateKey, Facts, FrameId, IssuerLeg, MessageClass,
+    NamedOriginal, OriginalReference, Request, Reversal, Trace, TraceKey, Transmission,
 };
 use domain::time::{TransmissionTime, WallTime, digits_of};
 use domain::{Amount, Pan, ResponseCode};
@@ -131,6 +131,40 @@ pub(super) struct LegB {
     pub(super) local: Option<TransmissionTime>,
     /// For a reconciliation of ours.
     pub(super) reckoned: Option<Reckoned>,
+    /// It asks what became of the request of this name.
+    pub(super) is_inquiry: bool,
+}
+
+impl LegB {
+    /// A request of these facts, as a leg has it.
+    pub(super) fn request(facts: &Facts, leg: &IssuerLeg) -> Self {
+        Self {
+            expected: Expected {
+                kind: facts.class.into(),
+                stan: leg.stan,
+            },
+            echo: Echo {
+                transmitted: Some(leg.transmitted),
+                terminal: facts.trace.terminal,
+                rrn: facts.trace.rrn,
+                ..Echo::default()
+            },
+            purchase: number_of(facts.key),
+            amount: facts.amount.minor(),
+            reversal: None,
+            report: None,
+            asks: None,
+            local: None,
+            reckoned: None,
+            is_inquiry: false,
+        }
+    }
+
+    /// It is a request that moves money, and completes nothing.
+    pub(super) const fn is_submit(&self) -> bool {
+        let is_request = self.reversal.is_none() && self.report.is_none();
+        is_request && self.asks.is_none() && self.reckoned.is_none()
+    }
 }
 
 /// What a completion request says to an issuer besides.
@@ -316,6 +350,8 @@ pub(super) struct OutboundId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Request,
+    /// About a request that a start has found.
+    Inquiry,
     Reversal(OwedId),
     Reconciliation(ReconciliationId),
     Administrative(ExchangeId),

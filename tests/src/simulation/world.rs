@@ -120,7 +120,8 @@ impl World {
         let mut random = Random::new(seed);
         let plan = Self::plan(seed, driver, (focus, extent), &mut random);
         let issuers = usize::from(ISSUERS);
-        let (shards, switches) = (plan.shards, plan.switches);
+        let shards = plan.shards;
+        let ledger = Ledger::of(&plan.switches, plan.deadline_ms());
         let mut world = Self {
             seed,
             driver,
@@ -149,7 +150,7 @@ impl World {
             reconciler: Reconciler::default(),
             administrator: Administrator::default(),
             disk: Disk::default(),
-            ledger: Ledger::of(&switches),
+            ledger,
             counts: Seen::default(),
             is_calm: false,
             calm_since: u64::MAX,
@@ -194,7 +195,11 @@ impl World {
         if focus.is_none() && extent >= Extent::Checkpoints {
             plan.draw_checkpoints(&mut Random::new(seed.rotate_left(16) ^ CHECKPOINTS));
         }
+        if focus.is_none() && extent >= Extent::Inquiries {
+            plan.draw_asking(seed);
+        }
         if driver == Driver::KeepsHalfFrames {
+            plan.switches.asking = None;
             plan.administering = None;
             plan.link_flaps = 60;
             plan.lines = Some(Lines::in_pieces(random));
@@ -351,12 +356,12 @@ impl World {
     fn happen(&mut self, event: Event) -> Result<(), Broken> {
         match event {
             Event::Purchase => {
-                let wall = wall(self.now, self.wall_ahead);
+                let wall = self.wall();
                 let moves = self.acquirer.purchase(wall, &self.plan, &mut self.random);
                 self.move_acquirer(moves);
             }
             Event::Acquirer { purchase, alarm } => {
-                let around = (wall(self.now, self.wall_ahead), &self.plan);
+                let around = (self.wall(), &self.plan);
                 let moves = self
                     .acquirer
                     .alarm(purchase, alarm, around, &mut self.random);
@@ -523,7 +528,7 @@ impl World {
             let what = format!("a start has not seen the rotten bit at {place:?}");
             return Err(("S1", what));
         }
-        self.ledger.survived(fold)?;
+        self.ledger.survived(fold, self.wall())?;
         self.shards = shards;
         self.tell_places();
         self.begin_to_apply();

@@ -154,6 +154,7 @@ pub(in crate::simulation) fn read_leg(dialect: &'static Dialect, bytes: &[u8]) -
             report,
             local: local_in(message),
             reckoned: None,
+            is_inquiry: false,
         })
     })
 }
@@ -179,6 +180,7 @@ fn reversal(message: MessageRef<'_>) -> Option<LegB> {
         report: None,
         local: local_in(message),
         reckoned: None,
+        is_inquiry: false,
     })
 }
 

@@ -189,6 +189,7 @@ pub(super) fn reckoned(message: MessageRef<'_>) -> Option<LegB> {
             date: fields.date?,
             ours: Totals::new(values),
         }),
+        is_inquiry: false,
     })
 }
 

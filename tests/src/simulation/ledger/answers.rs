@@ -10,6 +10,7 @@ use crate::simulation::words::{Ask, MS};
 #[derive(Debug, Default)]
 pub(in crate::simulation) struct AnswerBook {
     next: u32,
+    within_ns: u64,
     due: BTreeMap<u32, Due>,
     /// By shard: its disk kept it.
     disks: BTreeMap<u16, Still>,
@@ -47,6 +48,15 @@ impl Still {
 }
 
 impl AnswerBook {
+    /// All decisions of a request share 500 ms; each of two candidates has its route's deadline.
+    /// The rest is for flushes in health and for what shards tell each other.
+    pub(in crate::simulation) fn of(deadline_ms: u64) -> Self {
+        Self {
+            within_ns: (500 + 2 * deadline_ms + 500) * MS,
+            ..Self::default()
+        }
+    }
+
     /// A message is taken. The number that it has from here on is to end once.
     pub(in crate::simulation) fn taken(&mut self, ask: Ask, owner: u16, now: u64) -> u32 {
         let serial = self.next;
@@ -101,7 +111,7 @@ impl AnswerBook {
     pub(in crate::simulation) fn check(&self, now: u64) -> Result<(), Broken> {
         let late = self.due.values().find(|due| {
             let still = self.still(due.owner, now).saturating_sub(due.still);
-            now - due.since > WITHIN_NS + still
+            now - due.since > self.within_ns + still
         });
         match late {
             None => Ok(()),
@@ -120,7 +130,3 @@ impl AnswerBook {
 
 /// A flush and the making of a segment take no longer in health.
 const HEALTHY_NS: u64 = 3 * MS;
-
-/// All decisions of a request share 500 ms; each of two candidates has its route's 2,000 ms. The
-/// rest is for flushes in health and for what shards tell each other.
-const WITHIN_NS: u64 = (500 + 2 * 2_000 + 500) * MS;

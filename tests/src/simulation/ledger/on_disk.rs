@@ -138,21 +138,6 @@ impl Ledger {
             )),
         }
     }
-
-    /// S3, when a start has closed what it found open.
-    pub(in crate::simulation) fn check_closed(&self) -> Result<(), Broken> {
-        let mut states = self.journal.states.iter();
-        let open = states.find(|(_, state)| {
-            state.intents != state.closed || state.may_have_moved && state.owed == 0
-        });
-        match open {
-            None => Ok(()),
-            Some((purchase, state)) => Err((
-                "S3",
-                format!("a start leaves purchase {purchase} open: {state:?}"),
-            )),
-        }
-    }
 }
 
 impl State {
@@ -188,6 +173,27 @@ impl State {
             "S3",
             format!("purchase {purchase} is told its end and the disk has {self:?}"),
         ))
+    }
+}
+
+/// What a record says that is the first of its transaction.
+pub(super) fn facts_of<'a>(record: &'a Record<'_>) -> Option<&'a Facts> {
+    match record {
+        Record::Intent(intent) => Some(&intent.facts),
+        Record::Refused(refused) => Some(&refused.facts),
+        Record::Advised(advised) => Some(&advised.facts),
+        Record::Outcome(_)
+        | Record::AdviceDone(_)
+        | Record::SafOwed(_)
+        | Record::SafDone(_)
+        | Record::Tombstone(_)
+        | Record::LateResponse(_)
+        | Record::Operated(_)
+        | Record::Day(_)
+        | Record::Totals(_)
+        | Record::Reconciled(_)
+        | Record::ReconciliationOwed(_)
+        | Record::ReconciliationDone(_) => None,
     }
 }
 

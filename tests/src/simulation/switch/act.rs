@@ -83,9 +83,9 @@ impl Shard {
                 };
                 self.tell(self.id, ask, around);
             }
-            Output::Operated { .. } | Output::Retried { .. } | Output::Inquire { .. } => {
-                let nobody = "nobody acts by hand or is asked later here";
-                return Err(("output", format!("{output:?}: {nobody}")));
+            Output::Inquire { handle, leg, .. } => return self.note_found(handle, &leg, around),
+            Output::Operated { .. } | Output::Retried { .. } => {
+                return Err(("output", format!("{output:?}: nobody acts by hand here")));
             }
             Output::GiveUpReversal { owed } => self.give_up_reversal(owed, around),
             // Nobody asks by hand where something stands.
@@ -316,7 +316,8 @@ impl Shard {
             return None;
         };
         let leg = Leg {
-            permit,
+            permit: Some(permit),
+            link,
             stan,
             expected: Expected {
                 kind: class.into(),
@@ -376,10 +377,12 @@ impl Shard {
         if self.driver == Driver::LeaksPermit && outcome == CallOutcome::NotCalled {
             return Ok(());
         }
-        self.router
-            .finish(held.permit, outcome, elapsed, around.instant());
+        if let Some(permit) = held.permit {
+            self.router
+                .finish(permit, outcome, elapsed, around.instant());
+        }
         if ending == LegEnding::TimedOut {
-            self.give_up(leg.link, held.expected, around);
+            self.give_up(held.link, held.expected, around);
         }
         Ok(())
     }

@@ -348,6 +348,7 @@ impl Shard {
             asks: None,
             local: None,
             reckoned: None,
+            is_inquiry: false,
         };
         let id = OutboundId {
             owner: self.id,

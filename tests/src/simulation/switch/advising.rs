@@ -348,6 +348,7 @@ fn advice_message(facts: &Facts, owed: &OwedAdvice<'_>) -> LegB {
         local: None,
         asks: None,
         reckoned: None,
+        is_inquiry: false,
     }
 }
 

@@ -44,23 +44,8 @@ impl Shard {
         };
         let facts = ask.of.facts(false);
         let message = LegB {
-            expected: Expected {
-                kind: facts.class.into(),
-                stan: leg.stan,
-            },
-            echo: Echo {
-                transmitted: Some(leg.transmitted),
-                terminal: facts.trace.terminal,
-                rrn: facts.trace.rrn,
-                ..Echo::default()
-            },
-            purchase: ask.of.number,
-            amount: ask.of.amount,
-            reversal: None,
-            report: None,
             asks: completing(&ask.of, completed.as_ref()),
-            local: None,
-            reckoned: None,
+            ..LegB::request(&facts, leg)
         };
         let id = OutboundId {
             owner: self.id,
@@ -146,6 +131,10 @@ impl Shard {
         if self.ends_at(CrashPoint::HalfSent, around) {
             return Ok(());
         }
+        if matches!(id.purpose, Purpose::Request | Purpose::Inquiry) && !message.is_inquiry {
+            around.ledger.leaves(&message)?;
+        }
+        self.ask_later((id, link), &message, around);
         let to = Event::ToIssuer {
             link,
             connection: 0,
@@ -179,6 +168,13 @@ impl Shard {
     ) -> Result<(), Broken> {
         let now = around.instant();
         let driver = self.driver;
+        let issuer = self.places[usize::from(link.0)].issuer;
+        let requests = [ResponseKind::Authorisation, ResponseKind::Financial];
+        let is_asked = requests.contains(&said.expected.kind) && around.plan.asks(issuer);
+        if is_asked && said.code.is_none() {
+            // It decides nothing, so it is asked for.
+            return Ok(());
+        }
         let home = self.homes.get_mut(&link).expect("this is its home");
         let Some(id) = home.match_answer(driver, &said, now) else {
             self.counts.unmatched += 1;
@@ -215,8 +211,11 @@ impl Shard {
                 self.give(Input::Book(BookInput::Answered { owed, verdict }), around)
             }
             (_, Purpose::Administrative(_)) => Ok(()),
-            (None, Purpose::Request) => self.give(Input::Unusable { handle, stan }, around),
-            (Some(code), Purpose::Request) => {
+            (None, Purpose::Request | Purpose::Inquiry) => {
+                self.give(Input::Unusable { handle, stan }, around)
+            }
+            (Some(code), Purpose::Request | Purpose::Inquiry) => {
+                self.counts.told_later += u64::from(id.purpose == Purpose::Inquiry);
                 let fields = with_day(said.settles, &fields_of(said.purchase));
                 let approved = code.is_approval();
                 if approved && around.ledger.lies.hear(said.purchase) {
@@ -260,7 +259,9 @@ impl Shard {
         home.up = up;
         let sent = std::mem::take(&mut home.sent);
         let out: Vec<OutboundId> = home.pending.outstanding().map(|(_, id)| id).collect();
-        if around.plan.switches.fails_in_flight && !up {
+        let issuer = self.places[usize::from(link.0)].issuer;
+        let fails = around.plan.switches.fails_in_flight && !around.plan.asks(issuer);
+        if fails && !up {
             for id in out.into_iter().filter(|id| !id.purpose.is_repeated()) {
                 self.tell(id.owner, Message::LegLost { id }, around);
             }
@@ -362,6 +363,7 @@ impl Shard {
             asks: None,
             local: None,
             reckoned: None,
+            is_inquiry: false,
         };
         if !around.ledger.journal().may_reverse(message.purchase) {
             return Err(("A-05", format!("{message:?} overtakes its advice")));

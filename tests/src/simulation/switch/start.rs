@@ -304,7 +304,10 @@ pub(super) fn settings(begin: &Begin, around: &Around<'_>) -> Settings {
             rate_after_up: None,
         },
         before_live: before_live(begin.driver, around.plan),
-        asked_later: IssuerSet::NOBODY,
+        asked_later: match &around.plan.switches.asking {
+            Some(asking) => asking.settings(begin.driver, begin.life),
+            None => IssuerSet::NOBODY,
+        },
         parties: parties(around.plan.days),
         next_lsn: Lsn(1),
         wall_at_zero: wall(0, around.wall_ahead),
@@ -333,9 +336,14 @@ fn router(plan: &Plan) -> Router {
         deadline: Duration::from_millis(deadline_ms),
     };
     let (first, second) = (IssuerId(0), IssuerId(1));
+    let longer = plan.deadline_ms();
     let mut routes = vec![
-        route(RouteClass::Financial, &[first, second], 2_000),
-        route(RouteClass::Authorisation, &[second, first], 1_300),
+        route(RouteClass::Financial, &[first, second], longer),
+        route(
+            RouteClass::Authorisation,
+            &[second, first],
+            longer * 13 / 20,
+        ),
     ];
     if let Some(administering) = plan.administering {
         let class = RouteClass::Administrative;

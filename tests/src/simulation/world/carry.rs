@@ -1,6 +1,7 @@
 //! What travels: through a network that loses, delays and doubles.
 
 use domain::ResponseCode;
+use domain::ids::IssuerId;
 use transaction::matching::ResponseKind;
 
 use super::*;
@@ -71,8 +72,11 @@ impl World {
         if !self.wires[usize::from(link.0)].carries_out(connection) {
             return Ok(());
         }
-        let issuer = &mut self.issuers[usize::from(link.0 % ISSUERS)];
-        let replies = issuer.receive(message, &self.plan, &mut self.random);
+        let id = IssuerId(link.0 % ISSUERS);
+        let asking = self.plan.switches.asking.filter(|asking| asking.has(id));
+        let issuer = &mut self.issuers[usize::from(id.0)];
+        let around = (self.now, asking.as_ref(), &self.plan);
+        let replies = issuer.receive(message, around, &mut self.random);
         if let Some(complaint) = issuer.complaint.take() {
             return Err(("reversal", complaint));
         }
@@ -91,7 +95,9 @@ impl World {
             let what = format!("{message:?} completes {purchase}, which its issuer was never told");
             return Err(("A-05", what));
         }
-        self.carry_back((link, connection), &replies);
+        if let Some(replies) = replies {
+            self.carry_back((link, connection), &replies);
+        }
         Ok(())
     }
 

@@ -80,7 +80,7 @@ impl World {
         let mut before =
             self.read_all((old, self.marks()), self.plan.shards, forgotten, cut_short)?;
         // What was told has survived so far.
-        let survived = self.ledger.survived(before.fold.clone());
+        let survived = self.ledger.survived(before.fold.clone(), self.wall());
         survived.map_err(Failed::Broken)?;
         let marks = self.marks_of(&before);
         let mut journals = Vec::new();

@@ -1,8 +1,14 @@
 //! What is looked at at every step.
 
+use domain::time::WallTime;
+
 use super::*;
 
 impl World {
+    pub(super) fn wall(&self) -> WallTime {
+        wall(self.now, self.wall_ahead)
+    }
+
     /// S3, S6, S8 and L1, as far as they can be known before the end.
     pub(super) fn check_step(&self) -> Result<(), Broken> {
         for shard in &self.shards {

@@ -242,6 +242,7 @@ fn totals_message(owed: &ReconciliationOwed, sign: ReconSign) -> LegB {
             date: owed.date,
             ours: owed.ours.read_as(sign),
         }),
+        is_inquiry: false,
     }
 }
 
